@@ -1,0 +1,145 @@
+"""The policy and value network of Blob: a post-norm transformer encoder over a sequence of one token."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class NetConfig:
+    """Sizes of a `BlobNet`. Raises ValueError if a size is not a positive integer or `heads` does not divide `dim`."""
+
+    dim: int = 256  # width of the token
+    layers: int = 6  # encoder layers
+    heads: int = 8  # attention heads; no output depends on it (one token), it describes the in_proj weights
+    ffn: int = 1024  # hidden width of the feed-forward block
+    observation: int = 256  # features of an observation
+    actions: int = 52  # the action space: bids and cards share it
+    values: int = 4  # 4: one value per relative seat; 1: the scalar head of the document, the mover's value
+    policy_hidden: int = 256
+    value_hidden: int = 128
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            size = getattr(self, field.name)
+            if type(size) is not int or size < 1:
+                raise ValueError(f"NetConfig.{field.name} must be a positive integer, not {size!r}")
+        if self.dim % self.heads:
+            raise ValueError(f"NetConfig.heads must divide dim, but dim is {self.dim} and heads {self.heads}")
+
+    def to_dict(self) -> dict[str, int]:
+        """The fields as a plain dict, for a checkpoint or a JSON file."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, int]) -> "NetConfig":
+        """The inverse of `to_dict`; missing fields take their defaults. Raises ValueError on unknown fields."""
+        unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise ValueError(f"NetConfig has no field {', '.join(unknown)}")
+        return cls(**fields)
+
+
+PRESETS = {
+    "document": NetConfig(),
+    "small": NetConfig(dim=128, layers=3, heads=4, ffn=512, policy_hidden=128, value_hidden=64),
+}
+
+
+class OneTokenAttention(nn.Module):
+    """Multi-head self-attention over a sequence of one token.
+
+    The state is that of nn.MultiheadAttention: in_proj_weight [3 dim, dim] (query, key, value rows),
+    in_proj_bias [3 dim], out_proj.weight [dim, dim], out_proj.bias [dim].
+    """
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * dim, dim))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * dim))
+        self.out_proj = nn.Linear(dim, dim)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def value_projection(self) -> tuple[Tensor, Tensor]:
+        """The value rows of in_proj: weight [dim, dim] and bias [dim], views of the parameters."""
+        dim = self.out_proj.in_features
+        return self.in_proj_weight[2 * dim :], self.in_proj_bias[2 * dim :]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, dim] -> [B, dim]."""
+        # A softmax over one key is exactly 1 whatever the query and the key are, so every head returns its value as it
+        # is. The query and key rows are kept because the document's network has them; being rows of in_proj they get a
+        # gradient of exactly 0, so that an optimiser leaves them alone (weight decay may shrink them).
+        return self.out_proj(F.linear(x, *self.value_projection()))
+
+
+class EncoderLayer(nn.Module):
+    """Post-norm encoder layer: x = norm1(x + attention(x)), then norm2(x + linear2(relu(linear1(x)))).
+
+    Its parts have the shapes and the names of nn.TransformerEncoderLayer's, so that either accepts the other's state.
+    """
+
+    def __init__(self, dim: int, ffn: int):
+        super().__init__()
+        self.self_attn = OneTokenAttention(dim)
+        self.linear1 = nn.Linear(dim, ffn)
+        self.linear2 = nn.Linear(ffn, dim)
+        self.norm1 = nn.LayerNorm(dim)
+        self.norm2 = nn.LayerNorm(dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, dim] -> [B, dim]."""
+        x = self.norm1(x + self.self_attn(x))
+        return self.norm2(x + self.linear2(F.relu(self.linear1(x))))
+
+
+class BlobNet(nn.Module):
+    """The document's network: observation [B, observation] -> (policy logits [B, actions], values [B, values])."""
+
+    def __init__(self, config: NetConfig = PRESETS["document"]):
+        super().__init__()
+        self.config = config
+        self.embed = nn.Linear(config.observation, config.dim)
+        self.embed_norm = nn.LayerNorm(config.dim)
+        self.position = nn.Parameter(torch.empty(config.dim))
+        self.layers = nn.ModuleList(EncoderLayer(config.dim, config.ffn) for _ in range(config.layers))
+        self.policy_hidden = nn.Linear(config.dim, config.policy_hidden)
+        self.policy_out = nn.Linear(config.policy_hidden, config.actions)
+        self.value_hidden = nn.Linear(config.dim, config.value_hidden)
+        self.value_out = nn.Linear(config.value_hidden, config.values)
+
+        nn.init.normal_(self.position, std=0.02)
+        # A near-uniform first policy, and a first value near the share of the maximal score that weak players reach.
+        nn.init.normal_(self.policy_out.weight, std=0.1 / math.sqrt(config.policy_hidden))
+        nn.init.zeros_(self.policy_out.bias)
+        nn.init.normal_(self.value_out.weight, std=0.1 / math.sqrt(config.value_hidden))
+        nn.init.constant_(self.value_out.bias, 0.2)
+
+    def forward(self, obs: Tensor, legal_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Evaluate B positions.
+
+        Args:
+            obs: [B, observation], any floating dtype; converted to the parameters' dtype (autocast still applies).
+            legal_mask: [B, actions] bool or None; unused. It is here so that a network is an evaluator. Masking is the
+                caller's: search and loss fill illegal logits with -inf.
+
+        Returns:
+            logits [B, actions], raw and unmasked, and values [B, values] by relative seat (0 is the player to move) on
+            the scale score / (10 + cards), linear and so not clipped to [0, 1]. Both in the compute dtype.
+        """
+        x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
+        for layer in self.layers:
+            x = layer(x)
+        logits = self.policy_out(F.relu(self.policy_hidden(x)))
+        values = self.value_out(F.relu(self.value_hidden(x)))
+        return logits, values
+
+
+def parameter_count(net: nn.Module) -> int:
+    """Number of parameters of `net`, query and key weights included."""
+    return sum(parameter.numel() for parameter in net.parameters())

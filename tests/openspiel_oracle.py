@@ -1,0 +1,89 @@
+"""Random games of OpenSpiel's `oh_hell`, told in our card numbers. Nobody here wrote its rules.
+
+OpenSpiel asks chance for the number of tricks, the dealer, the cards one by one (to seats 0, 1, 2, 3, 0, ..) and a card
+that is turned up to name trump, in this order. Its cards are 4*rank + suit, the suits being clubs, diamonds, spades,
+hearts, and its bids are the actions from 52 on.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SEATS, DECK = 4, 52
+NO_TRUMP = 4
+OUR_SUIT = {0: 2, 1: 3, 2: 0, 3: 1}  # of OpenSpiel's suit
+
+
+@dataclass(frozen=True)
+class OracleGame:
+    """One finished game."""
+
+    cards: int
+    hands: list[list[int]]  # by seat, as dealt
+    dealer: int
+    trump: int  # 0..3, or NO_TRUMP
+    decisions: list[tuple[int, list[int], int]]  # (mover, its legal actions ascending, the action it took)
+    returns: list[float]  # by seat, in OpenSpiel's scoring
+
+
+def rules_kwargs(cards: int, off_bid_penalty: bool) -> dict:
+    """Arguments of our rules that score as OpenSpiel does with points_per_trick=1.
+
+    A missed bid costs one point for each trick away from it, or else earns one point for each trick won. Our default of
+    0 for any miss is max(0, return) under the penalty.
+    """
+    return {"cards": cards, "miss_penalty": 1} if off_bid_penalty else {"cards": cards, "miss_points_per_trick": 1}
+
+
+def play_games(
+    rng: random.Random, count: int, cards: int, off_bid_penalty: bool = True, no_trump: bool = False
+) -> Iterator[OracleGame]:
+    """Games of random moves.
+
+    Args:
+        cards: to each seat; up to 12, since one card more is turned up, or up to 9 with no trump.
+        no_trump: deal three suits only and turn up a card of the fourth, so that nobody ever holds a trump.
+    """
+    import pyspiel
+
+    if not 1 <= cards <= (9 if no_trump else 12):
+        raise ValueError(f"OpenSpiel cannot deal {cards} cards to each seat here")
+    penalty = "true" if off_bid_penalty else "false"
+    oh_hell = pyspiel.load_game(
+        f"oh_hell(players=4,num_tricks_fixed={cards},points_per_trick=1,off_bid_penalty={penalty})"
+    )
+    for _ in range(count):
+        yield _play(oh_hell, rng, cards, no_trump)
+
+
+def our_card(card: int) -> int:
+    """Our number of OpenSpiel's card."""
+    return 13 * OUR_SUIT[card % 4] + card // 4
+
+
+def _our_action(action: int) -> int:
+    return action - DECK if action >= DECK else our_card(action)
+
+
+def _play(oh_hell, rng: random.Random, cards: int, no_trump: bool) -> OracleGame:
+    dealer = rng.randrange(SEATS)
+    pack = rng.sample(range(DECK), DECK)
+    if no_trump:  # a stable sort: the cards of the trump suit go last
+        trump_suit = rng.randrange(4)
+        pack.sort(key=lambda card: card % 4 == trump_suit)
+        dealt, turned_up = pack[: SEATS * cards], pack[-1]
+    else:
+        dealt, turned_up = pack[: SEATS * cards], pack[SEATS * cards]
+    state = oh_hell.new_initial_state()
+    for outcome in (cards, dealer, *dealt, turned_up):
+        assert state.is_chance_node()
+        state.apply_action(outcome)
+    decisions = []
+    while not state.is_terminal():
+        legal, mover = state.legal_actions(), state.current_player()
+        action = rng.choice(legal)
+        decisions.append((mover, sorted(map(_our_action, legal)), _our_action(action)))
+        state.apply_action(action)
+    hands = [[our_card(card) for card in dealt[seat::SEATS]] for seat in range(SEATS)]
+    trump = NO_TRUMP if no_trump else OUR_SUIT[turned_up % 4]
+    return OracleGame(cards, hands, dealer, trump, decisions, state.returns())

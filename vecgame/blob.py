@@ -1,0 +1,351 @@
+"""Blob (Oh Hell) for four seats: deal, legal moves, step and scores of many games at once."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from vecgame import observation, worlds
+from vecgame.cards import (
+    DECK,
+    NO_TRUMP,
+    RANKS,
+    SEATS,
+    TRUMP_NAMES,
+    bit,
+    deck_bits,
+    list_cards,
+    lowest_card,
+    rotate_suits,
+    suit_bits,
+    suit_of,
+    unpack,
+)
+from vecgame.game import Game, resolve_device
+from vecgame.philox import Purpose, Stream, check_seed
+from vecgame.rules import Rules, score
+from vecgame.state import State
+
+
+@dataclass(frozen=True)
+class BlobState(State):
+    """B games of Blob. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8."""
+
+    hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
+    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included
+    trick: Tensor  # [B, 4] int8, the card each seat has played to the current trick, -1 = none yet
+    bids: Tensor  # [B, 4] int8, -1 = not yet made
+    won: Tensor  # [B, 4] int8, tricks won
+    voids: Tensor  # [B, 4] int8, bit s: the seat has shown that it holds no card of suit s
+    trump: Tensor  # [B] int8, suit 0..3, 4 = none
+    dealer: Tensor  # [B] int8
+    leader: Tensor  # [B] int8, who leads the current trick; during the bidding the seat after the dealer
+    made: Tensor  # [B] int8, decisions made, 0 .. 4 + 4 * cards
+
+
+class Blob(Game):
+    """The rules of Blob for a whole batch; see `Rules` for what can be changed.
+
+    ``Blob(cards=5, hook=False)`` and ``Blob(Rules(cards=5, hook=False))`` are the same, equal and hash alike.
+    """
+
+    def __init__(self, rules: Rules | None = None, **changes: object) -> None:
+        if rules is not None and not isinstance(rules, Rules):
+            raise ValueError(f"rules must be a Rules, got {rules!r}; for five cards a seat write Blob(cards=5)")
+        self.rules = replace(rules, **changes) if rules is not None else Rules(**changes)
+        self.cards = self.rules.cards
+        self.deck = deck_bits(self.rules.suits, self.rules.ranks)
+        self.num_actions = DECK
+        self.max_legal = self.cards + 1
+        self.decisions = self.rules.decisions
+        # Three followers at most before a seat with two cards must choose a lead; then the four cards of the last trick.
+        self.max_forced_run = (SEATS - 1) + SEATS
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blob) and self.rules == other.rules
+
+    def __hash__(self) -> int:
+        return hash(self.rules)
+
+    def __repr__(self) -> str:
+        return f"Blob({self.rules})"
+
+    # -- beginning a game ---------------------------------------------------------------------------------------------
+
+    def deal(
+        self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
+    ) -> BlobState:
+        """Deals games ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names.
+
+        A game depends on its number and the seed only, so a run may be cut into batches anywhere. With ``rotate``,
+        trump and dealer follow the game's number as in a match.
+
+        Raises:
+            ValueError: on a batch size below 1, a seed or device that is none.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        device = resolve_device(device)
+        index = torch.arange(first_index, first_index + batch_size, device=device)
+        stream = Stream(check_seed(seed), index, torch.zeros_like(index))
+        words = stream.words(Purpose.DEAL, 2 * DECK)
+        # 63-bit keys: two of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
+        keys = (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
+        keys = torch.where(unpack(torch.tensor(self.deck, device=device)), keys, torch.iinfo(torch.int64).max)
+        deck = keys.argsort(dim=-1, stable=True)
+        hands = deck[:, : SEATS * self.cards].reshape(batch_size, SEATS, self.cards)
+        return self._begin(hands, self._dealers(stream), self._trumps(stream), index)
+
+    def from_hands(
+        self, hands: Tensor, dealer: Tensor | int, trump: Tensor | int, index: Tensor | None = None
+    ) -> BlobState:
+        """Games with given hands, before the first bid.
+
+        Args:
+            hands: [B, 4, cards] integer card ids of each absolute seat, all different within a game.
+            dealer: [B] integer seats (or one for all).
+            trump: [B] integers, suit 0..3, 4 = none (or one for all).
+            index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
+
+        Raises:
+            ValueError: on another shape, a card outside the deck or dealt twice, a seat or trump that is none.
+        """
+        hands = torch.as_tensor(hands)
+        if hands.ndim != 3 or hands.shape[1:] != (SEATS, self.cards):
+            raise ValueError(f"hands must be [B, {SEATS}, {self.cards}] card ids, got shape {list(hands.shape)}")
+        hands = hands.long()
+        batch = hands.shape[0]
+        if ((hands < 0) | (hands >= DECK)).any() or not unpack(torch.tensor(self.deck, device=hands.device))[
+            hands
+        ].all():
+            raise ValueError(
+                "hands holds an id that is no card of this deck; ids are 13 * suit + rank, "
+                f"suit < {self.rules.suits}, rank < {self.rules.ranks}"
+            )
+        ordered = hands.flatten(1).sort(dim=-1).values
+        if (ordered[:, 1:] == ordered[:, :-1]).any():
+            raise ValueError("hands deals a card twice within one game")
+        seats = self._per_game("dealer", dealer, batch, SEATS - 1, hands.device)
+        trumps = self._per_game("trump", trump, batch, NO_TRUMP, hands.device)
+        if index is None:
+            index = torch.arange(batch, device=hands.device)
+        return self._begin(hands, seats, trumps, index)
+
+    def _begin(self, hands: Tensor, dealer: Tensor, trump: Tensor, index: Tensor) -> BlobState:
+        batch, device = hands.shape[0], hands.device
+        zeros = torch.zeros(batch, SEATS, dtype=torch.int8, device=device)
+        return BlobState(
+            index=index,
+            hands=bit(hands).sum(-1),
+            seen=torch.zeros_like(index),
+            trick=zeros - 1,
+            bids=zeros - 1,
+            won=zeros,
+            voids=zeros,
+            trump=trump.to(torch.int8),
+            dealer=dealer.to(torch.int8),
+            leader=((dealer + 1) % SEATS).to(torch.int8),
+            made=zeros[:, 0].clone(),
+        )
+
+    def _dealers(self, stream: Stream) -> Tensor:
+        if self.rules.dealer == "random":
+            return stream.integers(Purpose.DEALER, SEATS)
+        if self.rules.dealer == "rotate":
+            return stream.game % SEATS
+        return torch.full_like(stream.game, int(self.rules.dealer))
+
+    def _trumps(self, stream: Stream) -> Tensor:
+        choices = torch.tensor([TRUMP_NAMES.index(name) for name in self.rules.trumps], device=stream.game.device)
+        if self.rules.trump == "random":
+            return choices[stream.integers(Purpose.TRUMP, len(choices))]
+        if self.rules.trump == "rotate":
+            return choices[stream.game % len(choices)]
+        return torch.full_like(stream.game, TRUMP_NAMES.index(self.rules.trump))
+
+    @staticmethod
+    def _per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
+        value = torch.as_tensor(value, device=device)
+        if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
+            raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
+        if ((value < 0) | (value > high)).any():
+            raise ValueError(f"{name} must be from 0 to {high}")
+        return value.long().expand(batch)
+
+    # -- playing it ---------------------------------------------------------------------------------------------------
+
+    def mover(self, state: BlobState) -> Tensor:
+        """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
+        return ((state.leader + state.made) & (SEATS - 1)).long()
+
+    def turn(self, state: BlobState) -> Tensor:
+        return state.made.long()
+
+    def is_terminal(self, state: BlobState) -> Tensor:
+        return state.made == self.decisions
+
+    def legal_bits(self, state: BlobState) -> Tensor:
+        """Legal actions as bitboards: [B] int64. Bit b is the bid b during the bidding, card b afterwards; a finished
+        game has bit 0, so that no mask is empty."""
+        bids = torch.full_like(state.seen, (1 << (self.cards + 1)) - 1) & ~self._hook_bits(state)
+        hand = state.hands.gather(1, self.mover(state)[:, None])[:, 0]
+        led = state.trick.gather(1, state.leader.long()[:, None])[:, 0]
+        following = hand & torch.where(led >= 0, suit_bits(suit_of(led).clamp(min=0)), -1)
+        plays = torch.where(following != 0, following, hand)
+        return torch.where(state.made < SEATS, bids, torch.where(self.is_terminal(state), 1, plays))
+
+    def _hook_bits(self, state: BlobState) -> Tensor:
+        """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
+        if not self.rules.hook:
+            return torch.zeros_like(state.seen)
+        left = self.cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
+        return torch.where((state.made == SEATS - 1) & (left >= 0), bit(left.clamp(min=0)), 0)
+
+    def legal_mask(self, state: BlobState) -> Tensor:
+        return unpack(self.legal_bits(state))
+
+    def legal_actions(self, state: BlobState) -> Tensor:
+        return list_cards(self.legal_bits(state), self.max_legal)
+
+    def step(self, state: BlobState, action: Tensor, validate: bool = False) -> BlobState:
+        """The state after one decision in every lane; a finished game stays as it is.
+
+        Args:
+            action: [B] integers, a bid 0..cards during the bidding, a card id afterwards.
+            validate: check that every action is legal. Costs a host synchronisation; without it an illegal action
+                gives a meaningless state in its own lane.
+
+        Raises:
+            ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
+        """
+        if action.shape != (state.batch_size,) or action.is_floating_point() or action.dtype == torch.bool:
+            raise ValueError(
+                f"action must be {state.batch_size} integers of shape [{state.batch_size}], "
+                f"got shape {list(action.shape)} of {action.dtype}"
+            )
+        if validate:
+            self._check_legal(state, action)
+        mover = self.mover(state)[:, None]
+        seat = torch.arange(SEATS, device=state.device) == mover
+        bidding = state.made < SEATS
+        playing = ~bidding & ~self.is_terminal(state)
+        small = action.to(torch.int8)
+
+        bids = torch.where(seat & bidding[:, None], small[:, None], state.bids)
+        card = torch.where(playing, bit(action), 0)
+        hands = state.hands ^ torch.where(seat, card[:, None], 0)
+        trick = torch.where(seat & playing[:, None], small[:, None], state.trick)
+        led = suit_of(trick.gather(1, state.leader.long()[:, None]))[:, 0]
+        failed = playing & (suit_of(small) != led)
+        voids = state.voids | torch.where(seat & failed[:, None], (1 << led.clamp(min=0))[:, None], 0)
+
+        complete = playing & (state.made & (SEATS - 1) == SEATS - 1)
+        winner = trick_winner(trick, led, state.trump)
+        taker = (torch.arange(SEATS, device=state.device) == winner[:, None]) & complete[:, None]
+        return replace(
+            state,
+            hands=hands,
+            seen=state.seen | card,
+            trick=torch.where(complete[:, None], -1, trick),
+            bids=bids,
+            won=state.won + taker.to(torch.int8),
+            voids=voids,
+            leader=torch.where(complete, winner.to(torch.int8), state.leader),
+            made=state.made + (bidding | playing).to(torch.int8),
+        )
+
+    def _check_legal(self, state: BlobState, action: Tensor) -> None:
+        inside = (action >= 0) & (action < DECK)
+        legal = inside & (self.legal_bits(state) >> action.clamp(0, DECK - 1).long() & 1).bool()
+        if not legal.all():
+            lane = int((~legal).nonzero()[0, 0])
+            options = [a for a in self.legal_actions(state[lane : lane + 1])[0].tolist() if a >= 0]
+            raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
+
+    def play_forced(self, state: BlobState) -> BlobState:
+        """Plays on while the mover has one legal action: single moves of the followers, then the last trick at once."""
+        for _ in range(SEATS - 1):
+            legal = self.legal_bits(state)
+            forced = (legal & (legal - 1) == 0) & (state.made < self.decisions - SEATS)
+            if state.device.type == "cpu":  # a GPU would have to wait for the list of lanes; it steps them all
+                lanes = forced.nonzero()[:, 0]
+                if len(lanes) == 0:
+                    break
+                state = state.put(lanes, self.step(state.take(lanes), lowest_card(legal[lanes])))
+            else:
+                state = self.step(state, lowest_card(legal)).where(forced, state)
+        return self._play_last_trick(state)
+
+    def _play_last_trick(self, state: BlobState) -> BlobState:
+        """Finishes the games whose every seat has one card or none left: nobody has a choice any more."""
+        last = (state.made >= self.decisions - SEATS) & ~self.is_terminal(state)
+        card = lowest_card(state.hands).to(torch.int8)
+        trick = torch.where(state.trick >= 0, state.trick, card)
+        led = suit_of(trick.gather(1, state.leader.long()[:, None]))
+        shown = torch.where((state.trick < 0) & (suit_of(trick) != led), 1 << led, 0)
+        winner = trick_winner(trick, led[:, 0], state.trump)
+        taker = torch.arange(SEATS, device=state.device) == winner[:, None]
+        finished = replace(
+            state,
+            hands=torch.zeros_like(state.hands),
+            seen=state.seen | state.hands.sum(-1),  # hands are disjoint, so the sum is their union
+            trick=torch.full_like(trick, -1),
+            won=state.won + taker.to(torch.int8),
+            voids=state.voids | shown.to(torch.int8),
+            leader=winner.to(torch.int8),
+            made=torch.full_like(state.made, self.decisions),
+        )
+        return finished.where(last, state)
+
+    # -- ending it ----------------------------------------------------------------------------------------------------
+
+    def scores(self, state: BlobState) -> Tensor:
+        """Points of each absolute seat: [B, 4] float32; 0 for all in a game that is not over."""
+        points = score(self.rules, state.bids, state.won)
+        return torch.where(self.is_terminal(state)[:, None], points, 0.0)
+
+    def values(self, state: BlobState) -> Tensor:
+        return self.scores(state) / self.rules.max_score
+
+    # -- what a player knows ------------------------------------------------------------------------------------------
+
+    def hands(self, state: BlobState) -> Tensor:
+        """The cards that each absolute seat still holds: [B, 4, 52] bool."""
+        return unpack(state.hands)
+
+    def observe(self, state: BlobState, seat: Tensor | None = None) -> Tensor:
+        """Features of what the mover (or ``seat``, [B] int64) knows: [B, 256] float32, see `vecgame.observation`."""
+        return observation.observe(self, state, self.mover(state) if seat is None else seat)
+
+    def policy_columns(self, state: BlobState, action: Tensor) -> Tensor:
+        """Columns of actions [B, K] in a network's policy: bids as they are, cards with the trump suit first."""
+        rotation = RANKS * observation.first_suit(state).long()[:, None]
+        turned = torch.remainder(action.clamp(min=0) - rotation, DECK)
+        return torch.where((state.made < SEATS)[:, None], action.clamp(min=0), turned)
+
+    def policy_mask(self, state: BlobState) -> Tensor:
+        legal = self.legal_bits(state)
+        turned = rotate_suits(legal, observation.first_suit(state))
+        return unpack(torch.where(state.made < SEATS, legal, turned))
+
+    def determinize(self, state: BlobState, count: int = 3, seed: int = 0) -> BlobState:
+        """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
+        adjacent; see `vecgame.worlds`."""
+        return worlds.determinize(self, state, count, check_seed(seed))
+
+
+def trick_winner(trick: Tensor, led: Tensor, trump: Tensor) -> Tensor:
+    """Who wins a complete trick.
+
+    Args:
+        trick: [B, 4] int8 cards by seat.
+        led: [B] int8 suit led.
+        trump: [B] int8, 4 = none.
+
+    Returns:
+        [B] int64 seats.
+    """
+    suit = suit_of(trick)
+    rank = trick - RANKS * suit
+    power = torch.where(suit == trump[:, None], 2 * RANKS, torch.where(suit == led[:, None], RANKS, 0))
+    return (rank + power).argmax(-1)

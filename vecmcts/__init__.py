@@ -1,0 +1,15 @@
+"""Batched Monte Carlo tree search over any `vecgame.Game`."""
+
+from vecmcts.config import SearchConfig
+from vecmcts.evaluators import Evaluator, NetworkEvaluator, PlayoutEvaluator, random_action
+from vecmcts.search import SearchResult, search
+
+__all__ = [
+    "Evaluator",
+    "NetworkEvaluator",
+    "PlayoutEvaluator",
+    "SearchConfig",
+    "SearchResult",
+    "random_action",
+    "search",
+]

@@ -1,0 +1,33 @@
+"""How much and how to search."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """Settings of `vecmcts.search`; the defaults are the document's 3 worlds x 30 simulations.
+
+    Raises ValueError on a value out of range.
+    """
+
+    worlds: int = 3  # sampled deals a game, each searched in a tree of its own
+    simulations: int = 30  # descents in each tree
+    c_puct: float = 0.6  # weight of prior against value in the selection, for values in [0, 1]
+    leaves_per_step: int = 1  # descents a tree before their leaves are evaluated together, under virtual loss
+    noise_fraction: float = 0.0  # share of Dirichlet noise in the root's prior; self-play sets it
+    noise_alpha: float = 1.0  # concentration of that noise
+    c_visit: float = 50.0  # improved policy: sigma(q) = (c_visit + most visits) * c_scale * q
+    c_scale: float = 0.2
+
+    def __post_init__(self) -> None:
+        for name in ("worlds", "simulations", "leaves_per_step"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 15:
+                raise ValueError(f"{name} must be an integer from 1 to {(1 << 15) - 1}, got {value!r}")
+        for name in ("c_puct", "noise_alpha", "c_scale"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
+        if not 0 <= self.noise_fraction <= 1:
+            raise ValueError(f"noise_fraction must be from 0 to 1, got {self.noise_fraction!r}")
+        if not self.c_visit >= 0:
+            raise ValueError(f"c_visit must be at least 0, got {self.c_visit!r}")

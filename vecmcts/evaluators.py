@@ -1,0 +1,116 @@
+"""What judges a leaf: a network, or random playouts by the game's own engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vecgame.game import Game
+from vecgame.philox import Purpose, Stream
+from vecgame.state import State
+
+Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(observation [B, F], legal mask [B, num_actions]) -> (logits [B, num_actions], values [B, seats] or [B, 1])."""
+
+PLAYOUT_BLOCKS = 256  # random blocks set aside for each playout: one a decision
+SIMULATION_BITS = 16  # room for that many blocks below the simulation's number in a stream
+
+
+class Evaluator(Protocol):
+    """Judges the positions of many worlds."""
+
+    sees_hidden: bool  # whether it looks at hidden hands; if not, all worlds of a root get one evaluation
+
+    def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
+        """Judges K positions, none of them finished; ``stream`` has a lane of random numbers for each.
+
+        Returns:
+            logits [K, num_actions] at the game's policy columns, unmasked, and values [K, seats] by absolute seat.
+        """
+
+
+class NetworkEvaluator:
+    """Judges by a network of what the mover knows.
+
+    Values come by relative seat. A network with one value is asked for each seat's view in turn.
+    """
+
+    sees_hidden = False
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+
+    def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
+        mover = game.mover(state)
+        mask = game.policy_mask(state)
+        logits, values = self.network(game.observe(state), mask)
+        if values.shape[1] == 1:
+            views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]
+            values = torch.cat([values, *views], dim=1)
+        return logits, to_absolute(values, mover)
+
+
+class PlayoutEvaluator:
+    """Uniform priors, and the mean result of games played to the end at random: a search that needs no network."""
+
+    sees_hidden = True
+
+    def __init__(self, playouts: int = 1) -> None:
+        if not 1 <= playouts <= 1 << (SIMULATION_BITS - 8):
+            raise ValueError(f"playouts must be from 1 to {1 << (SIMULATION_BITS - 8)}, got {playouts}")
+        self.playouts = playouts
+
+    def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
+        total = sum(
+            play_out(game, state, stream.at(stream.offset + PLAYOUT_BLOCKS * number)) for number in range(self.playouts)
+        )
+        return total.new_zeros(state.batch_size, game.num_actions), total / self.playouts
+
+
+def as_evaluator(evaluator: Evaluator | Network) -> Evaluator:
+    """The evaluator itself, or a network wrapped into one."""
+    return evaluator if hasattr(evaluator, "evaluate") else NetworkEvaluator(evaluator)
+
+
+def to_absolute(values: Tensor, mover: Tensor) -> Tensor:
+    """Values [K, seats] by relative seat (0 = ``mover`` [K] int64) -> by absolute seat."""
+    seats = values.shape[1]
+    return values.gather(1, (torch.arange(seats, device=values.device) - mover[:, None]) % seats)
+
+
+def to_relative(values: Tensor, mover: Tensor) -> Tensor:
+    """Values [K, seats] by absolute seat -> by relative seat (0 = ``mover`` [K] int64)."""
+    seats = values.shape[1]
+    return values.gather(1, (torch.arange(seats, device=values.device) + mover[:, None]) % seats)
+
+
+def random_action(game: Game, state: State, uniform: Tensor) -> Tensor:
+    """A legal action drawn uniformly by one number in [0, 1) a lane: [B] int64."""
+    actions = game.legal_actions(state)
+    count = (actions >= 0).sum(-1)
+    choice = (uniform * count).long().clamp(max=actions.shape[1] - 1)
+    return actions.gather(1, choice[:, None])[:, 0]
+
+
+def play_out(game: Game, state: State, stream: Stream) -> Tensor:
+    """Plays every lane to its end by uniformly random moves.
+
+    Returns:
+        [K, seats] float32 values by absolute seat.
+    """
+    values = game.values(state)
+    lanes = torch.arange(state.batch_size, device=state.device)
+    for decision in range(game.decisions):
+        uniform = stream.at(stream.offset + decision).uniform(Purpose.PLAYOUT, 1)[:, 0]
+        state = game.play_forced(game.step(state, random_action(game, state, uniform)))
+        if state.device.type == "cpu":  # drop the finished games; a GPU would have to wait for their list
+            done = game.is_terminal(state)
+            values[lanes[done]] = game.values(state[done])
+            going = (~done).nonzero()[:, 0]
+            if len(going) == 0:
+                return values
+            state, stream, lanes = state.take(going), stream.take(going), lanes[going]
+    return game.values(state)
