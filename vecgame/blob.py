@@ -58,7 +58,7 @@ class Blob(Game):
         self.num_actions = DECK
         self.max_legal = self.cards + 1
         self.decisions = self.rules.decisions
-        # Three followers at most before a seat with two cards must choose a lead; then the four cards of the last trick.
+        # At most three followers before a seat with two cards must choose a lead, then the last trick's four cards.
         self.max_forced_run = (SEATS - 1) + SEATS
 
     def __eq__(self, other: object) -> bool:

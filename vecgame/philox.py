@@ -7,6 +7,7 @@ the same game gets the same numbers on every device, at every place in every bat
 
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from operator import index
 
 import torch
 from torch import Tensor
@@ -108,9 +109,13 @@ class Stream:
 
 def check_seed(seed: int) -> int:
     """The seed as an int, or a ValueError that says what a seed is."""
-    if isinstance(seed, bool) or int(seed) != seed or not 0 <= int(seed) < 2**64:
+    try:
+        number = -1 if isinstance(seed, bool) else index(seed)
+    except TypeError:
+        number = -1
+    if not 0 <= number < 2**64:
         raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
-    return int(seed)
+    return number
 
 
 def dirichlet(stream: Stream, mask: Tensor, alpha: float) -> Tensor:

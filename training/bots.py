@@ -1,0 +1,160 @@
+"""Players: the known opponents, and the network with and without search."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vecgame import Blob, BlobState, Purpose, Stream
+from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
+from vecmcts import Evaluator, SearchConfig, random_action, search
+from vecmcts.evaluators import Network, play_out
+
+
+class Player(Protocol):
+    """Decides for many games at once."""
+
+    name: str
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        """A legal action for the mover of every lane: [B] int64. Depends on each lane's own game only."""
+
+
+class RandomBot:
+    """Bids and plays uniformly at random."""
+
+    name = "random"
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        stream = Stream(seed, state.index, game.turn(state))
+        return random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0])
+
+
+class RuleBot:
+    """Bids the rounded sum of its cards' strengths; wins cheaply while it needs tricks, ducks otherwise."""
+
+    name = "rule-based"
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        mover = game.mover(state)
+        hand = state.hands.gather(1, mover[:, None])[:, 0]
+        strength = self._strength(game, state, hand)  # [B, 52]
+        mask = game.legal_mask(state)
+        estimate = (strength * unpack(hand)).sum(-1).round()
+        bids = torch.arange(DECK, device=state.device)
+        # The nearest legal bid, the lower of two: bids are integers, so half a bid breaks the tie.
+        distance = (bids + 0.25 - estimate[:, None]).abs()
+        bid = distance.masked_fill(~mask, torch.inf).argmin(-1)
+        card = self._card_preference(state, mover, strength).masked_fill(~mask, -torch.inf).argmax(-1)
+        return torch.where(state.made < 4, bid, card)
+
+    @staticmethod
+    def _strength(game: Blob, state: BlobState, hand: Tensor) -> Tensor:
+        """Rough chance of each card to win a trick, by what beats it that an opponent may hold: [B, 52]."""
+        unseen = game.deck & ~(hand | state.seen)
+        held = popcount(state.hands).sum(-1) - popcount(hand)
+        share = held / popcount(unseen).clamp(min=1)  # of the unseen cards that opponents hold
+        card = torch.arange(DECK, device=state.device)
+        suit, rank = suit_of(card), card % RANKS
+        above = suit_bits(suit) & ~((2 << (RANKS * suit + rank)) - 1)
+        masters = popcount(unseen[:, None] & above)  # [B, 52] cards of the suit that beat it
+        safe = (1 - share[:, None]) ** masters
+        trump = (suit == state.trump[:, None]) & (state.trump != NO_TRUMP)[:, None]
+        # A plain card may be ruffed, or never led to without trump; a low trump may ruff.
+        return torch.where(trump, 0.25 + 0.75 * safe, 0.6 * safe)
+
+    @staticmethod
+    def _card_preference(state: BlobState, mover: Tensor, strength: Tensor) -> Tensor:
+        """Higher is better: [B, 52]."""
+        card = torch.arange(DECK, device=state.device)
+        suit, rank = suit_of(card), card % RANKS
+        led_card = state.trick.gather(1, state.leader.long()[:, None])
+        leading = led_card < 0
+        led = suit_of(led_card)
+        trump = state.trump[:, None]
+
+        def power(suit: Tensor, rank: Tensor) -> Tensor:
+            return rank + torch.where(suit == trump, 2 * RANKS, torch.where(suit == led, RANKS, 0))
+
+        mine = power(suit, rank)  # [B, 52]
+        played = torch.where(state.trick >= 0, power(suit_of(state.trick), state.trick % RANKS), -1)
+        to_beat = played.amax(-1, keepdim=True)
+        wins = mine > to_beat
+        last = (state.trick >= 0).sum(-1, keepdim=True) == 3
+        needs = (state.bids - state.won).gather(1, mover[:, None]) > 0
+        # Wanting a trick: lead the strongest; else the cheapest winner if last to play, the surest before that, and
+        # throw the weakest card if none wins. Not wanting one: the highest card that loses; if all win, the one least
+        # likely to hold, or when last to play the highest, as the trick is taken anyway.
+        win_cheaply = torch.where(last, -mine.float(), strength * 100)
+        wanting = torch.where(leading, strength * 100, torch.where(wins, 1000 + win_cheaply, -strength * 100))
+        taking = torch.where(last, mine.float(), -mine.float())
+        ducking = torch.where(leading, -strength * 100, torch.where(wins, taking - 1000, mine.float()))
+        return torch.where(needs, wanting, ducking).float()
+
+
+class FlatMonteCarlo:
+    """Tries every action in uniformly drawn worlds, plays on at random, takes the best mean: no tree, no network."""
+
+    lanes = 1 << 18  # playouts at a time
+
+    def __init__(self, worlds: int = 32) -> None:
+        self.worlds = worlds
+        self.name = "flat Monte Carlo"
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        chunk = max(1, self.lanes // (self.worlds * game.max_legal))
+        return torch.cat([self._act(game, part, seed) for part in _split(state, chunk)])
+
+    def _act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        actions = game.legal_actions(state)  # [B, A]
+        slots = actions.shape[1]
+        worlds = game.determinize(state, self.worlds, seed).repeat(slots)
+        tried = actions.repeat_interleave(self.worlds, dim=0).flatten()
+        lanes = (tried >= 0).nonzero()[:, 0]
+        # The same random numbers for every action of a world: what differs is the action.
+        stream = Stream.of_worlds(seed, state.index, game.turn(state), self.worlds)
+        stream = stream.take(torch.arange(len(stream.game), device=state.device).repeat_interleave(slots)[lanes])
+        after = game.play_forced(game.step(worlds.take(lanes), tried[lanes]))
+        values = play_out(game, after, stream)
+        mover = game.mover(state).repeat_interleave(self.worlds * slots)[lanes]
+        total = torch.full_like(tried, -1, dtype=torch.float32)  # below any action's mean: no action
+        total[lanes] = values.gather(1, mover[:, None])[:, 0]
+        best = total.view(state.batch_size, self.worlds, slots).mean(1).argmax(-1)
+        return actions.gather(1, best[:, None])[:, 0]
+
+
+class NetworkPlayer:
+    """Takes the network's most probable action, without search."""
+
+    def __init__(self, network: Network, name: str = "network alone") -> None:
+        self.network = network
+        self.name = name
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        logits, _ = self.network(game.observe(state), game.policy_mask(state))
+        actions = game.legal_actions(state)
+        slots = logits.gather(1, game.policy_columns(state, actions)).masked_fill(actions < 0, -torch.inf)
+        return actions.gather(1, slots.argmax(-1, keepdim=True))[:, 0]
+
+
+class SearchPlayer:
+    """Searches every decision that is one, and takes the best action of the improved policy."""
+
+    def __init__(self, evaluator: Evaluator | Network, config: SearchConfig, name: str = "") -> None:
+        self.evaluator, self.config = evaluator, config
+        self.name = name or f"search {config.worlds}x{config.simulations}"
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        actions = game.legal_actions(state)
+        action = actions[:, 0]
+        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        if len(lanes) == 0:
+            return action
+        policy = search(game, state.take(lanes), self.evaluator, self.config, seed).policy
+        return action.index_copy(0, lanes, policy.argmax(-1))
+
+
+def _split(state: BlobState, chunk: int) -> list[BlobState]:
+    return [state[start : start + chunk] for start in range(0, state.batch_size, chunk)]

@@ -1,0 +1,77 @@
+"""Files of a run: atomic writes, and reads that never execute code."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from net import BlobNet, NetConfig
+
+FORMAT = "vecgame-1"
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file so that, whenever the machine stops, either the old or the new one is there whole."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, object]) -> None:
+    """Writes tensors and JSON-able metadata as one safetensors file, atomically."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(plain, {"format": FORMAT, "vecgame": json.dumps(metadata)}))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """Reads what `save_tensors` wrote, to the CPU.
+
+    Raises:
+        ValueError: in one line, when there is no such file, or it is damaged or from something else.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            if header.get("format") != FORMAT:
+                raise ValueError(f"{path} is a safetensors file, but not one of vecgame ({FORMAT})")
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["vecgame"])  # noqa: SIM118
+    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+        raise ValueError(f"{path} is damaged or no checkpoint: {error}") from None
+
+
+def save_network(path: Path, net: BlobNet, metadata: dict[str, object]) -> None:
+    """Writes a network alone, with its sizes."""
+    save_tensors(path, net.state_dict(), {**metadata, "net": net.config.to_dict()})
+
+
+def load_network(path: Path, device: str | torch.device = "cpu") -> BlobNet:
+    """Reads a network that `save_network` wrote.
+
+    Raises:
+        ValueError: as `load_tensors`, or when the tensors do not fit the sizes that the file states.
+    """
+    tensors, metadata = load_tensors(path)
+    if "net" not in metadata:
+        raise ValueError(f"{path} holds no network; networks of a run are its network-*.safetensors")
+    net = BlobNet(NetConfig.from_dict(metadata["net"]))
+    try:
+        net.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit its own sizes: {str(error).splitlines()[-1].strip()}") from None
+    return net.to(device).eval()

@@ -1,0 +1,78 @@
+"""Examples of searched decisions, and the buffer that keeps the newest of them on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from vecgame.cards import unpack
+
+
+@dataclass(frozen=True)
+class Examples:
+    """E decisions to learn from, in the frame of the mover: relative seats, trump suit first."""
+
+    observation: Tensor  # [E, 256] float16
+    legal: Tensor  # [E] int64, bitboard of the legal policy columns
+    policy: Tensor  # [E, 52] float16, target distribution over the columns
+    value: Tensor  # [E, 4] float32, final score / highest score of each relative seat
+
+    def __len__(self) -> int:
+        return self.legal.shape[0]
+
+    def take(self, index: Tensor) -> Examples:
+        """The examples [K] int64."""
+        return Examples(*(getattr(self, item.name).index_select(0, index) for item in fields(self)))
+
+    @property
+    def legal_mask(self) -> Tensor:
+        """[E, 52] bool."""
+        return unpack(self.legal)
+
+    @staticmethod
+    def concatenate(parts: list[Examples]) -> Examples:
+        return Examples(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Examples)))
+
+    @staticmethod
+    def empty(capacity: int, device: torch.device) -> Examples:
+        """Room for ``capacity`` examples, filled with zeros."""
+        return Examples(
+            observation=torch.zeros(capacity, 256, dtype=torch.float16, device=device),
+            legal=torch.zeros(capacity, dtype=torch.int64, device=device),
+            policy=torch.zeros(capacity, 52, dtype=torch.float16, device=device),
+            value=torch.zeros(capacity, 4, dtype=torch.float32, device=device),
+        )
+
+
+class ReplayBuffer:
+    """A ring of the newest ``capacity`` examples, on the device where learning happens."""
+
+    def __init__(self, capacity: int, device: torch.device) -> None:
+        self.capacity = capacity
+        self.examples = Examples.empty(capacity, device)
+        self.added = 0  # over the whole run
+
+    def __len__(self) -> int:
+        return min(self.added, self.capacity)
+
+    def add(self, new: Examples) -> None:
+        """Adds examples, over the oldest where the ring is full; of more than a ring full only the last stay."""
+        device = self.examples.legal.device
+        kept = min(len(new), self.capacity)
+        start = self.added + len(new) - kept
+        places = torch.arange(start, start + kept, device=device) % self.capacity
+        for item in fields(Examples):
+            getattr(self.examples, item.name)[places] = getattr(new, item.name)[len(new) - kept :].to(device)
+        self.added += len(new)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The filled part of the ring, and how much was ever added."""
+        filled = {item.name: getattr(self.examples, item.name)[: len(self)] for item in fields(Examples)}
+        return {**filled, "added": torch.tensor(self.added)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.added = int(state["added"])
+        for item in fields(Examples):
+            getattr(self.examples, item.name)[: len(self)] = state[item.name].to(self.examples.legal.device)
