@@ -64,7 +64,8 @@ class Run:
         self.buffer = ReplayBuffer(settings.replay_examples, self.device)
         self.updates = 0  # of the warm-up, done
         self.iteration = 0  # iterations done
-        self.pending = 0  # examples of the next iteration that are in the buffer but not learned from yet
+        # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
+        self.pending: dict[str, object] | None = None
         self.saved_at = 0.0
         self.stopping = False
         self.evaluation: _BackgroundEvaluation | None = None
@@ -231,18 +232,17 @@ class Run:
 
     def _iterate(self) -> None:
         """Self-play, then learning."""
-        entry: dict[str, object] = {}
-        if not self.pending:
-            entry |= self._self_play()
+        if self.pending is None:
+            self.pending = self._self_play()
             self.save_if_due()
-        entry |= self._learn()
+        entry = self.pending | self._learn(self.pending["examples"])
         self.iteration += 1
-        self.pending = 0
+        self.pending = None
         self.record("iteration", **entry)
         self.save_if_due()
-        speed = f"{entry['games_per_minute']:,.0f} games/min, " if "games_per_minute" in entry else ""
         self.display.line(
-            f"iteration {self.iteration} of {self.settings.iterations}: {speed}"
+            f"iteration {self.iteration} of {self.settings.iterations}: "
+            f"{entry['games_per_minute']:,.0f} games/min, {entry['evaluations_per_second']:,.0f} evaluations/s, "
             f"{entry['examples_per_second']:,.0f} examples/s, policy loss {entry['policy_loss']:.3f}, "
             f"value loss {entry['value_loss']:.4f}" + (f", {self.display.run_left}" if self.display.run_left else "")
         )
@@ -286,7 +286,6 @@ class Run:
         seconds = time.monotonic() - begun
         examples = Examples.concatenate([part.examples for part in played])
         self.buffer.add(examples)
-        self.pending = len(examples)
         weights = [len(part.scores) / finished for part in played]
         return {
             "games": finished,
@@ -301,19 +300,19 @@ class Run:
             "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
         }
 
-    def _learn(self) -> dict[str, object]:
-        """Learns from the buffer."""
+    def _learn(self, new_examples: int) -> dict[str, object]:
+        """Learns from the buffer, as much as so many new examples call for."""
         settings = self.settings
         begun = time.monotonic()
         self.learner.set_rate(self.iteration / settings.iterations)
-        total = settings.epochs * min(self.pending, len(self.buffer))
+        total = settings.epochs * min(new_examples, len(self.buffer))
         with self.display.task(f"learning {self.iteration + 1}", total, "examples") as task, self._all_or_nothing():
 
             def report(done: int, total: int) -> None:
                 self._check()
                 task.update(done, examples=done)
 
-            numbers = learn(self.learner, self.buffer, self.pending, self._seed(1), report)
+            numbers = learn(self.learner, self.buffer, new_examples, self._seed(1), report)
         seconds = time.monotonic() - begun
         return {**numbers, "learn_seconds": seconds, "examples_per_second": numbers["examples_learned"] / seconds}
 

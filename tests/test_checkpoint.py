@@ -1,0 +1,91 @@
+"""Files of a run: whole or not there, and never code."""
+
+import os
+import pickle
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from net import BlobNet, NetConfig
+from training import checkpoint
+from training.checkpoint import load_network, load_tensors, save_network, save_tensors
+
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+
+
+def test_tensors_and_metadata_come_back(tmp_path) -> None:
+    path = tmp_path / "file.safetensors"
+    tensors = {"a": torch.arange(6).view(2, 3), "b.c": torch.randn(4).half(), "n": torch.tensor(3)}
+    save_tensors(path, tensors, {"iteration": 7})
+    loaded, metadata = load_tensors(path)
+    assert metadata == {"iteration": 7}
+    assert loaded.keys() == tensors.keys()
+    assert all(
+        torch.equal(loaded[name], tensors[name]) and loaded[name].dtype == tensors[name].dtype for name in tensors
+    )
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "file.safetensors"
+    save_tensors(path, {"a": torch.zeros(3)}, {"iteration": 1})
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save_tensors(path, {"a": torch.ones(3)}, {"iteration": 2})
+    monkeypatch.undo()
+    assert load_tensors(path)[1] == {"iteration": 1}
+
+
+def test_the_new_file_is_on_disk_before_the_old_one_goes(tmp_path, monkeypatch) -> None:
+    order: list[str] = []
+    real_fsync, real_replace = os.fsync, type(tmp_path).replace
+    monkeypatch.setattr(os, "fsync", lambda d: (order.append("fsync"), real_fsync(d))[1])
+    monkeypatch.setattr(type(tmp_path), "replace", lambda s, t: (order.append("replace"), real_replace(s, t))[1])
+    checkpoint.write_atomically(tmp_path / "file", b"data")
+    assert order == ["fsync", "replace", "fsync"]  # the file, the rename, the folder
+
+
+def test_damaged_and_foreign_files_get_one_line(tmp_path) -> None:
+    whole = tmp_path / "whole.safetensors"
+    save_network(whole, BlobNet(SMALL), {})
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(whole.read_bytes()[:-100])
+    foreign = tmp_path / "foreign.safetensors"
+    save_file({"weight": torch.zeros(3)}, foreign)
+    evil = tmp_path / "evil.safetensors"
+    evil.write_bytes(pickle.dumps(print))
+    replay = tmp_path / "replay.safetensors"
+    save_tensors(replay, {"a": torch.zeros(2)}, {"iteration": 1})
+    for path, message in [
+        (cut, "is damaged or no checkpoint"),
+        (foreign, "not one of vecgame"),
+        (evil, "is damaged or no checkpoint"),
+        (replay, "holds no network"),
+        (tmp_path / "none", "is not a file"),
+    ]:
+        with pytest.raises(ValueError, match=message) as caught:
+            load_network(path)
+        assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+def test_a_network_of_another_shape_gets_one_line(tmp_path) -> None:
+    path = tmp_path / "network.safetensors"
+    net = BlobNet(SMALL)
+    save_tensors(path, net.state_dict(), {"net": {**SMALL.to_dict(), "ffn": 32}})
+    with pytest.raises(ValueError, match="does not fit its own sizes") as caught:
+        load_network(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_network_comes_back(tmp_path) -> None:
+    path = tmp_path / "network.safetensors"
+    net = BlobNet(SMALL)
+    save_network(path, net, {"iteration": 3})
+    loaded = load_network(path)
+    observation = torch.rand(5, 256)
+    assert loaded.config == SMALL and not loaded.training
+    assert all(torch.equal(a, b) for a, b in zip(loaded(observation), net(observation), strict=True))

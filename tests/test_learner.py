@@ -1,0 +1,128 @@
+"""The loss, the optimiser's step and the order of examples."""
+
+import math
+
+import pytest
+import torch
+
+from net import NetConfig
+from training.learner import FINAL_RATE, Learner, learn
+from training.replay import Examples, ReplayBuffer
+from training.settings import Settings
+
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+CPU = torch.device("cpu")
+
+
+def make_learner(net: NetConfig = SMALL, **changes: object) -> Learner:
+    learner = Learner(Settings(batch_size=16, **changes), net, CPU)
+    learner.amp = torch.float32
+    return learner
+
+
+def make_examples(count: int, seed: int = 0) -> Examples:
+    random = torch.Generator().manual_seed(seed)
+    legal = torch.randint(1, 1 << 52, (count,), generator=random)
+    policy = torch.rand(count, 52, generator=random) * ((legal[:, None] >> torch.arange(52)) & 1)
+    return Examples(
+        observation=torch.rand(count, 256, generator=random).half(),
+        legal=legal,
+        policy=(policy / policy.sum(-1, keepdim=True)).half(),
+        value=torch.rand(count, 4, generator=random),
+    )
+
+
+def test_policy_loss_is_one_masked_softmax() -> None:
+    """Against the definition, in Python: a second softmax or a missing mask (the original's mistake) fails."""
+    learner, batch = make_learner(), make_examples(5)
+    logits, values = (output.detach() for output in learner.net(batch.observation.float()))
+    policy_loss = value_loss = 0.0
+    for row in range(5):
+        columns = [c for c in range(52) if int(batch.legal[row]) >> c & 1]
+        total = sum(math.exp(float(logits[row, c])) for c in columns)
+        policy_loss -= sum(
+            float(batch.policy[row, c]) * math.log(math.exp(float(logits[row, c])) / total) for c in columns
+        )
+        value_loss += sum((float(values[row, s]) - float(batch.value[row, s])) ** 2 for s in range(4))
+    losses = learner.losses(batch)
+    assert float(losses.policy.detach()) == pytest.approx(policy_loss / 5, rel=1e-4)
+    assert float(losses.value.detach()) == pytest.approx(value_loss / 5, rel=1e-4)
+
+
+def test_illegal_logits_change_no_loss() -> None:
+    learner, batch = make_learner(), make_examples(6)
+    forward = learner.net.forward
+
+    def raised(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, values = forward(observation, mask)
+        return logits + 50.0 * ~mask, values
+
+    before = learner.losses(batch)
+    learner.net.forward = raised
+    after = learner.losses(batch)
+    assert torch.equal(before.policy, after.policy)
+
+
+def test_a_scalar_network_learns_the_movers_value() -> None:
+    learner = make_learner(NetConfig(**{**SMALL.to_dict(), "values": 1}), values=1)
+    batch = make_examples(8)
+    _, values = learner.net(batch.observation.float())
+    assert float(learner.losses(batch).value) == pytest.approx(
+        float((values[:, 0] - batch.value[:, 0]).square().mean()), rel=1e-5
+    )
+
+
+def test_learning_fits_the_examples() -> None:
+    learner = make_learner(epochs=60, learning_rate=3e-3)
+    buffer = ReplayBuffer(64, CPU)
+    buffer.add(make_examples(32))
+    before = learner.losses(make_examples(32))
+    learn(learner, buffer, 32, seed=0)
+    after = learner.losses(make_examples(32))
+    assert float(after.policy) < float(before.policy)
+    assert float(after.value) < 0.3 * float(before.value)
+
+
+def test_an_epoch_draws_each_example_once() -> None:
+    learner = make_learner(epochs=3)
+    buffer = ReplayBuffer(64, CPU)
+    buffer.add(make_examples(40))
+    seen: list[int] = []
+    take = buffer.examples.take
+    object.__setattr__(buffer.examples, "take", lambda index: (seen.extend(index.tolist()), take(index))[1])
+    report: list[tuple[int, int]] = []
+    numbers = learn(learner, buffer, 40, seed=1, report=lambda done, total: report.append((done, total)))
+    assert len(seen) == numbers["examples_learned"] == 120
+    for epoch in range(3):
+        assert sorted(seen[40 * epoch : 40 * epoch + 40]) == list(range(40))
+    assert seen[:40] != seen[40:80]
+    assert report[-1] == (120, 120)
+
+
+def test_the_gradient_is_clipped() -> None:
+    learner = make_learner(grad_clip=1e-3)
+    learner.step(1e6 * learner.losses(make_examples(16)).value)
+    norm = torch.stack([p.grad.norm() for p in learner.net.parameters() if p.grad is not None]).norm()
+    assert float(norm) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_the_rate_falls_as_a_cosine() -> None:
+    learner = make_learner(learning_rate=2e-3)
+    rates = []
+    for progress in (0.0, 0.5, 1.0):
+        learner.set_rate(progress)
+        rates.append(learner.optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([2e-3, 2e-3 * (1 + FINAL_RATE) / 2, 2e-3 * FINAL_RATE])
+
+
+def test_a_restored_learner_goes_on_bit_for_bit() -> None:
+    first, second = make_learner(), make_learner()
+    buffer = ReplayBuffer(64, CPU)
+    buffer.add(make_examples(40))
+    learn(first, buffer, 40, seed=1)
+    second.load_state_dict({name: tensor.clone() for name, tensor in first.state_dict().items()})
+    for learner in (first, second):
+        learn(learner, buffer, 40, seed=2)
+    ours, theirs = first.state_dict(), second.state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)

@@ -1,0 +1,208 @@
+"""Whole runs: they finish, stop, are killed, and go on as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+import train
+from training.checkpoint import load_network, load_tensors
+from training.evaluate import main as evaluate_main
+from training.progress import Display, duration
+from training.run import CHECKPOINT, METRICS, RESULTS, Run
+from training.settings import Settings
+
+TINY = Settings(
+    games_per_iter=12,
+    iterations=2,
+    epochs=2,
+    cards="1-3",
+    worlds=2,
+    simulations=4,
+    network="small",
+    batch_size=32,
+    replay_examples=150,
+    warmup_updates=2,
+    warmup_games=16,
+    eval_every=0,
+    eval_deals=3,
+    checkpoint_seconds=0,
+)
+TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "evaluations_per_second")
+FLAGS = [
+    f"--{name.replace('_', '-')}={value}"
+    for name, value in vars(TINY).items()
+    if name not in ("hook", "eval_every", "checkpoint_seconds")
+]
+
+
+def quiet() -> Display:
+    return Display(Console(file=StringIO(), width=120, soft_wrap=True))
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(folder / CHECKPOINT)[0]
+
+
+def metrics_of(folder: Path) -> list[dict[str, object]]:
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k not in (*TIMES, "examples_per_second")} for line in lines]
+
+
+def same(first: Path, second: Path) -> bool:
+    ours, theirs = tensors_of(first), tensors_of(second)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    assert Run.create(folder, TINY, quiet()).train() is not None
+    return folder
+
+
+def test_a_finished_run_has_everything(finished: Path) -> None:
+    kinds = [entry["kind"] for entry in metrics_of(finished)]
+    assert kinds == ["warm-up", "warm-up", "iteration", "iteration", "final evaluation"]
+    results = json.loads((finished / RESULTS).read_text())
+    assert [name.split(",")[0] for name in results] == ["before training", "trained network alone", "trained"]
+    assert all(list(row) == ["random", "rule-based", "flat Monte Carlo"] for row in results.values())
+    assert json.loads((finished / "config.json").read_text()) == vars(TINY)
+    first, last = (load_network(finished / f"network-{n:06d}.safetensors") for n in (0, 2))
+    assert not torch.equal(first.policy_out.weight, last.policy_out.weight)
+    entry = metrics_of(finished)[2]
+    assert entry["games"] == 12 and entry["evaluations"] > entry["examples"] > 12
+    assert entry["examples_learned"] == 2 * entry["examples"]
+
+
+def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path) -> None:
+    Run.create(tmp_path / "again", TINY, quiet()).train()
+    assert same(finished, tmp_path / "again")
+    assert metrics_of(finished) == metrics_of(tmp_path / "again")
+
+
+@pytest.mark.parametrize("checks", [1, 4, 9, 30, 50])
+def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, monkeypatch, checks: int) -> None:
+    """Ctrl+C after some number of safe points, in the warm-up, in self-play or while learning."""
+    folder = tmp_path / "stopped"
+    run = Run.create(folder, TINY, quiet())
+    check, calls = run._check, []
+
+    def interrupt_later() -> None:
+        calls.append(1)
+        if len(calls) == checks:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)  # the handler runs between two byte codes
+        check()
+
+    monkeypatch.setattr(run, "_check", interrupt_later)
+    assert run.train() is None
+    assert f"--resume {folder}" in run.display.console.file.getvalue()
+    assert not same(finished, folder)
+    assert Run.resume(folder, TINY, quiet()).train() is not None
+    assert same(finished, folder)
+    assert metrics_of(finished) == metrics_of(folder)
+
+
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path) -> None:
+    """SIGKILL to a real process, some way into its work."""
+    command = [sys.executable, "train.py", *FLAGS, "--eval-every=0", "--checkpoint-seconds=0", "--iterations=4"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    root = Path(__file__).parents[1]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, "--run", str(whole)], cwd=root, env=environment, check=True, capture_output=True)
+    process = subprocess.Popen([*command, "--run", str(killed)], cwd=root, env=environment, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (killed / METRICS).exists() and "iteration" in (killed / METRICS).read_text().split('"kind": ')[-1]:
+            break
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    assert not (killed / RESULTS).exists()
+    resume = [sys.executable, "train.py", "--resume", str(killed)]
+    subprocess.run(resume, cwd=root, env=environment, check=True, capture_output=True)
+    assert same(whole, killed)
+    assert metrics_of(whole) == metrics_of(killed)
+
+
+def test_evaluations_run_beside_training(tmp_path) -> None:
+    """Every few iterations another process plays the bots and the first network; their results reach the metrics."""
+    settings = Settings(**{**vars(TINY), "eval_every": 1, "warmup_updates": 0})
+    display = quiet()
+    Run.create(tmp_path / "run", settings, display).train()
+    entries = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
+    assert [entry["of"] for entry in entries] == [1]
+    searcher = entries[0]["results"]["search 2x4"]
+    assert list(searcher)[:3] == ["random", "rule-based", "flat Monte Carlo"]
+    assert list(searcher)[3] == "search with network-000000"
+    assert "evaluation of iteration 1" in display.console.file.getvalue()
+
+
+def test_a_checkpoint_of_another_network_gets_one_line(finished: Path) -> None:
+    with pytest.raises(ValueError, match=r"does not fit the run's config\.json") as caught:
+        Run.resume(finished, Settings(**{**vars(TINY), "values": 1}), quiet())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_checkpoint_gets_one_line(finished: Path, tmp_path, capsys) -> None:
+    folder = tmp_path / "damaged"
+    folder.mkdir()
+    (folder / "config.json").write_text((finished / "config.json").read_text())
+    (folder / CHECKPOINT).write_bytes((finished / CHECKPOINT).read_bytes()[:1000])
+    assert train.main(["--resume", str(folder)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_scalar_network_trains(tmp_path) -> None:
+    settings = Settings(**{**vars(TINY), "values": 1, "iterations": 1, "cards": "2"})
+    assert Run.create(tmp_path / "scalar", settings, quiet()).train() is not None
+    assert load_network(tmp_path / "scalar" / "network-000001.safetensors").config.values == 1
+
+
+def test_the_evaluation_command(finished: Path, tmp_path, capsys) -> None:
+    output = tmp_path / "result.json"
+    network = str(finished / "network-000002.safetensors")
+    flags = ["--eval-deals", "2", "--cards", "2", "--simulations", "4", "--device", "cpu"]
+    assert evaluate_main([network, *flags, "--json", str(output), "--against", network]) == 0
+    assert "rule-based" in capsys.readouterr().out
+    assert json.loads(output.read_text())["search 3x4"]["random"]["games"] == 8
+    assert evaluate_main([str(tmp_path / "none.safetensors"), *flags]) == 2
+    assert "is not a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(42.9, "42 s"), (190, "3 min 10 s"), (5 * 3600 + 12 * 60, "5 h 12 min"), (3 * 86400 + 4 * 3600, "3 d 4 h")],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_progress_falls_back_to_plain_lines(monkeypatch) -> None:
+    monkeypatch.setattr("training.progress.LINE_SECONDS", 0.0)
+    display = quiet()
+    display.run_left = "run: 3 s left"
+    with display.task("self-play 1", 100, "games") as task:
+        time.sleep(0.01)
+        task.update(50, evaluations=1000)
+    line = display.console.file.getvalue()
+    assert "self-play 1: 50 of 100 games" in line
+    assert "games/min" in line and "evaluations/s" in line and "run: 3 s left" in line
+    assert "\x1b" not in line
+
+
+def test_progress_draws_bars_on_a_terminal() -> None:
+    display = Display(Console(file=StringIO(), force_terminal=True, width=120))
+    with display.task("learning 1", 100, "examples") as task:
+        task.update(50, examples=50)
+    assert "learning 1" in display.console.file.getvalue() and "━" in display.console.file.getvalue()

@@ -1,0 +1,101 @@
+"""Settings, their flags, and what the command line says of bad ones."""
+
+import argparse
+import dataclasses
+import json
+
+import pytest
+
+import train
+from training.settings import PRESETS, Settings, add_flags, for_resume, from_flags
+
+
+def parsed(*arguments: str) -> dict[str, object]:
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    return vars(parser.parse_args(arguments))
+
+
+def test_defaults_are_the_documents_workload() -> None:
+    settings = from_flags("document", {})
+    assert (settings.iterations, settings.games_per_iter, settings.epochs) == (500, 10_000, 10)
+    assert (settings.worlds, settings.simulations, settings.batch_size) == (3, 30, 2048)
+    assert settings.network == "document" and settings.card_counts() == (5,)
+
+
+def test_every_setting_is_a_flag_that_is_read() -> None:
+    other = {int: "3", float: "0.5", str: "3-4"}
+    for field in dataclasses.fields(Settings):
+        flag = "--" + field.name.replace("_", "-")
+        if field.type is bool:
+            assert parsed("--no-" + flag[2:]) == {field.name: False}
+        else:
+            value = str(field.metadata["choices"][-1]) if "choices" in field.metadata else other[type(field.default)]
+            assert parsed(flag, value) == {field.name: type(field.default)(value)}
+
+
+def test_flags_override_the_preset() -> None:
+    settings = from_flags("quick", parsed("--iterations", "7"))
+    assert settings.iterations == 7
+    assert settings.warmup_updates == PRESETS["quick"]["warmup_updates"]
+
+
+def test_card_ranges() -> None:
+    assert Settings(cards="3-13").card_counts() == tuple(range(3, 14))
+    assert [game.cards for game in Settings(cards="2-4").games()] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cards": "14"}, "--cards must lie within 1-13"),
+        ({"cards": "5-3"}, "--cards must lie within"),
+        ({"cards": "five"}, "--cards must be a number or a range"),
+        ({"games_per_iter": 0}, "--games-per-iter must be at least 1"),
+        ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
+        ({"sampled_share": 1.5}, "--sampled-share must be from 0 to 1"),
+        ({"simulations": 0}, "simulations must be an integer from 1"),
+        ({"trump": "gold"}, "trump must be one of"),
+        ({"seed": -1}, "--seed must be from 0"),
+        ({"policy_target": "best"}, "--policy-target must be one of"),
+        ({"network": "huge"}, "--network must be one of"),
+    ],
+)
+def test_bad_settings(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        Settings(**change)
+    assert "\n" not in str(caught.value)
+
+
+def test_resume_takes_the_runs_settings_and_names_what_cannot_change() -> None:
+    saved = dataclasses.asdict(Settings(seed=4, iterations=3))
+    assert for_resume(saved, {"iterations": 9}) == Settings(seed=4, iterations=9)
+    assert for_resume(saved, {"seed": 4}) == Settings(seed=4, iterations=3)
+    with pytest.raises(ValueError, match=r"--seed \(run: 4, flag: 5\)"):
+        for_resume(saved, {"seed": 5})
+    with pytest.raises(ValueError, match="does not know: colour"):
+        for_resume({**saved, "colour": 1}, {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--cards", "14"], "--cards must lie within 1-13"),
+        (["--device", "tpu"], "device must be 'cpu', 'cuda' or 'cuda:N'"),
+        (["--device", "cuda:99"], "device"),
+        (["--resume", "no-such-run"], "no-such-run holds no run"),
+        (["--resume", "no-such-run", "--preset", "quick"], "leave --run and --preset out"),
+    ],
+)
+def test_command_line_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert train.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_is_not_begun_over_another(tmp_path, capsys) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({}))
+    assert train.main(["--run", str(tmp_path)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
