@@ -114,6 +114,12 @@ class BlobNet(nn.Module):
         self.value_out = nn.Linear(config.value_hidden, config.values)
 
         nn.init.normal_(self.position, std=0.02)
+        # A post-norm encoder as PyTorch initialises it collapses to a constant output under AdamW at 1e-3 (measured: the
+        # document's six layers then learn nothing at all). Branches that begin small keep the signal: the scale is that
+        # of GPT-2 (Radford et al. 2019), 1 / sqrt(number of branches).
+        for layer in self.layers:
+            for branch in (layer.self_attn.out_proj, layer.linear2):
+                nn.init.uniform_(branch.weight, *_branch_bounds(branch, config.layers))
         # A near-uniform first policy, and a first value near the share of the maximal score that weak players reach.
         nn.init.normal_(self.policy_out.weight, std=0.1 / math.sqrt(config.policy_hidden))
         nn.init.zeros_(self.policy_out.bias)
@@ -138,6 +144,12 @@ class BlobNet(nn.Module):
         logits = self.policy_out(F.relu(self.policy_hidden(x)))
         values = self.value_out(F.relu(self.value_hidden(x)))
         return logits, values
+
+
+def _branch_bounds(branch: nn.Linear, layers: int) -> tuple[float, float]:
+    """The range of nn.Linear's own initial weights, scaled down for one of 2 * layers residual branches."""
+    bound = 1 / math.sqrt(branch.in_features * 2 * layers)
+    return -bound, bound
 
 
 def parameter_count(net: nn.Module) -> int:

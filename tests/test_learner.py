@@ -126,3 +126,20 @@ def test_a_restored_learner_goes_on_bit_for_bit() -> None:
     ours, theirs = first.state_dict(), second.state_dict()
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_the_documents_network_learns() -> None:
+    """At the default rate. With PyTorch's own initial weights its six post-norm layers collapse: the output becomes the
+    same for every observation, and the loss stays at the targets' variance."""
+    learner = Learner(Settings(), NetConfig(), CPU)
+    random = torch.Generator().manual_seed(0)
+    for _ in range(50):
+        batch = make_examples(512, seed=int(torch.randint(1 << 30, (), generator=random)))
+        observation = (batch.observation > 0.5).half()
+        value = observation[:, :8].float().view(-1, 4, 2).mean(-1)
+        batch = Examples(observation, batch.legal, batch.policy, value)
+        losses = learner.losses(batch)
+        learner.step(losses.policy + losses.value)
+    variance = float(value.var(0).sum())
+    assert float(losses.value.detach()) < 0.8 * variance
+    assert float(learner.net(observation.float())[1].std(0).mean()) > 0.1

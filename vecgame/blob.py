@@ -127,6 +127,8 @@ class Blob(Game):
             raise ValueError("hands deals a card twice within one game")
         seats = self._per_game("dealer", dealer, batch, SEATS - 1, hands.device)
         trumps = self._per_game("trump", trump, batch, NO_TRUMP, hands.device)
+        if ((trumps >= self.rules.suits) & (trumps != NO_TRUMP)).any():
+            raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
         if index is None:
             index = torch.arange(batch, device=hands.device)
         return self._begin(hands, seats, trumps, index)
