@@ -31,7 +31,7 @@ setup: $(VENV)/ready
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "vecgame needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) $(TORCH_INDEX) torch
+	$(PIP) --retries 1 $(TORCH_INDEX) torch
 	$(PIP) --editable '.[dev]'
 	touch $@
 
