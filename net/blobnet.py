@@ -114,9 +114,9 @@ class BlobNet(nn.Module):
         self.value_out = nn.Linear(config.value_hidden, config.values)
 
         nn.init.normal_(self.position, std=0.02)
-        # A post-norm encoder as PyTorch initialises it collapses to a constant output under AdamW at 1e-3 (measured: the
-        # document's six layers then learn nothing at all). Branches that begin small keep the signal: the scale is that
-        # of GPT-2 (Radford et al. 2019), 1 / sqrt(number of branches).
+        # A post-norm encoder as PyTorch initialises it collapses to a constant output under AdamW at 1e-3: measured,
+        # the document's six layers then learn nothing at all. Branches that begin small keep the signal: the scale is
+        # that of GPT-2 (Radford et al. 2019), 1 / sqrt(number of branches).
         for layer in self.layers:
             for branch in (layer.self_attn.out_proj, layer.linear2):
                 nn.init.uniform_(branch.weight, *_branch_bounds(branch, config.layers))

@@ -22,6 +22,7 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import Game, resolve_device
+from vecgame.lanes import working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.rules import Rules, score
 from vecgame.state import State
@@ -269,13 +270,12 @@ class Blob(Game):
         for _ in range(SEATS - 1):
             legal = self.legal_bits(state)
             forced = (legal & (legal - 1) == 0) & (state.made < self.decisions - SEATS)
-            if state.device.type == "cpu":  # a GPU would have to wait for the list of lanes; it steps them all
-                lanes = forced.nonzero()[:, 0]
-                if len(lanes) == 0:
-                    break
-                state = state.put(lanes, self.step(state.take(lanes), lowest_card(legal[lanes])))
-            else:
-                state = self.step(state, lowest_card(legal)).where(forced, state)
+            lanes = working(forced)
+            if len(lanes) == 0:
+                break
+            before = state.take(lanes)
+            after = self.step(before, lowest_card(legal[lanes])).where(forced[lanes], before)
+            state = state.put(lanes, after)
         return self._play_last_trick(state)
 
     def _play_last_trick(self, state: BlobState) -> BlobState:
@@ -306,8 +306,8 @@ class Blob(Game):
         points = score(self.rules, state.bids, state.won)
         return torch.where(self.is_terminal(state)[:, None], points, 0.0)
 
-    def values(self, state: BlobState) -> Tensor:
-        return self.scores(state) / self.rules.max_score
+    def values(self, state: BlobState, dtype: torch.dtype = torch.float32) -> Tensor:
+        return self.scores(state).to(dtype) / self.rules.max_score
 
     # -- what a player knows ------------------------------------------------------------------------------------------
 

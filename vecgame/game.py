@@ -40,8 +40,8 @@ class Game(ABC):
         """Whether the game is over: [B] bool."""
 
     @abstractmethod
-    def values(self, state: State) -> Tensor:
-        """Worth of a finished game to each absolute seat, at most 1: [B, seats] float32."""
+    def values(self, state: State, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Worth of a finished game to each absolute seat, at most 1: [B, seats] ``dtype``."""
 
     @abstractmethod
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vecgame.game import Game
+from vecgame.lanes import compacts
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State
 
@@ -106,7 +107,7 @@ def play_out(game: Game, state: State, stream: Stream) -> Tensor:
     for decision in range(game.decisions):
         uniform = stream.at(stream.offset + decision).uniform(Purpose.PLAYOUT, 1)[:, 0]
         state = game.play_forced(game.step(state, random_action(game, state, uniform)))
-        if state.device.type == "cpu":  # drop the finished games; a GPU would have to wait for their list
+        if compacts(state.device):  # drop the finished games
             done = game.is_terminal(state)
             values[lanes[done]] = game.values(state[done])
             going = (~done).nonzero()[:, 0]

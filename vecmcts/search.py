@@ -14,6 +14,7 @@ from einops import reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
+from vecgame.lanes import compacts, working
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
 from vecmcts.config import SearchConfig
@@ -104,7 +105,7 @@ def plant(
     else:  # the mover knows the same in all worlds of a game, so the first speaks for them all
         logits, values = evaluator.evaluate(game, worlds[:: config.worlds], stream)
         logits, values = (repeat(x, "b ... -> (b w) ...", w=config.worlds) for x in (logits, values))
-    values = torch.where(finished[:, None], game.values(worlds).to(values.dtype), values)
+    values = torch.where(finished[:, None], game.values(worlds, values.dtype), values)
 
     tree = Tree.allocate(game, worlds, config.simulations, values.dtype)
     log_prior = write_evaluation(game, tree, tree.rows(ROOT), worlds, logits, values)
@@ -142,11 +143,11 @@ def write_evaluation(game: Game, tree: Tree, rows: Tensor, state: State, logits:
 def descend(game: Game, tree: Tree, node: int, config: SearchConfig) -> Descent:
     """Walks down every tree to a slot without a child, which becomes ``node``, or to a node that is not open.
 
-    On a CPU the walk goes on with the trees that are still on their way; a GPU would have to wait for the list of
-    those, and walks on with all of them for as many steps as the longest possible path has.
+    Where lanes are left out (`vecgame.lanes`), the walk goes on with the trees that are still on their way; elsewhere
+    with all of them, for as many steps as the longest possible path has.
     """
     device = tree.open.device
-    compact = device.type == "cpu"
+    compact = compacts(device)
     trees = torch.arange(tree.trees, device=device)
     leaf = trees * tree.nodes  # where the walk of a tree ends that never starts
     parent, action = leaf.clone(), torch.zeros_like(leaf)
@@ -192,14 +193,14 @@ def expand(game: Game, tree: Tree, descent: Descent, evaluator: Evaluator, strea
     Returns:
         [] int64, positions judged.
     """
-    lanes = _lanes(descent.new)
+    lanes = working(descent.new)
     rows = tree.rows(descent.node)[lanes]  # a lane without a new leaf leaves its row unreachable
     state = game.play_forced(game.step(tree.state.take(descent.parent[lanes]), descent.action[lanes]))
     finished = game.is_terminal(state)
     tree.write_states(rows, state)
-    tree.value.index_copy_(0, rows, game.values(state).to(tree.value.dtype))
+    tree.value.index_copy_(0, rows, game.values(state, tree.value.dtype))
     alive = descent.new[lanes] & ~finished
-    judged = _lanes(alive)
+    judged = working(alive)
     if len(judged):
         state, rows = state.take(judged), rows[judged]
         logits, values = evaluator.evaluate(game, state, stream.take(lanes[judged]))
@@ -207,13 +208,6 @@ def expand(game: Game, tree: Tree, descent: Descent, evaluator: Evaluator, strea
         write_evaluation(game, tree, rows, state, logits, values)
         tree.open.index_copy_(0, rows, alive[judged])
     return alive.sum()
-
-
-def _lanes(mask: Tensor) -> Tensor:
-    """The marked lanes [K] int64 on a CPU; all lanes on a GPU, which need not wait for their number then."""
-    if mask.device.type == "cpu":
-        return mask.nonzero()[:, 0]
-    return torch.arange(mask.shape[0], device=mask.device)
 
 
 def back_up(tree: Tree, descent: Descent) -> Tensor:
