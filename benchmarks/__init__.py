@@ -1,0 +1,1 @@
+"""Measurements: what `bench.py` runs."""

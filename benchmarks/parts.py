@@ -1,0 +1,154 @@
+"""Throughput of the parts: the rules' engine, the network, the search, the learner."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from benchmarks.measure import Timing, timed
+from net import BlobNet, InferenceNet, NetConfig, default_inference_dtype
+from training.learner import Learner, learn
+from training.replay import Examples, ReplayBuffer
+from training.settings import Settings
+from vecgame import Blob, Purpose, Stream
+from vecmcts import SearchConfig, random_action, search
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of something a second, from a timing of ``count`` of them."""
+
+    label: str
+    size: int  # of the batch
+    per_second: float
+    spread: float  # width of the repeats as a share of the median
+    share: float | None = None  # of the physical limit measured beside it, None where there is none
+
+    @classmethod
+    def of(cls, label: str, size: int, count: float, timing: Timing, limit: float | None = None) -> Rate:
+        rate = count / timing.median
+        return cls(label, size, rate, timing.spread, rate / limit if limit else None)
+
+
+def play_at_random(game: Blob, games: int, seed: int, device: torch.device) -> None:
+    """Deals and plays games to the end by uniformly random legal actions."""
+    state = game.deal(games, seed, device)
+    for _ in range(game.decisions):
+        stream = Stream(seed, state.index, game.turn(state))
+        state = game.step(state, random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0]))
+    game.scores(state)
+
+
+def engine(game: Blob, batches: list[int], device: torch.device, repeats: int) -> list[Rate]:
+    """Random games a second by batch; a game has `game.decisions` steps."""
+    return [
+        Rate.of(
+            "random games", size, size, timed(lambda size=size: play_at_random(game, size, 0, device), device, repeats)
+        )
+        for size in batches
+    ]
+
+
+def openspiel_engine(cards: int, seconds: float) -> Rate:
+    """Random games a second of OpenSpiel's C++ `oh_hell`, called from Python on one core.
+
+    Raises:
+        ModuleNotFoundError: when OpenSpiel is not installed.
+    """
+    import random
+
+    import pyspiel
+
+    options = {"players": 4, "num_tricks_fixed": cards, "points_per_trick": 1, "off_bid_penalty": True}
+    game = pyspiel.load_game("oh_hell", options)
+    chooser = random.Random(0)
+    games, begun = 0, time.perf_counter()
+    while time.perf_counter() - begun < seconds:
+        state = game.new_initial_state()
+        while not state.is_terminal():
+            state.apply_action(chooser.choice(state.legal_actions()))
+        games += 1
+    return Rate("OpenSpiel, one core", 1, games / (time.perf_counter() - begun), 0.0)
+
+
+def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
+    """Multiply-adds a second of a large square matrix product: what the network's arithmetic can reach at most."""
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return side**3 / timed(lambda: a @ b, device, repeats=5, warmup=2).median
+
+
+def multiply_adds(config: NetConfig) -> int:
+    """Multiply-adds of one evaluation in the folded form: one for each weight of a matrix that is left."""
+    layer = config.dim * config.dim + 2 * config.dim * config.ffn
+    policy = config.dim * config.policy_hidden + config.policy_hidden * config.actions
+    value = config.dim * config.value_hidden + config.value_hidden * config.values
+    return config.observation * config.dim + config.layers * layer + policy + value
+
+
+def network(config: NetConfig, batches: list[int], device: torch.device, repeats: int) -> list[Rate]:
+    """Evaluations a second by precision and batch, and their share of the matrix product's peak."""
+    rows = (torch.rand(max(batches), config.observation, device=device) < 0.2).float()
+    mask = torch.ones(len(rows), config.actions, dtype=torch.bool, device=device)
+    rates = []
+    for dtype in dict.fromkeys((default_inference_dtype(device), torch.float32)):
+        form = InferenceNet(BlobNet(config).to(device), dtype=dtype)
+        limit = matmul_peak(dtype, device) / multiply_adds(config)
+        name = str(dtype).removeprefix("torch.")
+        for size in batches:
+            times = max(1, 1024 // size)
+
+            def work(form: InferenceNet = form, size: int = size, times: int = times) -> None:
+                for _ in range(times):
+                    form(rows[:size], mask[:size])
+
+            rates.append(Rate.of(name, size, size * times, timed(work, device, repeats), limit))
+    return rates
+
+
+def free_network(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """A network that costs nothing, so that only the trees take time."""
+    rows = observation.shape[0]
+    return observation.new_zeros(rows, 52), observation.new_full((rows, 4), 0.3)
+
+
+def searches(game: Blob, games: list[int], config: SearchConfig, device: torch.device, repeats: int) -> list[Rate]:
+    """Tree-simulations a second at the first bid with a network that costs nothing, by games searched at once."""
+    rates = []
+    for size in games:
+        state = game.deal(size, 0, device)
+        timing = timed(lambda state=state: search(game, state, free_network, config), device, repeats)
+        label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
+        rates.append(Rate.of(label, size, size * config.worlds * config.simulations, timing))
+    return rates
+
+
+def learning(config: NetConfig, name: str, batches: list[int], device: torch.device, repeats: int) -> list[Rate]:
+    """Examples a second of the learner, in mixed precision and in float32, as the document's benchmark set 1.
+
+    The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
+    """
+    rates = []
+    for dtype in dict.fromkeys((default_inference_dtype(device), torch.float32)):
+        limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
+        for size in batches:
+            learner = Learner(Settings(epochs=1, batch_size=size), config, device)
+            learner.amp = dtype
+            buffer = ReplayBuffer(4 * size, device)
+            buffer.add(random_examples(4 * size, device))
+            timing = timed(lambda a=learner, b=buffer, n=4 * size: learn(a, b, n, 0), device, repeats)
+            label = f"{name}, {str(dtype).removeprefix('torch.')}"
+            rates.append(Rate.of(label, size, 4 * size, timing, limit))
+    return rates
+
+
+def random_examples(count: int, device: torch.device) -> Examples:
+    """Examples of the right shapes, all actions legal."""
+    return Examples(
+        observation=(torch.rand(count, 256, device=device) < 0.2).half(),
+        legal=torch.full((count,), (1 << 52) - 1, device=device),
+        policy=torch.full((count, 52), 1 / 52, device=device).half(),
+        value=torch.rand(count, 4, device=device),
+    )
