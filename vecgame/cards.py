@@ -85,13 +85,13 @@ def lowest_card(bits: Tensor) -> Tensor:
 
 
 def list_cards(bits: Tensor, count: int) -> Tensor:
-    """The cards of each set in ascending order: [B] int64 -> [B, count] int64, filled up with -1."""
+    """The cards of each set in ascending order: [B] int64 -> [B, count] int64, filled up with -1; count may be 0."""
     columns = []
     for _ in range(count):
         card = lowest_card(bits)
         columns.append(card.clamp(min=-1))
         bits = bits & (bits - 1)
-    return torch.stack(columns, dim=-1)
+    return torch.stack(columns, dim=-1) if columns else bits.new_empty(*bits.shape, 0)
 
 
 def rotate_suits(bits: Tensor, first: Tensor) -> Tensor:
