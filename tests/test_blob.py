@@ -20,6 +20,7 @@ from tests.helpers import (
     to_reference,
 )
 from vecgame import Blob, Game, concatenate
+from vecgame import lanes as lanes_module
 from vecgame.blob import BlobState
 from vecgame.cards import DECK, list_cards, lowest_card, pack, popcount, rotate_suits, unpack
 
@@ -137,12 +138,17 @@ def test_play_forced_agrees_with_the_reference(cards):
     assert moved > 100
 
 
+@pytest.mark.parametrize("compact", [True, False])
 @pytest.mark.parametrize("cards", [1, 2, 5, 13])
-def test_play_forced_is_the_general_one_of_every_game(cards):
-    """`Game.play_forced` makes single moves, `max_forced_run` at most; thousands of games at every decision."""
+def test_play_forced_is_the_general_one_of_every_game(cards, compact, monkeypatch):
+    """`Game.play_forced` makes single moves, `max_forced_run` at most; thousands of games at every decision.
+
+    Both with lanes left out, as on a CPU, and with all of them carried along, as on a GPU.
+    """
+    monkeypatch.setitem(lanes_module.COMPACT, "cpu", compact)
     game = Blob(cards=cards)
     longest = 0
-    for batch, _ in play_randomly(game, game.deal(2_000, seed=61), seed=61):
+    for batch, _ in play_randomly(game, game.deal(1_000, seed=61), seed=61):
         after = Game.play_forced(game, batch)
         assert_same_state(game.play_forced(batch), after)
         assert ((game.legal_mask(after).sum(-1) > 1) | game.is_terminal(after)).all()

@@ -172,3 +172,5 @@ def test_values_are_scores_on_the_scale_of_the_most_points():
     state = game.step(state, torch.tensor([30]))
     assert game.scores(state).tolist() == [[11, 10, 0, 10]]
     assert game.values(state).tolist() == torch.tensor([[11, 10, 0, 10]]).div(11).tolist()
+    exact = game.values(state, torch.float64)
+    assert exact.dtype == torch.float64 and exact.tolist() == [[1, 10 / 11, 0, 10 / 11]]

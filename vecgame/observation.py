@@ -25,7 +25,7 @@ are 52 columns, 13 a suit from two to ace, trump suit first; fractions are of th
 | 252     | the bidding is going on |
 | 253     | the hook forbids the viewer a bid now |
 | 254     | the bid that it forbids, as a fraction |
-| 255     | tricks left less the tricks that all seats still need, as a fraction: below 0 they are fought over |
+| 255     | tricks left less those that all seats still need, as a fraction (below 0: fought over); 0 while bidding |
 """
 
 from __future__ import annotations

@@ -62,12 +62,6 @@ class State:
         return self.map(lambda tensor: tensor.to(device))
 
 
-def lists_lanes(device: torch.device) -> bool:
-    """Whether masked work is done for a list of the marked lanes. On a GPU the host would have to wait for that list;
-    there all lanes go along, and what the others yield is dropped."""
-    return device.type == "cpu"
-
-
 def concatenate(states: Sequence[StateT]) -> StateT:
     """The lanes of several states of one game as one state."""
     names = states[0].tensors()
