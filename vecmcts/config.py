@@ -1,5 +1,6 @@
 """How much and how to search."""
 
+import math
 from dataclasses import dataclass
 
 
@@ -24,6 +25,10 @@ class SearchConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 15:
                 raise ValueError(f"{name} must be an integer from 1 to {(1 << 15) - 1}, got {value!r}")
+        for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
+                raise ValueError(f"{name} must be a finite number, got {value!r}")
         for name in ("c_puct", "noise_alpha", "c_scale"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")

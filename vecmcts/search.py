@@ -7,10 +7,11 @@ strong heuristic, not an equilibrium: it suffers from strategy fusion (Frank and
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
-from einops import reduce, repeat
+from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
@@ -100,18 +101,19 @@ def plant(
         The trees; the root's log prior without noise, [T, A]; the root's values, [T, seats]; evaluations, [] int64.
     """
     finished = game.is_terminal(worlds)
+    game_stream = stream.take(torch.arange(0, stream.game.shape[0], config.worlds, device=worlds.device))
     if evaluator.sees_hidden:
         logits, values = evaluator.evaluate(game, worlds, stream)
     else:  # the mover knows the same in all worlds of a game, so the first speaks for them all
-        logits, values = evaluator.evaluate(game, worlds[:: config.worlds], stream)
+        logits, values = evaluator.evaluate(game, worlds[:: config.worlds], game_stream)
         logits, values = (repeat(x, "b ... -> (b w) ...", w=config.worlds) for x in (logits, values))
+    values = values.to(torch.promote_types(values.dtype, torch.float32))  # bfloat16 counts visits to 256 only
     values = torch.where(finished[:, None], game.values(worlds, values.dtype), values)
 
     tree = Tree.allocate(game, worlds, config.simulations, values.dtype)
     log_prior = write_evaluation(game, tree, tree.rows(ROOT), worlds, logits, values)
     tree.open[tree.rows(ROOT)] = ~finished
     if config.noise_fraction > 0:
-        game_stream = stream.take(torch.arange(0, tree.trees, config.worlds, device=worlds.device))
         legal = reduce(log_prior > -torch.inf, "(b w) slot -> b slot", "max", w=config.worlds)
         noise = dirichlet(game_stream, legal, config.noise_alpha).to(values.dtype)
         noisy = (1 - config.noise_fraction) * log_prior.exp() + config.noise_fraction * repeat(
@@ -238,7 +240,8 @@ def summarize(
     worlds, roots = config.worlds, tree.rows(ROOT)
     visits = reduce(tree.visits[roots], "(b w) slot -> b slot", "sum", w=worlds)
     value_sum = reduce(tree.value_sum[roots], "(b w) slot -> b slot", "sum", w=worlds)
-    log_prior = log_prior[::worlds]  # equal in all worlds: it is the mover's
+    # The mean over the worlds, which differ only under an evaluator that lets hidden cards speak in its logits.
+    log_prior = rearrange(log_prior, "(b w) slot -> b w slot", w=worlds).logsumexp(1) - math.log(worlds)
     root_value = reduce(root_value, "(b w) seat -> b seat", "mean", w=worlds)
     leaf_mean = reduce(leaf_sum, "(b w) seat -> b seat", "sum", w=worlds) / worlds
     own_value = root_value.gather(1, game.mover(state)[:, None])[:, 0]
