@@ -57,6 +57,12 @@ def test_finished_games_are_harmless_and_get_no_visits() -> None:
     assert_same(lanes_of(result, rest), search(game, state, HashEvaluator(), CONFIG, seed=2))
 
 
+def test_no_games_at_all() -> None:
+    game = Blob(cards=2)
+    result = search(game, game.deal(3)[:0], HashEvaluator(), CONFIG, seed=0)
+    assert result.visits.shape == (0, 52) and result.evaluations == 0
+
+
 def test_a_game_with_one_legal_action_gets_all_visits_there() -> None:
     game = Blob(cards=1)
     state = game.deal(6, seed=0)

@@ -46,6 +46,8 @@ def determinize(game: Blob, state: BlobState, count: int, seed: int) -> BlobStat
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
+    if state.batch_size == 0:
+        return state
     # Host numbers that bound the shapes: how many cards are unseen at most, how many an opponent holds at most.
     unseen = int(popcount(_unseen(game, state)).max())
     held = int(popcount(state.hands).max())
