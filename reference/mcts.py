@@ -2,17 +2,23 @@
 
 The tree has one value for each of the four seats, and the player to move at a node reads its own. Values are scores
 divided by `Rules.max_score`. The batched search of the tensor code must make the same visits.
+
+The search itself is a generator: it yields the nodes that it needs judged and goes on when it is sent the judgements.
+So one thread can run the searches of many games and have their nodes judged in one batch.
 """
 
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from reference.rules import SEATS, Rules, State, is_terminal, legal_actions, mover, play_forced, scores, step
+from reference.rules import SEATS, Rules, State, apply_action, is_terminal, legal_actions, mover, scores
 
-Evaluator = Callable[[Rules, State], tuple[Mapping[int, float], Sequence[float]]]
-"""Maps a position to (a logit for each legal action, a value for each seat)."""
+Evaluation = tuple[Mapping[int, float], Sequence[float]]
+"""What an evaluator says of a position: a logit for each legal action, a value for each seat."""
+
+Evaluator = Callable[[Rules, State], Evaluation]
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class SearchConfig:
     leaves_per_step: int = 1  # descents before their leaves are evaluated; above 1 they repel by virtual loss
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Node:
     """A position of the tree. `prior`, `visits`, `totals` and `children` are keyed by action."""
 
@@ -39,6 +45,9 @@ class Node:
 
 
 Path = list[tuple[Node, int]]  # (node, action taken there), from the root down
+
+T = TypeVar("T")
+Steps = Generator[list[Node], Sequence[Evaluation], T]  # yields nodes to judge, is sent their evaluations, returns a T
 
 
 @dataclass(frozen=True)
@@ -75,23 +84,51 @@ def search(
         state: the root, not terminal; it is never played forward, even if it has only one legal action.
         root_noise: for each legal action; the root's prior becomes (1 - noise_fraction) * prior + noise_fraction * it.
     """
+    return run(rules, search_steps(rules, state, config, root_noise, noise_fraction), evaluator)
+
+
+def run(rules: Rules, steps: Steps[T], evaluator: Evaluator) -> T:
+    """Do the work to its end, with the nodes judged one by one."""
+    evaluations = None
+    while True:
+        try:
+            nodes = steps.send(evaluations)
+        except StopIteration as end:
+            return end.value
+        evaluations = [evaluator(rules, node.state) for node in nodes]
+
+
+def search_steps(
+    rules: Rules,
+    state: State,
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+    root_evaluation: Evaluation | None = None,
+) -> Steps[SearchResult]:
+    """`search` as a generator; with `root_evaluation` given, the root is not yielded for one."""
     if is_terminal(state):
         raise ValueError("nothing to search: the game is over")
     if config.leaves_per_step < 1:
         raise ValueError("leaves_per_step must be at least 1")
-    root = _new_node(rules, state)
-    evaluate(rules, root, evaluator)
-    evaluations = 1
+    root = _new_node(rules, state, legal_actions(rules, state))
+    evaluations = 0
+    if root_evaluation is None:
+        (root_evaluation,) = yield [root]
+        evaluations = 1
+    _take_in(root, root_evaluation)
     prior, value_sum = root.prior, root.value
     if root_noise is not None:
         root.prior = {a: (1 - noise_fraction) * p + noise_fraction * root_noise[a] for a, p in root.prior.items()}
     for first in range(0, config.simulations, config.leaves_per_step):
         count = min(config.leaves_per_step, config.simulations - first)
         descents = [descend(rules, root, config.c_puct) for _ in range(count)]
-        for _, leaf in descents:
-            if leaf.value is None:  # two descents may have ended in the same new leaf
-                evaluate(rules, leaf, evaluator)
-                evaluations += 1
+        # Two descents may have ended in the same new leaf.
+        new = list(dict.fromkeys(leaf for _, leaf in descents if leaf.value is None))
+        if new:
+            evaluations += len(new)
+            for leaf, evaluation in zip(new, (yield new), strict=True):
+                _take_in(leaf, evaluation)
         for path, leaf in descents:
             back_up(path, leaf.value)
             value_sum = [total + v for total, v in zip(value_sum, leaf.value, strict=True)]
@@ -111,7 +148,7 @@ def descend(rules: Rules, root: Node, c_puct: float) -> tuple[Path, Node]:
         node.visits[action] += 1
         path.append((node, action))
         if action not in node.children:
-            node.children[action] = _new_node(rules, play_forced(rules, step(rules, node.state, action)))
+            node.children[action] = _leaf(rules, node.state, action)
             return path, node.children[action]
         node = node.children[action]
     return path, node
@@ -120,20 +157,15 @@ def descend(rules: Rules, root: Node, c_puct: float) -> tuple[Path, Node]:
 def select(node: Node, c_puct: float) -> int:
     """The action with the highest upper confidence bound, the lowest action on a tie."""
     root_of_visits = math.sqrt(1 + sum(node.visits.values()))
-
-    def bound(action: int) -> float:
-        n = node.visits[action]
-        q = node.totals[action] / n if n > 0 else node.value[node.mover]
-        return q + c_puct * node.prior[action] * root_of_visits / (1 + n)
-
-    return max(node.actions, key=bound)  # max keeps the first of equals, and actions ascend
-
-
-def evaluate(rules: Rules, node: Node, evaluator: Evaluator) -> None:
-    """Give a node that is not terminal its prior and its value."""
-    logits, values = evaluator(rules, node.state)
-    node.prior = softmax({action: logits[action] for action in node.actions})
-    node.value = [float(v) for v in values]
+    prior, visits, totals, own_value = node.prior, node.visits, node.totals, node.value[node.mover]
+    best, best_bound = node.actions[0], -math.inf
+    for action in node.actions:  # ascending, so that the first of equals stays
+        n = visits[action]
+        q = totals[action] / n if n > 0 else own_value
+        bound = q + c_puct * prior[action] * root_of_visits / (1 + n)
+        if bound > best_bound:
+            best, best_bound = action, bound
+    return best
 
 
 def back_up(path: Path, value: Sequence[float]) -> None:
@@ -142,12 +174,27 @@ def back_up(path: Path, value: Sequence[float]) -> None:
         node.totals[action] += value[node.mover]
 
 
-def _new_node(rules: Rules, state: State) -> Node:
-    if is_terminal(state):
+def _leaf(rules: Rules, state: State, action: int) -> Node:
+    """The position after the action and all forced moves that follow it."""
+    state = state.copy()
+    apply_action(rules, state, action)
+    while len(actions := legal_actions(rules, state)) == 1:
+        apply_action(rules, state, actions[0])
+    return _new_node(rules, state, actions)
+
+
+def _new_node(rules: Rules, state: State, actions: list[int]) -> Node:
+    if not actions:
         return Node(state, [], value=[score / rules.max_score for score in scores(rules, state)])
-    actions = legal_actions(rules, state)
     zeros = dict.fromkeys(actions, 0)
-    return Node(state, actions, mover(rules, state), visits=dict(zeros), totals=dict.fromkeys(actions, 0.0))
+    return Node(state, actions, mover(rules, state), visits=zeros, totals=dict.fromkeys(actions, 0.0))
+
+
+def _take_in(node: Node, evaluation: Evaluation) -> None:
+    """Give a node that is not terminal its prior and its value."""
+    logits, values = evaluation
+    node.prior = softmax({action: logits[action] for action in node.actions})
+    node.value = [float(v) for v in values]
 
 
 def search_worlds(
@@ -162,7 +209,57 @@ def search_worlds(
 
     The mover's hand must be the same in all worlds, and the noise is.
     """
-    results = [search(rules, world, evaluator, config, root_noise, noise_fraction) for world in worlds]
+    return combine([search(rules, world, evaluator, config, root_noise, noise_fraction) for world in worlds])
+
+
+def search_worlds_steps(
+    rules: Rules,
+    worlds: Sequence[State],
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+    together: bool = False,
+) -> Steps[SearchResult]:
+    """`search_worlds` as a generator, for evaluators that judge by what the mover knows: the root, which is then the
+    same in all worlds, is evaluated once. With `together`, nodes of all worlds are yielded at once; no result changes.
+    """
+    if is_terminal(worlds[0]):
+        raise ValueError("nothing to search: the game is over")
+    (root_evaluation,) = yield [_new_node(rules, worlds[0], legal_actions(rules, worlds[0]))]
+    searches = [search_steps(rules, world, config, root_noise, noise_fraction, root_evaluation) for world in worlds]
+    if together:
+        results = yield from in_step(searches)
+    else:
+        results = []
+        for one in searches:
+            results.append((yield from one))
+    return replace(combine(results), evaluations=1 + sum(result.evaluations for result in results))
+
+
+def in_step(works: Sequence[Steps[T]]) -> Steps[list[T]]:
+    """Several works at a time: what they ask for is yielded as one list."""
+    results: list[T | None] = [None] * len(works)
+    replies: list[Sequence[Evaluation] | None] = [None] * len(works)
+    active = list(range(len(works)))
+    while active:
+        asked: list[tuple[int, list[Node]]] = []
+        for i in active:
+            try:
+                asked.append((i, works[i].send(replies[i])))
+            except StopIteration as end:
+                results[i] = end.value
+        active = [i for i, _ in asked]
+        if active:
+            evaluations = yield [node for _, nodes in asked for node in nodes]
+            start = 0
+            for i, nodes in asked:
+                replies[i] = evaluations[start : start + len(nodes)]
+                start += len(nodes)
+    return results
+
+
+def combine(results: Sequence[SearchResult]) -> SearchResult:
+    """The results of several worlds of one decision as one: sums of visits and totals, means of all else."""
     actions = list(results[0].visits)
     if any(list(result.visits) != actions for result in results):
         raise ValueError("the worlds differ in the mover's legal actions")

@@ -1,7 +1,9 @@
-"""Every deal that the player to move must reckon with, by brute force. For small decks only."""
+"""The deals that the player to move must reckon with: every one by brute force (small decks only), or one at random."""
 
-from collections.abc import Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
+from math import comb, prod
 
 from reference.rules import SEATS, Rules, State, deck, is_bidding, mover, suit_of
 
@@ -43,3 +45,84 @@ def world_state(state: State, hands: Sequence[frozenset[int]]) -> State:
     state = state.copy()
     state.hands = [frozenset(hand) for hand in hands]
     return state
+
+
+def sample_world(rules: Rules, state: State, rng: random.Random) -> State:
+    """One of `consistent_worlds` as a state, all with exactly the same probability.
+
+    Hands are dealt one after the other. How many cards a hand takes from each pool of equivalent cards (those that the
+    same seats may hold) is drawn in proportion to the number of deals that follow, an exact integer; which cards of a
+    pool is then pure chance. The undealt pile is what is left over.
+    """
+    me = mover(rules, state)
+    # Seats with the most voids first, as their hands come from the fewest pools.
+    a, b, c = sorted((s for s in range(SEATS) if s != me), key=lambda s: (-len(state.voids[s]), s))
+    size_a, size_b, size_c = len(state.hands[a]), len(state.hands[b]), len(state.hands[c])
+    pools_a: dict[tuple[bool, bool], list[int]] = {}  # cards that a may hold, by whether b may and whether c may
+    others: dict[tuple[bool, bool], list[int]] = {}  # the rest likewise
+    for card in sorted(unseen_cards(rules, state)):
+        suit = suit_of(card)
+        pools = others if suit in state.voids[a] else pools_a
+        pools.setdefault((suit not in state.voids[b], suit not in state.voids[c]), []).append(card)
+
+    kinds = list(pools_a)
+    sizes = [len(pool) for pool in pools_a.values()]
+
+    def ways(split: tuple[int, ...]) -> int:
+        """Deals in which seat a takes `split` cards from its pools."""
+        left = {kind: len(pool) for kind, pool in others.items()}
+        for kind, size, taken in zip(kinds, sizes, split, strict=True):
+            left[kind] = left.get(kind, 0) + size - taken
+        only_b, only_c, both = left.get((True, False), 0), left.get((False, True), 0), left.get((True, True), 0)
+        shared = range(min(both, size_b) + 1)
+        for_b_and_c = sum(_ways_of_two(only_b, only_c, both, size_b, size_c, n) for n in shared)
+        return for_b_and_c * prod(map(comb, sizes, split))
+
+    hands = list(state.hands)
+    split = _draw(list(_splits(sizes, size_a)), ways, rng)
+    hands[a] = frozenset(card for n, pool in zip(split, pools_a.values(), strict=True) for card in _take(pool, n, rng))
+
+    only_b, only_c, both = (
+        pools_a.get(kind, []) + others.get(kind, []) for kind in ((True, False), (False, True), (True, True))
+    )
+    shared = range(min(len(both), size_b) + 1) if only_b else range(size_b, size_b + 1)
+    n = _draw(shared, lambda n: _ways_of_two(len(only_b), len(only_c), len(both), size_b, size_c, n), rng)
+    hands[b] = frozenset(_take(both, n, rng) + _take(only_b, size_b - n, rng))
+    hands[c] = frozenset(_take(both + only_c, size_c, rng))
+    return world_state(state, hands)
+
+
+def _ways_of_two(only_b: int, only_c: int, both: int, size_b: int, size_c: int, n: int) -> int:
+    """Deals to two seats, the first of which takes n of the `both` cards that either may hold."""
+    return comb(both, n) * comb(only_b, size_b - n) * comb(both - n + only_c, size_c)
+
+
+def _splits(sizes: Sequence[int], total: int) -> Iterator[tuple[int, ...]]:
+    """All ways to take `total` cards from pools of these sizes, as numbers taken from each."""
+    if len(sizes) <= 1:
+        if total <= sum(sizes):
+            yield (total,) * len(sizes)
+        return
+    for first in range(min(sizes[0], total) + 1):
+        for rest in _splits(sizes[1:], total - first):
+            yield (first, *rest)
+
+
+def _draw(options: Sequence, ways: Callable[..., int], rng: random.Random):
+    """One of the options, with probability in proportion to its number of ways."""
+    if len(options) == 1:
+        return options[0]
+    weights = [ways(option) for option in options]
+    ticket = rng.randrange(sum(weights))
+    for option, weight in zip(options, weights, strict=True):
+        ticket -= weight
+        if ticket < 0:
+            return option
+    raise AssertionError("unreachable: the ticket is below the sum of the weights")
+
+
+def _take(pool: list[int], count: int, rng: random.Random) -> list[int]:
+    """Remove `count` random cards from the pool, in place, and return them."""
+    taken = rng.sample(pool, count)
+    pool[:] = [card for card in pool if card not in taken]
+    return taken
