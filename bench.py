@@ -9,9 +9,14 @@ python bench.py train        examples a second of the learner
 
 import argparse
 import json
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
+
+# OpenMP's threads spin at every barrier for as long as they like, by default; beside another busy process that made a
+# search over 5 times slower (measured, two cores). A bounded spin costs 4% on an idle machine. Read as torch loads.
+os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 import torch
 from rich.console import Console

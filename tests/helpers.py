@@ -1,6 +1,8 @@
 """What several test files need: from tensors to the scalar reference, random play, and chi-square tests."""
 
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -108,6 +110,22 @@ def play_randomly(game: Blob, state: BlobState, seed: int) -> list[tuple[BlobSta
         state = game.step(state, actions)
     record.append((state, torch.empty(0, dtype=torch.long)))
     return record
+
+
+def reshuffle(game: Blob, state: BlobState, viewer: Tensor, seed: int) -> BlobState:
+    """Other cards in the hands that each lane's viewer does not see, whether or not the past would allow them."""
+    rng = random.Random(seed)
+    rows = []
+    for hands, seen, seat in zip(state.hands.tolist(), state.seen.tolist(), viewer.tolist(), strict=True):
+        unseen = sorted(cards_of(game.deck & ~hands[seat] & ~seen))
+        rng.shuffle(unseen)
+        row = []
+        for other, bits in enumerate(hands):
+            size = 0 if other == seat else bits.bit_count()
+            row.append(bits if other == seat else bits_of(unseen[:size]))
+            unseen = unseen[size:]
+        rows.append(row)
+    return replace(state, hands=torch.tensor(rows))
 
 
 def assert_same_state(a: State, b: State) -> None:

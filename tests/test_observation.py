@@ -1,6 +1,5 @@
 """What a seat is told: every feature computed again by hand, nothing hidden, nothing named after a seat or suit."""
 
-import random
 from dataclasses import replace
 
 import pytest
@@ -8,9 +7,8 @@ import torch
 from torch import Tensor
 
 from reference import rules as reference
-from tests.helpers import SEATS, bits_of, cards_of, play_randomly, random_actions, to_reference
+from tests.helpers import SEATS, play_randomly, random_actions, reshuffle, to_reference
 from vecgame import Blob
-from vecgame.blob import BlobState
 from vecgame.cards import list_cards
 from vecgame.observation import FEATURES
 
@@ -139,22 +137,6 @@ def test_bids_are_fractions_of_the_cards_dealt():
 
 
 # --- what is hidden ---
-
-
-def reshuffle(game: Blob, state: BlobState, viewer: Tensor, seed: int) -> BlobState:
-    """Other cards in the hands that each lane's viewer does not see, whether or not the past would allow them."""
-    rng = random.Random(seed)
-    rows = []
-    for hands, seen, seat in zip(state.hands.tolist(), state.seen.tolist(), viewer.tolist(), strict=True):
-        unseen = sorted(cards_of(game.deck & ~hands[seat] & ~seen))
-        rng.shuffle(unseen)
-        row = []
-        for other, bits in enumerate(hands):
-            size = 0 if other == seat else bits.bit_count()
-            row.append(bits if other == seat else bits_of(unseen[:size]))
-            unseen = unseen[size:]
-        rows.append(row)
-    return replace(state, hands=torch.tensor(rows))
 
 
 @pytest.mark.parametrize("game", [Blob(cards=1), Blob(cards=5), Blob(cards=13), GAMES[17]], ids=name)

@@ -279,12 +279,12 @@ def test_single_rows_in_float32_are_the_same_bit_for_bit() -> None:
 
 @pytest.mark.parametrize("batched", [False, True])
 def test_processes_play_the_same_games(played_sequentially: StrategyResult, batched: bool) -> None:
-    options = {"play": TOGETHER, "batched": True, "games_per_worker": 2} if batched else {}
+    options = {"play": TOGETHER, "batched": True, "games_per_worker": 5} if batched else {}
     result = run("processes", tiny_net(), settings(workers=2, **options), games=6, keep_games=True)
     check_counts(result)
     assert_same_games(result.results, played_sequentially.results)
     assert result.workers == 2 and result.games == 6 and not result.note
-    assert result.max_batch == (4 if batched else 1)
+    assert result.max_batch == (2 * 3 if batched else 1)  # worlds x games: no worker takes more than its half of them
     if private_memory() is not None:
         assert 10 << 20 < result.bytes_per_worker < 4 << 30
     assert not multiprocessing.active_children()
@@ -373,6 +373,9 @@ def test_memory_guard() -> None:
     assert count == 10 and "GPU" in note
     assert fitting(10, 1000, 900) == (10, "")
     assert processes._fitting(5, [processes._Ready(None, None)])[0] == 5
+    if available_memory() is not None:
+        count, note = processes._fitting(1000, [processes._Ready(available_memory() // 10, None)])
+        assert 9 <= count <= 10 and note.startswith("1000 workers asked for, ")
 
 
 def test_wrong_settings_are_refused() -> None:

@@ -23,6 +23,7 @@ from tests.helpers import (
     chi_square_p,
     pack_mask,
     play_randomly,
+    reshuffle,
     to_reference,
 )
 from vecgame import Blob, concatenate, worlds
@@ -301,7 +302,7 @@ def test_worlds_do_not_depend_on_the_hidden_cards(cards):
     game = Blob(cards=cards)
     changed = 0
     for state, _ in play_randomly(game, game.deal(80, seed=33), seed=33)[:: 1 + cards // 4]:
-        other = game.determinize(state, 1, seed=99)  # the same to the mover, with other hidden hands
+        other = reshuffle(game, state, game.mover(state), seed=99)
         changed += int((other.hands != state.hands).any(-1).sum())
         assert_same_state(game.determinize(other, 3, seed=9), game.determinize(state, 3, seed=9))
     assert changed > 200
