@@ -8,18 +8,24 @@ give cards i, i+1, .. to owners so that the three opponents get r1, r2 and r3 of
 
 Dealing card after card to an owner with probability N_{i+1}(r - e_owner) / N_i(r) makes every consistent deal equally
 likely, without rejection. Counts are float64: exact below 2**53, and within a relative 1e-14 of exact above.
+
+Suits that some opponent is known not to hold come first in the list. From there on every owner may hold every card: the
+N_i are multinomial coefficients, and a card goes to an opponent with probability r_k / (cards left). So the tables are
+as long as the *restricted* cards, and no table is needed where there are none, as during all of the bidding.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from vecgame.cards import SEATS, bit, list_cards, popcount, suit_of
+from vecgame.cards import DECK, SEATS, SUITS, popcount, suit_bits
+from vecgame.lanes import compacts
 from vecgame.philox import Purpose, Stream
 from vecgame.state import concatenate
 
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 # Completion tables are built for as many games at a time as fit in this many bytes: small enough for a processor's
 # cache to help, large enough to keep a GPU busy.
 TABLE_BYTES = {"cpu": 32 << 20, "cuda": 1 << 30}
+OPPONENTS = SEATS - 1
 
 
 def determinize(game: Blob, state: BlobState, count: int, seed: int) -> BlobState:
@@ -48,67 +55,119 @@ def determinize(game: Blob, state: BlobState, count: int, seed: int) -> BlobStat
         raise ValueError(f"count must be at least 1, got {count}")
     if state.batch_size == 0:
         return state
-    # Host numbers that bound the shapes: how many cards are unseen at most, how many an opponent holds at most.
-    unseen = int(popcount(_unseen(game, state)).max())
-    held = int(popcount(state.hands).max())
-    bytes_per_game = 8 * (unseen + 1) * (held + 1) ** 3
+    sizes = _sizes(game, state)
+    restricted, _, held = sizes
+    bytes_per_game = 8 * (restricted + 1) * (held + 1) ** OPPONENTS
     chunk = min(max(1, TABLE_BYTES[state.device.type] // bytes_per_game), state.batch_size)
     workspace = torch.empty(chunk * bytes_per_game // 8, dtype=torch.float64, device=state.device)
     parts = [
-        _determinize_chunk(game, state[start : start + chunk], count, seed, unseen, held, workspace)
+        _determinize_chunk(game, state[start : start + chunk], count, seed, sizes, workspace)
         for start in range(0, state.batch_size, chunk)
     ]
     return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
-def _unseen(game: Blob, state: BlobState) -> Tensor:
-    """The cards that the mover has not seen: [B] int64 bitboards."""
-    own = state.hands.gather(1, game.mover(state)[:, None])[:, 0]
-    return game.deck & ~(own | state.seen)
+def _sizes(game: Blob, state: BlobState) -> tuple[int, int, int]:
+    """What bounds the shapes: most restricted cards, most free ones, most cards that a seat holds.
+
+    On a CPU those of the batch; elsewhere the game's, for reading the batch would make the host wait.
+    """
+    if not compacts(state.device):
+        deck = game.rules.suits * game.rules.ranks
+        return deck, deck, game.cards
+    restricted, free, _ = _unseen(game, state)
+    return tuple(int(popcount(bits).max()) for bits in (restricted, free, state.hands))
+
+
+def _unseen(game: Blob, state: BlobState) -> tuple[Tensor, Tensor, Tensor]:
+    """The cards that the mover has not seen, as bitboards.
+
+    Returns:
+        [B] those of suits that some opponent has shown it does not hold; [B] the others; [3, B] the cards of suits that
+        the mover's next, second and third opponent may hold.
+    """
+    mover = game.mover(state)
+    own = state.hands.gather(1, mover[:, None])[:, 0]
+    unseen = game.deck & ~(own | state.seen)
+    may = _suits_left(state.device)[state.voids.gather(1, _opponents(mover)).long().t()]
+    free = unseen & may[0] & may[1] & may[2]
+    return unseen ^ free, free, may
+
+
+def _opponents(mover: Tensor) -> Tensor:
+    """The seats after the mover [B]: [B, 3] int64."""
+    return (mover[:, None] + torch.arange(1, SEATS, device=mover.device)) & (SEATS - 1)
+
+
+@cache
+def _suits_left(device: torch.device) -> Tensor:
+    """The cards of the suits whose bit is not set: [16] int64."""
+    suits = torch.arange(SUITS)
+    missing = (torch.arange(1 << SUITS)[:, None] >> suits) & 1
+    return (suit_bits(suits) * (1 - missing)).sum(-1).to(device)
 
 
 def _determinize_chunk(
-    game: Blob, state: BlobState, count: int, seed: int, unseen: int, held: int, workspace: Tensor
+    game: Blob, state: BlobState, count: int, seed: int, sizes: tuple[int, int, int], workspace: Tensor
 ) -> BlobState:
+    listed, dealt_freely, held = sizes
     mover = game.mover(state)
-    opponents = (mover[:, None] + torch.arange(1, SEATS, device=state.device)) & (SEATS - 1)  # [B, 3]
-    cards = list_cards(_unseen(game, state), unseen)  # [B, U]
-    sizes = popcount(state.hands).gather(1, opponents)  # [B, 3]
-    allowed = _allowed(state, cards, opponents)  # [B, U, 3]
-    table = completion_counts(allowed, held, workspace)
+    opponents = _opponents(mover)
+    restricted, free, may = _unseen(game, state)
+    cards = single_cards(restricted, listed)  # [R, B]
+    allowed = (cards[:, None] & may) != 0  # [R, 3, B]
     stream = Stream.of_worlds(seed, state.index, state.made.long(), count)
-    drawn = _draw(table, cards, allowed, sizes, count, stream)  # [B * count, 3]
+    left = popcount(state.hands).gather(1, opponents).t().double()  # [3, B]
+    left = list(left[:, None].expand(OPPONENTS, count, state.batch_size))  # cards each opponent still gets: 3 x [W, B]
+    hands = [torch.zeros(count, state.batch_size, dtype=torch.int64, device=state.device)] * OPPONENTS
+
+    if listed:
+        bottom = _multinomials(held, state.device).index_select(0, popcount(free)).t()
+        table = completion_counts(allowed, bottom, workspace)
+        uniform = _uniform(stream, count, listed)
+        hands, left = _deal_restricted(table, cards, allowed, held, hands, left, uniform)
+    uniform = _uniform(stream.at(DECK), count, dealt_freely)
+    hands = _deal_freely(single_cards(free, dealt_freely), popcount(free), hands, left, uniform)
 
     worlds = state.repeat(count)
     own = worlds.hands.gather(1, mover.repeat_interleave(count)[:, None])
     seats = torch.cat([mover[:, None], opponents], dim=-1).repeat_interleave(count, dim=0)
+    drawn = rearrange(torch.stack(hands), "opponent world lane -> (lane world) opponent")
     return replace(worlds, hands=torch.zeros_like(worlds.hands).scatter(1, seats, torch.cat([own, drawn], dim=-1)))
 
 
-def _allowed(state: BlobState, cards: Tensor, opponents: Tensor) -> Tensor:
-    """Whether each opponent may hold each listed card: [B, U, 3] bool, False for the filler card -1."""
-    suit = suit_of(cards.clamp(min=0))
-    void = (state.voids.gather(1, opponents)[:, None, :].long() >> suit[:, :, None]) & 1
-    return (void == 0) & (cards >= 0)[:, :, None]
+def _uniform(stream: Stream, count: int, cards: int) -> Tensor:
+    """Random numbers for every card of every world: [cards, W, B] float64."""
+    uniform = stream.uniform(Purpose.WORLD, max(cards, 1))
+    return rearrange(uniform, "(lane world) card -> card world lane", world=count).contiguous()
 
 
-def completion_counts(allowed: Tensor, held: int, workspace: Tensor) -> Tensor:
+def single_cards(bits: Tensor, count: int) -> Tensor:
+    """The cards of each set in ascending order, as bitboards of one card: [B] int64 -> [count, B], filled up with 0."""
+    cards = []
+    for _ in range(count):
+        rest = bits & (bits - 1)
+        cards.append(bits ^ rest)
+        bits = rest
+    return torch.stack(cards) if cards else bits.new_empty(0, *bits.shape)
+
+
+def completion_counts(allowed: Tensor, bottom: Tensor, workspace: Tensor) -> Tensor:
     """The tables N_i of the module's docstring.
 
     Args:
-        allowed: [B, U, 3] bool, opponent k may hold card i; a card that no opponent may hold is left undealt.
-        held: the tables' bound on r.
-        workspace: [at least (U + 1) * (held + 1)**3 * B] float64, overwritten and returned as the tables.
+        allowed: [U, 3, B] bool, opponent k may hold card i; a card that no opponent may hold is left undealt.
+        bottom: [side**3, B] float64, N_end: the ways to deal what comes after the listed cards.
+        workspace: [at least (U + 1) * side**3 * B] float64, overwritten and returned as the tables.
 
     Returns:
-        [U + 1, held + 1, held + 1, held + 1, B] float64. The batch comes last: the shifts then run over long rows.
+        [U + 1, side, side, side, B] float64. The batch comes last: the shifts then run over long rows.
     """
-    lanes, listed = allowed.shape[:2]
-    side = held + 1
-    table = workspace[: (listed + 1) * side**3 * lanes].view(listed + 1, side, side, side, lanes)
-    table[listed] = 0
-    table[listed, 0, 0, 0] = 1
-    weight = rearrange(allowed.double(), "lane card opponent -> card opponent lane").contiguous()
+    listed, _, lanes = allowed.shape
+    side = round(bottom.shape[0] ** (1 / OPPONENTS))
+    table = workspace[: (listed + 1) * side**OPPONENTS * lanes].view(listed + 1, side, side, side, lanes)
+    table[listed] = bottom.view(side, side, side, lanes)
+    weight = allowed.double()
     for i in reversed(range(listed)):
         after, now = table[i + 1], table[i]
         now.copy_(after)
@@ -118,29 +177,84 @@ def completion_counts(allowed: Tensor, held: int, workspace: Tensor) -> Tensor:
     return table
 
 
-def _draw(table: Tensor, cards: Tensor, allowed: Tensor, sizes: Tensor, count: int, stream: Stream) -> Tensor:
-    """Deals the listed cards [B, U] to owners, card after card, by the tables.
+@cache
+def _multinomials(held: int, device: torch.device) -> Tensor:
+    """Ways to give r1, r2 and r3 of n cards to three opponents that may hold any: [53, (held + 1)**3] float64 at
+    [n, r]."""
+    side = held + 1
+    nothing = torch.zeros(side**OPPONENTS, 1, dtype=torch.float64)
+    nothing[0] = 1
+    anything = torch.ones(DECK, OPPONENTS, 1, dtype=torch.bool)
+    workspace = torch.empty((DECK + 1) * side**OPPONENTS, dtype=torch.float64)
+    return completion_counts(anything, nothing, workspace).flatten(1).flip(0).to(device)
+
+
+def _deal_restricted(
+    table: Tensor,
+    cards: Tensor,
+    allowed: Tensor,
+    held: int,
+    hands: list[Tensor],
+    left: list[Tensor],
+    uniform: Tensor,
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Deals the restricted cards, card after card, by the tables.
+
+    Args:
+        table: [R + 1, side, side, side, B], see `completion_counts`.
+        cards: [R, B] int64 bitboards of one card or none.
+        allowed: [R, 3, B] bool.
+        held: side - 1.
+        hands: 3 times [W, B] int64 bitboards.
+        left: 3 times [W, B] float64, cards that each opponent still gets.
+        uniform: [R, W, B] float64 in [0, 1).
 
     Returns:
-        [B * count, 3] int64, the opponents' hands as bitboards.
+        hands and left after these cards.
     """
-    listed, (side, lanes) = cards.shape[1], table.shape[-2:]
-    stride = lanes * torch.tensor([side * side, side, 1], device=cards.device)  # in the table, for one card to each
-    uniform = stream.uniform(Purpose.WORLD, max(listed, 1)).view(lanes, count, -1)
-    may = rearrange(allowed, "lane card opponent -> card lane 1 opponent")
-    card_bits = rearrange(torch.where(cards >= 0, bit(cards.clamp(min=0)), 0), "lane card -> card lane 1 1")
-    left = sizes[:, None].expand(lanes, count, 3)  # cards that each opponent still gets
-    here = (left * stride).sum(-1) + torch.arange(lanes, device=cards.device)[:, None]  # N_i(left) in its table
-    hands = torch.zeros_like(left)
-    for i in range(listed):
+    lanes, side = cards.shape[1], held + 1
+    strides = (lanes * side * side, lanes * side, lanes)  # in a table, for one card to each opponent
+    here = sum(count.long() * stride for count, stride in zip(left, strides, strict=True))
+    here = here + torch.arange(lanes, device=cards.device)  # N_i(left) in its table: [W, B]
+    for i in range(len(cards)):
         after = table[i + 1].view(-1)
-        ways = after[(here[..., None] - stride).clamp(min=0)] * (may[i] & (left > 0))
-        bounds = ways.cumsum(-1)
-        # The owner is the first opponent whose cumulated ways exceed the draw, and the undealt pile if none does.
-        draw = uniform[:, :, i] * (bounds[..., 2] + after[here])
-        taken = draw[..., None] < bounds
-        taken[..., 1:] &= ~taken[..., :-1].clone()
-        left = left - taken.long()
-        here = here - (taken * stride).sum(-1)
-        hands = hands | taken * card_bits[i]
-    return hands.view(-1, 3)
+        bounds, bound = [], 0.0
+        for k, stride in enumerate(strides):
+            may = allowed[i, k] & (left[k] > 0)
+            bound = bound + _look_up(after, (here - stride).clamp(min=0)) * may
+            bounds.append(bound)
+        taken = _owner(uniform[i] * (bound + _look_up(after, here)), bounds)
+        here = here - sum(mine * stride for mine, stride in zip(taken, strides, strict=True))
+        left = [count - mine.double() for count, mine in zip(left, taken, strict=True)]
+        hands = [hand | mine * cards[i] for hand, mine in zip(hands, taken, strict=True)]
+    return hands, left
+
+
+def _deal_freely(
+    cards: Tensor, count: Tensor, hands: list[Tensor], left: list[Tensor], uniform: Tensor
+) -> list[Tensor]:
+    """Deals cards that every opponent may hold: `_deal_restricted` with probabilities in closed form.
+
+    Args:
+        cards: [F, B] int64 bitboards of one card or none.
+        count: [B] int64, how many there are.
+        hands, left, uniform: as there.
+    """
+    remaining = count.double()  # [B] cards not dealt yet
+    for i in range(len(cards)):
+        first, second = left[0], left[0] + left[1]
+        taken = _owner(uniform[i] * remaining, [first, second, second + left[2]])
+        left = [mine - hit.double() for mine, hit in zip(left, taken, strict=True)]
+        hands = [hand | hit * cards[i] for hand, hit in zip(hands, taken, strict=True)]
+        remaining = (remaining - 1).clamp(min=0)
+    return hands
+
+
+def _look_up(table: Tensor, place: Tensor) -> Tensor:
+    return table.index_select(0, place.view(-1)).view(place.shape)
+
+
+def _owner(draw: Tensor, bounds: list[Tensor]) -> list[Tensor]:
+    """Which opponent a card goes to: the first whose cumulated ways exceed the draw, none if none does: 3 bool masks."""
+    below = [draw < bound for bound in bounds]
+    return [below[0], below[1] & ~below[0], below[2] & ~below[1]]
