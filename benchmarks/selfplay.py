@@ -25,11 +25,13 @@ PHASES = ("select", "step", "observe", "network", "backup", "worlds", "other")
 class CountingNetwork:
     """A network that notes the size of every batch it is asked for."""
 
+    needs_mask = False
+
     def __init__(self, network: InferenceNet) -> None:
         self.network = network
         self.batches: list[int] = []
 
-    def __call__(self, observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def __call__(self, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         self.batches.append(observation.shape[0])
         return self.network(observation, mask)
 

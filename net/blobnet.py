@@ -101,6 +101,8 @@ class EncoderLayer(nn.Module):
 class BlobNet(nn.Module):
     """The document's network: observation [B, observation] -> (policy logits [B, actions], values [B, values])."""
 
+    needs_mask = False  # see vecmcts.evaluators
+
     def __init__(self, config: NetConfig = PRESETS["document"]):
         super().__init__()
         self.config = config

@@ -114,6 +114,8 @@ class InferenceNet:
     Raises ValueError when `dtype` is not a floating type or `micro_batch` is not positive.
     """
 
+    needs_mask = False  # see vecmcts.evaluators
+
     def __init__(
         self,
         net: BlobNet,

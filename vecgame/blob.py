@@ -19,10 +19,11 @@ from vecgame.cards import (
     rotate_suits,
     suit_bits,
     suit_of,
+    trick_winner,
     unpack,
 )
 from vecgame.game import Game, resolve_device
-from vecgame.lanes import working
+from vecgame.lanes import entries, pick, with_entries, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.rules import Rules, score
 from vecgame.state import State
@@ -191,8 +192,8 @@ class Blob(Game):
         """Legal actions as bitboards: [B] int64. Bit b is the bid b during the bidding, card b afterwards; a finished
         game has bit 0, so that no mask is empty."""
         bids = torch.full_like(state.seen, (1 << (self.cards + 1)) - 1) & ~self._hook_bits(state)
-        hand = state.hands.gather(1, self.mover(state)[:, None])[:, 0]
-        led = state.trick.gather(1, state.leader.long()[:, None])[:, 0]
+        hand = entries(state.hands, place_of(self.mover(state)))
+        led = entries(state.trick, place_of(state.leader))
         following = hand & torch.where(led >= 0, suit_bits(suit_of(led).clamp(min=0)), -1)
         plays = torch.where(following != 0, following, hand)
         return torch.where(state.made < SEATS, bids, torch.where(self.is_terminal(state), 1, plays))
@@ -228,31 +229,26 @@ class Blob(Game):
             )
         if validate:
             self._check_legal(state, action)
-        mover = self.mover(state)[:, None]
-        seat = torch.arange(SEATS, device=state.device) == mover
+        mover = place_of(self.mover(state))
         bidding = state.made < SEATS
         playing = ~bidding & ~self.is_terminal(state)
         small = action.to(torch.int8)
 
-        bids = torch.where(seat & bidding[:, None], small[:, None], state.bids)
         card = torch.where(playing, bit(action), 0)
-        hands = state.hands ^ torch.where(seat, card[:, None], 0)
-        trick = torch.where(seat & playing[:, None], small[:, None], state.trick)
-        led = suit_of(trick.gather(1, state.leader.long()[:, None]))[:, 0]
-        failed = playing & (suit_of(small) != led)
-        voids = state.voids | torch.where(seat & failed[:, None], (1 << led.clamp(min=0))[:, None], 0)
-
+        trick = with_entries(state.trick, mover, torch.where(playing, small, entries(state.trick, mover)))
+        led = suit_of(entries(trick, place_of(state.leader)))
+        shown = torch.where(playing & (suit_of(small) != led), 1 << led.clamp(min=0), 0)
         complete = playing & (state.made & (SEATS - 1) == SEATS - 1)
         winner = trick_winner(trick, led, state.trump)
-        taker = (torch.arange(SEATS, device=state.device) == winner[:, None]) & complete[:, None]
+        taker = place_of(winner)
         return replace(
             state,
-            hands=hands,
+            hands=with_entries(state.hands, mover, entries(state.hands, mover) ^ card),
             seen=state.seen | card,
-            trick=torch.where(complete[:, None], -1, trick),
-            bids=bids,
-            won=state.won + taker.to(torch.int8),
-            voids=voids,
+            trick=trick | -complete.to(torch.int8)[:, None],  # every bit set is -1: no card
+            bids=with_entries(state.bids, mover, torch.where(bidding, small, entries(state.bids, mover))),
+            won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
+            voids=with_entries(state.voids, mover, entries(state.voids, mover) | shown.to(torch.int8)),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
             made=state.made + (bidding | playing).to(torch.int8),
         )
@@ -271,33 +267,36 @@ class Blob(Game):
             legal = self.legal_bits(state)
             forced = (legal & (legal - 1) == 0) & (state.made < self.decisions - SEATS)
             lanes = working(forced)
-            if len(lanes) == 0:
+            if lanes is not None and len(lanes) == 0:
                 break
             before = state.take(lanes)
-            after = self.step(before, lowest_card(legal[lanes])).where(forced[lanes], before)
-            state = state.put(lanes, after)
-        return self._play_last_trick(state)
+            after = self.step(before, lowest_card(pick(legal, lanes)))
+            state = state.put(lanes, after) if lanes is not None else after.where(forced, before)
+        last = (state.made >= self.decisions - SEATS) & ~self.is_terminal(state)
+        lanes = working(last)
+        if lanes is not None and len(lanes) == 0:
+            return state
+        ended = self._play_last_trick(state.take(lanes))
+        return state.put(lanes, ended) if lanes is not None else ended.where(last, state)
 
     def _play_last_trick(self, state: BlobState) -> BlobState:
-        """Finishes the games whose every seat has one card or none left: nobody has a choice any more."""
-        last = (state.made >= self.decisions - SEATS) & ~self.is_terminal(state)
+        """The ends of games whose every seat has one card or none left: nobody has a choice any more."""
         card = lowest_card(state.hands).to(torch.int8)
         trick = torch.where(state.trick >= 0, state.trick, card)
-        led = suit_of(trick.gather(1, state.leader.long()[:, None]))
-        shown = torch.where((state.trick < 0) & (suit_of(trick) != led), 1 << led, 0)
-        winner = trick_winner(trick, led[:, 0], state.trump)
-        taker = torch.arange(SEATS, device=state.device) == winner[:, None]
-        finished = replace(
+        led = suit_of(entries(trick, place_of(state.leader)))
+        shown = torch.where((state.trick < 0) & (suit_of(trick) != led[:, None]), (1 << led)[:, None], 0)
+        winner = trick_winner(trick, led, state.trump)
+        taker = place_of(winner)
+        return replace(
             state,
             hands=torch.zeros_like(state.hands),
             seen=state.seen | state.hands.sum(-1),  # hands are disjoint, so the sum is their union
             trick=torch.full_like(trick, -1),
-            won=state.won + taker.to(torch.int8),
+            won=with_entries(state.won, taker, entries(state.won, taker) + 1),
             voids=state.voids | shown.to(torch.int8),
             leader=winner.to(torch.int8),
             made=torch.full_like(state.made, self.decisions),
         )
-        return finished.where(last, state)
 
     # -- ending it ----------------------------------------------------------------------------------------------------
 
@@ -336,18 +335,6 @@ class Blob(Game):
         return worlds.determinize(self, state, count, check_seed(seed))
 
 
-def trick_winner(trick: Tensor, led: Tensor, trump: Tensor) -> Tensor:
-    """Who wins a complete trick.
-
-    Args:
-        trick: [B, 4] int8 cards by seat.
-        led: [B] int8 suit led.
-        trump: [B] int8, 4 = none.
-
-    Returns:
-        [B] int64 seats.
-    """
-    suit = suit_of(trick)
-    rank = trick - RANKS * suit
-    power = torch.where(suit == trump[:, None], 2 * RANKS, torch.where(suit == led[:, None], RANKS, 0))
-    return (rank + power).argmax(-1)
+def place_of(seat: Tensor) -> Tensor:
+    """Where seat [B] of each lane is found in a flattened [B, 4] field: [B] int64, for `vecgame.lanes.entries`."""
+    return torch.arange(0, SEATS * len(seat), SEATS, device=seat.device) + seat

@@ -27,8 +27,11 @@ def deck_bits(suits: int = SUITS, ranks: int = RANKS) -> int:
 
 
 def suit_of(card: Tensor) -> Tensor:
-    """Suit 0..3 of each card id, in the card tensor's shape and dtype."""
-    return torch.div(card, RANKS, rounding_mode="floor")
+    """Suit 0..3 of each card id, -1 for -1, in the card tensor's shape and dtype.
+
+    5 / 64 is near enough to 1 / 13 up to card 63; a shift takes a seventh of a division's time on a CPU.
+    """
+    return ((card.to(torch.int16) * 5) >> 6).to(card.dtype)
 
 
 def suit_bits(suit: Tensor) -> Tensor:
@@ -103,3 +106,29 @@ def rotate_suits(bits: Tensor, first: Tensor) -> Tensor:
     """
     shift = RANKS * first.long()
     return ((bits >> shift) | (bits << (DECK - shift))) & DECK_BITS
+
+
+@cache
+def _strengths(device: torch.device) -> Tensor:
+    """How strong each card is in a trick: [5 * 4 * 53] int8 at (53 * (4 * trump + suit led) + card + 1), -1 for no card
+    (id -1)."""
+    card = torch.arange(DECK)
+    trump, led = torch.arange(NO_TRUMP + 1)[:, None, None], torch.arange(SUITS)[None, :, None]
+    power = torch.where(suit_of(card) == trump, 2 * RANKS, torch.where(suit_of(card) == led, RANKS, 0))
+    strength = torch.cat([torch.full((NO_TRUMP + 1, SUITS, 1), -1), card % RANKS + power], dim=-1)
+    return strength.flatten().to(device, torch.int8)
+
+
+def trick_winner(trick: Tensor, led: Tensor, trump: Tensor) -> Tensor:
+    """Who wins a trick, or is winning it so far.
+
+    Args:
+        trick: [B, 4] int8 cards by seat, -1 = none.
+        led: [B] int8 suit led, -1 (and any seat) when no card is out.
+        trump: [B] int8, 4 = none.
+
+    Returns:
+        [B] int64 seats.
+    """
+    row = (trump.long() * SUITS + led.clamp(min=0)) * (DECK + 1) + 1
+    return _strengths(trick.device).index_select(0, (row[:, None] + trick).flatten()).view(trick.shape).argmax(-1)

@@ -16,8 +16,28 @@ def compacts(device: torch.device) -> bool:
     return COMPACT[device.type]
 
 
-def working(mask: Tensor) -> Tensor:
-    """The lanes to work on: those marked in ``mask`` [B] bool, or all of them where none is left out: [K] int64."""
-    if compacts(mask.device):
-        return mask.nonzero()[:, 0]
-    return torch.arange(mask.shape[0], device=mask.device)
+def working(mask: Tensor) -> Tensor | None:
+    """The lanes to work on: [K] int64, those marked in ``mask`` [B] bool; None for all of them, where none is left out
+    or none would be."""
+    if not compacts(mask.device):
+        return None
+    lanes = mask.nonzero()[:, 0]
+    return lanes if len(lanes) < len(mask) else None
+
+
+def pick(tensor: Tensor, lanes: Tensor | None) -> Tensor:
+    """The lanes [K] int64 of a tensor [B, ...], or all of it for None."""
+    return tensor if lanes is None else tensor.index_select(0, lanes)
+
+
+def entries(tensor: Tensor, place: Tensor) -> Tensor:
+    """One entry of each lane: tensor [B, C], place [B] int64 = C * lane + column -> [B].
+
+    A flat look-up: measured a fifth of the time of `gather` with a [B, 1] index on a CPU.
+    """
+    return tensor.flatten().index_select(0, place)
+
+
+def with_entries(tensor: Tensor, place: Tensor, values: Tensor) -> Tensor:
+    """The tensor [B, C] with one entry of each lane, at ``place`` as in `entries`, replaced by values [B]."""
+    return tensor.flatten().index_copy(0, place, values).view(tensor.shape)

@@ -81,8 +81,10 @@ class Stream:
         """The same lanes, further on in their streams."""
         return replace(self, offset=offset)
 
-    def take(self, lanes: Tensor) -> "Stream":
-        """Some lanes ([K] int64) of the batch, with the numbers that they had in it."""
+    def take(self, lanes: Tensor | None) -> "Stream":
+        """Some lanes ([K] int64, None for all) of the batch, with the numbers that they had in it."""
+        if lanes is None:
+            return self
         return replace(self, game=self.game[lanes], stream=self.stream[lanes])
 
     def words(self, purpose: Purpose, count: int) -> Tensor:

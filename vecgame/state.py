@@ -36,9 +36,9 @@ class State:
         """Some lanes: [K] int64, [B] bool or a slice."""
         return self.map(lambda tensor: tensor[lanes])
 
-    def take(self, lanes: Tensor) -> Self:
-        """The lanes [K] int64, in that order; faster than indexing."""
-        return self.map(lambda tensor: tensor.index_select(0, lanes))
+    def take(self, lanes: Tensor | None) -> Self:
+        """The lanes [K] int64, in that order, or the state itself for None; faster than indexing."""
+        return self if lanes is None else self.map(lambda tensor: tensor.index_select(0, lanes))
 
     def put(self, lanes: Tensor, other: Self) -> Self:
         """The state with its lanes [K] int64 replaced by the K lanes of ``other``."""

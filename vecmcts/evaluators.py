@@ -14,7 +14,7 @@ from vecgame.philox import Purpose, Stream
 from vecgame.state import State
 
 Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(observation [B, F], legal mask [B, num_actions]) -> (logits [B, num_actions], values [B, seats] or [B, 1])."""
+"""(observation [B, F], legal mask [B, num_actions] or None) -> (logits [B, num_actions], values [B, seats] or [B, 1])."""
 
 PLAYOUT_BLOCKS = 256  # random blocks set aside for each playout: one a decision
 SIMULATION_BITS = 16  # room for that many blocks below the simulation's number in a stream
@@ -36,17 +36,19 @@ class Evaluator(Protocol):
 class NetworkEvaluator:
     """Judges by a network of what the mover knows.
 
-    Values come by relative seat. A network with one value is asked for each seat's view in turn.
+    Values come by relative seat. A network with one value is asked for each seat's view in turn. A network that says
+    ``needs_mask = False`` is given None for the legal mask.
     """
 
     sees_hidden = False
 
     def __init__(self, network: Network) -> None:
         self.network = network
+        self.needs_mask = getattr(network, "needs_mask", True)
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
         mover = game.mover(state)
-        mask = game.policy_mask(state)
+        mask = game.policy_mask(state) if self.needs_mask else None
         logits, values = self.network(game.observe(state), mask)
         if values.shape[1] == 1:
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]

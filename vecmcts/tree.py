@@ -13,27 +13,31 @@ from vecgame.state import State
 UNEXPANDED = -1
 ROOT = 0
 
+Rows = Tensor | slice
+"""Rows of the node tensors: [K] int64, or a slice where they lie together."""
+
 
 @dataclass(frozen=True)
 class Tree:
     """T trees of N nodes with A slots each, where T = games x worlds, N = simulations + 1 and A = `game.max_legal`.
 
-    A slot is an index into a node's legal actions in ascending order. Node n of tree t is row ``t * N + n`` of every
-    node tensor; node 0 is the root and the leaf of simulation s gets node s + 1, whether or not it turns out to be new.
+    A slot is an index into a node's legal actions in ascending order. Node n of tree t is row ``n * T + t`` of every
+    node tensor, so that what is written for all trees at once lies together; node 0 is the root and the leaf of
+    simulation s gets node s + 1, whether or not it turns out to be new.
     Visits are counted on the way down and values added on the way up, so that a visit whose leaf has not been
     evaluated yet counts with value 0: with one leaf a step this is PUCT, with more it is virtual loss.
     """
 
-    state: State  # [T * N] lanes, the game at each node
-    actions: Tensor  # [T * N, A] int8, the legal actions, -1 beyond them
-    prior: Tensor  # [T * N, A] float, the policy over the slots, -inf beyond the legal actions
-    visits: Tensor  # [T * N, A] float, number of descents through each slot
-    value_sum: Tensor  # [T * N, A] float, sum over those descents of the leaf's value to the node's mover
-    child: Tensor  # [T * N, A] int64, row of the node that the slot leads to, or UNEXPANDED
-    mover: Tensor  # [T * N] int64, seat to move
-    value: Tensor  # [T * N, seats] float, the evaluator's value of the node, or the exact one at the end of a game
-    own_value: Tensor  # [T * N] float, that value to the mover
-    open: Tensor  # [T * N] bool, evaluated and not the end of a game: a descent may go on from here
+    state: State  # [N * T] lanes, the game at each node
+    actions: Tensor  # [N * T, A] int8, the legal actions, -1 beyond them
+    prior: Tensor  # [N * T, A] float, the policy over the slots, -inf beyond the legal actions
+    visits: Tensor  # [N * T, A] float, number of descents through each slot
+    value_sum: Tensor  # [N * T, A] float, sum over those descents of the leaf's value to the node's mover
+    child: Tensor  # [N * T, A] int64, row of the node that the slot leads to, or UNEXPANDED
+    mover: Tensor  # [N * T] int64, seat to move
+    value: Tensor  # [N * T, seats] float, the evaluator's value of the node, or the exact one at the end of a game
+    own_value: Tensor  # [N * T] float, that value to the mover
+    open: Tensor  # [N * T] bool, evaluated and not the end of a game: a descent may go on from here
     nodes: int  # N
 
     @classmethod
@@ -65,11 +69,27 @@ class Tree:
     def slots(self) -> int:
         return self.actions.shape[1]
 
-    def rows(self, node: int) -> Tensor:
-        """Row of one node of every tree: [T] int64."""
-        return torch.arange(self.trees, device=self.open.device) * self.nodes + node
+    def rows(self, node: int, trees: Tensor | None = None) -> Rows:
+        """Rows of one node in some trees ([K] int64) or in all of them (None)."""
+        first = node * self.trees
+        return slice(first, first + self.trees) if trees is None else trees + first
 
-    def write_states(self, rows: Tensor, state: State) -> None:
+    def write_states(self, rows: Rows, state: State) -> None:
         """Puts K states at K rows."""
         for mine, new in zip(self.state.tensors().values(), state.tensors().values(), strict=True):
-            mine.index_copy_(0, rows, new)
+            write(mine, rows, new)
+
+
+def write(target: Tensor, rows: Rows, values: Tensor) -> None:
+    """Puts K rows of values into the target."""
+    if isinstance(rows, slice):
+        target[rows] = values
+    else:
+        target.index_copy_(0, rows, values.to(target.dtype))
+
+
+def some(rows: Rows, lanes: Tensor | None) -> Rows:
+    """Some of the rows: those at ``lanes`` [K] int64, or all of them for None."""
+    if lanes is None:
+        return rows
+    return lanes + rows.start if isinstance(rows, slice) else rows.index_select(0, lanes)
