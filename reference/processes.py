@@ -24,7 +24,7 @@ import torch
 
 from net import BlobNet, InferenceNet, NetConfig
 from reference.measure import Budget, Settings, StrategyResult, Tally, play_share, summarize, tuned, warm_up
-from reference.memory import available_memory, max_workers, private_memory
+from vecgame.memory import available_memory, max_workers, private_memory
 from reference.network import DirectNetwork, views_of
 
 PATIENCE = 5.0  # seconds for a worker to end by itself

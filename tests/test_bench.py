@@ -47,8 +47,11 @@ def test_the_limit_is_the_time_of_the_same_requests() -> None:
     def network(rows: torch.Tensor, mask: torch.Tensor) -> None:
         asked.append(len(rows))
 
-    assert network_seconds(network, [5, 9, 2], CPU) > 0
-    assert asked == [5, 9, 2]
+    assert network_seconds(network, [[5, 9, 2]], CPU) > 0
+    assert asked == [16, 5, 9, 2]  # all together first, in batches of at most 2,048
+    asked.clear()
+    network_seconds(network, [[3000, 2], [7]], CPU)
+    assert asked[:2] == [2048, 961] and sorted(asked[2:]) == [2, 7, 3000]
 
 
 def test_multiply_adds_of_the_documents_network() -> None:

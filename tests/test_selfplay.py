@@ -1,17 +1,21 @@
 """Self-play and the warm-up: what is stored, and that it does not depend on how the games are cut up."""
 
+import threading
+import time
+
 import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
-from training import warmup
+from training import selfplay, warmup
 from training.arena import play_match
 from training.bots import NetworkPlayer, RandomBot
 from training.learner import Learner
-from training.selfplay import sample, self_play
+from training.selfplay import sample, self_play, split
 from training.settings import Settings
 from vecgame import Blob
 from vecmcts import PlayoutEvaluator, SearchConfig, search
+from vecmcts.tree import Tree
 
 SMALL = NetConfig(dim=64, layers=1, heads=2, ffn=128, policy_hidden=64, value_hidden=32)
 SEARCH = SearchConfig(worlds=2, simulations=8, noise_fraction=0.25)
@@ -59,6 +63,106 @@ def test_games_do_not_depend_on_the_chunk(chunk: int) -> None:
         return sorted(map(tuple, joined.tolist()))
 
     assert rows(whole) == rows(cut)
+
+
+@pytest.mark.parametrize(
+    ("games", "largest", "workers", "counts"),
+    [
+        (10_000, 2048, 2, [1666, 1667, 1667, 1666, 1667, 1667]),  # as many for each worker, none over 2,048
+        (4096, 2048, 2, [2048, 2048]),
+        (5, 2048, 2, [2, 3]),
+        (1, 2048, 2, [1]),
+        (7, 3, 1, [2, 2, 3]),
+    ],
+)
+def test_games_are_cut_evenly(games: int, largest: int, workers: int, counts: list[int]) -> None:
+    parts = split(games, largest, workers)
+    assert [count for _, count in parts] == counts
+    assert [first for first, _ in parts] == [sum(counts[:i]) for i in range(len(counts))]
+
+
+def test_threads_play_the_same_games_as_one() -> None:
+    game, threads = Blob(cards=3), torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = play(game, 20, chunk_games=5)
+        torch.set_num_threads(3)
+        reports: list[tuple[float, int]] = []
+        seen: set[int] = set()
+
+        def report(games: float, evaluations: int) -> None:
+            seen.add(threading.get_ident())
+            reports.append((games, evaluations))
+
+        together = play(game, 20, chunk_games=5, report=report)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(alone.scores, together.scores) and alone.evaluations == together.evaluations
+    assert reports[-1] == (20, together.evaluations) and reports == sorted(reports)
+    assert seen == {threading.get_ident()}  # progress may be shown, and raise, where the caller is
+
+
+def test_a_failing_report_stops_the_other_threads() -> None:
+    """As Ctrl+C does in a training run."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    asked: list[int] = []
+
+    class Slow(PlayoutEvaluator):
+        def evaluate(self, game, state, stream):
+            asked.append(state.batch_size)
+            time.sleep(0.02)
+            return super().evaluate(game, state, stream)
+
+    def report(games: float, evaluations: int) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            self_play(Blob(cards=5), Slow(), SEARCH, 40, seed=3, report=report, chunk_games=2)
+        assert len(asked) < 100  # 20 chunks would have asked some 2,000 times
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_a_chunk_that_does_not_fit_is_halved(monkeypatch, caplog) -> None:
+    """A GPU's out-of-memory error: the same games in smaller chunks, and one line that says so."""
+    game = Blob(cards=3)
+    whole = play(game, 21)
+
+    class Small(PlayoutEvaluator):
+        def evaluate(self, game, state, stream):
+            if state.batch_size > 2 * 6:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return super().evaluate(game, state, stream)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    cut = self_play(game, Small(), SEARCH, 21, seed=3)
+    assert torch.equal(whole.scores, cut.scores) and whole.evaluations == cut.evaluations
+    assert [r.getMessage() for r in caplog.records] == [
+        "out of GPU memory with 21 games at a time: going on with 11",
+        "out of GPU memory with 10 games at a time: going on with 5",
+    ]
+
+    class Never(PlayoutEvaluator):
+        def evaluate(self, game, state, stream):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        self_play(game, Never(), SEARCH, 3, seed=3)
+
+
+def test_chunks_follow_the_free_memory(monkeypatch) -> None:
+    game, config, cpu = Blob(cards=5), SearchConfig(), torch.device("cpu")
+    needed = config.worlds * Tree.bytes_per_tree(game, config.simulations)
+    assert 31 * 3 * 150 < needed < 31 * 3 * 400 + 3 * 16_384  # of 31 nodes of 200 to 300 bytes in each of 3 worlds
+    for free, workers, expected in ((1 << 40, 2, 2048), (200 * needed, 1, 100), (200 * needed, 2, 50), (10, 1, 1)):
+        monkeypatch.setattr(selfplay, "free_memory", lambda device, free=free: free)
+        assert selfplay.largest_chunk(game, config, cpu, workers) == expected
+    monkeypatch.setattr(selfplay, "free_memory", lambda device: None)
+    assert selfplay.largest_chunk(game, config, cpu) == selfplay.CHUNK_GAMES["cpu"]
 
 
 def test_later_games_of_a_run_are_other_games() -> None:

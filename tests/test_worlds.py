@@ -256,7 +256,9 @@ def test_completions_are_counted_to_fourteen_digits(cards, decision, monkeypatch
         want = tuple(len(state.hands[seat]) for seat in others)
         assert float(tables[0][(0, *want, lane)]) == pytest.approx(ways(suits, want), rel=1e-14, abs=0)
         if suits and suits[0] in void:
-            assert float(tables[0][(1, *less(want, 0), lane)]) == pytest.approx(ways(suits[1:], less(want, 0)), rel=1e-14)
+            assert float(tables[0][(1, *less(want, 0), lane)]) == pytest.approx(
+                ways(suits[1:], less(want, 0)), rel=1e-14
+            )
             restricted += 1
     assert restricted
 

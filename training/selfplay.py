@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -11,15 +14,20 @@ from torch import Tensor
 from training.replay import Examples
 from vecgame import Blob, BlobState, Purpose, Stream
 from vecgame.cards import pack
+from vecgame.memory import free_memory
 from vecmcts import Evaluator, SearchConfig, search
 from vecmcts.evaluators import Network, to_relative
+from vecmcts.tree import Tree
+
+log = logging.getLogger(__name__)
 
 Report = Callable[[float, int], None]
 """Called as work goes on with (games finished so far, in fractions, and evaluations so far)."""
 
-# Games searched at a time. On a CPU the leaves of one simulation then fill a few network batches of 2,048; on a GPU
-# they fill the chip.
+# Games searched at a time, at most: on a CPU in each thread, where the leaves of one simulation then fill a few network
+# batches of 2,048; on a GPU they fill the chip.
 CHUNK_GAMES = {"cpu": 2048, "cuda": 16_384}
+MEMORY_SHARE = 0.5  # of the free memory that the trees may take
 
 
 @dataclass(frozen=True)
@@ -50,48 +58,149 @@ def self_play(
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
 
     Decisions in the first ``sampled_share`` of a game are drawn from the target policy, later ones take its best
-    action. A mover with one legal action is neither searched nor stored.
+    action. A mover with one legal action is neither searched nor stored. On a CPU chunks of ``chunk_games`` are played
+    side by side, one in each of torch's threads: most operations of a search are too small to be split between them.
+    A GPU that runs out of memory gets smaller chunks.
     """
-    chunk = chunk_games or CHUNK_GAMES[torch.device(device).type]
-    parts: list[_Chunk] = []
-    evaluations = 0
-    for start in range(0, games, chunk):
-        count = min(chunk, games - start)
-        state = game.deal(count, seed, device, first_index + start)
-        played = _Chunk(game, config, seed, int(sampled_share * game.decisions), policy_target)
-        for decision in range(game.decisions):
-            state = played.decide(state, evaluator, decision)
-            if report is not None:
-                done = start + count * (decision + 1) / game.decisions
-                report(done, evaluations + int(played.evaluations))
-        played.finish(state)
-        evaluations += int(played.evaluations)
-        parts.append(played)
-    examples = Examples.concatenate([part.examples for part in parts])
+    device = torch.device(device)
+    workers = torch.get_num_threads() if device.type == "cpu" else 1
+    sampled = int(sampled_share * game.decisions)
+    chunks = [
+        _Chunk(game, evaluator, config, seed, first_index + start, count, device, sampled, policy_target)
+        for start, count in split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
+    ]
+
+    def tell() -> None:
+        if report is not None:
+            report(sum(chunk.played for chunk in chunks), sum(chunk.evaluations for chunk in chunks))
+
+    if workers == 1 or len(chunks) == 1:
+        _play_in_turn(chunks, tell)
+    else:
+        _play_in_threads(chunks, workers, tell)
+    examples = Examples.concatenate([chunk.examples for chunk in chunks])
     decided = max(len(examples), 1)
-    met = torch.cat([part.met for part in parts])
+    met = torch.cat([chunk.met for chunk in chunks])
     return SelfPlay(
         examples=examples,
-        scores=torch.cat([part.scores for part in parts]),
+        scores=torch.cat([chunk.scores for chunk in chunks]),
         bids_met=float(met.float().mean()),
-        evaluations=evaluations,
-        policy_entropy=float(sum(part.entropy for part in parts)) / decided,
-        prior_divergence=float(sum(part.divergence for part in parts)) / decided,
+        evaluations=sum(chunk.evaluations for chunk in chunks),
+        policy_entropy=float(sum(chunk.entropy for chunk in chunks)) / decided,
+        prior_divergence=float(sum(chunk.divergence for chunk in chunks)) / decided,
     )
 
 
-class _Chunk:
-    """The games that are searched together, and what has been stored of them."""
+def largest_chunk(game: Blob, config: SearchConfig, device: torch.device, workers: int = 1) -> int:
+    """Games to search at a time: `CHUNK_GAMES`, or fewer if the memory that is free calls for it."""
+    free = free_memory(device)
+    if free is None:
+        return CHUNK_GAMES[device.type]
+    needed = config.worlds * Tree.bytes_per_tree(game, config.simulations)
+    return max(1, min(CHUNK_GAMES[device.type], int(MEMORY_SHARE * free) // (workers * needed)))
 
-    def __init__(self, game: Blob, config: SearchConfig, seed: int, sampled: int, policy_target: str) -> None:
-        self.game, self.config, self.seed, self.sampled = game, config, seed, sampled
-        self.policy_target = policy_target
+
+def split(games: int, largest: int, workers: int) -> list[tuple[int, int]]:
+    """Cuts games into (first, count) chunks of nearly one size, at most ``largest``, as many for each worker."""
+    rounds = -(-games // (largest * workers))
+    chunks = min(games, rounds * workers)
+    edges = [games * i // chunks for i in range(chunks + 1)]
+    return [(a, b - a) for a, b in pairwise(edges)]
+
+
+def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
+    """Plays chunk after chunk; one that does not fit in the GPU's memory is cut in two, in its place in the list."""
+    done = 0
+    while done < len(chunks):
+        chunk = chunks[done]
+        try:
+            chunk.play(tell)
+            done += 1
+        except torch.OutOfMemoryError:
+            if chunk.count == 1:
+                raise
+            half = -(-chunk.count // 2)
+            log.warning("out of GPU memory with %d games at a time: going on with %d", chunk.count, half)
+            chunks[done:] = [part for waiting in chunks[done:] for part in waiting.cut(half)]
+            del chunk
+            torch.cuda.empty_cache()
+
+
+def _play_in_threads(chunks: list[_Chunk], workers: int, tell: Callable[[], None]) -> None:
+    """Plays chunks side by side, each on one of torch's threads; ``tell`` is called from this one, and may raise."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            running = {pool.submit(chunk.play) for chunk in chunks}
+            try:
+                while running:
+                    done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
+                    for future in done:
+                        future.result()
+                    tell()
+            except BaseException:
+                for chunk in chunks:
+                    chunk.stopped = True
+                raise
+    finally:
+        torch.set_num_threads(threads)
+
+
+class _Chunk:
+    """Games that are searched together, and what has been stored of them."""
+
+    def __init__(
+        self,
+        game: Blob,
+        evaluator: Evaluator | Network,
+        config: SearchConfig,
+        seed: int,
+        first_index: int,
+        count: int,
+        device: torch.device,
+        sampled: int,
+        policy_target: str,
+    ) -> None:
+        self.game, self.evaluator, self.config, self.seed = game, evaluator, config, seed
+        self.first_index, self.count, self.device = first_index, count, device
+        self.sampled, self.policy_target = sampled, policy_target
         self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy
-        self.evaluations: Tensor | int = 0
+        self.evaluations = 0
+        self.played = 0.0  # games, in fractions
         self.entropy: Tensor | float = 0.0
         self.divergence: Tensor | float = 0.0
+        self.stopped = False  # set from another thread: give up
 
-    def decide(self, state: BlobState, evaluator: Evaluator | Network, decision: int) -> BlobState:
+    def cut(self, largest: int) -> list[_Chunk]:
+        """The same games, not begun, in chunks of at most ``largest``."""
+        return [
+            _Chunk(
+                self.game,
+                self.evaluator,
+                self.config,
+                self.seed,
+                self.first_index + start,
+                count,
+                self.device,
+                self.sampled,
+                self.policy_target,
+            )
+            for start, count in split(self.count, largest, 1)
+        ]
+
+    def play(self, tell: Callable[[], None] = lambda: None) -> None:
+        """Deals the games and plays them to the end, calling ``tell`` after each decision."""
+        state = self.game.deal(self.count, self.seed, self.device, self.first_index)
+        for decision in range(self.game.decisions):
+            if self.stopped:
+                return
+            state = self._decide(state, decision)
+            self.played = self.count * (decision + 1) / self.game.decisions
+            tell()
+        self._finish(state)
+
+    def _decide(self, state: BlobState, decision: int) -> BlobState:
         """Makes decision number ``decision`` in every game."""
         game = self.game
         actions = game.legal_actions(state)
@@ -99,11 +208,11 @@ class _Chunk:
         lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
         if len(lanes):
             choosing = state.take(lanes)
-            result = search(game, choosing, evaluator, self.config, self.seed)
+            result = search(game, choosing, self.evaluator, self.config, self.seed)
             policy = result.policy if self.policy_target == "improved" else result.visit_policy
             action = action.index_copy(0, lanes, self._choose(choosing, policy, decision))
             self._store(lanes, choosing, policy, result.prior)
-            self.evaluations = self.evaluations + result.evaluations
+            self.evaluations += int(result.evaluations)
         return game.step(state, action)
 
     def _choose(self, state: BlobState, policy: Tensor, decision: int) -> Tensor:
@@ -123,7 +232,7 @@ class _Chunk:
             (lanes, game.mover(state), game.observe(state).half(), pack(game.policy_mask(state)), framed.half())
         )
 
-    def finish(self, state: BlobState) -> None:
+    def _finish(self, state: BlobState) -> None:
         """Adds to every stored decision how its game ended."""
         values = self.game.values(state)
         self.scores = self.game.scores(state)

@@ -23,7 +23,7 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import Game, resolve_device
-from vecgame.lanes import entries, pick, with_entries, working
+from vecgame.lanes import entries, none, pick, with_entries, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.rules import Rules, score
 from vecgame.state import State
@@ -191,19 +191,22 @@ class Blob(Game):
     def legal_bits(self, state: BlobState) -> Tensor:
         """Legal actions as bitboards: [B] int64. Bit b is the bid b during the bidding, card b afterwards; a finished
         game has bit 0, so that no mask is empty."""
-        bids = torch.full_like(state.seen, (1 << (self.cards + 1)) - 1) & ~self._hook_bits(state)
         hand = entries(state.hands, place_of(self.mover(state)))
         led = entries(state.trick, place_of(state.leader))
         following = hand & torch.where(led >= 0, suit_bits(suit_of(led).clamp(min=0)), -1)
-        plays = torch.where(following != 0, following, hand)
-        return torch.where(state.made < SEATS, bids, torch.where(self.is_terminal(state), 1, plays))
+        plays = torch.where(following != 0, following, hand) | self.is_terminal(state)
+        bidding = state.made < SEATS
+        if none(bidding):
+            return plays
+        return torch.where(bidding, ((1 << (self.cards + 1)) - 1) & ~self._hook_bits(state), plays)
 
     def _hook_bits(self, state: BlobState) -> Tensor:
         """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
-        if not self.rules.hook:
+        bound = state.made == SEATS - 1
+        if not self.rules.hook or none(bound):
             return torch.zeros_like(state.seen)
         left = self.cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
-        return torch.where((state.made == SEATS - 1) & (left >= 0), bit(left.clamp(min=0)), 0)
+        return torch.where(bound & (left >= 0), bit(left.clamp(min=0)), 0)
 
     def legal_mask(self, state: BlobState) -> Tensor:
         return unpack(self.legal_bits(state))
@@ -263,15 +266,20 @@ class Blob(Game):
 
     def play_forced(self, state: BlobState) -> BlobState:
         """Plays on while the mover has one legal action: single moves of the followers, then the last trick at once."""
+        part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
         for _ in range(SEATS - 1):
-            legal = self.legal_bits(state)
-            forced = (legal & (legal - 1) == 0) & (state.made < self.decisions - SEATS)
+            legal = self.legal_bits(part)
+            forced = (legal & (legal - 1) == 0) & (part.made < self.decisions - SEATS)
             lanes = working(forced)
             if lanes is not None and len(lanes) == 0:
                 break
-            before = state.take(lanes)
-            after = self.step(before, lowest_card(pick(legal, lanes)))
-            state = state.put(lanes, after) if lanes is not None else after.where(forced, before)
+            before = part.take(lanes)
+            part = self.step(before, lowest_card(pick(legal, lanes)))
+            if lanes is None:
+                part = part.where(forced, before)
+            else:
+                place = lanes if place is None else place[lanes]
+            state = part if place is None else state.put(place, part)
         last = (state.made >= self.decisions - SEATS) & ~self.is_terminal(state)
         lanes = working(last)
         if lanes is not None and len(lanes) == 0:

@@ -25,6 +25,11 @@ def working(mask: Tensor) -> Tensor | None:
     return lanes if len(lanes) < len(mask) else None
 
 
+def none(mask: Tensor) -> bool:
+    """Whether no lane is marked, where the host can know that without waiting; else False."""
+    return compacts(mask.device) and not bool(mask.any())
+
+
 def pick(tensor: Tensor, lanes: Tensor | None) -> Tensor:
     """The lanes [K] int64 of a tensor [B, ...], or all of it for None."""
     return tensor if lanes is None else tensor.index_select(0, lanes)

@@ -255,6 +255,6 @@ def _look_up(table: Tensor, place: Tensor) -> Tensor:
 
 
 def _owner(draw: Tensor, bounds: list[Tensor]) -> list[Tensor]:
-    """Which opponent a card goes to: the first whose cumulated ways exceed the draw, none if none does: 3 bool masks."""
+    """Which opponent gets a card, as 3 masks: the first whose cumulated ways exceed the draw, none if none does."""
     below = [draw < bound for bound in bounds]
     return [below[0], below[1] & ~below[0], below[2] & ~below[1]]

@@ -14,7 +14,7 @@ from vecgame.philox import Purpose, Stream
 from vecgame.state import State
 
 Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""(observation [B, F], legal mask [B, num_actions] or None) -> (logits [B, num_actions], values [B, seats] or [B, 1])."""
+"""(observation [B, F], legal mask [B, num_actions] or None) -> (logits [B, num_actions], values [B, seats or 1])."""
 
 PLAYOUT_BLOCKS = 256  # random blocks set aside for each playout: one a decision
 SIMULATION_BITS = 16  # room for that many blocks below the simulation's number in a stream

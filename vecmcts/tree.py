@@ -11,6 +11,7 @@ from vecgame.game import Game
 from vecgame.state import State
 
 UNEXPANDED = -1
+WORKING_BYTES = 16_384  # a tree, at most, beside its nodes: a leaf's features, masks, states and network activations
 ROOT = 0
 
 Rows = Tensor | slice
@@ -60,6 +61,14 @@ class Tree:
         )
         tree.write_states(tree.rows(ROOT), root)
         return tree
+
+    @classmethod
+    def bytes_per_tree(cls, game: Game, simulations: int, dtype: torch.dtype = torch.float32) -> int:
+        """What `allocate` takes for each tree, and what a search needs beside it."""
+        tree = cls.allocate(game, game.deal(1), 1, dtype)
+        tensors = [*tree.state.tensors().values(), *(t for t in vars(tree).values() if isinstance(t, Tensor))]
+        node = sum(tensor[0].numel() * tensor.element_size() for tensor in tensors)
+        return node * (simulations + 1) + WORKING_BYTES
 
     @property
     def trees(self) -> int:

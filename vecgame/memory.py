@@ -1,7 +1,9 @@
-"""How much memory there is, and how many worker processes fit into it."""
+"""How much memory there is, and how many workers of a size fit into it."""
 
 import os
 from pathlib import Path
+
+import torch
 
 RESERVE = 0.1  # share of the available memory that is left alone
 
@@ -17,6 +19,14 @@ def max_workers(bytes_per_worker: int, available: int) -> int:
     if bytes_per_worker < 1:
         raise ValueError(f"bytes_per_worker must be at least 1, got {bytes_per_worker}")
     return max(int(available * (1 - RESERVE)) // bytes_per_worker, 0)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can still be taken on a device, what PyTorch keeps for reuse included; None where it is not known."""
+    if device.type == "cpu":
+        return available_memory()
+    free, _ = torch.cuda.mem_get_info(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
 def available_memory() -> int | None:
