@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test slow lint format setup clean
+.PHONY: train test slow peers lint format setup clean
 
 train: setup
 	$(BIN)/python train.py --preset quick
@@ -17,6 +17,10 @@ test: setup
 
 slow: setup
 	$(BIN)/python -m pytest -n auto -m slow
+
+peers: setup
+	$(PIP) --editable '.[peers]'
+	$(BIN)/python -m pytest -n auto tests/test_peers.py tests/test_search_golden.py
 
 lint: setup
 	$(BIN)/ruff check .
