@@ -1,0 +1,48 @@
+"""The agents at the table.
+
+An agent gets the true state, as in the arena, and looks at it through `observe` and `determinize` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from net import InferenceNet
+from table.session import Match, Settings
+from training.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer
+from training.checkpoint import load_network
+from vecmcts import SearchConfig
+
+BOTS: dict[str, Callable[[Settings], Player]] = {
+    "rules": lambda settings: RuleBot(),
+    "random": lambda settings: RandomBot(),
+    "flat": lambda settings: FlatMonteCarlo(settings.worlds),
+}
+
+
+def make_agent(settings: Settings) -> Player:
+    """The agent that the settings name.
+
+    Raises:
+        ValueError: when it is neither a bot nor a file with a network.
+    """
+    if settings.agent in BOTS:
+        return BOTS[settings.agent](settings)
+    path = Path(settings.agent)
+    if not path.is_file():
+        raise ValueError(f"--agent {path} is no file; give a network-*.safetensors of a run, or {', '.join(BOTS)}")
+    config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
+    name = f"{path.stem}, search {config.worlds}x{config.simulations}"
+    return SearchPlayer(InferenceNet(load_network(path)), config, name)
+
+
+def default_agent(folder: Path) -> str:
+    """The last network in a folder by name, or the rule-based bot where there is none."""
+    networks = sorted(folder.glob("*.safetensors"))
+    return str(networks[-1]) if networks else "rules"
+
+
+def choose(agent: Player, match: Match) -> int:
+    """The agent's action for the mover: the same for the same match."""
+    return int(agent.act(match.game, match.state, match.settings.seed))

@@ -1,0 +1,823 @@
+"""play.py: the match is right, nothing hidden is shown or used, and every way in and out works."""
+
+import io
+import json
+import os
+import pty
+import random
+import re
+import select
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+import play
+from net import BlobNet, InferenceNet, NetConfig
+from table import lines, view
+from table.advice import action_values, give_hint
+from table.agents import BOTS, choose, default_agent
+from table.app import Sitting
+from table.commands import Mistake, Request, bid_range, parse
+from table.glyphs import ASCII, UNICODE, glyphs_for
+from table.saving import load_match, save_match
+from table.session import PERSON, Match, Settings, begin, schedule, undo, walk
+from table.sight import Seen, look
+from table.ui import PlainLines, Screen
+from tests.helpers import assert_same_state, reshuffle
+from training.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
+from training.checkpoint import save_network
+from vecgame import Blob
+from vecmcts import PlayoutEvaluator, SearchConfig
+from vecmcts.evaluators import play_out
+
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+CARD = re.compile(r"(?:10|[2-9JQKA])[♠♥♣♦]")
+
+
+def played(settings: Settings, seed: int = 0, stop: int | None = None) -> Match:
+    """A match in which all seats act at random, after ``stop`` actions or at its end."""
+    rng, match = random.Random(seed), begin(settings)
+    while not match.over and len(match.history) != stop:
+        match = match.act(rng.choice(match.legal))
+    return match
+
+
+def name(card: str) -> int:
+    """A card's id by its name in letters."""
+    return next(c for c in range(52) if ASCII.card(c) == card)
+
+
+def position(hands: list[str], trump: int, dealer: int, actions: list[int]) -> Match:
+    """A match whose first game has these hands, after some actions."""
+    ids = torch.tensor([[[name(card) for card in hand.split()] for hand in hands]])
+    game = Blob(cards=ids.shape[2], trump="rotate", dealer="rotate")
+    match = begin(Settings(cards=game.cards))
+    match = replace(match, game=game, state=game.from_hands(ids, dealer, trump))
+    for action in actions:
+        match = match.act(action)
+    return match
+
+
+# -- the match ------------------------------------------------------------------------------------------------------
+
+
+def test_schedule() -> None:
+    assert schedule(5) == (5, 4, 3, 2, 1, 1, 1, 1, 1, 2, 3, 4, 5)
+    assert schedule(1) == (1, 1, 1, 1, 1)
+    assert all(len(schedule(cards)) == 2 * cards - 1 + 4 for cards in range(1, 14))
+    assert Settings(cards=5, games=2).hands == (5, 4)
+
+
+def test_a_match_follows_its_schedule_and_its_points_sum_up() -> None:
+    match = played(Settings(cards=3, seed=5))
+    assert tuple(result.cards for result in match.results) == schedule(3)
+    assert [result.trump for result in match.results] == [number % 5 for number in range(9)]
+    totals = [0.0] * 4
+    for number, result in enumerate(match.results):
+        assert len(result.tricks) == sum(result.won) == result.cards
+        assert sum(result.bids) != result.cards  # the hook
+        for seat in range(4):
+            exact = result.bids[seat] == result.won[seat]
+            assert result.points[seat] == (10 + result.won[seat] if exact else 0)
+            assert result.won[seat] == sum(trick.winner == seat for trick in result.tricks)
+            totals[seat] += result.points[seat]
+        assert result.tricks[0].plays[0].seat == (number + 1) % 4  # left of the dealer, who changes every game
+    assert match.totals == tuple(totals)
+    assert look(match, PERSON).mover is None and match.legal == ()
+
+
+def test_tricks_are_what_was_played() -> None:
+    """South deals, hearts are trump. West leads clubs, East trumps; East then leads."""
+    match = position(["2c 3c", "Kc 2d", "4c 5d", "2h 6d"], trump=1, dealer=0, actions=[1, 1, 1, 0])
+    for card in ("Kc", "4c", "2h"):
+        match = match.act(name(card))
+    seen = look(match, PERSON)
+    assert (seen.winning, seen.mover, seen.led_suit) == (3, PERSON, 2) and highlighted(seen) == "2h"
+    match = match.act(name("2c"))
+    seen = look(match, PERSON)
+    assert seen.trick is None and seen.last_trick.winner == 3 and seen.mover == 3
+    assert [(move.seat, ASCII.card(move.action)) for move in seen.last_trick.plays] == [
+        (1, "Kc"),
+        (2, "4c"),
+        (3, "2h"),
+        (0, "2c"),
+    ]
+    assert highlighted(seen) == "2h"
+    match = match.act(name("6d"))
+    assert look(match, PERSON).last_trick == seen.last_trick and highlighted(look(match, PERSON)) == "6d"
+
+
+def highlighted(seen: Seen) -> str:
+    """The cards that the trick's panel shows in reverse."""
+    file = io.StringIO()
+    Console(file=file, width=80, force_terminal=True).print(view.trick_panel(seen, ASCII))
+    return " ".join(re.findall(r"\x1b\[[0-9;]*\b7\b[0-9;]*m(\w+)\x1b", file.getvalue()))
+
+
+def test_the_last_of_several_tricks_is_remembered() -> None:
+    match = position(["Qh Ac 2s", "2h 3h 4h", "6h 7h 8h", "2c 3c 4c"], 0, 0, [1, 1, 1, 1])
+    for card in ("2h", "6h", "2c", "Qh", "2s", "3h", "7h", "3c"):
+        match = match.act(name(card))
+    seen = look(match, PERSON)
+    assert [ASCII.card(move.action) for move in seen.last_trick.plays] == ["2s", "3h", "7h", "3c"]
+
+
+def test_hands_are_held_trumps_first_and_high_cards_first() -> None:
+    match = position(
+        ["2h 3s Kd 4h 5c As", "6s 7s 8s 9s 10s Js", "6h 7h 8h 9h 10h Jh", "6d 7d 8d 9d 10d Jd"],
+        1,
+        0,
+        [],
+    )
+    assert [ASCII.card(card) for card in look(match, PERSON).sorted_hand(PERSON)] == [
+        "4h",
+        "2h",
+        "As",
+        "3s",
+        "5c",
+        "Kd",
+    ]
+
+
+def test_seeds_make_matches() -> None:
+    hands = [look(begin(Settings(seed=seed)), None).hands for seed in (1, 1, 2)]
+    assert hands[0] == hands[1] != hands[2]
+
+
+def test_only_legal_actions_count() -> None:
+    match = played(Settings(cards=2), stop=5)
+    for action in set(range(-1, 53)) - set(match.legal):
+        with pytest.raises(ValueError, match="is not one of"):
+            match.act(action)
+    with pytest.raises(ValueError, match="the match is over"):
+        played(Settings(cards=1)).act(0)
+
+
+def test_undo_goes_back_to_the_last_choice_and_the_same_move_gives_the_same_match() -> None:
+    rng, agent = random.Random(3), RandomBot()
+    match, choices = begin(Settings(cards=3, games=4, seed=9)), []
+    while not match.over:
+        own = match.mover == PERSON
+        if own and len(match.legal) > 1:
+            choices.append(match)
+        match = match.act(rng.choice(match.legal) if own else choose(agent, match))
+    later = match
+    for choice in reversed(choices):
+        match = undo(match, PERSON)
+        assert match == choice and look(match, PERSON) == look(choice, PERSON)
+        assert_same_state(match.state, choice.state)
+    assert undo(match, PERSON) is None
+    for choice in choices:  # the same moves again
+        while match.mover != PERSON or len(match.legal) == 1:
+            match = match.act(match.legal[0] if match.mover == PERSON else choose(agent, match))
+        assert match == choice
+        match = match.act(later.history[len(match.history)])
+
+
+def test_agents_and_hints_do_not_see_hidden_cards() -> None:
+    network = InferenceNet(BlobNet(SMALL), dtype=torch.float32)
+    agents = [
+        RuleBot(),
+        FlatMonteCarlo(worlds=4),
+        SearchPlayer(network, SearchConfig(worlds=3, simulations=5)),
+        SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=3, simulations=5)),
+    ]
+    match, compared = begin(Settings(cards=3, games=1, seed=2)), 0
+    while not match.over:
+        viewer = torch.tensor([match.mover])
+        other = replace(match, state=reshuffle(match.game, match.state, viewer, seed=len(match.history)))
+        if match.game.cards * 4 - len(match.history) > 2:
+            assert not torch.equal(other.state.hands, match.state.hands)
+        assert look(other, match.mover) == look(match, match.mover)
+        for agent in agents:
+            assert choose(agent, other) == choose(agent, match)
+        for agent in agents[1:3]:
+            assert give_hint(agent, other) == give_hint(agent, match)
+            compared += 1
+        match = match.act(match.legal[-1])
+    assert compared == 2 * match.game.decisions
+
+
+# -- hints ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dealer", range(4))
+def test_points_of_a_hint_by_hand(dealer: int) -> None:
+    """One card each and the last to bid: whoever bids 1 gets 11 when the card wins, who bids 0 gets 10 when not. The
+    same worlds decide both, so the two chances sum to one; the Q-values of a search exceed that."""
+    hands = ["2h", "3h", "4h"]
+    hands.insert(dealer, "9s")
+    match = position(hands, trump=0, dealer=dealer, actions=[1, 1, 0])
+    hint = give_hint(RuleBot(), match)
+    by_bid = {one.action: one for one in hint.advice}
+    assert by_bid[0].points / 10 + by_bid[1].points / 11 == pytest.approx(1)
+    # 3 of the 51 unseen cards are out, and 5 of those 51 beat the nine of trumps.
+    wins = 46 / 51 * 45 / 50 * 44 / 49
+    assert by_bid[1].points / 11 == pytest.approx(wins, abs=0.08)
+    assert hint.advice[0].action == 1 and sum(one.probability for one in hint.advice) == pytest.approx(1)
+
+
+def test_hints_name_their_source_and_cover_the_legal_actions() -> None:
+    match = played(Settings(cards=4), stop=5)
+    searching = SearchPlayer(InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=8), "mine")
+    for agent, source in ((RandomBot(), "random playouts"), (searching, "the agents' network (mine;")):
+        hint = give_hint(agent, match)
+        assert source in hint.source
+        assert sorted(one.action for one in hint.advice) == list(match.legal)
+        assert sum(one.probability for one in hint.advice) == pytest.approx(1)
+        assert all(0 <= one.points <= 14 for one in hint.advice)
+        text = "\n".join(lines.hint_lines(hint, False, UNICODE))
+        assert source in text and set(CARD.findall(text)) == {UNICODE.card(card) for card in match.legal}
+
+
+def test_a_network_hint_is_the_agents_own_choice() -> None:
+    match = begin(Settings(cards=3))
+    agent = SearchPlayer(InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=8))
+    assert give_hint(agent, match).advice[0].action == choose(agent, match)
+
+
+def test_a_networks_points_are_those_of_its_own_play() -> None:
+    """A network that likes low columns bids 0 and plays low trumps first, so that the ends are known."""
+
+    def lowest_first(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return -torch.arange(52.0).expand(len(observation), 52), torch.zeros(len(observation), 4)
+
+    agent = SearchPlayer(lowest_first, SearchConfig(worlds=2, simulations=4))
+    hands = ["Ks As", "2h 3h", "4h 5h", "6h 7h"]
+    bidding = give_hint(agent, position(hands, trump=0, dealer=3, actions=[]))
+    points = {one.action: one.points for one in bidding.advice}
+    assert points == {0: 0, 1: 0, 2: pytest.approx(12)}  # two tricks are certain
+    holding = position(hands, trump=0, dealer=3, actions=[2, 0, 0, 1])
+    assert [one.points for one in give_hint(agent, holding).advice] == [pytest.approx(12)] * 2
+
+
+def test_every_action_is_tried_in_the_same_worlds_and_luck() -> None:
+    """West leads one of the two highest trumps. Which one makes no difference, but the rest is up to chance."""
+    match = position(["2c 3c 4h", "As Ks 5c", "Qc Jc 6d", "9c 8c 7s"], trump=0, dealer=0, actions=[2, 0, 0, 0])
+    actions = torch.tensor(match.legal)
+    values = action_values(match.game, match.state, actions, play_out, 64, seed=1).tolist()
+    assert [ASCII.card(action) for action in match.legal] == ["Ks", "As", "5c"]
+    assert values[0] == values[1] != values[2] and 0 < values[0] < 12 / 13
+
+
+# -- typed lines ----------------------------------------------------------------------------------------------------
+
+
+def hearts_led() -> Seen:
+    """South follows hearts with 10 and queen; sorted hand: 2 of spades (trump), Q, 10 of hearts, ace of clubs."""
+    hands = ["Qh 10h Ac 2s", "2h 3h 4h 5h", "6h 7h 8h 9h", "2c 3c 4c 5c"]
+    return look(position(hands, 0, 0, [1, 1, 1, 0, name("2h"), name("6h"), name("2c")]), PERSON)
+
+
+@pytest.mark.parametrize(
+    ("line", "card"),
+    [
+        ("qh", "Qh"),
+        (" QH ", "Qh"),
+        ("10h", "10h"),
+        ("th", "10h"),
+        ("q♥", "Qh"),
+        ("q h", "Qh"),
+        ("2", "Qh"),
+        ("3", "10h"),
+    ],
+)
+def test_cards_are_understood(line: str, card: str) -> None:
+    assert parse(line, hearts_led(), UNICODE) == name(card)
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("ac", "A♣ is not allowed: you must follow hearts"),
+        ("1", "2♠ is not allowed: you must follow hearts"),
+        ("kh", "You do not hold K♥"),
+        ("3h", "You do not hold 3♥"),  # another hand's, but that is not said
+        ("5", "no card number 5"),
+        ("0", "no card number 0"),
+        ("-1", "is no card"),
+        ("1h", "is no card"),
+        ("²", "is no card"),
+        ("h1", "is no card"),
+        ("\x1b[A", "is no card"),
+        ("x" * 5000, "is no card"),
+        ("9" * 5000, "is no card"),
+        ("", "Type a move"),
+    ],
+)
+def test_wrong_cards_get_one_printable_line(line: str, part: str) -> None:
+    answer = parse(line, hearts_led(), UNICODE)
+    assert isinstance(answer, Mistake) and part in answer.text
+    assert len(answer.text) < 100 and answer.text.isprintable()
+
+
+def test_bids_are_understood() -> None:
+    seen = look(position(["2h 3h", "2c 3c", "4c 5c", "6c 7c"], 0, 0, [0, 1, 0]), PERSON)
+    assert [parse(line, seen, UNICODE) for line in ("0", " 2 ")] == [0, 2]
+    assert "may not bid 1" in parse("1", seen, UNICODE).text
+    for line in ("3", "-1", "x", "2h", "1.0", "²"):
+        assert "from 0 to 2" in parse(line, seen, UNICODE).text
+    assert bid_range(seen) == "0-2, not 1"
+
+
+def test_requests_and_the_only_card() -> None:
+    seen = hearts_led()
+    wanted = {"h": Request.HINT, "U": Request.UNDO, "?": Request.HELP, "q": Request.QUIT, "quit": Request.QUIT}
+    assert {line: parse(line, seen, UNICODE) for line in wanted} == wanted
+    only = replace(seen, legal=(name("Qh"),))
+    assert parse("", only, UNICODE) == name("Qh") and "Q♥" in lines.prompt(only, UNICODE)
+
+
+# -- what is shown --------------------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """A console in memory, with every text that was shown since the last look."""
+
+    def __init__(self, width: int = 80) -> None:
+        self.file = io.StringIO()
+        self.console = Console(file=self.file, width=width, height=24, force_terminal=True, highlight=False)
+
+    def take(self) -> str:
+        text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.file.getvalue())
+        self.file.seek(0)
+        self.file.truncate()
+        return text
+
+
+@pytest.mark.parametrize("kind", [Screen, PlainLines])
+def test_only_the_own_hand_and_played_cards_are_shown(kind: type[PlainLines]) -> None:
+    record, rng = Recorder(), random.Random(1)
+    interface = kind(record.console, UNICODE, lambda prompt: "")
+    match = begin(Settings(cards=4, games=3, seed=4))
+    known: set[str] = set()
+
+    def check(match: Match) -> str:
+        state = match.state
+        own, seen = int(state.hands[0, PERSON]), int(state.seen[0])
+        known.update(UNICODE.card(card) for card in range(52) if (own | seen) >> card & 1)
+        text = record.take()
+        assert set(CARD.findall(text)) <= known
+        return text
+
+    interface.begin(look(match, PERSON), "title")
+    while not match.over:
+        if match.mover == PERSON:
+            interface.decision(look(match, PERSON))
+            text = check(match)
+            hand = [UNICODE.card(card) for card in look(match, PERSON).hand]
+            assert hand and all(card in text for card in hand)
+        before, match = match, match.act(rng.choice(match.legal))
+        ended = len(match.results) > len(before.results)
+        known = known | {UNICODE.card(match.history[-1])}
+        interface.moved(look(before, PERSON), match.history[-1], look(match, PERSON))
+        check(match)
+        if ended:
+            known = set()
+
+
+def test_what_a_seat_sees_holds_no_other_hand() -> None:
+    match = played(Settings(cards=5), stop=7)
+    for viewer in range(4):
+        seen = look(match, viewer)
+        assert [hand is not None for hand in seen.hands] == [seat == viewer for seat in range(4)]
+        assert (seen.legal != ()) == (match.mover == viewer)
+    assert None not in look(match, None).hands and look(match, None).legal == ()
+
+
+def test_legal_cards_are_numbered_and_the_others_dim() -> None:
+    seen = hearts_led()
+    top, middle, _, numbers = view.hand_cards(seen, UNICODE, 80).renderables
+    assert middle.plain == "│ 2♠ ││ Q♥ ││10♥ ││ A♣ │"
+    assert numbers.plain.split() == ["2", "3"]
+    assert [span.style for span in top.spans] == ["dim", "bold red", "bold red", "dim"]
+    others_turn = view.hand_cards(replace(seen, mover=1, legal=()), UNICODE, 80).renderables
+    assert "dim" not in [span.style for span in others_turn[0].spans] and not others_turn[3].plain.strip()
+    assert "2:Q♥  3:10♥  (you also hold 2♠ A♣)" in "\n".join(lines.decision_lines(seen, UNICODE))
+
+
+def test_numbers_go_on_in_the_second_row_of_a_long_hand() -> None:
+    """West is to lead from 13 cards, as West sees it."""
+    match = played(Settings(cards=13), stop=4)
+    parts = view.hand_cards(look(match, match.mover), UNICODE, 50).renderables
+    assert " ".join(part.plain for part in parts[3::4]).split() == [str(number) for number in range(1, 14)]
+
+
+def test_the_screen_says_what_one_needs_to_know() -> None:
+    record = Recorder()
+    Screen(record.console, UNICODE, lambda prompt: "").decision(hearts_led())
+    text = record.take()
+    for part in ("Game 1 of 11", "4 cards each", "trump spades ♠", "You deal", "West led", "North winning so far"):
+        assert part in text
+    assert re.search(r"▸ │ You \(dealer\) +│ +0 │ +0 │ +0 │", text)
+    assert "bids: 3 for 4 tricks" in text
+
+
+@pytest.mark.parametrize("width", [100, 80, 79, 60, 50])
+@pytest.mark.parametrize("viewer", [PERSON, None])
+def test_screens_fit_their_width(width: int, viewer: int | None) -> None:
+    for stop in (0, 3, 6, 30):
+        seen = look(played(Settings(cards=13, seed=1), stop=stop), viewer)
+        record = Recorder(width)
+        record.console.print(view.screen(seen, UNICODE, width, ["West leads A♠."]))
+        text = record.take()
+        rows = text.splitlines()
+        assert max(map(len, rows)) <= width
+        assert f"{seen.names[0]} (dealer)" in text and all(text.count(who) >= 2 for who in seen.names)
+        assert all(row.count("╭") == row.count("╮") for row in rows)
+    record.console.print(view.score_sheet(look(played(Settings(cards=3)), viewer), UNICODE))
+    assert max(map(len, record.take().splitlines())) <= width
+
+
+def test_score_sheet_holds_every_game_and_the_sums() -> None:
+    match, record = played(Settings(cards=3, seed=5)), Recorder()
+    record.console.print(view.score_sheet(look(match, PERSON), UNICODE))
+    rows = [re.split(r"\s*[│┃]\s*", row)[1:-1] for row in record.take().splitlines() if row[:1] in "│┃"]
+    assert len(rows) == 1 + 9 + 1
+    for row, result in zip(rows[1:-1], match.results, strict=True):
+        assert row[1] == str(result.cards)
+        assert row[3:] == [f"{p:g} ({w}/{b})" for p, w, b in zip(result.points, result.won, result.bids, strict=True)]
+    assert rows[-1][3:] == [f"{total:g}" for total in match.totals]
+
+
+def test_ascii_terminals_get_ascii() -> None:
+    assert glyphs_for("ANSI_X3.4-1968") is ASCII is glyphs_for(None)
+    assert glyphs_for("utf-8") is UNICODE is glyphs_for("UTF8")
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80, force_terminal=True)
+    seen = look(played(Settings(cards=5), stop=8), PERSON)
+    console.print(view.screen(seen, ASCII, 80, ["West leads As."]))
+    console.print(view.score_sheet(look(played(Settings(cards=1)), PERSON), ASCII))
+    console.file.flush()
+    assert b"+----+" in raw.getvalue() and raw.getvalue().isascii()
+
+
+def test_sentences() -> None:
+    match = position(["2c 3c", "Kc 2d", "4c 5d", "2h 6d"], trump=1, dealer=0, actions=[1, 1, 1])
+    said = []
+    for action in (0, name("Kc"), name("4c"), name("2h"), name("2c"), name("6d"), name("3c"), name("2d"), name("5d")):
+        before, match = match, match.act(action)
+        said += lines.narrate(look(before, PERSON), action, look(match, PERSON), UNICODE)
+    assert said == [
+        "You bid 0.",
+        "West leads K♣.",
+        "North plays 4♣.",
+        "East plays 2♥.",
+        "You play 2♣.",
+        "East takes the trick: 1 won, 1 bid.",
+        "East leads 6♦.",
+        "You play 3♣.",
+        "West plays 2♦.",
+        "North plays 5♦.",
+        "East takes the trick: 2 won, 1 bid.",
+    ]
+    points, totals = lines.result_lines(look(match, PERSON))
+    assert points.startswith("Points in game 1: You 10 (bid 0, won 0), West 0 (bid 1, won 0)")
+    assert totals == "After 1 of 7 games: You 10, West 0, North 0, East 0."
+
+
+def test_a_shared_win_is_said() -> None:
+    seen = look(played(Settings(cards=1)), PERSON)
+    assert "You and East share the win with 7 points" in lines.final_line(replace(seen, totals=(7, 1, 0, 7)))
+    assert "North wins with 9 points" in lines.final_line(replace(seen, totals=(7, 1, 9, 7)))
+
+
+# -- saving ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_match_comes_back_at_every_point(tmp_path: Path) -> None:
+    path, whole = tmp_path / "match.json", played(Settings(cards=2, games=3, seed=8, agent="random", worlds=4))
+    for match in walk(whole.settings, whole.history):
+        save_match(path, match)
+        loaded = load_match(path)
+        assert loaded == match and loaded.settings == match.settings and loaded.results == match.results
+        assert_same_state(loaded.state, match.state)
+        assert look(loaded, PERSON) == look(match, PERSON)
+
+
+def damage(**changes: object) -> str:
+    """A saved match with parts of it replaced."""
+    saved = {"format": "vecgame-match-1", "settings": asdict(Settings(cards=2, games=1)), "history": [0, 0]}
+    return json.dumps({**saved, **changes})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        damage()[:-20],
+        "hello",
+        "\xff\xfe",
+        "[" * 100_000,
+        "[]",
+        "{}",
+        damage(format="vecgame-match-0"),
+        damage(settings={"cards": 5}),
+        damage(settings=[]),
+        damage(settings={**asdict(Settings()), "cards": 14}),
+        damage(settings={**asdict(Settings()), "cards": True}),
+        damage(settings={**asdict(Settings()), "cards": "5"}),
+        damage(settings={**asdict(Settings()), "seed": -1}),
+        damage(settings={**asdict(Settings()), "seed": 1.5}),
+        damage(settings={**asdict(Settings()), "worlds": 0}),
+        damage(settings={**asdict(Settings()), "agent": 7}),
+        damage(settings={**asdict(Settings()), "games": 14}),
+        damage(history=[0, 3]),
+        damage(history=[0, 10**30]),
+        damage(history=[0, False]),
+        damage(history=[0, 0.0]),
+        damage(history="00"),
+        damage(history=[0] * 100),
+    ],
+    ids=range(24),
+)
+def test_foreign_and_damaged_files_get_one_line(text: str, tmp_path: Path, capsys) -> None:
+    path = tmp_path / "match.json"
+    path.write_text(text, encoding="latin-1")
+    assert play.main(["--resume", str(path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err.count("\n") == 1
+    assert f"{path} is damaged or no saved match" in captured.err
+    assert path.read_text(encoding="latin-1") == text
+
+
+# -- the command ----------------------------------------------------------------------------------------------------
+
+
+def run(monkeypatch, capsys, typed: str, *flags: str) -> tuple[int, str, str]:
+    """The command with lines typed at it: exit status, output and errors."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    monkeypatch.setattr(play, "AGENTS", Path("no-such-folder"))
+    try:
+        status = play.main(list(flags))
+    except SystemExit as stop:
+        status = stop.code
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def answers(count: int) -> str:
+    """Lines that finish any game: for each decision every bid or card by number, the wrong ones refused."""
+    return "".join(f"{number}\n" for _ in range(count) for number in range(6))
+
+
+def test_a_whole_match_by_stdin(monkeypatch, capsys, tmp_path) -> None:
+    path = tmp_path / "match.json"
+    flags = ("--cards", "2", "--games", "3", "--seed", "6", "--agent", "rules", "--save", str(path))
+    typed = "?\nxx\nu\nh\n" + answers(30)
+    status, output, error = run(monkeypatch, capsys, typed, *flags)
+    assert (status, error) == (0, "")
+    assert "\x1b" not in output
+    for part in ("no choice of yours to take back", "A bid is a number", "Hint by random playouts", "Enter plays"):
+        assert part in output
+    match = load_match(path)
+    assert match.over and match.settings == Settings(cards=2, games=3, seed=6)
+    totals = ", ".join(f"{who} {p:g}" for who, p in zip(("You", "West", "North", "East"), match.totals, strict=True))
+    assert f"After 3 of 3 games: {totals}." in output
+    assert output.rstrip().splitlines()[-1] == lines.final_line(look(match, PERSON))
+
+
+def test_undo_and_the_same_answers_give_the_same_match(monkeypatch, capsys, tmp_path) -> None:
+    histories = []
+    for number, typed in enumerate(("1\n1\n2\n", "1\n1\nu\n1\n2\n", "1\nu\n0\nu\n1\n1\n2\n")):
+        path = tmp_path / f"{number}.json"
+        flags = ("--cards", "3", "--seed", "14", "--agent", "flat", "--worlds", "4", "--save", str(path))
+        status, _, _ = run(monkeypatch, capsys, typed, *flags)
+        assert status == 0
+        histories.append(load_match(path).history)
+    assert histories[0] == histories[1] == histories[2] and len(histories[0]) > 9
+
+
+def test_a_match_left_in_mid_trick_goes_on_as_if_never_left(monkeypatch, capsys, tmp_path) -> None:
+    whole, parts = tmp_path / "whole.json", tmp_path / "parts.json"
+    flags = ("--cards", "3", "--games", "2", "--seed", "5", "--agent", "random")
+    assert run(monkeypatch, capsys, answers(20), *flags, "--save", str(whole))[0] == 0
+    match = load_match(whole)
+    steps = zip(walk(match.settings, match.history[:-1]), match.history, strict=True)
+    own = [(before, action) for before, action in steps if before.mover == PERSON]
+    typed = [f"{action if len(before.moves) < 4 else ASCII.card(action)}\n" for before, action in own]
+    assert len(typed) == 3 + 1 + 2 + 1
+    run(monkeypatch, capsys, typed[0], *flags, "--save", str(parts))
+    for line in typed[1:]:  # one answer a sitting
+        status, output, _ = run(monkeypatch, capsys, "", "--resume", str(parts))
+        assert status == 0 and output.endswith(f"go on by python play.py --resume {parts}\n")
+        assert load_match(parts).history == match.history[: len(load_match(parts).history)]
+        assert run(monkeypatch, capsys, line, "--resume", str(parts))[0] == 0
+    assert load_match(parts) == match and match.over
+    status, output, _ = run(monkeypatch, capsys, "", "--resume", str(parts))  # a finished one shows its end
+    assert status == 0 and lines.final_line(look(match, PERSON)) in output
+
+
+def test_the_match_is_saved_after_every_action(tmp_path) -> None:
+    path, record, lengths = tmp_path / "match.json", Recorder(), []
+
+    def read(prompt: str) -> str:
+        lengths.append(len(load_match(path).history))
+        return "0" if "bid" in prompt else "1"
+
+    match = begin(Settings(cards=1, seed=2))
+
+    def save(match: Match) -> None:
+        save_match(path, match)
+        assert load_match(path) == match
+
+    assert Sitting(RuleBot(), PERSON, PlainLines(record.console, UNICODE, read), save).play(match, "")
+    assert len(load_match(path).history) == 5 * 8 and lengths == sorted(lengths) and len(set(lengths)) == 10
+
+
+def test_screen_pauses_between_games_and_can_go_back() -> None:
+    record, asked, typed = Recorder(), [], iter(["0", "", "u", "0", "1", "x", "", "q"])
+
+    def read(prompt: str) -> str:
+        asked.append(prompt)
+        return next(typed)
+
+    saved: list[Match] = []
+    screen = Screen(record.console, UNICODE, read)
+    assert not Sitting(RuleBot(), PERSON, screen, saved.append).play(begin(Settings(cards=1, seed=2)), "")
+    pauses = [prompt for prompt in asked if "next game" in prompt]
+    assert len(pauses) == 3 and "bid" in asked[3]
+    assert len(saved[-1].results) == 1 and record.take().count("points (won/bid)") == 2
+
+
+def test_the_end_of_a_match_is_shown_at_once() -> None:
+    record = Recorder()
+    screen = Screen(record.console, UNICODE, lambda prompt: pytest.fail(prompt) if "next" in prompt else "")
+    match = begin(Settings(cards=1, games=1))
+    while match.mover != PERSON or len(match.moves) < 4:
+        match = match.act(match.legal[0])
+    assert Sitting(RuleBot(), PERSON, screen, lambda match: None).play(match, "")
+    assert "The match is over" in record.take()
+
+
+@pytest.mark.parametrize("how", ["q\n", ""])
+def test_leaving_is_one_line(how: str, monkeypatch, capsys) -> None:
+    status, output, error = run(monkeypatch, capsys, how, "--seed", "1", "--cards", "1")
+    assert (status, error) == (0, "")
+    assert output.splitlines()[-1] == "You have left the match; it is not saved (--save FILE would)"
+
+
+def test_ctrl_c_leaves_cleanly(monkeypatch, capsys, tmp_path) -> None:
+    path = tmp_path / "match.json"
+
+    def interrupt(prompt: str) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupt)
+    status, output, error = run(monkeypatch, capsys, "", "--seed", "1", "--save", str(path))
+    assert (status, error) == (130, "")
+    assert output.endswith(f"\nYou have left the match; go on by python play.py --resume {path}\n")
+    assert len(load_match(path).history) == 3
+
+
+def test_watch_plays_a_match_in_plain_lines(monkeypatch, capsys) -> None:
+    flags = ("--watch", "--cards", "2", "--agent", "rules", "--seed")
+    monkeypatch.setattr("builtins.input", lambda prompt: pytest.fail("asks for input"))
+    outputs = [run(monkeypatch, capsys, "", *flags, seed)[1] for seed in ("1", "1", "2")]
+    assert outputs[0] == outputs[1] != outputs[2]
+    assert "\x1b" not in outputs[0] and "You" not in outputs[0]
+    assert outputs[0].count("\nGame ") == 7 and "The match is over" in outputs[0].splitlines()[-1]
+
+
+def test_a_new_seed_is_said(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(play.secrets, "randbelow", lambda bound: 77)
+    flags = ("--watch", "--cards", "1", "--games", "1", "--agent", "rules")
+    first, second = (run(monkeypatch, capsys, "", *flags, *seed)[1] for seed in ((), ("--seed", "77")))
+    assert first == second and "seed 77." in first.splitlines()[0]
+
+
+def test_delay_is_kept_between_moves(monkeypatch, capsys) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    run(monkeypatch, capsys, "", "--watch", "--cards", "1", "--games", "1", "--agent", "rules", "--delay", "2.5")
+    assert waits == [2.5] * 8
+
+
+@pytest.mark.parametrize("agent", [*BOTS, "network"])
+def test_every_agent_plays(agent: str, monkeypatch, capsys, tmp_path) -> None:
+    if agent == "network":
+        agent = str(tmp_path / "network-000007.safetensors")
+        save_network(Path(agent), BlobNet(SMALL), {"iteration": 7})
+    flags = ("--watch", "--cards", "2", "--games", "1", "--agent", agent, "--worlds", "2", "--simulations", "4")
+    status, output, error = run(monkeypatch, capsys, "", *flags)
+    assert (status, error) == (0, "") and "The match is over" in output
+    assert "network-000007, search 2x4" in output or agent in BOTS
+
+
+def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> None:
+    path, network = tmp_path / "match.json", tmp_path / "net.safetensors"
+    save_network(network, BlobNet(SMALL), {})
+    monkeypatch.chdir(tmp_path)
+    run(monkeypatch, capsys, "q\n", "--cards", "1", "--seed", "1", "--agent", network.name, "--save", str(path))
+    assert load_match(path).settings.agent == str(network.resolve())
+    network.unlink()
+    status, _, error = run(monkeypatch, capsys, "", "--resume", str(path))
+    assert status == 2 and "is no file" in error and error.count("\n") == 1
+    assert run(monkeypatch, capsys, "", "--resume", str(path), "--agent", "random")[0] == 0
+    assert load_match(path).settings.agent == "random"
+
+
+def test_default_agent_is_the_last_network_of_a_folder(tmp_path) -> None:
+    assert default_agent(tmp_path / "none") == "rules" == default_agent(tmp_path)
+    for network in ("b", "a"):
+        (tmp_path / f"{network}.safetensors").touch()
+    assert default_agent(tmp_path) == str(tmp_path / "b.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--cards", "14"], "--cards must be an integer from 1 to 13"),
+        (["--cards", "five"], "--cards"),
+        (["--games", "-1"], "--games must be an integer from 0 to 13"),
+        (["--games", "14"], "--games must be an integer from 0 to 13"),
+        (["--seed", "-1"], "seed must be"),
+        (["--worlds", "0"], "worlds must be"),
+        (["--simulations", "0"], "simulations must be"),
+        (["--delay", "-1"], "--delay must be"),
+        (["--delay", "nan"], "--delay must be"),
+        (["--delay", "inf"], "--delay must be"),
+        (["--agent", "no-such"], "no-such is no file"),
+        (["--agent", "pyproject.toml"], "damaged or no checkpoint"),
+        (["--agent", "tests"], "is no file"),
+        (["--resume", "no-such.json"], "no-such.json cannot be read"),
+        (["--resume", "tests"], "tests cannot be read"),
+        (["--resume", "no-such.json", "--cards", "3"], "leave out --cards"),
+        (["--resume", "no-such.json", "--save", "other.json"], "leave out --save"),
+        (["--save", "no-such-folder/match.json"], "no-such-folder"),
+        (["--nonsense"], "--nonsense"),
+    ],
+)
+def test_bad_flags_get_one_line(flags: list[str], message: str, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(Path(play.__file__).parent)
+    status, output, error = run(monkeypatch, capsys, "q\n", *flags)
+    assert status == 2 and message in error and error.count("\n") == 1
+    assert error.startswith("error: ") and output == ""
+
+
+def test_save_overwrites_nothing(monkeypatch, capsys, tmp_path) -> None:
+    path = tmp_path / "precious.txt"
+    path.write_text("mine")
+    status, _, error = run(monkeypatch, capsys, "q\n", "--save", str(path))
+    assert status == 2 and f"{path} exists" in error and error.count("\n") == 1
+    assert path.read_text() == "mine"
+
+
+def test_an_undo_is_saved(monkeypatch, capsys, tmp_path) -> None:
+    path = tmp_path / "match.json"
+    flags = ("--cards", "3", "--seed", "14", "--agent", "rules")
+    run(monkeypatch, capsys, "1\nu\nq\n", *flags, "--save", str(path))
+    assert len(load_match(path).history) == 3
+
+
+def test_a_full_disk_is_said_in_one_line(monkeypatch, capsys, tmp_path) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, _, error = run(monkeypatch, capsys, "0\n", "--seed", "1", "--save", str(tmp_path / "match.json"))
+    assert status == 2 and "No space left" in error and error.count("\n") == 1
+
+
+def test_on_a_real_terminal(tmp_path) -> None:
+    """A screen with colours at the first decision; Ctrl+C ends it in one line, and the match is saved."""
+    path = tmp_path / "match.json"
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", "PYTHONUTF8": "1"}
+    environment.pop("NO_COLOR", None)
+    flags = ["--cards", "3", "--seed", "2", "--agent", "rules", "--delay", "0", "--save", str(path)]
+    process = subprocess.Popen(
+        [sys.executable, play.__file__, *flags], stdin=follower, stdout=follower, stderr=follower, env=environment
+    )
+    os.close(follower)
+
+    def read_until(part: str) -> str:
+        text, deadline = "", time.monotonic() + 300
+        while part not in text and time.monotonic() < deadline:
+            if select.select([leader], [], [], 1)[0]:
+                try:
+                    text += os.read(leader, 65536).decode(errors="replace")
+                except OSError:  # Linux says so when the other end is closed
+                    break
+        assert part in text, text
+        return text
+
+    try:
+        first = read_until("Your bid")
+        assert "\x1b[2J" in first and re.search(r"\x1b\[1(;\d+)?m╭────╮", first)
+        os.write(leader, b"1\n")
+        read_until("Your card")
+        process.send_signal(signal.SIGINT)
+        assert "Traceback" not in read_until(f"--resume {path}")
+        assert process.wait(20) == 130
+    finally:
+        process.kill()
+        os.close(leader)
+    assert len(load_match(path).history) > 4
