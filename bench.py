@@ -1,16 +1,20 @@
 """Measures throughput on this machine, with the physical limit beside it.
 
 python bench.py              self-play by batch size in the document's setting, and what that means for its workload
+python bench.py strategies   the document's four strategies side by side
 python bench.py engine       random games a second, and OpenSpiel's in the same run
 python bench.py net          evaluations a second by precision and batch
-python bench.py search       tree-simulations a second with a network that costs nothing
+python bench.py search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
 python bench.py train        examples a second of the learner
+python bench.py sweep        self-play over a grid: --set games=256,2048 worlds=1,3
+python bench.py peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
 """
 
 import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,164 +24,231 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
-from benchmarks import parts
+from benchmarks import parts, peers, plot, strategies, sweep
 from benchmarks.measure import environment
-from benchmarks.selfplay import PHASES, SelfPlayRow, measure_self_play
+from benchmarks.selfplay import measure_self_play
+from benchmarks.tables import (
+    Attempts,
+    Figures,
+    print_rates,
+    print_self_play,
+    print_strategies,
+    self_play_figures,
+    verdict,
+)
 from net import PRESETS, BlobNet, InferenceNet
 from training.checkpoint import write_atomically
 from training.evaluate import choose_device
-from training.progress import duration
 from vecgame import Blob
 from vecmcts import SearchConfig
 
-ITERATIONS, GAMES, EXAMPLES, EPOCHS = 500, 10_000, 80_000_000, 10  # the document's whole workload
-TARGETS = (("minimum viable", 100), ("target", 500), ("stretch", 1000))  # its decision criteria, games/min
-DOCUMENT_DAYS, DOCUMENT_BEST = 196, 18.8
+INSTALL = "pip install -e '.[peers]'"
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", nargs="?", default="self-play", choices=("self-play", *BENCHES))
+    parser.add_argument("what", nargs="?", default="self-play", choices=tuple(BENCHES))
     parser.add_argument("--cards", type=int, default=5, help="cards dealt to a seat (default: 5)")
     parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
+    parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
     parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
     parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
+    parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
+    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="strategies: time of a row")
+    parser.add_argument("--set", nargs="+", metavar="NAME=V,..", default=[], help="sweep: the grid")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each part (default: 3)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
     parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
     return parser.parse_args(arguments)
 
 
-def bench_self_play(options: argparse.Namespace, device: torch.device, console: Console) -> list[dict[str, object]]:
-    """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
-    game = Blob(cards=options.cards)
-    config = SearchConfig(worlds=options.worlds, simulations=options.simulations, noise_fraction=0.25)
-    network = InferenceNet(BlobNet(PRESETS[options.network]).to(device))
-    table = Table(
-        title=f"self-play, {options.cards} cards, {options.worlds} worlds x {options.simulations} simulations"
-    )
-    for name in (
-        "games at once",
-        "games/min",
-        "limit",
-        "of limit",
-        "evaluations",
-        "requests",
-        "mean batch",
-        "max batch",
-    ):
-        table.add_column(name, justify="right")
-    for name in ("CPU", "GPU", "GiB", *PHASES):
-        table.add_column(name, justify="right")
-    rows = []
-    for games in options.batches or default_batches(options, device, [64, 256, 1024, 2048], [1024, 4096, 10_000]):
-        rows.append(measure_self_play(game, network, config, games, device))
-        table.add_row(*cells(rows[-1]))
-    console.print(table)
-    console.print("limit: games/min if nothing but the network took time, in the same batches in the same run.")
-    console.print("evaluations: of the network, a game. Phases: share of the time; worlds: sampling hidden hands.")
-    best = max(row.games_per_minute for row in rows)
-    size = 64 if options.quick else 2048
-    learner = parts.learning(PRESETS[options.network], options.network, [size], device, options.repeats)[0]
-    console.print(verdict(best, learner.per_second))
-    return [{"kind": "self-play", **asdict(row), "share_of_limit": row.share_of_limit} for row in rows] + [
-        {"kind": "learner", **asdict(learner)}
-    ]
+class Bench:
+    """One run of a benchmark: its options, where it prints, and what did not fit in memory."""
 
+    def __init__(self, options: argparse.Namespace, device: torch.device, console: Console) -> None:
+        self.options, self.device, self.console = options, device, console
+        self.attempt = Attempts(console)
+        self.game = Blob(cards=options.cards)
+        self.config = SearchConfig(
+            worlds=options.worlds,
+            simulations=options.simulations,
+            leaves_per_step=options.leaves_per_step,
+            noise_fraction=0.25,
+        )
+        self.setting = f"{options.cards} cards, {options.worlds} worlds x {options.simulations} simulations"
 
-def cells(row: SelfPlayRow) -> list[str]:
-    """A row of the table."""
-    return [
-        f"{row.games:,}",
-        f"{row.games_per_minute:,.0f}",
-        f"{row.limit:,.0f}",
-        f"{row.share_of_limit:.0%}",
-        f"{row.evaluations_per_game:,.0f}",
-        f"{row.requests:,}",
-        f"{row.mean_batch:,.0f}",
-        f"{row.max_batch:,}",
-        f"{row.cpu:.0%}",
-        "n/a" if row.gpu is None else f"{row.gpu:.0%}",
-        f"{row.memory:.1f}",
-        *(f"{row.shares[phase]:.0%}" for phase in PHASES),
-    ]
+    def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
+        """Batch sizes: as asked for, else those for the device; the smallest of them for a quick check."""
+        sizes = cuda if self.device.type == "cuda" else cpu
+        return self.options.batches or ([min(sizes[0], 16)] if self.options.quick else sizes)
 
+    def rates(self, title: str, unit: str, measures: list[tuple[str, Callable[[], parts.Rate]]]) -> Figures:
+        """Measures and prints rates."""
+        rates = [rate for label, measure in measures for rate in self.attempt(label, measure)]
+        return print_rates(self.console, title, unit, rates)
 
-def verdict(games_per_minute: float, examples_per_second: float) -> str:
-    """The document's decision criteria, and its workload in this machine's time."""
-    met = [f"{name} (> {least}): {'met' if games_per_minute > least else 'missed'}" for name, least in TARGETS]
-    play = 60 * ITERATIONS * GAMES / games_per_minute
-    learn = EXAMPLES * EPOCHS / examples_per_second
-    return (
-        f"The document's criteria at {games_per_minute:,.0f} games/min: {', '.join(met)}.\n"
-        f"Its whole workload here: {duration(play)} of self-play and {duration(learn)} of learning "
-        f"({examples_per_second:,.0f} examples/s), {duration(play + learn)} in all; the document projected "
-        f"{DOCUMENT_DAYS} days of self-play at {DOCUMENT_BEST} games/min."
-    )
+    def self_play(self) -> Figures:
+        """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
+        network = InferenceNet(BlobNet(PRESETS[self.options.network]).to(self.device))
+        rows = []
+        for games in self.sizes([64, 512, 4096], [1024, 4096, 10_000, 16_384]):
+            rows += self.attempt(
+                f"{games:,} games at once",
+                lambda n=games: measure_self_play(self.game, network, self.config, n, self.device),
+            )
+        if not rows:
+            return []
+        print_self_play(self.console, f"self-play, {self.setting}", [(f"{r.games:,}", r) for r in rows], "games")
+        best = max(row.games_per_minute for row in rows)
+        name, size = self.options.network, 64 if self.options.quick else 2048
+        dtype = parts.precisions(self.device)[0]
+        learner = parts.learning(PRESETS[name], name, size, dtype, self.device, self.options.repeats)
+        self.console.print(verdict(best, learner.per_second))
+        return [self_play_figures(row, kind="self-play") for row in rows] + [{"kind": "learner", **asdict(learner)}]
 
+    def strategies(self) -> Figures:
+        """The four strategies, one row a configuration."""
+        options, quick = self.options, self.options.quick
+        cores = os.cpu_count() or 1
+        workers = options.workers or ([cores] if quick else [cores, 128, 256])
+        games = (options.batches or [64 if quick else 4096 if self.device.type == "cpu" else 10_000])[0]
+        rows: list[strategies.StrategyRow] = []
+        for row in strategies.measure_strategies(
+            strategies.plans(cores, workers, quick, games),
+            BlobNet(PRESETS[options.network]),
+            self.game,
+            self.config,
+            options.seconds or (1.0 if quick else 20.0),
+            self.device,
+        ):
+            rows.append(row)
+            if not self.console.is_terminal:  # the table comes last, and some rows take minutes to set up
+                print(f"{row.label}: {row.games_per_minute or float('nan'):,.1f} games/min", file=sys.stderr)
+        print_strategies(self.console, f"strategies, {self.setting}, network {options.network}", rows)
+        return [{"kind": "strategy", **asdict(row)} for row in rows]
 
-def bench_engine(options: argparse.Namespace, device: torch.device, console: Console) -> list[dict[str, object]]:
-    """The rules alone."""
-    game = Blob(cards=options.cards)
-    sizes = options.batches or default_batches(options, device, [100, 1000, 10_000, 100_000], [10_000, 1_000_000])
-    rates = parts.engine(game, sizes, device, options.repeats)
-    if options.cards <= 12:  # OpenSpiel stalls at 13
+    def engine(self, required: bool = False) -> Figures:
+        """The rules alone, and OpenSpiel's."""
+        game, repeats = self.game, self.options.repeats
+        measures = [
+            (f"batch {size:,}", lambda n=size: parts.engine(game, n, self.device, repeats))
+            for size in self.sizes([100, 1000, 10_000, 100_000], [10_000, 100_000, 1_000_000])
+        ]
+        seconds = 0.3 if self.options.quick else 3.0
+        if self.options.cards <= peers.OPENSPIEL_CARDS and self.has("pyspiel", "OpenSpiel", required):
+            measures.append(("OpenSpiel", lambda: peers.openspiel_engine(self.options.cards, seconds)))
+        threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
+        title = f"random play, {self.options.cards} cards; a game has {game.decisions} decisions; {threads}"
+        return self.rates(title, "games/s", measures)
+
+    def net(self) -> Figures:
+        """The network alone."""
+        config = PRESETS[self.options.network]
+        measures = [
+            (f"batch {size:,}", lambda n=size, d=dtype: parts.network(config, n, d, self.device, self.options.repeats))
+            for dtype in parts.precisions(self.device)
+            for size in self.sizes([1, 32, 256, 2048, 8192], [1, 256, 4096, 32_768])
+        ]
+        return self.rates(f"network {self.options.network}, folded", "evaluations/s", measures)
+
+    def search(self, required: bool = False) -> Figures:
+        """The trees alone, and mctx's in a game that both can play."""
+        options, repeats = self.options, self.options.repeats
+        sizes = self.sizes([16, 256, 2048], [256, 4096, 16_384])
+        measures = [
+            (f"batch {size:,}", lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats))
+            for size in sizes
+        ]
+        if self.has("mctx", "mctx", required):
+            for trees in [size * options.worlds for size in sizes]:
+                for engine in (peers.vecmcts_search, peers.mctx_search):
+                    measures.append(
+                        (
+                            f"toy game, {trees:,} trees",
+                            lambda n=trees, run=engine: run(n, options.simulations, str(self.device), repeats),
+                        )
+                    )
+        title = (
+            "search of the first bid, a network that costs nothing; and of a toy game of 6 actions that mctx plays too"
+        )
+        return self.rates(title, "tree-simulations/s", measures)
+
+    def train(self) -> Figures:
+        """The learner alone."""
+        name, repeats = self.options.network, self.options.repeats
+        measures = [
+            (
+                f"batch {size:,}",
+                lambda n=size, d=dtype: parts.learning(PRESETS[name], name, n, d, self.device, repeats),
+            )
+            for dtype in parts.precisions(self.device)
+            for size in self.sizes([256, 2048], [2048, 16_384])
+        ]
+        title = "learner, all of a step: forward, backward, clipping, AdamW"
+        return self.rates(title, "examples/s", measures)
+
+    def sweep(self) -> Figures:
+        """Self-play over a grid of settings."""
+        options = self.options
+        named = ("cards", "worlds", "simulations", "leaves_per_step", "network")
+        defaults = {**sweep.DEFAULTS, **{name: getattr(options, name) for name in named}}
+        defaults["games"] = (options.batches or [16 if options.quick else 1024])[0]
+        grid = sweep.read_grid(options.set or (["games=8,16"] if options.quick else ["games=64,256,1024"]), defaults)
+        rows, figures = [], []
+        for names, row in sweep.measure_sweep(grid, defaults, self.device):
+            label = ", ".join(f"{name}={value}" for name, value in names.items())
+            if isinstance(row, str):
+                self.attempt.failed += 1
+                self.console.print(f"{label}: {row}; left out")
+                continue
+            rows.append((label, row))
+            figures.append(self_play_figures(row, kind="sweep", settings=names))
+        if rows:
+            print_self_play(self.console, "self-play", rows, "setting")
+        return figures
+
+    def peers(self) -> Figures:
+        """Everything that compares with other people's software."""
+        return self.engine(required=True) + self.search(required=True)
+
+    def has(self, module: str, name: str, required: bool) -> bool:
+        """Whether a package is installed; if not, one line says so, or ends the program where it is required."""
         try:
-            rates.append(parts.openspiel_engine(options.cards, 0.2 if options.quick else 3.0))
+            __import__(module)
+            return True
         except ModuleNotFoundError:
-            console.print("OpenSpiel is not installed: no comparison (pip install open_spiel)")
-    threads = torch.get_num_threads() if device.type == "cpu" else 0
-    steps = f"a game has {game.decisions} decisions; " + (f"{threads} threads" if threads else "on the GPU")
-    return show(console, f"random play, {options.cards} cards; {steps}", "games/s", rates)
+            line = f"{name} is not installed: no comparison with it ({INSTALL})"
+            if required:
+                raise ValueError(line) from None
+            self.console.print(line)
+            return False
 
 
-def bench_net(options: argparse.Namespace, device: torch.device, console: Console) -> list[dict[str, object]]:
-    """The network alone."""
-    sizes = options.batches or default_batches(options, device, [1, 32, 256, 2048, 8192], [1, 256, 4096, 32_768])
-    rates = parts.network(PRESETS[options.network], sizes, device, options.repeats)
-    return show(console, f"network {options.network}, folded", "evaluations/s", rates)
+BENCHES: dict[str, Callable[[Bench], Figures]] = {
+    "self-play": Bench.self_play,
+    "strategies": Bench.strategies,
+    "engine": Bench.engine,
+    "net": Bench.net,
+    "search": Bench.search,
+    "train": Bench.train,
+    "sweep": Bench.sweep,
+    "peers": Bench.peers,
+}
 
 
-def bench_search(options: argparse.Namespace, device: torch.device, console: Console) -> list[dict[str, object]]:
-    """The trees alone."""
-    config = SearchConfig(worlds=options.worlds, simulations=options.simulations)
-    sizes = options.batches or default_batches(options, device, [16, 256, 2048], [256, 4096, 16_384])
-    rates = parts.searches(Blob(cards=options.cards), sizes, config, device, options.repeats)
-    return show(console, "search of the first bid, a network that costs nothing", "tree-simulations/s", rates)
-
-
-def bench_train(options: argparse.Namespace, device: torch.device, console: Console) -> list[dict[str, object]]:
-    """The learner alone."""
-    sizes = options.batches or default_batches(options, device, [256, 2048], [2048, 16_384])
-    rates = parts.learning(PRESETS[options.network], options.network, sizes, device, options.repeats)
-    return show(console, "learner, all of a step: forward, backward, clipping, AdamW", "examples/s", rates)
-
-
-BENCHES = {"engine": bench_engine, "net": bench_net, "search": bench_search, "train": bench_train}
-
-
-def default_batches(options: argparse.Namespace, device: torch.device, cpu: list[int], cuda: list[int]) -> list[int]:
-    """Batch sizes for the device; the smallest of them for a quick check."""
-    sizes = cuda if device.type == "cuda" else cpu
-    return [min(sizes[0], 16)] if options.quick else sizes
-
-
-def show(console: Console, title: str, unit: str, rates: list[parts.Rate]) -> list[dict[str, object]]:
-    """Prints rates as a table; returns them as plain figures."""
-    table = Table(title=title)
-    limited = any(rate.share is not None for rate in rates)
-    for name in ("", "batch", unit, "spread", *(["of the matrix product's peak"] if limited else [])):
-        table.add_column(name, justify="right")
-    for rate in rates:
-        shares = [f"{rate.share:.0%}"] if limited else []
-        table.add_row(rate.label, f"{rate.size:,}", f"{rate.per_second:,.0f}", f"{rate.spread:.0%}", *shares)
-    console.print(table)
-    return [{"unit": unit, **asdict(rate)} for rate in rates]
+def check(options: argparse.Namespace) -> None:
+    """Raises ValueError on an option out of range."""
+    counts = {"repeats": [options.repeats], "batches": options.batches or [1], "workers": options.workers or [1]}
+    for name, values in counts.items():
+        if min(values) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {min(values)}")
+    if not 0 <= options.seconds < float("inf"):
+        raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -185,25 +256,29 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 190)
     try:
+        check(options)
         device = choose_device(options.device)
-        if options.repeats < 1 or min(options.batches or [1]) < 1:
-            raise ValueError("--repeats and --batches must be at least 1")
+        if options.plot is not None:
+            plot.load_matplotlib()  # its absence is better known before minutes of work
         settings = environment(device)
         console.print(
             f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "
             f"PyTorch {settings['torch']}, {settings['system']}"
         )
-        figures = BENCHES.get(options.what, bench_self_play)(options, device, console)
+        bench = Bench(options, device, console)
+        written = {"what": options.what, "environment": settings, "figures": BENCHES[options.what](bench)}
         if options.json is not None:
-            text = json.dumps({"what": options.what, "environment": settings, "figures": figures}, indent=1)
-            write_atomically(options.json, text.encode())
-    except (ValueError, OSError) as error:
+            write_atomically(options.json, json.dumps(written, indent=1).encode())
+        if options.plot is not None:
+            for path in plot.plot(written, options.plot):
+                console.print(f"wrote {path}")
+    except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except torch.OutOfMemoryError as error:
-        print(f"error: out of GPU memory; try smaller --batches. {str(error).splitlines()[0]}", file=sys.stderr)
-        return 3
-    return 0
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 3 if bench.attempt.failed else 0
 
 
 if __name__ == "__main__":

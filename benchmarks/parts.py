@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import torch
@@ -41,36 +40,10 @@ def play_at_random(game: Blob, games: int, seed: int, device: torch.device) -> N
     game.scores(state)
 
 
-def engine(game: Blob, batches: list[int], device: torch.device, repeats: int) -> list[Rate]:
-    """Random games a second by batch; a game has `game.decisions` steps."""
-    return [
-        Rate.of(
-            "random games", size, size, timed(lambda size=size: play_at_random(game, size, 0, device), device, repeats)
-        )
-        for size in batches
-    ]
-
-
-def openspiel_engine(cards: int, seconds: float) -> Rate:
-    """Random games a second of OpenSpiel's C++ `oh_hell`, called from Python on one core.
-
-    Raises:
-        ModuleNotFoundError: when OpenSpiel is not installed.
-    """
-    import random
-
-    import pyspiel
-
-    options = {"players": 4, "num_tricks_fixed": cards, "points_per_trick": 1, "off_bid_penalty": True}
-    game = pyspiel.load_game("oh_hell", options)
-    chooser = random.Random(0)
-    games, begun = 0, time.perf_counter()
-    while time.perf_counter() - begun < seconds:
-        state = game.new_initial_state()
-        while not state.is_terminal():
-            state.apply_action(chooser.choice(state.legal_actions()))
-        games += 1
-    return Rate("OpenSpiel, one core", 1, games / (time.perf_counter() - begun), 0.0)
+def engine(game: Blob, size: int, device: torch.device, repeats: int) -> Rate:
+    """Random games a second, ``size`` at once; a game has `game.decisions` steps."""
+    timing = timed(lambda: play_at_random(game, size, 0, device), device, repeats)
+    return Rate.of("random games", size, size, timing)
 
 
 def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
@@ -88,24 +61,27 @@ def multiply_adds(config: NetConfig) -> int:
     return config.observation * config.dim + config.layers * layer + policy + value
 
 
-def network(config: NetConfig, batches: list[int], device: torch.device, repeats: int) -> list[Rate]:
-    """Evaluations a second by precision and batch, and their share of the matrix product's peak."""
-    rows = (torch.rand(max(batches), config.observation, device=device) < 0.2).float()
-    mask = torch.ones(len(rows), config.actions, dtype=torch.bool, device=device)
-    rates = []
-    for dtype in dict.fromkeys((default_inference_dtype(device), torch.float32)):
-        form = InferenceNet(BlobNet(config).to(device), dtype=dtype)
-        limit = matmul_peak(dtype, device) / multiply_adds(config)
-        name = str(dtype).removeprefix("torch.")
-        for size in batches:
-            times = max(1, 1024 // size)
+def network(config: NetConfig, size: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Rate:
+    """Evaluations a second, and their share of the matrix product's peak."""
+    rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
+    form = InferenceNet(BlobNet(config).to(device), dtype=dtype)
+    times = max(1, 1024 // size)
 
-            def work(form: InferenceNet = form, size: int = size, times: int = times) -> None:
-                for _ in range(times):
-                    form(rows[:size], mask[:size])
+    def work() -> None:
+        for _ in range(times):
+            form(rows)
 
-            rates.append(Rate.of(name, size, size * times, timed(work, device, repeats), limit))
-    return rates
+    limit = matmul_peak(dtype, device) / multiply_adds(config)
+    return Rate.of(name_of(dtype), size, size * times, timed(work, device, repeats), limit)
+
+
+def precisions(device: torch.device) -> tuple[torch.dtype, ...]:
+    """The precision that is taken on this device, and float32."""
+    return tuple(dict.fromkeys((default_inference_dtype(device), torch.float32)))
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def free_network(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -114,34 +90,26 @@ def free_network(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.T
     return observation.new_zeros(rows, 52), observation.new_full((rows, 4), 0.3)
 
 
-def searches(game: Blob, games: list[int], config: SearchConfig, device: torch.device, repeats: int) -> list[Rate]:
-    """Tree-simulations a second at the first bid with a network that costs nothing, by games searched at once."""
-    rates = []
-    for size in games:
-        state = game.deal(size, 0, device)
-        timing = timed(lambda state=state: search(game, state, free_network, config), device, repeats)
-        label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
-        rates.append(Rate.of(label, size, size * config.worlds * config.simulations, timing))
-    return rates
+def searches(game: Blob, size: int, config: SearchConfig, device: torch.device, repeats: int) -> Rate:
+    """Tree-simulations a second at the first bid of ``size`` games with a network that costs nothing."""
+    state = game.deal(size, 0, device)
+    timing = timed(lambda: search(game, state, free_network, config), device, repeats)
+    label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
+    return Rate.of(label, size, size * config.worlds * config.simulations, timing)
 
 
-def learning(config: NetConfig, name: str, batches: list[int], device: torch.device, repeats: int) -> list[Rate]:
-    """Examples a second of the learner, in mixed precision and in float32, as the document's benchmark set 1.
+def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Rate:
+    """Examples a second of the learner, as the document's benchmark set 1.
 
     The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
     """
-    rates = []
-    for dtype in dict.fromkeys((default_inference_dtype(device), torch.float32)):
-        limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
-        for size in batches:
-            learner = Learner(Settings(epochs=1, batch_size=size), config, device)
-            learner.amp = dtype
-            buffer = ReplayBuffer(4 * size, device)
-            buffer.add(random_examples(4 * size, device))
-            timing = timed(lambda a=learner, b=buffer, n=4 * size: learn(a, b, n, 0), device, repeats)
-            label = f"{name}, {str(dtype).removeprefix('torch.')}"
-            rates.append(Rate.of(label, size, 4 * size, timing, limit))
-    return rates
+    limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
+    learner = Learner(Settings(epochs=1, batch_size=size), config, device)
+    learner.amp = dtype
+    buffer = ReplayBuffer(4 * size, device)
+    buffer.add(random_examples(4 * size, device))
+    timing = timed(lambda: learn(learner, buffer, 4 * size, 0), device, repeats)
+    return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit)
 
 
 def random_examples(count: int, device: torch.device) -> Examples:

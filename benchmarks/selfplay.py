@@ -18,9 +18,11 @@ from torch import Tensor
 
 from benchmarks.measure import Utilisation, peak_memory, synchronize, timed
 from net import InferenceNet
-from training.selfplay import self_play
+from training.selfplay import Report, SelfPlay, self_play
 from vecgame import Blob
+from vecgame.memory import free_memory
 from vecmcts import SearchConfig
+from vecmcts.tree import Tree
 
 PHASES = ("select", "step", "observe", "network", "backup", "worlds", "other")
 
@@ -65,26 +67,62 @@ class SelfPlayRow:
         return self.games_per_minute / self.limit
 
 
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of a piece of work."""
+
+    wall: float
+    cpu: float  # of the processor, all cores together
+
+
+def play_once(
+    game: Blob,
+    network: InferenceNet | CountingNetwork,
+    config: SearchConfig,
+    games: int,
+    device: torch.device,
+    first_index: int = 0,
+    seed: int = 0,
+    report: Report | None = None,
+) -> tuple[SelfPlay, Spent]:
+    """Plays ``games`` games at once, on a CPU as one chunk in each thread."""
+    at_once = -(-games // torch.get_num_threads()) if device.type == "cpu" else games
+    check_memory(game, config, games, device)
+    synchronize(device)
+    begun, cpu = time.perf_counter(), time.process_time()
+    played = self_play(
+        game, network, config, games, seed, first_index, device=device, chunk_games=at_once, report=report
+    )
+    synchronize(device)
+    return played, Spent(time.perf_counter() - begun, time.process_time() - cpu)
+
+
+def check_memory(game: Blob, config: SearchConfig, games: int, device: torch.device) -> None:
+    """Raises MemoryError in one line when so many games at once cannot fit. A GPU finds out by itself."""
+    free = free_memory(device)
+    needed = games * config.worlds * Tree.bytes_per_tree(game, config.simulations)
+    if device.type == "cpu" and free is not None and needed > free:
+        raise MemoryError(f"{games:,} games at once need about {needed / 2**30:,.1f} GiB, {free / 2**30:,.1f} are free")
+
+
 def measure_self_play(
     game: Blob, network: InferenceNet, config: SearchConfig, games: int, device: torch.device, seed: int = 0
 ) -> SelfPlayRow:
-    """Plays ``games`` games at once twice: for the time, and again, slower, for where the time goes."""
+    """Plays ``games`` games at once twice: for the time, and again, slower, for where the time goes.
+
+    Raises:
+        MemoryError: when they would not fit.
+    """
     counting = CountingNetwork(network)
-    at_once = -(-games // torch.get_num_threads()) if device.type == "cpu" else games  # in each thread
-    self_play(game, network, config, min(games, 64), seed, device=device)  # warm-up
+    check_memory(game, config, games, device)
+    play_once(game, network, config, min(games, 64), device, seed=seed)  # warm-up
     with Utilisation(device) as used:
-        synchronize(device)
-        begun = time.perf_counter()
-        played = self_play(
-            game, counting, config, games, seed, device=device, chunk_games=at_once, report=lambda *_: used.sample()
-        )
-        synchronize(device)
-        seconds = time.perf_counter() - begun
+        played, spent = play_once(game, counting, config, games, device, seed=seed, report=lambda *_: used.sample())
     return SelfPlayRow(
         games=games,
-        games_per_minute=60 * games / seconds,
+        games_per_minute=60 * games / spent.wall,
         evaluations_per_game=played.evaluations / games,
-        evaluations_per_second=played.evaluations / seconds,
+        evaluations_per_second=played.evaluations / spent.wall,
         requests=len(counting.batches),
         mean_batch=sum(counting.batches) / len(counting.batches),
         max_batch=max(counting.batches),
@@ -92,7 +130,7 @@ def measure_self_play(
         gpu=used.gpu,
         memory=peak_memory(device),
         limit=60 * games / network_seconds(network, list(counting.by_thread.values()), device),
-        shares=time_shares(game, network, config, games, at_once, device, seed),
+        shares=time_shares(game, network, config, games, device, seed),
     )
 
 
@@ -169,7 +207,6 @@ def time_shares(
     network: InferenceNet,
     config: SearchConfig,
     games: int,
-    at_once: int,
     device: torch.device,
     seed: int,
 ) -> dict[str, float]:
@@ -189,6 +226,6 @@ def time_shares(
                 patches.enter_context(mock.patch.object(owner, name, clock.wrap(phase, getattr(owner, name))))
         timed_network = clock.wrap("network", network)
         timed_network.needs_mask = False
-        self_play(game, timed_network, config, games, seed, device=device, chunk_games=at_once)
+        play_once(game, timed_network, config, games, device, seed=seed)
     total = sum(clock.spent.values())
     return {phase: seconds / total for phase, seconds in clock.spent.items()}

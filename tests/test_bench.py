@@ -1,14 +1,19 @@
 """bench.py: every benchmark runs, and its figures are what they say."""
 
 import json
+import os
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import bench
+from benchmarks import strategies, sweep
 from benchmarks.measure import Utilisation, timed
 from benchmarks.parts import multiply_adds
 from benchmarks.selfplay import PHASES, measure_self_play, network_seconds
+from benchmarks.tables import verdict
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob
 from vecmcts import SearchConfig
@@ -17,7 +22,7 @@ CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 
 
-@pytest.mark.parametrize("what", ["self-play", *bench.BENCHES])
+@pytest.mark.parametrize("what", [what for what in bench.BENCHES if what not in ("strategies", "peers")])
 def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--repeats", "1", "--network", "small", "--cards", "2", "--device", "cpu", "--json", str(path)]
@@ -28,6 +33,90 @@ def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     assert {"device", "torch", "threads", "command", "date"} <= written["environment"].keys()
     rates = [figure.get("per_second", figure.get("games_per_minute")) for figure in written["figures"]]
     assert rates and all(rate > 0 for rate in rates)
+
+
+def test_strategies_side_by_side(tmp_path, capsys) -> None:
+    path = tmp_path / "figures.json"
+    flags = ["--quick", "--network", "small", "--cards", "1", "--simulations", "3", "--batches", "16"]
+    flags += ["--workers", "2", "3", "--seconds", "0.2", "--device", "cpu", "--json", str(path)]
+    assert bench.main(["strategies", *flags]) == 0
+    rows = json.loads(path.read_text())["figures"]
+    assert [row["strategy"] for row in rows] == [1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4]
+    assert [row["workers"] for row in rows[:8]] == [1, 2, 3, os.cpu_count(), 2, 2, 3, 3]
+    assert all(row["games_per_minute"] > 0 and row["cpu"] > 0 for row in rows)
+    one_by_one = [row for row in rows if row["strategy"] < 4 and not row["batched"]]
+    assert all(row["max_batch"] == 1 for row in one_by_one)
+    assert rows[10]["max_batch"] > rows[9]["max_batch"]  # 16 games at once and one game
+    assert capsys.readouterr().out.count("phase") == 2
+
+
+def test_a_game_that_is_cut_off_counts_by_its_evaluations(monkeypatch) -> None:
+    """A row in which no game ends still has a throughput, by the mean of the same settings."""
+    result = SimpleNamespace(workers=2, games=0, evaluations=500, seconds=2.0, mean_batch=1.0, max_batch=1)
+    result.cpu_seconds, result.note = 3.0, "cut"
+    result.games_per_minute = lambda mean: 60 * 500 / mean / 2.0
+    asked = []
+    monkeypatch.setattr(strategies, "run", lambda *a, **k: (asked.append((a, k)), result)[1])
+    plan = strategies.Plan("2. 4 processes", strategies.PROCESSES, 4)
+    config = SearchConfig(worlds=2, simulations=7, noise_fraction=0.25)
+    row = strategies.by_reference(plan, BlobNet(SMALL), Blob(cards=3), config, 2.0, CPU, 100.0)
+    assert row.games_per_minute == 150 and row.evaluations_per_second == 250 and row.note == "cut"
+    assert row.label == "2. 2 of 4 processes" and row.workers == 2  # as many as fit
+    (name, _, settings), options = asked[0]
+    assert name == "processes" and options == {"seconds": 2.0} and settings.workers == 4
+    play = settings.play
+    assert (play.worlds, play.search.simulations, play.noise_fraction, settings.rules.cards) == (2, 7, 0.25, 3)
+
+
+def test_a_strategy_that_cannot_run_leaves_the_others(monkeypatch, capsys) -> None:
+    def die(*arguments: object, **options: object) -> None:
+        raise MemoryError("no memory for a single worker")
+
+    monkeypatch.setattr(strategies, "run", die)
+    flags = ["--quick", "--network", "small", "--cards", "1", "--simulations", "2", "--seconds", "0.1"]
+    assert bench.main(["strategies", "--device", "cpu", *flags]) == 0
+    output = capsys.readouterr().out
+    assert "no memory for a single worker" in output and "4. one game" in output
+
+
+def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
+    flags = ["--quick", "--network", "small", "--cards", "2", "--device", "cpu", "--repeats", "1"]
+    assert bench.main(["self-play", *flags, "--batches", "4", "1000000000"]) == 3
+    output = capsys.readouterr().out
+    assert "1,000,000,000 games at once: does not fit in memory (1,000,000,000 games at once need about" in output
+    assert "criteria at" in output  # the batch of 4 ran
+    assert bench.main(["net", *flags, "--batches", "4", "100000000000"]) == 3
+    output = capsys.readouterr().out
+    assert "batch 100,000,000,000: does not fit in memory" in output and "float32" in output
+    assert bench.main(["sweep", *flags, "--set", "games=4,1000000000"]) == 3
+    output = capsys.readouterr().out
+    assert "games=1000000000: does not fit in memory" in output and "games=4" in output
+
+
+def test_a_sweep_spans_the_grid(tmp_path) -> None:
+    path = tmp_path / "figures.json"
+    flags = ["--quick", "--cards", "2", "--device", "cpu", "--network", "small", "--json", str(path)]
+    assert bench.main(["sweep", *flags, "--set", "worlds=1,2", "simulations=2,4"]) == 0
+    rows = json.loads(path.read_text())["figures"]
+    grid = [(1, 2), (1, 4), (2, 2), (2, 4)]
+    assert [tuple(row["settings"].values()) for row in rows] == grid
+    evaluations = [row["evaluations_per_game"] for row in rows]
+    assert evaluations == sorted(evaluations) and rows[0]["max_batch"] < rows[3]["max_batch"]
+
+
+def test_a_sweep_by_threads_and_precision() -> None:
+    threads = torch.get_num_threads()
+    points = sweep.points(sweep.read_grid(["threads=1", "dtype=float32"], sweep.DEFAULTS), sweep.DEFAULTS)
+    row = sweep.measure_point({**points[0], "games": 4, "cards": 1, "network": "small"}, CPU)
+    assert row.games == 4 and torch.get_num_threads() == threads
+
+
+def test_charts_are_drawn(tmp_path, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    flags = ["--quick", "--repeats", "1", "--network", "small", "--cards", "2", "--device", "cpu"]
+    assert bench.main(["train", *flags, "--plot", str(tmp_path)]) == 0
+    (chart,) = tmp_path.glob("*.png")
+    assert f"wrote {chart}" in capsys.readouterr().out.replace("\n", "")
 
 
 def test_self_play_figures_add_up() -> None:
@@ -74,7 +163,7 @@ def test_utilisation_counts_busy_cores() -> None:
 
 
 def test_verdict_names_the_documents_criteria() -> None:
-    text = bench.verdict(600.0, 40_000.0)
+    text = verdict(600.0, 40_000.0)
     assert "target (> 500): met" in text and "stretch (> 1000): missed" in text
     assert "5 d 18 h of self-play" in text  # 5 million games at 600 a minute
     assert "5 h 33 min of learning" in text  # 800 million examples at 40,000 a second
@@ -86,7 +175,13 @@ def test_verdict_names_the_documents_criteria() -> None:
         (["--cards", "14"], "cards must be an integer from 1 to 13"),
         (["--batches", "0"], "--batches must be at least 1"),
         (["--device", "tpu"], "device must be"),
-        (["net", "--repeats", "0"], "--repeats and --batches must be at least 1"),
+        (["net", "--repeats", "0"], "--repeats must be at least 1"),
+        (["strategies", "--workers", "0"], "--workers must be at least 1"),
+        (["strategies", "--seconds", "-1"], "--seconds must be 0 or more"),
+        (["sweep", "--set", "colour=1"], "--set takes NAME=VALUE,.. with a name of games, cards"),
+        (["sweep", "--set", "worlds=one"], "--set worlds takes int values separated by commas, got 'one'"),
+        (["sweep", "--set", "network=huge"], "network must be one of document, small"),
+        (["sweep", "--set", "games=0"], "games must be at least 1"),
     ],
 )
 def test_bad_flags_get_one_line(flags: list[str], message: str, capsys) -> None:
@@ -96,7 +191,19 @@ def test_bad_flags_get_one_line(flags: list[str], message: str, capsys) -> None:
 
 
 def test_a_missing_openspiel_is_said_and_the_rest_runs(monkeypatch, capsys) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "pyspiel", None)
+    monkeypatch.setitem(sys.modules, "pyspiel", None)
     assert bench.main(["engine", "--quick", "--cards", "2", "--device", "cpu", "--repeats", "1"]) == 0
     output = capsys.readouterr().out
     assert "OpenSpiel is not installed" in output and "random games" in output
+    assert bench.main(["peers", "--quick", "--device", "cpu"]) == 2  # there it is what was asked for
+    error = capsys.readouterr().err
+    assert error == "error: OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n"
+
+
+def test_a_missing_matplotlib_is_said_before_anything_is_measured(monkeypatch, capsys) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert bench.main(["engine", "--quick", "--device", "cpu", "--plot", "charts"]) == 2
+    captured = capsys.readouterr()
+    assert "matplotlib is not installed" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
