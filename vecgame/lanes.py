@@ -35,6 +35,11 @@ def pick(tensor: Tensor, lanes: Tensor | None) -> Tensor:
     return tensor if lanes is None else tensor.index_select(0, lanes)
 
 
+def placed(tensor: Tensor, lanes: Tensor | None, values: Tensor) -> Tensor:
+    """The tensor [B] with its lanes [K] int64 replaced by values [K], or all of it for None."""
+    return values if lanes is None else tensor.index_copy(0, lanes, values)
+
+
 def entries(tensor: Tensor, place: Tensor) -> Tensor:
     """One entry of each lane: tensor [B, C], place [B] int64 = C * lane + column -> [B].
 

@@ -68,7 +68,7 @@ class Stream:
     seed: int  # 0 <= seed < 2**64
     game: Tensor  # [B] int64, 0 <= game < 2**56: which game of the run
     stream: Tensor  # [B] int64, 0 <= stream < 2**32: which decision (and world) of the game
-    offset: int = 0  # where in the stream to begin, in blocks of four words
+    offset: int | Tensor = 0  # where in the stream to begin, in blocks of four words; [B] int64 when lanes differ
 
     @classmethod
     def of_worlds(cls, seed: int, game: Tensor, turn: Tensor, count: int) -> "Stream":
@@ -77,7 +77,7 @@ class Stream:
         world = torch.arange(count, device=game.device).repeat(len(game))
         return cls(seed, game.repeat_interleave(count), turn.repeat_interleave(count) | (world << DECISION_BITS))
 
-    def at(self, offset: int) -> "Stream":
+    def at(self, offset: int | Tensor) -> "Stream":
         """The same lanes, further on in their streams."""
         return replace(self, offset=offset)
 
@@ -85,12 +85,22 @@ class Stream:
         """Some lanes ([K] int64, None for all) of the batch, with the numbers that they had in it."""
         if lanes is None:
             return self
-        return replace(self, game=self.game[lanes], stream=self.stream[lanes])
+        offset = self.offset[lanes] if isinstance(self.offset, Tensor) else self.offset
+        return replace(self, game=self.game[lanes], stream=self.stream[lanes], offset=offset)
+
+    def repeat(self, offsets: list[int]) -> "Stream":
+        """All lanes once for each of some places in their streams: len(offsets) * B lanes."""
+        if len(offsets) == 1:
+            return self.at(offsets[0])
+        lanes, count = len(self.game), len(offsets)
+        places = torch.cat([torch.full_like(self.game, offset) for offset in offsets])
+        return Stream(self.seed, self.game.repeat(count), self.stream.expand(lanes).repeat(count), places)
 
     def words(self, purpose: Purpose, count: int) -> Tensor:
         """``count`` random 32-bit words a lane: [B, count] int64."""
         blocks = -(-count // 4)
-        block = torch.arange(self.offset, self.offset + blocks, device=self.game.device).expand(len(self.game), blocks)
+        first = self.offset[:, None] if isinstance(self.offset, Tensor) else self.offset
+        block = (torch.arange(blocks, device=self.game.device) + first).expand(len(self.game), blocks)
         shape = block.shape
         low = (self.game & WORD)[:, None].expand(shape)
         high = ((self.game >> 32) | (int(purpose) << 24))[:, None].expand(shape)

@@ -15,7 +15,7 @@ from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import compacts, entries, pick, working
+from vecgame.lanes import compacts, entries, pick, placed, working
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
 from vecmcts.config import SearchConfig
@@ -43,14 +43,29 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Descent:
-    """One walk from the root in each of the T trees: the edges taken, and where it ended."""
+    """One walk from the root in each of the T trees: the E edges taken, all depths together, and where it ended."""
 
-    edges: list[tuple[Tensor, Tensor, Tensor]]  # a depth: trees [K] int64, edges [K] int64 (row * A + slot), taken [K]
+    row: Tensor  # [E] int64, row of the node that the edge leaves
+    edge: Tensor  # [E] int64, row * A + slot
+    taken: Tensor  # [E] bool; False for one of a tree that is only carried along
     leaf: Tensor  # [T] int64, row of the node at the end
+    new: Tensor  # [T] bool, the leaf is a node that this descent adds
     parent: Tensor  # [T] int64, row of the node above a new leaf
     action: Tensor  # [T] int64, action that leads to a new leaf
-    new: Tensor  # [T] bool, the leaf is a node that this descent adds
-    node: int  # number of the node that is set aside for the new leaf
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """K new leaves: the game after the action and every forced move."""
+
+    rows: Rows  # K rows of the tree
+    state: State  # [K] lanes
+    alive: Tensor  # [K] bool, to be judged: a new leaf where the game is not over
+    exact: Tensor  # [K, seats] float, values where it is
+
+    def take(self, lanes: Tensor | None) -> Leaves:
+        """Some of the leaves ([K] int64), or all of them for None."""
+        return Leaves(some(self.rows, lanes), self.state.take(lanes), pick(self.alive, lanes), pick(self.exact, lanes))
 
 
 def search(
@@ -77,13 +92,11 @@ def search(
     worlds = game.determinize(state, config.worlds, seed)
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
     leaf_sum = torch.zeros_like(tree.value[: tree.trees])
-    for first in range(0, config.simulations, config.leaves_per_step):
-        last = min(first + config.leaves_per_step, config.simulations)
-        descents = [descend(game, tree, simulation + 1, config) for simulation in range(first, last)]
-        for simulation, descent in zip(range(first, last), descents, strict=True):
-            simulation_stream = stream.at((simulation + 1) << SIMULATION_BITS)
-            evaluations = evaluations + expand(game, tree, descent, evaluator, simulation_stream)
-        for descent in descents:
+    for first in range(1, config.simulations + 1, config.leaves_per_step):
+        nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
+        descents = [descend(game, tree, node, min(node, game.decisions), config) for node in nodes]
+        for node, descent in zip(nodes, descents, strict=True):
+            evaluations += expand(game, tree, node, descent, evaluator, stream.at(node << SIMULATION_BITS))
             leaf_sum += back_up(tree, descent)
     return summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)
 
@@ -121,8 +134,9 @@ def plant(
             noise, "b slot -> (b w) slot", w=config.worlds
         )
         tree.prior[tree.rows(ROOT)] = torch.where(log_prior > -torch.inf, noisy, -torch.inf)
-    evaluations = torch.tensor(logits.shape[0] if evaluator.sees_hidden else tree.trees // config.worlds)
-    return tree, log_prior, values, evaluations.to(worlds.device)
+    judged = tree.trees if evaluator.sees_hidden else tree.trees // config.worlds
+    # Filled in on the device: torch.tensor(judged, device=..) would copy from the host, which waits for the copy.
+    return tree, log_prior, values, torch.full((), judged, dtype=torch.int64, device=worlds.device)
 
 
 def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: Tensor, values: Tensor) -> Tensor:
@@ -145,74 +159,90 @@ def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: T
     return logits
 
 
-def descend(game: Game, tree: Tree, node: int, config: SearchConfig) -> Descent:
+def descend(game: Game, tree: Tree, node: int | Tensor, depth: int, config: SearchConfig) -> Descent:
     """Walks down every tree to a slot without a child, which becomes ``node``, or to a node that is not open.
 
     Where lanes are left out (`vecgame.lanes`), the walk goes on with the trees that are still on their way; elsewhere
-    with all of them, for as many steps as the longest possible path has.
+    with all of them, ``depth`` steps. The trees are read only until it is over, for no walk meets a node twice.
+
+    Args:
+        node: number of the node that is set aside for the new leaf; as a tensor [] int64 it is no constant of a graph.
+        depth: steps of the longest possible path; a tree of n nodes has none of more than n.
     """
-    device = tree.open.device
-    every = torch.arange(tree.trees, device=device)
-    trees, row = every, every  # the root of tree t is row t
+    every = torch.arange(tree.trees, device=tree.open.device)
     new_row = every + node * tree.trees
+    trees, row = None, every  # those on their way (None: all of them), and where they are; the root of tree t is row t
     going = started = tree.open[: tree.trees]
-    last_edge = every * tree.slots
-    edges = []
-    for depth in range(min(node, game.decisions)):  # a tree of `node` nodes is no deeper
+    leaf, last_edge = every, every * tree.slots
+    walked = []
+    for level in range(depth):
         lanes = working(going)
         if lanes is not None:
             if len(lanes) == 0:
                 break
-            trees, row, going = trees[lanes], row[lanes], going[lanes]
-        at_root = depth == 0 and lanes is None
+            trees, row, going = lanes if trees is None else trees[lanes], row[lanes], going[lanes]
+        at_root = level == 0 and lanes is None
         prior, visits, value_sum, own_value = (
             field[: tree.trees] if at_root else field.index_select(0, row)
             for field in (tree.prior, tree.visits, tree.value_sum, tree.own_value)
         )
-        slot = puct(prior, visits, value_sum, own_value, config.c_puct).argmax(-1)
-        edge = row * tree.slots + slot
-        edges.append((trees, edge, going))
-        tree.visits.view(-1).index_add_(0, edge, going.to(tree.visits.dtype))
-
+        edge = row * tree.slots + puct(prior, visits, value_sum, own_value, config.c_puct).argmax(-1)
+        walked.append((row, edge, going))
         child = tree.child.view(-1).index_select(0, edge)
         grows = child == UNEXPANDED
-        child = torch.where(grows, new_row.index_select(0, trees), child)
-        last_edge = last_edge.index_copy(0, trees, torch.where(going, edge, last_edge.index_select(0, trees)))
-        # A lane that is carried along without going on keeps its tree as it is.
-        tree.child.view(-1).index_copy_(0, edge, torch.where(grows & ~going, UNEXPANDED, child))
+        child = torch.where(grows, pick(new_row, trees), child)
+        # A tree that is carried along without going on stays where it is.
+        last_edge = placed(last_edge, trees, torch.where(going, edge, pick(last_edge, trees)))
+        leaf = placed(leaf, trees, torch.where(going, child, pick(leaf, trees)))
         going = going & ~grows & tree.open.index_select(0, child)
         row = torch.where(going, child, row)
-    leaf = torch.where(started, tree.child.view(-1).index_select(0, last_edge), every)
+    rows, edges, taken = (torch.cat(parts) for parts in zip(*walked, strict=True)) if walked else (every[:0],) * 3
+    tree.visits.view(-1).index_add_(0, edges, taken.to(tree.visits.dtype))
+    tree.child.view(-1).index_copy_(0, last_edge, torch.where(started, leaf, UNEXPANDED))
     parent = torch.div(last_edge, tree.slots, rounding_mode="floor")
     action = tree.actions.view(-1).index_select(0, last_edge).long()
-    return Descent(edges, leaf, parent, action, leaf == new_row, node)
+    return Descent(rows, edges, taken, leaf, leaf == new_row, parent, action)
 
 
-def expand(game: Game, tree: Tree, descent: Descent, evaluator: Evaluator, stream: Stream) -> Tensor:
-    """Makes and judges the new leaves: the game after the action and every forced move, its exact values at an end.
+def expand(
+    game: Game, tree: Tree, node: int, descent: Descent, evaluator: Evaluator, stream: Stream
+) -> Tensor:
+    """Makes and judges the new leaves.
 
     Returns:
         [] int64, positions judged.
     """
     lanes = working(descent.new)
-    rows = tree.rows(descent.node, lanes)  # a lane without a new leaf leaves its row unreachable
+    leaves = grow(game, tree, node, descent, lanes)
+    judged = working(leaves.alive)
+    if judged is None or len(judged):
+        living = leaves.take(judged)
+        logits, values = evaluator.evaluate(game, living.state, stream.take(lanes).take(judged))
+        settle(game, tree, living, logits, values)
+    return leaves.alive.sum()
+
+
+def grow(game: Game, tree: Tree, node: int | Tensor, descent: Descent, lanes: Tensor | None) -> Leaves:
+    """Puts the new leaves of some trees ([K] int64, None for all) into them, with the exact values of finished games.
+
+    A tree without a new leaf gets one all the same where all are carried along; no edge leads to it.
+    """
     state = tree.state.take(pick(descent.parent, lanes))
     state = game.play_forced(game.step(state, pick(descent.action, lanes)))
-    finished = game.is_terminal(state)
-    tree.write_states(rows, state)
-    exact = game.values(state, tree.value.dtype)
-    write(tree.value, rows, exact)
-    alive = pick(descent.new, lanes) & ~finished
-    judged = working(alive)
-    if judged is None or len(judged):
-        state, rows = state.take(judged), some(rows, judged)
-        logits, values = evaluator.evaluate(game, state, stream.take(lanes).take(judged))
-        values = values.to(tree.value.dtype)
-        if not compacts(tree.open.device):
-            values = torch.where(alive[:, None], values, exact)
-        write_evaluation(game, tree, rows, state, logits, values)
-        write(tree.open, rows, pick(alive, judged))
-    return alive.sum()
+    alive = pick(descent.new, lanes) & ~game.is_terminal(state)
+    leaves = Leaves(tree.rows(node, lanes), state, alive, game.values(state, tree.value.dtype))
+    tree.write_states(leaves.rows, state)
+    write(tree.value, leaves.rows, leaves.exact)
+    return leaves
+
+
+def settle(game: Game, tree: Tree, leaves: Leaves, logits: Tensor, values: Tensor) -> None:
+    """Puts the evaluator's judgement of the K leaves into their trees, but for the values of finished games."""
+    values = values.to(tree.value.dtype)
+    if not compacts(tree.open.device):
+        values = torch.where(leaves.alive[:, None], values, leaves.exact)
+    write_evaluation(game, tree, leaves.rows, leaves.state, logits, values)
+    write(tree.open, leaves.rows, leaves.alive)
 
 
 def back_up(tree: Tree, descent: Descent) -> Tensor:
@@ -222,10 +252,9 @@ def back_up(tree: Tree, descent: Descent) -> Tensor:
         [T, seats] the leaves' values by absolute seat.
     """
     value = tree.value.index_select(0, descent.leaf)
-    for trees, edge, taken in descent.edges:
-        mover = tree.mover.index_select(0, torch.div(edge, tree.slots, rounding_mode="floor"))
-        own = entries(value, trees * value.shape[1] + mover)
-        tree.value_sum.view(-1).index_add_(0, edge, own * taken)
+    mover = tree.mover.index_select(0, descent.row)
+    own = entries(value, (descent.row % tree.trees) * value.shape[1] + mover)
+    tree.value_sum.view(-1).index_add_(0, descent.edge, own * descent.taken)
     return value
 
 

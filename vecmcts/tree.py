@@ -78,10 +78,11 @@ class Tree:
     def slots(self) -> int:
         return self.actions.shape[1]
 
-    def rows(self, node: int, trees: Tensor | None = None) -> Rows:
-        """Rows of one node in some trees ([K] int64) or in all of them (None)."""
+    def rows(self, node: int, trees: Tensor | None = None, count: int = 1) -> Rows:
+        """Rows of one node in some trees ([K] int64) or in all of them (None); or of ``count`` nodes from ``node`` on,
+        tree t of the i-th being ``i * T + t`` in ``trees``."""
         first = node * self.trees
-        return slice(first, first + self.trees) if trees is None else trees + first
+        return slice(first, first + count * self.trees) if trees is None else trees + first
 
     def write_states(self, rows: Rows, state: State) -> None:
         """Puts K states at K rows."""
