@@ -8,7 +8,7 @@ import importlib
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from unittest import mock
@@ -18,12 +18,13 @@ from torch import Tensor
 
 from benchmarks.measure import Utilisation, peak_memory, synchronize, timed
 from net import InferenceNet
-from training.selfplay import Report, SelfPlay, self_play
+from training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecgame import Blob
 from vecgame.memory import free_memory
 from vecmcts import SearchConfig
 from vecmcts.tree import Tree
 
+LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
 PHASES = ("select", "step", "observe", "network", "backup", "worlds", "other")
 
 
@@ -85,8 +86,8 @@ def play_once(
     seed: int = 0,
     report: Report | None = None,
 ) -> tuple[SelfPlay, Spent]:
-    """Plays ``games`` games at once, on a CPU as one chunk in each thread."""
-    at_once = -(-games // torch.get_num_threads()) if device.type == "cpu" else games
+    """Plays ``games`` games at once, on a CPU as one chunk in each thread that plays."""
+    at_once = -(-games // threads_for(games, device))
     check_memory(game, config, games, device)
     synchronize(device)
     begun, cpu = time.perf_counter(), time.process_time()
@@ -108,7 +109,7 @@ def check_memory(game: Blob, config: SearchConfig, games: int, device: torch.dev
 def measure_self_play(
     game: Blob, network: InferenceNet, config: SearchConfig, games: int, device: torch.device, seed: int = 0
 ) -> SelfPlayRow:
-    """Plays ``games`` games at once twice: for the time, and again, slower, for where the time goes.
+    """Plays ``games`` games at once; on a GPU twice, for the time, and again, slower, for where the time goes.
 
     Raises:
         MemoryError: when they would not fit.
@@ -116,8 +117,14 @@ def measure_self_play(
     counting = CountingNetwork(network)
     check_memory(game, config, games, device)
     play_once(game, network, config, min(games, 64), device, seed=seed)  # warm-up
-    with Utilisation(device) as used:
+    clock = PhaseClock(device)
+    waits = device.type == "cuda"  # reading the clock between phases makes a GPU wait: that takes a run of its own
+    with Utilisation(device) as used, contextlib.nullcontext() if waits else phases(clock, counting):
         played, spent = play_once(game, counting, config, games, device, seed=seed, report=lambda *_: used.sample())
+    if waits:
+        another = CountingNetwork(network)
+        with phases(clock, another):
+            play_once(game, another, config, games, device, seed=seed)
     return SelfPlayRow(
         games=games,
         games_per_minute=60 * games / spent.wall,
@@ -130,7 +137,7 @@ def measure_self_play(
         gpu=used.gpu,
         memory=peak_memory(device),
         limit=60 * games / network_seconds(network, list(counting.by_thread.values()), device),
-        shares=time_shares(game, network, config, games, device, seed),
+        shares=clock.shares(),
     )
 
 
@@ -138,32 +145,39 @@ def network_seconds(network: InferenceNet, requests: list[list[int]], device: to
     """Time of the network alone for as many evaluations: the physical limit of a search that asks for them.
 
     The lesser of two: the same requests, each thread's in a thread of its own; and all of them in batches of 2,048 (on
-    a GPU 16,384) by all threads together.
+    a GPU 16,384) by all threads together. Of many requests every n-th is timed, and its time counts n times.
 
     Args:
         requests: the sizes of the batches that each thread asked for.
     """
     total = sum(map(sum, requests))
+    every = -(-total // LIMIT_EVALUATIONS[device.type])
+    apart = [sizes[::every] for sizes in requests]
     best = 16_384 if device.type == "cuda" else 2048
-    together = [best] * (total // best) + [total % best] * (total % best > 0)
+    together = [best] * (sum(map(sum, apart)) // best) or [total]
+    return total * min(seconds_each(network, apart, device), seconds_each(network, [together], device))
+
+
+def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch.device) -> float:
+    """Time of one evaluation when each list of requests is asked for by a thread of its own; one list by all of
+    PyTorch's threads together."""
     random = torch.Generator().manual_seed(0)
-    largest = max(max(map(max, requests)), max(together))
-    rows = (torch.rand(largest, 256, generator=random) < 0.2).float().to(device)
+    rows = (torch.rand(max(map(max, requests)), 256, generator=random) < 0.2).float().to(device)
 
     def ask(sizes: list[int]) -> None:
         for size in sizes:
             network(rows[:size], None)
 
     threads = torch.get_num_threads()
-    seconds = timed(lambda: ask(together), device, repeats=1, warmup=0).median
-    if len(requests) > 1:
-        torch.set_num_threads(1)
-        with ThreadPoolExecutor(len(requests), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            apart = timed(lambda: list(pool.map(ask, requests)), device, repeats=1, warmup=0).median
+    torch.set_num_threads(threads // len(requests))
+    try:
+        with ThreadPoolExecutor(
+            len(requests), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+        ) as pool:
+            timing = timed(lambda: list(pool.map(ask, requests)), device, repeats=1, warmup=0)
+    finally:
         torch.set_num_threads(threads)
-    else:
-        apart = timed(lambda: ask(requests[0]), device, repeats=1, warmup=0).median
-    return min(seconds, apart)
+    return timing.median / sum(map(sum, requests))
 
 
 class PhaseClock:
@@ -186,6 +200,11 @@ class PhaseClock:
             self.mine.phases = ["other"]
         self.mine.last = now
 
+    def shares(self) -> dict[str, float]:
+        """Share of the time so far in each phase."""
+        total = sum(self.spent.values())
+        return {phase: seconds / total for phase, seconds in self.spent.items()}
+
     def wrap(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
         """The function, its time booked as phase ``name``."""
 
@@ -202,15 +221,9 @@ class PhaseClock:
         return wrapped
 
 
-def time_shares(
-    game: Blob,
-    network: InferenceNet,
-    config: SearchConfig,
-    games: int,
-    device: torch.device,
-    seed: int,
-) -> dict[str, float]:
-    """Share of the time in each phase, waiting for the device at each border."""
+@contextlib.contextmanager
+def phases(clock: PhaseClock, network: CountingNetwork) -> Iterator[None]:
+    """Has the clock book every phase of a self-play with this network, within a `with` block."""
     search = importlib.import_module("vecmcts.search")  # the module; the package's name `search` is the function
     places = {
         "select": [(search, "descend")],
@@ -218,14 +231,10 @@ def time_shares(
         "step": [(Blob, "step"), (Blob, "play_forced"), (Blob, "legal_actions")],
         "observe": [(Blob, "observe"), (Blob, "policy_mask")],
         "worlds": [(Blob, "determinize")],
+        "network": [(network, "network")],
     }
-    clock = PhaseClock(device)
     with contextlib.ExitStack() as patches:
         for phase, owners in places.items():
             for owner, name in owners:
                 patches.enter_context(mock.patch.object(owner, name, clock.wrap(phase, getattr(owner, name))))
-        timed_network = clock.wrap("network", network)
-        timed_network.needs_mask = False
-        play_once(game, timed_network, config, games, device, seed=seed)
-    total = sum(clock.spent.values())
-    return {phase: seconds / total for phase, seconds in clock.spent.items()}
+        yield

@@ -3,13 +3,16 @@
 import json
 import os
 import sys
+import threading
+import time
+from collections import defaultdict
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 import bench
-from benchmarks import strategies, sweep
+from benchmarks import selfplay, strategies, sweep
 from benchmarks.measure import Utilisation, timed
 from benchmarks.parts import multiply_adds
 from benchmarks.selfplay import PHASES, measure_self_play, network_seconds
@@ -130,17 +133,34 @@ def test_self_play_figures_add_up() -> None:
     assert row.gpu is None and 0 < row.cpu <= 1.5
 
 
-def test_the_limit_is_the_time_of_the_same_requests() -> None:
+def test_the_limit_is_the_time_of_the_same_evaluations() -> None:
+    """The same requests in as many threads, or batches of 2,048 in one, whichever is faster."""
+    asked: dict[int, list[int]] = defaultdict(list)
+    cost = {"many": 0.0}
+
+    def network(rows: torch.Tensor, mask: None) -> None:
+        asked[threading.get_ident()].append(len(rows))
+        time.sleep(cost["many"] if len(rows) == 2048 else 0.02)
+
+    fast = network_seconds(network, [[1000, 1000, 1000], [1200]], CPU)
+    assert sorted(sum(asked.values(), [])) == [1000, 1000, 1000, 1200, 2048, 2048]
+    assert len(asked) == 2  # in two threads, for the requests of two
+    assert fast < 0.02  # two batches of 2,048 at no cost, against three of 0.02 s in the slower thread
+    cost["many"] = 1.0
+    assert 0.06 <= network_seconds(network, [[1000, 1000, 1000], [1200]], CPU) < 0.5
+
+
+def test_of_many_requests_a_part_is_timed_for_the_limit(monkeypatch) -> None:
     asked: list[int] = []
+    monkeypatch.setitem(selfplay.LIMIT_EVALUATIONS, "cpu", 3000)
 
-    def network(rows: torch.Tensor, mask: torch.Tensor) -> None:
+    def network(rows: torch.Tensor, mask: None) -> None:
         asked.append(len(rows))
+        time.sleep(0.01)
 
-    assert network_seconds(network, [[5, 9, 2]], CPU) > 0
-    assert asked == [16, 5, 9, 2]  # all together first, in batches of at most 2,048
-    asked.clear()
-    network_seconds(network, [[3000, 2], [7]], CPU)
-    assert asked[:2] == [2048, 961] and sorted(asked[2:]) == [2, 7, 3000]
+    seconds = network_seconds(network, [[500] * 24], CPU)
+    assert asked == [500] * 6 + [2048]  # every fourth
+    assert seconds == pytest.approx(12_000 / 2048 * 0.01, rel=0.5)
 
 
 def test_multiply_adds_of_the_documents_network() -> None:

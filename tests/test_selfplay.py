@@ -81,7 +81,15 @@ def test_games_are_cut_evenly(games: int, largest: int, workers: int, counts: li
     assert [first for first, _ in parts] == [sum(counts[:i]) for i in range(len(counts))]
 
 
-def test_threads_play_the_same_games_as_one() -> None:
+def test_threads_are_for_many_games(monkeypatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    cpu = torch.device("cpu")
+    assert [selfplay.threads_for(n, cpu) for n in (1, 1023, 2047, 2048, 5000, 1 << 20)] == [1, 1, 1, 2, 4, 4]
+    assert selfplay.threads_for(1 << 20, torch.device("cuda")) == 1
+
+
+def test_threads_play_the_same_games_as_one(monkeypatch) -> None:
+    monkeypatch.setattr(selfplay, "GAMES_PER_THREAD", 1)
     game, threads = Blob(cards=3), torch.get_num_threads()
     try:
         torch.set_num_threads(1)
@@ -103,8 +111,9 @@ def test_threads_play_the_same_games_as_one() -> None:
     assert seen == {threading.get_ident()}  # progress may be shown, and raise, where the caller is
 
 
-def test_a_failing_report_stops_the_other_threads() -> None:
+def test_a_failing_report_stops_the_other_threads(monkeypatch) -> None:
     """As Ctrl+C does in a training run."""
+    monkeypatch.setattr(selfplay, "GAMES_PER_THREAD", 1)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     asked: list[int] = []
