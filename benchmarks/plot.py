@@ -37,7 +37,7 @@ PHASE_COLOURS = dict(zip(PHASES, (SKY, ORANGE, GREEN, BLUE, YELLOW, PINK, GREY),
 TITLES = {  # of the parts' charts, and what their size counts
     "engine": ("Random games", "games at once"),
     "net": ("The network's evaluations", "batch"),
-    "search": ("Search with a network that costs nothing", "games at once"),
+    "search": ("Search with a network that costs nothing", "games, or trees of the toy game, at once"),
     "train": ("The learner, all of a step", "batch"),
 }
 

@@ -169,7 +169,7 @@ def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch
             network(rows[:size], None)
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(threads // len(requests))
+    torch.set_num_threads(max(1, threads // len(requests)))
     try:
         with ThreadPoolExecutor(
             len(requests), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)

@@ -24,8 +24,8 @@ import torch
 
 from net import BlobNet, InferenceNet, NetConfig
 from reference.measure import Budget, Settings, StrategyResult, Tally, play_share, summarize, tuned, warm_up
-from vecgame.memory import available_memory, max_workers, private_memory
 from reference.network import DirectNetwork, views_of
+from vecgame.memory import available_memory, max_workers, private_memory
 
 PATIENCE = 5.0  # seconds for a worker to end by itself
 

@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 from collections import defaultdict
+from itertools import chain
 from types import SimpleNamespace
 
 import pytest
@@ -143,7 +144,7 @@ def test_the_limit_is_the_time_of_the_same_evaluations() -> None:
         time.sleep(cost["many"] if len(rows) == 2048 else 0.02)
 
     fast = network_seconds(network, [[1000, 1000, 1000], [1200]], CPU)
-    assert sorted(sum(asked.values(), [])) == [1000, 1000, 1000, 1200, 2048, 2048]
+    assert sorted(chain.from_iterable(asked.values())) == [1000, 1000, 1000, 1200, 2048, 2048]
     assert len(asked) == 2  # in two threads, for the requests of two
     assert fast < 0.02  # two batches of 2,048 at no cost, against three of 0.02 s in the slower thread
     cost["many"] = 1.0

@@ -47,13 +47,22 @@ class NetworkEvaluator:
         self.needs_mask = getattr(network, "needs_mask", True)
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
-        mover = game.mover(state)
         mask = game.policy_mask(state) if self.needs_mask else None
-        logits, values = self.network(game.observe(state), mask)
+        logits, values = self.judge(game, state, game.observe(state), mask)
+        return logits, to_absolute(values, game.mover(state))
+
+    def judge(self, game: Game, state: State, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Judges K positions whose features and legal mask are known already.
+
+        Returns:
+            logits [K, num_actions], values [K, seats] by relative seat.
+        """
+        logits, values = self.network(observation, mask)
         if values.shape[1] == 1:
+            mover = game.mover(state)
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]
             values = torch.cat([values, *views], dim=1)
-        return logits, to_absolute(values, mover)
+        return logits, values
 
 
 class PlayoutEvaluator:

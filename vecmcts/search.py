@@ -8,20 +8,21 @@ strong heuristic, not an equilibrium: it suffers from strategy fusion (Frank and
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import compacts, entries, pick, placed, working
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
+from vecmcts import compiled
 from vecmcts.config import SearchConfig
-from vecmcts.evaluators import SIMULATION_BITS, Evaluator, Network, as_evaluator
-from vecmcts.selection import improved_policy, puct
-from vecmcts.tree import ROOT, UNEXPANDED, Rows, Tree, some, write
+from vecmcts.evaluators import Evaluator, Network, as_evaluator
+from vecmcts.selection import improved_policy
+from vecmcts.simulation import back_up, descend, expand, write_evaluation
+from vecmcts.tree import ROOT, Tree
 
 
 @dataclass(frozen=True)
@@ -40,36 +41,19 @@ class SearchResult:
         """Visits as a distribution: [B, num_actions]; all zero in a game that is over."""
         return self.visits / self.visits.sum(-1, keepdim=True).clamp(min=1)
 
-
-@dataclass(frozen=True)
-class Descent:
-    """One walk from the root in each of the T trees: the E edges taken, all depths together, and where it ended."""
-
-    row: Tensor  # [E] int64, row of the node that the edge leaves
-    edge: Tensor  # [E] int64, row * A + slot
-    taken: Tensor  # [E] bool; False for one of a tree that is only carried along
-    leaf: Tensor  # [T] int64, row of the node at the end
-    new: Tensor  # [T] bool, the leaf is a node that this descent adds
-    parent: Tensor  # [T] int64, row of the node above a new leaf
-    action: Tensor  # [T] int64, action that leads to a new leaf
-
-
-@dataclass(frozen=True)
-class Leaves:
-    """K new leaves: the game after the action and every forced move."""
-
-    rows: Rows  # K rows of the tree
-    state: State  # [K] lanes
-    alive: Tensor  # [K] bool, to be judged: a new leaf where the game is not over
-    exact: Tensor  # [K, seats] float, values where it is
-
-    def take(self, lanes: Tensor | None) -> Leaves:
-        """Some of the leaves ([K] int64), or all of them for None."""
-        return Leaves(some(self.rows, lanes), self.state.take(lanes), pick(self.alive, lanes), pick(self.exact, lanes))
+    def first(self, games: int) -> SearchResult:
+        """The result for the first games of the batch."""
+        lanes = {name: value[:games] for name, value in vars(self).items() if name != "evaluations"}
+        return replace(self, **lanes)
 
 
 def search(
-    game: Game, state: State, evaluator: Evaluator | Network, config: SearchConfig = SearchConfig(), seed: int = 0
+    game: Game,
+    state: State,
+    evaluator: Evaluator | Network,
+    config: SearchConfig = SearchConfig(),
+    seed: int = 0,
+    compile: bool = False,
 ) -> SearchResult:
     """Searches the current decision of every game.
 
@@ -83,22 +67,38 @@ def search(
         evaluator: an `Evaluator`, or a network (observation, legal mask) -> (logits, values by relative seat).
         config: how much to search.
         seed: of the worlds, the noise and the playouts; may be the seed of the deal.
+        compile: run compiled simulations (`vecmcts.compiled`) if the evaluator is a network and the device a GPU; the
+            first search of a size then takes a minute or so longer. Elsewhere it changes nothing.
 
     Returns:
         A `SearchResult`.
     """
     evaluator = as_evaluator(evaluator)
-    stream = Stream.of_worlds(check_seed(seed), state.index, game.turn(state), config.worlds)
+    seed = check_seed(seed)
+    games = state.batch_size
+    compile = compile and compiled.usable(evaluator, state)
+    state = compiled.padded(state) if compile else state
+    stream = Stream.of_worlds(seed, state.index, game.turn(state), config.worlds)
     worlds = game.determinize(state, config.worlds, seed)
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
     leaf_sum = torch.zeros_like(tree.value[: tree.trees])
+    simulator = None
+    if compile:
+        simulator = compiled.simulator(game, tree, evaluator, config)
+        # What fills up the batch is not searched. Filled in, for assigning a number would copy it from the host.
+        tree.open[games * config.worlds : tree.trees].fill_(False)
+        evaluations.fill_(games)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
+        if simulator:
+            simulator.run(tree, nodes, evaluator, leaf_sum, evaluations)
+            continue
         descents = [descend(game, tree, node, min(node, game.decisions), config) for node in nodes]
-        for node, descent in zip(nodes, descents, strict=True):
-            evaluations += expand(game, tree, node, descent, evaluator, stream.at(node << SIMULATION_BITS))
+        evaluations += expand(game, tree, nodes, descents, evaluator, stream)
+        for descent in descents:
             leaf_sum += back_up(tree, descent)
-    return summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)
+    result = summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)
+    return result.first(games) if compile else result
 
 
 def plant(
@@ -137,125 +137,6 @@ def plant(
     judged = tree.trees if evaluator.sees_hidden else tree.trees // config.worlds
     # Filled in on the device: torch.tensor(judged, device=..) would copy from the host, which waits for the copy.
     return tree, log_prior, values, torch.full((), judged, dtype=torch.int64, device=worlds.device)
-
-
-def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: Tensor, values: Tensor) -> Tensor:
-    """Puts the evaluator's judgement of K states at K rows.
-
-    Returns:
-        [K, A] logits of the slots, -inf beyond the legal actions.
-    """
-    actions = game.legal_actions(state)
-    mover = game.mover(state)
-    logits = logits.to(values.dtype).gather(1, game.policy_columns(state, actions))
-    logits = torch.where(actions >= 0, logits, -torch.inf)
-    # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
-    prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
-    write(tree.actions, rows, actions)
-    write(tree.prior, rows, prior)
-    write(tree.mover, rows, mover)
-    write(tree.value, rows, values)
-    write(tree.own_value, rows, values.gather(1, mover[:, None])[:, 0])
-    return logits
-
-
-def descend(game: Game, tree: Tree, node: int | Tensor, depth: int, config: SearchConfig) -> Descent:
-    """Walks down every tree to a slot without a child, which becomes ``node``, or to a node that is not open.
-
-    Where lanes are left out (`vecgame.lanes`), the walk goes on with the trees that are still on their way; elsewhere
-    with all of them, ``depth`` steps. The trees are read only until it is over, for no walk meets a node twice.
-
-    Args:
-        node: number of the node that is set aside for the new leaf; as a tensor [] int64 it is no constant of a graph.
-        depth: steps of the longest possible path; a tree of n nodes has none of more than n.
-    """
-    every = torch.arange(tree.trees, device=tree.open.device)
-    new_row = every + node * tree.trees
-    trees, row = None, every  # those on their way (None: all of them), and where they are; the root of tree t is row t
-    going = started = tree.open[: tree.trees]
-    leaf, last_edge = every, every * tree.slots
-    walked = []
-    for level in range(depth):
-        lanes = working(going)
-        if lanes is not None:
-            if len(lanes) == 0:
-                break
-            trees, row, going = lanes if trees is None else trees[lanes], row[lanes], going[lanes]
-        at_root = level == 0 and lanes is None
-        prior, visits, value_sum, own_value = (
-            field[: tree.trees] if at_root else field.index_select(0, row)
-            for field in (tree.prior, tree.visits, tree.value_sum, tree.own_value)
-        )
-        edge = row * tree.slots + puct(prior, visits, value_sum, own_value, config.c_puct).argmax(-1)
-        walked.append((row, edge, going))
-        child = tree.child.view(-1).index_select(0, edge)
-        grows = child == UNEXPANDED
-        child = torch.where(grows, pick(new_row, trees), child)
-        # A tree that is carried along without going on stays where it is.
-        last_edge = placed(last_edge, trees, torch.where(going, edge, pick(last_edge, trees)))
-        leaf = placed(leaf, trees, torch.where(going, child, pick(leaf, trees)))
-        going = going & ~grows & tree.open.index_select(0, child)
-        row = torch.where(going, child, row)
-    rows, edges, taken = (torch.cat(parts) for parts in zip(*walked, strict=True)) if walked else (every[:0],) * 3
-    tree.visits.view(-1).index_add_(0, edges, taken.to(tree.visits.dtype))
-    tree.child.view(-1).index_copy_(0, last_edge, torch.where(started, leaf, UNEXPANDED))
-    parent = torch.div(last_edge, tree.slots, rounding_mode="floor")
-    action = tree.actions.view(-1).index_select(0, last_edge).long()
-    return Descent(rows, edges, taken, leaf, leaf == new_row, parent, action)
-
-
-def expand(
-    game: Game, tree: Tree, node: int, descent: Descent, evaluator: Evaluator, stream: Stream
-) -> Tensor:
-    """Makes and judges the new leaves.
-
-    Returns:
-        [] int64, positions judged.
-    """
-    lanes = working(descent.new)
-    leaves = grow(game, tree, node, descent, lanes)
-    judged = working(leaves.alive)
-    if judged is None or len(judged):
-        living = leaves.take(judged)
-        logits, values = evaluator.evaluate(game, living.state, stream.take(lanes).take(judged))
-        settle(game, tree, living, logits, values)
-    return leaves.alive.sum()
-
-
-def grow(game: Game, tree: Tree, node: int | Tensor, descent: Descent, lanes: Tensor | None) -> Leaves:
-    """Puts the new leaves of some trees ([K] int64, None for all) into them, with the exact values of finished games.
-
-    A tree without a new leaf gets one all the same where all are carried along; no edge leads to it.
-    """
-    state = tree.state.take(pick(descent.parent, lanes))
-    state = game.play_forced(game.step(state, pick(descent.action, lanes)))
-    alive = pick(descent.new, lanes) & ~game.is_terminal(state)
-    leaves = Leaves(tree.rows(node, lanes), state, alive, game.values(state, tree.value.dtype))
-    tree.write_states(leaves.rows, state)
-    write(tree.value, leaves.rows, leaves.exact)
-    return leaves
-
-
-def settle(game: Game, tree: Tree, leaves: Leaves, logits: Tensor, values: Tensor) -> None:
-    """Puts the evaluator's judgement of the K leaves into their trees, but for the values of finished games."""
-    values = values.to(tree.value.dtype)
-    if not compacts(tree.open.device):
-        values = torch.where(leaves.alive[:, None], values, leaves.exact)
-    write_evaluation(game, tree, leaves.rows, leaves.state, logits, values)
-    write(tree.open, leaves.rows, leaves.alive)
-
-
-def back_up(tree: Tree, descent: Descent) -> Tensor:
-    """Adds the leaf's value to every edge on the way, each as its own mover sees it.
-
-    Returns:
-        [T, seats] the leaves' values by absolute seat.
-    """
-    value = tree.value.index_select(0, descent.leaf)
-    mover = tree.mover.index_select(0, descent.row)
-    own = entries(value, (descent.row % tree.trees) * value.shape[1] + mover)
-    tree.value_sum.view(-1).index_add_(0, descent.edge, own * descent.taken)
-    return value
 
 
 def summarize(

@@ -1,0 +1,189 @@
+"""A search that leaves no lane out never makes the host wait for a GPU: every shape is known beforehand, nothing is
+read back, no table or number travels from the host. Checked without a GPU in two ways, and with one if there is one."""
+
+import importlib
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from net import BlobNet, InferenceNet, NetConfig
+from tests.positions import linear_network, mixed_batch
+from vecgame import Blob, concatenate, lanes, worlds
+from vecgame.blob import BlobState
+from vecmcts import Evaluator, NetworkEvaluator, PlayoutEvaluator, SearchConfig, search
+
+search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function
+aten = torch.ops.aten
+WAITING = {  # operations whose result the host reads, or whose shape depends on data
+    aten._local_scalar_dense,
+    aten.is_nonzero,
+    aten.item,
+    aten.equal,
+    aten.allclose,
+    aten.nonzero,
+    aten.nonzero_numpy,
+    aten.argwhere,
+    aten.masked_select,
+    aten.unique_dim,
+    aten.unique_consecutive,
+    aten._unique,
+    aten._unique2,
+    aten.bincount,
+}
+INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index}
+EVALUATORS = {
+    "network": lambda device: NetworkEvaluator(small_network(device)),
+    "scalar network": lambda device: NetworkEvaluator(small_network(device, values=1)),
+    "playouts": lambda device: PlayoutEvaluator(),
+}
+
+
+class WaitError(AssertionError):
+    """An operation that would make the host wait for a GPU."""
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises `WaitError` on every operation that would make the host wait if the tensors were on a GPU."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = func.overloadpacket
+        indices = [tensor for tensor in args[1] if tensor is not None] if name in INDEXING else []
+        if (
+            name in WAITING
+            or (func is aten.repeat_interleave.Tensor and kwargs.get("output_size") is None)
+            or any(tensor.dtype in (torch.bool, torch.uint8) for tensor in indices)
+            or name is aten.lift_fresh  # torch.tensor(data): numbers from the host
+        ):
+            raise WaitError(str(func))
+        result = func(*args, **kwargs)
+        if name in (aten._to_copy, aten.copy_):
+            source = args[1] if name is aten.copy_ else args[0]
+            if source.device != result.device:
+                raise WaitError(f"{func} from {source.device} to {result.device}")
+        return result
+
+
+def small_network(device: str, values: int = 4) -> InferenceNet:
+    torch.manual_seed(0)
+    config = NetConfig(dim=32, layers=1, heads=4, ffn=64, policy_hidden=32, value_hidden=32, values=values)
+    return InferenceNet(BlobNet(config), torch.float32, device)
+
+
+def positions(game: Blob, count: int = 27) -> BlobState:
+    """Games at all stages, three of them finished."""
+    state = over = mixed_batch(game, count - 3, seed=1)
+    for _ in range(game.decisions):
+        over = game.step(over, game.legal_actions(over)[:, 0])
+    return concatenate([state, over[:3]])
+
+
+@pytest.fixture
+def meta(monkeypatch) -> str:
+    """A device that stands for a GPU: its tensors have no data to read, and refuse to be mixed with the host's."""
+    monkeypatch.setitem(lanes.COMPACT, "meta", False)
+    monkeypatch.setitem(worlds.TABLE_BYTES, "meta", worlds.TABLE_BYTES["cuda"])
+    return "meta"
+
+
+def search_twice(game: Blob, state: BlobState, evaluator: Evaluator, config: SearchConfig) -> None:
+    """The first search makes the tables that are kept for a device; the second must not wait."""
+    search(game, state, evaluator, config, seed=3)
+    with NoWaiting():
+        search(game, state, evaluator, config, seed=3)
+
+
+CONFIGS = [
+    SearchConfig(worlds=2, simulations=5, noise_fraction=0.25),
+    SearchConfig(worlds=1, simulations=5, leaves_per_step=3),
+]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["one leaf, noise", "three leaves"])
+@pytest.mark.parametrize("cards_dealt", [1, 5])
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_no_operation_waits(name: str, cards_dealt: int, config: SearchConfig, monkeypatch) -> None:
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    game = Blob(cards=cards_dealt)
+    search_twice(game, positions(game), EVALUATORS[name]("cpu"), config)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=["one leaf, noise", "three leaves"])
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_nothing_is_read_from_or_written_to_the_device(name: str, config: SearchConfig, meta: str) -> None:
+    """On tensors without data, which know their device."""
+    game = Blob(cards=2)
+    search_twice(game, positions(game).to(meta), EVALUATORS[name](meta), config)
+
+
+def _item(tree, node):
+    tree.open.sum().item()
+
+
+def _mask(tree, node):
+    tree.value[tree.open]
+
+
+def _branch(tree, node):
+    return 1 if tree.open.all() else 2
+
+
+def _from_host(tree, node):
+    torch.tensor(node)
+
+
+def _moved(tree, node):
+    torch.arange(4).to(tree.open.device)
+
+
+@pytest.mark.parametrize("fault", [_item, _mask, _branch, _from_host])
+def test_a_wait_is_noticed(fault, monkeypatch) -> None:
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    _break_descend(fault, monkeypatch)
+    game = Blob(cards=2)
+    with pytest.raises(WaitError), NoWaiting():
+        search(game, positions(game), linear_network(4), CONFIGS[0], seed=3)
+
+
+def test_a_copy_from_the_host_is_noticed(meta: str, monkeypatch) -> None:
+    game = Blob(cards=2)
+    state = positions(game).to(meta)
+    evaluator = EVALUATORS["network"](meta)
+    search_twice(game, state, evaluator, CONFIGS[0])
+    _break_descend(_moved, monkeypatch)
+    with pytest.raises(WaitError, match="from cpu to meta"), NoWaiting():
+        search(game, state, evaluator, CONFIGS[0])
+
+
+def _break_descend(fault, monkeypatch) -> None:
+    """Makes a search's descents commit a fault first."""
+    descend = search_module.descend
+
+    def broken(game, tree, node, *others):
+        fault(tree, node)
+        return descend(game, tree, node, *others)
+
+    monkeypatch.setattr(search_module, "descend", broken)
+
+
+def test_leaving_lanes_out_would_wait() -> None:
+    """The CPU's way, which is fast there, is none for a GPU."""
+    game = Blob(cards=2)
+    with pytest.raises(WaitError), NoWaiting():
+        search(game, positions(game), linear_network(4), CONFIGS[0], seed=3)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("config", CONFIGS, ids=["one leaf, noise", "three leaves"])
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_the_driver_sees_no_wait(name: str, config: SearchConfig) -> None:
+    game = Blob(cards=5)
+    state = positions(game).to("cuda")
+    evaluator = EVALUATORS[name]("cuda")
+    search(game, state, evaluator, config, seed=3)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        search(game, state, evaluator, config, seed=3)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

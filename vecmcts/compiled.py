@@ -1,0 +1,220 @@
+"""Simulations compiled by torch's inductor: two graphs around the network's call, each a handful of fused kernels.
+
+The *walk* is a descent, the moves up to the next choice and the leaf's features; *settling* writes the network's
+judgement and backs it up. They are `vecmcts.simulation`'s own functions, traced once for tensors of given shapes with
+all lanes carried along (`vecgame.lanes`). The number of the node is a tensor, so one pair of graphs serves all
+simulations of a search, and every later search of as many trees.
+
+Plain inductor, no CUDA graphs: those that torch captures by itself (mode "reduce-overhead") leave out graphs that
+change their arguments in place, as these change a tree, unless the arguments lie at the same address in every call; a
+search's trees do not. Nothing here waits for the device, so the way to whole searches as CUDA graphs stays open.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import fields, is_dataclass, replace
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from vecgame.game import Game
+from vecgame.lanes import compacts
+from vecgame.state import State, concatenate
+from vecmcts.config import SearchConfig
+from vecmcts.evaluators import Evaluator, NetworkEvaluator, to_absolute
+from vecmcts.simulation import Descent, Leaves, back_up, descend, grow, settle
+from vecmcts.tree import Tree
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+Function = Callable[..., list[Tensor]]
+"""Tensors -> tensors; may change its arguments in place."""
+
+MOST_KEPT = 64  # pairs of graphs: a run of 11 card counts with 5 sizes of a batch needs 55
+STEPS = 8  # sizes of a batch between a power of two and the next
+_kept: dict[tuple, Simulator] = {}
+_failed: set[str] = set()  # types of device for which nothing can be compiled here
+
+
+def bucket(lanes: int) -> int:
+    """The size to which a batch is padded, so that batches of many sizes need few graphs: at most an eighth more."""
+    step = max(1, (1 << lanes.bit_length() - 1) // STEPS) if lanes else 1
+    return -(-lanes // step) * step
+
+
+def padded(state: State) -> State:
+    """The games and copies of the last one, up to the size of a bucket."""
+    lanes = torch.arange(bucket(state.batch_size), device=state.device)
+    return state.take(lanes.clamp(max=state.batch_size - 1))
+
+
+def usable(evaluator: Evaluator, state: State) -> bool:
+    """Whether a search may be compiled: by a network, where all lanes are carried along, with a working compiler."""
+    device = state.device
+    return (
+        isinstance(evaluator, NetworkEvaluator)
+        and state.batch_size > 0
+        and not compacts(device)
+        and device.type not in _failed
+    )
+
+
+def simulator(game: Game, tree: Tree, evaluator: NetworkEvaluator, config: SearchConfig) -> Simulator:
+    """Compiled simulations for trees of this shape: those kept from an earlier search, or new ones."""
+    shape = (tree.trees, tree.nodes, tree.value.dtype, tree.open.device)
+    key = (game, *shape, config.c_puct, evaluator.needs_mask)
+    if key not in _kept:
+        while len(_kept) >= MOST_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[key] = Simulator(game, tree, config, evaluator.needs_mask)
+    return _kept[key]
+
+
+class Simulator:
+    """Simulations of trees of one shape as two graphs, each compiled when it is first called.
+
+    Args:
+        game: the rules.
+        tree: trees of that shape; they are not kept.
+        config: its ``c_puct`` counts.
+        needs_mask: whether the network is given legal masks.
+    """
+
+    def __init__(self, game: Game, tree: Tree, config: SearchConfig, needs_mask: bool) -> None:
+        self.game, self.config, self.needs_mask = game, config, needs_mask
+        self.depth = min(tree.nodes - 1, game.decisions)
+        self.graphs: dict[str, Function] = {}
+
+    def run(
+        self, tree: Tree, nodes: Sequence[int], evaluator: NetworkEvaluator, leaf_sum: Tensor, evaluations: Tensor
+    ) -> None:
+        """The simulations whose leaves are ``nodes``, judged together, in every tree.
+
+        Args:
+            tree: changed in place.
+            leaf_sum: [T, seats], the leaves' values are added to it.
+            evaluations: [] int64, the number of positions judged is added to it.
+        """
+        walks = [self._walk(tree, node) for node in nodes]
+        observations, masks, descents, leaves = zip(*walks, strict=True)
+        state, mask = _joined(leaves), torch.cat(masks) if self.needs_mask else None
+        logits, values = evaluator.judge(self.game, state, torch.cat(observations), mask)
+        answers = zip(logits.chunk(len(nodes)), values.chunk(len(nodes)), strict=True)
+        for descent, leaf, answer in zip(descents, leaves, answers, strict=True):
+            self._settle(tree, descent, leaf, *answer, leaf_sum, evaluations)
+
+    def _walk(self, tree: Tree, node: int) -> tuple[Tensor, Tensor | None, Descent, Leaves]:
+        """A descent in every tree: features [T, F] and mask of the leaves, the descent, the leaves."""
+        number = torch.full((), node, dtype=torch.int64, device=tree.open.device)
+
+        def walk(*tensors: Tensor) -> list[Tensor]:
+            trees, number = _rebuilt(tree, tensors[:-1]), tensors[-1]
+            descent = descend(self.game, trees, number, self.depth, self.config)
+            leaves = grow(self.game, trees, trees.rows(number), descent.new, descent.parent, descent.action)
+            mask = [self.game.policy_mask(leaves.state)] if self.needs_mask else []
+            return [*_tensors(descent), *_tensors(leaves), self.game.observe(leaves.state), *mask]
+
+        outputs = self._call("walk", walk, [*_tensors(tree), number])
+        count = len(fields(Descent))
+        descent = Descent(*outputs[:count])
+        rows, *state, alive, exact = outputs[count : -2 if self.needs_mask else -1]
+        leaves = Leaves(rows, _rebuilt(tree.state, state), alive, exact)
+        return outputs[-2 if self.needs_mask else -1], outputs[-1] if self.needs_mask else None, descent, leaves
+
+    def _settle(
+        self,
+        tree: Tree,
+        descent: Descent,
+        leaves: Leaves,
+        logits: Tensor,
+        values: Tensor,
+        leaf_sum: Tensor,
+        evaluations: Tensor,
+    ) -> None:
+        """Writes the network's answer, values [T, seats] by relative seat, and backs it up."""
+        parts = (tree, descent, leaves)
+        sizes = [len(_tensors(part)) for part in parts]
+
+        def finish(*tensors: Tensor) -> list[Tensor]:
+            *pieces, (logits, values, leaf_sum, evaluations) = _cut(tensors, sizes)
+            trees, descent, leaves = (_rebuilt(part, piece) for part, piece in zip(parts, pieces, strict=True))
+            settle(self.game, trees, leaves, logits, to_absolute(values, self.game.mover(leaves.state)))
+            leaf_sum += back_up(trees, descent)
+            evaluations += leaves.alive.sum()
+            return []
+
+        tensors = [tensor for part in parts for tensor in _tensors(part)]
+        # The graph is made for one type and layout of the network's answer.
+        answer = [tensor.detach().to(tree.value.dtype).contiguous() for tensor in (logits, values)]
+        self._call("settle", finish, [*tensors, *answer, leaf_sum, evaluations])
+
+    def _call(self, name: str, function: Function, tensors: list[Tensor]) -> list[Tensor]:
+        """The function's graph on the tensors, or the function itself where it cannot be compiled."""
+        if name not in self.graphs:
+            self.graphs[name] = _compiled(function, tensors)
+        graph = self.graphs[name]
+        return function(*tensors) if graph is None else graph(*tensors)
+
+
+def _compiled(function: Function, tensors: list[Tensor]) -> Function | None:
+    """The function for tensors of these shapes as a graph; None, and a line in the log, where there is no compiler.
+
+    Traced with tensors without data, which leaves the arguments alone, then handed to inductor without TorchDynamo,
+    whose guards would be checked at every call and which keeps eight shapes of a function only.
+    """
+    device = tensors[0].device
+    if device.type in _failed:
+        return None
+    try:
+        with torch.no_grad():
+            graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
+            return torch._inductor.compile(graph, tensors)
+    except Exception as error:  # whatever a missing compiler makes of itself
+        _failed.add(device.type)
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        log.warning("searches on %s go on uncompiled: %s", device.type, reason)
+        return None
+
+
+def _tensors(part: object) -> list[Tensor]:
+    """The tensors of a dataclass of tensors and such dataclasses, in the order of its fields."""
+    found = []
+    for field in fields(part):
+        value = getattr(part, field.name)
+        found += [value] if isinstance(value, Tensor) else _tensors(value) if is_dataclass(value) else []
+    return found
+
+
+def _rebuilt(part: T, tensors: Sequence[Tensor]) -> T:
+    """The dataclass with other tensors in the places of `_tensors`."""
+    rest = list(tensors)
+
+    def rebuild(old: object) -> object:
+        changes = {}
+        for field in fields(old):
+            value = getattr(old, field.name)
+            if isinstance(value, Tensor):
+                changes[field.name] = rest.pop(0)
+            elif is_dataclass(value):
+                changes[field.name] = rebuild(value)
+        return replace(old, **changes)
+
+    return rebuild(part)
+
+
+def _cut(tensors: Sequence[Tensor], sizes: list[int]) -> list[Sequence[Tensor]]:
+    """Pieces of these sizes, and what is left."""
+    pieces = []
+    for size in sizes:
+        pieces.append(tensors[:size])
+        tensors = tensors[size:]
+    return [*pieces, tensors]
+
+
+def _joined(leaves: Sequence[Leaves]) -> State:
+    return leaves[0].state if len(leaves) == 1 else concatenate([leaf.state for leaf in leaves])
