@@ -63,6 +63,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
+    parser.add_argument("--compile", action="store_true", help="self-play: compiled searches, on a GPU")
     parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
     return parser.parse_args(arguments)
 
@@ -99,7 +100,9 @@ class Bench:
         for games in self.sizes([64, 512, 4096], [1024, 4096, 10_000, 16_384]):
             rows += self.attempt(
                 f"{games:,} games at once",
-                lambda n=games: measure_self_play(self.game, network, self.config, n, self.device),
+                lambda n=games: measure_self_play(
+                    self.game, network, self.config, n, self.device, compile=self.options.compile
+                ),
             )
         if not rows:
             return []

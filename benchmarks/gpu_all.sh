@@ -27,16 +27,19 @@ if [ "${2:-}" = --smoke ]; then
 else
     device=cuda bench=()
     training=(--games-per-iter 10000 --iterations 500 --warmup-updates 100 --eval-every 0 --eval-deals 500)
-    part tests 90 "$python" -m pytest -m gpu tests
+    part tests 80 "$python" -m pytest -m gpu tests
 fi
 part device 20 "$python" -c "import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')"
 for what in self-play engine net search train; do
-    part "bench-$what" 60 "$python" bench.py "$what" --device "$device" "${bench[@]}" --json "$folder/bench-$what.json"
+    part "bench-$what" 50 "$python" bench.py "$what" --device "$device" "${bench[@]}" --json "$folder/bench-$what.json"
 done
+if [ "$device" = cuda ]; then # compiling takes a minute or so for every size of a batch
+    part bench-compiled 80 "$python" bench.py --device cuda --compile --batches 16384 --json "$folder/bench-compiled.json"
+fi
 run=$(mktemp -d)/run
 # Training goes on for as long as there is time; Ctrl+C, which timeout sends, saves the run.
 echo "== training"
-timeout --signal=INT --kill-after=30 "${TRAIN_SECONDS:-180}" \
+timeout --signal=INT --kill-after=30 "${TRAIN_SECONDS:-150}" \
     "$python" train.py --device "$device" "${training[@]}" --run "$run" 2>&1 | tee "$folder/training.log"
 case ${PIPESTATUS[0]} in 0 | 124 | 130) ;; *) echo "== training failed" && failed=1 ;; esac
 cp "$run"/config.json "$run"/metrics.jsonl "$folder"/ || failed=1

@@ -85,6 +85,7 @@ def play_once(
     first_index: int = 0,
     seed: int = 0,
     report: Report | None = None,
+    compile: bool = False,
 ) -> tuple[SelfPlay, Spent]:
     """Plays ``games`` games at once, on a CPU as one chunk in each thread that plays."""
     at_once = -(-games // threads_for(games, device))
@@ -92,7 +93,16 @@ def play_once(
     synchronize(device)
     begun, cpu = time.perf_counter(), time.process_time()
     played = self_play(
-        game, network, config, games, seed, first_index, device=device, chunk_games=at_once, report=report
+        game,
+        network,
+        config,
+        games,
+        seed,
+        first_index,
+        device=device,
+        chunk_games=at_once,
+        compile=compile,
+        report=report,
     )
     synchronize(device)
     return played, Spent(time.perf_counter() - begun, time.process_time() - cpu)
@@ -107,7 +117,13 @@ def check_memory(game: Blob, config: SearchConfig, games: int, device: torch.dev
 
 
 def measure_self_play(
-    game: Blob, network: InferenceNet, config: SearchConfig, games: int, device: torch.device, seed: int = 0
+    game: Blob,
+    network: InferenceNet,
+    config: SearchConfig,
+    games: int,
+    device: torch.device,
+    seed: int = 0,
+    compile: bool = False,
 ) -> SelfPlayRow:
     """Plays ``games`` games at once; on a GPU twice, for the time, and again, slower, for where the time goes.
 
@@ -116,15 +132,18 @@ def measure_self_play(
     """
     counting = CountingNetwork(network)
     check_memory(game, config, games, device)
-    play_once(game, network, config, min(games, 64), device, seed=seed)  # warm-up
+    # Warm-up; compiled searches are compiled for each size that will come.
+    play_once(game, network, config, games if compile else min(games, 64), device, seed=seed, compile=compile)
     clock = PhaseClock(device)
     waits = device.type == "cuda"  # reading the clock between phases makes a GPU wait: that takes a run of its own
     with Utilisation(device) as used, contextlib.nullcontext() if waits else phases(clock, counting):
-        played, spent = play_once(game, counting, config, games, device, seed=seed, report=lambda *_: used.sample())
+        played, spent = play_once(
+            game, counting, config, games, device, seed=seed, report=lambda *_: used.sample(), compile=compile
+        )
     if waits:
         another = CountingNetwork(network)
         with phases(clock, another):
-            play_once(game, another, config, games, device, seed=seed)
+            play_once(game, another, config, games, device, seed=seed, compile=compile)
     return SelfPlayRow(
         games=games,
         games_per_minute=60 * games / spent.wall,

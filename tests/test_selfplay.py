@@ -174,6 +174,21 @@ def test_chunks_follow_the_free_memory(monkeypatch) -> None:
     assert selfplay.largest_chunk(game, config, cpu) == selfplay.CHUNK_GAMES["cpu"]
 
 
+def test_compile_is_passed_on(monkeypatch) -> None:
+    asked: list[bool] = []
+
+    def spy(*arguments: object):
+        asked.append(arguments[5])
+        return search(*arguments[:5])
+
+    monkeypatch.setattr(selfplay, "search", spy)
+    play(Blob(cards=2), 4, compile=True)
+    assert asked and all(asked)
+    asked.clear()
+    play(Blob(cards=2), 4)
+    assert asked and not any(asked)
+
+
 def test_later_games_of_a_run_are_other_games() -> None:
     game = Blob(cards=2)
     both = play(game, 10)

@@ -278,6 +278,7 @@ class Run:
                     settings.sampled_share,
                     settings.policy_target,
                     settings.chunk_games,
+                    settings.compile,
                     report,
                 )
                 played.append(part)

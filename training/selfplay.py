@@ -57,6 +57,7 @@ def self_play(
     sampled_share: float = 0.5,
     policy_target: str = "improved",
     chunk_games: int = 0,
+    compile: bool = False,
     report: Report | None = None,
 ) -> SelfPlay:
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
@@ -64,13 +65,13 @@ def self_play(
     Decisions in the first ``sampled_share`` of a game are drawn from the target policy, later ones take its best
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
-    runs out of memory gets smaller chunks.
+    runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s.
     """
     device = torch.device(device)
     workers = threads_for(games, device)
     sampled = int(sampled_share * game.decisions)
     chunks = [
-        _Chunk(game, evaluator, config, seed, first_index + start, count, device, sampled, policy_target)
+        _Chunk(game, evaluator, config, seed, first_index + start, count, device, sampled, policy_target, compile)
         for start, count in split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
     ]
 
@@ -172,10 +173,11 @@ class _Chunk:
         device: torch.device,
         sampled: int,
         policy_target: str,
+        compile: bool,
     ) -> None:
         self.game, self.evaluator, self.config, self.seed = game, evaluator, config, seed
         self.first_index, self.count, self.device = first_index, count, device
-        self.sampled, self.policy_target = sampled, policy_target
+        self.sampled, self.policy_target, self.compile = sampled, policy_target, compile
         self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy
         self.evaluations = 0
         self.played = 0.0  # games, in fractions
@@ -196,6 +198,7 @@ class _Chunk:
                 self.device,
                 self.sampled,
                 self.policy_target,
+                self.compile,
             )
             for start, count in split(self.count, largest, 1)
         ]
@@ -219,7 +222,7 @@ class _Chunk:
         lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
         if len(lanes):
             choosing = state.take(lanes)
-            result = search(game, choosing, self.evaluator, self.config, self.seed)
+            result = search(game, choosing, self.evaluator, self.config, self.seed, self.compile)
             policy = result.policy if self.policy_target == "improved" else result.visit_policy
             action = action.index_copy(0, lanes, self._choose(choosing, policy, decision))
             self._store(lanes, choosing, policy, result.prior)

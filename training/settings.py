@@ -56,6 +56,9 @@ class Settings:
     seed: int = _flag(0, "seed of everything random")
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
+    compile: bool = _flag(
+        False, "compile the searches of self-play on a GPU; the first of each size takes a minute more"
+    )
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
     def __post_init__(self) -> None:
@@ -118,7 +121,7 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 
 # What a resumed run may change without becoming another run.
-CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "checkpoint_seconds")
+CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "checkpoint_seconds")
 
 
 def _flag_name(name: str) -> str:
