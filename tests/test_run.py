@@ -40,7 +40,7 @@ TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "e
 FLAGS = [
     f"--{name.replace('_', '-')}={value}"
     for name, value in vars(TINY).items()
-    if name not in ("hook", "eval_every", "checkpoint_seconds")
+    if name not in ("hook", "compile", "eval_every", "checkpoint_seconds")
 ]
 
 

@@ -1,6 +1,7 @@
 """Compiled simulations against the same functions uncompiled: the same trees, visit for visit."""
 
 import logging
+import os
 
 import pytest
 import torch
@@ -10,6 +11,10 @@ from tests.test_search_lanes import assert_same
 from tests.test_search_sync import NoWaiting, positions
 from vecgame import Blob, lanes
 from vecmcts import NetworkEvaluator, SearchConfig, SearchResult, compiled, search
+
+MINUTES = pytest.mark.skipif(
+    not os.environ.get("VECGAME_COMPILE"), reason="minutes of compiling: set VECGAME_COMPILE=1"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +61,7 @@ def test_buckets() -> None:
     assert len({compiled.bucket(n) for n in range(1025, 2049)}) == compiled.STEPS
 
 
+@pytest.mark.slow
 def test_a_small_search_is_the_same_in_every_lane() -> None:
     """Bids and plays, finished games, a batch that is filled up: 27 games in a bucket of 28."""
     game = Blob(cards=2)
@@ -72,6 +78,7 @@ def test_a_small_search_is_the_same_in_every_lane() -> None:
 
 
 @pytest.mark.slow
+@MINUTES
 @pytest.mark.parametrize("leaves", [1, 3])
 @pytest.mark.parametrize("cards", [1, 5])
 def test_searches_are_the_same(cards: int, leaves: int) -> None:
@@ -81,12 +88,14 @@ def test_searches_are_the_same(cards: int, leaves: int) -> None:
 
 
 @pytest.mark.slow
+@MINUTES
 def test_a_scalar_network_is_asked_for_every_seat() -> None:
     game = Blob(cards=2)
     compare(game, mixed_batch(game, 12, seed=4), unmasked(1), SearchConfig(worlds=1, simulations=4))
 
 
 @pytest.mark.slow
+@MINUTES
 def test_full_hands() -> None:
     game = Blob(cards=13)
     compare(game, mixed_batch(game, 16, seed=5), unmasked(4), SearchConfig(worlds=1, simulations=10))
