@@ -54,6 +54,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
     parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
+    parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
     parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
     parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
     parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
@@ -79,6 +80,7 @@ class Bench:
             worlds=options.worlds,
             simulations=options.simulations,
             leaves_per_step=options.leaves_per_step,
+            merge_equivalent=options.merge_equivalent,
             noise_fraction=0.25,
         )
         self.setting = f"{options.cards} cards, {options.worlds} worlds x {options.simulations} simulations"

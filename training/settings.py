@@ -28,6 +28,7 @@ class Settings:
     simulations: int = _flag(30, "simulations in each of them")
     c_puct: float = _flag(0.6, "weight of the prior in the search's selection")
     leaves_per_step: int = _flag(1, "leaves that a tree collects under virtual loss before the network is asked")
+    merge_equivalent: bool = _flag(False, "search cards that win and lose against the same cards as one move")
     noise_fraction: float = _flag(0.25, "share of Dirichlet noise in the root's prior during self-play")
     noise_alpha: float = _flag(1.0, "concentration of that noise")
     policy_target: str = _flag(
@@ -102,6 +103,7 @@ class Settings:
             simulations=self.simulations,
             c_puct=self.c_puct,
             leaves_per_step=self.leaves_per_step,
+            merge_equivalent=self.merge_equivalent,
             noise_fraction=self.noise_fraction if self_play else 0.0,
             noise_alpha=self.noise_alpha,
         )

@@ -73,7 +73,7 @@ def search(
     Returns:
         A `SearchResult`.
     """
-    evaluator = as_evaluator(evaluator)
+    evaluator, game = as_evaluator(evaluator), config.view(game)
     seed = check_seed(seed)
     games = state.batch_size
     compile = compile and compiled.usable(evaluator, state)
