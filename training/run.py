@@ -22,6 +22,7 @@ from training.bots import NetworkPlayer, SearchPlayer
 from training.checkpoint import load_network, load_tensors, save_network, save_tensors, write_atomically
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
 from training.learner import Learner, learn
+from training.precision import check_precision, inference_net
 from training.progress import Display, duration
 from training.replay import Examples, ReplayBuffer
 from training.selfplay import SelfPlay, self_play
@@ -58,6 +59,7 @@ class Run:
     def __init__(self, folder: Path, settings: Settings, display: Display) -> None:
         self.folder, self.settings, self.display = folder, settings, display
         self.device = choose_device(settings.device)
+        check_precision(settings.precision, self.device)
         self.games = settings.games()
         config = NETWORKS[settings.network]
         self.learner = Learner(settings, type(config)(**{**config.to_dict(), "values": settings.values}), self.device)
@@ -250,7 +252,7 @@ class Run:
     def _self_play(self) -> dict[str, object]:
         """Plays the iteration's games and puts their examples into the buffer."""
         settings = self.settings
-        network = InferenceNet(self.learner.net)
+        network = inference_net(self.learner.net, settings.precision, self.games)
         begun = time.monotonic()
         played: list[SelfPlay] = []
         first = self.iteration * settings.games_per_iter
@@ -349,8 +351,8 @@ class Run:
     def _final_evaluation(self, started: float) -> Results:
         """The table of points before and after training."""
         settings = self.settings
-        before = InferenceNet(load_network(self.network_path(0), self.device))
-        after = InferenceNet(self.learner.net)
+        first = load_network(self.network_path(0), self.device)
+        before, after = (inference_net(net, settings.precision, self.games) for net in (first, self.learner.net))
         name = f"search {settings.worlds}x{settings.simulations}"
         players = [
             SearchPlayer(before, settings.search(), f"before training, {name}"),
@@ -387,6 +389,7 @@ class _BackgroundEvaluation:
             "simulations": settings.simulations,
             "c-puct": settings.c_puct,
             "eval-deals": settings.eval_deals,
+            "precision": settings.precision,
             "seed": settings.seed,
             "device": str(run.device),
         }

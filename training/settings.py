@@ -5,6 +5,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
+from training.precision import PRECISIONS
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -56,6 +57,12 @@ class Settings:
 
     seed: int = _flag(0, "seed of everything random")
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
+    precision: str = _flag(
+        "auto",
+        "arithmetic of the network in self-play and evaluation; auto: bfloat16 where the hardware has it; int8: for "
+        "CPUs, faster and a little rougher",
+        choices=PRECISIONS,
+    )
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
         False, "compile the searches of self-play on a GPU; the first of each size takes a minute more"
@@ -72,7 +79,7 @@ class Settings:
                 raise ValueError(f"{_flag_name(name)} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
-        for name in ("policy_target", "network", "values"):
+        for name in ("policy_target", "network", "values", "precision"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
