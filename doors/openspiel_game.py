@@ -15,14 +15,17 @@ Importing this module registers the game. Its parameters are those of `vecgame.R
 (OpenSpiel's `exploitability` itself is for two players), and remember that with four players CFR promises no more than
 a coarse correlated equilibrium.
 
-**Chance** draws the dealer and trump where they are not fixed, and then deals card by card: for each card of the deck in
-ascending order it draws the owner, a seat 0..3 or 4 for the undealt pile, in proportion to the cards that the owner still
-needs. So every deal is exactly one path of the game tree, whereas dealing to one seat after the other would repeat it
-once for every order within a hand, (cards!)**4 times. Deals are uniform either way.
+**Chance** draws the dealer and trump where they are not fixed, and then deals card by card: for each card of the deck
+in ascending order it draws the owner, a seat 0..3 or 4 for the undealt pile, in proportion to the cards that the owner
+still needs. So every deal is exactly one path of the game tree, whereas dealing to one seat after the other would
+repeat it once for every order within a hand, (cards!)**4 times. Deals are uniform either way.
 
-The rules come from `reference`, which plays one game at a time in plain Python: a move costs it some microseconds, and a
-batch of one some hundred (docs/doors.md has the figures), which is what CFR and IS-MCTS, that walk single states, would
-wait for. The tests hold `reference`, and this game, equal to `vecgame` move by move.
+**Rules** come from `reference`, which plays one game at a time in plain Python, in a hundredth of the time that a batch
+of one takes as tensors (docs/doors.md has the figures); CFR and IS-MCTS walk single states. The tests hold `reference`,
+and this game, equal to `vecgame` move by move.
+
+IS-MCTS is `open_spiel.python.algorithms.ismcts.ISMCTSBot`. The bot of the same name in pyspiel, in C++, does not find
+the resampling of a game written in Python: in OpenSpiel 2.0.2 it ends the process.
 """
 
 from __future__ import annotations
@@ -204,8 +207,8 @@ class BlobState(pyspiel.State):
         return self.resample(player, random.Random(int(probability_sampler() * 2**53)))
 
     def resample(self, player: int, rng: random.Random) -> BlobState:
-        """Another deal with the same past, drawn uniformly from all that the player to move holds possible: the same own
-        hand and moves, and no card where a seat has shown that it has none of its suit.
+        """Another deal with the same past, drawn uniformly from all that the player to move holds possible: the same
+        own hand and moves, and no card where a seat has shown that it has none of its suit.
 
         Raises:
             ValueError: if `player` is not the one to move.
@@ -231,8 +234,8 @@ class BlobState(pyspiel.State):
 class BlobObserver:
     """What one player sees, as a tensor of named pieces and as a string; OpenSpiel's PyObserver interface.
 
-    With perfect recall: the hand as dealt and every move so far. Without: the hand still held, the bids, the tricks won and
-    the trick on the table. Cards are columns of this game's deck, ascending.
+    With perfect recall: the hand as dealt and every move so far. Without: the hand still held, the bids, the tricks won
+    and the trick on the table. Cards are columns of this game's deck, ascending.
     """
 
     def __init__(

@@ -8,13 +8,13 @@
         observation, reward, termination, truncation, info = blob.last()
         blob.step(None if termination else blob.action_space(agent).sample(observation["action_mask"]))
 
-An observation is ``{"observation": [256] float32, "action_mask": [52] int8}`` as in PettingZoo's own card games; the mask
-of an agent that is not to move is all zeros. Actions are columns in the frame of the observation (`doors.shared`).
+An observation is ``{"observation": [256] float32, "action_mask": [52] int8}`` as in PettingZoo's own card games; the
+mask of an agent that is not to move is all zeros. Actions are columns in the frame of the observation (`doors.shared`).
 Rewards are 0 until the last card; then every agent gets its score.
 
-The game is a batch of one of `vecgame`: after ``reset(seed=s)`` it is game 0 of ``Blob.deal(.., seed=s)``, and every later
-``reset()`` deals the next game of that run, so that what was learned from here can be compared, game by game, with what a
-batch of thousands does.
+The game is a batch of one of `vecgame`: after ``reset(seed=s)`` it is game 0 of ``Blob.deal(.., seed=s)``, and every
+later ``reset()`` deals the next game of that run, so that what was learned from here can be compared, game by game,
+with what a batch of thousands does.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class BlobAEC(AECEnv):
     def _text(self) -> str:
         position = self.position
         trump, dealer = TRUMP_NAMES[int(position.trump)], AGENTS[int(position.dealer)]
-        lines = [f"{self.game.cards} cards each, trump {trump}, {dealer} deals"]
+        lines = [f"hands of {self.game.cards}, trump {trump}, {dealer} deals"]
         over = bool(self.game.is_terminal(position))
         scores = self.game.scores(position)[0].tolist()
         for agent, card, bid, won, score in zip(

@@ -1,8 +1,8 @@
 """What several doors need: the observation's bounds, actions in the observation's frame, names of cards.
 
-An observation has its suits turned so that trump comes first (`vecgame.observation`), and does not say which suit of the
-deck that was. Actions of a door that gives such observations are therefore columns of the same frame, the columns of a
-network's policy: bid b is column b, and the card that is trump's two is column 0 whatever suit is trump.
+An observation has its suits turned so that trump comes first (`vecgame.observation`), and does not say which suit of
+the deck that was. Actions of a door that gives such observations are therefore columns of the same frame, the columns
+of a network's policy: bid b is column b, and the card that is trump's two is column 0 whatever suit is trump.
 """
 
 import torch

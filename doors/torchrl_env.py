@@ -7,16 +7,16 @@
     trajectories = by_seat(env.game, rollout)          # [512, 4, 6]: what each seat went through
 
 One policy plays all four seats, each time from the view of the seat to move: self-play. A policy reads ``observation``
-[B, 256] and ``action_mask`` [B, 52] and writes ``action`` [B], a column in the frame of the observation (`doors.shared`).
-``mover`` [B] is the seat to move, ``reward`` [B, 4] the points of each absolute seat: 0 until the game is over, then its
-score. Hidden cards are in no key; they stay in the environment.
+[B, 256] and ``action_mask`` [B, 52] and writes ``action`` [B], a column in the frame of the observation
+(`doors.shared`). ``mover`` [B] is the seat to move, ``reward`` [B, 4] the points of each absolute seat: 0 until the
+game is over, then its score. Hidden cards are in no key; they stay in the environment.
 
 **Credit.** Successive steps of a rollout belong to different seats, with opposed interests. A return or a GAE along the
-time axis would credit a seat with its opponents' values, whatever scalar is chosen as the reward. But every seat decides
-exactly once in each round (the bidding, then every trick), so a game of B x 4 (1 + cards) steps *is* B x 4 single-agent
-trajectories of 1 + cards steps: own decision, own next decision, own score at the end, everything in between being the
-environment's doing. `by_seat` regroups a rollout so. Any loss and value estimator of TorchRL may then be used as it is,
-with its time axis last: `GAE` and `ClipPPOLoss` in examples/torchrl_ppo.py.
+time axis would credit a seat with its opponents' values, whatever scalar is chosen as the reward. But every seat
+decides exactly once in each round (the bidding, then every trick). So a game's 4 (1 + cards) steps *are* four
+single-agent trajectories of 1 + cards steps: own decision, own next decision, own score at the end, and everything in
+between the environment's doing. `by_seat` regroups a rollout so. Any loss and value estimator of TorchRL may then be
+used as it is, with its time axis last: `GAE` and `ClipPPOLoss` in examples/torchrl_ppo.py.
 """
 
 from __future__ import annotations
@@ -37,10 +37,11 @@ from vecgame.philox import check_seed
 class BlobEnv(EnvBase):
     """B games of Blob in step. Its own work neither copies to the host nor waits for the device.
 
-    Every reset deals the next games of the run that the seed names: the first batch of `set_seed(s)` is
-    ``game.deal(B, seed=s)``, the next ``game.deal(B, seed=s, first_index=B)``, and so on. Games of one batch begin and end
-    together, since each has exactly `game.decisions` decisions; a partial reset is obeyed nevertheless. An action outside
-    the mask makes a meaningless state in its own lane; the mask is in the action spec too, so that random actions are legal.
+    Every reset deals the next games of the run that the seed names: the first batch of `set_seed(s)` is ``game.deal(B,
+    seed=s)``, the next ``game.deal(B, seed=s, first_index=B)``, and so on. Games of one batch begin and end together,
+    since each has exactly `game.decisions` decisions; a partial reset is obeyed nevertheless. An action outside the
+    mask makes a meaningless state in its own lane; the mask is in the action spec too, so that random actions are
+    legal.
     """
 
     batch_locked = True
@@ -127,8 +128,8 @@ def by_seat(game: Blob, rollout: TensorDictBase) -> TensorDict:
         rollout: [B, K * 4 * (1 + cards)] steps of a `BlobEnv`, each lane K whole games one after the other.
 
     Returns:
-        [B * K, 4, 1 + cards]: by game, absolute seat and the seat's own decisions in order. Every entry of the rollout is
-        there (with ``mover`` equal to the seat), and under ``next`` what the seat met next:
+        [B * K, 4, 1 + cards]: by game, absolute seat and the seat's own decisions in order. Every entry of the rollout
+        is there (with ``mover`` equal to the seat), and under ``next`` what the seat met next:
 
         - ``observation``, ``action_mask``, ``mover``: those of its next own decision; at its last one, which has none
           after it, its own again (value estimators multiply what they make of it by 0);
@@ -155,8 +156,8 @@ def by_seat(game: Blob, rollout: TensorDictBase) -> TensorDict:
         return entry.flatten(0, 1).index_select(0, rows.flatten()).view(*rows.shape, *entry.shape[2:])
 
     own = rollout.exclude("next").apply(lambda entry: pick(entry, step), batch_size=step.shape)
-    over = torch.zeros(*step.shape, 1, dtype=torch.bool, device=device)
-    over[:, :, -1] = True
+    last = torch.arange(rounds, device=device) == rounds - 1
+    over = last.expand(step.shape).unsqueeze(-1).contiguous()
     score = rollout["next", "reward"].reshape(games, game.decisions, SEATS)[:, -1]
     following = {name: pick(rollout[name], later) for name in ("observation", "action_mask", "mover")}
     following |= {"reward": score[:, :, None, None] * over}

@@ -1,8 +1,8 @@
 """Learns Blob by self-play with TorchRL's own GAE and ClipPPOLoss: `python examples/torchrl_ppo.py`.
 
-One network plays all four seats of every game. Each update plays a batch of whole games, regroups them into what each seat
-went through (`doors.torchrl_env.by_seat`), and makes a few passes of PPO over that. At the end, and at the beginning, the
-network meets three rule-based players.
+One network plays all four seats of every game. Each update plays a batch of whole games, regroups them into what each
+seat went through (`doors.torchrl_env.by_seat`), and makes a few passes of PPO over that. At the end, and at the
+beginning, the network meets three rule-based players.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from vecgame import Blob, BlobState
 from vecgame.cards import DECK
 from vecgame.observation import FEATURES
 
-EPOCHS, MINIBATCH = 3, 2048
+EPOCHS, MINIBATCH = 2, 1024
 
 
 def mlp(outputs: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(FEATURES, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, outputs))
+    return nn.Sequential(nn.Linear(FEATURES, 128), nn.ReLU(), nn.Linear(128, 128), nn.ReLU(), nn.Linear(128, outputs))
 
 
 class Learner:
@@ -48,8 +48,8 @@ class Learner:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--updates", type=int, default=60, help="batches of games to learn from")
-    parser.add_argument("--games", type=int, default=256, help="games a batch")
+    parser.add_argument("--updates", type=int, default=40, help="batches of games to learn from")
+    parser.add_argument("--games", type=int, default=512, help="games a batch")
     parser.add_argument("--cards", type=int, default=5, help="cards to each seat")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
@@ -68,7 +68,7 @@ def main() -> None:
     critic = ValueOperator(mlp(1), in_keys=["observation"]).to(env.device)
     advantage = GAE(gamma=1.0, lmbda=0.95, value_network=critic)
     loss = ClipPPOLoss(actor, critic, entropy_coeff=0.01, normalize_advantage=True, loss_critic_type="l2")
-    optimizer = torch.optim.Adam(loss.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(loss.parameters(), lr=2e-3)
 
     def against_bots() -> str:
         return f"{play_match([game], Learner(logits), RuleBot(), 250, args.seed + 1, env.device).player}"
@@ -81,6 +81,7 @@ def main() -> None:
             batch["next", "reward"] /= game.rules.max_score
             advantage(batch)
         batch = batch.reshape(-1)
+        batch = batch[batch["action_mask"].sum(-1) > 1]  # a forced move teaches the policy nothing
         for _ in range(EPOCHS):
             for rows in torch.randperm(len(batch), device=env.device).split(MINIBATCH):
                 losses = loss(batch[rows])
