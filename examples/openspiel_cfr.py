@@ -16,14 +16,13 @@ from open_spiel.python.algorithms import ismcts, mcts
 
 from doors.openspiel_game import NAME
 
-TINY = f"{NAME}(cards=1,suits=2,ranks=3,trump=spades,dealer=3)"
 
-
-def solve(iterations: int) -> None:
-    """CFR with the game's states kept in a tree, so that rules are asked once a state only."""
-    game = pyspiel.convert_to_cached_tree(pyspiel.load_game(TINY))
+def solve(ranks: int, iterations: int) -> None:
+    """CFR with the game's states kept in a tree, so that the rules are asked once a state only."""
+    name = f"{NAME}(cards=1,suits=2,ranks={ranks},trump=spades,dealer=3)"
+    game = pyspiel.convert_to_cached_tree(pyspiel.load_game(name))
     solver = pyspiel.CFRSolver(game)
-    print(f"CFR on {TINY}")
+    print(f"CFR on {name}")
     for iteration in range(1, iterations + 1):
         solver.evaluate_and_update_policy()
         if iteration in (1, 10, 100, 1_000, iterations):
@@ -58,12 +57,13 @@ def search(games: int, simulations: int, seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
     parser.add_argument("--iterations", type=int, default=100, help="of CFR")
+    parser.add_argument("--ranks", type=int, default=3, help="of the two suits of CFR's deck")
     parser.add_argument("--games", type=int, default=40, help="of IS-MCTS")
     parser.add_argument("--simulations", type=int, default=50, help="of IS-MCTS for each decision")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     begun = time.perf_counter()
-    solve(args.iterations)
+    solve(args.ranks, args.iterations)
     search(args.games, args.simulations, args.seed)
     print(f"{time.perf_counter() - begun:.0f} s")
 

@@ -1,4 +1,4 @@
-"""The TorchRL environment passes TorchRL's own check, is the game that vecgame plays, and gives each seat its own credit."""
+"""The TorchRL environment passes TorchRL's own check, is the game that vecgame plays, and credits every seat."""
 
 import runpy
 from pathlib import Path
@@ -91,12 +91,10 @@ def test_some_lanes_reset_alone() -> None:
     begun = env.rollout(5)[:, -1]["next"].exclude("reward")
     chosen = torch.tensor([True, False, False, True])
     after = env.reset(begun.clone().set("_reset", chosen[:, None]))
-    fresh = env.game.deal(4, 3, first_index=4)
+    fresh = env.game.observe(env.game.deal(4, 3, first_index=4))
     assert env.position.index.tolist() == [4, 1, 2, 7]
     assert env.position.made.tolist() == [0, 5, 5, 0]
-    assert torch.equal(
-        after["observation"], torch.where(chosen[:, None], env.game.observe(fresh), begun["observation"])
-    )
+    assert torch.equal(after["observation"], torch.where(chosen[:, None], fresh, begun["observation"]))
     following = env.step(env.rand_action(after))["next"]
     assert torch.equal(following["observation"], env.game.observe(env.position))
     assert env.position.made.tolist() == [1, 6, 6, 1]
