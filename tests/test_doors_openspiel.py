@@ -213,8 +213,8 @@ class Silent(policy.Policy):
 
 
 def test_a_known_best_response() -> None:
-    """Four cards of one suit, one to each seat: the highest wins. Against players who always bid 0, the best a player can
-    do is to bid right: 11 points with the highest card, 10 with another."""
+    """Four cards of one suit, one to each seat: the highest wins. Against players who always bid 0, the best that a
+    player can do is to bid right: 11 points with the highest card, 10 with another."""
     game = pyspiel.load_game(f"{NAME}(cards=1,suits=1,ranks=4,trump=none,dealer=3,hook=False)")
     result = exploitability.best_response(game, Silent(game, range(4)), 1)
     assert result["on_policy_value"] == pytest.approx(3 * 10 / 4)
