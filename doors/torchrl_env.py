@@ -35,7 +35,7 @@ from vecgame.philox import check_seed
 
 
 class BlobEnv(EnvBase):
-    """B games of Blob in step. Its own work neither copies to the host nor waits for the device.
+    """B games of Blob in step. Its work in a step neither copies anything to the host nor waits for the device.
 
     Every reset deals the next games of the run that the seed names: the first batch of `set_seed(s)` is ``game.deal(B,
     seed=s)``, the next ``game.deal(B, seed=s, first_index=B)``, and so on. Games of one batch begin and end together,
@@ -61,8 +61,8 @@ class BlobEnv(EnvBase):
         """
         if games < 1:
             raise ValueError(f"games must be at least 1, got {games}")
-        device = resolve_device(device)
-        super().__init__(device=device, batch_size=[games])
+        super().__init__(device=resolve_device(device), batch_size=[games])
+        device = self.device  # with its number: TorchRL tells "cuda" and "cuda:0" apart
         self.game = game if game is not None else Blob()
         self._set_seed(seed)
         low, high = (bound.to(device).expand(games, FEATURES) for bound in observation_bounds())

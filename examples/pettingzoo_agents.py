@@ -23,6 +23,8 @@ def main() -> None:
     args = parser.parse_args()
 
     blob = env(Blob(cards=args.cards), render_mode="ansi")
+    for seat, agent in enumerate(AGENTS):
+        blob.action_space(agent).seed(args.seed + seat)
     points = {"rule-based": 0.0, "random": 0.0}
     for number in range(args.games):
         blob.reset(seed=args.seed if number == 0 else None)

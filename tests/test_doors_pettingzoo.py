@@ -1,13 +1,12 @@
 """The PettingZoo environment passes PettingZoo's own tests, and is the game that vecgame plays."""
 
-import runpy
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from tests.doors_docs import run_example, run_snippet
 from tests.helpers import assert_same_state, reshuffle
 from vecgame import Blob
 
@@ -126,9 +125,13 @@ def test_bad_arguments_get_one_clear_line() -> None:
         BlobAEC(seed=-1)
 
 
+def test_the_page_shows_code_that_runs(capsys) -> None:
+    run_snippet("PettingZoo")
+    assert capsys.readouterr().out.count(" points") == len(AGENTS)
+
+
 def test_the_example_runs(monkeypatch, capsys) -> None:
-    monkeypatch.setattr("sys.argv", ["pettingzoo_agents.py", "--games", "12", "--cards", "3"])
-    runpy.run_path(str(Path(__file__).parents[1] / "examples/pettingzoo_agents.py"), run_name="__main__")
+    run_example(monkeypatch, "pettingzoo_agents.py", "--games 12 --cards 3")
     words = capsys.readouterr().out.split()
     expert, random = (float(words[words.index(name) + 1].rstrip(",")) for name in ("rule-based", "random"))
     assert expert > random

@@ -1,12 +1,10 @@
 """The TorchRL environment passes TorchRL's own check, is the game that vecgame plays, and credits every seat."""
 
-import runpy
-from pathlib import Path
-
 import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.doors_docs import run_example, run_snippet
 from tests.helpers import reshuffle
 from tests.test_search_sync import NoWaiting
 from vecgame import Blob, lanes
@@ -234,10 +232,13 @@ def test_all_of_it_stays_on_the_gpu() -> None:
     assert torch.equal(rollout[:, 0]["observation"].cpu(), first["observation"])
 
 
+def test_the_page_shows_code_that_runs(capsys) -> None:
+    run_snippet("TorchRL")
+    assert "torch.Size([512, 24, 256]) torch.Size([512, 24, 52]) torch.Size([512, 24])" in capsys.readouterr().out
+
+
 def test_the_example_learns(monkeypatch, capsys) -> None:
     """A few updates on hands of one card, whose bids are easily met."""
-    arguments = ["torchrl_ppo.py", "--updates", "20", "--games", "256", "--cards", "1"]
-    monkeypatch.setattr("sys.argv", arguments)
-    runpy.run_path(str(Path(__file__).parents[1] / "examples/torchrl_ppo.py"), run_name="__main__")
+    run_example(monkeypatch, "torchrl_ppo.py", "--updates 20 --games 256 --cards 1")
     scores = [float(line.split()[2]) for line in capsys.readouterr().out.splitlines() if line.startswith("update")]
     assert len(scores) == 3 and scores[2] > scores[0] + 1
