@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from itertools import permutations
 from dataclasses import dataclass
+from itertools import permutations
 
 import torch
 from torch import Tensor

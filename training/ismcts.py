@@ -7,11 +7,12 @@ OpenSpiel from the hands and the history of actions.
 
 What differs from plain use of OpenSpiel, and why:
 
-- **Worlds.** OpenSpiel's `resample_from_infostate` ignores the voids that players have shown, as a comment in its source
-  says: in positions with a choice after the first trick of random games, 9% of its worlds with 5 cards (and 13% with 12)
-  were impossible, and 37% of the positions had such worlds. Its C++ bot takes no others. So by default the search is
-  OpenSpiel's Python implementation, which does, with worlds from `vecgame.worlds`: exactly uniform over all deals that
-  the mover's information allows. ``worlds="openspiel"`` is the C++ bot with its own worlds, several times as fast.
+- **Worlds.** OpenSpiel's `resample_from_infostate` ignores the voids that players have shown, as a comment in its
+  source says: in positions with a choice after the first trick of random games, 9% of its worlds with 5 cards (and 13%
+  with 12) were impossible, and 37% of the positions had such worlds. So the search gets its worlds from
+  `vecgame.worlds`: exactly uniform over all deals that the mover's information allows.
+- **The bot.** Only OpenSpiel's Python implementation takes such worlds. Its C++ bot, four times as fast, does not, and
+  the order of its hash tables makes it choose differently from run to run at one seed.
 - **The turned-up card.** Our rules turn none up. The lowest trump stands for it in every mirrored game, whether or not
   somebody holds it, and so tells nothing.
 - **Score.** It maximises OpenSpiel's return, which is ours but for a missed bid: that costs it a point for each trick
@@ -34,7 +35,6 @@ from vecgame.cards import RANKS, SEATS, list_cards
 if TYPE_CHECKING:
     import pyspiel
 
-WORLDS = ("uniform", "openspiel")
 UCT_C = 10.0  # OpenSpiel's exploration constant, for returns from -cards to 10 + cards
 
 
@@ -45,28 +45,25 @@ class ISMCTSPlayer:
 
     Args:
         simulations: playouts a decision, each in a world of its own.
-        worlds: "uniform" or "openspiel", see the module.
 
     Raises:
         ValueError: when OpenSpiel is not installed, or on settings out of range.
     """
 
-    def __init__(self, simulations: int = 1000, worlds: str = "uniform", uct_c: float = UCT_C) -> None:
+    def __init__(self, simulations: int = 1000, uct_c: float = UCT_C) -> None:
         try:
             import pyspiel  # noqa: F401
         except ModuleNotFoundError:
             raise ValueError("IS-MCTS needs OpenSpiel: pip install 'vecgame[peers]'") from None
         if simulations < 2:  # the first one only opens the root
             raise ValueError(f"IS-MCTS needs at least 2 simulations, got {simulations}")
-        if worlds not in WORLDS:
-            raise ValueError(f"worlds must be one of {', '.join(WORLDS)}, got {worlds!r}")
-        self.simulations, self.worlds, self.uct_c = simulations, worlds, uct_c
-        self.name = f"IS-MCTS {simulations:,}" + ("" if worlds == "uniform" else f", {worlds} worlds")
+        self.simulations, self.uct_c = simulations, uct_c
+        self.name = f"IS-MCTS {simulations:,}"
 
     def act_after(self, game: Blob, state: BlobState, history: Tensor, seed: int) -> Tensor:
         """A legal action for the mover of every lane: [B] int64, see `training.bots.HistoryPlayer`."""
         if oh_hell.playable(game.rules) != [game.rules]:
-            raise ValueError(f"OpenSpiel's oh_hell always has a trump suit, but these rules have trump {game.rules.trump}")
+            raise ValueError(f"OpenSpiel's oh_hell always has a trump suit; these rules have trump {game.rules.trump}")
         spiel = oh_hell.load(game.cards)
         actions = game.legal_actions(state)
         chosen = actions[:, 0].clone()
@@ -81,36 +78,22 @@ class ISMCTSPlayer:
         self, game: Blob, spiel: pyspiel.Game, state: BlobState, past: list[int], seed: int, bot_seed: int
     ) -> int:
         """The action in one game."""
-        dealt = state.hands[0] | played_by(state, past)
-        position = next(mirror(game, spiel, state, dealt[None], past))
-        if self.worlds == "openspiel":
-            bot = self._compiled_bot(bot_seed)
-        else:
-            bot = self._python_bot(spiel, bot_seed)
-            hands = game.determinize(state, self.simulations, seed).hands
-            worlds = mirror(game, spiel, state, hands | played_by(state, past), past)
-            bot.set_resampler(lambda position, player: next(worlds))
-        return oh_hell.our_action(bot.step(position))
-
-    def _compiled_bot(self, seed: int) -> pyspiel.Bot:
-        import pyspiel
-
-        playout = pyspiel.RandomRolloutEvaluator(1, seed)
-        most_visited = pyspiel.ISMCTSFinalPolicyType.MAX_VISIT_COUNT
-        return pyspiel.ISMCTSBot(seed, playout, self.uct_c, self.simulations, -1, most_visited, False, False)
-
-    def _python_bot(self, spiel: pyspiel.Game, seed: int) -> pyspiel.Bot:
         import numpy as np
         from open_spiel.python.algorithms import ismcts
 
-        return ismcts.ISMCTSBot(
+        played = played_by(state, past)
+        worlds = game.determinize(state, self.simulations, seed).hands
+        sampled = mirror(game, spiel, state, worlds | played, past)
+        bot = ismcts.ISMCTSBot(
             spiel,
-            _Playout(seed),
+            _Playout(bot_seed),
             self.uct_c,
             self.simulations,
-            random_state=np.random.RandomState(seed),
+            random_state=np.random.RandomState(bot_seed),
             final_policy_type=ismcts.ISMCTSFinalPolicyType.MAX_VISIT_COUNT,
         )
+        bot.set_resampler(lambda position, player: next(sampled))
+        return oh_hell.our_action(bot.step(next(mirror(game, spiel, state, state.hands | played, past))))
 
 
 class _Playout:

@@ -51,7 +51,7 @@ class Run:
     config.json          the settings
     checkpoint.safetensors  weights, optimiser, replay buffer and counters: all that it takes to go on exactly
     metrics.jsonl        a line for each warm-up update, iteration and evaluation
-    network-*.safetensors   networks alone, one each time that the run is evaluated
+    network-*.safetensors   networks alone, one every --eval-every iterations
     results.json         the final evaluation
     """
 
@@ -323,10 +323,11 @@ class Run:
         """Every few iterations, has another process play the bots and the first network; training goes on."""
         every = self.settings.eval_every
         self._collect_evaluation(wait=False)
-        if every == 0 or self.iteration % every or self.iteration == self.settings.iterations or self.evaluation:
+        if every == 0 or self.iteration % every or self.iteration == self.settings.iterations:
             return
         self.save_network()
-        self.evaluation = _BackgroundEvaluation(self, self.iteration)
+        if self.evaluation is None:
+            self.evaluation = _BackgroundEvaluation(self, self.iteration)
 
     def _collect_evaluation(self, wait: bool) -> None:
         while self.evaluation is not None:
@@ -383,6 +384,8 @@ class _BackgroundEvaluation:
         flags = {
             "cards": settings.cards,
             "trump": settings.trump,
+            "suits": settings.suits,
+            "ranks": settings.ranks,
             "worlds": settings.worlds,
             "simulations": settings.simulations,
             "c-puct": settings.c_puct,

@@ -23,6 +23,8 @@ class Settings:
     cards: str = _flag("5", "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration")
     trump: str = _flag("random", "trump suit: random, rotate, none or a suit's name")
     hook: bool = _flag(True, "forbid the dealer the bid that makes the bids sum to the tricks")
+    suits: int = _flag(4, "suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
+    ranks: int = _flag(13, "ranks of each suit, 1 to 13, two upwards")
 
     worlds: int = _flag(3, "sampled deals that a search looks at")
     simulations: int = _flag(30, "simulations in each of them")
@@ -93,7 +95,8 @@ class Settings:
 
     def games(self) -> tuple[Blob, ...]:
         """The rules for each card count."""
-        return tuple(Blob(cards=cards, trump=self.trump, hook=self.hook) for cards in self.card_counts())
+        shared = {name: getattr(self, name) for name in ("trump", "hook", "suits", "ranks")}
+        return tuple(Blob(cards=cards, **shared) for cards in self.card_counts())
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""
