@@ -158,3 +158,16 @@ def side_points(points: Tensor, seatings: Seatings) -> Tensor:
     """Mean points a game and seat of both players over each deal's games: [D, K, 4] -> [D, 2] float64."""
     seats = torch.tensor(seatings, device=points.device)
     return torch.stack([points[:, seats == side].mean(-1) for side in (0, 1)], dim=-1)
+
+
+def win_shares(points: Tensor, seatings: Seatings) -> Tensor:
+    """How much of each deal's games player 0 won from player 1: [D, K, 4] -> [D] float64 in 0..1.
+
+    In a game, every seat of one player is compared with every seat of the other: more points win, equal points are half
+    a win for each. The share is over all these comparisons in all games of the deal.
+    """
+    seats = torch.tensor(seatings, device=points.device)
+    opposed = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, 4, 4]
+    ahead = (points[..., :, None] > points[..., None, :]).double()
+    equal = (points[..., :, None] == points[..., None, :]).double()
+    return (ahead + equal / 2)[:, opposed].mean(-1)

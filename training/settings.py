@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
@@ -136,9 +137,11 @@ def _at_least(settings: Settings, name: str, low: int) -> None:
         raise ValueError(f"{_flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag for each setting; flags that are not given do not appear in the parsed namespace."""
+def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
+    """One flag for each setting, or those named; flags that are not given do not appear in the parsed namespace."""
     for item in dataclasses.fields(Settings):
+        if names is not None and item.name not in names:
+            continue
         options: dict[str, object] = {"default": argparse.SUPPRESS}
         options["help"] = f"{item.metadata['help']} (default: {item.default})"
         if item.type is bool or item.type == "bool":
