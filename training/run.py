@@ -21,6 +21,7 @@ from training import warmup
 from training.bots import NetworkPlayer, SearchPlayer
 from training.checkpoint import load_network, load_tensors, save_network, save_tensors, write_atomically
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
+from training.gate import Gate
 from training.learner import Learner, learn
 from training.progress import Display, duration
 from training.replay import Examples, ReplayBuffer
@@ -62,6 +63,7 @@ class Run:
         config = NETWORKS[settings.network]
         self.learner = Learner(settings, type(config)(**{**config.to_dict(), "values": settings.values}), self.device)
         self.buffer = ReplayBuffer(settings.replay_examples, self.device)
+        self.gate = Gate(settings, self.learner.net, self.device)
         self.updates = 0  # of the warm-up, done
         self.iteration = 0  # iterations done
         # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
@@ -94,6 +96,7 @@ class Run:
             run.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
             run.buffer.load_state_dict(replay)
             run.updates, run.iteration, run.pending = (metadata[k] for k in ("updates", "iteration", "pending"))
+            run.gate.load_state_dict(tensors, metadata.get("gate", run.gate.counters()))
         except (RuntimeError, KeyError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise ValueError(f"{folder / CHECKPOINT} does not fit the run's config.json: {reason}") from None
@@ -105,7 +108,9 @@ class Run:
         """Writes the checkpoint. What it holds is the state between two steps of the loop, never in the middle."""
         tensors = self.learner.state_dict()
         tensors |= {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
+        tensors |= self.gate.state_dict()
         counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
+        counters["gate"] = self.gate.counters()
         save_tensors(self.folder / CHECKPOINT, tensors, counters)
         self.saved_at = time.monotonic()
 
@@ -250,7 +255,9 @@ class Run:
     def _self_play(self) -> dict[str, object]:
         """Plays the iteration's games and puts their examples into the buffer."""
         settings = self.settings
-        network = InferenceNet(self.learner.net)
+        network = InferenceNet(
+            self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self._check)
+        )
         begun = time.monotonic()
         played: list[SelfPlay] = []
         first = self.iteration * settings.games_per_iter
@@ -289,6 +296,7 @@ class Run:
         self.buffer.add(examples)
         weights = [len(part.scores) / finished for part in played]
         return {
+            **self.gate.figures,
             "games": finished,
             "examples": len(examples),
             "evaluations": evaluations,

@@ -53,6 +53,14 @@ class Settings:
     warmup_games: int = _flag(2048, "games in each of them")
     warmup_entropy: float = _flag(0.01, "weight of the policy's entropy in them")
 
+    gate: str = _flag(
+        "always",
+        "which network plays self-play: always the newest, or by test the newest once it has beaten the one that plays",
+        choices=("always", "test"),
+    )
+    gate_error: float = _flag(0.05, "probability with which such a test lets a network pass that is only as good")
+    gate_deals: int = _flag(1000, "deals of such a test at most, each played six times without search")
+
     eval_every: int = _flag(10, "iterations between evaluations against the bots, 0 = only at the end")
     eval_deals: int = _flag(250, "deals of an evaluation, each played four times with the seats rotated")
 
@@ -69,12 +77,15 @@ class Settings:
             _at_least(self, name, 1)
         for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
             _at_least(self, name, 0)
+        _at_least(self, "gate_deals", 30)  # for the test's normal approximation
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{_flag_name(name)} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
-        for name in ("policy_target", "network", "values"):
+        if not 0 < self.gate_error < 1:
+            raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
+        for name in ("policy_target", "network", "values", "gate"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
