@@ -85,7 +85,8 @@ class TestWithOpenSpiel:
                 past.append(int(action[lane]))
 
     def test_its_worlds_are_possible(self, monkeypatch) -> None:
-        """In every world that it searches, all of the game's actions so far were legal when they were made."""
+        """In every world that it searches, all of the game's actions so far were legal when they were made, and worlds
+        differ in the cards that nobody holds."""
         pytest.importorskip("open_spiel.python.algorithms.ismcts")
         from open_spiel.python.algorithms.ismcts import ISMCTSBot
 
@@ -109,6 +110,8 @@ class TestWithOpenSpiel:
             late += len(world.history()) > 23 + 4 + 4  # after a trick, where voids may be known
         assert late > 200
         assert len({str(world) for world in sampled}) > 0.9 * len(sampled)
+        dealt = {frozenset(world.history()[2:22]) for world in sampled}  # OpenSpiel's own worlds would have 8 such sets
+        assert len(dealt) > 0.9 * len(sampled)
 
     def test_it_is_legal_and_judges_each_game_by_itself(self) -> None:
         game = Blob(cards=3, trump="hearts")

@@ -1,0 +1,160 @@
+"""Best responses against values worked out by hand, and against brute force over all strategies of a tiny game."""
+
+import itertools
+import json
+from collections import defaultdict
+from fractions import Fraction
+
+import pytest
+import torch
+
+from net import PRESETS, BlobNet, InferenceNet
+from reference import rules as reference
+from tests.helpers import reference_rules
+from training.arena import TWO_AGAINST_TWO, play_deals
+from training.best_response import (
+    DEALER,
+    all_deals,
+    best_response,
+    main,
+    network_policy,
+    player_policy,
+    uniform_policy,
+)
+from training.bots import NetworkPlayer, RuleBot
+from training.checkpoint import save_network
+from vecgame import Blob
+
+TINIEST = Blob(cards=1, suits=2, ranks=2, trump="none")
+
+
+def random_network(seed: int) -> InferenceNet:
+    torch.manual_seed(seed)
+    return InferenceNet(BlobNet(PRESETS["small"]), dtype=torch.float32)
+
+
+def test_all_deals_once() -> None:
+    deals = all_deals(Blob(cards=1, suits=2, ranks=3), trump=0)
+    assert deals.batch_size == 6 * 5 * 4 * 3
+    assert len({tuple(hands) for hands in deals.hands.tolist()}) == deals.batch_size
+    assert all_deals(Blob(cards=2, suits=2, ranks=4), trump=4).batch_size == 2520
+
+
+def test_random_play_by_hand() -> None:
+    """Aces and deuces of two suits, one to each seat, no trump; three seats bid 0 or 1 at random, then all is forced.
+
+    Seat 0 leads. An ace wins: by bidding 1 it makes 11, and 0 with a deuce makes 10; at random half of each.
+    Seats 1 and 2 win with an ace if the deuce of its suit was led, one time in three. They bid 0: 10 with a deuce,
+    2/3 of 10 with an ace; at random 5, and half of 20/3 + 11/3.
+    Seat 3 may not make the bids sum to 1. The others bid no trick with probability 1/8, and it must bid 0; one with
+    3/8, and it must bid 1; else it is free, half the time.
+    """
+    gains = best_response(TINIEST, uniform_policy)
+    forced = [Fraction(1, 8) * 10, Fraction(1, 8) * Fraction(20, 3) + Fraction(3, 8) * Fraction(11, 3)]
+    free = [10, Fraction(20, 3)]
+    mixed = [5, (Fraction(20, 3) + Fraction(11, 3)) / 2]
+    middle = Fraction(10 + Fraction(20, 3), 2)
+    response = [Fraction(21, 2), middle, middle, sum(forced) / 2 + sum(free) / 4]
+    policy = [Fraction(21, 4), sum(mixed) / 2, sum(mixed) / 2, sum(forced) / 2 + sum(mixed) / 4]
+    assert gains.response.tolist() == pytest.approx([float(x) for x in response])
+    assert gains.policy.tolist() == pytest.approx([float(x) for x in policy])
+    assert float(gains.gain.mean()) == pytest.approx(3.34375)
+
+
+def brute_force(game: Blob, policy, trump: int, seat: int) -> tuple[float, float]:
+    """Points of the policy, and the most that any of all pure strategies of a seat makes against it.
+
+    The scalar reference plays; the tensors are asked only what the policy does. With one card to a seat, a seat decides
+    once: a strategy is a bid for every card and bids before it.
+    """
+    rules = reference_rules(game)
+    deals = all_deals(game, trump)
+    worth = defaultdict(lambda: defaultdict(float))  # information set -> bid -> points, times reach
+    followed = 0.0
+    for lane in range(deals.batch_size):
+        hands = [[(bits & -bits).bit_length() - 1] for bits in deals.hands[lane].tolist()]
+        start = reference.new_state(rules, hands, DEALER, trump)
+        for bids in itertools.product((0, 1), repeat=4):
+            scalar, state, reach, chance, known = start, deals[lane : lane + 1], 1.0, 1.0, None
+            for mover, bid in enumerate(bids):
+                if bid not in reference.legal_actions(rules, scalar):
+                    chance = 0.0
+                    break
+                slot = game.legal_actions(state)[0].tolist().index(bid)
+                probability = float(policy(game, state)[0, slot])
+                chance *= probability
+                if mover == seat:
+                    known = (hands[seat][0], bids[:mover])
+                else:
+                    reach *= probability
+                scalar, state = reference.step(rules, scalar, bid), game.step(state, torch.tensor([bid]))
+            else:
+                while not reference.is_terminal(scalar):
+                    scalar = reference.step(rules, scalar, reference.legal_actions(rules, scalar)[0])
+                points = reference.scores(rules, scalar)[seat]
+                followed += chance * points
+                worth[known][bids[seat]] += reach * points
+    # The strategy's worth is a sum over information sets that its choices there do not share.
+    return followed / deals.batch_size, sum(max(bids.values()) for bids in worth.values()) / deals.batch_size
+
+
+@pytest.mark.parametrize("name", ["network", "rules"])
+@pytest.mark.parametrize("trump", [0, 4])
+def test_against_brute_force(name: str, trump: int) -> None:
+    game = Blob(cards=1, suits=2, ranks=2, trump=trump)
+    policy = network_policy(random_network(1)) if name == "network" else player_policy(RuleBot())
+    gains = best_response(game, policy)
+    for seat in range(4):
+        followed, best = brute_force(game, policy, trump, seat)
+        assert float(gains.policy[seat]) == pytest.approx(followed, abs=1e-4)
+        assert float(gains.response[seat]) == pytest.approx(best, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "game", [Blob(cards=1, suits=2, ranks=3), Blob(cards=1, suits=4, ranks=2, hook=False)], ids=str
+)
+def test_a_best_response_never_loses_against_the_policy(game: Blob) -> None:
+    for policy in (uniform_policy, player_policy(RuleBot()), network_policy(random_network(2))):
+        gains = best_response(game, policy)
+        assert (gains.gain > -1e-9).all() and float(gains.gain.max()) > 0.1
+
+
+def test_the_policys_points_are_those_of_play() -> None:
+    """With two cards, so that plays count: the mean over all deals is what self-play makes on random deals."""
+    game = Blob(cards=2, suits=2, ranks=4, trump="spades", dealer=DEALER)
+    gains = best_response(game, player_policy(RuleBot()))
+    points = play_deals([game], (RuleBot(), RuleBot()), TWO_AGAINST_TWO[:1], 3000, seed=1)[:, 0]
+    error = points.std(0) / len(points) ** 0.5
+    assert ((points.mean(0) - gains.policy).abs() < 4 * error).all()
+
+
+def test_a_response_that_is_played_makes_what_was_found() -> None:
+    """With two cards: to the best response to a policy in which one seat already responds, there is nothing to gain for
+    that seat. Here seat 0 leads the ace of trumps or a deuce; the numbers are in the enumeration, not in this test."""
+    game = Blob(cards=2, suits=2, ranks=4, trump="none")
+    greedy = player_policy(NetworkPlayer(random_network(3)))
+    gains = best_response(game, greedy)
+    assert (gains.gain > -1e-9).all()
+    assert (gains.response <= game.rules.max_score).all()
+
+
+def test_trumps_are_averaged() -> None:
+    parts = [
+        best_response(Blob(cards=1, suits=2, ranks=2, trump=t), uniform_policy) for t in ("spades", "hearts", "none")
+    ]
+    whole = best_response(Blob(cards=1, suits=2, ranks=2), uniform_policy)
+    assert torch.allclose(whole.gain, torch.stack([part.gain for part in parts]).mean(0))
+
+
+def test_the_command(tmp_path, capsys) -> None:
+    network, output = tmp_path / "network-000000.safetensors", tmp_path / "gains.json"
+    save_network(network, BlobNet(PRESETS["small"]), {})
+    flags = ["--device", "cpu", "--suits", "2", "--ranks", "2", "--cards", "1"]
+    assert main([str(tmp_path), *flags, "--json", str(output)]) == 0
+    assert "1 cards a seat from 2 suits x 2 ranks" in capsys.readouterr().out
+    results = json.loads(output.read_text())
+    assert [name.split("/")[-1] for name in results] == ["random", "rule-based", "network-000000"]
+    assert results["random"]["mean_gain"] == pytest.approx(4.1041667)
+    assert main([str(network), "--cards", "5", "--suits", "4", "--ranks", "13"]) == 2
+    error = capsys.readouterr().err
+    assert "too many to enumerate" in error and error.count("\n") == 1
