@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections import defaultdict
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ import torch
 
 from net import PRESETS, BlobNet, InferenceNet
 from reference import rules as reference
-from tests.helpers import reference_rules
+from tests.helpers import bits_of, cards_of, reference_rules
 from training.arena import TWO_AGAINST_TWO, play_deals
 from training.best_response import (
     DEALER,
@@ -21,7 +22,7 @@ from training.best_response import (
     player_policy,
     uniform_policy,
 )
-from training.bots import NetworkPlayer, RuleBot
+from training.bots import RuleBot
 from training.checkpoint import save_network
 from vecgame import Blob
 
@@ -61,41 +62,39 @@ def test_random_play_by_hand() -> None:
     assert float(gains.gain.mean()) == pytest.approx(3.34375)
 
 
-def brute_force(game: Blob, policy, trump: int, seat: int) -> tuple[float, float]:
-    """Points of the policy, and the most that any of all pure strategies of a seat makes against it.
+def brute_force(game: Blob, policy, trump: int) -> tuple[list[float], list[float]]:
+    """Points of the policy by seat, and the most that any pure strategy of the seat makes against it.
 
-    The scalar reference plays; the tensors are asked only what the policy does. With one card to a seat, a seat decides
-    once: a strategy is a bid for every card and bids before it.
+    Points are the scalar reference's; the tensors are asked only what the policy does. With one card to a seat, a seat
+    decides once: a strategy is a bid for every card and bids before it.
     """
     rules = reference_rules(game)
     deals = all_deals(game, trump)
-    worth = defaultdict(lambda: defaultdict(float))  # information set -> bid -> points, times reach
-    followed = 0.0
-    for lane in range(deals.batch_size):
-        hands = [[(bits & -bits).bit_length() - 1] for bits in deals.hands[lane].tolist()]
-        start = reference.new_state(rules, hands, DEALER, trump)
-        for bids in itertools.product((0, 1), repeat=4):
-            scalar, state, reach, chance, known = start, deals[lane : lane + 1], 1.0, 1.0, None
-            for mover, bid in enumerate(bids):
+    followed = [0.0] * 4
+    worth = [defaultdict(lambda: defaultdict(float)) for _ in range(4)]  # information set -> bid -> points times reach
+    for bids in itertools.product((0, 1), repeat=4):
+        state, chances = deals, []
+        for bid in bids:
+            taken = game.legal_actions(state) == bid
+            chances.append((policy(game, state) * taken).sum(-1).tolist())  # 0 where the hook forbids the bid
+            state = game.step(state, torch.full((deals.batch_size,), bid))
+        for lane, bits in enumerate(deals.hands.tolist()):
+            hands = [[hand.bit_length() - 1] for hand in bits]
+            scalar = reference.new_state(rules, hands, DEALER, trump)
+            for bid in bids:
                 if bid not in reference.legal_actions(rules, scalar):
-                    chance = 0.0
                     break
-                slot = game.legal_actions(state)[0].tolist().index(bid)
-                probability = float(policy(game, state)[0, slot])
-                chance *= probability
-                if mover == seat:
-                    known = (hands[seat][0], bids[:mover])
-                else:
-                    reach *= probability
-                scalar, state = reference.step(rules, scalar, bid), game.step(state, torch.tensor([bid]))
+                scalar = reference.step(rules, scalar, bid)
             else:
                 while not reference.is_terminal(scalar):
                     scalar = reference.step(rules, scalar, reference.legal_actions(rules, scalar)[0])
-                points = reference.scores(rules, scalar)[seat]
-                followed += chance * points
-                worth[known][bids[seat]] += reach * points
-    # The strategy's worth is a sum over information sets that its choices there do not share.
-    return followed / deals.batch_size, sum(max(bids.values()) for bids in worth.values()) / deals.batch_size
+                chance = [chances[seat][lane] for seat in range(4)]  # seat 0 bids first
+                for seat, points in enumerate(reference.scores(rules, scalar)):
+                    reach = math.prod(chance[:seat] + chance[seat + 1 :])
+                    followed[seat] += math.prod(chance) * points / deals.batch_size
+                    worth[seat][hands[seat][0], bids[:seat]][bids[seat]] += reach * points / deals.batch_size
+    # What a strategy makes is a sum over information sets, in each of which it is free.
+    return followed, [sum(max(bids.values()) for bids in sets.values()) for sets in worth]
 
 
 @pytest.mark.parametrize("name", ["network", "rules"])
@@ -104,10 +103,64 @@ def test_against_brute_force(name: str, trump: int) -> None:
     game = Blob(cards=1, suits=2, ranks=2, trump=trump)
     policy = network_policy(random_network(1)) if name == "network" else player_policy(RuleBot())
     gains = best_response(game, policy)
-    for seat in range(4):
-        followed, best = brute_force(game, policy, trump, seat)
-        assert float(gains.policy[seat]) == pytest.approx(followed, abs=1e-4)
-        assert float(gains.response[seat]) == pytest.approx(best, abs=1e-4)
+    followed, best = brute_force(game, policy, trump)
+    assert gains.policy.tolist() == pytest.approx(followed, abs=1e-4)
+    assert gains.response.tolist() == pytest.approx(best, abs=1e-4)
+
+
+class HandBot:
+    """Its choice follows from its hand, read as a number: different hands bid and play differently."""
+
+    def act(self, game, state, seed):
+        hand = state.hands.gather(1, game.mover(state)[:, None])[:, 0]
+        actions = game.legal_actions(state)
+        return actions.gather(1, (hand % 11 % (actions >= 0).sum(-1))[:, None])[:, 0]
+
+
+def response_by_recursion(rules, states: list, seat: int, others) -> float:
+    """The same best response in plain Python, from the first decision down.
+
+    Returns:
+        The sum over ``states``, scalar states that the seat cannot tell apart, of its points when it decides as is best
+        for that sum and the others decide by ``others``.
+    """
+    going: dict[tuple, list] = defaultdict(list)
+    total = 0.0
+    for state in states:
+        while not reference.is_terminal(state) and reference.mover(rules, state) != seat:
+            state = reference.step(rules, state, others(rules, state))
+        if reference.is_terminal(state):
+            total += reference.scores(rules, state)[seat]
+        else:
+            going[tuple(state.history)].append(state)
+    for alike in going.values():
+        options = reference.legal_actions(rules, alike[0])
+        total += max(
+            response_by_recursion(rules, [reference.step(rules, state, option) for state in alike], seat, others)
+            for option in options
+        )
+    return total
+
+
+@pytest.mark.parametrize("seat", [0, 3])
+def test_two_cards_against_recursion(seat: int) -> None:
+    """A game in which the cards played count as well, with what the seat learns on the way."""
+    game = Blob(cards=2, suits=2, ranks=4, trump="hearts")
+    rules = reference_rules(game)
+
+    def others(rules, state) -> int:
+        options = reference.legal_actions(rules, state)
+        return options[bits_of(state.hands[reference.mover(rules, state)]) % 11 % len(options)]
+
+    by_hand = defaultdict(list)
+    deals = all_deals(game, 1)
+    for bits in deals.hands.tolist():
+        hands = [sorted(cards_of(hand)) for hand in bits]
+        by_hand[tuple(hands[seat])].append(reference.new_state(rules, hands, DEALER, 1))
+    best = sum(response_by_recursion(rules, states, seat, others) for states in by_hand.values())
+    gains = best_response(game, player_policy(HandBot()))
+    assert float(gains.response[seat]) == pytest.approx(best / deals.batch_size)
+    assert float(gains.gain[seat]) > 0.5
 
 
 @pytest.mark.parametrize(
@@ -126,16 +179,6 @@ def test_the_policys_points_are_those_of_play() -> None:
     points = play_deals([game], (RuleBot(), RuleBot()), TWO_AGAINST_TWO[:1], 3000, seed=1)[:, 0]
     error = points.std(0) / len(points) ** 0.5
     assert ((points.mean(0) - gains.policy).abs() < 4 * error).all()
-
-
-def test_a_response_that_is_played_makes_what_was_found() -> None:
-    """With two cards: to the best response to a policy in which one seat already responds, there is nothing to gain for
-    that seat. Here seat 0 leads the ace of trumps or a deuce; the numbers are in the enumeration, not in this test."""
-    game = Blob(cards=2, suits=2, ranks=4, trump="none")
-    greedy = player_policy(NetworkPlayer(random_network(3)))
-    gains = best_response(game, greedy)
-    assert (gains.gain > -1e-9).all()
-    assert (gains.response <= game.rules.max_score).all()
 
 
 def test_trumps_are_averaged() -> None:
