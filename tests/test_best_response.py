@@ -5,9 +5,11 @@ import json
 import math
 from collections import defaultdict
 from fractions import Fraction
+from io import StringIO
 
 import pytest
 import torch
+from rich.console import Console
 
 from net import PRESETS, BlobNet, InferenceNet
 from reference import rules as reference
@@ -23,7 +25,10 @@ from training.best_response import (
     uniform_policy,
 )
 from training.bots import RuleBot
-from training.checkpoint import save_network
+from training.checkpoint import load_network, save_network
+from training.progress import Display
+from training.run import Run
+from training.settings import Settings
 from vecgame import Blob
 
 TINIEST = Blob(cards=1, suits=2, ranks=2, trump="none")
@@ -187,6 +192,34 @@ def test_trumps_are_averaged() -> None:
     ]
     whole = best_response(Blob(cards=1, suits=2, ranks=2), uniform_policy)
     assert torch.allclose(whole.gain, torch.stack([part.gain for part in parts]).mean(0))
+
+
+@pytest.mark.slow
+def test_the_gain_falls_over_training(tmp_path) -> None:
+    """A run of some seconds on six cards, one to a seat: from 3.3 points a game to 0.5."""
+    settings = Settings(
+        cards="1",
+        suits=2,
+        ranks=3,
+        games_per_iter=200,
+        iterations=3,
+        epochs=4,
+        worlds=2,
+        simulations=8,
+        network="small",
+        batch_size=256,
+        warmup_updates=12,
+        warmup_games=512,
+        eval_every=1,
+        eval_deals=1,
+        device="cpu",
+    )
+    run = Run.create(tmp_path / "run", settings, Display(Console(file=StringIO())))
+    assert run.train() is not None
+    networks = [InferenceNet(load_network(run.network_path(n)), dtype=torch.float32) for n in range(4)]
+    before, *later = (float(best_response(run.games[0], network_policy(net)).gain.mean()) for net in networks)
+    assert before > 2.5
+    assert all(gain < 0.3 * before for gain in later)
 
 
 def test_the_command(tmp_path, capsys) -> None:

@@ -141,6 +141,14 @@ def test_without_a_gate_the_newest_plays(tmp_path) -> None:
     assert run.gate.state_dict() == {}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _without_the_final_evaluation():
+    """What the gate does is over by then."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "_final_evaluation", lambda self, started: {})
+        yield
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run with a gate that nothing disturbed."""

@@ -153,11 +153,12 @@ class TestWithOpenSpiel:
 
         network, output = tmp_path / "network.safetensors", tmp_path / "result.json"
         save_network(network, BlobNet(PRESETS["small"]), {})
-        flags = ["--opponents", "rules", "ismcts", "--ismcts-simulations", "5", "--device", "cpu"]
+        flags = ["--players", "alone", "--opponents", "rules", "ismcts", "--ismcts-simulations", "5", "--device", "cpu"]
         small = ["--eval-deals", "2", "--cards", "2", "--worlds", "1", "--simulations", "2"]
         assert evaluate_main([str(network), *flags, *small, "--json", str(output)]) == 0
         assert "no deals without trump" in capsys.readouterr().out
-        assert list(json.loads(output.read_text())["network alone"]) == ["rule-based", "IS-MCTS 5"]
+        results = json.loads(output.read_text())
+        assert {player: list(row) for player, row in results.items()} == {"network alone": ["rule-based", "IS-MCTS 5"]}
         assert evaluate_main([str(network), *flags, "--cards", "13"]) == 2
         error = capsys.readouterr().err
         assert "deals 1 to 12 cards" in error and error.count("\n") == 1

@@ -49,6 +49,7 @@ from vecmcts.evaluators import Network
 
 DEALER = SEATS - 1
 MAX_LANES = 3_000_000  # nodes of one level; over 100 bytes each are kept
+CHUNK = 4096  # information sets that the policy judges at a time
 
 Policy = Callable[[Blob, BlobState], Tensor]
 """Probabilities of the mover's actions, by slot of `Blob.legal_actions`: [B, max_legal] float64, rows of sum 1."""
@@ -193,7 +194,7 @@ def expand(game: Blob, policy: Policy, deals: BlobState) -> tuple[list[Level], T
         mover = game.mover(state)
         hand = dealt.gather(1, mover[:, None])[:, 0]
         information, first = _number(public * (int(dealt.max()) + 1) + hand)
-        chances = policy(game, state.take(first))[information]
+        chances = torch.cat([policy(game, state.take(part)) for part in first.split(CHUNK)])[information]
         actions = game.legal_actions(state)
         legal = actions >= 0
         # [L, A, 4]; taking an action costs the mover itself no probability

@@ -90,11 +90,15 @@ def choose_device(name: str) -> torch.device:
     return resolve_device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
-OWN_FLAGS = ("network", "against", "json", "opponents", "ismcts_simulations")
+OWN_FLAGS = ("network", "against", "json", "players", "opponents", "ismcts_simulations")
+PLAYERS = ("alone", "search")
 
 
-def add_opponent_flags(parser: argparse.ArgumentParser) -> None:
-    """The flags that choose opponents."""
+def add_player_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that choose who plays whom."""
+    parser.add_argument(
+        "--players", nargs="+", choices=PLAYERS, default=PLAYERS, help="the network alone, with search (default: both)"
+    )
     parser.add_argument(
         "--opponents",
         nargs="+",
@@ -125,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("network", type=Path, help="a network-*.safetensors of a run")
     parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
     parser.add_argument("--json", type=Path, help="write the results to this file")
-    add_opponent_flags(parser)
+    add_player_flags(parser)
     add_flags(parser)
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
@@ -133,7 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
         network = InferenceNet(load_network(own.network, device))
-        players = [NetworkPlayer(network), SearchPlayer(network, settings.search())]
+        ways = {"alone": NetworkPlayer(network), "search": SearchPlayer(network, settings.search())}
+        players = [ways[name] for name in own.players]
         opponents = [make_opponent(name, own) for name in own.opponents]
         games = settings.games()
         display = Display()
