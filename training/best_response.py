@@ -289,14 +289,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def gains_table(results: dict[str, Gains], title: str) -> Table:
     """Points a game of each policy and of a best response to it."""
-    table = Table(title=title, title_justify="left", caption="seats in the order of bidding; the last one deals")
-    table.add_column("policy")
-    for column in ("points a game", "best response", "gain", "gain by seat"):
+    table = Table(title=title, title_justify="left", caption="means over the four seats; --json has each seat's")
+    table.add_column("policy", overflow="fold")
+    for column in ("points a game", "best response", "gain"):
         table.add_column(column, justify="right")
     for name, gains in results.items():
         points, response, gain = (float(tensor.mean()) for tensor in (gains.policy, gains.response, gains.gain))
-        by_seat = "  ".join(f"{value:.3f}" for value in gains.gain.tolist())
-        table.add_row(name, f"{points:.3f}", f"{response:.3f}", f"{gain:.3f}", by_seat)
+        table.add_row(name, f"{points:.3f}", f"{response:.3f}", f"{gain:.3f}")
     return table
 
 

@@ -1,9 +1,9 @@
 """The gate: which network plays self-play, the newest always, or one that has been beaten at a stated error rate.
 
-Candidate and player meet on fresh deals, two against two and without search, each deal six times
-(`training.arena.TWO_AGAINST_TWO`). A deal gives x, the candidate's mean points a game less the player's; with several
-card counts, the mean over one deal of each. The match has at most D deals. The candidate passes as soon as, at one of
-the looks every `CHUNK` deals,
+Candidate and player meet on fresh deals, two against two, each deal six times (`training.arena.TWO_AGAINST_TWO`), with
+the search of self-play but for its noise: without it, networks whose best actions are the same could not be told
+apart. A deal gives x, the candidate's mean points a game less the player's; with several card counts, the mean over one
+deal of each. The match has at most D deals. The candidate passes as soon as, at one of the looks every `CHUNK` deals,
 
     x_1 + .. + x_d  >  z * s * sqrt(D)
 
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from net import BlobNet, InferenceNet
 from training.arena import TWO_AGAINST_TWO, Interval, play_deals, side_points
-from training.bots import NetworkPlayer, Player
+from training.bots import Player, SearchPlayer
 from training.progress import Display
 from training.settings import Settings
 from vecgame import Blob
@@ -109,7 +109,7 @@ class Gate:
             self.net.load_state_dict(newest.state_dict())
         elif self.judged != iteration:
             settings = self.settings
-            candidate, player = (NetworkPlayer(InferenceNet(net)) for net in (newest, self.net))
+            candidate, player = (SearchPlayer(InferenceNet(net), settings.search()) for net in (newest, self.net))
             error, deals, first = settings.gate_error, settings.gate_deals, GATE_INDEX + (iteration << DEAL_BITS)
             verdict = judge(games, candidate, player, error, deals, settings.seed, first, self.device, check)
             if verdict.passed:

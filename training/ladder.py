@@ -147,7 +147,7 @@ def play_missing(
 def ratings_table(ladder: Ladder, ratings: dict[str, Rating], title: str) -> Table:
     """Agents from the best down, with their share of wins against the anchor."""
     table = Table(title=title, title_justify="left", caption=f"{ANCHOR} = 0; intervals by bootstrap over deals")
-    table.add_column("agent")
+    table.add_column("agent", overflow="fold")
     for column in ("Elo", "95% interval", f"wins from {ANCHOR}"):
         table.add_column(column, justify="right")
     for name, rating in ratings.items():

@@ -59,7 +59,7 @@ class Settings:
         choices=("always", "test"),
     )
     gate_error: float = _flag(0.05, "probability with which such a test lets a network pass that is only as good")
-    gate_deals: int = _flag(1000, "deals of such a test at most, each played six times without search")
+    gate_deals: int = _flag(250, "deals of such a test at most, each played six times with search")
 
     eval_every: int = _flag(10, "iterations between evaluations against the bots, 0 = only at the end")
     eval_deals: int = _flag(250, "deals of an evaluation, each played four times with the seats rotated")
