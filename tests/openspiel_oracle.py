@@ -1,17 +1,11 @@
-"""Random games of OpenSpiel's `oh_hell`, told in our card numbers. Nobody here wrote its rules.
-
-OpenSpiel asks chance for the number of tricks, the dealer, the cards one by one (to seats 0, 1, 2, 3, 0, ..) and a card
-that is turned up to name trump, in this order. Its cards are 4*rank + suit, the suits being clubs, diamonds, spades,
-hearts, and its bids are the actions from 52 on.
-"""
+"""Random games of OpenSpiel's `oh_hell`, told in our card numbers. Nobody here wrote its rules."""
 
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SEATS, DECK = 4, 52
-NO_TRUMP = 4
-OUR_SUIT = {0: 2, 1: 3, 2: 0, 3: 1}  # of OpenSpiel's suit
+from training.oh_hell import MAX_CARDS, OUR_SUIT, load, our_action, our_card
+from vecgame.cards import DECK, NO_TRUMP, SEATS
 
 
 @dataclass(frozen=True)
@@ -44,25 +38,11 @@ def play_games(
         cards: to each seat; up to 12, since one card more is turned up, or up to 9 with no trump.
         no_trump: deal three suits only and turn up a card of the fourth, so that nobody ever holds a trump.
     """
-    import pyspiel
-
-    if not 1 <= cards <= (9 if no_trump else 12):
+    if not 1 <= cards <= (9 if no_trump else MAX_CARDS):
         raise ValueError(f"OpenSpiel cannot deal {cards} cards to each seat here")
-    penalty = "true" if off_bid_penalty else "false"
-    oh_hell = pyspiel.load_game(
-        f"oh_hell(players=4,num_tricks_fixed={cards},points_per_trick=1,off_bid_penalty={penalty})"
-    )
+    oh_hell = load(cards, off_bid_penalty)
     for _ in range(count):
         yield _play(oh_hell, rng, cards, no_trump)
-
-
-def our_card(card: int) -> int:
-    """Our number of OpenSpiel's card."""
-    return 13 * OUR_SUIT[card % 4] + card // 4
-
-
-def _our_action(action: int) -> int:
-    return action - DECK if action >= DECK else our_card(action)
 
 
 def _play(oh_hell, rng: random.Random, cards: int, no_trump: bool) -> OracleGame:
@@ -82,7 +62,7 @@ def _play(oh_hell, rng: random.Random, cards: int, no_trump: bool) -> OracleGame
     while not state.is_terminal():
         legal, mover = state.legal_actions(), state.current_player()
         action = rng.choice(legal)
-        decisions.append((mover, sorted(map(_our_action, legal)), _our_action(action)))
+        decisions.append((mover, sorted(map(our_action, legal)), our_action(action)))
         state.apply_action(action)
     hands = [[our_card(card) for card in dealt[seat::SEATS]] for seat in range(SEATS)]
     trump = NO_TRUMP if no_trump else OUR_SUIT[turned_up % 4]

@@ -45,6 +45,11 @@ def test_card_ranges() -> None:
     assert [game.cards for game in Settings(cards="2-4").games()] == [2, 3, 4]
 
 
+def test_reduced_decks() -> None:
+    (game,) = Settings(cards="2", suits=2, ranks=4).games()
+    assert (game.rules.suits, game.rules.ranks, game.rules.trumps) == (2, 4, ("spades", "hearts", "none"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -59,6 +64,10 @@ def test_card_ranges() -> None:
         ({"seed": -1}, "--seed must be from 0"),
         ({"policy_target": "best"}, "--policy-target must be one of"),
         ({"network": "huge"}, "--network must be one of"),
+        ({"gate": "never"}, "--gate must be one of"),
+        ({"gate_error": 0.0}, "--gate-error must lie between 0 and 1"),
+        ({"gate_deals": 29}, "--gate-deals must be at least 30"),
+        ({"suits": 1, "ranks": 13}, "deck has 1 suits x 13 ranks"),
     ],
 )
 def test_bad_settings(change: dict[str, object], message: str) -> None:

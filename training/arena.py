@@ -6,15 +6,25 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 import torch
 from torch import Tensor
 
-from training.bots import Player
-from vecgame import Blob
+from training.bots import HistoryPlayer, Player
+from vecgame import Blob, BlobState
 from vecgame.cards import SEATS
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
+
+Report = Callable[[float], None]
+"""Called with the share of the work that is done."""
+
+Seatings = tuple[tuple[int, ...], ...]
+"""Which of two players sits at each seat, in each of the games that are played of a deal."""
+
+ONE_AGAINST_THREE: Seatings = tuple(sorted(set(permutations((0, 1, 1, 1)))))
+TWO_AGAINST_TWO: Seatings = tuple(sorted(set(permutations((0, 0, 1, 1)))))
 
 
 @dataclass(frozen=True)
@@ -56,12 +66,12 @@ class MatchResult:
 
 def play_match(
     games: Sequence[Blob],
-    player: Player,
-    opponent: Player,
+    player: Player | HistoryPlayer,
+    opponent: Player | HistoryPlayer,
     deals: int,
     seed: int,
     device: str | torch.device = "cpu",
-    report: Callable[[float], None] | None = None,
+    report: Report | None = None,
 ) -> MatchResult:
     """Plays every deal four times, with the player at each seat in turn and three opponents at the others.
 
@@ -73,42 +83,91 @@ def play_match(
         seed: of the deals and of everything random that the players do.
         report: called with the share of the match that is over.
     """
-    own, others = [], []
+    points = play_deals(games, (player, opponent), ONE_AGAINST_THREE, deals, seed, device, report)
+    mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
+    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * SEATS)
+
+
+def play_deals(
+    games: Sequence[Blob],
+    players: Sequence[Player | HistoryPlayer],
+    seatings: Seatings,
+    deals: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    report: Report | None = None,
+    first_index: int = FIRST_INDEX,
+) -> Tensor:
+    """Plays deals ``first_index`` onwards, shared out among the rules ``games``, each once in every seating.
+
+    Returns:
+        [deals, seatings, 4] float64, points by absolute seat.
+    """
+    parts = []
     for number, game in enumerate(games):
         count = deals // len(games) + (number < deals % len(games))
         if count == 0:
             continue
         begun, share = number / len(games), 1 / len(games)
         inner = None if report is None else lambda done, begun=begun, share=share: report(begun + share * done)
-        points = _play_deals(game, player, opponent, count, seed, device, inner)
-        own.append(points[0])
-        others.append(points[1])
-    mine, theirs = torch.cat(own), torch.cat(others)
-    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * SEATS)
+        state = game.deal(count, seed, device, first_index).repeat(len(seatings))
+        seats = torch.tensor(seatings, device=state.device).repeat(count, 1)
+        parts.append(play_games(game, state, players, seats, seed, inner).view(count, len(seatings), SEATS))
+        first_index += count
+    return torch.cat(parts)
 
 
-def _play_deals(
+def play_games(
     game: Blob,
-    player: Player,
-    opponent: Player,
-    deals: int,
+    state: BlobState,
+    players: Sequence[Player | HistoryPlayer],
+    seats: Tensor,
     seed: int,
-    device: str | torch.device,
-    report: Callable[[float], None] | None,
-) -> tuple[Tensor, Tensor]:
-    """Mean points of the player, and of one opponent, over the four games of each deal: two [deals] float64."""
-    state = game.deal(deals, seed, device, FIRST_INDEX).repeat(SEATS)
-    own_seat = torch.arange(SEATS, device=state.device).repeat(deals)
+    report: Report | None = None,
+) -> Tensor:
+    """Plays games that have just been dealt to their ends.
+
+    Args:
+        seats: [B, 4] int64, which of the players sits at each absolute seat.
+
+    Returns:
+        [B, 4] float64, points by absolute seat.
+    """
+    history = torch.full((state.batch_size, game.decisions), -1, dtype=torch.int8, device=state.device)
     for decision in range(game.decisions):
-        mine = game.mover(state) == own_seat
+        who = seats.gather(1, game.mover(state)[:, None])[:, 0]
         action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
-        for lanes, who in ((mine.nonzero()[:, 0], player), ((~mine).nonzero()[:, 0], opponent)):
+        for number, player in enumerate(players):
+            lanes = (who == number).nonzero()[:, 0]
             if len(lanes):
-                action[lanes] = who.act(game, state.take(lanes), seed)
+                action[lanes] = _act(player, game, state.take(lanes), history[lanes], seed)
         state = game.step(state, action)
+        history[:, decision] = action.to(torch.int8)
         if report is not None:
             report((decision + 1) / game.decisions)
-    scores = game.scores(state).double()
-    own = scores.gather(1, own_seat[:, None])[:, 0]
-    others = (scores.sum(-1) - own) / (SEATS - 1)
-    return own.view(deals, SEATS).mean(-1), others.view(deals, SEATS).mean(-1)
+    return game.scores(state).double()
+
+
+def _act(player: Player | HistoryPlayer, game: Blob, state: BlobState, history: Tensor, seed: int) -> Tensor:
+    if hasattr(player, "act_after"):
+        return player.act_after(game, state, history, seed)
+    return player.act(game, state, seed)
+
+
+def side_points(points: Tensor, seatings: Seatings) -> Tensor:
+    """Mean points a game and seat of both players over each deal's games: [D, K, 4] -> [D, 2] float64."""
+    seats = torch.tensor(seatings, device=points.device)
+    return torch.stack([points[:, seats == side].mean(-1) for side in (0, 1)], dim=-1)
+
+
+def win_shares(points: Tensor, seatings: Seatings) -> Tensor:
+    """How much of each deal's games player 0 won from player 1: [D, K, 4] -> [D] float64 in 0..1.
+
+    In a game, every seat of one player is compared with every seat of the other: more points win, equal points are half
+    a win for each. The share is over all these comparisons in all games of the deal.
+    """
+    seats = torch.tensor(seatings, device=points.device)
+    opposed = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, 4, 4]
+    ahead = (points[..., :, None] > points[..., None, :]).double()
+    equal = (points[..., :, None] == points[..., None, :]).double()
+    return (ahead + equal / 2)[:, opposed].mean(-1)

@@ -22,6 +22,15 @@ class Player(Protocol):
         """A legal action for the mover of every lane: [B] int64. Depends on each lane's own game only."""
 
 
+class HistoryPlayer(Protocol):
+    """A player that must be told the order of a game's actions, which a state does not keep."""
+
+    name: str
+
+    def act_after(self, game: Blob, state: BlobState, history: Tensor, seed: int) -> Tensor:
+        """As `Player.act`; ``history`` [B, decisions] int8 holds each game's actions so far, then -1."""
+
+
 class RandomBot:
     """Bids and plays uniformly at random."""
 

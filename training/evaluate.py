@@ -1,6 +1,7 @@
 """Strength of networks against the known opponents.
 
-python -m training.evaluate runs/NAME/network-000010.safetensors --deals 1000
+python -m training.evaluate runs/NAME/network-000010.safetensors --eval-deals 1000
+python -m training.evaluate runs/NAME/network-000010.safetensors --opponents ismcts --ismcts-simulations 1000
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
+from training import oh_hell
 from training.arena import MatchResult, play_match
-from training.bots import FlatMonteCarlo, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
+from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
+from training.ismcts import ISMCTSPlayer
 from training.precision import inference_net
 from training.progress import Display
 from training.settings import add_flags, from_flags
@@ -26,15 +29,18 @@ Results = dict[str, dict[str, MatchResult]]
 """Of each player (by its name) against three of each opponent (by its name)."""
 
 
+BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, "flat": FlatMonteCarlo}
+
+
 def bots() -> list[Player]:
     """The three known opponents, weakest first."""
-    return [RandomBot(), RuleBot(), FlatMonteCarlo()]
+    return [bot() for bot in BOTS.values()]
 
 
 def evaluate(
     games: Sequence[Blob],
     players: Sequence[Player],
-    opponents: Sequence[Player],
+    opponents: Sequence[Player | HistoryPlayer],
     deals: int,
     seed: int,
     device: torch.device,
@@ -84,33 +90,71 @@ def choose_device(name: str) -> torch.device:
     return resolve_device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
+OWN_FLAGS = ("network", "against", "json", "players", "opponents", "ismcts_simulations")
+PLAYERS = ("alone", "search")
+
+
+def add_player_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags that choose who plays whom."""
+    parser.add_argument(
+        "--players", nargs="+", choices=PLAYERS, default=PLAYERS, help="the network alone, with search (default: both)"
+    )
+    parser.add_argument(
+        "--opponents",
+        nargs="+",
+        choices=(*BOTS, "ismcts"),
+        default=list(BOTS),
+        help="whom to play: bots, or OpenSpiel's IS-MCTS, which needs pip install 'vecgame[peers]' and thinks about "
+        "0.1 s a decision on one core (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--ismcts-simulations", type=int, default=1000, metavar="N", help="its simulations a decision (default: 1000)"
+    )
+
+
+def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
+    """The opponent that ``--opponents`` names.
+
+    Raises:
+        ValueError: when it cannot play here.
+    """
+    if name == "ismcts":
+        return ISMCTSPlayer(own.ismcts_simulations)
+    return BOTS[name]()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
     parser.add_argument("network", type=Path, help="a network-*.safetensors of a run")
     parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
     parser.add_argument("--json", type=Path, help="write the results to this file")
+    add_player_flags(parser)
     add_flags(parser)
     given = vars(parser.parse_args(arguments))
-    path, against, json_path = (given.pop(name, None) for name in ("network", "against", "json"))
+    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
     try:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
         games = settings.games()
-        network = inference_net(load_network(path, device), settings.precision, games)
-        players = [NetworkPlayer(network), SearchPlayer(network, settings.search())]
-        opponents = bots()
-        if against is not None:
-            rival = inference_net(load_network(against, device), settings.precision, games)
-            opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {against.stem}"))
+        network = inference_net(load_network(own.network, device), settings.precision, games)
+        ways = {"alone": NetworkPlayer(network), "search": SearchPlayer(network, settings.search())}
+        players = [ways[name] for name in own.players]
+        opponents = [make_opponent(name, own) for name in own.opponents]
         display = Display()
+        if "ismcts" in own.opponents:
+            games = [Blob(rules) for game in games for rules in oh_hell.playable(game.rules)]
+            display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
+        if own.against is not None:
+            rival = inference_net(load_network(own.against, device), settings.precision, games)
+            opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {own.against.stem}"))
         results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    display.console.print(results_table(results, str(path)))
-    if json_path is not None:
-        write_atomically(json_path, json.dumps(results_json(results), indent=1).encode())
+    display.console.print(results_table(results, str(own.network)))
+    if own.json is not None:
+        write_atomically(own.json, json.dumps(results_json(results), indent=1).encode())
     return 0
 
 

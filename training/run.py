@@ -21,6 +21,7 @@ from training import warmup
 from training.bots import NetworkPlayer, SearchPlayer
 from training.checkpoint import load_network, load_tensors, save_network, save_tensors, write_atomically
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
+from training.gate import Gate
 from training.learner import Learner, learn
 from training.precision import check_precision, inference_net
 from training.progress import Display, duration
@@ -52,7 +53,7 @@ class Run:
     config.json          the settings
     checkpoint.safetensors  weights, optimiser, replay buffer and counters: all that it takes to go on exactly
     metrics.jsonl        a line for each warm-up update, iteration and evaluation
-    network-*.safetensors   networks alone, one each time that the run is evaluated
+    network-*.safetensors   networks alone, one every --eval-every iterations
     results.json         the final evaluation
     """
 
@@ -64,6 +65,7 @@ class Run:
         config = NETWORKS[settings.network]
         self.learner = Learner(settings, type(config)(**{**config.to_dict(), "values": settings.values}), self.device)
         self.buffer = ReplayBuffer(settings.replay_examples, self.device)
+        self.gate = Gate(settings, self.learner.net, self.device)
         self.updates = 0  # of the warm-up, done
         self.iteration = 0  # iterations done
         # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
@@ -96,6 +98,7 @@ class Run:
             run.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
             run.buffer.load_state_dict(replay)
             run.updates, run.iteration, run.pending = (metadata[k] for k in ("updates", "iteration", "pending"))
+            run.gate.load_state_dict(tensors, metadata.get("gate", run.gate.counters()))
         except (RuntimeError, KeyError) as error:
             reason = str(error).splitlines()[-1].strip()
             raise ValueError(f"{folder / CHECKPOINT} does not fit the run's config.json: {reason}") from None
@@ -107,7 +110,9 @@ class Run:
         """Writes the checkpoint. What it holds is the state between two steps of the loop, never in the middle."""
         tensors = self.learner.state_dict()
         tensors |= {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
+        tensors |= self.gate.state_dict()
         counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
+        counters["gate"] = self.gate.counters()
         save_tensors(self.folder / CHECKPOINT, tensors, counters)
         self.saved_at = time.monotonic()
 
@@ -252,7 +257,8 @@ class Run:
     def _self_play(self) -> dict[str, object]:
         """Plays the iteration's games and puts their examples into the buffer."""
         settings = self.settings
-        network = inference_net(self.learner.net, settings.precision, self.games)
+        chosen = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self._check)
+        network = inference_net(chosen, settings.precision, self.games)
         begun = time.monotonic()
         played: list[SelfPlay] = []
         first = self.iteration * settings.games_per_iter
@@ -291,6 +297,7 @@ class Run:
         self.buffer.add(examples)
         weights = [len(part.scores) / finished for part in played]
         return {
+            **self.gate.figures,
             "games": finished,
             "examples": len(examples),
             "evaluations": evaluations,
@@ -325,10 +332,11 @@ class Run:
         """Every few iterations, has another process play the bots and the first network; training goes on."""
         every = self.settings.eval_every
         self._collect_evaluation(wait=False)
-        if every == 0 or self.iteration % every or self.iteration == self.settings.iterations or self.evaluation:
+        if every == 0 or self.iteration % every or self.iteration == self.settings.iterations:
             return
         self.save_network()
-        self.evaluation = _BackgroundEvaluation(self, self.iteration)
+        if self.evaluation is None:
+            self.evaluation = _BackgroundEvaluation(self, self.iteration)
 
     def _collect_evaluation(self, wait: bool) -> None:
         while self.evaluation is not None:
@@ -385,6 +393,8 @@ class _BackgroundEvaluation:
         flags = {
             "cards": settings.cards,
             "trump": settings.trump,
+            "suits": settings.suits,
+            "ranks": settings.ranks,
             "worlds": settings.worlds,
             "simulations": settings.simulations,
             "c-puct": settings.c_puct,

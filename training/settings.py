@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
@@ -24,6 +25,8 @@ class Settings:
     cards: str = _flag("5", "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration")
     trump: str = _flag("random", "trump suit: random, rotate, none or a suit's name")
     hook: bool = _flag(True, "forbid the dealer the bid that makes the bids sum to the tricks")
+    suits: int = _flag(4, "suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
+    ranks: int = _flag(13, "ranks of each suit, 1 to 13, two upwards")
 
     worlds: int = _flag(3, "sampled deals that a search looks at")
     simulations: int = _flag(30, "simulations in each of them")
@@ -52,6 +55,14 @@ class Settings:
     warmup_games: int = _flag(2048, "games in each of them")
     warmup_entropy: float = _flag(0.01, "weight of the policy's entropy in them")
 
+    gate: str = _flag(
+        "always",
+        "which network plays self-play: always the newest, or by test the newest once it has beaten the one that plays",
+        choices=("always", "test"),
+    )
+    gate_error: float = _flag(0.05, "probability with which such a test lets a network pass that is only as good")
+    gate_deals: int = _flag(250, "deals of such a test at most, each played six times with search")
+
     eval_every: int = _flag(10, "iterations between evaluations against the bots, 0 = only at the end")
     eval_deals: int = _flag(250, "deals of an evaluation, each played four times with the seats rotated")
 
@@ -74,12 +85,15 @@ class Settings:
             _at_least(self, name, 1)
         for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
             _at_least(self, name, 0)
+        _at_least(self, "gate_deals", 30)  # for the test's normal approximation
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{_flag_name(name)} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
-        for name in ("policy_target", "network", "values", "precision"):
+        if not 0 < self.gate_error < 1:
+            raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
+        for name in ("policy_target", "network", "values", "gate", "precision"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
@@ -101,7 +115,8 @@ class Settings:
 
     def games(self) -> tuple[Blob, ...]:
         """The rules for each card count."""
-        return tuple(Blob(cards=cards, trump=self.trump, hook=self.hook) for cards in self.card_counts())
+        shared = {name: getattr(self, name) for name in ("trump", "hook", "suits", "ranks")}
+        return tuple(Blob(cards=cards, **shared) for cards in self.card_counts())
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""
@@ -142,9 +157,11 @@ def _at_least(settings: Settings, name: str, low: int) -> None:
         raise ValueError(f"{_flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """One flag for each setting; flags that are not given do not appear in the parsed namespace."""
+def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
+    """One flag for each setting, or those named; flags that are not given do not appear in the parsed namespace."""
     for item in dataclasses.fields(Settings):
+        if names is not None and item.name not in names:
+            continue
         options: dict[str, object] = {"default": argparse.SUPPRESS}
         options["help"] = f"{item.metadata['help']} (default: {item.default})"
         if item.type is bool or item.type == "bool":

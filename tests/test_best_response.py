@@ -1,0 +1,236 @@
+"""Best responses against values worked out by hand, and against brute force over all strategies of a tiny game."""
+
+import itertools
+import json
+import math
+from collections import defaultdict
+from fractions import Fraction
+from io import StringIO
+
+import pytest
+import torch
+from rich.console import Console
+
+from net import PRESETS, BlobNet, InferenceNet
+from reference import rules as reference
+from tests.helpers import bits_of, cards_of, reference_rules
+from training.arena import TWO_AGAINST_TWO, play_deals
+from training.best_response import (
+    DEALER,
+    all_deals,
+    best_response,
+    main,
+    network_policy,
+    player_policy,
+    uniform_policy,
+)
+from training.bots import RuleBot
+from training.checkpoint import load_network, save_network
+from training.progress import Display
+from training.run import Run
+from training.settings import Settings
+from vecgame import Blob
+
+TINIEST = Blob(cards=1, suits=2, ranks=2, trump="none")
+
+
+def random_network(seed: int) -> InferenceNet:
+    torch.manual_seed(seed)
+    return InferenceNet(BlobNet(PRESETS["small"]), dtype=torch.float32)
+
+
+def test_all_deals_once() -> None:
+    deals = all_deals(Blob(cards=1, suits=2, ranks=3), trump=0)
+    assert deals.batch_size == 6 * 5 * 4 * 3
+    assert len({tuple(hands) for hands in deals.hands.tolist()}) == deals.batch_size
+    assert all_deals(Blob(cards=2, suits=2, ranks=4), trump=4).batch_size == 2520
+
+
+def test_random_play_by_hand() -> None:
+    """Aces and deuces of two suits, one to each seat, no trump; three seats bid 0 or 1 at random, then all is forced.
+
+    Seat 0 leads. An ace wins: by bidding 1 it makes 11, and 0 with a deuce makes 10; at random half of each.
+    Seats 1 and 2 win with an ace if the deuce of its suit was led, one time in three. They bid 0: 10 with a deuce,
+    2/3 of 10 with an ace; at random 5, and half of 20/3 + 11/3.
+    Seat 3 may not make the bids sum to 1. The others bid no trick with probability 1/8, and it must bid 0; one with
+    3/8, and it must bid 1; else it is free, half the time.
+    """
+    gains = best_response(TINIEST, uniform_policy)
+    forced = [Fraction(1, 8) * 10, Fraction(1, 8) * Fraction(20, 3) + Fraction(3, 8) * Fraction(11, 3)]
+    free = [10, Fraction(20, 3)]
+    mixed = [5, (Fraction(20, 3) + Fraction(11, 3)) / 2]
+    middle = Fraction(10 + Fraction(20, 3), 2)
+    response = [Fraction(21, 2), middle, middle, sum(forced) / 2 + sum(free) / 4]
+    policy = [Fraction(21, 4), sum(mixed) / 2, sum(mixed) / 2, sum(forced) / 2 + sum(mixed) / 4]
+    assert gains.response.tolist() == pytest.approx([float(x) for x in response])
+    assert gains.policy.tolist() == pytest.approx([float(x) for x in policy])
+    assert float(gains.gain.mean()) == pytest.approx(3.34375)
+
+
+def brute_force(game: Blob, policy, trump: int) -> tuple[list[float], list[float]]:
+    """Points of the policy by seat, and the most that any pure strategy of the seat makes against it.
+
+    Points are the scalar reference's; the tensors are asked only what the policy does. With one card to a seat, a seat
+    decides once: a strategy is a bid for every card and bids before it.
+    """
+    rules = reference_rules(game)
+    deals = all_deals(game, trump)
+    followed = [0.0] * 4
+    worth = [defaultdict(lambda: defaultdict(float)) for _ in range(4)]  # information set -> bid -> points times reach
+    for bids in itertools.product((0, 1), repeat=4):
+        state, chances = deals, []
+        for bid in bids:
+            taken = game.legal_actions(state) == bid
+            chances.append((policy(game, state) * taken).sum(-1).tolist())  # 0 where the hook forbids the bid
+            state = game.step(state, torch.full((deals.batch_size,), bid))
+        for lane, bits in enumerate(deals.hands.tolist()):
+            hands = [[hand.bit_length() - 1] for hand in bits]
+            scalar = reference.new_state(rules, hands, DEALER, trump)
+            for bid in bids:
+                if bid not in reference.legal_actions(rules, scalar):
+                    break
+                scalar = reference.step(rules, scalar, bid)
+            else:
+                while not reference.is_terminal(scalar):
+                    scalar = reference.step(rules, scalar, reference.legal_actions(rules, scalar)[0])
+                chance = [chances[seat][lane] for seat in range(4)]  # seat 0 bids first
+                for seat, points in enumerate(reference.scores(rules, scalar)):
+                    reach = math.prod(chance[:seat] + chance[seat + 1 :])
+                    followed[seat] += math.prod(chance) * points / deals.batch_size
+                    worth[seat][hands[seat][0], bids[:seat]][bids[seat]] += reach * points / deals.batch_size
+    # What a strategy makes is a sum over information sets, in each of which it is free.
+    return followed, [sum(max(bids.values()) for bids in sets.values()) for sets in worth]
+
+
+@pytest.mark.parametrize("name", ["network", "rules"])
+@pytest.mark.parametrize("trump", [0, 4])
+def test_against_brute_force(name: str, trump: int) -> None:
+    game = Blob(cards=1, suits=2, ranks=2, trump=trump)
+    policy = network_policy(random_network(1)) if name == "network" else player_policy(RuleBot())
+    gains = best_response(game, policy)
+    followed, best = brute_force(game, policy, trump)
+    assert gains.policy.tolist() == pytest.approx(followed, abs=1e-4)
+    assert gains.response.tolist() == pytest.approx(best, abs=1e-4)
+
+
+class HandBot:
+    """Its choice follows from its hand, read as a number: different hands bid and play differently."""
+
+    def act(self, game, state, seed):
+        hand = state.hands.gather(1, game.mover(state)[:, None])[:, 0]
+        actions = game.legal_actions(state)
+        return actions.gather(1, (hand % 11 % (actions >= 0).sum(-1))[:, None])[:, 0]
+
+
+def response_by_recursion(rules, states: list, seat: int, others) -> float:
+    """The same best response in plain Python, from the first decision down.
+
+    Returns:
+        The sum over ``states``, scalar states that the seat cannot tell apart, of its points when it decides as is best
+        for that sum and the others decide by ``others``.
+    """
+    going: dict[tuple, list] = defaultdict(list)
+    total = 0.0
+    for state in states:
+        while not reference.is_terminal(state) and reference.mover(rules, state) != seat:
+            state = reference.step(rules, state, others(rules, state))
+        if reference.is_terminal(state):
+            total += reference.scores(rules, state)[seat]
+        else:
+            going[tuple(state.history)].append(state)
+    for alike in going.values():
+        options = reference.legal_actions(rules, alike[0])
+        total += max(
+            response_by_recursion(rules, [reference.step(rules, state, option) for state in alike], seat, others)
+            for option in options
+        )
+    return total
+
+
+@pytest.mark.parametrize("seat", [0, 3])
+def test_two_cards_against_recursion(seat: int) -> None:
+    """A game in which the cards played count as well, with what the seat learns on the way."""
+    game = Blob(cards=2, suits=2, ranks=4, trump="hearts")
+    rules = reference_rules(game)
+
+    def others(rules, state) -> int:
+        options = reference.legal_actions(rules, state)
+        return options[bits_of(state.hands[reference.mover(rules, state)]) % 11 % len(options)]
+
+    by_hand = defaultdict(list)
+    deals = all_deals(game, 1)
+    for bits in deals.hands.tolist():
+        hands = [sorted(cards_of(hand)) for hand in bits]
+        by_hand[tuple(hands[seat])].append(reference.new_state(rules, hands, DEALER, 1))
+    best = sum(response_by_recursion(rules, states, seat, others) for states in by_hand.values())
+    gains = best_response(game, player_policy(HandBot()))
+    assert float(gains.response[seat]) == pytest.approx(best / deals.batch_size)
+    assert float(gains.gain[seat]) > 0.5
+
+
+@pytest.mark.parametrize(
+    "game", [Blob(cards=1, suits=2, ranks=3), Blob(cards=1, suits=4, ranks=2, hook=False)], ids=str
+)
+def test_a_best_response_never_loses_against_the_policy(game: Blob) -> None:
+    for policy in (uniform_policy, player_policy(RuleBot()), network_policy(random_network(2))):
+        gains = best_response(game, policy)
+        assert (gains.gain > -1e-9).all() and float(gains.gain.max()) > 0.1
+
+
+def test_the_policys_points_are_those_of_play() -> None:
+    """With two cards, so that plays count: the mean over all deals is what self-play makes on random deals."""
+    game = Blob(cards=2, suits=2, ranks=4, trump="spades", dealer=DEALER)
+    gains = best_response(game, player_policy(RuleBot()))
+    points = play_deals([game], (RuleBot(), RuleBot()), TWO_AGAINST_TWO[:1], 3000, seed=1)[:, 0]
+    error = points.std(0) / len(points) ** 0.5
+    assert ((points.mean(0) - gains.policy).abs() < 4 * error).all()
+
+
+def test_trumps_are_averaged() -> None:
+    parts = [
+        best_response(Blob(cards=1, suits=2, ranks=2, trump=t), uniform_policy) for t in ("spades", "hearts", "none")
+    ]
+    whole = best_response(Blob(cards=1, suits=2, ranks=2), uniform_policy)
+    assert torch.allclose(whole.gain, torch.stack([part.gain for part in parts]).mean(0))
+
+
+@pytest.mark.slow
+def test_the_gain_falls_over_training(tmp_path) -> None:
+    """A run of some seconds on six cards, one to a seat: from 3.3 points a game to 0.5."""
+    settings = Settings(
+        cards="1",
+        suits=2,
+        ranks=3,
+        games_per_iter=200,
+        iterations=3,
+        epochs=4,
+        worlds=2,
+        simulations=8,
+        network="small",
+        batch_size=256,
+        warmup_updates=12,
+        warmup_games=512,
+        eval_every=1,
+        eval_deals=1,
+        device="cpu",
+    )
+    run = Run.create(tmp_path / "run", settings, Display(Console(file=StringIO())))
+    assert run.train() is not None
+    networks = [InferenceNet(load_network(run.network_path(n)), dtype=torch.float32) for n in range(4)]
+    before, *later = (float(best_response(run.games[0], network_policy(net)).gain.mean()) for net in networks)
+    assert before > 2.5
+    assert all(gain < 0.3 * before for gain in later)
+
+
+def test_the_command(tmp_path, capsys) -> None:
+    network, output = tmp_path / "network-000000.safetensors", tmp_path / "gains.json"
+    save_network(network, BlobNet(PRESETS["small"]), {})
+    flags = ["--device", "cpu", "--suits", "2", "--ranks", "2", "--cards", "1"]
+    assert main([str(tmp_path), *flags, "--json", str(output)]) == 0
+    assert "1 cards a seat from 2 suits x 2 ranks" in capsys.readouterr().out
+    results = json.loads(output.read_text())
+    assert [name.split("/")[-1] for name in results] == ["random", "rule-based", "network-000000"]
+    assert results["random"]["mean_gain"] == pytest.approx(4.1041667)
+    assert main([str(network), "--cards", "5", "--suits", "4", "--ranks", "13"]) == 2
+    error = capsys.readouterr().err
+    assert "too many to enumerate" in error and error.count("\n") == 1

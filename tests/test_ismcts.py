@@ -1,0 +1,164 @@
+"""OpenSpiel's IS-MCTS as an opponent: the games that it is shown, the worlds that it searches, what it plays."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from tests.helpers import play_randomly
+from training import oh_hell
+from training.arena import play_games, play_match
+from training.bots import RandomBot, RuleBot
+from training.checkpoint import save_network
+from training.evaluate import main as evaluate_main
+from training.ismcts import ISMCTSPlayer, mirror, played_by
+from vecgame import Blob
+from vecgame.rules import Rules
+
+
+def test_cards_and_actions_there_and_back() -> None:
+    assert sorted(map(oh_hell.their_card, range(52))) == list(range(52))
+    assert [oh_hell.our_card(oh_hell.their_card(card)) for card in range(52)] == list(range(52))
+    history = [3, 0, 1, 2, 51, 0, 13]
+    assert [oh_hell.our_action(action) for action in oh_hell.their_actions(history)] == history
+
+
+def test_playable_rules() -> None:
+    assert [rules.trump for rules in oh_hell.playable(Rules(cards=7))] == ["spades", "hearts", "clubs", "diamonds"]
+    assert oh_hell.playable(Rules(trump="clubs")) == [Rules(trump="clubs")]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        (Rules(cards=13), "deals 1 to 12 cards"),
+        (Rules(trump="none"), "always has a trump suit"),
+        (Rules(hook=False), "the hook"),
+        (Rules(cards=1, suits=2), "52 cards"),
+    ],
+)
+def test_what_openspiel_cannot_play_gets_one_line(rules: Rules, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        oh_hell.playable(rules)
+    assert "\n" not in str(caught.value)
+
+
+def test_without_openspiel_it_says_what_to_install(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspiel", None)
+    with pytest.raises(ValueError, match=r"pip install 'vecgame\[peers\]'"):
+        ISMCTSPlayer()
+
+
+def test_who_played_what() -> None:
+    """Seat 1 leads, hearts are trump: seat 3 ruffs the spades and leads next."""
+    state = Blob(cards=2).from_hands(torch.tensor([[[3, 4], [0, 1], [2, 5], [13, 6]]]), dealer=0, trump=1)
+    assert played_by(state, [0, 0, 0, 1]).tolist() == [0, 0, 0, 0]
+    assert played_by(state, [0, 0, 0, 1, 0, 2, 13, 3, 6]).tolist() == [1 << 3, 1 << 0, 1 << 2, 1 << 13 | 1 << 6]
+
+
+class TestWithOpenSpiel:
+    """What needs OpenSpiel."""
+
+    @pytest.fixture(autouse=True)
+    def _openspiel(self) -> None:
+        pytest.importorskip("pyspiel")
+
+    @pytest.mark.parametrize("cards", [1, 4, 12])
+    def test_the_mirrored_game_is_the_same_game(self, cards: int) -> None:
+        """At every decision: mover and legal actions; in the end the points."""
+        game = Blob(cards=cards, trump="clubs", miss_penalty=1)
+        record = play_randomly(game, game.deal(4, seed=cards), seed=1)
+        spiel = oh_hell.load(cards)
+        for lane in range(4):
+            past: list[int] = []
+            for state, action in record:
+                state = state[lane : lane + 1]
+                dealt = state.hands | played_by(state, past)
+                position = next(mirror(game, spiel, state, dealt, past))
+                if position.is_terminal():
+                    assert position.returns() == game.scores(state)[0].tolist()
+                    continue
+                assert position.current_player() == int(game.mover(state))
+                legal = sorted(map(oh_hell.our_action, position.legal_actions()))
+                assert legal == game.legal_mask(state)[0].nonzero()[:, 0].tolist()
+                past.append(int(action[lane]))
+
+    def test_its_worlds_are_possible(self, monkeypatch) -> None:
+        """In every world that it searches, all of the game's actions so far were legal when they were made, and worlds
+        differ in the cards that nobody holds."""
+        pytest.importorskip("open_spiel.python.algorithms.ismcts")
+        from open_spiel.python.algorithms.ismcts import ISMCTSBot
+
+        sampled = []
+        resample = ISMCTSBot.resample_from_infostate
+
+        def keep(self, state):
+            sampled.append(resample(self, state))
+            return sampled[-1].clone()
+
+        monkeypatch.setattr(ISMCTSBot, "resample_from_infostate", keep)
+        game = Blob(cards=5, trump="spades")
+        seats = torch.tensor([[0, 0, 1, 1]]).expand(8, 4)
+        play_games(game, game.deal(8, seed=5), (ISMCTSPlayer(10), RandomBot()), seats, seed=6)
+        late = 0
+        for world in sampled:
+            position = oh_hell.load(5).new_initial_state()
+            for action in world.history():
+                assert position.is_chance_node() or action in position.legal_actions()
+                position.apply_action(action)
+            late += len(world.history()) > 23 + 4 + 4  # after a trick, where voids may be known
+        assert late > 200
+        assert len({str(world) for world in sampled}) > 0.9 * len(sampled)
+        dealt = {frozenset(world.history()[2:22]) for world in sampled}  # OpenSpiel's own worlds would have 8 such sets
+        assert len(dealt) > 0.9 * len(sampled)
+
+    def test_it_is_legal_and_judges_each_game_by_itself(self) -> None:
+        game = Blob(cards=3, trump="hearts")
+        player = ISMCTSPlayer(20)
+        record = play_randomly(game, game.deal(6, seed=9), seed=2)
+        history = torch.full((6, game.decisions), -1, dtype=torch.int8)
+        for turn, (state, action) in enumerate(record[:-1]):
+            chosen = player.act_after(game, state, history, seed=3)
+            assert game.legal_mask(state).gather(1, chosen[:, None]).all()
+            some = torch.tensor([5, 1])
+            assert torch.equal(player.act_after(game, state.take(some), history[some], seed=3), chosen[some])
+            history[:, turn] = action
+
+    def test_it_takes_the_trick_that_it_needs(self) -> None:
+        """Last to play with one trick bid and a low trump: it ruffs, for in the next trick a higher trump may fall."""
+        game = Blob(cards=2, trump="spades")
+        hands = torch.tensor([[[2, 26], [20, 21], [30, 31], [14, 15]]])  # seat 0 holds a low trump and a low club
+        state = game.from_hands(hands, dealer=0, trump=0)
+        history = torch.full((1, game.decisions), -1, dtype=torch.int8)
+        for turn, action in enumerate((0, 0, 0, 1, 20, 30, 14)):
+            state = game.step(state, torch.tensor([action]), validate=True)
+            history[:, turn] = action
+        assert int(game.mover(state)) == 0 and int(game.legal_mask(state).sum()) == 2
+        assert ISMCTSPlayer(200).act_after(game, state, history, seed=1).tolist() == [2]
+
+    def test_it_beats_random_players(self) -> None:
+        match = play_match([Blob(cards=4, trump="spades")], ISMCTSPlayer(40), RandomBot(), 12, seed=1)
+        assert match.significant and match.player.mean > 4
+
+    def test_bad_settings_get_one_line(self) -> None:
+        with pytest.raises(ValueError, match="at least 2 simulations, got 1"):
+            ISMCTSPlayer(1)
+        with pytest.raises(ValueError, match="always has a trump suit"):
+            game = Blob(cards=2)
+            play_match([game], RuleBot(), ISMCTSPlayer(5), 1, seed=0)
+
+    def test_the_command(self, tmp_path, capsys) -> None:
+        from net import PRESETS, BlobNet
+
+        network, output = tmp_path / "network.safetensors", tmp_path / "result.json"
+        save_network(network, BlobNet(PRESETS["small"]), {})
+        flags = ["--players", "alone", "--opponents", "rules", "ismcts", "--ismcts-simulations", "5", "--device", "cpu"]
+        small = ["--eval-deals", "2", "--cards", "2", "--worlds", "1", "--simulations", "2"]
+        assert evaluate_main([str(network), *flags, *small, "--json", str(output)]) == 0
+        assert "no deals without trump" in capsys.readouterr().out
+        results = json.loads(output.read_text())
+        assert {player: list(row) for player, row in results.items()} == {"network alone": ["rule-based", "IS-MCTS 5"]}
+        assert evaluate_main([str(network), *flags, "--cards", "13"]) == 2
+        error = capsys.readouterr().err
+        assert "deals 1 to 12 cards" in error and error.count("\n") == 1

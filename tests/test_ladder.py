@@ -1,0 +1,138 @@
+"""Ladders: what a win is, that a ladder plays only what is new, and the command."""
+
+import json
+
+import pytest
+import torch
+
+from net import PRESETS, BlobNet
+from training import ladder as module
+from training.arena import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
+from training.bots import RandomBot, RuleBot
+from training.checkpoint import save_network
+from training.ladder import COMPARISONS, Ladder, half_wins, main
+from training.networks import saved_networks
+from vecgame import Blob
+
+
+def test_seatings() -> None:
+    assert sorted(seats.index(0) for seats in ONE_AGAINST_THREE) == [0, 1, 2, 3]
+    assert len(set(TWO_AGAINST_TWO)) == 6 and all(sum(seats) == 2 for seats in TWO_AGAINST_TWO)
+
+
+def test_a_win_by_hand() -> None:
+    """Player 0 has 11 and 0 points, player 1 has 10 and 0: ahead twice, level once, behind once, so 2.5 of 4."""
+    seatings = ((0, 1, 0, 1),)
+    points = torch.tensor([[[11.0, 10.0, 0.0, 0.0]], [[0.0, 10.0, 0.0, 12.0]]], dtype=torch.float64)
+    assert win_shares(points, seatings).tolist() == [2.5 / 4, 0]
+    assert side_points(points, seatings).tolist() == [[5.5, 5], [0, 11]]
+
+
+def test_an_agent_draws_with_itself_in_every_deal_and_swapping_is_the_complement() -> None:
+    game = [Blob(cards=3)]
+    alike = play_deals(game, (RuleBot(), RuleBot()), TWO_AGAINST_TWO, 20, seed=1)
+    assert half_wins(alike) == [COMPARISONS // 2] * 20
+    one = play_deals(game, (RuleBot(), RandomBot()), TWO_AGAINST_TWO, 20, seed=1)
+    other = play_deals(game, (RandomBot(), RuleBot()), TWO_AGAINST_TWO, 20, seed=1)
+    assert [COMPARISONS - won for won in half_wins(one)] == half_wins(other) != half_wins(one)
+    assert sum(half_wins(one)) > 0.55 * COMPARISONS * 20
+
+
+@pytest.fixture
+def networks(tmp_path):
+    """A folder of two small networks."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for number in range(2):
+        torch.manual_seed(number)
+        save_network(folder / f"network-{number:06d}.safetensors", BlobNet(PRESETS["small"]), {})
+    return folder
+
+
+FLAGS = ["--eval-deals", "3", "--cards", "2", "--device", "cpu"]
+
+
+def test_a_new_network_plays_only_its_own_pairings(networks, monkeypatch, capsys) -> None:
+    played = []
+    play = module.play_pairing
+
+    def count(settings, a, b, *rest):
+        played.append((a, b))
+        return play(settings, a, b, *rest)
+
+    monkeypatch.setattr(module, "play_pairing", count)
+    newer = networks / "network-000001.safetensors"
+    hidden = newer.rename(networks / "later")
+    assert main([str(networks), *FLAGS]) == 0
+    assert len(played) == 6  # of four agents
+    before = json.loads((networks / "ladder.json").read_text())
+    hidden.rename(newer)
+    assert main([str(networks), *FLAGS]) == 0
+    assert len(played) == 6 + 4
+    after = json.loads((networks / "ladder.json").read_text())
+    assert after["pairings"][:6] == before["pairings"]
+    assert main([str(networks), *FLAGS]) == 0 and len(played) == 10
+    assert json.loads((networks / "ladder.json").read_text()) == after
+    assert after["ratings"]["rule-based"] == {"elo": 0, "low": 0, "high": 0}
+    assert list(after["ratings"].values()) == sorted(after["ratings"].values(), key=lambda rating: -rating["elo"])
+    assert "run/network-000001" in capsys.readouterr().out
+
+
+def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> None:
+    play, played = module.play_pairing, []
+
+    def stop_at_fourth(*arguments):
+        if len(played) == 3:
+            raise KeyboardInterrupt
+        played.append(play(*arguments))
+        return played[-1]
+
+    monkeypatch.setattr(module, "play_pairing", stop_at_fourth)
+    with pytest.raises(KeyboardInterrupt):
+        main([str(networks), *FLAGS])
+    stored = Ladder.load(networks / "ladder.json", {})
+    assert list(stored.pairings.values()) == played
+
+
+def test_networks_of_a_run(tmp_path) -> None:
+    for number in range(10):
+        (tmp_path / f"network-{number:06d}.safetensors").touch()
+    name = tmp_path.name
+
+    def chosen(most: int) -> list[int]:
+        return [int(found.removeprefix(f"{name}/network-")) for found in saved_networks([tmp_path], most)]
+
+    assert chosen(10) == list(range(10)) and chosen(4) == [0, 3, 6, 9] and chosen(1) == [9]
+    twin = tmp_path / "x" / name
+    twin.mkdir(parents=True)
+    (twin / "network-000009.safetensors").touch()
+    with pytest.raises(ValueError, match="would both be called"):
+        saved_networks([tmp_path, twin], 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "neither a run's folder nor a network"),
+        ([".", "--most", "0"], "--most must be at least 1"),
+        (["."], "holds no network"),
+    ],
+)
+def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) -> None:
+    only = networks / "network-000000.safetensors"
+    assert main([str(only), *FLAGS]) == 0
+    assert main([str(only), *FLAGS, "--search"]) == 2
+    assert "other terms: search (file: None" in capsys.readouterr().err
+    only.write_bytes((networks / "network-000001.safetensors").read_bytes())
+    assert main([str(only), *FLAGS]) == 2
+    assert "another network called" in capsys.readouterr().err
+    (networks / "ladder.json").write_text("{}")
+    assert main([str(only), *FLAGS]) == 2
+    assert "is no ladder of this version" in capsys.readouterr().err

@@ -1,0 +1,56 @@
+"""Saved networks by the run or the file that a command line names, and the rules that they were trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from training.run import CONFIG, read_config
+from training.settings import Settings, from_flags
+
+RULES = ("cards", "trump", "hook", "suits", "ranks")
+
+
+def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:
+    """The networks of runs (folders) and files, by name: the folder's and the file's, as in ``NAME/network-000010``.
+
+    Args:
+        most: networks of one run, at most; of more, evenly spaced ones with the first and the last among them.
+
+    Raises:
+        ValueError: when a run has none, a path does not exist, or two have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        for network in _networks_of(path, most) if path.is_dir() else [path]:
+            if not network.is_file():
+                raise ValueError(f"{network} is neither a run's folder nor a network-*.safetensors")
+            name = f"{network.resolve().parent.name}/{network.stem}"
+            if found.setdefault(name, network).resolve() != network.resolve():
+                raise ValueError(f"{found[name]} and {network} would both be called {name}; rename a folder")
+    return found
+
+
+def _networks_of(run: Path, most: int) -> list[Path]:
+    networks = sorted(run.glob("network-*.safetensors"))
+    if not networks:
+        raise ValueError(f"{run} holds no network-*.safetensors")
+    if len(networks) <= most:
+        return networks
+    if most == 1:
+        return networks[-1:]
+    return [networks[round(number * (len(networks) - 1) / (most - 1))] for number in range(most)]
+
+
+def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:
+    """Settings with the rules of the run that ``path`` is or lies in, and the given ones in their place.
+
+    Args:
+        default: rules where there is no run.
+    """
+    folder = path if path.is_dir() else path.resolve().parent
+    rules = default or {}
+    if (folder / CONFIG).is_file():
+        config = read_config(folder)
+        rules = {name: config[name] for name in RULES if name in config}
+    return from_flags("document", {**rules, **given})
