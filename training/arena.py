@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from training.bots import Player
-from vecgame import Blob
+from vecgame import Game
 from vecgame.cards import SEATS
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
@@ -37,7 +37,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """One player against three of another."""
+    """One player against three of another; in a game of partners, two against two."""
 
     player: Interval  # points a game of the player
     opponents: Interval  # points a game of one opponent
@@ -55,7 +55,7 @@ class MatchResult:
 
 
 def play_match(
-    games: Sequence[Blob],
+    games: Sequence[Game],
     player: Player,
     opponent: Player,
     deals: int,
@@ -63,10 +63,11 @@ def play_match(
     device: str | torch.device = "cpu",
     report: Callable[[float], None] | None = None,
 ) -> MatchResult:
-    """Plays every deal four times, with the player at each seat in turn and three opponents at the others.
+    """Plays every deal four times, with the player at each seat in turn and three opponents at the others; in a game of
+    partners twice, with the player at both seats of each side in turn.
 
-    What the deal gives a seat thus counts for both sides alike. The four games of a deal are not independent; the
-    intervals are over deals.
+    What the deal gives a seat thus counts for both sides alike. The games of a deal are not independent; the intervals
+    are over deals.
 
     Args:
         games: rules to mix; the deals are shared out among them.
@@ -84,11 +85,23 @@ def play_match(
         own.append(points[0])
         others.append(points[1])
     mine, theirs = torch.cat(own), torch.cat(others)
-    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * SEATS)
+    return MatchResult(
+        Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * seatings_of(games[0])
+    )
+
+
+def seatings_of(game: Game) -> int:
+    """How often a match plays each deal."""
+    return 2 if game.partners else SEATS
+
+
+def opponents_of(game: Game) -> int:
+    """How many seats the opponent has in a match."""
+    return 2 if game.partners else SEATS - 1
 
 
 def _play_deals(
-    game: Blob,
+    game: Game,
     player: Player,
     opponent: Player,
     deals: int,
@@ -96,11 +109,15 @@ def _play_deals(
     device: str | torch.device,
     report: Callable[[float], None] | None,
 ) -> tuple[Tensor, Tensor]:
-    """Mean points of the player, and of one opponent, over the four games of each deal: two [deals] float64."""
-    state = game.deal(deals, seed, device, FIRST_INDEX).repeat(SEATS)
-    own_seat = torch.arange(SEATS, device=state.device).repeat(deals)
+    """Mean points of the player, and of one opponent, over the games of each deal: two [deals] float64."""
+    seatings = seatings_of(game)
+    state = game.deal(deals, seed, device, FIRST_INDEX).repeat(seatings)
+    own_seat = torch.arange(seatings, device=state.device).repeat(deals)
+    own = torch.arange(SEATS, device=state.device) == own_seat[:, None]  # [games, 4] the player's seats
+    if game.partners:
+        own = own | own.roll(2, dims=-1)
     for decision in range(game.decisions):
-        mine = game.mover(state) == own_seat
+        mine = own.gather(1, game.mover(state)[:, None])[:, 0]
         action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
         for lanes, who in ((mine.nonzero()[:, 0], player), ((~mine).nonzero()[:, 0], opponent)):
             if len(lanes):
@@ -109,6 +126,5 @@ def _play_deals(
         if report is not None:
             report((decision + 1) / game.decisions)
     scores = game.scores(state).double()
-    own = scores.gather(1, own_seat[:, None])[:, 0]
-    others = (scores.sum(-1) - own) / (SEATS - 1)
-    return own.view(deals, SEATS).mean(-1), others.view(deals, SEATS).mean(-1)
+    points = [(scores * side).sum(-1) / side.sum(-1) for side in (own, ~own)]
+    return tuple(side.view(deals, seatings).mean(-1) for side in points)

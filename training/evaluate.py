@@ -15,24 +15,24 @@ import torch
 from rich.table import Table
 
 from net import InferenceNet
-from training.arena import MatchResult, play_match
+from training.arena import MatchResult, opponents_of, play_match, seatings_of
 from training.bots import FlatMonteCarlo, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
 from training.progress import Display
 from training.settings import add_flags, from_flags
-from vecgame import Blob, resolve_device
+from vecgame import Game, resolve_device
 
 Results = dict[str, dict[str, MatchResult]]
-"""Of each player (by its name) against three of each opponent (by its name)."""
+"""Of each player (by its name) against three of each opponent (by its name); with its partner, against two."""
 
 
-def bots() -> list[Player]:
-    """The three known opponents, weakest first."""
-    return [RandomBot(), RuleBot(), FlatMonteCarlo()]
+def bots(game: str = "blob") -> list[Player]:
+    """The known opponents in a game, weakest first. Rules to play by there are for Blob only."""
+    return [RandomBot(), *([RuleBot()] if game == "blob" else []), FlatMonteCarlo()]
 
 
 def evaluate(
-    games: Sequence[Blob],
+    games: Sequence[Game],
     players: Sequence[Player],
     opponents: Sequence[Player],
     deals: int,
@@ -41,33 +41,37 @@ def evaluate(
     display: Display,
     check: Callable[[], None] = lambda: None,
 ) -> Results:
-    """Plays every player against three of every opponent, all on the same deals.
+    """Plays every player against every opponent as `play_match` does, all on the same deals.
 
     Args:
         check: called often; an exception that it raises ends the evaluation.
     """
-    total = len(players) * len(opponents)
+    total, seatings = len(players) * len(opponents), seatings_of(games[0])
     results: Results = {}
-    with display.task("evaluation", 4 * deals * total, "games") as task:
+    with display.task("evaluation", seatings * deals * total, "games") as task:
         for row, player in enumerate(players):
             for column, opponent in enumerate(opponents):
                 begun = row * len(opponents) + column
 
                 def report(share: float, begun: int = begun) -> None:
                     check()
-                    task.update(4 * deals * (begun + share))
+                    task.update(seatings * deals * (begun + share))
 
                 match = play_match(games, player, opponent, deals, seed, device, report)
                 results.setdefault(player.name, {})[opponent.name] = match
     return results
 
 
-def results_table(results: Results, title: str) -> Table:
-    """Points a game of player and opponent in each pairing, with 95% intervals; a star marks a significant lead."""
+def results_table(results: Results, title: str, opponents: int = 3) -> Table:
+    """Points a game of player and opponent in each pairing, with 95% intervals; a star marks a significant lead.
+
+    Args:
+        opponents: how many of them sit at a table, `opponents_of` the game.
+    """
     table = Table(title=title, title_justify="left", caption="* ahead, and the 95% interval of the lead excludes zero")
     table.add_column("points a game (95%)")
     for opponent in next(iter(results.values())):
-        table.add_column(f"against 3 x {opponent}", justify="right")
+        table.add_column(f"against {opponents} x {opponent}", justify="right")
     for player, row in results.items():
         cells = [f"{m.player} : {m.opponents}{' *' if m.significant else '  '}" for m in row.values()]
         table.add_row(player, *cells)
@@ -96,18 +100,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
-        network = InferenceNet(load_network(path, device))
+        network = InferenceNet(load_network(path, device, settings.game))
         players = [NetworkPlayer(network), SearchPlayer(network, settings.search())]
-        opponents = bots()
+        opponents = bots(settings.game)
         if against is not None:
-            rival = InferenceNet(load_network(against, device))
+            rival = InferenceNet(load_network(against, device, settings.game))
             opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {against.stem}"))
-        display = Display()
-        results = evaluate(settings.games(), players, opponents, settings.eval_deals, settings.seed, device, display)
+        display, games = Display(), settings.games()
+        results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    display.console.print(results_table(results, str(path)))
+    display.console.print(results_table(results, str(path), opponents_of(games[0])))
     if json_path is not None:
         write_atomically(json_path, json.dumps(results_json(results), indent=1).encode())
     return 0

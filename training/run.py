@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ import torch
 from net import PRESETS as NETWORKS
 from net import InferenceNet, parameter_count
 from training import warmup
+from training.arena import opponents_of, seatings_of
 from training.bots import NetworkPlayer, SearchPlayer
 from training.checkpoint import load_network, load_tensors, save_network, save_tensors, write_atomically
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
@@ -59,9 +60,10 @@ class Run:
         self.folder, self.settings, self.display = folder, settings, display
         self.device = choose_device(settings.device)
         self.games = settings.games()
-        config = NETWORKS[settings.network]
-        self.learner = Learner(settings, type(config)(**{**config.to_dict(), "values": settings.values}), self.device)
-        self.buffer = ReplayBuffer(settings.replay_examples, self.device)
+        game = self.games[0]
+        sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
+        self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device)
+        self.buffer = ReplayBuffer(settings.replay_examples, self.device, game.features, game.num_actions)
         self.updates = 0  # of the warm-up, done
         self.iteration = 0  # iterations done
         # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
@@ -117,7 +119,8 @@ class Run:
         return self.folder / f"network-{iteration:06d}.safetensors"
 
     def save_network(self) -> None:
-        save_network(self.network_path(self.iteration), self.learner.net, {"iteration": self.iteration})
+        metadata = {"iteration": self.iteration, "game": self.settings.game}
+        save_network(self.network_path(self.iteration), self.learner.net, metadata)
 
     def record(self, kind: str, **numbers: object) -> None:
         """Adds a line to the metrics."""
@@ -200,7 +203,7 @@ class Run:
     def _describe(self) -> None:
         settings, net = self.settings, self.learner.net
         self.display.line(
-            f"{self.folder}: Blob with {settings.cards} cards, search of {settings.worlds} worlds x "
+            f"{self.folder}: {settings.describe()}, search of {settings.worlds} worlds x "
             f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
             f"on {self.device} in {str(self.learner.amp).removeprefix('torch.')}, PyTorch {torch.__version__}"
         )
@@ -288,7 +291,11 @@ class Run:
         examples = Examples.concatenate([part.examples for part in played])
         self.buffer.add(examples)
         weights = [len(part.scores) / finished for part in played]
+        bids = {}  # there are games without
+        if played[0].bids_met is not None:
+            bids["bids_met"] = sum(w * part.bids_met for w, part in zip(weights, played, strict=True))
         return {
+            **bids,
             "games": finished,
             "examples": len(examples),
             "evaluations": evaluations,
@@ -296,7 +303,6 @@ class Run:
             "games_per_minute": 60 * finished / seconds,
             "evaluations_per_second": evaluations / seconds,
             "score": sum(w * float(part.scores.mean()) for w, part in zip(weights, played, strict=True)),
-            "bids_met": sum(w * part.bids_met for w, part in zip(weights, played, strict=True)),
             "policy_entropy": sum(w * part.policy_entropy for w, part in zip(weights, played, strict=True)),
             "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
         }
@@ -349,7 +355,7 @@ class Run:
     def _final_evaluation(self, started: float) -> Results:
         """The table of points before and after training."""
         settings = self.settings
-        before = InferenceNet(load_network(self.network_path(0), self.device))
+        before = InferenceNet(load_network(self.network_path(0), self.device, settings.game))
         after = InferenceNet(self.learner.net)
         name = f"search {settings.worlds}x{settings.simulations}"
         players = [
@@ -358,14 +364,23 @@ class Run:
             SearchPlayer(after, settings.search(), f"trained, {name}"),
         ]
         results = evaluate(
-            self.games, players, bots(), settings.eval_deals, settings.seed, self.device, self.display, self._check
+            self.games,
+            players,
+            bots(settings.game),
+            settings.eval_deals,
+            settings.seed,
+            self.device,
+            self.display,
+            self._check,
         )
         self.record("final evaluation", results=results_json(results))
         write_atomically(self.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
+        seatings = seatings_of(self.games[0])
+        seats = "all four seats" if seatings == 4 else "both sides"
         title = (
-            f"{4 * settings.eval_deals:,} games a pairing, {settings.cards} cards, each deal played from all four seats"
+            f"{seatings * settings.eval_deals:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
         )
-        self.display.console.print(results_table(results, title))
+        self.display.console.print(results_table(results, title, opponents_of(self.games[0])))
         self.display.line(
             f"{duration(time.monotonic() - started)} in all; the network: {self.network_path(self.iteration)}"
         )
@@ -381,6 +396,8 @@ class _BackgroundEvaluation:
         self.output.unlink(missing_ok=True)
         settings = run.settings
         flags = {
+            "game": settings.game,
+            "rules": settings.rules,
             "cards": settings.cards,
             "trump": settings.trump,
             "worlds": settings.worlds,

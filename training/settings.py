@@ -5,7 +5,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
-from vecgame import Blob
+from vecgame import Game, default_rules, make_game
 from vecmcts import SearchConfig
 
 
@@ -20,9 +20,14 @@ class Settings:
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
     iterations: int = _flag(500, "iterations of self-play and learning")
     epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
-    cards: str = _flag("5", "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration")
-    trump: str = _flag("random", "trump suit: random, rotate, none or a suit's name")
-    hook: bool = _flag(True, "forbid the dealer the bid that makes the bids sum to the tricks")
+    cards: str = _flag(
+        "auto",
+        "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration; auto: 5 in blob, else 13",
+    )
+    trump: str = _flag("random", "blob: trump suit: random, rotate, none or a suit's name")
+    hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
+    game: str = _flag("blob", "the game by its name: blob, hearts, spades, whist")
+    rules: str = _flag("", "other rules of the game, as NAME=VALUE,..; an unknown name lists those that there are")
 
     worlds: int = _flag(3, "sampled deals that a search looks at")
     simulations: int = _flag(30, "simulations in each of them")
@@ -75,6 +80,8 @@ class Settings:
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
+        if self.cards == "auto":
+            object.__setattr__(self, "cards", "5" if self.game == "blob" else "13")
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         self.games()
@@ -91,9 +98,28 @@ class Settings:
             raise ValueError(f"--cards must lie within 1-13, got {self.cards!r}")
         return tuple(range(first, last + 1))
 
-    def games(self) -> tuple[Blob, ...]:
+    def games(self) -> tuple[Game, ...]:
         """The rules for each card count."""
-        return tuple(Blob(cards=cards, trump=self.trump, hook=self.hook) for cards in self.card_counts())
+        known = default_rules(self.game)
+        rules = read_rules(self.rules, known)
+        if self.game == "blob":
+            rules = {"trump": self.trump, "hook": self.hook, **rules}
+        else:
+            for name in ("trump", "hook"):
+                if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                    raise ValueError(f"{_flag_name(name)} is for blob; other games take --rules {name}=VALUE if at all")
+        if "cards" in known:
+            return tuple(make_game(self.game, **{"cards": cards, **rules}) for cards in self.card_counts())
+        game = make_game(self.game, **rules)
+        if self.card_counts() != (game.cards,):
+            raise ValueError(f"--cards must be {game.cards} in {self.game}, got {self.cards!r}")
+        return (game,)
+
+    def describe(self) -> str:
+        """The game in a few words."""
+        named = "Blob" if self.game == "blob" else self.game
+        trump = f", trump {self.trump}" if self.game == "blob" else ""
+        return f"{named} with {self.cards} cards{trump}{f', {self.rules}' if self.rules else ''}"
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""
@@ -122,6 +148,34 @@ PRESETS: dict[str, dict[str, object]] = {
 
 # What a resumed run may change without becoming another run.
 CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "checkpoint_seconds")
+
+
+def read_rules(text: str, known: dict[str, object]) -> dict[str, object]:
+    """Reads "NAME=VALUE,..", each value as what its default in ``known`` is.
+
+    Raises:
+        ValueError: on a name that is not known, or a value that cannot be read.
+    """
+    rules: dict[str, object] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or name not in known:
+            raise ValueError(f"--rules {part!r} is no NAME=VALUE of this game; its rules are {', '.join(known)}")
+        rules[name] = _read(name, value, known[name])
+    return rules
+
+
+def _read(name: str, value: str, default: object) -> object:
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise ValueError(f"--rules {name} must be true or false, got {value!r}")
+        return value == "true"
+    if isinstance(default, str):  # a seat may stand for a word
+        return int(value) if value.isdecimal() else value
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise ValueError(f"--rules {name} must be a number such as {default}, got {value!r}") from None
 
 
 def _flag_name(name: str) -> str:

@@ -20,6 +20,7 @@ class Game(ABC):
 
     name: str  # in the registry, and on the command line
     seats: int = SEATS
+    partners: bool = False  # seats opposite each other play together: their values and scores are equal
     num_actions: int  # size of the action space
     features: int  # columns of an observation
     max_legal: int  # most legal actions at any decision: the search's number of slots

@@ -16,7 +16,8 @@ to ace, the game's `first_suit` first.
 | 328     | cards left in the viewer's hand, of 13 |
 | 329     | there is a trump suit |
 | 330     | the opening is going on |
-| 331..   | the game's own block |
+| 331     | cards dealt to a seat, of 13: constant at one card count, tells the counts of a mixed run apart |
+| 332..   | the game's own block |
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from vecgame.tricks import TrickGame, TrickState
 
 BOARDS = 6  # of 52 columns each
-FEATURES = BOARDS * DECK + 19
+FEATURES = BOARDS * DECK + 20
 
 
 def observe(game: TrickGame, state: TrickState, viewer: Tensor) -> Tensor:
@@ -71,6 +72,7 @@ def observe(game: TrickGame, state: TrickState, viewer: Tensor) -> Tensor:
         popcount(hand)[None] / RANKS,
         (trump != NO_TRUMP)[None],
         (state.made < game.opening)[None],
+        torch.full_like(hand, game.cards)[None] / RANKS,
     ]
     own = [row if row.ndim == 2 else row[None] for row in game.own_block(state, viewer)]
     numbers = torch.cat([row.float() for row in (*rows, *own)]).t()

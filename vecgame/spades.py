@@ -52,13 +52,15 @@ class Spades(TrickGame):
     is worth the points of one's partnership."""
 
     name = "spades"
+    partners = True
     rules_type = SpadesRules
     state_type = SpadesState
     forced_leads = SEATS  # once for each seat, with spades unbroken and one other card left
     own_features = 3 * SEATS + 2
 
     def set_up(self) -> None:
-        self.bids, self.opening = self.cards + 1, SEATS
+        # As many bids whatever the cards, so that one network can play with any number of them.
+        self.bids, self.most_bids, self.opening = RANKS + 1, self.cards + 1, SEATS
         self.lowest, self.highest = self._extremes()
 
     def _extremes(self) -> tuple[float, float]:
@@ -76,7 +78,7 @@ class Spades(TrickGame):
 
     def legal_bids(self, state: SpadesState) -> Tensor:
         partner = state.bids.gather(1, ((self.mover(state) + 2) & (SEATS - 1))[:, None])[:, 0].clamp(min=0)
-        return (1 << (self.bids - partner).long()) - 1
+        return (1 << (self.cards + 1 - partner).long()) - 1
 
     def bid(self, state: SpadesState, place: Tensor, bid: Tensor, bidding: Tensor) -> SpadesState:
         made = torch.where(bidding, bid, entries(state.bids, place))

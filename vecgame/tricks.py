@@ -70,10 +70,11 @@ class TrickGame(Game):
         self.cards = getattr(self.rules, "cards", RANKS)
         self.deck = DECK_BITS
         self.bids = 0  # bids of the opening are 0 .. bids - 1
+        self.most_bids = 0  # most of them that can be legal at a decision
         self.opening = 0  # decisions of the opening: a multiple of four, one after the other from the leader
         self.set_up()
         self.num_actions = DECK + self.bids
-        self.max_legal = max(self.cards, self.bids)
+        self.max_legal = max(self.cards, self.most_bids)
         self.decisions = self.opening + SEATS * self.cards
         # At most three followers before a seat that has a choice leads, or the last trick's four cards.
         self.max_forced_run = (SEATS - 1) + SEATS * (1 + self.forced_leads)
@@ -112,7 +113,7 @@ class TrickGame(Game):
 
     def legal_bids(self, state: TrickState) -> Tensor:
         """Legal bids in the opening: [B] int64, bit b for bid b, at least one in each lane."""
-        return torch.full_like(state.seen, (1 << self.bids) - 1)
+        return torch.full_like(state.seen, (1 << self.most_bids) - 1)
 
     def bid(self, state: TrickState, place: Tensor, bid: Tensor, bidding: Tensor) -> TrickState:
         """Records a bid.

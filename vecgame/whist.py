@@ -45,6 +45,7 @@ class Whist(TrickGame):
     """The seat after the dealer leads. A game is worth the tricks of one's partnership."""
 
     name = "whist"
+    partners = True
     rules_type = WhistRules
     state_type = WhistState
     own_features = DECK + SEATS
