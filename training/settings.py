@@ -22,11 +22,11 @@ class Settings:
     epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
     cards: str = _flag(
         "auto",
-        "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration; auto: 5 in blob, else 13",
+        "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration; auto is the game's own",
     )
     trump: str = _flag("random", "blob: trump suit: random, rotate, none or a suit's name")
     hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
-    game: str = _flag("blob", "the game by its name: blob, hearts, spades, whist")
+    game: str = _flag("blob", "the game by its name; an unknown one lists those that there are")
     rules: str = _flag("", "other rules of the game, as NAME=VALUE,..; an unknown name lists those that there are")
 
     worlds: int = _flag(3, "sampled deals that a search looks at")
@@ -81,7 +81,7 @@ class Settings:
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
         if self.cards == "auto":
-            object.__setattr__(self, "cards", "5" if self.game == "blob" else "13")
+            object.__setattr__(self, "cards", str(make_game(self.game).cards))
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         self.games()
