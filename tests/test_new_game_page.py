@@ -30,7 +30,7 @@ def test_the_game_is_as_short_as_the_page_says() -> None:
 def test_the_page_runs(desk: Path, capsys) -> None:
     for number, block in enumerate(BLOCKS[1:], start=1):
         exec(compile(block, f"docs/new-game.md, block {number}", "exec"), {})
-    assert "points of the four seats in game 0" in capsys.readouterr().out
+    assert "points of the four seats in game 0, played at random: [" in capsys.readouterr().out
     assert (desk / "runs" / "polignac" / "results.json").is_file()
 
 

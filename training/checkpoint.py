@@ -68,8 +68,9 @@ def load_network(path: Path, device: str | torch.device = "cpu", game: str = "bl
             do not fit the sizes that the file states.
     """
     tensors, metadata = load_tensors(path)
-    if metadata.get("game", "blob") != game:
-        raise ValueError(f"{path} is a network for {metadata['game']}, not for {game}")
+    trained_for = metadata.get("game", "blob")
+    if trained_for != game:
+        raise ValueError(f"{path} is a network for {trained_for}, not for {game}")
     if "net" not in metadata:
         raise ValueError(f"{path} holds no network; networks of a run are its network-*.safetensors")
     net = BlobNet(NetConfig.from_dict(metadata["net"]))

@@ -119,7 +119,7 @@ class Settings:
         """The game in a few words."""
         named = "Blob" if self.game == "blob" else self.game
         trump = f", trump {self.trump}" if self.game == "blob" else ""
-        return f"{named} with {self.cards} cards{trump}{f', {self.rules}' if self.rules else ''}"
+        return f"{named}, {self.cards} cards{trump}{f', {self.rules}' if self.rules else ''}"
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""

@@ -201,7 +201,7 @@ class TrickGame(Game):
         limits = self.chance()
         if unknown := sorted(set(given) - set(limits)):
             raise ValueError(
-                f"{type(self).__name__} deals no {', '.join(unknown)}; it deals {', '.join(limits) or '-'}"
+                f"{self.name} deals no {', '.join(unknown)}; beside the hands it deals {', '.join(limits) or 'nothing'}"
             )
         drawn = self.draw(Stream(0, index, torch.zeros_like(index)))
         for name, value in given.items():
