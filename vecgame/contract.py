@@ -21,7 +21,7 @@ from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
 
 SEED = 11
-MOST_DEALS = 3000  # that a test of the worlds' distribution lists
+MOST_DEALS = 1500  # that a test of the worlds' distribution lists
 DRAWS = 20  # worlds for each of them
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 

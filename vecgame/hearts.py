@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from vecgame import knowledge
-from vecgame.cards import RANKS, SEATS, bit, suit_of
+from vecgame.cards import RANKS, SEATS, SUIT_BITS, bit, suit_of
 from vecgame.lanes import entries, with_entries
 from vecgame.philox import Stream
 from vecgame.tricks import TrickGame, TrickState, followed
 
 SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
 QUEEN = 1 << (RANKS * SPADES + 10)
-ALL_HEARTS = ((1 << RANKS) - 1) << RANKS * HEARTS
+ALL_HEARTS = SUIT_BITS << RANKS * HEARTS
 POINT_CARDS = ALL_HEARTS | QUEEN
 OPENING_CARD = 1 << (RANKS * CLUBS)  # the two of clubs
 QUEEN_POINTS = 13

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, knowledge
-from vecgame.cards import RANKS, SEATS, suit_bits
+from vecgame.cards import RANKS, SEATS, SUIT_BITS
 from vecgame.lanes import entries, with_entries
 from vecgame.tricks import TrickGame, TrickState, followed, partners
 
 SPADES = 0
+ALL_SPADES = SUIT_BITS << RANKS * SPADES
 LEAD_CHOICES = ("broken", "last")
 
 
@@ -88,11 +89,11 @@ class Spades(TrickGame):
         """[B] bool, spades may be led."""
         if self.rules.lead_spades == "last":
             return torch.zeros_like(state.seen, dtype=torch.bool)
-        return state.seen & suit_bits(torch.zeros_like(state.seen)) != 0
+        return state.seen & ALL_SPADES != 0
 
     def preferences(self, state: SpadesState, led: Tensor) -> list[Tensor]:
-        others = ~suit_bits(torch.zeros_like(state.seen))
-        return [torch.where(led >= 0, followed(led), torch.where(self.broken(state), -1, others))]
+        lead = torch.where(self.broken(state), -1, ~ALL_SPADES)
+        return [torch.where(led >= 0, followed(led), lead)]
 
     def trump(self, state: SpadesState) -> Tensor:
         return torch.full_like(state.leader, SPADES)

@@ -9,6 +9,7 @@ drawn, and observations made, from what has been told.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -144,13 +145,13 @@ class TrickGame(Game):
         """
         return state
 
+    @abstractmethod
     def points(self, state: TrickState) -> Tensor:
         """Points of a finished game: [B, 4] float32 by absolute seat."""
-        raise NotImplementedError(f"{type(self).__name__} does not say what a game is worth")
 
+    @abstractmethod
     def worth(self, points: Tensor) -> Tensor:
         """Points [B, 4] on the scale of search and learning, within [0, 1]."""
-        raise NotImplementedError(f"{type(self).__name__} does not say on which scale its points are")
 
     def first_suit(self, state: TrickState) -> Tensor | None:
         """[B] int8, the suit that comes first in observations and policies, so that positions look alike that differ in
