@@ -260,6 +260,7 @@ def test_masks_of_any_width_are_packed() -> None:
         assert torch.equal(unpack_mask(words, columns), mask)
 
 
+@pytest.mark.slow
 def test_a_run_of_spades(tmp_path, capsys) -> None:
     """With 66 actions, from warm-up to table; stopped and gone on with; and what does not know the game says so."""
     run = tmp_path / "run"
@@ -292,3 +293,14 @@ def test_networks_of_before_are_for_blob(tmp_path) -> None:
     assert load_network(path).config.dim == 32
     with pytest.raises(ValueError, match="is a network for blob, not for hearts"):
         load_network(path, game="hearts")
+
+
+def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
+    path, game = tmp_path / "network.safetensors", Spades()
+    sizes = NetConfig(dim=32, layers=1, heads=2, ffn=32, observation=game.features, actions=game.num_actions)
+    save_network(path, BlobNet(sizes), {"iteration": 1, "game": "spades"})
+    assert load_network(path, game="spades").config.actions == 66
+    for main, arguments in ((evaluate_main, [str(path)]), (export_main, [str(path), "--onnx", str(tmp_path / "a")])):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert "is a network for spades, not for blob" in error and error.count("\n") == 1
