@@ -8,6 +8,7 @@ python bench.py search       tree-simulations a second with a network that costs
 python bench.py train        examples a second of the learner
 python bench.py agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 python bench.py sweep        self-play over a grid: --set games=256,2048 worlds=1,3
+python bench.py engine --game hearts               the same of another game; search knows them, too
 python bench.py peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
 """
 
@@ -44,7 +45,7 @@ from net import PRESETS, BlobNet, int8_available
 from training.checkpoint import load_network, write_atomically
 from training.evaluate import choose_device
 from training.precision import PRECISIONS, inference_net
-from vecgame import Blob
+from vecgame import GAMES, make_game
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"
@@ -54,7 +55,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="self-play", choices=tuple(BENCHES))
-    parser.add_argument("--cards", type=int, default=5, help="cards dealt to a seat (default: 5)")
+    parser.add_argument("--game", default="blob", choices=tuple(GAMES), help="engine, search: the game (default: blob)")
+    parser.add_argument("--cards", type=int, help="cards dealt to a seat (default: 5 in blob, else 13)")
     parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
     parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
@@ -81,7 +83,8 @@ class Bench:
     def __init__(self, options: argparse.Namespace, device: torch.device, console: Console) -> None:
         self.options, self.device, self.console = options, device, console
         self.attempt = Attempts(console)
-        self.game = Blob(cards=options.cards)
+        self.game = make_game(options.game, **({} if options.cards is None else {"cards": options.cards}))
+        options.cards = self.game.cards
         self.config = SearchConfig(
             worlds=options.worlds,
             simulations=options.simulations,
@@ -89,7 +92,9 @@ class Bench:
             merge_equivalent=options.merge_equivalent,
             noise_fraction=0.25,
         )
-        self.setting = f"{options.cards} cards, {options.worlds} worlds x {options.simulations} simulations"
+        self.setting = (
+            f"{options.game}, {options.cards} cards, {options.worlds} worlds x {options.simulations} simulations"
+        )
 
     def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
         """Batch sizes: as asked for, else those for the device; the smallest of them for a quick check."""
@@ -153,10 +158,12 @@ class Bench:
             for size in self.sizes([100, 1000, 10_000, 100_000], [10_000, 100_000, 1_000_000])
         ]
         seconds = 0.3 if self.options.quick else 3.0
-        if self.options.cards <= peers.OPENSPIEL_CARDS and self.has("pyspiel", "OpenSpiel", required):
+        blob = self.options.game == "blob"
+        if blob and self.options.cards <= peers.OPENSPIEL_CARDS and self.has("pyspiel", "OpenSpiel", required):
             measures.append(("OpenSpiel", lambda: peers.openspiel_engine(self.options.cards, seconds)))
         threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
-        title = f"random play, {self.options.cards} cards; a game has {game.decisions} decisions; {threads}"
+        setting = f"{self.options.game}, {game.cards} cards"
+        title = f"random play, {setting}; a game has {game.decisions} decisions; {threads}"
         return self.rates(title, "games/s", measures)
 
     def net(self) -> Figures:
@@ -187,7 +194,8 @@ class Bench:
                         )
                     )
         title = (
-            "search of the first bid, a network that costs nothing; and of a toy game of 6 actions that mctx plays too"
+            f"search of the first decision, {self.options.game}, a network that costs nothing; and of a toy game of "
+            "6 actions that mctx plays too"
         )
         return self.rates(title, "tree-simulations/s", measures)
 
@@ -273,6 +281,8 @@ def check(options: argparse.Namespace) -> None:
     for name, values in counts.items():
         if min(values) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(values)}")
+    if options.game != "blob" and options.what not in ("engine", "search"):
+        raise ValueError(f"--game {options.game} is for engine and search; {options.what} measures blob")
     if not 0 <= options.seconds < float("inf"):
         raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
 

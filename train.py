@@ -1,7 +1,8 @@
-"""Trains an agent for Blob by batched self-play.
+"""Trains an agent for Blob, or another card game, by batched self-play.
 
 python train.py --games-per-iter 10000            the document's workload: 500 iterations on a large network
 python train.py --preset quick                    a decent agent on a laptop in minutes
+python train.py --preset quick --game hearts      the same for Hearts; spades, whist
 python train.py --resume runs/NAME                goes on with a run
 """
 

@@ -12,7 +12,7 @@ from training.learner import Learner, learn
 from training.precision import inference_net
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
-from vecgame import Blob, Purpose, Stream
+from vecgame import Blob, Game, Purpose, Stream
 from vecmcts import SearchConfig, random_action, search
 
 
@@ -32,7 +32,7 @@ class Rate:
         return cls(label, size, rate, timing.spread, rate / limit if limit else None)
 
 
-def play_at_random(game: Blob, games: int, seed: int, device: torch.device) -> None:
+def play_at_random(game: Game, games: int, seed: int, device: torch.device) -> None:
     """Deals and plays games to the end by uniformly random legal actions."""
     state = game.deal(games, seed, device)
     for _ in range(game.decisions):
@@ -41,7 +41,7 @@ def play_at_random(game: Blob, games: int, seed: int, device: torch.device) -> N
     game.scores(state)
 
 
-def engine(game: Blob, size: int, device: torch.device, repeats: int) -> Rate:
+def engine(game: Game, size: int, device: torch.device, repeats: int) -> Rate:
     """Random games a second, ``size`` at once; a game has `game.decisions` steps."""
     timing = timed(lambda: play_at_random(game, size, 0, device), device, repeats)
     return Rate.of("random games", size, size, timing)
@@ -87,12 +87,11 @@ def name_of(dtype: torch.dtype) -> str:
 
 def free_network(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """A network that costs nothing, so that only the trees take time."""
-    rows = observation.shape[0]
-    return observation.new_zeros(rows, 52), observation.new_full((rows, 4), 0.3)
+    return torch.zeros_like(mask, dtype=observation.dtype), observation.new_full((len(observation), 4), 0.3)
 
 
-def searches(game: Blob, size: int, config: SearchConfig, device: torch.device, repeats: int) -> Rate:
-    """Tree-simulations a second at the first bid of ``size`` games with a network that costs nothing."""
+def searches(game: Game, size: int, config: SearchConfig, device: torch.device, repeats: int) -> Rate:
+    """Tree-simulations a second at the first decision of ``size`` games with a network that costs nothing."""
     state = game.deal(size, 0, device)
     timing = timed(lambda: search(game, state, free_network, config), device, repeats)
     label = f"{game.cards} cards, {config.worlds}x{config.simulations}"

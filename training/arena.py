@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.bots import HistoryPlayer, Player
-from vecgame import Blob, BlobState
+from vecgame import Game, State
 from vecgame.cards import SEATS
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
@@ -25,6 +25,7 @@ Seatings = tuple[tuple[int, ...], ...]
 
 ONE_AGAINST_THREE: Seatings = tuple(sorted(set(permutations((0, 1, 1, 1)))))
 TWO_AGAINST_TWO: Seatings = tuple(sorted(set(permutations((0, 0, 1, 1)))))
+SIDES: Seatings = ((0, 1, 0, 1), (1, 0, 1, 0))  # of partners, who sit opposite
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """One player against three of another."""
+    """One player against three of another; in a game of partners, two against two."""
 
     player: Interval  # points a game of the player
     opponents: Interval  # points a game of one opponent
@@ -65,7 +66,7 @@ class MatchResult:
 
 
 def play_match(
-    games: Sequence[Blob],
+    games: Sequence[Game],
     player: Player | HistoryPlayer,
     opponent: Player | HistoryPlayer,
     deals: int,
@@ -73,23 +74,35 @@ def play_match(
     device: str | torch.device = "cpu",
     report: Report | None = None,
 ) -> MatchResult:
-    """Plays every deal four times, with the player at each seat in turn and three opponents at the others.
+    """Plays every deal four times, with the player at each seat in turn and three opponents at the others; in a game of
+    partners twice, with the player at both seats of each side in turn.
 
-    What the deal gives a seat thus counts for both sides alike. The four games of a deal are not independent; the
-    intervals are over deals.
+    What the deal gives a seat thus counts for both sides alike. The games of a deal are not independent; the intervals
+    are over deals.
 
     Args:
         games: rules to mix; the deals are shared out among them.
         seed: of the deals and of everything random that the players do.
         report: called with the share of the match that is over.
     """
-    points = play_deals(games, (player, opponent), ONE_AGAINST_THREE, deals, seed, device, report)
-    mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
-    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * SEATS)
+    seatings = seatings_of(games[0])
+    points = play_deals(games, (player, opponent), seatings, deals, seed, device, report)
+    mine, theirs = side_points(points, seatings).unbind(-1)
+    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * len(seatings))
+
+
+def seatings_of(game: Game) -> Seatings:
+    """How a match plays each deal: one against three, in a game of partners side against side."""
+    return SIDES if game.partners else ONE_AGAINST_THREE
+
+
+def even_seatings_of(game: Game) -> Seatings:
+    """How two players with two seats each meet in each deal."""
+    return SIDES if game.partners else TWO_AGAINST_TWO
 
 
 def play_deals(
-    games: Sequence[Blob],
+    games: Sequence[Game],
     players: Sequence[Player | HistoryPlayer],
     seatings: Seatings,
     deals: int,
@@ -118,8 +131,8 @@ def play_deals(
 
 
 def play_games(
-    game: Blob,
-    state: BlobState,
+    game: Game,
+    state: State,
     players: Sequence[Player | HistoryPlayer],
     seats: Tensor,
     seed: int,
@@ -148,7 +161,7 @@ def play_games(
     return game.scores(state).double()
 
 
-def _act(player: Player | HistoryPlayer, game: Blob, state: BlobState, history: Tensor, seed: int) -> Tensor:
+def _act(player: Player | HistoryPlayer, game: Game, state: State, history: Tensor, seed: int) -> Tensor:
     if hasattr(player, "act_after"):
         return player.act_after(game, state, history, seed)
     return player.act(game, state, seed)

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobState, Purpose, Stream
+from vecgame import Blob, BlobState, Game, Purpose, State, Stream
 from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
 from vecmcts import Evaluator, SearchConfig, random_action, search
 from vecmcts.evaluators import Network, play_out
@@ -18,7 +18,7 @@ class Player(Protocol):
 
     name: str
 
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
         """A legal action for the mover of every lane: [B] int64. Depends on each lane's own game only."""
 
 
@@ -36,13 +36,13 @@ class RandomBot:
 
     name = "random"
 
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
         stream = Stream(seed, state.index, game.turn(state))
         return random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0])
 
 
 class RuleBot:
-    """Bids the rounded sum of its cards' strengths; wins cheaply while it needs tricks, ducks otherwise."""
+    """Plays Blob: bids the rounded sum of its cards' strengths; wins cheaply while it needs tricks, ducks otherwise."""
 
     name = "rule-based"
 
@@ -112,11 +112,11 @@ class FlatMonteCarlo:
         self.worlds = worlds
         self.name = "flat Monte Carlo"
 
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
         chunk = max(1, self.lanes // (self.worlds * game.max_legal))
         return torch.cat([self._act(game, part, seed) for part in _split(state, chunk)])
 
-    def _act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def _act(self, game: Game, state: State, seed: int) -> Tensor:
         actions = game.legal_actions(state)  # [B, A]
         slots = actions.shape[1]
         worlds = game.determinize(state, self.worlds, seed).repeat(slots)
@@ -141,7 +141,7 @@ class NetworkPlayer:
         self.network = network
         self.name = name
 
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
         logits, _ = self.network(game.observe(state), game.policy_mask(state))
         actions = game.legal_actions(state)
         slots = game.slot_logits(state, actions, logits)
@@ -155,7 +155,7 @@ class SearchPlayer:
         self.evaluator, self.config = evaluator, config
         self.name = name or f"search {config.worlds}x{config.simulations}"
 
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
         actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
@@ -165,5 +165,5 @@ class SearchPlayer:
         return action.index_copy(0, lanes, policy.argmax(-1))
 
 
-def _split(state: BlobState, chunk: int) -> list[BlobState]:
+def _split(state: State, chunk: int) -> list[State]:
     return [state[start : start + chunk] for start in range(0, state.batch_size, chunk)]

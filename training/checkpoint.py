@@ -60,13 +60,17 @@ def save_network(path: Path, net: BlobNet, metadata: dict[str, object]) -> None:
     save_tensors(path, net.state_dict(), {**metadata, "net": net.config.to_dict()})
 
 
-def load_network(path: Path, device: str | torch.device = "cpu") -> BlobNet:
+def load_network(path: Path, device: str | torch.device = "cpu", game: str = "blob") -> BlobNet:
     """Reads a network that `save_network` wrote.
 
     Raises:
-        ValueError: as `load_tensors`, or when the tensors do not fit the sizes that the file states.
+        ValueError: as `load_tensors`, or when the network plays another game than the one of that name, or the tensors
+            do not fit the sizes that the file states.
     """
     tensors, metadata = load_tensors(path)
+    trained_for = metadata.get("game", "blob")
+    if trained_for != game:
+        raise ValueError(f"{path} is a network for {trained_for}, not for {game}")
     if "net" not in metadata:
         raise ValueError(f"{path} holds no network; networks of a run are its network-*.safetensors")
     net = BlobNet(NetConfig.from_dict(metadata["net"]))

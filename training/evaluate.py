@@ -16,29 +16,34 @@ import torch
 from rich.table import Table
 
 from training import oh_hell
-from training.arena import MatchResult, play_match
+from training.arena import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
 from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
 from training.ismcts import ISMCTSPlayer
 from training.precision import inference_net
 from training.progress import Display
 from training.settings import add_flags, from_flags
-from vecgame import Blob, resolve_device
+from vecgame import Blob, Game, resolve_device
 
 Results = dict[str, dict[str, MatchResult]]
-"""Of each player (by its name) against three of each opponent (by its name)."""
+"""Of each player (by its name) against three of each opponent (by its name); with its partner, against two."""
 
 
 BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, "flat": FlatMonteCarlo}
 
 
-def bots() -> list[Player]:
-    """The three known opponents, weakest first."""
-    return [bot() for bot in BOTS.values()]
+def bots_of(game: str) -> list[str]:
+    """Names of the known opponents in a game, weakest first. Rules to play by there are for Blob only."""
+    return [name for name in BOTS if name != "rules" or game == "blob"]
+
+
+def bots(game: str = "blob") -> list[Player]:
+    """The known opponents in a game, weakest first."""
+    return [BOTS[name]() for name in bots_of(game)]
 
 
 def evaluate(
-    games: Sequence[Blob],
+    games: Sequence[Game],
     players: Sequence[Player],
     opponents: Sequence[Player | HistoryPlayer],
     deals: int,
@@ -47,33 +52,38 @@ def evaluate(
     display: Display,
     check: Callable[[], None] = lambda: None,
 ) -> Results:
-    """Plays every player against three of every opponent, all on the same deals.
+    """Plays every player against every opponent as `play_match` does, all on the same deals.
 
     Args:
         check: called often; an exception that it raises ends the evaluation.
     """
-    total = len(players) * len(opponents)
+    total, seatings = len(players) * len(opponents), len(seatings_of(games[0]))
     results: Results = {}
-    with display.task("evaluation", 4 * deals * total, "games") as task:
+    with display.task("evaluation", seatings * deals * total, "games") as task:
         for row, player in enumerate(players):
             for column, opponent in enumerate(opponents):
                 begun = row * len(opponents) + column
 
                 def report(share: float, begun: int = begun) -> None:
                     check()
-                    task.update(4 * deals * (begun + share))
+                    task.update(seatings * deals * (begun + share))
 
                 match = play_match(games, player, opponent, deals, seed, device, report)
                 results.setdefault(player.name, {})[opponent.name] = match
     return results
 
 
-def results_table(results: Results, title: str) -> Table:
-    """Points a game of player and opponent in each pairing, with 95% intervals; a star marks a significant lead."""
+def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST_THREE) -> Table:
+    """Points a game of player and opponent in each pairing, with 95% intervals; a star marks a significant lead.
+
+    Args:
+        seatings: those of the matches, `seatings_of` the game.
+    """
+    opponents = sum(seatings[0])
     table = Table(title=title, title_justify="left", caption="* ahead, and the 95% interval of the lead excludes zero")
     table.add_column("points a game (95%)")
     for opponent in next(iter(results.values())):
-        table.add_column(f"against 3 x {opponent}", justify="right")
+        table.add_column(f"against {opponents} x {opponent}", justify="right")
     for player, row in results.items():
         cells = [f"{m.player} : {m.opponents}{' *' if m.significant else '  '}" for m in row.values()]
         table.add_row(player, *cells)
@@ -103,9 +113,8 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         "--opponents",
         nargs="+",
         choices=(*BOTS, "ismcts"),
-        default=list(BOTS),
         help="whom to play: bots, or OpenSpiel's IS-MCTS, which needs pip install 'vecgame[peers]' and thinks about "
-        "0.1 s a decision on one core (default: %(default)s)",
+        "0.1 s a decision on one core (default: all bots that play the game)",
     )
     parser.add_argument(
         "--ismcts-simulations", type=int, default=1000, metavar="N", help="its simulations a decision (default: 1000)"
@@ -137,22 +146,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
         games = settings.games()
-        network = inference_net(load_network(own.network, device), settings.precision, games)
+        network = inference_net(load_network(own.network, device, settings.game), settings.precision, games)
         ways = {"alone": NetworkPlayer(network), "search": SearchPlayer(network, settings.search())}
         players = [ways[name] for name in own.players]
-        opponents = [make_opponent(name, own) for name in own.opponents]
+        opponents = [make_opponent(name, own) for name in own.opponents or bots_of(settings.game)]
         display = Display()
-        if "ismcts" in own.opponents:
+        if "ismcts" in (own.opponents or ()):
             games = [Blob(rules) for game in games for rules in oh_hell.playable(game.rules)]
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
         if own.against is not None:
-            rival = inference_net(load_network(own.against, device), settings.precision, games)
+            rival = inference_net(load_network(own.against, device, settings.game), settings.precision, games)
             opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {own.against.stem}"))
         results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    display.console.print(results_table(results, str(own.network)))
+    display.console.print(results_table(results, str(own.network), seatings_of(games[0])))
     if own.json is not None:
         write_atomically(own.json, json.dumps(results_json(results), indent=1).encode())
     return 0

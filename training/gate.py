@@ -1,7 +1,7 @@
 """The gate: which network plays self-play, the newest always, or one that has been beaten at a stated error rate.
 
-Candidate and player meet on fresh deals, two against two, each deal six times (`training.arena.TWO_AGAINST_TWO`), with
-the search of self-play but for its noise: without it, networks whose best actions are the same could not be told
+Candidate and player meet on fresh deals, two against two in all seatings (`training.arena.even_seatings_of`), with the
+search of self-play but for its noise: without it, networks whose best actions are the same could not be told
 apart. A deal gives x, the candidate's mean points a game less the player's; with several card counts, the mean over one
 deal of each. The match has at most D deals. The candidate passes as soon as, at one of the looks every `CHUNK` deals,
 
@@ -32,11 +32,11 @@ import torch
 from torch import Tensor
 
 from net import BlobNet, InferenceNet
-from training.arena import TWO_AGAINST_TWO, Interval, play_deals, side_points
+from training.arena import Interval, even_seatings_of, play_deals, side_points
 from training.bots import Player, SearchPlayer
 from training.progress import Display
 from training.settings import Settings
-from vecgame import Blob
+from vecgame import Game
 
 GATE_INDEX = 1 << 49  # number of the first deal of the gate's matches
 DEAL_BITS = 24  # room for the deals of one match
@@ -60,7 +60,7 @@ def crossing(differences: Tensor, error: float, rounds: int) -> bool:
 
 
 def judge(
-    games: Sequence[Blob],
+    games: Sequence[Game],
     candidate: Player,
     player: Player,
     error: float,
@@ -79,15 +79,15 @@ def judge(
         first_index: number of the first deal.
         check: called often; an exception that it raises ends the match.
     """
-    rounds = max(MIN_ROUNDS, deals // len(games))
+    rounds, seatings = max(MIN_ROUNDS, deals // len(games)), even_seatings_of(games[0])
     differences = torch.zeros(0, dtype=torch.float64, device=device)
     passed = False
     while len(differences) < rounds and not passed:
         count = min(CHUNK, rounds - len(differences))
         number = first_index + len(differences) * len(games)
         players, fresh = (candidate, player), count * len(games)
-        points = play_deals(games, players, TWO_AGAINST_TWO, fresh, seed, device, lambda share: check(), number)
-        mine, theirs = side_points(points, TWO_AGAINST_TWO).view(len(games), count, 2).unbind(-1)
+        points = play_deals(games, players, seatings, fresh, seed, device, lambda share: check(), number)
+        mine, theirs = side_points(points, seatings).view(len(games), count, 2).unbind(-1)
         differences = torch.cat([differences, (mine - theirs).mean(0)])
         passed = crossing(differences, error, rounds)
     return Verdict(passed, len(differences) * len(games), Interval.of(differences))
@@ -103,7 +103,7 @@ class Gate:
         self.figures: dict[str, object] = {}  # of that choice, for the metrics
 
     def choose(
-        self, newest: BlobNet, iteration: int, games: Sequence[Blob], display: Display, check: Callable[[], None]
+        self, newest: BlobNet, iteration: int, games: Sequence[Game], display: Display, check: Callable[[], None]
     ) -> BlobNet:
         """The network that plays iteration ``iteration``, counted from 0. Interrupted by ``check``, nothing changes."""
         if self.net is None:

@@ -47,8 +47,8 @@ class Learner:
             group["lr"] = self.settings.learning_rate * share
 
     def forward(self, observation: Tensor, legal_mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Mixed-precision network: [E, 256], [E, 52] -> float32 log policy [E, 52], -inf where illegal, and values
-        [E, values]."""
+        """Mixed-precision network: [E, features], [E, actions] -> float32 log policy [E, actions], -inf where illegal,
+        and values [E, values]."""
         with torch.autocast(self.device.type, self.amp, enabled=self.amp != torch.float32):
             logits, values = self.net(observation.float(), legal_mask)
         return logits.float().masked_fill(~legal_mask, -torch.inf).log_softmax(-1), values.float()

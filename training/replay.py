@@ -7,16 +7,19 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from vecgame.cards import unpack
+from vecgame.cards import DECK, unpack_mask
 
 
 @dataclass(frozen=True)
 class Examples:
-    """E decisions to learn from, in the frame of the mover: relative seats, trump suit first."""
+    """E decisions to learn from, in the frame of the mover: relative seats, trump suit first.
 
-    observation: Tensor  # [E, 256] float16
-    legal: Tensor  # [E] int64, bitboard of the legal policy columns
-    policy: Tensor  # [E, 52] float16, target distribution over the columns
+    F and A are the game's features and actions: 256 and 52 in Blob.
+    """
+
+    observation: Tensor  # [E, F] float16
+    legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
+    policy: Tensor  # [E, A] float16, target distribution over the columns
     value: Tensor  # [E, 4] float32, final score / highest score of each relative seat
 
     def __len__(self) -> int:
@@ -28,20 +31,21 @@ class Examples:
 
     @property
     def legal_mask(self) -> Tensor:
-        """[E, 52] bool."""
-        return unpack(self.legal)
+        """[E, A] bool."""
+        return unpack_mask(self.legal, self.policy.shape[1])
 
     @staticmethod
     def concatenate(parts: list[Examples]) -> Examples:
         return Examples(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Examples)))
 
     @staticmethod
-    def empty(capacity: int, device: torch.device) -> Examples:
+    def empty(capacity: int, device: torch.device, features: int = 256, actions: int = DECK) -> Examples:
         """Room for ``capacity`` examples, filled with zeros."""
+        words = (capacity,) if actions <= DECK else (capacity, -(-actions // DECK))
         return Examples(
-            observation=torch.zeros(capacity, 256, dtype=torch.float16, device=device),
-            legal=torch.zeros(capacity, dtype=torch.int64, device=device),
-            policy=torch.zeros(capacity, 52, dtype=torch.float16, device=device),
+            observation=torch.zeros(capacity, features, dtype=torch.float16, device=device),
+            legal=torch.zeros(words, dtype=torch.int64, device=device),
+            policy=torch.zeros(capacity, actions, dtype=torch.float16, device=device),
             value=torch.zeros(capacity, 4, dtype=torch.float32, device=device),
         )
 
@@ -49,9 +53,9 @@ class Examples:
 class ReplayBuffer:
     """A ring of the newest ``capacity`` examples, on the device where learning happens."""
 
-    def __init__(self, capacity: int, device: torch.device) -> None:
+    def __init__(self, capacity: int, device: torch.device, features: int = 256, actions: int = DECK) -> None:
         self.capacity = capacity
-        self.examples = Examples.empty(capacity, device)
+        self.examples = Examples.empty(capacity, device, features, actions)
         self.added = 0  # over the whole run
 
     def __len__(self) -> int:

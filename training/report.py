@@ -371,6 +371,8 @@ def report(folder: Path, games: int, display: Display) -> str:
         ValueError: in one line, when the folder holds no run or no metrics, or a network that cannot be read.
     """
     settings = for_resume(read_config(folder), {})
+    if games and settings.game != "blob":
+        raise ValueError(f"the games of a report are those of blob; for a run of {settings.game} give --games 0")
     entries = read_metrics(folder)
     iterations = [_with_total(entry, settings) for entry in entries if entry["kind"] == "iteration"]
     warmups = [entry for entry in entries if entry["kind"] == "warm-up"]
@@ -416,7 +418,7 @@ def _header(name: str, settings: Settings, iterations: Sequence[Entry], strength
         lead = Interval(**strength.match["lead"])
         tiles.append((f"Lead over rule-based, {strength.player}", str(lead).replace("-", "\N{MINUS SIGN}")))
     text = (
-        f"Blob with {settings.cards} cards, trump {settings.trump}; search of {settings.worlds} worlds x "
+        f"{settings.describe()}; search of {settings.worlds} worlds x "
         f"{settings.simulations} simulations; network {settings.network}."
     )
     drawn = "".join(f"<div><dt>{escape(title)}</dt><dd>{escape(value)}</dd></div>" for title, value in tiles)

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ import torch
 from net import PRESETS as NETWORKS
 from net import InferenceNet, parameter_count
 from training import warmup
+from training.arena import seatings_of
 from training.bots import NetworkPlayer, SearchPlayer
 from training.checkpoint import load_network, load_tensors, save_network, save_tensors, write_atomically
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
@@ -62,9 +63,10 @@ class Run:
         self.device = choose_device(settings.device)
         check_precision(settings.precision, self.device)
         self.games = settings.games()
-        config = NETWORKS[settings.network]
-        self.learner = Learner(settings, type(config)(**{**config.to_dict(), "values": settings.values}), self.device)
-        self.buffer = ReplayBuffer(settings.replay_examples, self.device)
+        game = self.games[0]
+        sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
+        self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device)
+        self.buffer = ReplayBuffer(settings.replay_examples, self.device, game.features, game.num_actions)
         self.gate = Gate(settings, self.learner.net, self.device)
         self.updates = 0  # of the warm-up, done
         self.iteration = 0  # iterations done
@@ -124,7 +126,8 @@ class Run:
         return self.folder / f"network-{iteration:06d}.safetensors"
 
     def save_network(self) -> None:
-        save_network(self.network_path(self.iteration), self.learner.net, {"iteration": self.iteration})
+        metadata = {"iteration": self.iteration, "game": self.settings.game}
+        save_network(self.network_path(self.iteration), self.learner.net, metadata)
 
     def record(self, kind: str, **numbers: object) -> None:
         """Adds a line to the metrics."""
@@ -207,7 +210,7 @@ class Run:
     def _describe(self) -> None:
         settings, net = self.settings, self.learner.net
         self.display.line(
-            f"{self.folder}: Blob with {settings.cards} cards, search of {settings.worlds} worlds x "
+            f"{self.folder}: {settings.describe()}, search of {settings.worlds} worlds x "
             f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
             f"on {self.device} in {str(self.learner.amp).removeprefix('torch.')}, PyTorch {torch.__version__}"
         )
@@ -296,8 +299,12 @@ class Run:
         examples = Examples.concatenate([part.examples for part in played])
         self.buffer.add(examples)
         weights = [len(part.scores) / finished for part in played]
+        bids = {}  # there are games without
+        if played[0].bids_met is not None:
+            bids["bids_met"] = sum(w * part.bids_met for w, part in zip(weights, played, strict=True))
         return {
             **self.gate.figures,
+            **bids,
             "games": finished,
             "examples": len(examples),
             "evaluations": evaluations,
@@ -305,7 +312,6 @@ class Run:
             "games_per_minute": 60 * finished / seconds,
             "evaluations_per_second": evaluations / seconds,
             "score": sum(w * float(part.scores.mean()) for w, part in zip(weights, played, strict=True)),
-            "bids_met": sum(w * part.bids_met for w, part in zip(weights, played, strict=True)),
             "policy_entropy": sum(w * part.policy_entropy for w, part in zip(weights, played, strict=True)),
             "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
         }
@@ -359,7 +365,7 @@ class Run:
     def _final_evaluation(self, started: float) -> Results:
         """The table of points before and after training."""
         settings = self.settings
-        first = load_network(self.network_path(0), self.device)
+        first = load_network(self.network_path(0), self.device, settings.game)
         before, after = (inference_net(net, settings.precision, self.games) for net in (first, self.learner.net))
         name = f"search {settings.worlds}x{settings.simulations}"
         players = [
@@ -368,14 +374,22 @@ class Run:
             SearchPlayer(after, settings.search(), f"trained, {name}"),
         ]
         results = evaluate(
-            self.games, players, bots(), settings.eval_deals, settings.seed, self.device, self.display, self._check
+            self.games,
+            players,
+            bots(settings.game),
+            settings.eval_deals,
+            settings.seed,
+            self.device,
+            self.display,
+            self._check,
         )
         self.record("final evaluation", results=results_json(results))
         write_atomically(self.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
-        title = (
-            f"{4 * settings.eval_deals:,} games a pairing, {settings.cards} cards, each deal played from all four seats"
-        )
-        self.display.console.print(results_table(results, title))
+        seatings = seatings_of(self.games[0])
+        seats = "both sides" if self.games[0].partners else "all four seats"
+        count = len(seatings) * settings.eval_deals
+        title = f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
+        self.display.console.print(results_table(results, title, seatings))
         self.display.line(
             f"{duration(time.monotonic() - started)} in all; the network: {self.network_path(self.iteration)}"
         )
@@ -391,6 +405,8 @@ class _BackgroundEvaluation:
         self.output.unlink(missing_ok=True)
         settings = run.settings
         flags = {
+            "game": settings.game,
+            "rules": settings.rules,
             "cards": settings.cards,
             "trump": settings.trump,
             "suits": settings.suits,

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from training.replay import Examples
-from vecgame import Blob, BlobState, Purpose, Stream
-from vecgame.cards import pack
+from vecgame import Game, Purpose, State, Stream
+from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
 from vecmcts import Evaluator, SearchConfig, search
 from vecmcts.evaluators import Network, to_relative
@@ -40,14 +40,14 @@ class SelfPlay:
 
     examples: Examples
     scores: Tensor  # [G, 4] float32, points by absolute seat
-    bids_met: float  # share of bids met
+    bids_met: float | None  # share of bids met; None in a game without bids
     evaluations: int  # positions judged by the network
     policy_entropy: float  # mean entropy of the targets, nats
     prior_divergence: float  # mean Kullback-Leibler divergence of the targets from the network's policy, nats
 
 
 def self_play(
-    game: Blob,
+    game: Game,
     evaluator: Evaluator | Network,
     config: SearchConfig,
     games: int,
@@ -85,11 +85,11 @@ def self_play(
         _play_in_threads(chunks, workers, tell)
     examples = Examples.concatenate([chunk.examples for chunk in chunks])
     decided = max(len(examples), 1)
-    met = torch.cat([chunk.met for chunk in chunks])
+    met = [chunk.met for chunk in chunks if chunk.met is not None]
     return SelfPlay(
         examples=examples,
         scores=torch.cat([chunk.scores for chunk in chunks]),
-        bids_met=float(met.float().mean()),
+        bids_met=float(torch.cat(met).float().mean()) if met else None,
         evaluations=sum(chunk.evaluations for chunk in chunks),
         policy_entropy=float(sum(chunk.entropy for chunk in chunks)) / decided,
         prior_divergence=float(sum(chunk.divergence for chunk in chunks)) / decided,
@@ -103,7 +103,7 @@ def threads_for(games: int, device: torch.device) -> int:
     return max(1, min(torch.get_num_threads(), games // GAMES_PER_THREAD))
 
 
-def largest_chunk(game: Blob, config: SearchConfig, device: torch.device, workers: int = 1) -> int:
+def largest_chunk(game: Game, config: SearchConfig, device: torch.device, workers: int = 1) -> int:
     """Games to search at a time: `CHUNK_GAMES`, or fewer if the memory that is free calls for it."""
     free = free_memory(device)
     if free is None:
@@ -164,7 +164,7 @@ class _Chunk:
 
     def __init__(
         self,
-        game: Blob,
+        game: Game,
         evaluator: Evaluator | Network,
         config: SearchConfig,
         seed: int,
@@ -214,7 +214,7 @@ class _Chunk:
             tell()
         self._finish(state)
 
-    def _decide(self, state: BlobState, decision: int) -> BlobState:
+    def _decide(self, state: State, decision: int) -> State:
         """Makes decision number ``decision`` in every game."""
         game = self.game
         actions = self.config.view(game).legal_actions(state)
@@ -229,13 +229,13 @@ class _Chunk:
             self.evaluations += int(result.evaluations)
         return game.step(state, action)
 
-    def _choose(self, state: BlobState, policy: Tensor, decision: int) -> Tensor:
+    def _choose(self, state: State, policy: Tensor, decision: int) -> Tensor:
         if decision >= self.sampled:
             return policy.argmax(-1)
         stream = Stream(self.seed, state.index, self.game.turn(state))
         return sample(policy, stream.uniform(Purpose.ACTION, 1)[:, 0])
 
-    def _store(self, lanes: Tensor, state: BlobState, policy: Tensor, prior: Tensor) -> None:
+    def _store(self, lanes: Tensor, state: State, policy: Tensor, prior: Tensor) -> None:
         game = self.game
         columns = game.policy_columns(state, torch.arange(game.num_actions, device=state.device).expand_as(policy))
         framed = torch.zeros_like(policy).scatter(1, columns, policy)
@@ -243,14 +243,14 @@ class _Chunk:
         self.entropy = self.entropy - (policy * log_policy).sum()
         self.divergence = self.divergence + (policy * (log_policy - prior.clamp(min=1e-12).log())).sum()
         self.stored.append(
-            (lanes, game.mover(state), game.observe(state).half(), pack(game.policy_mask(state)), framed.half())
+            (lanes, game.mover(state), game.observe(state).half(), pack_mask(game.policy_mask(state)), framed.half())
         )
 
-    def _finish(self, state: BlobState) -> None:
+    def _finish(self, state: State) -> None:
         """Adds to every stored decision how its game ended."""
         values = self.game.values(state)
         self.scores = self.game.scores(state)
-        self.met = state.bids == state.won
+        self.met = self.game.bids_met(state)
         self.examples = Examples.concatenate(
             [
                 Examples(observation, legal, policy, to_relative(values[lanes], mover))

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
 from training.precision import PRECISIONS
-from vecgame import Blob
+from vecgame import Game, default_rules, make_game
 from vecmcts import SearchConfig
+
+BLOB_FLAGS = ("trump", "hook", "suits", "ranks")  # rules of Blob that have flags of their own
 
 
 def _flag(default: object, text: str, **extra: object) -> object:
@@ -22,11 +24,16 @@ class Settings:
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
     iterations: int = _flag(500, "iterations of self-play and learning")
     epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
-    cards: str = _flag("5", "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration")
-    trump: str = _flag("random", "trump suit: random, rotate, none or a suit's name")
-    hook: bool = _flag(True, "forbid the dealer the bid that makes the bids sum to the tricks")
-    suits: int = _flag(4, "suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
-    ranks: int = _flag(13, "ranks of each suit, 1 to 13, two upwards")
+    cards: str = _flag(
+        "auto",
+        "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration; auto is the game's own",
+    )
+    trump: str = _flag("random", "blob: trump suit: random, rotate, none or a suit's name")
+    hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
+    suits: int = _flag(4, "blob: suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
+    ranks: int = _flag(13, "blob: ranks of each suit, 1 to 13, two upwards")
+    game: str = _flag("blob", "the game by its name; an unknown one lists those that there are")
+    rules: str = _flag("", "other rules of the game, as NAME=VALUE,..; an unknown name lists those that there are")
 
     worlds: int = _flag(3, "sampled deals that a search looks at")
     simulations: int = _flag(30, "simulations in each of them")
@@ -97,6 +104,8 @@ class Settings:
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
+        if self.cards == "auto":
+            object.__setattr__(self, "cards", str(make_game(self.game).cards))
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         self.games()
@@ -113,10 +122,28 @@ class Settings:
             raise ValueError(f"--cards must lie within 1-13, got {self.cards!r}")
         return tuple(range(first, last + 1))
 
-    def games(self) -> tuple[Blob, ...]:
+    def games(self) -> tuple[Game, ...]:
         """The rules for each card count."""
-        shared = {name: getattr(self, name) for name in ("trump", "hook", "suits", "ranks")}
-        return tuple(Blob(cards=cards, **shared) for cards in self.card_counts())
+        known = default_rules(self.game)
+        rules = read_rules(self.rules, known)
+        if self.game == "blob":
+            rules = {**{name: getattr(self, name) for name in BLOB_FLAGS}, **rules}
+        else:
+            for name in BLOB_FLAGS:
+                if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                    raise ValueError(f"{_flag_name(name)} is for blob; other games take --rules {name}=VALUE if at all")
+        if "cards" in known:
+            return tuple(make_game(self.game, **{"cards": cards, **rules}) for cards in self.card_counts())
+        game = make_game(self.game, **rules)
+        if self.card_counts() != (game.cards,):
+            raise ValueError(f"--cards must be {game.cards} in {self.game}, got {self.cards!r}")
+        return (game,)
+
+    def describe(self) -> str:
+        """The game in a few words."""
+        named = "Blob" if self.game == "blob" else self.game
+        trump = f", trump {self.trump}" if self.game == "blob" else ""
+        return f"{named}, {self.cards} cards{trump}{f', {self.rules}' if self.rules else ''}"
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""
@@ -146,6 +173,34 @@ PRESETS: dict[str, dict[str, object]] = {
 
 # What a resumed run may change without becoming another run.
 CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "checkpoint_seconds")
+
+
+def read_rules(text: str, known: dict[str, object]) -> dict[str, object]:
+    """Reads "NAME=VALUE,..", each value as what its default in ``known`` is.
+
+    Raises:
+        ValueError: on a name that is not known, or a value that cannot be read.
+    """
+    rules: dict[str, object] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or name not in known:
+            raise ValueError(f"--rules {part!r} is no NAME=VALUE of this game; its rules are {', '.join(known)}")
+        rules[name] = _read(name, value, known[name])
+    return rules
+
+
+def _read(name: str, value: str, default: object) -> object:
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise ValueError(f"--rules {name} must be true or false, got {value!r}")
+        return value == "true"
+    if isinstance(default, str):  # a seat may stand for a word
+        return int(value) if value.isdecimal() else value
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise ValueError(f"--rules {name} must be a number such as {default}, got {value!r}") from None
 
 
 def _flag_name(name: str) -> str:

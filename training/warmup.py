@@ -16,8 +16,8 @@ from torch import Tensor
 from net import InferenceNet
 from training.learner import Learner
 from training.selfplay import sample
-from vecgame import Blob, Purpose, Stream
-from vecgame.cards import pack, unpack
+from vecgame import Game, Purpose, Stream
+from vecgame.cards import pack_mask, unpack_mask
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
@@ -29,8 +29,8 @@ MINIBATCH = 4096
 class Rollout:
     """E sampled decisions, in the frame of their mover."""
 
-    observation: Tensor  # [E, 256] float32
-    legal: Tensor  # [E] int64, bitboard of the legal policy columns
+    observation: Tensor  # [E, features] float32
+    legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     column: Tensor  # [E] int64, policy column of the action taken
     log_prob: Tensor  # [E] float32, of that action when it was taken
     baseline: Tensor  # [E] float32, value of the mover then
@@ -38,7 +38,7 @@ class Rollout:
     score: float  # mean points a game and seat
 
 
-def play(game: Blob, network: InferenceNet, games: int, seed: int, first_index: int, device: torch.device) -> Rollout:
+def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: int, device: torch.device) -> Rollout:
     """Plays games in which every decision is drawn from the network's policy; forced moves are not stored."""
     state = game.deal(games, seed, device, first_index)
     stored = []
@@ -57,7 +57,7 @@ def play(game: Blob, network: InferenceNet, games: int, seed: int, first_index: 
             columns = game.policy_columns(choosing, actions[lanes])
             slot = ((columns == column[:, None]) & (actions[lanes] >= 0)).to(torch.int8).argmax(-1)
             action = action.index_copy(0, lanes, actions[lanes].gather(1, slot[:, None])[:, 0])
-            stored.append((lanes, game.mover(choosing), observation, pack(mask), column, log_prob, values[:, 0]))
+            stored.append((lanes, game.mover(choosing), observation, pack_mask(mask), column, log_prob, values[:, 0]))
         state = game.step(state, action)
     final = game.values(state)
     value = torch.cat([to_relative(final[lanes], mover) for lanes, mover, *_ in stored])
@@ -78,7 +78,7 @@ def update(
     for _ in range(EPOCHS):
         shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
         for index in shuffled.split(MINIBATCH):
-            mask = unpack(rollout.legal[index])
+            mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
             log_policy, values = learner.forward(rollout.observation[index], mask)
             finite = log_policy.masked_fill(~mask, 0.0)
             log_prob = finite.gather(1, rollout.column[index, None])[:, 0]

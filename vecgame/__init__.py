@@ -2,8 +2,33 @@
 
 from vecgame.blob import Blob, BlobState
 from vecgame.game import Game, resolve_device
+from vecgame.hearts import Hearts
 from vecgame.philox import Purpose, Stream
+from vecgame.registry import GAMES, default_rules, make_game, register
 from vecgame.rules import Rules, score
+from vecgame.spades import Spades
 from vecgame.state import State, concatenate
+from vecgame.tricks import TrickGame, TrickState
+from vecgame.whist import Whist
 
-__all__ = ["Blob", "BlobState", "Game", "Purpose", "Rules", "State", "Stream", "concatenate", "resolve_device", "score"]
+__all__ = [
+    "GAMES",
+    "Blob",
+    "BlobState",
+    "Game",
+    "Hearts",
+    "Purpose",
+    "Rules",
+    "Spades",
+    "State",
+    "Stream",
+    "TrickGame",
+    "TrickState",
+    "Whist",
+    "concatenate",
+    "default_rules",
+    "make_game",
+    "register",
+    "resolve_device",
+    "score",
+]

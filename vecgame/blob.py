@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vecgame import observation, worlds
+from vecgame import dealing, observation, worlds
 from vecgame.cards import (
     DECK,
     NO_TRUMP,
     RANKS,
     SEATS,
-    TRUMP_NAMES,
     bit,
     deck_bits,
     list_cards,
@@ -25,8 +24,8 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import Game, resolve_device
-from vecgame.lanes import entries, none, pick, with_entries, working
-from vecgame.philox import Purpose, Stream, check_seed
+from vecgame.lanes import entries, none, pick, place_of, with_entries, working
+from vecgame.philox import Stream, check_seed
 from vecgame.rules import Rules, score
 from vecgame.state import State
 
@@ -52,6 +51,10 @@ class Blob(Game):
 
     ``Blob(cards=5, hook=False)`` and ``Blob(Rules(cards=5, hook=False))`` are the same, equal and hash alike.
     """
+
+    name = "blob"
+    rules_type = Rules
+    features = observation.FEATURES
 
     def __init__(self, rules: Rules | None = None, **changes: object) -> None:
         if rules is not None and not isinstance(rules, Rules):
@@ -104,13 +107,9 @@ class Blob(Game):
         device = resolve_device(device)
         index = torch.arange(first_index, first_index + batch_size, device=device)
         stream = Stream(check_seed(seed), index, torch.zeros_like(index))
-        words = stream.words(Purpose.DEAL, 2 * DECK)
-        # 63-bit keys: two of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
-        keys = (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
-        keys = torch.where(unpack(torch.tensor(self.deck, device=device)), keys, torch.iinfo(torch.int64).max)
-        deck = keys.argsort(dim=-1, stable=True)
-        hands = deck[:, : SEATS * self.cards].reshape(batch_size, SEATS, self.cards)
-        return self._begin(hands, self._dealers(stream), self._trumps(stream), index)
+        hands = dealing.dealt(stream, self.deck, self.cards)
+        dealer = dealing.dealers(stream, self.rules.dealer)
+        return self._begin(hands, dealer, dealing.trumps(stream, self.rules.trump, self.rules.trumps), index)
 
     def from_hands(
         self, hands: Tensor, dealer: Tensor | int, trump: Tensor | int, index: Tensor | None = None
@@ -126,23 +125,10 @@ class Blob(Game):
         Raises:
             ValueError: on another shape, a card outside the deck or dealt twice, a seat or trump that is none.
         """
-        hands = torch.as_tensor(hands)
-        if hands.ndim != 3 or hands.shape[1:] != (SEATS, self.cards):
-            raise ValueError(f"hands must be [B, {SEATS}, {self.cards}] card ids, got shape {list(hands.shape)}")
-        hands = hands.long()
+        hands = dealing.checked_hands(hands, self.deck, self.cards)
         batch = hands.shape[0]
-        if ((hands < 0) | (hands >= DECK)).any() or not unpack(torch.tensor(self.deck, device=hands.device))[
-            hands
-        ].all():
-            raise ValueError(
-                "hands holds an id that is no card of this deck; ids are 13 * suit + rank, "
-                f"suit < {self.rules.suits}, rank < {self.rules.ranks}"
-            )
-        ordered = hands.flatten(1).sort(dim=-1).values
-        if (ordered[:, 1:] == ordered[:, :-1]).any():
-            raise ValueError("hands deals a card twice within one game")
-        seats = self._per_game("dealer", dealer, batch, SEATS - 1, hands.device)
-        trumps = self._per_game("trump", trump, batch, NO_TRUMP, hands.device)
+        seats = dealing.per_game("dealer", dealer, batch, SEATS - 1, hands.device)
+        trumps = dealing.per_game("trump", trump, batch, NO_TRUMP, hands.device)
         if ((trumps >= self.rules.suits) & (trumps != NO_TRUMP)).any():
             raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
         if index is None:
@@ -165,30 +151,6 @@ class Blob(Game):
             leader=((dealer + 1) % SEATS).to(torch.int8),
             made=zeros[:, 0].clone(),
         )
-
-    def _dealers(self, stream: Stream) -> Tensor:
-        if self.rules.dealer == "random":
-            return stream.integers(Purpose.DEALER, SEATS)
-        if self.rules.dealer == "rotate":
-            return stream.game % SEATS
-        return torch.full_like(stream.game, int(self.rules.dealer))
-
-    def _trumps(self, stream: Stream) -> Tensor:
-        choices = torch.tensor([TRUMP_NAMES.index(name) for name in self.rules.trumps], device=stream.game.device)
-        if self.rules.trump == "random":
-            return choices[stream.integers(Purpose.TRUMP, len(choices))]
-        if self.rules.trump == "rotate":
-            return choices[stream.game % len(choices)]
-        return torch.full_like(stream.game, TRUMP_NAMES.index(self.rules.trump))
-
-    @staticmethod
-    def _per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
-        value = torch.as_tensor(value, device=device)
-        if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
-            raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
-        if ((value < 0) | (value > high)).any():
-            raise ValueError(f"{name} must be from 0 to {high}")
-        return value.long().expand(batch)
 
     # -- playing it ---------------------------------------------------------------------------------------------------
 
@@ -364,6 +326,9 @@ class Blob(Game):
     def values(self, state: BlobState, dtype: torch.dtype = torch.float32) -> Tensor:
         return self.scores(state).to(dtype) / self.rules.max_score
 
+    def bids_met(self, state: BlobState) -> Tensor:
+        return state.bids == state.won
+
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def hands(self, state: BlobState) -> Tensor:
@@ -385,12 +350,11 @@ class Blob(Game):
         turned = rotate_suits(legal, observation.first_suit(state))
         return unpack(torch.where(state.made < SEATS, legal, turned))
 
+    def may_hold(self, state: BlobState, viewer: Tensor) -> Tensor:
+        """Cards of the suits that the three seats after ``viewer`` [B] have not shown to be void in: [3, B] int64."""
+        return worlds.suits_left(state.device)[state.voids.gather(1, worlds.opponents(viewer)).long().t()]
+
     def determinize(self, state: BlobState, count: int = 3, seed: int = 0) -> BlobState:
         """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
         adjacent; see `vecgame.worlds`."""
         return worlds.determinize(self, state, count, check_seed(seed))
-
-
-def place_of(seat: Tensor) -> Tensor:
-    """Where seat [B] of each lane is found in a flattened [B, 4] field: [B] int64, for `vecgame.lanes.entries`."""
-    return torch.arange(0, SEATS * len(seat), SEATS, device=seat.device) + seat

@@ -68,6 +68,19 @@ def pack(mask: Tensor) -> Tensor:
     return (mask.long() << position).sum(-1)
 
 
+def pack_mask(mask: Tensor) -> Tensor:
+    """Masks of any width as words of 52 columns: [..., A] bool -> [...] int64, or [..., ceil(A / 52)] beyond 52."""
+    if mask.shape[-1] <= DECK:
+        return pack(mask)
+    return torch.stack([pack(part) for part in mask.split(DECK, dim=-1)], dim=-1)
+
+
+def unpack_mask(words: Tensor, columns: int) -> Tensor:
+    """The inverse of `pack_mask` for ``columns`` columns: [..., columns] bool."""
+    mask = unpack(words)
+    return (mask if columns <= DECK else mask.flatten(-2))[..., :columns]
+
+
 def popcount(bits: Tensor) -> Tensor:
     """Number of cards in each set: [...] int64 (bit 63 clear) -> [...] int64.
 

@@ -14,11 +14,15 @@ class Game(ABC):
 
     The first axis of every tensor is the batch of B games ("lanes"), which never influence each other. Lanes may be at
     different decisions. Subclasses are frozen and hashable. A search needs `legal_actions`, `step`, `mover`,
-    `is_terminal`, `values`, `observe`, `legal_mask` and `determinize` only.
+    `is_terminal`, `values`, `observe`, `legal_mask` and `determinize` only; self-play and matches also deal games and
+    count points, by `deal` and `scores` as in `vecgame.Blob`.
     """
 
+    name: str  # in the registry, and on the command line
     seats: int = SEATS
+    partners: bool = False  # seats opposite each other play together: their values and scores are equal
     num_actions: int  # size of the action space
+    features: int  # columns of an observation
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
     max_forced_run: int  # most decisions in a row with one legal action each
@@ -54,6 +58,11 @@ class Game(ABC):
     @abstractmethod
     def turn(self, state: State) -> Tensor:
         """How many decisions have been made: [B] int64."""
+
+    def bids_met(self, state: State) -> Tensor | None:
+        """Which seats of a finished game have won just the tricks that they bid: [B, seats] bool; None in a game
+        without bids."""
+        return None
 
     def policy_columns(self, state: State, action: Tensor) -> Tensor:
         """Where a network's policy output holds each action: [B, K] action ids (-1 allowed) -> [B, K] int64 columns."""

@@ -51,3 +51,8 @@ def entries(tensor: Tensor, place: Tensor) -> Tensor:
 def with_entries(tensor: Tensor, place: Tensor, values: Tensor) -> Tensor:
     """The tensor [B, C] with one entry of each lane, at ``place`` as in `entries`, replaced by values [B]."""
     return tensor.flatten().index_copy(0, place, values).view(tensor.shape)
+
+
+def place_of(seat: Tensor) -> Tensor:
+    """Where seat [B] of each lane is found in a flattened [B, 4] field: [B] int64, for `entries`."""
+    return torch.arange(0, 4 * len(seat), 4, device=seat.device) + seat

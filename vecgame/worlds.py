@@ -1,15 +1,16 @@
 """Sampling hidden hands: exactly uniform over every deal that the mover's information allows.
 
-The mover knows its own hand, the cards played, how many cards each seat holds, how many are undealt, and each suit that
-a seat has shown it does not hold. List the unseen cards in any order and let N_i(r1, r2, r3) be the number of ways to
-give cards i, i+1, .. to owners so that the three opponents get r1, r2 and r3 of them and the undealt pile the rest:
+The mover knows its own hand, the cards played, how many cards each seat holds, how many are undealt, and cards that a
+seat has shown it does not hold: whole suits, for the most part. List the unseen cards in any order and let
+N_i(r1, r2, r3) be the number of ways to give cards i, i+1, .. to owners so that the three opponents get r1, r2 and r3
+of them and the undealt pile the rest:
 
     N_i(r) = sum of N_{i+1}(r - e_owner) over the owners that may hold card i,    N_end(0) = 1, N_end(r) = 0 otherwise.
 
 Dealing card after card to an owner with probability N_{i+1}(r - e_owner) / N_i(r) makes every consistent deal equally
 likely, without rejection. Counts are float64: exact below 2**53, and within a relative 1e-14 of exact above.
 
-Suits that some opponent is known not to hold come first in the list. From there on every owner may hold every card: the
+Cards that some opponent is known not to hold come first in the list. From there on every owner may hold every card: the
 N_i are multinomial coefficients, and a card goes to an opponent with probability r_k / (cards left). So the tables are
 as long as the *restricted* cards, and no table is needed where there are none, as during all of the bidding.
 """
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from einops import rearrange
@@ -27,10 +28,7 @@ from torch import Tensor
 from vecgame.cards import DECK, SEATS, SUITS, popcount, suit_bits
 from vecgame.lanes import compacts
 from vecgame.philox import Purpose, Stream
-from vecgame.state import concatenate
-
-if TYPE_CHECKING:
-    from vecgame.blob import Blob, BlobState
+from vecgame.state import State, StateT, concatenate
 
 # Completion tables are built for as many games at a time as fit in this many bytes: small enough for a processor's
 # cache to help, large enough to keep a GPU busy.
@@ -38,7 +36,25 @@ TABLE_BYTES = {"cpu": 32 << 20, "cuda": 1 << 30}
 OPPONENTS = SEATS - 1
 
 
-def determinize(game: Blob, state: BlobState, count: int, seed: int) -> BlobState:
+class HiddenHands(Protocol):
+    """A game whose hidden hands can be drawn. Its states have `hands` [B, 4] and `seen` [B], int64 bitboards of the
+    cards that each seat holds and of those that everybody has seen."""
+
+    deck: int  # bitboard
+    cards: int  # dealt to a seat, at most
+
+    def mover(self, state: State) -> Tensor:
+        """[B] int64, the seat that knows its own hand."""
+
+    def turn(self, state: State) -> Tensor:
+        """[B] int64, how many decisions have been made."""
+
+    def may_hold(self, state: State, viewer: Tensor) -> Tensor:
+        """[3, B] int64, the cards that the seats after ``viewer`` [B] may hold as far as it knows, whether they are
+        still out or not."""
+
+
+def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> StateT:
     """``count`` worlds of every game, drawn with replacement.
 
     Everything public stays as it is, and so does the mover's hand; the other three hands are drawn. The draw depends on
@@ -67,40 +83,40 @@ def determinize(game: Blob, state: BlobState, count: int, seed: int) -> BlobStat
     return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
-def _sizes(game: Blob, state: BlobState) -> tuple[int, int, int]:
+def _sizes(game: HiddenHands, state: State) -> tuple[int, int, int]:
     """What bounds the shapes: most restricted cards, most free ones, most cards that a seat holds.
 
     On a CPU those of the batch; elsewhere the game's, for reading the batch would make the host wait.
     """
     if not compacts(state.device):
-        deck = game.rules.suits * game.rules.ranks
+        deck = game.deck.bit_count()
         return deck, deck, game.cards
     restricted, free, _ = _unseen(game, state)
     return tuple(int(popcount(bits).max()) for bits in (restricted, free, state.hands))
 
 
-def _unseen(game: Blob, state: BlobState) -> tuple[Tensor, Tensor, Tensor]:
+def _unseen(game: HiddenHands, state: State) -> tuple[Tensor, Tensor, Tensor]:
     """The cards that the mover has not seen, as bitboards.
 
     Returns:
-        [B] those of suits that some opponent has shown it does not hold; [B] the others; [3, B] the cards of suits that
-        the mover's next, second and third opponent may hold.
+        [B] those that some opponent is known not to hold; [B] the others; [3, B] the cards that the mover's next,
+        second and third opponent may hold.
     """
     mover = game.mover(state)
     own = state.hands.gather(1, mover[:, None])[:, 0]
     unseen = game.deck & ~(own | state.seen)
-    may = _suits_left(state.device)[state.voids.gather(1, _opponents(mover)).long().t()]
+    may = game.may_hold(state, mover)
     free = unseen & may[0] & may[1] & may[2]
     return unseen ^ free, free, may
 
 
-def _opponents(mover: Tensor) -> Tensor:
+def opponents(mover: Tensor) -> Tensor:
     """The seats after the mover [B]: [B, 3] int64."""
     return (mover[:, None] + torch.arange(1, SEATS, device=mover.device)) & (SEATS - 1)
 
 
 @cache
-def _suits_left(device: torch.device) -> Tensor:
+def suits_left(device: torch.device) -> Tensor:
     """The cards of the suits whose bit is not set: [16] int64."""
     suits = torch.arange(SUITS)
     missing = (torch.arange(1 << SUITS)[:, None] >> suits) & 1
@@ -108,16 +124,16 @@ def _suits_left(device: torch.device) -> Tensor:
 
 
 def _determinize_chunk(
-    game: Blob, state: BlobState, count: int, seed: int, sizes: tuple[int, int, int], workspace: Tensor
-) -> BlobState:
+    game: HiddenHands, state: StateT, count: int, seed: int, sizes: tuple[int, int, int], workspace: Tensor
+) -> StateT:
     listed, dealt_freely, held = sizes
     mover = game.mover(state)
-    opponents = _opponents(mover)
+    others = opponents(mover)
     restricted, free, may = _unseen(game, state)
     cards = single_cards(restricted, listed)  # [R, B]
     allowed = (cards[:, None] & may) != 0  # [R, 3, B]
-    stream = Stream.of_worlds(seed, state.index, state.made.long(), count)
-    left = popcount(state.hands).gather(1, opponents).t().double()  # [3, B]
+    stream = Stream.of_worlds(seed, state.index, game.turn(state), count)
+    left = popcount(state.hands).gather(1, others).t().double()  # [3, B]
     left = list(left[:, None].expand(OPPONENTS, count, state.batch_size))  # cards each opponent still gets: 3 x [W, B]
     hands = [torch.zeros(count, state.batch_size, dtype=torch.int64, device=state.device)] * OPPONENTS
 
@@ -131,7 +147,7 @@ def _determinize_chunk(
 
     worlds = state.repeat(count)
     own = worlds.hands.gather(1, mover.repeat_interleave(count)[:, None])
-    seats = torch.cat([mover[:, None], opponents], dim=-1).repeat_interleave(count, dim=0)
+    seats = torch.cat([mover[:, None], others], dim=-1).repeat_interleave(count, dim=0)
     drawn = rearrange(torch.stack(hands), "opponent world lane -> (lane world) opponent")
     return replace(worlds, hands=torch.zeros_like(worlds.hands).scatter(1, seats, torch.cat([own, drawn], dim=-1)))
 

@@ -1,0 +1,110 @@
+"""Random games of OpenSpiel's trick games, told in our seats and card numbers. Nobody here wrote their rules.
+
+Whist is not among them, but the play of a bridge deal is Whist with the trump of the contract: declarer plays dummy's
+cards, which changes who decides and nothing else. All seats are turned by a random number, since OpenSpiel's player 0
+always begins.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+SEATS, DECK = 4, 52
+SUITS = "SHCD"  # our suits by letter, as OpenSpiel writes them
+RANKS = "23456789TJQKA"
+LETTERS = str.maketrans("♠♥♣♦", SUITS)
+
+
+@dataclass(frozen=True)
+class OracleGame:
+    """One finished game."""
+
+    hands: list[list[int]]  # by seat, as dealt
+    given: dict[str, int]  # what else our rules are told
+    decisions: list[tuple[int, list[int], int]]  # (seat to play, its legal actions ascending, the action it took)
+    returns: list[float]  # by seat
+
+
+def card_of(text: str) -> int:
+    """Our number of the card that OpenSpiel writes like "S2", "2S" or "♠2", the ten as "T" or "10"."""
+    text = text.translate(LETTERS).replace("10", "T")
+    suit = next(c for c in text if c in SUITS)
+    return 13 * SUITS.index(suit) + RANKS.index(text.replace(suit, ""))
+
+
+def hearts(rng: random.Random, **parameters: bool) -> OracleGame:
+    """A game of `hearts` without passing."""
+    written = ",".join(f"{name}={str(value).lower()}" for name, value in parameters.items())
+    return _play(rng, f"hearts(pass_cards=false{',' if written else ''}{written})", [0], [], lambda first: {})
+
+
+def spades(rng: random.Random) -> OracleGame:
+    """A game of `spades`, whose player 0 bids first; our dealer bids last."""
+    return _play(rng, "spades", [], [], lambda first: {"dealer": (first - 1) % SEATS})
+
+
+def whist(rng: random.Random) -> OracleGame:
+    """The play of `bridge` in a contract of seven that player 0 declares, so that player 1 leads.
+
+    Undoubled and not vulnerable, each trick short of all 13 costs 50 points.
+    """
+    denomination = rng.randrange(5)  # clubs, diamonds, hearts, spades, no trump
+    trump = [2, 3, 1, 0, 4][denomination]
+    pass_, seven = 52, 55 + 5 * 6 + denomination
+    record = _play(
+        rng,
+        "bridge(use_double_dummy_result=false)",
+        [],
+        [seven, pass_, pass_, pass_],
+        lambda first: {"dealer": first, "trump": trump},
+    )
+    declarer = record.given["dealer"]
+    tricks = 13 + min(record.returns[declarer], 0) / 50
+    returns = [tricks if (seat - declarer) % 2 == 0 else 13 - tricks for seat in range(SEATS)]
+    return OracleGame(record.hands, record.given, record.decisions, returns)
+
+
+def play_games(kind: Callable[[random.Random], OracleGame], rng: random.Random, count: int) -> Iterator[OracleGame]:
+    """Games of random moves."""
+    for _ in range(count):
+        yield kind(rng)
+
+
+def _play(
+    rng: random.Random,
+    name: str,
+    before_the_deal: list[int],
+    after_the_deal: list[int],
+    given: Callable[[int], dict[str, int]],
+) -> OracleGame:
+    """Plays one game at random; ``given`` is told the seat of OpenSpiel's player 0."""
+    import pyspiel
+
+    state = pyspiel.load_game(name).new_initial_state()
+    first = rng.randrange(SEATS)
+    for action in before_the_deal:
+        state.apply_action(action)
+    hands: list[list[int]] = [[] for _ in range(SEATS)]
+    for number, card in enumerate(rng.sample(range(DECK), DECK)):
+        assert state.is_chance_node()
+        hands[(number + first) % SEATS].append(card_of(state.action_to_string(state.current_player(), card)))
+        state.apply_action(card)
+    for action in after_the_deal:
+        state.apply_action(action)
+    decisions = []
+    while not state.is_terminal():
+        player = state.current_player()
+        ours = {_our_action(state, player, action): action for action in state.legal_actions()}
+        taken = rng.choice(sorted(ours))
+        # In bridge, declarer acts for dummy: the seat that plays is the one that was dealt the card.
+        seat = (player + first) % SEATS if taken >= DECK else next(s for s in range(SEATS) if taken in hands[s])
+        assert (seat - first - player) % SEATS == 0 or name.startswith("bridge")
+        decisions.append((seat, sorted(ours), taken))
+        state.apply_action(ours[taken])
+    returns = state.returns()
+    return OracleGame(hands, given(first), decisions, [returns[(seat - first) % SEATS] for seat in range(SEATS)])
+
+
+def _our_action(state, player: int, action: int) -> int:
+    """Cards by our number, bids of Spades as 52 + bid, which is OpenSpiel's own number."""
+    return card_of(state.action_to_string(player, action)) if action < DECK else action

@@ -1,0 +1,194 @@
+"""Every registered game keeps the contract (`vecgame.contract`), is searched, learned from, and the same on a GPU."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from net import BlobNet, InferenceNet, NetConfig
+from training import warmup
+from training.arena import play_match
+from training.bots import FlatMonteCarlo, RandomBot
+from training.learner import Learner, learn
+from training.replay import ReplayBuffer
+from training.selfplay import self_play
+from training.settings import Settings
+from vecgame import GAMES, Game, Hearts, Spades, State, Stream, Whist, contract, make_game
+from vecgame.cards import popcount
+from vecmcts import SearchConfig, search
+
+CPU = torch.device("cpu")
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+# Blob with a small deck: with many undealt cards there are too many deals to list.
+RULES = {"blob": {"cards": 4, "ranks": 5}}
+MORE_RULES = [
+    ("blob", {"cards": 13, "hook": False}),
+    ("hearts", {"queen_breaks": False, "safe_first_trick": False, "moon": False}),
+    ("spades", {"lead_spades": "last", "dealer": 2}),
+    ("whist", {"trump": "rotate", "dealer": "rotate"}),
+]
+
+
+class CountsTricks:
+    """Judges without a network and without playing on: uniform priors, and the tricks won so far."""
+
+    sees_hidden = False
+
+    def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(state.batch_size, game.num_actions), (state.won + 1) / (game.cards + 2)
+
+
+@pytest.fixture(params=GAMES, scope="module")
+def game(request) -> Game:
+    return make_game(request.param, **RULES.get(request.param, {}))
+
+
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
+def test_contract(game: Game, check) -> None:
+    check(game)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "rules"), MORE_RULES)
+def test_contract_under_other_rules(name: str, rules: dict[str, object]) -> None:
+    contract.check(make_game(name, **rules))
+
+
+class TellsTooMuch(Whist):
+    """Looks at the next player's hand."""
+
+    own_features = Whist.own_features + 1
+
+    def own_block(self, state, viewer):
+        return [
+            *super().own_block(state, viewer),
+            popcount(state.hands.gather(1, (viewer[:, None] + 1) % 4)[:, 0] & 0x1FFF) / 13,
+        ]
+
+
+class ForgetsVoids(Whist):
+    """Draws hands as if nobody had shown anything."""
+
+    def may_hold(self, state, viewer):
+        return torch.full_like(super().may_hold(state, viewer), -1)
+
+
+class DrawsUnevenly(Hearts):
+    """Draws two worlds and takes the one in which seat 0 holds the lower cards."""
+
+    def determinize(self, state, count=3, seed=0):
+        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
+        return a.where(a.hands[:, 0] < b.hands[:, 0], b)
+
+
+class NeverFollows(Whist):
+    """Calls everything legal, though a seat that does not follow counts as void."""
+
+    def legal_cards(self, state):
+        return state.hands.gather(1, self.mover(state)[:, None])[:, 0] | self.is_terminal(state)
+
+
+class PaysTooMuch(Spades):
+    """Counts points where a value should be."""
+
+    def worth(self, points):
+        return points
+
+
+class CouplesGames(Whist):
+    """Scales features by the batch's."""
+
+    def observe(self, state, seat=None):
+        seen = super().observe(state, seat)
+        return seen / seen.amax(0).clamp(min=0.5)
+
+
+class EndsLate(Whist):
+    """Has one decision more than it says."""
+
+    def is_terminal(self, state):
+        return state.made > self.decisions
+
+
+@pytest.mark.parametrize(
+    ("broken", "check", "message"),
+    [
+        (TellsTooMuch(), contract.hidden_hands_are_hidden, "observe tells of hidden cards"),
+        (ForgetsVoids(trump="random"), contract.worlds_are_uniform, "the past would be illegal"),
+        (DrawsUnevenly(), contract.worlds_are_uniform, "not uniform"),
+        (NeverFollows(trump="none"), contract.worlds_are_uniform, "the past would be illegal"),
+        (PaysTooMuch(), contract.shapes, "outside of 0..1"),
+        (CouplesGames(), contract.lanes_do_not_meet, "observe depends on the other games"),
+        (EndsLate(trump="none"), contract.termination, "goes on after decisions=52"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Game) else "",
+)
+def test_the_contract_finds_what_is_broken(broken: Game, check, message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        check(broken)
+
+
+def test_equal_rules_are_equal_games(game: Game) -> None:
+    again = type(game)(game.rules)
+    assert again == game and hash(again) == hash(game) and repr(game.rules) in repr(game)
+    assert game != object() and type(game).name in GAMES
+
+
+def test_searches_do_not_depend_on_the_batch(game: Game) -> None:
+    state = contract.mixed_positions(game, 12)
+    config = SearchConfig(worlds=2, simulations=6)
+    together = search(game, state, CountsTricks(), config, seed=1)
+    assert together.policy.shape == (12, game.num_actions)
+    assert (together.visits[~game.legal_mask(state)] == 0).all()
+    going = ~game.is_terminal(state)
+    assert (together.visits[going].sum(-1) == config.worlds * config.simulations).all()
+    for lane in (0, 7):
+        alone = search(game, state[lane : lane + 1], CountsTricks(), config, seed=1)
+        assert torch.equal(alone.visits[0], together.visits[lane])
+        assert torch.equal(alone.policy[0], together.policy[lane])
+
+
+def test_examples_are_learned_from(game: Game) -> None:
+    """Self-play fits its replay buffer and network, whatever the number of actions; the loss on it falls."""
+    played = self_play(game, CountsTricks(), SearchConfig(worlds=1, simulations=4), 4, seed=2)
+    examples = played.examples
+    assert examples.observation.shape[1] == game.features and examples.policy.shape[1] == game.num_actions
+    assert (examples.legal_mask.sum(-1) >= 2).all() and (examples.policy[~examples.legal_mask] == 0).all()
+    assert examples.policy.float().sum(-1).allclose(torch.ones(len(examples)), atol=2e-3)
+    assert (played.bids_met is None) == (game.bids_met(game.deal(1)) is None)
+    buffer = ReplayBuffer(4096, CPU, game.features, game.num_actions)
+    buffer.add(examples)
+    config = replace(SMALL, observation=game.features, actions=game.num_actions)
+    learner = Learner(Settings(batch_size=64, epochs=1, learning_rate=3e-3), config, CPU)
+    learner.amp = torch.float32
+    losses = [learn(learner, buffer, len(buffer), seed) for seed in range(4)]
+    assert losses[-1]["value_loss"] < losses[0]["value_loss"]
+
+
+def test_rollouts_fit_the_game(game: Game) -> None:
+    net = BlobNet(replace(SMALL, observation=game.features, actions=game.num_actions))
+    network = InferenceNet(net, dtype=torch.float32)
+    rollout = warmup.play(game, network, 8, seed=1, first_index=0, device=CPU)
+    learner = Learner(Settings(), net.config, CPU)
+    before = learner.net.policy_out.weight.detach().clone()
+    numbers = warmup.update(learner, rollout, 0.01, 0)
+    assert numbers["entropy"] > 0 and not torch.equal(before, learner.net.policy_out.weight)
+
+
+@pytest.mark.slow
+def test_flat_monte_carlo_beats_random_players(game: Game) -> None:
+    match = play_match([game], FlatMonteCarlo(4), RandomBot(), 25, seed=3)
+    assert match.significant and match.games == 25 * (2 if game.partners else 4)
+
+
+@pytest.mark.gpu
+def test_a_gpu_plays_the_same_games(game: Game) -> None:
+    def end(device: str) -> tuple[State, State, torch.Tensor]:
+        state = game.deal(200, 5, device)
+        for _ in range(game.decisions - 6):
+            state = game.step(state, contract.random_action(game, state))
+        return state, game.determinize(state, 2, 5), game.observe(state)
+
+    here, there = end("cpu"), end("cuda")
+    assert contract.same(here[0], there[0].to("cpu")) and contract.same(here[1], there[1].to("cpu"))
+    assert torch.equal(here[2], there[2].cpu())

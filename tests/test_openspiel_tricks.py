@@ -1,0 +1,70 @@
+"""Hearts, Spades and Whist against games played by OpenSpiel: every mover, every legal mask, every result."""
+
+import os
+import random
+from functools import partial
+
+import pytest
+import torch
+
+from tests.openspiel_tricks import OracleGame, card_of, hearts, play_games, spades, whist
+from vecgame import Hearts, Spades, TrickGame, Whist
+
+pytest.importorskip("pyspiel")
+
+SLOW_GAMES = min(10_000, int(os.environ.get("VECGAME_SLOW_GAMES", 600_000)) // 60)
+# OpenSpiel's spades never become led freely, once played or not: our lead_spades="last".
+KINDS = {
+    "hearts": (Hearts(), hearts),
+    "hearts, queen does not break": (Hearts(queen_breaks=False), partial(hearts, qs_breaks_hearts=False)),
+    "hearts, points on the first trick": (
+        Hearts(safe_first_trick=False),
+        partial(hearts, no_pts_on_first_trick=False),
+    ),
+    "spades": (Spades(lead_spades="last"), spades),
+    "whist": (Whist(trump="random"), whist),
+}
+
+
+def compare(game: TrickGame, records: list[OracleGame]) -> None:
+    """Plays finished games again, all at once."""
+    given = {name: torch.tensor([record.given[name] for record in records]) for name in records[0].given}
+    state = game.from_hands(torch.tensor([record.hands for record in records]), **given)
+    for decisions in zip(*(record.decisions for record in records), strict=True):
+        movers, legal, actions = zip(*decisions, strict=True)
+        assert not game.is_terminal(state).any()
+        assert game.mover(state).tolist() == list(movers)
+        expected = torch.zeros(len(records), game.num_actions, dtype=torch.bool)
+        for lane, options in enumerate(legal):
+            expected[lane, options] = True
+        assert torch.equal(game.legal_mask(state), expected)
+        state = game.step(state, torch.tensor(actions), validate=True)
+    assert game.is_terminal(state).all()
+    assert torch.equal(game.scores(state), torch.tensor([record.returns for record in records]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_games_agree(kind):
+    game, oracle = KINDS[kind]
+    compare(game, list(play_games(oracle, random.Random(400), 150)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_games_agree(kind):
+    """10,000 games of each kind; VECGAME_SLOW_GAMES, sixty times that by default, can only lower it."""
+    game, oracle = KINDS[kind]
+    rng = random.Random(500)
+    for first in range(0, SLOW_GAMES, 1_000):
+        compare(game, list(play_games(oracle, rng, min(1_000, SLOW_GAMES - first))))
+
+
+def test_the_oracles_cover_what_matters():
+    """Otherwise the comparisons above would prove little."""
+    rng = random.Random(401)
+    trumps = {(game.given["trump"], game.given["dealer"]) for game in play_games(whist, rng, 150)}
+    assert {trump for trump, _ in trumps} == set(range(5)) and {dealer for _, dealer in trumps} == set(range(4))
+    bids = {action - 52 for game in play_games(spades, rng, 100) for _, _, action in game.decisions[:4]}
+    assert bids == set(range(14))
+    assert {game.decisions[0][0] for game in play_games(hearts, rng, 30)} == set(range(4))
+    assert [card_of(text) for text in ("S2", "2S", "AH", "♣10", "KD")] == [0, 0, 25, 34, 50]

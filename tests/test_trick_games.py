@@ -1,0 +1,306 @@
+"""Hearts, Spades and Whist by hand, where OpenSpiel plays otherwise or not at all; games and rules by name."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+import train
+from net import BlobNet, NetConfig
+from net.export import main as export_main
+from tests.helpers import bits_of
+from training.checkpoint import load_network, save_network
+from training.evaluate import main as evaluate_main
+from training.report import main as report_main
+from training.settings import Settings
+from vecgame import GAMES, Blob, Hearts, Spades, TrickGame, TrickState, Whist, default_rules, make_game, register
+from vecgame.cards import pack_mask, unpack_mask
+
+SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
+
+
+def suit(number: int) -> list[int]:
+    """The 13 cards of a suit, from the two to the ace."""
+    return list(range(13 * number, 13 * number + 13))
+
+
+def card(name: str) -> int:
+    """ "Qs" -> its number."""
+    return 13 * "shcd".index(name[1]) + "23456789TJQKA".index(name[0])
+
+
+def play(game: TrickGame, state: TrickState, *names: str) -> TrickState:
+    """Plays cards by name in a batch of one, each of them legal."""
+    for name in names:
+        state = game.step(state, torch.tensor([card(name)]), validate=True)
+    return state
+
+
+def play_lowest(game: TrickGame, state: TrickState) -> TrickState:
+    """Everybody makes the first legal action, to the end."""
+    while not game.is_terminal(state).all():
+        state = game.step(state, game.legal_actions(state)[:, 0])
+    return state
+
+
+def legal(game: TrickGame, state: TrickState) -> set[int]:
+    return set(game.legal_mask(state)[0].nonzero()[:, 0].tolist())
+
+
+# --- Hearts ---
+
+
+def hearts_hands() -> torch.Tensor:
+    """Each seat has a suit: clubs, hearts, spades, diamonds, but for one low card or ace that it has of another."""
+    clubs, hearts, spades, diamonds = suit(CLUBS), suit(HEARTS), suit(SPADES), suit(DIAMONDS)
+    clubs[-1], hearts[0], diamonds[0] = card("2h"), card("2d"), card("Ac")
+    return torch.tensor([[clubs, hearts, spades, diamonds]])
+
+
+def test_hearts_by_hand() -> None:
+    game = Hearts()
+    state = game.from_hands(hearts_hands())
+    assert legal(game, state) == {card("2c")}
+    state = play(game, state, "2c")
+    assert legal(game, state) == {card("2d")}  # no club, and no points on the first trick while it holds a diamond
+    state = play(game, state, "2d")
+    assert legal(game, state) == set(suit(SPADES)) - {card("Qs")}
+    state = play(game, state, "As", "Ac")
+    assert state.points.tolist() == [[0] * 4] and int(game.mover(state)[0]) == 3
+    state = play(game, state, "3d")
+    assert int(state.lacks[0, 1]) == bits_of(suit(CLUBS))
+    state = play(game, state, "3c", "Ah", "Qs")
+    assert state.points.tolist() == [[0, 0, 0, 14]]
+    assert bool(game.broken(state)) and not bool(Hearts(queen_breaks=False).broken(game.from_hands(hearts_hands())))
+
+
+def test_a_heart_on_the_first_trick_tells_everything() -> None:
+    """Its player has neither clubs nor anything else without points: all but hearts and the queen of spades."""
+    hands = torch.tensor([[suit(CLUBS), suit(HEARTS), suit(DIAMONDS), suit(SPADES)]])
+    game = Hearts()
+    state = play(game, game.from_hands(hands), "2c", "5h")
+    may_hold = {*suit(HEARTS), card("Qs")}
+    assert int(state.lacks[0, 1]) & bits_of(range(52)) == bits_of(set(range(52)) - may_hold)
+    left = may_hold - {card("5h")}
+    assert set(game.determinize(state, 300, seed=0).hands[:, 1].tolist()) == {bits_of(left - {one}) for one in left}
+
+
+def test_hearts_are_led_by_who_holds_nothing_else() -> None:
+    clubs, hearts, spades, diamonds = suit(CLUBS), suit(HEARTS), suit(SPADES), suit(DIAMONDS)
+    clubs[-1], hearts[-1] = card("Ah"), card("Ac")
+    game = Hearts()
+    state = play(game, game.from_hands(torch.tensor([[clubs, hearts, spades, diamonds]])), "2c", "Ac", "As", "2d")
+    assert int(game.mover(state)[0]) == 1 and not bool(game.broken(state))
+    state = play(game, state, "2h")
+    assert int(state.lacks[0, 1]) & bits_of(range(52)) == bits_of(set(range(52)) - set(suit(HEARTS)))
+
+
+@pytest.mark.parametrize(("moon", "scores"), [(True, [0.0, 26.0, 0.0, 0.0]), (False, [26.0, 0.0, 26.0, 26.0])])
+def test_shooting_the_moon(moon: bool, scores: list[float]) -> None:
+    clubs, hearts, spades, diamonds = suit(CLUBS), suit(HEARTS), suit(SPADES), suit(DIAMONDS)
+    clubs[-1], hearts[0] = card("2h"), card("Ac")
+    game = Hearts(moon=moon)
+    state = play_lowest(
+        game, play(game, game.from_hands(torch.tensor([[clubs, hearts, spades, diamonds]])), "2c", "Ac")
+    )
+    assert game.scores(state).tolist() == [scores]
+    assert game.values(state).tolist() == [[score / 26 for score in scores]]
+
+
+# --- Spades ---
+
+
+def spades_hands() -> torch.Tensor:
+    """Seat 0 has the spades but the two, seat 1 the hearts and the two of spades without the ace of hearts, ..."""
+    clubs, hearts, spades, diamonds = suit(CLUBS), suit(HEARTS), suit(SPADES), suit(DIAMONDS)
+    hearts[-1], spades[0] = card("2s"), card("Ah")
+    return torch.tensor([[spades, hearts, clubs, diamonds]])
+
+
+def bid(game: Spades, state: TrickState, *bids: int) -> TrickState:
+    for number in bids:
+        state = game.step(state, torch.tensor([52 + number]), validate=True)
+    return state
+
+
+def test_who_leads_a_spade_too_early_holds_nothing_else() -> None:
+    clubs, hearts, spades, diamonds = suit(CLUBS), suit(HEARTS), suit(SPADES), suit(DIAMONDS)
+    clubs[1], spades[0] = card("2s"), card("3c")
+    game = Spades()
+    state = bid(game, game.from_hands(torch.tensor([[clubs, hearts, spades, diamonds]]), dealer=3), 1, 1, 1, 1)
+    assert legal(game, state) == set(clubs) - {card("2s")}
+    state = play(game, state, "2c", "2h", "3c", "2d")  # seat 2 wins, with nothing but spades left
+    assert int(game.mover(state)[0]) == 2 and legal(game, state) == set(suit(SPADES)[1:])
+    state = play(game, state, "3s")
+    assert int(state.lacks[0, 2]) & bits_of(range(52)) == bits_of(set(range(52)) - set(suit(SPADES)))
+
+
+@pytest.mark.parametrize(("rule", "free"), [("broken", True), ("last", False)])
+def test_spades_are_led_once_one_was_played(rule: str, free: bool) -> None:
+    clubs, hearts, spades, diamonds = suit(CLUBS), suit(HEARTS), suit(SPADES), suit(DIAMONDS)
+    spades[0], clubs[0] = card("2c"), card("2s")
+    game = Spades(lead_spades=rule)
+    state = bid(game, game.from_hands(torch.tensor([[hearts, spades, diamonds, clubs]]), dealer=3), 1, 1, 1, 1)
+    state = play(game, state, "2h", "3s", "2d", "2s")  # seat 1 ruffs highest, and holds the two of clubs still
+    assert int(game.mover(state)[0]) == 1
+    assert legal(game, state) == ({*suit(SPADES)[2:], card("2c")} if free else {card("2c")})
+
+
+def test_partners_bid_no_more_than_there_is() -> None:
+    game = Spades()
+    state = game.from_hands(spades_hands(), dealer=3)
+    assert legal(game, state) == set(range(52, 66))
+    state = bid(game, state, 9)
+    assert legal(game, state) == set(range(52, 66))
+    state = bid(game, state, 0)
+    assert legal(game, state) == set(range(52, 57))  # 4 beside the partner's 9
+    assert legal(game, bid(game, state, 4)) == set(range(52, 66))
+
+
+@pytest.mark.parametrize(
+    ("bids", "won", "points"),
+    [
+        ((4, 3, 4, 2), (5, 3, 4, 1), (81, -50)),  # one bag; one short
+        ((0, 3, 4, 2), (0, 7, 4, 2), (140, 54)),  # nil made beside a contract made; four bags
+        ((0, 3, 4, 2), (1, 6, 4, 2), (-59, 53)),  # nil broken, its trick a bag
+        ((0, 1, 0, 1), (0, 6, 0, 7), (200, 20 + 11 - 100)),  # two nils; eleven bags
+        ((0, 6, 5, 6), (1, 6, 3, 3), (-150, -120)),
+    ],
+)
+def test_points_of_spades(bids, won, points) -> None:
+    game = Spades()
+    state = game.deal(1)
+    ended = replace(
+        state,
+        bids=torch.tensor([bids], dtype=torch.int8),
+        won=torch.tensor([won], dtype=torch.int8),
+        made=torch.full_like(state.made, game.decisions),
+    )
+    assert game.scores(ended).tolist() == [[float(p) for p in points * 2]]
+    assert game.values(ended)[0, 0] == pytest.approx((points[0] + 290) / 520)
+    together = [won[seat] + won[seat - 2] >= bids[seat] + bids[seat - 2] for seat in range(4)]
+    met = [won[seat] == 0 if bids[seat] == 0 else together[seat] for seat in range(4)]
+    assert game.bids_met(ended).tolist() == [met]
+
+
+# --- Whist ---
+
+
+def test_all_know_the_card_turned_up() -> None:
+    game = Whist()
+    state = game.deal(200, seed=1)
+    assert (state.turned & state.hands.gather(1, state.dealer[:, None].long())[:, 0] == state.turned).all()
+    assert len(state.trump.unique()) == 4
+    worlds = game.determinize(state, 3, seed=2)
+    dealers = worlds.hands.gather(1, worlds.dealer[:, None].long())[:, 0]
+    assert (dealers & worlds.turned == worlds.turned).all()
+    hands = torch.tensor([[suit(SPADES), suit(HEARTS), suit(CLUBS), suit(DIAMONDS)]])
+    given = game.from_hands(hands, dealer=2)
+    assert given.trump.tolist() == [CLUBS] and given.turned.tolist() == [1 << card("Ac")]
+    assert game.scores(play_lowest(game, given)).tolist() == [[13.0, 0.0, 13.0, 0.0]]
+
+
+# --- by name ---
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: make_game("chess"), "there is no game 'chess'; there are blob, hearts, spades, whist"),
+        (lambda: make_game("hearts", hook=True), "hearts has no rule hook; its rules are queen_breaks, safe_first"),
+        (lambda: make_game("whist", cards=14), "cards must be an integer from 1 to 13, got 14"),
+        (lambda: make_game("whist", cards=5), "trump='turned' needs the whole deck dealt"),
+        (lambda: Whist(trump="gold"), "trump must be one of turned, random"),
+        (lambda: Whist(dealer=4), "dealer must be a seat 0..3"),
+        (lambda: Spades(lead_spades="no"), "lead_spades must be one of broken, last"),
+        (lambda: Spades(trick_points=0), "trick_points must be above 0"),
+        (lambda: Spades(nil_points=-1), "nil_points must be an integer of 0 or more"),
+        (lambda: Hearts(moon=1), "moon must be True or False, got 1"),
+        (lambda: Hearts(Whist().rules), "rules must be a HeartsRules"),
+        (lambda: Whist().deal(0), "batch_size must be at least 1"),
+        (lambda: Whist().from_hands(torch.zeros(1, 4, 12)), r"hands must be \[B, 4, 13\]"),
+        (
+            lambda: Hearts().from_hands(hearts_hands(), dealer=0),
+            "hearts deals no dealer; beside the hands it deals noth",
+        ),
+        (lambda: Hearts().step(Hearts().deal(2), torch.tensor([0])), r"action must be 2 integers of shape \[2\]"),
+        (lambda: Whist().step(Whist().deal(1), torch.tensor([52]), validate=True), "action 52 is illegal in lane 0"),
+        (lambda: register(type("Other", (), {"name": "whist"})), "there is a game named 'whist' already"),
+        (lambda: Settings(game="go"), "there is no game 'go'"),
+        (lambda: Settings(game="hearts", cards="5"), "--cards must be 13 in hearts, got '5'"),
+        (lambda: Settings(game="whist", hook=False), "--hook is for blob"),
+        (lambda: Settings(game="whist", rules="colour=red"), "--rules 'colour=red' is no NAME=VALUE of this game"),
+        (lambda: Settings(game="hearts", rules="moon=1"), "--rules moon must be true or false, got '1'"),
+        (lambda: Settings(game="spades", rules="nil_points=x"), "--rules nil_points must be a number such as 100"),
+    ],
+)
+def test_bad_input_gets_one_line(make, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+def test_settings_name_games() -> None:
+    assert list(GAMES) == ["blob", "hearts", "spades", "whist"]
+    assert Settings().games() == (Blob(),) and Settings().cards == "5"
+    assert Settings(game="hearts", rules="moon=false").games() == (Hearts(moon=False),)
+    assert Settings(game="spades", cards="3-4", rules="dealer=2").games() == tuple(
+        Spades(cards=cards, dealer=2) for cards in (3, 4)
+    )
+    assert Settings(rules="exact_bonus=5").games() == (Blob(exact_bonus=5.0),)
+    assert Settings(game="whist").describe() == "whist, 13 cards"
+    assert default_rules("hearts") == {"queen_breaks": True, "safe_first_trick": True, "moon": True}
+
+
+def test_masks_of_any_width_are_packed() -> None:
+    for columns in (5, 52, 53, 66, 130):
+        mask = torch.rand(7, columns, generator=torch.Generator().manual_seed(columns)) < 0.5
+        words = pack_mask(mask)
+        assert words.shape == ((7,) if columns <= 52 else (7, -(-columns // 52)))
+        assert torch.equal(unpack_mask(words, columns), mask)
+
+
+@pytest.mark.slow
+def test_a_run_of_spades(tmp_path, capsys) -> None:
+    """With 66 actions, from warm-up to table; stopped and gone on with; and what does not know the game says so."""
+    run = tmp_path / "run"
+    flags = "--preset quick --game spades --cards 1 --warmup-updates 1 --warmup-games 16 --iterations 1"
+    small = "--eval-deals 2 --games-per-iter 8 --worlds 2 --simulations 4"
+    assert train.main(f"{flags} {small} --run {run}".split()) == 0
+    printed = capsys.readouterr().out
+    assert "spades, 1 cards" in printed and "against 2 x" in printed and "both sides" in printed
+    assert "rule-based" not in printed
+    assert train.main(["--resume", str(run), "--iterations", "2"]) == 0
+    network = run / "network-000002.safetensors"
+    assert load_network(network, game="spades").config.actions == 66
+    assert evaluate_main([str(network), "--game", "spades", "--cards", "1", "--eval-deals", "2"]) == 0
+    capsys.readouterr()
+    for main, arguments, message in (
+        (evaluate_main, [str(network)], "is a network for spades, not for blob"),
+        (export_main, [str(network), "--onnx", str(tmp_path / "a.onnx")], "is a network for spades, not for blob"),
+        (report_main, [str(run)], "for a run of spades give --games 0"),
+    ):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert report_main([str(run), "--games", "0"]) == 0
+    assert "spades, 1 cards" in (run / "report.html").read_text()
+
+
+def test_networks_of_before_are_for_blob(tmp_path) -> None:
+    path = tmp_path / "network.safetensors"
+    save_network(path, BlobNet(NetConfig(dim=32, layers=1, heads=2, ffn=32)), {"iteration": 1})
+    assert load_network(path).config.dim == 32
+    with pytest.raises(ValueError, match="is a network for blob, not for hearts"):
+        load_network(path, game="hearts")
+
+
+def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
+    path, game = tmp_path / "network.safetensors", Spades()
+    sizes = NetConfig(dim=32, layers=1, heads=2, ffn=32, observation=game.features, actions=game.num_actions)
+    save_network(path, BlobNet(sizes), {"iteration": 1, "game": "spades"})
+    assert load_network(path, game="spades").config.actions == 66
+    for main, arguments in ((evaluate_main, [str(path)]), (export_main, [str(path), "--onnx", str(tmp_path / "a")])):
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert "is a network for spades, not for blob" in error and error.count("\n") == 1

@@ -1,0 +1,88 @@
+"""What trick games share before the first decision: the deal, given hands, and who deals with which trump."""
+
+import torch
+from torch import Tensor
+
+from vecgame.cards import DECK, SEATS, TRUMP_NAMES, bit, unpack
+from vecgame.philox import Purpose, Stream
+
+DEALER_CHOICES = ("random", "rotate")
+
+
+def shuffled(stream: Stream, deck: int) -> Tensor:
+    """The deck of each lane in random order: [B, 52] int64 card ids, the cards of ``deck`` (a bitboard) first."""
+    words = stream.words(Purpose.DEAL, 2 * DECK)
+    # 63-bit keys: two of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
+    keys = (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
+    keys = torch.where(unpack(torch.tensor(deck, device=stream.game.device)), keys, torch.iinfo(torch.int64).max)
+    return keys.argsort(dim=-1, stable=True)
+
+
+def dealt(stream: Stream, deck: int, cards: int) -> Tensor:
+    """``cards`` cards to each seat, from a shuffled deck: [B, 4, cards] int64 card ids."""
+    return shuffled(stream, deck)[:, : SEATS * cards].reshape(-1, SEATS, cards)
+
+
+def checked_hands(hands: Tensor, deck: int, cards: int) -> Tensor:
+    """Given hands [B, 4, cards] as int64 card ids.
+
+    Raises:
+        ValueError: on another shape, a card outside the deck (a bitboard) or dealt twice within one game.
+    """
+    hands = torch.as_tensor(hands)
+    if hands.ndim != 3 or hands.shape[1:] != (SEATS, cards):
+        raise ValueError(f"hands must be [B, {SEATS}, {cards}] card ids, got shape {list(hands.shape)}")
+    hands = hands.long()
+    inside = (hands >= 0) & (hands < DECK)
+    if not (inside & (bit(hands.clamp(0, DECK - 1)) & deck != 0)).all():
+        suits = [suit for suit in range(4) if deck >> 13 * suit & 0x1FFF]
+        ranks = max((deck >> 13 * suit & 0x1FFF).bit_length() for suit in suits)
+        raise ValueError(
+            "hands holds an id that is no card of this deck; ids are 13 * suit + rank, "
+            f"suit < {max(suits) + 1}, rank < {ranks}"
+        )
+    ordered = hands.flatten(1).sort(dim=-1).values
+    if (ordered[:, 1:] == ordered[:, :-1]).any():
+        raise ValueError("hands deals a card twice within one game")
+    return hands
+
+
+def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
+    """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape or a number not in
+    0 .. ``high``."""
+    value = torch.as_tensor(value, device=device)
+    if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
+        raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
+    if ((value < 0) | (value > high)).any():
+        raise ValueError(f"{name} must be from 0 to {high}")
+    return value.long().expand(batch)
+
+
+def dealers(stream: Stream, rule: str | int) -> Tensor:
+    """The dealer of each game: [B] int64. ``rule`` is a seat, "random", or "rotate" with the game's number."""
+    if rule == "random":
+        return stream.integers(Purpose.DEALER, SEATS)
+    if rule == "rotate":
+        return stream.game % SEATS
+    return torch.full_like(stream.game, int(rule))
+
+
+def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:
+    """The trump of each game, suit 0..3 or 4 for none: [B] int64.
+
+    Args:
+        rule: a trump's name, "random" of ``names``, or "rotate" through them with the game's number.
+        names: the trumps to choose from.
+    """
+    choices = torch.tensor([TRUMP_NAMES.index(name) for name in names], device=stream.game.device)
+    if rule == "random":
+        return choices[stream.integers(Purpose.TRUMP, len(choices))]
+    if rule == "rotate":
+        return choices[stream.game % len(choices)]
+    return torch.full_like(stream.game, TRUMP_NAMES.index(rule))
+
+
+def check_dealer(rule: str | int) -> None:
+    """Raises ValueError unless ``rule`` is one that `dealers` knows."""
+    if rule not in DEALER_CHOICES and (isinstance(rule, bool) or rule not in range(SEATS)):
+        raise ValueError(f"dealer must be a seat 0..3, 'random' or 'rotate', got {rule!r}")

@@ -1,0 +1,56 @@
+"""The games by name: what ``python train.py --game NAME`` knows."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from vecgame.blob import Blob
+from vecgame.game import Game
+from vecgame.hearts import Hearts
+from vecgame.spades import Spades
+from vecgame.whist import Whist
+
+GAMES: dict[str, type[Game]] = {}
+
+
+def register(game: type[Game]) -> type[Game]:
+    """Makes a game known by its `name`; usable as a decorator.
+
+    Args:
+        game: a class with `name` and `rules_type`, a frozen dataclass whose fields are the class's keyword arguments.
+
+    Raises:
+        ValueError: if another class has that name.
+    """
+    if GAMES.get(game.name, game) is not game:
+        raise ValueError(f"there is a game named {game.name!r} already")
+    GAMES[game.name] = game
+    return game
+
+
+def game_class(name: str) -> type[Game]:
+    """The class of a game. Raises ValueError on a name that is none."""
+    if name not in GAMES:
+        raise ValueError(f"there is no game {name!r}; there are {', '.join(GAMES)}")
+    return GAMES[name]
+
+
+def default_rules(name: str) -> dict[str, object]:
+    """What may be changed about a game: the names of its rules and their defaults."""
+    return {field.name: field.default for field in dataclasses.fields(game_class(name).rules_type)}
+
+
+def make_game(name: str, **rules: object) -> Game:
+    """A game by name, with some of its rules changed: ``make_game("whist", cards=5, trump="random")``.
+
+    Raises:
+        ValueError: on a name that is none, or a rule that the game does not have or that makes no game.
+    """
+    known = default_rules(name)
+    if unknown := sorted(set(rules) - set(known)):
+        raise ValueError(f"{name} has no rule {', '.join(unknown)}; its rules are {', '.join(known) or 'fixed'}")
+    return game_class(name)(**rules)
+
+
+for _game in (Blob, Hearts, Spades, Whist):
+    register(_game)

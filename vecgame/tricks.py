@@ -1,0 +1,404 @@
+"""What every trick-taking game for four seats shares: a game of its own adds its rules to `TrickGame`, in one file.
+
+A deal, then an opening (bids, or nothing), then tricks of four cards, each led by the winner of the one before. What a
+player must play is said by *preferences*: sets of cards, in order, of which the first that meets the hand has to be
+played from. To follow suit is one such set; "no hearts are led before one has been played" is another. From the same
+sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set. Hidden hands are
+drawn, and observations made, from what has been told.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vecgame import dealing, knowledge, worlds
+from vecgame.cards import (
+    DECK,
+    DECK_BITS,
+    NO_TRUMP,
+    RANKS,
+    SEATS,
+    bit,
+    list_cards,
+    lowest_card,
+    rotate_suits,
+    suit_bits,
+    suit_of,
+    trick_winner,
+    unpack,
+)
+from vecgame.game import Game, resolve_device
+from vecgame.lanes import entries, none, place_of, with_entries, working
+from vecgame.philox import Stream, check_seed
+from vecgame.state import State
+
+
+@dataclass(frozen=True)
+class TrickState(State):
+    """B games. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own fields."""
+
+    hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
+    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included
+    trick: Tensor  # [B, 4] int8, the card each seat has played to the current trick, -1 = none yet
+    won: Tensor  # [B, 4] int8, tricks won
+    lacks: Tensor  # [B, 4] int64, cards that everybody knows the seat does not hold, beside those seen
+    leader: Tensor  # [B] int8, who leads the current trick; during the opening who began it
+    made: Tensor  # [B] int8, decisions made
+
+
+class TrickGame(Game):
+    """Deal, opening, tricks. A subclass sets the class attributes and overrides the methods under "its own rules".
+
+    Actions 0..51 are the cards; action 52 + b is bid b of the opening. ``Whist(cards=5)`` and
+    ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike.
+    """
+
+    rules_type: ClassVar[type]  # a frozen dataclass: what may be changed about the game
+    state_type: ClassVar[type[TrickState]] = TrickState
+    forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
+    own_features: ClassVar[int] = 0  # columns of `own_block`
+
+    def __init__(self, rules: object = None, **changes: object) -> None:
+        if rules is not None and not isinstance(rules, self.rules_type):
+            raise ValueError(f"rules must be a {self.rules_type.__name__}, got {rules!r}")
+        self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+        self.cards = getattr(self.rules, "cards", RANKS)
+        self.deck = DECK_BITS
+        self.bids = 0  # bids of the opening are 0 .. bids - 1
+        self.most_bids = 0  # most of them that can be legal at a decision
+        self.opening = 0  # decisions of the opening: a multiple of four, one after the other from the leader
+        self.set_up()
+        self.num_actions = DECK + self.bids
+        self.max_legal = max(self.cards, self.most_bids)
+        self.decisions = self.opening + SEATS * self.cards
+        # At most three followers before a seat that has a choice leads, or the last trick's four cards.
+        self.max_forced_run = (SEATS - 1) + SEATS * (1 + self.forced_leads)
+        self.features = knowledge.FEATURES + self.own_features
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.rules == other.rules
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.rules))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.rules})"
+
+    # -- its own rules ------------------------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        """Sets what the rules change of cards, deck, bids and opening."""
+
+    def chance(self) -> Mapping[str, int]:
+        """What is drawn or given for a game beside its hands: names, and the largest number of each."""
+        return {"dealer": SEATS - 1}
+
+    def draw(self, stream: Stream) -> dict[str, Tensor]:
+        """Draws what `chance` names: [B] int64 each."""
+        return {"dealer": dealing.dealers(stream, getattr(self.rules, "dealer", "random"))}
+
+    def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> TrickState:
+        """The state before the first decision; arguments after ``index`` are those that `chance` names.
+
+        Args:
+            hands: [B, 4, cards] int64 card ids, in the order in which they were dealt.
+            index: [B] int64.
+        """
+        return self.start(hands, index, leader=(dealer + 1) % SEATS)
+
+    def legal_bids(self, state: TrickState) -> Tensor:
+        """Legal bids in the opening: [B] int64, bit b for bid b, at least one in each lane."""
+        return torch.full_like(state.seen, (1 << self.most_bids) - 1)
+
+    def bid(self, state: TrickState, place: Tensor, bid: Tensor, bidding: Tensor) -> TrickState:
+        """Records a bid.
+
+        Args:
+            place: [B] int64, the mover's place in a flattened [B, 4] field (`vecgame.lanes.entries`).
+            bid: [B] int8.
+            bidding: [B] bool, lanes in the opening; nothing changes in the others.
+        """
+        return state
+
+    def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
+        """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets
+        it. By default the suit led ([B] int8, -1 for a lead)."""
+        return [followed(led)]
+
+    def trump(self, state: TrickState) -> Tensor:
+        """[B] int8, suit 0..3 or 4 for none, which is the default."""
+        return torch.full_like(state.leader, NO_TRUMP)
+
+    def taken(self, state: TrickState, trick: Tensor, place: Tensor, complete: Tensor) -> TrickState:
+        """Counts what a trick is worth beside being one.
+
+        Args:
+            trick: [B, 4] int8, the cards of the trick.
+            place: [B] int64, its winner's place in a flattened [B, 4] field.
+            complete: [B] bool; nothing changes in the other lanes.
+        """
+        return state
+
+    @abstractmethod
+    def points(self, state: TrickState) -> Tensor:
+        """Points of a finished game: [B, 4] float32 by absolute seat."""
+
+    @abstractmethod
+    def worth(self, points: Tensor) -> Tensor:
+        """Points [B, 4] on the scale of search and learning, within [0, 1]."""
+
+    def first_suit(self, state: TrickState) -> Tensor | None:
+        """[B] int8, the suit that comes first in observations and policies, so that positions look alike that differ in
+        the names of the suits only; None where suits have names of their own."""
+        return None
+
+    def own_block(self, state: TrickState, viewer: Tensor) -> list[Tensor]:
+        """Features beside those of `vecgame.knowledge`: rows [n, B] or [B], `own_features` in all, of what seat
+        ``viewer`` [B] int64 knows."""
+        return []
+
+    def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
+        """Cards that the three seats after ``viewer`` [B] may hold as far as it knows, seen or not: [3, B] int64."""
+        return ~state.lacks.gather(1, worlds.opponents(viewer)).t()
+
+    # -- beginning a game ---------------------------------------------------------------------------------------------
+
+    def deal(
+        self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
+    ) -> TrickState:
+        """Deals games ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names.
+
+        A game depends on its number and the seed only, so a run may be cut into batches anywhere.
+
+        Raises:
+            ValueError: on a batch size below 1, a seed or device that is none.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+        index = torch.arange(first_index, first_index + batch_size, device=resolve_device(device))
+        stream = Stream(check_seed(seed), index, torch.zeros_like(index))
+        return self.begin(dealing.dealt(stream, self.deck, self.cards), index, **self.draw(stream))
+
+    def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> TrickState:
+        """Games with given hands, before the first decision.
+
+        Args:
+            hands: [B, 4, cards] integer card ids of each absolute seat, all different within a game.
+            index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
+            given: what `chance` names, [B] integers or one for all; what is left out is drawn with seed 0.
+
+        Raises:
+            ValueError: on another shape, a card outside the deck or dealt twice, a name or number that is none.
+        """
+        hands = dealing.checked_hands(hands, self.deck, self.cards)
+        if index is None:
+            index = torch.arange(len(hands), device=hands.device)
+        limits = self.chance()
+        if unknown := sorted(set(given) - set(limits)):
+            raise ValueError(
+                f"{self.name} deals no {', '.join(unknown)}; beside the hands it deals {', '.join(limits) or 'nothing'}"
+            )
+        drawn = self.draw(Stream(0, index, torch.zeros_like(index)))
+        for name, value in given.items():
+            drawn[name] = dealing.per_game(name, value, len(hands), limits[name], hands.device)
+        return self.begin(hands, index, **drawn)
+
+    def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
+        """A state with nothing played yet; ``own`` are the fields that the game adds."""
+        zeros = torch.zeros(len(hands), SEATS, dtype=torch.int8, device=hands.device)
+        return self.state_type(
+            index=index,
+            hands=bit(hands).sum(-1),
+            seen=torch.zeros_like(index),
+            trick=zeros - 1,
+            won=zeros,
+            lacks=torch.zeros(len(hands), SEATS, dtype=torch.int64, device=hands.device),
+            leader=leader.to(torch.int8),
+            made=zeros[:, 0].clone(),
+            **own,
+        )
+
+    # -- playing it ---------------------------------------------------------------------------------------------------
+
+    def mover(self, state: TrickState) -> Tensor:
+        """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
+        return ((state.leader + state.made) & (SEATS - 1)).long()
+
+    def turn(self, state: TrickState) -> Tensor:
+        return state.made.long()
+
+    def is_terminal(self, state: TrickState) -> Tensor:
+        return state.made == self.decisions
+
+    def bidding(self, state: TrickState) -> Tensor:
+        """[B] bool, the next decision is a bid."""
+        return state.made < (self.opening if self.bids else 0)
+
+    def legal_cards(self, state: TrickState) -> Tensor:
+        """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""
+        hand = entries(state.hands, place_of(self.mover(state)))
+        led = suit_of(entries(state.trick, place_of(state.leader)))
+        legal = hand
+        for preferred in reversed(self.preferences(state, led)):
+            choice = hand & preferred
+            legal = torch.where(choice != 0, choice, legal)
+        return legal | self.is_terminal(state)
+
+    def legal_bits(self, state: TrickState) -> tuple[Tensor, Tensor]:
+        """Legal cards [B] int64 and legal bids [B] int64; one of the two is 0 in each lane."""
+        cards, bidding = self.legal_cards(state), self.bidding(state)
+        if not self.bids or none(bidding):
+            return cards, torch.zeros_like(cards)
+        return torch.where(bidding, 0, cards), torch.where(bidding, self.legal_bids(state), 0)
+
+    def legal_mask(self, state: TrickState) -> Tensor:
+        return self._mask(*self.legal_bits(state))
+
+    def _mask(self, cards: Tensor, bids: Tensor) -> Tensor:
+        """[B] and [B] int64 -> [B, num_actions] bool."""
+        mask = unpack(cards)
+        return torch.cat([mask, unpack(bids)[:, : self.bids]], dim=-1) if self.bids else mask
+
+    def legal_actions(self, state: TrickState) -> Tensor:
+        cards, bids = self.legal_bits(state)
+        listed = list_cards(cards | bids, self.max_legal)
+        return torch.where((bids != 0)[:, None] & (listed >= 0), listed + DECK, listed)
+
+    def step(self, state: TrickState, action: Tensor, validate: bool = False) -> TrickState:
+        """The state after one decision in every lane; a finished game stays as it is.
+
+        Args:
+            action: [B] integers: a card id, or 52 + a bid during the opening.
+            validate: check that every action is legal. Costs a host synchronisation; without it an illegal action
+                gives a meaningless state in its own lane.
+
+        Raises:
+            ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
+        """
+        if action.shape != (state.batch_size,) or action.is_floating_point() or action.dtype == torch.bool:
+            raise ValueError(
+                f"action must be {state.batch_size} integers of shape [{state.batch_size}], "
+                f"got shape {list(action.shape)} of {action.dtype}"
+            )
+        if validate:
+            self._check_legal(state, action)
+        bidding = self.bidding(state)
+        if self.bids and not none(bidding):
+            bid = (action - DECK).clamp(0, self.bids - 1).to(torch.int8)
+            bid_made = self.bid(state, place_of(self.mover(state)), bid, bidding)
+            state, action = bid_made, torch.where(bidding, 0, action)
+        return self._play(state, action, ~bidding & ~self.is_terminal(state), bidding)
+
+    def _play(self, state: TrickState, action: Tensor, playing: Tensor, bidding: Tensor) -> TrickState:
+        """Plays the card ``action`` [B] where ``playing`` [B] bool holds; a bid counts as a decision, too."""
+        mover = place_of(self.mover(state))
+        card = torch.where(playing, bit(action), 0)
+        shown = self._shown(self.preferences(state, suit_of(entries(state.trick, place_of(state.leader)))), card)
+        small = torch.where(playing, action.to(torch.int8), entries(state.trick, mover))
+        trick = with_entries(state.trick, mover, small)
+        led = suit_of(entries(trick, place_of(state.leader)))
+        complete = playing & (state.made & (SEATS - 1) == SEATS - 1)
+        winner = trick_winner(trick, led, self.trump(state))
+        taker = place_of(winner)
+        after = replace(
+            state,
+            hands=with_entries(state.hands, mover, entries(state.hands, mover) & ~card),
+            seen=state.seen | card,
+            trick=trick | -complete.to(torch.int8)[:, None],  # every bit set is -1: no card
+            won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
+            lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | torch.where(playing, shown, 0)),
+            leader=torch.where(complete, winner.to(torch.int8), state.leader),
+            made=state.made + (bidding | playing).to(torch.int8),
+        )
+        return self.taken(after, trick, taker, complete)
+
+    @staticmethod
+    def _shown(preferences: list[Tensor], card: Tensor) -> Tensor:
+        """What the play of ``card`` ([B] int64, one bit) tells that the hand does not hold: [B] int64.
+
+        A set that comes before the first one with the card in it did not meet the hand; nor did any if none has it.
+        """
+        shown, passed = torch.zeros_like(card), torch.ones_like(card, dtype=torch.bool)
+        for preferred in preferences:
+            passed = passed & (preferred & card == 0)
+            shown = shown | torch.where(passed, preferred, 0)
+        return shown
+
+    def _check_legal(self, state: TrickState, action: Tensor) -> None:
+        inside = (action >= 0) & (action < self.num_actions)
+        legal = inside & self.legal_mask(state).gather(1, action.long().clamp(0, self.num_actions - 1)[:, None])[:, 0]
+        if not legal.all():
+            lane = int((~legal).nonzero()[0, 0])
+            options = [a for a in self.legal_actions(state[lane : lane + 1])[0].tolist() if a >= 0]
+            raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
+
+    def play_forced(self, state: TrickState) -> TrickState:
+        part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
+        for _ in range(self.max_forced_run):
+            cards, bids = self.legal_bits(part)
+            legal = cards | bids
+            forced = (legal & (legal - 1) == 0) & ~self.is_terminal(part)
+            lanes = working(forced)
+            if lanes is not None and len(lanes) == 0:
+                break
+            action = lowest_card(legal) + torch.where(bids != 0, DECK, 0)
+            if lanes is None:
+                part = self.step(part, action).where(forced, part)
+            else:
+                part = self.step(part.take(lanes), action.index_select(0, lanes))
+                place = lanes if place is None else place[lanes]
+            state = part if place is None else state.put(place, part)
+        return state
+
+    # -- ending it ----------------------------------------------------------------------------------------------------
+
+    def scores(self, state: TrickState) -> Tensor:
+        """Points of each absolute seat: [B, 4] float32; 0 for all in a game that is not over."""
+        return torch.where(self.is_terminal(state)[:, None], self.points(state), 0.0)
+
+    def values(self, state: TrickState, dtype: torch.dtype = torch.float32) -> Tensor:
+        return torch.where(self.is_terminal(state)[:, None], self.worth(self.points(state).to(dtype)), 0.0)
+
+    # -- what a player knows ------------------------------------------------------------------------------------------
+
+    def hands(self, state: TrickState) -> Tensor:
+        """The cards that each absolute seat still holds: [B, 4, 52] bool."""
+        return unpack(state.hands)
+
+    def observe(self, state: TrickState, seat: Tensor | None = None) -> Tensor:
+        """What the mover (or ``seat``, [B] int64) knows: [B, features] float32, see `vecgame.knowledge`; then
+        `own_block`."""
+        return knowledge.observe(self, state, self.mover(state) if seat is None else seat)
+
+    def policy_columns(self, state: TrickState, action: Tensor) -> Tensor:
+        """Columns of actions [B, K] in a network's policy: bids as they are, cards with `first_suit` first."""
+        action, first = action.clamp(min=0).long(), self.first_suit(state)
+        if first is None:
+            return action
+        return torch.where(action < DECK, torch.remainder(action - RANKS * first.long()[:, None], DECK), action)
+
+    def policy_mask(self, state: TrickState) -> Tensor:
+        cards, bids = self.legal_bits(state)
+        first = self.first_suit(state)
+        return self._mask(cards if first is None else rotate_suits(cards, first), bids)
+
+    def determinize(self, state: TrickState, count: int = 3, seed: int = 0) -> TrickState:
+        """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
+        adjacent; see `vecgame.worlds`."""
+        return worlds.determinize(self, state, count, check_seed(seed))
+
+
+def followed(led: Tensor) -> Tensor:
+    """The cards that follow suit: [B] int64, all of them where none is led ([B] int8 suit, -1 for a lead)."""
+    return torch.where(led >= 0, suit_bits(led.clamp(min=0)), -1)
+
+
+def partners(field: Tensor) -> Tensor:
+    """Each seat's entry plus its partner's, the seat opposite: [B, 4] -> [B, 4]."""
+    return field + field.roll(2, dims=-1)
