@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,9 +80,10 @@ def results_json(results: Results) -> dict[str, object]:
     return {player: {name: match.to_dict() for name, match in row.items()} for player, row in results.items()}
 
 
-def choose_device(name: str) -> torch.device:
-    """The device that a setting names; ``auto`` is a GPU if there is one."""
-    return resolve_device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+def choose_device(name: str, number: int = 0) -> torch.device:
+    """The device that a setting names; ``auto`` is a GPU if there is one, and a GPU without a number is ``number``."""
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return resolve_device(f"cuda:{number}" if name == "cuda" and number else name)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -90,9 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("network", type=Path, help="a network-*.safetensors of a run")
     parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
     parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--parent", type=int, metavar="PID", help="give up when this is no longer the parent process")
     add_flags(parser)
     given = vars(parser.parse_args(arguments))
-    path, against, json_path = (given.pop(name, None) for name in ("network", "against", "json"))
+    path, against, json_path, parent = (given.pop(name, None) for name in ("network", "against", "json", "parent"))
+
+    def check() -> None:
+        if parent is not None and os.getppid() != parent:
+            raise ValueError(f"process {parent}, for which this evaluation was made, is gone")
+
     try:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
@@ -103,7 +111,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             rival = InferenceNet(load_network(against, device))
             opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {against.stem}"))
         display = Display()
-        results = evaluate(settings.games(), players, opponents, settings.eval_deals, settings.seed, device, display)
+        results = evaluate(
+            settings.games(), players, opponents, settings.eval_deals, settings.seed, device, display, check
+        )
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

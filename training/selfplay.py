@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from training.distributed import Group
 from training.replay import Examples
 from vecgame import Blob, BlobState, Purpose, Stream
 from vecgame.cards import pack
@@ -44,6 +45,30 @@ class SelfPlay:
     evaluations: int  # positions judged by the network
     policy_entropy: float  # mean entropy of the targets, nats
     prior_divergence: float  # mean Kullback-Leibler divergence of the targets from the network's policy, nats
+
+    @staticmethod
+    def nothing(device: torch.device) -> SelfPlay:
+        """Of no games."""
+        return SelfPlay(Examples.empty(0, device), torch.zeros(0, 4, device=device), 0.0, 0, 0.0, 0.0)
+
+    def gather(self, group: Group) -> SelfPlay:
+        """What all processes have played, as one, in the order of the processes."""
+        if group.size == 1:
+            return self
+        games, examples = len(self.scores), len(self.examples)
+        own = [games, examples, games * self.bids_met, self.evaluations]
+        own += [examples * self.policy_entropy, examples * self.prior_divergence]
+        totals = group.sum(torch.tensor(own, dtype=torch.float64)).tolist()
+        games, examples, met, judged, entropy, divergence = totals
+        decided = max(examples, 1)
+        return SelfPlay(
+            examples=self.examples.gather(group),
+            scores=group.gather(self.scores),
+            bids_met=met / max(games, 1),
+            evaluations=int(judged),
+            policy_entropy=entropy / decided,
+            prior_divergence=divergence / decided,
+        )
 
 
 def self_play(
