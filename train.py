@@ -3,7 +3,7 @@
 python train.py --games-per-iter 10000            the document's workload: 500 iterations on a large network
 python train.py --preset quick                    a decent agent on a laptop in minutes
 python train.py --resume runs/NAME                goes on with a run
-torchrun --nproc-per-node=2 train.py --run runs/NAME    several processes, one run
+torchrun --nproc-per-node=2 train.py --run-folder runs/NAME    several processes, one run
 """
 
 import argparse
@@ -31,7 +31,12 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--preset", choices=tuple(PRESETS), default="document", help="settings to begin with")
-    parser.add_argument("--run", type=Path, help="folder of the new run (default: runs/ and the time)")
+    parser.add_argument(
+        "--run",
+        "--run-folder",  # torchrun takes --run for its own --run-path, even after train.py
+        type=Path,
+        help="folder of the new run (default: runs/ and the time)",
+    )
     parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
     parser.add_argument(
         "--resume-if-exists",
@@ -58,8 +63,8 @@ def plan(own: argparse.Namespace, given: dict[str, object]) -> dict[str, object]
         raise ValueError("--resume-if-exists needs --run FOLDER, to find the run again")
     if int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not own.resume_if_exists:
         raise ValueError(
-            "torchrun restarts this job (--max-restarts): give --run FOLDER --resume-if-exists, or --resume FOLDER, "
-            "so that it finds its run again"
+            "torchrun restarts this job (--max-restarts): give --run-folder FOLDER --resume-if-exists, or "
+            "--resume FOLDER, so that it finds its run again"
         )
     folder = own.run or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
     resume = own.resume_if_exists and (folder / CONFIG).exists()

@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import signal
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import torch
 
 import train
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
+from training import metrics
 from training.checkpoint import load_network
 from training.evaluate import main as evaluate_main
 from training.learner import Learner, Losses
@@ -53,7 +55,8 @@ def dying_command_line(arguments: list[str], event: int, share: float) -> None:
     Every write syncs the file, renames it and syncs the folder, and each of the three is an event.
     """
     events = 0
-    real_fsync, real_replace = os.fsync, Path.replace
+    real_fsync, real_replace, real_sync = os.fsync, Path.replace, metrics.sync
+    whole = False
 
     def count() -> bool:
         nonlocal events
@@ -62,7 +65,7 @@ def dying_command_line(arguments: list[str], event: int, share: float) -> None:
 
     def fsync(descriptor: int) -> None:
         if count():
-            if os.fstat(descriptor).st_mode & 0o100000:
+            if not whole and stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.ftruncate(descriptor, int(share * os.fstat(descriptor).st_size))
             os.kill(os.getpid(), signal.SIGKILL)
         real_fsync(descriptor)
@@ -75,7 +78,13 @@ def dying_command_line(arguments: list[str], event: int, share: float) -> None:
         if last:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    os.fsync, Path.replace = fsync, replace
+    def sync(path: Path) -> None:
+        nonlocal whole
+        whole = True  # the lines are there already, most since the last time
+        real_sync(path)
+        whole = False
+
+    os.fsync, Path.replace, metrics.sync = fsync, replace, sync
     command_line(arguments)
 
 
