@@ -19,7 +19,7 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 import torch
 
-from training.distributed import ALONE, Group, LeaderError, process_group
+from training.distributed import ALONE, Group, LeaderError, end_process, process_group
 from training.progress import Display, silent
 from training.run import CONFIG, Run, read_config
 from training.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
@@ -105,4 +105,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_process(main)

@@ -283,9 +283,7 @@ def test_torchrun_restarts_a_killed_process_and_the_run_is_the_same(two: Path, t
     command = [*torchrun("--nproc-per-node=2", "--max-restarts=2"), *flags_of(RUN), f"--run-folder={folder}"]
     refused = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert refused.returncode != 0
-    assert (
-        refused.stderr.count("give --run-folder FOLDER --resume-if-exists") == 3
-    )  # at the first start and two restarts
+    assert refused.stderr.count("give --run-folder FOLDER --resume-if-exists") == 3
     with (tmp_path / "output").open("w") as output:
         job = subprocess.Popen([*command, "--resume-if-exists"], cwd=root, stdout=output, stderr=output)
         for iterations, rank in ((1, 1), (2, 0)):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -161,6 +164,24 @@ def process_group() -> Iterator[Group]:
     local = (int(os.environ.get(name, default)) for name, default in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", size)))
     yield Group(dist.get_rank(), size, *local)
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
+
+
+def end_process(main: Callable[[], int]) -> NoReturn:
+    """Calls ``main`` and ends the process with the status that it returns.
+
+    A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others are
+    still open then, and it was seen to wait for ever or to crash over them.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        sys.exit(main())
+    try:
+        status = main()
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 @contextmanager
