@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 import traceback
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +25,7 @@ from torch import Tensor
 
 # A collective waits this long for the slowest process's games. One that died is noticed at once, by its connection.
 TIMEOUT = timedelta(hours=6)
+START = timedelta(minutes=10)  # until all processes have started
 
 
 class LostProcessError(ConnectionError):
@@ -159,18 +162,46 @@ def process_group() -> Iterator[Group]:
     if size == 1 or "MASTER_ADDR" not in os.environ:
         yield ALONE
         return
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _watched():
-        dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=TIMEOUT)
+        store, rank, size = next(dist.rendezvous("env://", timeout=START))
+        store = dist.PrefixStore(_meet(store, rank, size), store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
     local = (int(os.environ.get(name, default)) for name, default in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", size)))
-    yield Group(dist.get_rank(), size, *local)
+    yield Group(rank, size, *local)
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
+
+
+def _meet(store: dist.Store, rank: int, size: int) -> str:
+    """A name for this start of the job, on which the processes that are now alive agree.
+
+    Processes that torchrun restarts find the addresses of their dead predecessors in its store, and wait for them. So
+    what is in the store counts only under a name that no earlier start can have known.
+    """
+    token = uuid.uuid4().hex
+    if rank > 0:
+        store.set(f"joined/{rank}", token)
+        name = store.get(f"answer/{token}").decode()  # waits
+        store.set(f"heard/{name}/{rank}", "yes")
+        return name
+    missing = set(range(1, size))
+    deadline = time.monotonic() + START.total_seconds()
+    while missing:
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{len(missing)} of {size} processes did not come")
+        for other in missing:
+            if store.check([f"joined/{other}"]):  # perhaps by a predecessor, who will not hear the answer
+                store.set(f"answer/{store.get(f'joined/{other}').decode()}", token)
+        missing = {other for other in missing if not store.check([f"heard/{token}/{other}"])}
+        time.sleep(0.01)
+    return token
 
 
 def end_process(main: Callable[[], int]) -> NoReturn:
     """Calls ``main`` and ends the process with the status that it returns.
 
-    A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others are
-    still open then, and it was seen to wait for ever or to crash over them.
+    A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others
+    are still open then, and it was seen to wait for ever or to crash over them.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         sys.exit(main())
