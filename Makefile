@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test slow peers lint format setup clean
+.PHONY: train test slow peers doors lint format setup clean
 
 train: setup
 	$(BIN)/python train.py --preset quick
@@ -21,6 +21,10 @@ slow: setup
 peers: setup
 	$(PIP) --editable '.[peers]'
 	$(BIN)/python -m pytest -n auto tests/test_peers.py tests/test_search_golden.py
+
+doors: setup
+	$(PIP) --editable '.[doors]'
+	$(BIN)/python -m pytest -n auto tests/test_doors_*.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ python bench.py engine       random games a second, and OpenSpiel's in the same 
 python bench.py net          evaluations a second by precision and batch
 python bench.py search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
 python bench.py train        examples a second of the learner
+python bench.py agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 python bench.py sweep        self-play over a grid: --set games=256,2048 worlds=1,3
 python bench.py peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
 """
@@ -15,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 # OpenMP's threads spin at every barrier for as long as they like, by default; beside another busy process that made a
@@ -26,20 +27,23 @@ import torch
 from rich.console import Console
 
 from benchmarks import parts, peers, plot, strategies, sweep
+from benchmarks.agreement import agreement, available
 from benchmarks.measure import environment
 from benchmarks.selfplay import measure_self_play
 from benchmarks.tables import (
     Attempts,
     Figures,
+    print_agreement,
     print_rates,
     print_self_play,
     print_strategies,
     self_play_figures,
     verdict,
 )
-from net import PRESETS, BlobNet, InferenceNet
-from training.checkpoint import write_atomically
+from net import PRESETS, BlobNet, int8_available
+from training.checkpoint import load_network, write_atomically
 from training.evaluate import choose_device
+from training.precision import PRECISIONS, inference_net
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -54,7 +58,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
     parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
+    parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
     parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="self-play: the network's arithmetic")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="agreement: the network to compare")
     parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
     parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="strategies: time of a row")
@@ -79,6 +86,7 @@ class Bench:
             worlds=options.worlds,
             simulations=options.simulations,
             leaves_per_step=options.leaves_per_step,
+            merge_equivalent=options.merge_equivalent,
             noise_fraction=0.25,
         )
         self.setting = f"{options.cards} cards, {options.worlds} worlds x {options.simulations} simulations"
@@ -95,7 +103,9 @@ class Bench:
 
     def self_play(self) -> Figures:
         """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
-        network = InferenceNet(BlobNet(PRESETS[self.options.network]).to(self.device))
+        network = inference_net(
+            BlobNet(PRESETS[self.options.network]).to(self.device), self.options.precision, [self.game]
+        )
         rows = []
         for games in self.sizes([64, 512, 4096], [1024, 4096, 10_000, 16_384]):
             rows += self.attempt(
@@ -122,7 +132,7 @@ class Bench:
         games = (options.batches or [64 if quick else 4096 if self.device.type == "cpu" else 10_000])[0]
         rows: list[strategies.StrategyRow] = []
         for row in strategies.measure_strategies(
-            strategies.plans(cores, workers, quick, games),
+            strategies.plans(cores, workers, quick, games, self.device.type == "cpu" and int8_available()),
             BlobNet(PRESETS[options.network]),
             self.game,
             self.config,
@@ -153,8 +163,8 @@ class Bench:
         """The network alone."""
         config = PRESETS[self.options.network]
         measures = [
-            (f"batch {size:,}", lambda n=size, d=dtype: parts.network(config, n, d, self.device, self.options.repeats))
-            for dtype in parts.precisions(self.device)
+            (f"batch {size:,}", lambda n=size, p=name: parts.network(config, n, p, self.device, self.options.repeats))
+            for name in available(self.device)
             for size in self.sizes([1, 32, 256, 2048, 8192], [1, 256, 4096, 32_768])
         ]
         return self.rates(f"network {self.options.network}, folded", "evaluations/s", measures)
@@ -194,6 +204,18 @@ class Bench:
         ]
         title = "learner, all of a step: forward, backward, clipping, AdamW"
         return self.rates(title, "examples/s", measures)
+
+    def agreement(self) -> Figures:
+        """Searches by the network's arithmetic, against those in float32."""
+        options = self.options
+        if options.weights is None:
+            raise ValueError("agreement compares searches with a trained network: --weights network-*.safetensors")
+        net = load_network(options.weights, self.device)
+        games = (options.batches or [8 if options.quick else 256])[0]
+        config = replace(self.config, noise_fraction=0.0)
+        rows = agreement(net, self.game, config, games, available(self.device), self.device)
+        print_agreement(self.console, f"{options.weights.name}, {self.setting}", rows)
+        return [{"kind": "agreement", **asdict(row)} for row in rows]
 
     def sweep(self) -> Figures:
         """Self-play over a grid of settings."""
@@ -239,6 +261,7 @@ BENCHES: dict[str, Callable[[Bench], Figures]] = {
     "net": Bench.net,
     "search": Bench.search,
     "train": Bench.train,
+    "agreement": Bench.agreement,
     "sweep": Bench.sweep,
     "peers": Bench.peers,
 }

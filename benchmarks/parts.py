@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.measure import Timing, timed
-from net import BlobNet, InferenceNet, NetConfig, default_inference_dtype
+from net import BlobNet, NetConfig, default_inference_dtype
 from training.learner import Learner, learn
+from training.precision import inference_net
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
 from vecgame import Blob, Purpose, Stream
@@ -61,18 +62,18 @@ def multiply_adds(config: NetConfig) -> int:
     return config.observation * config.dim + config.layers * layer + policy + value
 
 
-def network(config: NetConfig, size: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Rate:
-    """Evaluations a second, and their share of the matrix product's peak."""
+def network(config: NetConfig, size: int, precision: str, device: torch.device, repeats: int) -> Rate:
+    """Evaluations a second, and their share of the matrix product's peak (of int8: of bfloat16's)."""
     rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
-    form = InferenceNet(BlobNet(config).to(device), dtype=dtype)
+    form = inference_net(BlobNet(config).to(device), precision, [Blob()])
     times = max(1, 1024 // size)
 
     def work() -> None:
         for _ in range(times):
             form(rows)
 
-    limit = matmul_peak(dtype, device) / multiply_adds(config)
-    return Rate.of(name_of(dtype), size, size * times, timed(work, device, repeats), limit)
+    limit = matmul_peak(form.dtype, device) / multiply_adds(config)
+    return Rate.of(precision, size, size * times, timed(work, device, repeats), limit)
 
 
 def precisions(device: torch.device) -> tuple[torch.dtype, ...]:

@@ -21,7 +21,7 @@ from net import InferenceNet
 from training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecgame import Blob
 from vecgame.memory import free_memory
-from vecmcts import SearchConfig
+from vecmcts import SearchConfig, graphs
 from vecmcts.tree import Tree
 
 LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
@@ -135,15 +135,22 @@ def measure_self_play(
     # Warm-up; compiled searches are compiled for each size that will come.
     play_once(game, network, config, games if compile else min(games, 64), device, seed=seed, compile=compile)
     clock = PhaseClock(device)
-    waits = device.type == "cuda"  # reading the clock between phases makes a GPU wait: that takes a run of its own
-    with Utilisation(device) as used, contextlib.nullcontext() if waits else phases(clock, counting):
+    # Reading the clock between phases makes a GPU wait, and a recorded graph asks no network that counts.
+    again = device.type == "cuda"
+    with Utilisation(device) as used, contextlib.nullcontext() if again else phases(clock, counting):
         played, spent = play_once(
-            game, counting, config, games, device, seed=seed, report=lambda *_: used.sample(), compile=compile
+            game,
+            network if again else counting,
+            config,
+            games,
+            device,
+            seed=seed,
+            report=lambda *_: used.sample(),
+            compile=compile,
         )
-    if waits:
-        another = CountingNetwork(network)
-        with phases(clock, another):
-            play_once(game, another, config, games, device, seed=seed, compile=compile)
+    if again:
+        with phases(clock, counting), mock.patch.object(graphs, "DEVICES", frozenset()):
+            play_once(game, counting, config, games, device, seed=seed, compile=compile)
     return SelfPlayRow(
         games=games,
         games_per_minute=60 * games / spent.wall,

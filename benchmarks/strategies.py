@@ -16,6 +16,7 @@ from reference.processes import WorkerError
 from reference.rules import Rules
 from reference.selfplay import PlayConfig
 from reference.strategies import run
+from training.precision import inference_net
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -33,6 +34,7 @@ class Plan:
     batched: bool = False  # the network's requests are collected into batches
     games: int = 1  # at once: of each worker, or of the whole batch
     leaves: int = 1  # leaves a step, under virtual loss
+    precision: str = "auto"  # arithmetic of the network
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ class StrategyRow:
     note: str = ""
 
 
-def plans(cores: int, workers: list[int], quick: bool, vectorised_games: int) -> list[Plan]:
+def plans(cores: int, workers: list[int], quick: bool, vectorised_games: int, int8: bool) -> list[Plan]:
     """The rows, in the document's order.
 
     Args:
         workers: how many processes and threads to try.
         quick: small forms of all.
         vectorised_games: games at once for the vectorised rows.
+        int8: also a vectorised row with the network in 8-bit integers.
     """
     leaves = f"{LEAVES} leaves a step"
     # Enough games to a batched worker that the workers of a machine have some hundred positions at a time.
@@ -72,12 +75,16 @@ def plans(cores: int, workers: list[int], quick: bool, vectorised_games: int) ->
         rows.append(Plan(f"3. {count} threads", THREADS, count))
         rows.append(Plan(f"3. {count} threads, BatchedEvaluator", THREADS, count, True))
     many = vectorised_games
+    other = [
+        Plan(f"4. {many:,} games at once, network in int8", VECTORISED, games=many, batched=True, precision="int8")
+    ]
     return [
         *rows,
         Plan(f"4. one game, {leaves} (phase 1)", VECTORISED, leaves=LEAVES),
         Plan("4. one game, 1 leaf a step", VECTORISED),
         Plan(f"4. {many:,} games at once (phase 2)", VECTORISED, games=many, batched=True),
         Plan(f"4. {many:,} games at once, {leaves}", VECTORISED, games=many, batched=True, leaves=LEAVES),
+        *(other if int8 else []),
     ]
 
 
@@ -171,7 +178,7 @@ def vectorised(
 ) -> StrategyRow:
     """A row of strategy 4: batches of games, whole ones only, until the time is over."""
     config = SearchConfig(**{**vars(config), "leaves_per_step": plan.leaves})
-    counting = CountingNetwork(InferenceNet(net))
+    counting = CountingNetwork(inference_net(net, plan.precision, [game]))
     play_once(game, counting.network, config, min(plan.games, 64), device)  # warm-up
     games = evaluations = 0
     spent = cpu = 0.0

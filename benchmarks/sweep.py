@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import torch
 
 from benchmarks.selfplay import SelfPlayRow, measure_self_play
-from net import PRESETS, BlobNet, InferenceNet
+from net import PRESETS, BlobNet
+from training.precision import PRECISIONS, inference_net
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -24,7 +25,7 @@ DEFAULTS: dict[str, Setting] = {
     "c_puct": 0.6,
     "noise_fraction": 0.25,
     "network": "document",
-    "dtype": "auto",
+    "precision": "auto",
     "threads": 0,  # of PyTorch; 0 = as they are
 }
 
@@ -60,7 +61,7 @@ def measure_point(point: dict[str, Setting], device: torch.device) -> SelfPlayRo
         ValueError: on a setting out of range.
         MemoryError: when the games would not fit.
     """
-    for name, known in (("network", PRESETS), ("dtype", ("auto", "float32", "bfloat16"))):
+    for name, known in (("network", PRESETS), ("precision", PRECISIONS)):
         if point[name] not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {point[name]!r}")
     if point["games"] < 1 or point["threads"] < 0:
@@ -68,8 +69,7 @@ def measure_point(point: dict[str, Setting], device: torch.device) -> SelfPlayRo
     game = Blob(cards=point["cards"])
     fields = ("worlds", "simulations", "leaves_per_step", "c_puct", "noise_fraction")
     config = SearchConfig(**{name: point[name] for name in fields})
-    dtype = None if point["dtype"] == "auto" else getattr(torch, point["dtype"])
-    network = InferenceNet(BlobNet(PRESETS[point["network"]]).to(device), dtype=dtype)
+    network = inference_net(BlobNet(PRESETS[point["network"]]).to(device), point["precision"], [game])
     threads = torch.get_num_threads()
     torch.set_num_threads(point["threads"] or threads)
     try:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.agreement import Agreement
 from benchmarks.parts import Rate
 from benchmarks.selfplay import PHASES, SelfPlayRow
 from benchmarks.strategies import StrategyRow
@@ -92,6 +93,33 @@ def print_strategies(console: Console, title: str, rows: list[StrategyRow]) -> N
             row.note,
         )
     console.print(table)
+
+
+def print_agreement(console: Console, title: str, rows: list[Agreement]) -> None:
+    """Searches by the network's arithmetic, against those in float32."""
+    table = Table(title=title)
+    for name in (
+        "network in",
+        "positions",
+        "same best action",
+        "policy, nats",
+        "network's policy, nats",
+        "value error",
+    ):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(
+            row.precision,
+            f"{row.positions:,}",
+            f"{row.same_action:.2%}",
+            f"{row.divergence:.5f}",
+            f"{row.network_divergence:.6f}",
+            f"{row.value_error:.5f}",
+        )
+    console.print(table)
+    console.print(
+        "nats: mean Kullback-Leibler divergence from float32. Value error: root mean square, of the best score."
+    )
 
 
 def verdict(games_per_minute: float, examples_per_second: float) -> str:

@@ -18,7 +18,8 @@ from benchmarks.measure import Utilisation, timed
 from benchmarks.parts import multiply_adds
 from benchmarks.selfplay import PHASES, measure_self_play, network_seconds
 from benchmarks.tables import verdict
-from net import BlobNet, InferenceNet, NetConfig
+from net import BlobNet, InferenceNet, NetConfig, int8_available
+from training.checkpoint import save_network
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -26,7 +27,7 @@ CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 
 
-@pytest.mark.parametrize("what", [what for what in bench.BENCHES if what not in ("strategies", "peers")])
+@pytest.mark.parametrize("what", [what for what in bench.BENCHES if what not in ("strategies", "peers", "agreement")])
 def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--repeats", "1", "--network", "small", "--cards", "2", "--device", "cpu", "--json", str(path)]
@@ -45,7 +46,8 @@ def test_strategies_side_by_side(tmp_path, capsys) -> None:
     flags += ["--workers", "2", "3", "--seconds", "0.2", "--device", "cpu", "--json", str(path)]
     assert bench.main(["strategies", *flags]) == 0
     rows = json.loads(path.read_text())["figures"]
-    assert [row["strategy"] for row in rows] == [1, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4]
+    vectorised = [4] * (5 if int8_available() else 4)
+    assert [row["strategy"] for row in rows] == [1, 2, 2, 2, 3, 3, 3, 3, *vectorised]
     assert [row["workers"] for row in rows[:8]] == [1, 2, 3, os.cpu_count(), 2, 2, 3, 3]
     assert all(row["games_per_minute"] > 0 and row["cpu"] > 0 for row in rows)
     one_by_one = [row for row in rows if row["strategy"] < 4 and not row["batched"]]
@@ -108,9 +110,20 @@ def test_a_sweep_spans_the_grid(tmp_path) -> None:
     assert evaluations == sorted(evaluations) and rows[0]["max_batch"] < rows[3]["max_batch"]
 
 
+def test_agreement_of_a_network_in_a_file(tmp_path, capsys) -> None:
+    path = tmp_path / "network.safetensors"
+    save_network(path, BlobNet(SMALL), {})
+    figures = tmp_path / "figures.json"
+    flags = ["agreement", "--quick", "--cards", "2", "--simulations", "4", "--device", "cpu", "--json", str(figures)]
+    assert bench.main([*flags, "--weights", str(path)]) == 0
+    rows = json.loads(figures.read_text())["figures"]
+    assert [row["precision"] for row in rows][:2] == ["float32", "bfloat16"] and rows[0]["same_action"] == 1
+    assert bench.main(flags) == 2 and "--weights" in capsys.readouterr().err
+
+
 def test_a_sweep_by_threads_and_precision() -> None:
     threads = torch.get_num_threads()
-    points = sweep.points(sweep.read_grid(["threads=1", "dtype=float32"], sweep.DEFAULTS), sweep.DEFAULTS)
+    points = sweep.points(sweep.read_grid(["threads=1", "precision=float32"], sweep.DEFAULTS), sweep.DEFAULTS)
     row = sweep.measure_point({**points[0], "games": 4, "cards": 1, "network": "small"}, CPU)
     assert row.games == 4 and torch.get_num_threads() == threads
 

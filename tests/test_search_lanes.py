@@ -90,11 +90,11 @@ def test_noise_moves_visits_but_not_the_prior_of_the_target() -> None:
     assert not torch.equal(plain.visits, noisy.visits)
 
 
-@pytest.mark.parametrize("leaves", [1, 5])
+@pytest.mark.parametrize(("leaves", "merge"), [(1, False), (5, False), (1, True)])
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
-def test_carrying_all_lanes_along_changes_nothing(evaluator, leaves: int, monkeypatch) -> None:
+def test_carrying_all_lanes_along_changes_nothing(evaluator, leaves: int, merge: bool, monkeypatch) -> None:
     """The way of a GPU, which leaves no lane out, on a CPU."""
-    config = SearchConfig(worlds=2, simulations=24, noise_fraction=0.3, leaves_per_step=leaves)
+    config = SearchConfig(2, simulations=24, noise_fraction=0.3, leaves_per_step=leaves, merge_equivalent=merge)
     for cards in (1, 3, 6):
         game = Blob(cards=cards)
         state = mixed_batch(game, 20, seed=6)

@@ -135,7 +135,7 @@ class NetworkPlayer:
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
         logits, _ = self.network(game.observe(state), game.policy_mask(state))
         actions = game.legal_actions(state)
-        slots = logits.gather(1, game.policy_columns(state, actions)).masked_fill(actions < 0, -torch.inf)
+        slots = game.slot_logits(state, actions, logits)
         return actions.gather(1, slots.argmax(-1, keepdim=True))[:, 0]
 
 
@@ -147,7 +147,7 @@ class SearchPlayer:
         self.name = name or f"search {config.worlds}x{config.simulations}"
 
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
-        actions = game.legal_actions(state)
+        actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:

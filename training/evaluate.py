@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from net import InferenceNet
 from training.arena import MatchResult, play_match
 from training.bots import FlatMonteCarlo, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
+from training.precision import inference_net
 from training.progress import Display
 from training.settings import add_flags, from_flags
 from vecgame import Blob, resolve_device
@@ -104,16 +104,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
-        network = InferenceNet(load_network(path, device))
+        games = settings.games()
+        network = inference_net(load_network(path, device), settings.precision, games)
         players = [NetworkPlayer(network), SearchPlayer(network, settings.search())]
         opponents = bots()
         if against is not None:
-            rival = InferenceNet(load_network(against, device))
+            rival = inference_net(load_network(against, device), settings.precision, games)
             opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {against.stem}"))
         display = Display()
-        results = evaluate(
-            settings.games(), players, opponents, settings.eval_deals, settings.seed, device, display, check
-        )
+        results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -32,6 +32,7 @@ from training.distributed import ALONE, Group
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
 from training.learner import Learner, NotFiniteError, learn
 from training.lock import FolderLock
+from training.precision import check_precision, inference_net
 from training.progress import Display, duration
 from training.replay import Examples, ReplayBuffer
 from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
@@ -74,12 +75,15 @@ class Run:
     def __init__(self, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> None:
         self.folder, self.settings, self.display, self.group = folder, settings, display, group
         self.device = choose_device(settings.device, group.local_rank)
+        check_precision(settings.precision, self.device)
         if group.size > 1 and ":" in settings.device:
             raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
         if group.size > settings.warmup_games:
             raise ValueError(
                 f"{group.size} processes need at least as many --warmup-games, got {settings.warmup_games}"
             )
+        if group.size > 1 and self.device.type == "cuda":
+            torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         config = NETWORKS[settings.network]
         config = type(config)(**{**config.to_dict(), "values": settings.values})
@@ -372,7 +376,7 @@ class Run:
     def _play_share(self) -> list[SelfPlay]:
         """This process's games of the iteration: a part for each of the rules that it mixes."""
         settings, group = self.settings, self.group
-        network = InferenceNet(self.learner.net)
+        network = inference_net(self.learner.net, settings.precision, self.games)
         parts: list[SelfPlay] = []
         counts = [
             settings.games_per_iter // len(self.games) + (number < settings.games_per_iter % len(self.games))
@@ -484,8 +488,9 @@ class Run:
     def _final_evaluation(self, started: float) -> Results:
         """The table of points before and after training."""
         settings = self.settings
-        before = InferenceNet(load_network(self.network_path(0), self.device))
-        after = InferenceNet(self.learner.averaged())
+        first = load_network(self.network_path(0), self.device)
+        nets = (first, self.learner.averaged())
+        before, after = (inference_net(net, settings.precision, self.games) for net in nets)
         name = f"search {settings.worlds}x{settings.simulations}"
         players = [
             SearchPlayer(before, settings.search(), f"before training, {name}"),
@@ -522,6 +527,7 @@ class _BackgroundEvaluation:
             "simulations": settings.simulations,
             "c-puct": settings.c_puct,
             "eval-deals": settings.eval_deals,
+            "precision": settings.precision,
             "seed": settings.seed,
             "device": str(run.device),
             "parent": os.getpid(),

@@ -242,7 +242,7 @@ class _Chunk:
     def _decide(self, state: BlobState, decision: int) -> BlobState:
         """Makes decision number ``decision`` in every game."""
         game = self.game
-        actions = game.legal_actions(state)
+        actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
         if len(lanes):

@@ -5,6 +5,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
+from training.precision import PRECISIONS
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -28,6 +29,7 @@ class Settings:
     simulations: int = _flag(30, "simulations in each of them")
     c_puct: float = _flag(0.6, "weight of the prior in the search's selection")
     leaves_per_step: int = _flag(1, "leaves that a tree collects under virtual loss before the network is asked")
+    merge_equivalent: bool = _flag(False, "search cards that win and lose against the same cards as one move")
     noise_fraction: float = _flag(0.25, "share of Dirichlet noise in the root's prior during self-play")
     noise_alpha: float = _flag(1.0, "concentration of that noise")
     policy_target: str = _flag(
@@ -58,6 +60,12 @@ class Settings:
 
     seed: int = _flag(0, "seed of everything random")
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
+    precision: str = _flag(
+        "auto",
+        "arithmetic of the network in self-play and evaluation; auto: bfloat16 where the hardware has it; int8: for "
+        "CPUs, faster and a little rougher",
+        choices=PRECISIONS,
+    )
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
         False, "compile the searches of self-play on a GPU; the first of each size takes a minute more"
@@ -76,7 +84,7 @@ class Settings:
             raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
-        for name in ("policy_target", "network", "values"):
+        for name in ("policy_target", "network", "values", "precision"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
@@ -107,6 +115,7 @@ class Settings:
             simulations=self.simulations,
             c_puct=self.c_puct,
             leaves_per_step=self.leaves_per_step,
+            merge_equivalent=self.merge_equivalent,
             noise_fraction=self.noise_fraction if self_play else 0.0,
             noise_alpha=self.noise_alpha,
         )

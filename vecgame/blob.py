@@ -1,5 +1,6 @@
 """Blob (Oh Hell) for four seats: deal, legal moves, step and scores of many games at once."""
 
+from copy import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +18,7 @@ from vecgame.cards import (
     list_cards,
     lowest_card,
     rotate_suits,
+    same_as_lower,
     suit_bits,
     suit_of,
     trick_winner,
@@ -60,17 +62,29 @@ class Blob(Game):
         self.num_actions = DECK
         self.max_legal = self.cards + 1
         self.decisions = self.rules.decisions
+        self.merges = False  # see `merged`
         # At most three followers before a seat with two cards must choose a lead, then the last trick's four cards.
         self.max_forced_run = (SEATS - 1) + SEATS
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blob) and self.rules == other.rules
+        return isinstance(other, Blob) and self.rules == other.rules and self.merges == other.merges
 
     def __hash__(self) -> int:
-        return hash(self.rules)
+        return hash((self.rules, self.merges))
 
     def __repr__(self) -> str:
-        return f"Blob({self.rules})"
+        return f"Blob({self.rules})" + (".merged()" if self.merges else "")
+
+    def merged(self) -> "Blob":
+        """The same game on the same states, but of several cards that are the same move only the lowest is among the
+        `legal_actions`, with the prior of them all.
+
+        Cards of a suit in the mover's hand are the same move when no card between them lies on the table or is unseen
+        by the mover: they win and lose against the same cards now and later. `legal_mask` and `step` know them all.
+        """
+        view = copy(self)
+        view.merges = True
+        return view
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -212,7 +226,41 @@ class Blob(Game):
         return unpack(self.legal_bits(state))
 
     def legal_actions(self, state: BlobState) -> Tensor:
-        return list_cards(self.legal_bits(state), self.max_legal)
+        return list_cards(self._moves(state), self.max_legal)
+
+    def _moves(self, state: BlobState) -> Tensor:
+        """`legal_bits`, without those that `merged` leaves out: [B] int64."""
+        legal = self.legal_bits(state)
+        return legal & ~self._repeats(state, legal) if self.merges else legal
+
+    def _repeats(self, state: BlobState, legal: Tensor) -> Tensor:
+        """Of the legal actions [B] those that are the same move as a lower one: [B] int64 bitboards."""
+        hand = entries(state.hands, place_of(self.mover(state)))
+        table = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
+        unseen = self.deck & ~(hand | state.seen)
+        return torch.where(state.made < SEATS, 0, same_as_lower(legal, unseen | table))
+
+    def slot_logits(self, state: BlobState, actions: Tensor, logits: Tensor) -> Tensor:
+        slots = super().slot_logits(state, actions, logits)
+        if not self.merges:
+            return slots
+        lanes = working(self._repeats(state, self.legal_bits(state)) != 0)
+        if lanes is not None and len(lanes) == 0:
+            return slots
+        summed = self._summed_logits(state.take(lanes), pick(actions, lanes), pick(logits, lanes))
+        return summed if lanes is None else slots.index_copy(0, lanes, summed)
+
+    def _summed_logits(self, state: BlobState, actions: Tensor, logits: Tensor) -> Tensor:
+        """`slot_logits`, each the logarithm of the sum over the moves that are the same."""
+        legal = self.legal_bits(state)
+        every = list_cards(legal, self.max_legal)
+        each = super().slot_logits(state, every, logits)
+        repeat = (self._repeats(state, legal)[:, None] >> every.clamp(min=0)) & 1
+        slot = ((every >= 0) & (repeat == 0)).cumsum(-1) - 1  # where each action's prior goes; fillers have none
+        most = each.amax(-1, keepdim=True)
+        share = torch.zeros_like(each).scatter_add(1, slot, (each - most).exp())
+        share = share.clamp(min=torch.finfo(share.dtype).tiny)  # a legal action stays one, however improbable
+        return torch.where(actions >= 0, share.log() + most, -torch.inf)
 
     def step(self, state: BlobState, action: Tensor, validate: bool = False) -> BlobState:
         """The state after one decision in every lane; a finished game stays as it is.
@@ -268,7 +316,7 @@ class Blob(Game):
         """Plays on while the mover has one legal action: single moves of the followers, then the last trick at once."""
         part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
         for _ in range(SEATS - 1):
-            legal = self.legal_bits(part)
+            legal = self._moves(part)
             forced = (legal & (legal - 1) == 0) & (part.made < self.decisions - SEATS)
             lanes = working(forced)
             if lanes is not None and len(lanes) == 0:

@@ -19,6 +19,7 @@ TRUMP_NAMES = (*SUIT_NAMES, "none")
 
 SUIT_BITS = (1 << RANKS) - 1
 DECK_BITS = (1 << DECK) - 1
+TOP_RANKS = sum(1 << (RANKS * suit + RANKS - 1) for suit in range(SUITS))
 
 
 def deck_bits(suits: int = SUITS, ranks: int = RANKS) -> int:
@@ -106,6 +107,21 @@ def rotate_suits(bits: Tensor, first: Tensor) -> Tensor:
     """
     shift = RANKS * first.long()
     return ((bits >> shift) | (bits << (DECK - shift))) & DECK_BITS
+
+
+def same_as_lower(cards: Tensor, apart: Tensor) -> Tensor:
+    """Which cards of each set have a lower card of the set in their suit with nothing between the two that counts.
+
+    Such neighbours win and lose against the same cards. A marker one above each card runs up through the empty places,
+    carried by an addition, and stops at the next place that is taken: by a card of the set, one that counts, or the top
+    of a suit.
+
+    Args:
+        cards: [...] int64 bitboards.
+        apart: [...] int64, the cards that tell their neighbours apart; disjoint from ``cards``.
+    """
+    empty = DECK_BITS & ~(cards | apart | TOP_RANKS)
+    return (empty + ((cards & ~TOP_RANKS) << 1)) & cards
 
 
 @cache

@@ -69,6 +69,15 @@ class Game(ABC):
         order = mask.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, : self.max_legal]
         return torch.where(mask.gather(1, order), order, -1)
 
+    def slot_logits(self, state: State, actions: Tensor, logits: Tensor) -> Tensor:
+        """A network's logits [B, num_actions] for the actions that `legal_actions` gives, [B, max_legal]: -inf where
+        there is none."""
+        return torch.where(actions >= 0, logits.gather(1, self.policy_columns(state, actions)), -torch.inf)
+
+    def merged(self) -> "Game":
+        """The game in whose `legal_actions` moves that differ in name only are one. Here no such moves are known."""
+        return self
+
     def play_forced(self, state: State) -> State:
         """The state after every move that is the only legal one has been made, up to the next choice or the end."""
         for _ in range(self.max_forced_run):

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from vecgame.game import Game
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -19,12 +21,15 @@ class SearchConfig:
     noise_alpha: float = 1.0  # concentration of that noise
     c_visit: float = 50.0  # improved policy: sigma(q) = (c_visit + most visits) * c_scale * q
     c_scale: float = 0.2
+    merge_equivalent: bool = False  # moves that differ in name only (`Game.merged`) are searched as one
 
     def __post_init__(self) -> None:
         for name in ("worlds", "simulations", "leaves_per_step"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 15:
                 raise ValueError(f"{name} must be an integer from 1 to {(1 << 15) - 1}, got {value!r}")
+        if not isinstance(self.merge_equivalent, bool):
+            raise ValueError(f"merge_equivalent must be True or False, got {self.merge_equivalent!r}")
         for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
@@ -36,3 +41,7 @@ class SearchConfig:
             raise ValueError(f"noise_fraction must be from 0 to 1, got {self.noise_fraction!r}")
         if not self.c_visit >= 0:
             raise ValueError(f"c_visit must be at least 0, got {self.c_visit!r}")
+
+    def view(self, game: Game) -> Game:
+        """The game as a search with these settings looks at it."""
+        return game.merged() if self.merge_equivalent else game

@@ -8,6 +8,7 @@ strong heuristic, not an equilibrium: it suffers from strategy fusion (Frank and
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 from vecgame.game import Game
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
-from vecmcts import compiled
+from vecmcts import compiled, graphs
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, Network, as_evaluator
 from vecmcts.selection import improved_policy
@@ -46,6 +47,10 @@ class SearchResult:
         lanes = {name: value[:games] for name, value in vars(self).items() if name != "evaluations"}
         return replace(self, **lanes)
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> SearchResult:
+        """The result with ``function`` applied to every field."""
+        return replace(self, **{name: function(value) for name, value in vars(self).items()})
+
 
 def search(
     game: Game,
@@ -67,27 +72,43 @@ def search(
         evaluator: an `Evaluator`, or a network (observation, legal mask) -> (logits, values by relative seat).
         config: how much to search.
         seed: of the worlds, the noise and the playouts; may be the seed of the deal.
-        compile: run compiled simulations (`vecmcts.compiled`) if the evaluator is a network and the device a GPU; the
-            first search of a size then takes a minute or so longer. Elsewhere it changes nothing.
+        compile: run compiled simulations (`vecmcts.compiled`) in one CUDA graph a search (`vecmcts.graphs`) if the
+            evaluator is a network and the device a GPU; the first search of a size then takes a minute or so longer.
+            Elsewhere it changes nothing.
 
     Returns:
         A `SearchResult`.
     """
-    evaluator = as_evaluator(evaluator)
+    evaluator, game = as_evaluator(evaluator), config.view(game)
     seed = check_seed(seed)
+    if not (compile and compiled.usable(evaluator, state)):
+        return _search(game, state, None, evaluator, config, seed)
     games = state.batch_size
-    compile = compile and compiled.usable(evaluator, state)
-    state = compiled.padded(state) if compile else state
+    state = compiled.padded(state)
+    live = torch.arange(state.batch_size, device=state.device) < games
+
+    def body(state: State, live: Tensor) -> SearchResult:
+        return _search(game, state, live, evaluator, config, seed)
+
+    if state.device.type not in graphs.DEVICES:
+        return body(state, live).first(games)
+    return graphs.replayed(evaluator.network, (game, config, seed), body, state, live).first(games)
+
+
+def _search(
+    game: Game, state: State, live: Tensor | None, evaluator: Evaluator, config: SearchConfig, seed: int
+) -> SearchResult:
+    """`search`; by compiled simulations if ``live`` [B] bool, the lanes that are not just there to fill the batch, is
+    given."""
     stream = Stream.of_worlds(seed, state.index, game.turn(state), config.worlds)
     worlds = game.determinize(state, config.worlds, seed)
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
     leaf_sum = torch.zeros_like(tree.value[: tree.trees])
     simulator = None
-    if compile:
+    if live is not None:
         simulator = compiled.simulator(game, tree, evaluator, config)
-        # What fills up the batch is not searched. Filled in, for assigning a number would copy it from the host.
-        tree.open[games * config.worlds : tree.trees].fill_(False)
-        evaluations.fill_(games)
+        tree.open[: tree.trees] &= repeat(live, "b -> (b w)", w=config.worlds)
+        evaluations = live.sum()
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:
@@ -97,8 +118,7 @@ def search(
         evaluations += expand(game, tree, nodes, descents, evaluator, stream)
         for descent in descents:
             leaf_sum += back_up(tree, descent)
-    result = summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)
-    return result.first(games) if compile else result
+    return summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)
 
 
 def plant(

@@ -57,8 +57,7 @@ def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: T
     """
     actions = game.legal_actions(state)
     mover = game.mover(state)
-    logits = logits.to(values.dtype).gather(1, game.policy_columns(state, actions))
-    logits = torch.where(actions >= 0, logits, -torch.inf)
+    logits = game.slot_logits(state, actions, logits.to(values.dtype))
     # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
     prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
     write(tree.actions, rows, actions)

@@ -1,0 +1,72 @@
+"""OpenSpiel's algorithms on Blob: `python examples/openspiel_cfr.py`.
+
+First CFR on a deck so small that NashConv, what the four players could gain together if each alone played its best
+response, is exact. Then information-set MCTS with three cards of the full deck against three random players.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+
+import numpy as np
+import pyspiel
+from open_spiel.python.algorithms import ismcts, mcts
+
+from doors.openspiel_game import NAME
+
+
+def solve(ranks: int, iterations: int) -> None:
+    """CFR with the game's states kept in a tree, so that the rules are asked once a state only."""
+    name = f"{NAME}(cards=1,suits=2,ranks={ranks},trump=spades,dealer=3)"
+    game = pyspiel.convert_to_cached_tree(pyspiel.load_game(name))
+    solver = pyspiel.CFRSolver(game)
+    print(f"CFR on {name}")
+    for iteration in range(1, iterations + 1):
+        solver.evaluate_and_update_policy()
+        if iteration in (1, 10, 100, 1_000, iterations):
+            print(f"  {iteration:5} iterations: NashConv {pyspiel.nash_conv(game, solver.average_policy()):.4f} points")
+
+
+def search(games: int, simulations: int, seed: int) -> None:
+    """Games of one searching player, at each seat in turn, against three random ones."""
+    game = pyspiel.load_game(f"{NAME}(cards=3)")
+    draws, worlds = np.random.RandomState(seed), random.Random(seed)
+    bot = ismcts.ISMCTSBot(
+        game, mcts.RandomRolloutEvaluator(1, draws), game.max_utility(), simulations, random_state=draws
+    )
+    bot.set_resampler(lambda state, player: state.resample(player, worlds))  # seeded; without it the clock seeds
+    points = np.zeros((games, 4))
+    for number in range(games):
+        state = game.new_initial_state()
+        while not state.is_terminal():
+            if state.is_chance_node():
+                outcomes, probabilities = zip(*state.chance_outcomes(), strict=True)
+                action = draws.choice(outcomes, p=probabilities)
+            elif state.current_player() == number % 4:
+                action = bot.step(state)
+            else:
+                action = draws.choice(state.legal_actions())
+            state.apply_action(int(action))
+        points[number] = np.roll(state.returns(), -(number % 4))
+    print(f"IS-MCTS, {simulations} simulations, {games} games of 3 cards, points a game: ", end="")
+    print(f"searching {points[:, 0].mean():.2f}, random {points[:, 1:].mean():.2f}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser.add_argument("--iterations", type=int, default=100, help="of CFR")
+    parser.add_argument("--ranks", type=int, default=3, help="of the two suits of CFR's deck")
+    parser.add_argument("--games", type=int, default=40, help="of IS-MCTS")
+    parser.add_argument("--simulations", type=int, default=50, help="of IS-MCTS for each decision")
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    begun = time.perf_counter()
+    solve(args.ranks, args.iterations)
+    search(args.games, args.simulations, args.seed)
+    print(f"{time.perf_counter() - begun:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

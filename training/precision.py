@@ -1,0 +1,56 @@
+"""The network's inference form in the arithmetic that a setting names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from net import BlobNet, InferenceNet, Int8Net, int8_available
+from vecgame import Game, Purpose, Stream
+from vecmcts import random_action
+
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+CALIBRATION_POSITIONS = 1024
+
+
+def inference_net(net: BlobNet, precision: str, games: Sequence[Game]) -> InferenceNet:
+    """A snapshot of the network on its own device.
+
+    Args:
+        precision: one of `PRECISIONS`; "auto" is `net.default_inference_dtype`.
+        games: whose positions it will judge.
+
+    Raises:
+        ValueError: as `check_precision`.
+    """
+    check_precision(precision, net.position.device)
+    if precision == "int8":
+        return Int8Net(net, positions(games, CALIBRATION_POSITIONS))
+    return InferenceNet(net, None if precision == "auto" else getattr(torch, precision))
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Raises ValueError in one line on an unknown precision, or one that cannot be computed there."""
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "int8" and device.type != "cpu":
+        raise ValueError(f"precision int8 is for CPUs, not for {device}; auto is bfloat16 on a GPU that has it")
+    if precision == "int8" and not int8_available():
+        raise ValueError("precision int8 needs a CPU with VNNI and bfloat16 instructions; auto is the best one here")
+
+
+def positions(games: Sequence[Game], count: int) -> Tensor:
+    """Positions of random play, from all decisions of all the games alike: [count, F] float32, the same every time."""
+    parts = []
+    for number, game in enumerate(games):
+        share = count // len(games) + (number < count % len(games))
+        state = game.deal(-(-max(share, 1) // game.decisions))
+        seen = []
+        for _ in range(game.decisions):
+            seen.append(game.observe(state))
+            uniform = Stream(0, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
+            state = game.step(state, random_action(game, state, uniform))
+        parts.append(torch.stack(seen, 1).flatten(0, 1)[:share])
+    return torch.cat(parts)
