@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from net import NetConfig
-from training.learner import FINAL_RATE, Learner, Losses, learn
+from tests.test_search_sync import NoWaiting
+from training.learner import FINAL_RATE, MAX_SKIPPED, Learner, Losses, NotFiniteError, StepCount, learn
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
 
@@ -148,3 +149,84 @@ def test_the_documents_network_learns() -> None:
     variance = float(value.var(0).sum())
     assert float(losses_of(learner, batch).value) < 0.8 * variance
     assert float(learner.net(observation.float())[1].detach().std(0).mean()) > 0.1
+
+
+def state_of(learner: Learner) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in learner.state_dict().items() if name != "steps"}
+
+
+@pytest.mark.parametrize("bad", ["loss nan", "loss inf", "gradient only"])
+def test_a_step_that_is_not_finite_changes_nothing(bad: str) -> None:
+    """Neither weights nor moments nor the optimiser's own count of steps; the next step is as if it had not been."""
+    learner, undisturbed = make_learner(), make_learner()
+    for each in (learner, undisturbed):
+        assert each.step(each.losses(make_examples(16)).value)
+    before = state_of(learner)
+    loss = learner.losses(make_examples(16, seed=1)).value
+    zero = (learner.net.embed.weight * 0).sum()
+    bad_loss = {"loss nan": loss * torch.nan, "loss inf": loss * torch.inf, "gradient only": loss + zero.sqrt()}[bad]
+    assert bad_loss.isfinite() == (bad == "gradient only")
+    assert not learner.step(bad_loss)
+    assert all(torch.equal(before[name], tensor) for name, tensor in state_of(learner).items())
+    for each in (learner, undisturbed):
+        assert each.step(each.losses(make_examples(16, seed=2)).policy)
+    ours, theirs = state_of(learner), state_of(undisturbed)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_step_never_waits_for_the_device() -> None:
+    learner, batch = make_learner(average_decay=0.9), make_examples(16)
+    count = StepCount(CPU)
+    learner.step(learner.losses(batch).policy)  # the first one makes the optimiser's state
+    with NoWaiting():
+        losses = learner.losses(batch)
+        count.add(learner.step(losses.policy + losses.value))
+
+
+def test_skipped_steps_are_counted_and_too_many_end_learning() -> None:
+    def counted(taken: list[bool]) -> int:
+        count = StepCount(CPU)
+        for flag in taken:
+            count.add(torch.tensor(flag))
+        return count.skipped()
+
+    assert counted([]) == 0
+    assert counted([True] * 100) == 0
+    assert counted([False] * (MAX_SKIPPED - 1) + [True] + [False] * (MAX_SKIPPED - 1)) == 2 * (MAX_SKIPPED - 1)
+    for taken in ([True] * 90 + [False] * MAX_SKIPPED + [True], [False]):
+        with pytest.raises(NotFiniteError, match="NaN or infinite in"):
+            counted(taken)
+
+
+def test_poisoned_examples_cost_their_steps_and_stay_out_of_the_means() -> None:
+    learner = make_learner(epochs=2)
+    buffer = ReplayBuffer(48, CPU)
+    buffer.add(make_examples(48))
+    buffer.examples.value[5, 2] = torch.nan
+    numbers = learn(learner, buffer, 48, seed=0)
+    assert numbers["skipped_steps"] == 2  # one of three in each epoch
+    assert 0 < numbers["value_loss"] < 10 and numbers["examples_learned"] == 96
+    assert all(tensor.isfinite().all() for tensor in learner.state_dict().values())
+
+
+def test_averaged_weights_follow_the_weights() -> None:
+    """Against the definition; the first steps have (1 + n) / (10 + n) in the decay's place."""
+    learner, decay = make_learner(average_decay=0.5, learning_rate=1e-2), 0.5
+    name = "policy_out.weight"
+    expected = learner.net.policy_out.weight.detach().clone()
+    for number in range(1, 13):
+        learner.step(learner.losses(make_examples(16, seed=number)).policy)
+        kept = min(decay, (1 + number) / (10 + number))
+        expected = kept * expected + (1 - kept) * learner.net.policy_out.weight.detach()
+        assert torch.allclose(learner.average[name], expected, atol=1e-6)
+    averaged = learner.averaged()
+    assert torch.equal(averaged.policy_out.weight, learner.average[name])
+    assert not torch.equal(averaged.policy_out.weight, learner.net.policy_out.weight)
+    restored = make_learner(average_decay=0.5)
+    restored.load_state_dict(learner.state_dict())
+    assert restored.steps == 12 and torch.equal(restored.average[name], learner.average[name])
+
+
+def test_without_averaging_the_network_itself_is_played() -> None:
+    learner = make_learner()
+    assert learner.averaged() is learner.net and not any("average" in name for name in learner.state_dict())

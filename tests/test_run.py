@@ -14,52 +14,11 @@ import torch
 from rich.console import Console
 
 import train
-from training.checkpoint import load_network, load_tensors
+from tests.runs import TINY, changed, flags_of, metrics_of, quiet, same
+from training.checkpoint import load_network
 from training.evaluate import main as evaluate_main
 from training.progress import Display, duration
 from training.run import CHECKPOINT, METRICS, RESULTS, Run
-from training.settings import Settings
-
-TINY = Settings(
-    games_per_iter=12,
-    iterations=2,
-    epochs=2,
-    cards="1-3",
-    worlds=2,
-    simulations=4,
-    network="small",
-    batch_size=32,
-    replay_examples=150,
-    warmup_updates=2,
-    warmup_games=16,
-    eval_every=0,
-    eval_deals=3,
-    checkpoint_seconds=0,
-)
-TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "evaluations_per_second")
-FLAGS = [
-    f"--{name.replace('_', '-')}={value}"
-    for name, value in vars(TINY).items()
-    if name not in ("hook", "compile", "eval_every", "checkpoint_seconds")
-]
-
-
-def quiet() -> Display:
-    return Display(Console(file=StringIO(), width=120, soft_wrap=True))
-
-
-def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
-    return load_tensors(folder / CHECKPOINT)[0]
-
-
-def metrics_of(folder: Path) -> list[dict[str, object]]:
-    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k not in (*TIMES, "examples_per_second")} for line in lines]
-
-
-def same(first: Path, second: Path) -> bool:
-    ours, theirs = tensors_of(first), tensors_of(second)
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +74,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, monkey
 
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path) -> None:
     """SIGKILL to a real process, some way into its work."""
-    command = [sys.executable, "train.py", *FLAGS, "--eval-every=0", "--checkpoint-seconds=0", "--iterations=4"]
+    command = [sys.executable, "train.py", *flags_of(changed(iterations=4))]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     root = Path(__file__).parents[1]
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -137,7 +96,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path) -> None:
 
 def test_evaluations_run_beside_training(tmp_path) -> None:
     """Every few iterations another process plays the bots and the first network; their results reach the metrics."""
-    settings = Settings(**{**vars(TINY), "eval_every": 1, "warmup_updates": 0})
+    settings = changed(eval_every=1, warmup_updates=0)
     display = quiet()
     Run.create(tmp_path / "run", settings, display).train()
     entries = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
@@ -150,7 +109,7 @@ def test_evaluations_run_beside_training(tmp_path) -> None:
 
 def test_a_checkpoint_of_another_network_gets_one_line(finished: Path) -> None:
     with pytest.raises(ValueError, match=r"does not fit the run's config\.json") as caught:
-        Run.resume(finished, Settings(**{**vars(TINY), "values": 1}), quiet())
+        Run.resume(finished, changed(values=1), quiet())
     assert "\n" not in str(caught.value)
 
 
@@ -164,7 +123,7 @@ def test_a_damaged_checkpoint_gets_one_line(finished: Path, tmp_path, capsys) ->
 
 
 def test_a_scalar_network_trains(tmp_path) -> None:
-    settings = Settings(**{**vars(TINY), "values": 1, "iterations": 1, "cards": "2"})
+    settings = changed(values=1, iterations=1, cards="2")
     assert Run.create(tmp_path / "scalar", settings, quiet()).train() is not None
     assert load_network(tmp_path / "scalar" / "network-000001.safetensors").config.values == 1
 

@@ -58,6 +58,7 @@ def test_reduced_decks() -> None:
         ({"cards": "five"}, "--cards must be a number or a range"),
         ({"games_per_iter": 0}, "--games-per-iter must be at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
+        ({"average_decay": 1.0}, "--average-decay must be from 0 to below 1"),
         ({"sampled_share": 1.5}, "--sampled-share must be from 0 to 1"),
         ({"simulations": 0}, "simulations must be an integer from 1"),
         ({"trump": "gold"}, "trump must be one of"),

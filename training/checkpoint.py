@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -14,21 +15,42 @@ from torch import Tensor
 from net import BlobNet, NetConfig
 
 FORMAT = "vecgame-1"
+TEMPORARY = ".tmp"  # how the name of a file ends while it is being written
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that, whenever the machine stops, either the old or the new one is there whole."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+    """Writes a file so that, whenever the machine stops, either the old or the new one is there whole.
+
+    Raises:
+        OSError: that names the file, when it cannot be written; the old one stays.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)  # a full disk needs the room
+        raise cannot_write(path, error) from None
+
+
+def cannot_write(path: Path, error: OSError) -> OSError:
+    """The same error in words that name the file."""
+    return OSError(f"cannot write {path}: {error.strerror or error}")
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Removes what writes that were cut off have left in a folder."""
+    for path in folder.glob(f"*{TEMPORARY}"):
+        path.unlink(missing_ok=True)
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, object]) -> None:
@@ -51,7 +73,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
             if header.get("format") != FORMAT:
                 raise ValueError(f"{path} is a safetensors file, but not one of vecgame ({FORMAT})")
             return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["vecgame"])  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
         raise ValueError(f"{path} is damaged or no checkpoint: {error}") from None
 
 

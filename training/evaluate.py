@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -95,9 +96,10 @@ def results_json(results: Results) -> dict[str, object]:
     return {player: {name: match.to_dict() for name, match in row.items()} for player, row in results.items()}
 
 
-def choose_device(name: str) -> torch.device:
-    """The device that a setting names; ``auto`` is a GPU if there is one."""
-    return resolve_device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+def choose_device(name: str, number: int = 0) -> torch.device:
+    """The device that a setting names; ``auto`` is a GPU if there is one, and a GPU without a number is ``number``."""
+    name = ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+    return resolve_device(f"cuda:{number}" if name == "cuda" and number else name)
 
 
 OWN_FLAGS = ("network", "against", "json", "players", "opponents", "ismcts_simulations")
@@ -138,10 +140,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("network", type=Path, help="a network-*.safetensors of a run")
     parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
     parser.add_argument("--json", type=Path, help="write the results to this file")
+    parser.add_argument("--parent", type=int, metavar="PID", help="give up when this is no longer the parent process")
     add_player_flags(parser)
     add_flags(parser)
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+
+    def check() -> None:
+        if own.parent is not None and os.getppid() != own.parent:
+            raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
+
     try:
         settings = from_flags("document", given)
         device = choose_device(settings.device)
@@ -157,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.against is not None:
             rival = inference_net(load_network(own.against, device, settings.game), settings.precision, games)
             opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {own.against.stem}"))
-        results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display)
+        results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

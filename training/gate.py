@@ -43,6 +43,9 @@ DEAL_BITS = 24  # room for the deals of one match
 CHUNK = 100  # deals of each card count between two looks
 MIN_ROUNDS = 30  # deals of each card count, at least, for the normal approximation
 
+Figures = dict[str, object]
+"""Of a match, for the metrics: gate_passed, gate_deals, gate_lead."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -100,28 +103,42 @@ class Gate:
         self.settings, self.device = settings, device
         self.net = copy.deepcopy(newest) if settings.gate == "test" else None  # None: the newest
         self.judged = 0  # the last iteration whose player was chosen; that of the first is the newest
-        self.figures: dict[str, object] = {}  # of that choice, for the metrics
+        self.figures: Figures = {}  # of that choice, for the metrics
 
     def choose(
-        self, newest: BlobNet, iteration: int, games: Sequence[Game], display: Display, check: Callable[[], None]
+        self,
+        newest: BlobNet,
+        iteration: int,
+        games: Sequence[Game],
+        display: Display,
+        check: Callable[[], None] = lambda: None,
+        by_leader: Callable[[Callable[[], Figures]], Figures] = lambda make: make(),
     ) -> BlobNet:
-        """The network that plays iteration ``iteration``, counted from 0. Interrupted by ``check``, nothing changes."""
+        """The network that plays iteration ``iteration``, counted from 0. Interrupted by ``check``, nothing changes.
+
+        Args:
+            by_leader: has one of several processes play the match, and tells all of them its outcome.
+        """
         if self.net is None:
             return newest
         if iteration == 0:
             self.net.load_state_dict(newest.state_dict())
         elif self.judged != iteration:
-            settings = self.settings
-            candidate, player = (SearchPlayer(InferenceNet(net), settings.search()) for net in (newest, self.net))
-            error, deals, first = settings.gate_error, settings.gate_deals, GATE_INDEX + (iteration << DEAL_BITS)
-            verdict = judge(games, candidate, player, error, deals, settings.seed, first, self.device, check)
-            if verdict.passed:
+            figures = by_leader(lambda: self._match(newest, iteration, games, check))
+            if figures["gate_passed"]:
                 self.net.load_state_dict(newest.state_dict())
-            self.judged = iteration
-            self.figures = {"gate_passed": verdict.passed, "gate_deals": verdict.deals, "gate_lead": verdict.lead.mean}
-            outcome = "the newest network takes over" if verdict.passed else "the older network plays on"
-            display.line(f"gate: {outcome} after {verdict.deals} deals")
+            self.judged, self.figures = iteration, figures
+            outcome = "the newest network takes over" if figures["gate_passed"] else "the older network plays on"
+            display.line(f"gate: {outcome} after {figures['gate_deals']} deals")
         return self.net
+
+    def _match(self, newest: BlobNet, iteration: int, games: Sequence[Game], check: Callable[[], None]) -> Figures:
+        """The newest network against the one that plays."""
+        settings = self.settings
+        candidate, player = (SearchPlayer(InferenceNet(net), settings.search()) for net in (newest, self.net))
+        error, deals, first = settings.gate_error, settings.gate_deals, GATE_INDEX + (iteration << DEAL_BITS)
+        verdict = judge(games, candidate, player, error, deals, settings.seed, first, self.device, check)
+        return {"gate_passed": verdict.passed, "gate_deals": verdict.deals, "gate_lead": verdict.lead.mean}
 
     def state_dict(self) -> dict[str, Tensor]:
         """The player's weights, if it is not always the newest."""

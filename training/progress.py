@@ -74,6 +74,11 @@ class Display:
         self.console.print(text)
 
 
+def silent() -> Display:
+    """A display that shows nothing, for processes that do not lead."""
+    return Display(Console(quiet=True))
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them: 42 s, 3 min 10 s, 5 h 12 min, 3 d 4 h."""
     seconds = int(seconds)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
+from training.distributed import Group
 from vecgame.cards import DECK, unpack_mask
 
 
@@ -28,6 +29,10 @@ class Examples:
     def take(self, index: Tensor) -> Examples:
         """The examples [K] int64."""
         return Examples(*(getattr(self, item.name).index_select(0, index) for item in fields(self)))
+
+    def gather(self, group: Group) -> Examples:
+        """The examples of all processes, in the order of the processes."""
+        return Examples(*(group.gather(getattr(self, item.name)) for item in fields(self)))
 
     @property
     def legal_mask(self) -> Tensor:

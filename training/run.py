@@ -8,30 +8,45 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 from net import PRESETS as NETWORKS
 from net import InferenceNet, parameter_count
-from training import warmup
+from training import metrics, warmup
 from training.arena import seatings_of
 from training.bots import NetworkPlayer, SearchPlayer
-from training.checkpoint import load_network, load_tensors, save_network, save_tensors, write_atomically
+from training.checkpoint import (
+    load_network,
+    load_tensors,
+    remove_temporaries,
+    save_network,
+    save_tensors,
+    write_atomically,
+)
+from training.distributed import ALONE, Group
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
 from training.gate import Gate
-from training.learner import Learner, learn
+from training.learner import Learner, NotFiniteError, learn
+from training.lock import FolderLock
 from training.precision import check_precision, inference_net
 from training.progress import Display, duration
 from training.replay import Examples, ReplayBuffer
-from training.selfplay import SelfPlay, self_play
-from training.settings import Settings
+from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
+from training.settings import Settings, fixed_changes
+from vecgame import Blob
+
+T = TypeVar("T")
 
 CHECKPOINT, CONFIG, METRICS, RESULTS = "checkpoint.safetensors", "config.json", "metrics.jsonl", "results.json"
 WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
+STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
 
 
 def read_config(folder: Path) -> dict[str, object]:
@@ -52,71 +67,140 @@ class Run:
     """Everything that a run is made of, in a folder:
 
     config.json          the settings
-    checkpoint.safetensors  weights, optimiser, replay buffer and counters: all that it takes to go on exactly
+    checkpoint.safetensors  weights, optimiser, replay buffer, counters, settings: all that it takes to go on exactly
     metrics.jsonl        a line for each warm-up update, iteration and evaluation
     network-*.safetensors   networks alone, one every --eval-every iterations
     results.json         the final evaluation
+    lock                 names the process that works on the run, if one does
+
+    Everything random is a function of the seed and the counters, so no generator has a state to save. Of several
+    processes only the leader of their ``group`` touches the folder; all hold the same state.
     """
 
-    def __init__(self, folder: Path, settings: Settings, display: Display) -> None:
-        self.folder, self.settings, self.display = folder, settings, display
-        self.device = choose_device(settings.device)
+    def __init__(self, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> None:
+        self.folder, self.settings, self.display, self.group = folder, settings, display, group
+        self.device = choose_device(settings.device, group.local_rank)
         check_precision(settings.precision, self.device)
+        if group.size > 1 and ":" in settings.device:
+            raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
+        if group.size > settings.warmup_games:
+            raise ValueError(
+                f"{group.size} processes need at least as many --warmup-games, got {settings.warmup_games}"
+            )
+        if group.size > 1 and self.device.type == "cuda":
+            torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         game = self.games[0]
         sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
-        self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device)
+        self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device, group)
         self.buffer = ReplayBuffer(settings.replay_examples, self.device, game.features, game.num_actions)
         self.gate = Gate(settings, self.learner.net, self.device)
+        self.player: InferenceNet | None = None  # of self-play
         self.updates = 0  # of the warm-up, done
         self.iteration = 0  # iterations done
         # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
         self.pending: dict[str, object] | None = None
+        self.chunks = [self._chunk_games(game) for game in self.games]
+        self.lock: FolderLock | None = None
         self.saved_at = 0.0
         self.stopping = False
+        self.steps_checked = 0
+        self.due: list[int] = []  # iterations whose evaluation waits for its turn
         self.evaluation: _BackgroundEvaluation | None = None
+
+    def _chunk_games(self, game: Blob) -> int:
+        """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
+        between two nearly equal actions, varies with the size of its batches."""
+        count = self.group.share(self.settings.games_per_iter // len(self.games))[1]
+        workers = threads_for(count, self.device) * (self.group.local_size if self.device.type == "cpu" else 1)
+        return largest_chunk(game, self.settings.search(self_play=True), self.device, workers)
 
     # -- its folder ---------------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, folder: Path, settings: Settings, display: Display) -> Run:
+    def create(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Run:
         """Begins a run in a new or empty folder."""
-        if (folder / CONFIG).exists():
-            raise ValueError(f"{folder} already holds a run; go on with it by --resume {folder}, or name another --run")
-        run = cls(folder, settings, display)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / CONFIG, json.dumps(asdict(settings), indent=1).encode())
-        run.save_network()
-        run.save()
+        run = cls(folder, settings, display, group)
+        run._open(run._begin)
         return run
 
     @classmethod
-    def resume(cls, folder: Path, settings: Settings, display: Display) -> Run:
+    def resume(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Run:
         """Goes on with the run in ``folder`` from its last checkpoint."""
-        run = cls(folder, settings, display)
-        tensors, metadata = load_tensors(folder / CHECKPOINT)
-        replay = {name.removeprefix("replay."): t for name, t in tensors.items() if name.startswith("replay.")}
-        try:
-            run.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
-            run.buffer.load_state_dict(replay)
-            run.updates, run.iteration, run.pending = (metadata[k] for k in ("updates", "iteration", "pending"))
-            run.gate.load_state_dict(tensors, metadata.get("gate", run.gate.counters()))
-        except (RuntimeError, KeyError) as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise ValueError(f"{folder / CHECKPOINT} does not fit the run's config.json: {reason}") from None
-        write_atomically(folder / CONFIG, json.dumps(asdict(settings), indent=1).encode())
-        run._forget_later_metrics()
+        run = cls(folder, settings, display, group)
+        run._open(run._restore)
         return run
 
-    def save(self) -> None:
-        """Writes the checkpoint. What it holds is the state between two steps of the loop, never in the middle."""
-        tensors = self.learner.state_dict()
-        tensors |= {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
-        tensors |= self.gate.state_dict()
+    def _open(self, prepare: Callable[[], None]) -> None:
+        """Takes the folder's lock, has the leader ``prepare`` the folder and the state, and shares the state out."""
+
+        def as_leader() -> None:
+            self.lock = FolderLock.take(self.folder)
+            try:
+                prepare()
+            except BaseException:
+                self.lock.release()
+                raise
+
+        self.group.from_leader(as_leader)
+        if self.group.size > 1:
+            tensors, counters = self._state()
+            self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
+
+    def _begin(self) -> None:
+        if (self.folder / CONFIG).exists():
+            raise ValueError(
+                f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
+            )
+        self._write_config()
+        self.save_network()
+        self.save()
+
+    def _restore(self) -> None:
+        remove_temporaries(self.folder)
+        path = self.folder / CHECKPOINT
+        if not path.exists() and not (self.folder / METRICS).exists():
+            self.save_network()  # it was stopped before its first save: begin again
+            self.save()
+        tensors, counters = load_tensors(path)
+        misfit = f"{path} does not fit the run's {CONFIG}"
+        changed = fixed_changes(self.settings, counters.get("settings", {}))
+        if changed:
+            listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
+            raise ValueError(f"{misfit}: {listed}")
+        try:
+            self._load_state(tensors, counters)
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"{misfit}: {str(error).splitlines()[-1].strip()}") from None
+        self._write_config()
+        metrics.keep(self.folder / METRICS, self._is_done)
+
+    def _write_config(self) -> None:
+        write_atomically(self.folder / CONFIG, json.dumps(asdict(self.settings), indent=1).encode())
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """All that the run is: tensors, and plain values. It is a state between two steps of the loop."""
+        replay = {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
         counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
+        counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
         counters["gate"] = self.gate.counters()
-        save_tensors(self.folder / CHECKPOINT, tensors, counters)
+        return self.learner.state_dict() | replay | self.gate.state_dict(), counters
+
+    def _load_state(self, tensors: dict[str, Tensor], counters: dict[str, object]) -> None:
+        replay = {name.removeprefix("replay."): t for name, t in tensors.items() if name.startswith("replay.")}
+        self.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
+        self.buffer.load_state_dict(replay)
+        self.gate.load_state_dict(tensors, counters["gate"])
+        self.updates, self.iteration, self.pending = (counters[k] for k in ("updates", "iteration", "pending"))
+        if counters.get("device") == self.device.type:
+            self.chunks = counters["chunks"]
+
+    def save(self) -> None:
+        """Writes the checkpoint, once the metrics that belong to it are on the disk."""
         self.saved_at = time.monotonic()
+        if self.group.leader:
+            metrics.sync(self.folder / METRICS)
+            save_tensors(self.folder / CHECKPOINT, *self._state())
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds:
@@ -126,38 +210,31 @@ class Run:
         return self.folder / f"network-{iteration:06d}.safetensors"
 
     def save_network(self) -> None:
-        metadata = {"iteration": self.iteration, "game": self.settings.game}
-        save_network(self.network_path(self.iteration), self.learner.net, metadata)
+        if self.group.leader:
+            metadata = {"iteration": self.iteration, "game": self.settings.game}
+            save_network(self.network_path(self.iteration), self.learner.averaged(), metadata)
 
     def record(self, kind: str, **numbers: object) -> None:
         """Adds a line to the metrics."""
-        entry = {"kind": kind, "updates": self.updates, "iteration": self.iteration, **numbers}
-        with (self.folder / METRICS).open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        if self.group.leader:
+            entry = {"kind": kind, "updates": self.updates, "iteration": self.iteration, **numbers}
+            metrics.append(self.folder / METRICS, entry)
 
-    def _forget_later_metrics(self) -> None:
-        """Drops the metrics of work that the checkpoint does not know of: it will be done again."""
-        path = self.folder / METRICS
-        if not path.exists():
-            return
-        kept = []
-        for line in path.read_text().splitlines():
-            try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # a line that was being written when the machine stopped
-            if (entry["updates"], entry["iteration"]) <= (self.updates, self.iteration):
-                kept.append(line + "\n")
-        write_atomically(path, "".join(kept).encode())
+    def _is_done(self, entry: metrics.Entry) -> bool:
+        """Whether the state has what an entry of the metrics tells of; what it has not will be done again."""
+        if entry["kind"] == "final evaluation" and entry["iteration"] == self.iteration >= self.settings.iterations:
+            return False
+        return (entry["updates"], entry["iteration"]) <= (self.updates, self.iteration)
 
     # -- its loop -----------------------------------------------------------------------------------------------------
 
     def train(self) -> Results | None:
         """Runs to the last iteration and the final evaluation; None when the user stopped it before."""
-        previous = signal.signal(signal.SIGINT, self._on_interrupt)
+        previous = {number: signal.signal(number, self._on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         started = time.monotonic()
         self._describe()
         try:
+            self._find_due_evaluations()
             while self.updates < self.settings.warmup_updates:
                 self._warm_up()
             self.save_if_due()
@@ -172,16 +249,25 @@ class Run:
             self.display.run_left = ""
             self.save()
             self.save_network()
+            if not self.group.leader:
+                return {}
             self._collect_evaluation(wait=True)
             return self._final_evaluation(started)
         except Interrupted:
             self.save()
             self.display.line(f"Stopped and saved. Go on with: python train.py --resume {self.folder}")
             return None
+        except NotFiniteError as error:
+            self.save()
+            step = "the warm-up" if self.updates < self.settings.warmup_updates else f"iteration {self.iteration + 1}"
+            raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
         finally:
             if self.evaluation is not None:
                 self.evaluation.stop()
-            signal.signal(signal.SIGINT, previous)
+            if self.lock is not None:
+                self.lock.release()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
 
     def _on_interrupt(self, signum: int, frame: object) -> None:
         if self.stopping:
@@ -193,13 +279,21 @@ class Run:
         if self.stopping:
             raise Interrupted
 
+    def _check_together(self) -> None:
+        """As `_check`, called by all processes after the same step of learning: now and then they agree on it."""
+        self.steps_checked += 1
+        if self.group.size == 1:
+            self._check()
+        elif self.steps_checked % STEPS_PER_AGREEMENT == 0 and self.group.any(self.stopping):
+            raise Interrupted
+
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Puts the learner back as it was if the work inside is interrupted."""
+        """Puts the learner back as it was if the work inside is interrupted or comes to nothing."""
         before = {name: tensor.detach().clone() for name, tensor in self.learner.state_dict().items()}
         try:
             yield
-        except Interrupted:
+        except (Interrupted, NotFiniteError):
             self.learner.load_state_dict(before)
             raise
 
@@ -226,11 +320,14 @@ class Run:
                 network.refresh(self.learner.net)
                 self.learner.set_rate(self.updates / settings.warmup_updates)
                 game = self.games[self.updates % len(self.games)]
-                index = WARMUP_INDEX + self.updates * settings.warmup_games
-                rollout = warmup.play(game, network, settings.warmup_games, settings.seed, index, self.device)
-                self._check()
+                start, count = self.group.share(settings.warmup_games)
+                index = WARMUP_INDEX + self.updates * settings.warmup_games + start
+                rollout = warmup.play(game, network, count, settings.seed, index, self.device).gather(self.group)
+                self._check_together()
                 with self._all_or_nothing():
-                    numbers = warmup.update(self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check)
+                    numbers = warmup.update(
+                        self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
+                    )
                 self.updates += 1
                 self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
                 task.update(self.updates - first, games=(self.updates - first) * settings.warmup_games)
@@ -258,43 +355,17 @@ class Run:
         )
 
     def _self_play(self) -> dict[str, object]:
-        """Plays the iteration's games and puts their examples into the buffer."""
-        settings = self.settings
-        chosen = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self._check)
-        network = inference_net(chosen, settings.precision, self.games)
+        """Plays the iteration's games, shared out among the processes, and puts their examples into the buffer."""
         begun = time.monotonic()
-        played: list[SelfPlay] = []
-        first = self.iteration * settings.games_per_iter
-        finished = evaluations = 0
-        with self.display.task(f"self-play {self.iteration + 1}", settings.games_per_iter, "games") as task:
-
-            def report(done: float, judged: int) -> None:
-                self._check()
-                task.update(finished + done, evaluations=evaluations + judged)
-
-            for number, game in enumerate(self.games):
-                count = settings.games_per_iter // len(self.games) + (
-                    number < settings.games_per_iter % len(self.games)
-                )
-                if count == 0:
-                    continue
-                part = self_play(
-                    game,
-                    network,
-                    settings.search(self_play=True),
-                    count,
-                    settings.seed,
-                    first + finished,
-                    self.device,
-                    settings.sampled_share,
-                    settings.policy_target,
-                    settings.chunk_games,
-                    settings.compile,
-                    report,
-                )
-                played.append(part)
-                finished += count
-                evaluations += part.evaluations
+        stopped, shares = False, []
+        try:
+            shares = self._play_share(self._player())
+        except Interrupted:
+            stopped = True
+        if self.group.any(stopped):
+            raise Interrupted
+        played = [part for part in (share.gather(self.group) for share in shares) if len(part.scores)]
+        finished, evaluations = self.settings.games_per_iter, sum(part.evaluations for part in played)
         seconds = time.monotonic() - begun
         examples = Examples.concatenate([part.examples for part in played])
         self.buffer.add(examples)
@@ -316,6 +387,71 @@ class Run:
             "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
         }
 
+    def _player(self) -> InferenceNet:
+        """What plays self-play: the same object with other weights each time, for which graphs may be recorded."""
+        net = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self._check, self._by_leader)
+        if self.player is None:
+            self.player = inference_net(net, self.settings.precision, self.games)
+        else:
+            self.player.refresh(net)
+        return self.player
+
+    def _by_leader(self, make: Callable[[], T]) -> T:
+        """What the leader makes, plain JSON, for all processes; if it is interrupted, all are."""
+
+        def attempt() -> dict[str, T]:
+            try:
+                return {"made": make()}
+            except Interrupted:
+                return {}
+
+        answer = self.group.from_leader(attempt)
+        if "made" not in answer:
+            raise Interrupted
+        return answer["made"]
+
+    def _play_share(self, network: InferenceNet) -> list[SelfPlay]:
+        """This process's games of the iteration: a part for each of the rules that it mixes."""
+        settings, group = self.settings, self.group
+        parts: list[SelfPlay] = []
+        counts = [
+            settings.games_per_iter // len(self.games) + (number < settings.games_per_iter % len(self.games))
+            for number in range(len(self.games))
+        ]
+        total = sum(group.share(count)[1] for count in counts)
+        first = self.iteration * settings.games_per_iter
+        finished = evaluations = 0
+        with self.display.task(f"self-play {self.iteration + 1}{group.label}", total, "games") as task:
+
+            def report(done: float, judged: int) -> None:
+                self._check()
+                task.update(finished + done, evaluations=evaluations + judged)
+
+            for game, count, chunk in zip(self.games, counts, self.chunks, strict=True):
+                start, number = group.share(count)
+                if number == 0:
+                    parts.append(SelfPlay.nothing(game, self.device))
+                else:
+                    part = self_play(
+                        game,
+                        network,
+                        settings.search(self_play=True),
+                        number,
+                        settings.seed,
+                        first + start,
+                        self.device,
+                        settings.sampled_share,
+                        settings.policy_target,
+                        settings.chunk_games or chunk,
+                        settings.compile,
+                        report,
+                    )
+                    parts.append(part)
+                    finished += number
+                    evaluations += part.evaluations
+                first += count
+        return parts
+
     def _learn(self, new_examples: int) -> dict[str, object]:
         """Learns from the buffer, as much as so many new examples call for."""
         settings = self.settings
@@ -325,7 +461,7 @@ class Run:
         with self.display.task(f"learning {self.iteration + 1}", total, "examples") as task, self._all_or_nothing():
 
             def report(done: int, total: int) -> None:
-                self._check()
+                self._check_together()
                 task.update(done, examples=done)
 
             numbers = learn(self.learner, self.buffer, new_examples, self._seed(1), report)
@@ -334,39 +470,63 @@ class Run:
 
     # -- its strength -------------------------------------------------------------------------------------------------
 
-    def _evaluate_in_background(self) -> None:
-        """Every few iterations, has another process play the bots and the first network; training goes on."""
-        every = self.settings.eval_every
-        self._collect_evaluation(wait=False)
-        if every == 0 or self.iteration % every or self.iteration == self.settings.iterations:
+    def _find_due_evaluations(self) -> None:
+        """Evaluations that the run owed when it was stopped."""
+        if not self.group.leader:
             return
-        self.save_network()
-        if self.evaluation is None:
-            self.evaluation = _BackgroundEvaluation(self, self.iteration)
+        if self._is_due(self.iteration):
+            self.save_network()  # it may have been stopped between the checkpoint and this
+        entries = metrics.read(self.folder / METRICS)
+        done = {entry["of"] for entry in entries if entry["kind"] == "evaluation"}
+        iterations = range(1, self.iteration + 1)
+        self.due = [i for i in iterations if self._is_due(i) and i not in done and self.network_path(i).exists()]
+
+    def _is_due(self, iteration: int) -> bool:
+        every = self.settings.eval_every
+        return every > 0 and iteration > 0 and iteration % every == 0 and iteration < self.settings.iterations
+
+    def _evaluate_in_background(self) -> None:
+        """Every few iterations, has another process play the bots and the first network; training goes on.
+
+        One at a time: those that come due meanwhile wait in line, so that which there are does not hang on the clock.
+        """
+        if not self.group.leader:
+            return
+        if self._is_due(self.iteration):
+            self.save_network()
+            self.due.append(self.iteration)
+        self._collect_evaluation(wait=False)
 
     def _collect_evaluation(self, wait: bool) -> None:
-        while self.evaluation is not None:
-            results = self.evaluation.results()
-            if results is not None:
-                iteration, self.evaluation = self.evaluation.iteration, None
-                self.record("evaluation", of=iteration, results=results)
-                searcher = list(results)[-1]
-                points = [
-                    f"{m['player']['mean']:.2f} : {m['opponents']['mean']:.2f} {n}"
-                    for n, m in results[searcher].items()
-                ]
-                self.display.line(f"evaluation of iteration {iteration}, {searcher}: {', '.join(points)}")
-            elif wait:
+        """Takes in the results that are there, and starts the next evaluation that is due."""
+        while self.evaluation is not None or self.due:
+            if self.evaluation is None:
+                self.evaluation = _BackgroundEvaluation(self, self.due.pop(0))
+            if self.evaluation.running:
+                if not wait:
+                    return
                 self._check()
                 time.sleep(0.2)
             else:
-                return
+                evaluation, self.evaluation = self.evaluation, None
+                self._take_in(evaluation)
+
+    def _take_in(self, evaluation: _BackgroundEvaluation) -> None:
+        iteration, results = evaluation.iteration, evaluation.results()
+        if results is None:
+            self.display.line(f"the evaluation of iteration {iteration} failed; see {evaluation.log.name}")
+            return
+        self.record("evaluation", iteration=iteration, of=iteration, results=results)
+        searcher = list(results)[-1]
+        points = [f"{m['player']['mean']:.2f} : {m['opponents']['mean']:.2f} {n}" for n, m in results[searcher].items()]
+        self.display.line(f"evaluation of iteration {iteration}, {searcher}: {', '.join(points)}")
 
     def _final_evaluation(self, started: float) -> Results:
         """The table of points before and after training."""
         settings = self.settings
         first = load_network(self.network_path(0), self.device, settings.game)
-        before, after = (inference_net(net, settings.precision, self.games) for net in (first, self.learner.net))
+        nets = (first, self.learner.averaged())
+        before, after = (inference_net(net, settings.precision, self.games) for net in nets)
         name = f"search {settings.worlds}x{settings.simulations}"
         players = [
             SearchPlayer(before, settings.search(), f"before training, {name}"),
@@ -418,6 +578,7 @@ class _BackgroundEvaluation:
             "precision": settings.precision,
             "seed": settings.seed,
             "device": str(run.device),
+            "parent": os.getpid(),
         }
         command = [sys.executable, "-m", "training.evaluate", str(run.network_path(iteration))]
         command += ["--against", str(run.network_path(0)), "--json", str(self.output)]
@@ -435,14 +596,14 @@ class _BackgroundEvaluation:
         if hasattr(os, "setpriority"):
             os.setpriority(os.PRIO_PROCESS, self.process.pid, 15)
 
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
     def results(self) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
-        """What it found, {} when it failed (its log says why), None while it is at work."""
-        if self.process.poll() is None:
-            return None
+        """What it found, once it has ended; None when it failed (its log says why)."""
         self.log.close()
-        if self.process.returncode != 0:
-            raise ValueError(f"the evaluation of iteration {self.iteration} failed; see {self.log.name}")
-        return json.loads(self.output.read_text())
+        return json.loads(self.output.read_text()) if self.process.returncode == 0 else None
 
     def stop(self) -> None:
         if self.process.poll() is None:

@@ -11,6 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from training.distributed import Group
 from training.replay import Examples
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
@@ -44,6 +45,32 @@ class SelfPlay:
     evaluations: int  # positions judged by the network
     policy_entropy: float  # mean entropy of the targets, nats
     prior_divergence: float  # mean Kullback-Leibler divergence of the targets from the network's policy, nats
+
+    @staticmethod
+    def nothing(game: Game, device: torch.device) -> SelfPlay:
+        """Of no games."""
+        examples = Examples.empty(0, device, game.features, game.num_actions)
+        met = None if game.bids_met(game.deal(1)) is None else 0.0
+        return SelfPlay(examples, torch.zeros(0, 4, device=device), met, 0, 0.0, 0.0)
+
+    def gather(self, group: Group) -> SelfPlay:
+        """What all processes have played, as one, in the order of the processes."""
+        if group.size == 1:
+            return self
+        games, examples = len(self.scores), len(self.examples)
+        own = [games, examples, games * (self.bids_met or 0.0), self.evaluations]
+        own += [examples * self.policy_entropy, examples * self.prior_divergence]
+        totals = group.sum(torch.tensor(own, dtype=torch.float64)).tolist()
+        games, examples, met, judged, entropy, divergence = totals
+        decided = max(examples, 1)
+        return SelfPlay(
+            examples=self.examples.gather(group),
+            scores=group.gather(self.scores),
+            bids_met=met / max(games, 1),
+            evaluations=int(judged),
+            policy_entropy=entropy / decided,
+            prior_divergence=divergence / decided,
+        )
 
 
 def self_play(

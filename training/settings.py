@@ -55,6 +55,9 @@ class Settings:
     learning_rate: float = _flag(1e-3, "AdamW's learning rate at the start; falls to a tenth over the run as a cosine")
     weight_decay: float = _flag(1e-4, "AdamW's weight decay")
     grad_clip: float = _flag(1.0, "largest norm of the gradient")
+    average_decay: float = _flag(
+        0.0, "play matches with weights averaged over the steps, so much of the average kept at each; 0 = off"
+    )
     value_weight: float = _flag(1.0, "weight of the value loss against the policy loss")
     replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
 
@@ -83,7 +86,8 @@ class Settings:
     )
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
-        False, "compile the searches of self-play on a GPU; the first of each size takes a minute more"
+        False,
+        "on a GPU, compile searches and learner and record searches as CUDA graphs; each size takes a minute once",
     )
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
@@ -96,6 +100,8 @@ class Settings:
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{_flag_name(name)} must be above 0, got {getattr(self, name)!r}")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
         if not 0 < self.gate_error < 1:
@@ -246,8 +252,23 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
     if unknown:
         raise ValueError(f"the run has settings that this version does not know: {', '.join(unknown)}")
     settings = Settings(**saved)
-    changed = [name for name, value in given.items() if value != getattr(settings, name) and name not in CHANGEABLE]
+    changed = fixed_changes(settings, given)
     if changed:
-        listed = ", ".join(f"{_flag_name(n)} (run: {getattr(settings, n)}, flag: {given[n]})" for n in changed)
+        listed = ", ".join(f"{flag} (run: {ours}, flag: {theirs})" for flag, ours, theirs in changed)
         raise ValueError(f"a resumed run cannot change {listed}; start a new run for that")
     return dataclasses.replace(settings, **given)
+
+
+def fixed_changes(settings: Settings, given: dict[str, object]) -> list[tuple[str, object, object]]:
+    """What ``given`` would change of a run's settings that it may not: (flag, the run's value, the given value)."""
+    return [
+        (_flag_name(name), getattr(settings, name), value)
+        for name, value in given.items()
+        if name not in CHANGEABLE and value != getattr(settings, name)
+    ]
+
+
+def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
+    """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
+    fixed = {n: v for n, v in dataclasses.asdict(from_flags(preset, given)).items() if n not in CHANGEABLE}
+    return for_resume(saved, {**fixed, **given})

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from net import InferenceNet
-from training.learner import Learner
+from training.distributed import Group
+from training.learner import Learner, StepCount
 from training.selfplay import sample
 from vecgame import Game, Purpose, Stream
 from vecgame.cards import pack_mask, unpack_mask
@@ -36,6 +37,16 @@ class Rollout:
     baseline: Tensor  # [E] float32, value of the mover then
     value: Tensor  # [E, 4] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
+    games: int
+
+    def gather(self, group: Group) -> Rollout:
+        """The rollouts of all processes as one, in the order of the processes."""
+        if group.size == 1:
+            return self
+        names = ("observation", "legal", "column", "log_prob", "baseline", "value")
+        points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
+        fields = {name: group.gather(getattr(self, name)) for name in names}
+        return Rollout(**fields, score=points / games, games=int(games))
 
 
 def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: int, device: torch.device) -> Rollout:
@@ -62,36 +73,47 @@ def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: 
     final = game.values(state)
     value = torch.cat([to_relative(final[lanes], mover) for lanes, mover, *_ in stored])
     fields = [torch.cat(parts) for parts in list(zip(*stored, strict=True))[2:]]
-    return Rollout(*fields, value=value, score=float(game.scores(state).mean()))
+    return Rollout(*fields, value=value, score=float(game.scores(state).mean()), games=games)
 
 
 def update(
     learner: Learner, rollout: Rollout, entropy_weight: float, seed: int, report: Callable[[], None] | None = None
 ) -> dict[str, float]:
-    """A few passes of clipped policy gradient over a rollout; returns the means of what the passes saw."""
+    """A few passes of clipped policy gradient over a rollout, which all processes of the learner's group hold.
+
+    Returns:
+        Means over the steps taken, the rollout's score, and the number of steps skipped.
+
+    Raises:
+        NotFiniteError: see `StepCount.skipped`.
+    """
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     order = torch.Generator().manual_seed(seed)
     sums = torch.zeros(3, device=learner.device)
-    steps = 0
+    count = StepCount(learner.device)
     learner.net.train()
     for _ in range(EPOCHS):
         shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
-        for index in shuffled.split(MINIBATCH):
+        for batch in shuffled.split(MINIBATCH):
+            index = learner.group.part(batch)
             mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
             log_policy, values = learner.forward(rollout.observation[index], mask)
             finite = log_policy.masked_fill(~mask, 0.0)
             log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
             ratio = (log_prob - rollout.log_prob[index]).exp()
             gain = advantage[index]
-            surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).mean()
-            entropy = -(log_policy.exp() * finite).sum(-1).mean()
-            value_loss = (values - rollout.value[index, : values.shape[1]]).square().sum(-1).mean()
-            learner.step(learner.settings.value_weight * value_loss - surrogate - entropy_weight * entropy)
-            sums += torch.stack([surrogate, entropy, value_loss]).detach()
-            steps += 1
+            surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / len(batch)
+            entropy = -(log_policy.exp() * finite).sum() / len(batch)
+            value_loss = (values - rollout.value[index, : values.shape[1]]).square().sum() / len(batch)
+            loss = learner.settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+            taken = learner.step(loss)
+            sums += torch.where(taken, torch.stack([surrogate, entropy, value_loss]).detach(), 0)
+            count.add(taken)
             if report is not None:
                 report()
     learner.net.eval()
-    surrogate, entropy, value_loss = (sums / steps).tolist()
-    return {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
+    skipped = count.skipped()
+    surrogate, entropy, value_loss = (learner.group.sum(sums) / max(count.steps - skipped, 1)).tolist()
+    numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
+    return {**numbers, "skipped_steps": skipped}

@@ -1,0 +1,113 @@
+"""Tiny runs for tests, and real processes that train them: cheap to start, as they fork from one that has torch."""
+
+import json
+import multiprocessing
+import os
+import socket
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from io import StringIO
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import torch
+from rich.console import Console
+
+from training.checkpoint import load_tensors
+from training.progress import Display
+from training.run import CHECKPOINT, METRICS
+from training.settings import Settings
+
+TINY = Settings(
+    games_per_iter=12,
+    iterations=2,
+    epochs=2,
+    cards="1-3",
+    worlds=2,
+    simulations=4,
+    network="small",
+    batch_size=32,
+    replay_examples=150,
+    warmup_updates=2,
+    warmup_games=16,
+    eval_every=0,
+    eval_deals=3,
+    checkpoint_seconds=0,
+)
+# What a run records of its speed, which nobody can repeat.
+TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "evaluations_per_second")
+TIMES += ("examples_per_second",)
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "train"])
+
+
+def changed(**changes: object) -> Settings:
+    """`TINY` with other values."""
+    return Settings(**{**asdict(TINY), **changes})
+
+
+def flags_of(settings: Settings) -> list[str]:
+    """The command line's flags for settings, all of them."""
+    flags = []
+    for name, value in asdict(settings).items():
+        flag = name.replace("_", "-")
+        flags.append(f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag}={value}")
+    return flags
+
+
+def quiet() -> Display:
+    return Display(Console(file=StringIO(), width=120, soft_wrap=True))
+
+
+def tensors_of(folder: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(folder / CHECKPOINT)[0]
+
+
+def metrics_of(folder: Path) -> list[dict[str, object]]:
+    """The metrics without timings; evaluations that ran beside training come last, as nobody knows when one ends."""
+    lines = [json.loads(line) for line in (folder / METRICS).read_text().splitlines()]
+    entries = [{k: v for k, v in line.items() if k not in TIMES} for line in lines]
+    return sorted(entries, key=lambda entry: entry["kind"] == "evaluation")
+
+
+def same(first: Path, second: Path) -> bool:
+    """Whether two runs have the same weights, averages, optimiser, replay buffer and counters, bit for bit."""
+    ours, theirs = tensors_of(first), tensors_of(second)
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def start(work: Callable[..., None], *arguments: object, **environment: str) -> BaseProcess:
+    """Starts a process that calls ``work``, a function of a test module, with one thread and these variables set."""
+    process = _forks.Process(target=_begin, args=(environment, work, arguments))
+    process.start()
+    return process
+
+
+def _begin(environment: dict[str, str], work: Callable[..., None], arguments: tuple[object, ...]) -> None:
+    os.environ.update(environment)
+    torch.set_num_threads(1)
+    work(*arguments)
+
+
+def start_group(size: int, work: Callable[..., None], *arguments: object) -> list[BaseProcess]:
+    """Starts ``size`` processes that can form a `training.distributed.Group`, as torchrun would."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"WORLD_SIZE": str(size), "LOCAL_WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1"}
+    shared |= {"MASTER_PORT": str(port), "GLOO_SOCKET_IFNAME": "lo" if sys.platform == "linux" else "lo0"}
+    return [start(work, *arguments, **shared, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(size)]
+
+
+def ends(processes: list[BaseProcess], seconds: float = 120) -> list[int | None]:
+    """The exit codes of processes, once they have ended; what takes longer than allowed is killed and reads None."""
+    codes = []
+    for process in processes:
+        process.join(seconds)
+        codes.append(process.exitcode)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+    return codes

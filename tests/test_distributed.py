@@ -1,0 +1,314 @@
+"""Several processes that train one run: the same games, the same steps, and an end when one of them dies."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from net import NetConfig
+from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start_group, tensors_of
+from tests.test_learner import make_examples
+from training import warmup
+from training.checkpoint import load_tensors, save_tensors
+from training.distributed import ALONE, Group, LeaderError, process_group
+from training.learner import Learner, learn
+from training.replay import ReplayBuffer
+from training.run import METRICS, RESULTS, Run
+from training.settings import Settings
+from vecgame import Blob
+
+CPU = torch.device("cpu")
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+RUN = changed(games_per_iter=12, iterations=3, eval_deals=1, device="cpu", simulations=3)
+
+
+# -- exchange ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_shares_are_contiguous_and_even(size: int) -> None:
+    groups = [Group(rank, size) for rank in range(size)]
+    for count in (0, 1, 7, 12, 10_000):
+        rows = torch.arange(count)
+        assert torch.cat([group.part(rows) for group in groups]).tolist() == rows.tolist()
+        sizes = [group.share(count)[1] for group in groups]
+        assert max(sizes) - min(sizes) <= 1
+
+
+def exchange(folder: Path) -> None:
+    """Exchanges all that can be, and writes down what arrived."""
+    with process_group() as group:
+        rows = torch.arange(4 * group.rank).view(group.rank, 4) + 100 * group.rank  # none in process 0
+        kinds = [rows.half(), rows, rows.double(), rows > 100, rows[:, 0].to(torch.int8)]
+        gathered = {f"gathered {i}": group.gather(kind) for i, kind in enumerate(kinds)}
+        empty = {"empty": group.gather(rows[:0].float()), "sum": group.sum(torch.tensor([1.0, group.rank]))}
+        gradients = [torch.full((2, 3), 1.0 + group.rank), torch.tensor(10.0 * group.rank)]
+        loss = group.sum_gradients(gradients, torch.tensor(0.5))
+        summed = {"gradient": gradients[0], "scalar gradient": gradients[1], "loss": loss}
+        mine = {"weights": torch.full((2,), 7.0 if group.leader else 0.0), "count": torch.tensor(3), "none": rows[:0]}
+        sent = group.tensors_from_leader(mine if group.leader else {})
+        answers = {"any": [group.any(False), group.any(group.rank == 1)], "made": group.from_leader(lambda: [1, "a"])}
+        try:
+            group.from_leader(lambda: json.loads("{"))
+        except LeaderError as error:
+            answers["error"] = f"of the leader: {error}"
+        except ValueError as error:
+            answers["error"] = str(error)
+        save_tensors(folder / str(group.rank), {**gathered, **empty, **summed, **sent}, answers)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_every_process_receives_the_same(tmp_path, size: int) -> None:
+    assert ends(start_group(size, exchange, tmp_path)) == [0] * size
+    rows = torch.cat([torch.arange(4 * rank).view(rank, 4) + 100 * rank for rank in range(size)])
+    kinds = [rows.half(), rows, rows.double(), rows > 100, rows[:, 0].to(torch.int8)]
+    for rank in range(size):
+        tensors, answers = load_tensors(tmp_path / str(rank))
+        for number, kind in enumerate(kinds):
+            assert (
+                torch.equal(tensors[f"gathered {number}"], kind) and tensors[f"gathered {number}"].dtype == kind.dtype
+            )
+        assert tensors["empty"].shape == (0, 4)
+        ranks = sum(range(size))
+        assert tensors["sum"].tolist() == [size, ranks]
+        assert tensors["gradient"].tolist() == [[size + ranks] * 3] * 2
+        assert float(tensors["scalar gradient"]) == 10 * ranks and float(tensors["loss"]) == size / 2
+        assert tensors["weights"].tolist() == [7, 7] and int(tensors["count"]) == 3 and tensors["none"].shape == (0, 4)
+        assert answers["any"] == [False, True] and answers["made"] == [1, "a"]
+        assert answers["error"].startswith("of the leader: Expecting" if rank else "Expecting")
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
+
+
+def learn_alike(group: Group) -> tuple[Learner, dict[str, float], dict[str, float]]:
+    """Learns from given examples and a given rollout; the last batches are of one example, less than a process each."""
+    learner = Learner(Settings(batch_size=16, epochs=2, average_decay=0.9), SMALL, CPU, group)
+    learner.amp = torch.float32
+    buffer = ReplayBuffer(64, CPU)
+    buffer.add(make_examples(33))
+    learned = learn(learner, buffer, 33, seed=1)
+    examples = make_examples(50, seed=2)
+    column = examples.policy.argmax(-1)
+    rollout = warmup.Rollout(
+        observation=examples.observation.float(),
+        legal=examples.legal,
+        column=column,
+        log_prob=examples.policy.float().gather(1, column[:, None])[:, 0].log(),
+        baseline=examples.value[:, 1],
+        value=examples.value,
+        score=1.5,
+        games=10,
+    )
+    return learner, learned, warmup.update(learner, rollout, 0.01, seed=3)
+
+
+def learn_and_save(folder: Path) -> None:
+    with process_group() as group:
+        learner, learned, warmed = learn_alike(group)
+        save_tensors(folder / str(group.rank), learner.state_dict(), {"learned": learned, "warmed": warmed})
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int) -> None:
+    assert ends(start_group(size, learn_and_save, tmp_path)) == [0] * size
+    learner, learned, warmed = learn_alike(ALONE)
+    expected = learner.state_dict()
+    first = load_tensors(tmp_path / "0")[0]
+    for rank in range(size):
+        tensors, numbers = load_tensors(tmp_path / str(rank))
+        assert all(torch.equal(tensors[name], first[name]) for name in first)
+        assert tensors.keys() == expected.keys()
+        for name, tensor in tensors.items():
+            assert torch.allclose(tensor, expected[name], rtol=1e-3, atol=1e-5), name
+        assert numbers["learned"] == pytest.approx(learned, rel=1e-4)
+        assert numbers["warmed"] == pytest.approx(warmed, rel=1e-4)
+    fresh = Learner(Settings(average_decay=0.9), SMALL, CPU).state_dict()
+    moved = (expected["net.policy_out.weight"] - fresh["net.policy_out.weight"]).abs().max()
+    assert moved > 100 * 1e-5  # so the comparison means something
+
+
+# -- self-play --------------------------------------------------------------------------------------------------------
+
+
+def play_iteration(folder: Path, games: int, chunk_games: int) -> None:
+    """The games of one iteration and of one update of the warm-up; every process saves what it then holds."""
+    with process_group() as group:
+        save_played(folder, games, chunk_games, group)
+
+
+def save_played(folder: Path, games: int, chunk_games: int, group: Group) -> None:
+    settings = changed(games_per_iter=games, chunk_games=chunk_games, device="cpu", cards="1-3")
+    run = Run.create(folder / "run", settings, quiet(), group)
+    figures = run._self_play()
+    network = warmup.InferenceNet(run.learner.net, dtype=torch.float32)
+    first, count = group.share(30)
+    rollout = warmup.play(Blob(cards=2), network, count, 0, first, CPU).gather(group)
+    tensors = {**run.buffer.state_dict(), **{f"rollout.{n}": v for n, v in vars(rollout).items() if n not in NUMBERS}}
+    counts = {name: figures[name] for name in ("games", "examples", "evaluations")}
+    means = {name: figures[name] for name in ("score", "bids_met", "policy_entropy", "prior_divergence")}
+    means["rollout score"] = rollout.score
+    save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "games": rollout.games})
+
+
+NUMBERS = ("score", "games")
+
+
+@pytest.mark.parametrize(("size", "games"), [(2, 12), (3, 15), pytest.param(5, 12, marks=pytest.mark.slow)])
+def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int) -> None:
+    """A third of the games for each of three card counts; four games leave one of five processes idle. One process that
+    plays in chunks of the same games holds bit for bit the same examples, in the same order."""
+    several, one = tmp_path / "several", tmp_path / "one"
+    several.mkdir(), one.mkdir()
+    assert ends(start_group(size, play_iteration, several, games, 0)) == [0] * size
+    save_played(one, games, max(Group(rank, size).share(games // 3)[1] for rank in range(size)), ALONE)
+    expected, told = load_tensors(one / "0")
+    for rank in range(size):
+        tensors, numbers = load_tensors(several / str(rank))
+        assert numbers["counts"] == told["counts"] and numbers["games"] == 30
+        assert numbers["means"] == pytest.approx(told["means"], rel=1e-6)
+        for name, tensor in tensors.items():
+            if not name.startswith("rollout."):
+                assert torch.equal(tensor, expected[name]), name
+        ours, theirs = (rows_of(t, "rollout.legal", "rollout.column", "rollout.value") for t in (tensors, expected))
+        assert ours == theirs  # in another order: a process's games are together
+
+
+def rows_of(tensors: dict[str, torch.Tensor], *names: str) -> list[list[float]]:
+    return sorted(torch.cat([tensors[n].double().view(len(tensors[n]), -1) for n in names], dim=1).tolist())
+
+
+# -- whole runs -------------------------------------------------------------------------------------------------------
+
+
+def train_in_group(arguments: list[str], folder: Path) -> None:
+    """train.py with arguments; its errors go to a file for each process."""
+    sys.stdout, sys.stderr = StringIO(), (folder / f"errors-{os.environ['RANK']}").open("w", buffering=1)
+    sys.exit(train.main(arguments))
+
+
+def start_training(size: int, folder: Path, settings: Settings = RUN) -> list[BaseProcess]:
+    folder.mkdir(exist_ok=True)
+    return start_group(size, train_in_group, [*flags_of(settings), f"--run={folder}", "--resume-if-exists"], folder)
+
+
+def wait_for_iteration(folder: Path, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not ((folder / METRICS).exists() and '"kind": "iteration"' in (folder / METRICS).read_text()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def errors_of(folder: Path, size: int) -> list[str]:
+    return [(folder / f"errors-{rank}").read_text() for rank in range(size)]
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory) -> Path:
+    """A run of two processes that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("distributed") / "run"
+    assert ends(start_training(2, folder)) == [0, 0]
+    return folder
+
+
+def test_a_run_of_two_processes_is_whole(two: Path) -> None:
+    kinds = [entry["kind"] for entry in metrics_of(two)]
+    assert kinds == ["warm-up"] * 2 + ["iteration"] * 3 + ["final evaluation"]
+    assert (two / RESULTS).exists() and (two / "network-000003.safetensors").exists()
+    assert errors_of(two, 2) == ["", ""]
+    entry = metrics_of(two)[2]
+    assert entry["games"] == 12 and entry["examples_learned"] == 2 * entry["examples"]
+
+
+@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_a_killed_process_ends_the_job_and_it_goes_on_bit_for_bit(two: Path, tmp_path, victim: int) -> None:
+    folder = tmp_path / "run"
+    processes = start_training(2, folder)
+    wait_for_iteration(folder)
+    processes[victim].kill()
+    codes = ends(processes, 30)
+    assert codes[victim] == -signal.SIGKILL and codes[1 - victim] == 2
+    error = errors_of(folder, 2)[1 - victim]
+    assert error.startswith(f"error (process {2 - victim} of 2): another process of this job has ended")
+    assert error.count("\n") == 1
+    assert ends(start_training(2, folder)) == [0, 0]
+    assert same(folder, two) and metrics_of(folder) == metrics_of(two)
+
+
+def test_ctrl_c_stops_all_processes_and_the_run_goes_on_with_another_number(two: Path, tmp_path) -> None:
+    folder = tmp_path / "run"
+    processes = start_training(2, folder)
+    wait_for_iteration(folder)
+    for process in processes:
+        os.kill(process.pid, signal.SIGINT)
+    assert ends(processes, 30) == [130, 130]
+    assert errors_of(folder, 2) == ["", ""]
+    saved = tensors_of(folder)
+    assert ends(start_training(2, folder)) == [0, 0]
+    assert same(folder, two) and metrics_of(folder) == metrics_of(two)
+    assert any(not torch.equal(saved[name], tensor) for name, tensor in tensors_of(two).items() if name in saved)
+    assert train.main(["--resume", str(folder), "--iterations=4"]) == 0  # alone
+    assert [entry["iteration"] for entry in metrics_of(folder) if entry["kind"] == "iteration"] == [1, 2, 3, 4]
+
+
+def test_what_the_leader_cannot_do_it_says_once(two: Path) -> None:
+    assert ends(start_training(2, two, changed(seed=5))) == [2, 2]
+    leader, other = errors_of(two, 2)
+    assert "a resumed run cannot change" in leader and "--seed (run: 0, flag: 5)" in leader
+    assert leader.count("\n") == 1 and other == ""
+
+
+# -- torchrun ---------------------------------------------------------------------------------------------------------
+
+
+def torchrun(*options: str) -> list[str]:
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", *options, "train.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds torchrun's processes in /proc")
+def test_torchrun_restarts_a_killed_process_and_the_run_is_the_same(two: Path, tmp_path) -> None:
+    """Leader or not: each is killed once."""
+    folder, root = tmp_path / "run", Path(__file__).parents[1]
+    command = [*torchrun("--nproc-per-node=2", "--max-restarts=2"), *flags_of(RUN), f"--run-folder={folder}"]
+    refused = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert refused.returncode != 0
+    assert refused.stderr.count("give --run-folder FOLDER --resume-if-exists") == 3
+    with (tmp_path / "output").open("w") as output:
+        job = subprocess.Popen([*command, "--resume-if-exists"], cwd=root, stdout=output, stderr=output)
+        for iterations, rank in ((1, 1), (2, 0)):
+            wait_for_iterations(folder, iterations)
+            os.kill(rank_of_job(job.pid, rank), signal.SIGKILL)
+        assert job.wait(300) == 0
+    assert same(folder, two) and metrics_of(folder) == metrics_of(two)
+    assert (folder / RESULTS).read_text() == (two / RESULTS).read_text()
+
+
+def wait_for_iterations(folder: Path, count: int, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not (folder / METRICS).exists() or (folder / METRICS).read_text().count('"kind": "iteration"') < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def rank_of_job(agent: int, rank: int) -> int:
+    """The process of a rank, by its environment, among the children of torchrun's agent."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            if re.search(rf"^PPid:\s+{agent}$", status.read_text(), re.M):
+                variables = (status.parent / "environ").read_bytes().split(b"\0")
+                if f"RANK={rank}".encode() in variables:
+                    return int(status.parent.name)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    raise AssertionError(f"torchrun has no rank {rank}")

@@ -1,0 +1,391 @@
+"""Runs that are killed at any moment, lose their disk, meet a NaN, or meet each other."""
+
+import io
+import os
+import random
+import resource
+import signal
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
+from training import metrics
+from training.checkpoint import load_network
+from training.evaluate import main as evaluate_main
+from training.learner import Learner, Losses
+from training.lock import FolderLock
+from training.run import CHECKPOINT, CONFIG, METRICS, RESULTS, Run
+
+KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
+WRITES = 40  # of a run as below: about as many files are synced, renamed, and their folder synced
+SMALLEST = changed(
+    games_per_iter=4,
+    cards="1-2",
+    worlds=1,
+    simulations=2,
+    batch_size=8,
+    replay_examples=20,
+    warmup_games=4,
+    eval_deals=1,
+    average_decay=0.9,
+    device="cpu",
+)
+
+
+def train_at(folder: Path, *more: str) -> list[str]:
+    return [*flags_of(SMALLEST), f"--run={folder}", "--resume-if-exists", *more]
+
+
+def command_line(arguments: list[str]) -> None:
+    """What a process does: train.py with arguments."""
+    sys.stdout = io.StringIO()
+    sys.exit(train.main(arguments))
+
+
+def dying_command_line(arguments: list[str], event: int, share: float) -> None:
+    """The same, killed within a write of a file: after ``share`` of its bytes, or before or after it is renamed.
+
+    Every write syncs the file, renames it and syncs the folder, and each of the three is an event.
+    """
+    events = 0
+    real_fsync, real_replace, real_sync = os.fsync, Path.replace, metrics.sync
+    whole = False
+
+    def count() -> bool:
+        nonlocal events
+        events += 1
+        return events == event
+
+    def fsync(descriptor: int) -> None:
+        if count():
+            if not whole and stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.ftruncate(descriptor, int(share * os.fstat(descriptor).st_size))
+            os.kill(os.getpid(), signal.SIGKILL)
+        real_fsync(descriptor)
+
+    def replace(path: Path, target: Path) -> None:
+        last = count()
+        if last and share < 0.5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        real_replace(path, target)
+        if last:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def sync(path: Path) -> None:
+        nonlocal whole
+        whole = True  # the lines are there already, most since the last time
+        real_sync(path)
+        whole = False
+
+    os.fsync, Path.replace, metrics.sync = fsync, replace, sync
+    command_line(arguments)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("endurance") / "whole"
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    return folder
+
+
+def assert_alike(folder: Path, whole: Path) -> None:
+    """A run has the weights, state, networks, metrics and results of another, bit for bit."""
+    assert same(folder, whole)
+    assert metrics_of(folder) == metrics_of(whole)
+    assert (folder / RESULTS).read_text() == (whole / RESULTS).read_text()
+    for name in ("network-000000.safetensors", "network-000002.safetensors"):
+        ours, theirs = (load_network(path / name).state_dict() for path in (folder, whole))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs), name
+
+
+def kill_again_and_again(folders: Iterator[Path], kills: int, seed: int, whole: Path) -> None:
+    """Kills runs, half of them at any time, half within a write, and goes on with each until it is over."""
+    draw = random.Random(seed)
+    began = time.monotonic()
+    assert ends([start(command_line, train_at(next(folders)))]) == [0]
+    lasts = time.monotonic() - began
+    done, folder = 0, next(folders)
+    while done < kills:
+        if done % 2:
+            process = start(dying_command_line, train_at(folder), draw.randint(1, WRITES), draw.random())
+            process.join(120)
+        else:
+            process = start(command_line, train_at(folder))
+            process.join(draw.uniform(0, lasts))
+            process.kill()
+            process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        if (folder / CHECKPOINT).exists():
+            assert tensors_of(folder)
+        if process.exitcode == 0:  # it was faster
+            assert_alike(folder, whole)
+            folder = next(folders)
+        else:
+            done += 1
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    assert_alike(folder, whole)
+    assert not list(folder.glob("*.tmp"))
+
+
+def numbered(parent: Path) -> Iterator[Path]:
+    number = 0
+    while True:
+        number += 1
+        yield parent / f"run-{number}"
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
+    """Real processes, SIGKILL, 50 of them; VECGAME_SLOW_KILLS sets another number."""
+    kill_again_and_again(numbered(tmp_path), KILLS, 0, undisturbed)
+
+
+def test_killed_within_a_write_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
+    """Its first checkpoint half written, then a later one complete but not yet in its place."""
+    folder = tmp_path / "run"
+    for event, share in ((7, 0.5), (11, 0.2)):
+        assert ends([start(dying_command_line, train_at(folder), event, share)]) == [-signal.SIGKILL]
+        assert list(folder.glob(f"{CHECKPOINT}.*.tmp"))
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    assert_alike(folder, undisturbed)
+    assert not list(folder.glob("*.tmp"))
+
+
+# -- the disk ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path, monkeypatch, capsys) -> None:
+    """Whichever write meets it: each attempt gets a few writes further, half of the last one on the disk."""
+    folder = tmp_path / "run"
+    real_open, writes, room = Path.open, 0, 0
+
+    class Full:
+        """A file of a disk that becomes full."""
+
+        def __init__(self, file: io.IOBase) -> None:
+            self.file = file
+
+        def __enter__(self) -> "Full":
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            self.file.close()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(self.file, name)
+
+        def write(self, data: bytes | str) -> None:
+            nonlocal writes
+            writes += 1
+            if writes > room:
+                self.file.write(data[: len(data) // 2])
+                raise OSError(28, "No space left on device")
+            self.file.write(data)
+
+    def open_full(path: Path, mode: str = "r", *arguments: object, **options: object) -> object:
+        file = real_open(path, mode, *arguments, **options)
+        return Full(file) if mode in ("wb", "a") and folder in path.parents else file
+
+    status, failures = 2, 0
+    while status == 2:
+        writes, room = 0, room + 1
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "open", open_full)
+            status = train.main(train_at(folder))
+        if status == 2:
+            failures += 1
+            error = capsys.readouterr().err
+            assert error.startswith(f"error: cannot write {folder}") and error.count("\n") == 1
+            assert "No space left on device" in error
+            assert not list(folder.glob("*.tmp"))
+            if (folder / CHECKPOINT).exists():
+                assert tensors_of(folder)
+    assert status == 0 and failures > 4
+    assert_alike(folder, undisturbed)
+
+
+def test_a_file_that_the_system_cuts_off(undisturbed: Path, tmp_path, capsys) -> None:
+    """A real failed write, after a megabyte, of a checkpoint that is larger."""
+    folder = tmp_path / "run"
+    assert train.main(train_at(folder, "--iterations=1")) == 0
+    before = (folder / CHECKPOINT).read_bytes()
+    unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+    capsys.readouterr()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, unlimited[1]))
+    try:
+        status = train.main(["--resume", str(folder), "--iterations=2"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+    error = capsys.readouterr().err
+    assert status == 2 and error == f"error: cannot write {folder / CHECKPOINT}: File too large\n"
+    assert (folder / CHECKPOINT).read_bytes() == before and tensors_of(folder)
+
+
+# -- losses that are not finite ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stretch", ["the warm-up", "iteration 2"])
+def test_a_run_whose_loss_is_nan_is_saved_and_says_why(
+    undisturbed: Path, tmp_path, monkeypatch, capsys, stretch: str
+) -> None:
+    folder = tmp_path / "run"
+    poisoned = {"the warm-up": "forward", "iteration 2": "losses"}[stretch]
+    real = getattr(Learner, poisoned)
+
+    def poison(learner: Learner, *arguments: object) -> object:
+        result = real(learner, *arguments)
+        if stretch == "the warm-up":
+            return result[0], result[1] * torch.nan
+        rate = learner.optimizer.param_groups[0]["lr"]
+        return result if rate == SMALLEST.learning_rate else Losses(result.policy, result.value * torch.nan)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Learner, poisoned, poison)
+        assert train.main(train_at(folder)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and error.startswith(f"error: in {stretch} the loss or its gradient was NaN or inf")
+    assert str(folder) in error
+    assert all(tensor.isfinite().all() for tensor in tensors_of(folder).values())
+    assert train.main(["--resume", str(folder)]) == 0
+    assert_alike(folder, undisturbed)
+
+
+def test_a_steps_loss_that_is_not_finite_costs_that_step_only(tmp_path, monkeypatch) -> None:
+    settings = changed(**{**vars(SMALLEST), "batch_size": 4, "iterations": 1, "epochs": 3})
+    calls, real = [], Learner.losses
+
+    def poison(learner: Learner, *arguments: object) -> Losses:
+        calls.append(1)
+        losses = real(learner, *arguments)
+        return losses if len(calls) != 2 else Losses(losses.policy, losses.value * torch.inf)
+
+    monkeypatch.setattr(Learner, "losses", poison)
+    assert Run.create(tmp_path / "run", settings, quiet()).train() is not None
+    entry = metrics_of(tmp_path / "run")[2]
+    assert entry["skipped_steps"] == 1 < len(calls) and 0 < entry["value_loss"] < 10
+    assert all(tensor.isfinite().all() for tensor in tensors_of(tmp_path / "run").values())
+
+
+# -- two at once ------------------------------------------------------------------------------------------------------
+
+
+def hold(folder: Path) -> None:
+    """Locks a folder and waits to be killed."""
+    lock = FolderLock.take(folder)
+    (folder / "held").touch()
+    time.sleep(600)
+    lock.release()
+
+
+def test_a_folder_belongs_to_one_process_until_it_dies(tmp_path, capsys) -> None:
+    holder = start(hold, tmp_path)
+    try:
+        wait_until(lambda: (tmp_path / "held").exists())
+        assert train.main(train_at(tmp_path)) == 2
+        error = capsys.readouterr().err
+        assert f"{tmp_path} is in use by process {holder.pid} on " in error and error.count("\n") == 1
+        assert not (tmp_path / CONFIG).exists()
+    finally:
+        holder.kill()
+        holder.join()
+    lock = FolderLock.take(tmp_path)
+    with pytest.raises(ValueError, match=f"in use by process {os.getpid()} on "):
+        FolderLock.take(tmp_path)
+    lock.release()
+    FolderLock.take(tmp_path).release()
+
+
+def test_a_run_that_is_over_or_has_failed_lets_its_folder_go(tmp_path, undisturbed: Path) -> None:
+    for settings in (changed(**{**vars(SMALLEST), "values": 1}), SMALLEST):
+        with pytest.raises(ValueError, match="already holds a run"):
+            Run.create(undisturbed, settings, quiet())
+    FolderLock.take(undisturbed).release()
+
+
+# -- going on ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_checkpoint_knows_its_settings(undisturbed: Path, tmp_path, capsys) -> None:
+    """A config.json that was changed by hand is named; so is a flag that the same command did not have."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / CHECKPOINT).write_bytes((undisturbed / CHECKPOINT).read_bytes())
+    (folder / CONFIG).write_text((undisturbed / CONFIG).read_text().replace('"seed": 0', '"seed": 7'))
+    assert train.main(["--resume", str(folder)]) == 2
+    assert "does not fit the run's config.json: --seed (config: 7, checkpoint: 0)" in capsys.readouterr().err
+    assert train.main([f"--run={undisturbed}", "--resume-if-exists"]) == 2
+    error = capsys.readouterr().err
+    assert "cannot change" in error and "--games-per-iter (run: 4, flag: 10000)" in error and error.count("\n") == 1
+    assert train.main(["--resume-if-exists"]) == 2
+    assert "needs --run FOLDER" in capsys.readouterr().err
+
+
+def test_a_run_that_is_over_is_evaluated_again_and_records_it_once(undisturbed: Path, tmp_path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for file in undisturbed.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / METRICS).write_bytes((folder / METRICS).read_bytes() + b'{"kind": "iterat')  # cut off
+    assert train.main(train_at(folder)) == 0
+    assert_alike(folder, undisturbed)
+
+
+def test_sigterm_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None:
+    folder = tmp_path / "run"
+    process = start(command_line, train_at(folder))
+    wait_until(lambda: (folder / METRICS).exists())
+    os.kill(process.pid, signal.SIGTERM)
+    assert ends([process]) == [130]
+    assert not (folder / RESULTS).exists()
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    assert_alike(folder, undisturbed)
+
+
+def test_an_evaluation_that_a_stop_has_cut_off_is_made_when_the_run_goes_on(tmp_path) -> None:
+    settings = changed(**{**vars(SMALLEST), "eval_every": 1, "iterations": 3})
+    run = Run.create(tmp_path / "run", settings, quiet())
+    iterate = run._iterate
+
+    def iterate_and_stop() -> None:
+        iterate()
+        run.stopping = run.iteration == 2
+
+    run._iterate = iterate_and_stop
+    assert run.train() is None
+    evaluations = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
+    assert len(evaluations) < 2
+    assert Run.resume(tmp_path / "run", settings, quiet()).train() is not None
+    evaluations = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
+    assert [(entry["of"], entry["iteration"]) for entry in evaluations] == [(1, 1), (2, 2)]
+
+
+def test_an_evaluation_ends_with_the_process_that_wanted_it(undisturbed: Path, capsys) -> None:
+    network = str(undisturbed / "network-000002.safetensors")
+    flags = ["--cards=1", "--eval-deals=1", "--device=cpu"]
+    assert evaluate_main([network, *flags, f"--parent={os.getppid()}"]) == 0
+    assert evaluate_main([network, *flags, "--parent=1000000000"]) == 2
+    assert "process 1000000000, for which this evaluation was made, is gone" in capsys.readouterr().err
+
+
+def test_averaged_weights_are_what_is_saved_and_evaluated(undisturbed: Path) -> None:
+    tensors = tensors_of(undisturbed)
+    network = load_network(undisturbed / "network-000002.safetensors").state_dict()
+    names = [name.removeprefix("average.") for name in tensors if name.startswith("average.")]
+    assert set(names) == set(network)
+    assert all(torch.equal(network[name], tensors[f"average.{name}"]) for name in names)
+    assert not torch.equal(tensors["average.policy_out.weight"], tensors["net.policy_out.weight"])
+
+
+def wait_until(ready: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

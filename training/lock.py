@@ -1,0 +1,57 @@
+"""One process at a time works on a run's folder."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import TextIO
+
+LOCK = "lock"
+
+
+class FolderLock:
+    """The right to write into a folder, held until `release` or the end of the process, SIGKILL included.
+
+    The file stays where it is: to remove it would let a third process lock a file that a second one is about to lock.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    @classmethod
+    def take(cls, folder: Path) -> FolderLock:
+        """Locks a folder, which is made if need be.
+
+        Raises:
+            ValueError: in one line that names the process that holds it.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("a+")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _holder(file)
+            file.close()
+            raise ValueError(f"{folder} is in use by {holder}; stop that one, or name another folder") from None
+        owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        with suppress(OSError):  # a full disk: the lock holds all the same, without a name
+            file.truncate(0)
+            os.write(file.fileno(), json.dumps(owner).encode())
+        return cls(file)
+
+    def release(self) -> None:
+        """Lets others have the folder."""
+        self._file.close()
+
+
+def _holder(file: TextIO) -> str:
+    file.seek(0)
+    try:
+        return "process {pid} on {host}, since {since}".format(**json.load(file))
+    except (ValueError, KeyError):
+        return "another process"  # which has taken the lock, but not yet written its name
