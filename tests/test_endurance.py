@@ -349,6 +349,7 @@ def test_sigterm_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None
     assert_alike(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_an_evaluation_that_a_stop_has_cut_off_is_made_when_the_run_goes_on(tmp_path) -> None:
     settings = changed(**{**vars(SMALLEST), "eval_every": 1, "iterations": 3})
     run = Run.create(tmp_path / "run", settings, quiet())

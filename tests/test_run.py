@@ -72,6 +72,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, monkey
     assert metrics_of(finished) == metrics_of(folder)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_bit_for_bit(tmp_path) -> None:
     """SIGKILL to a real process, some way into its work."""
     command = [sys.executable, "train.py", *flags_of(changed(iterations=4))]

@@ -1,5 +1,6 @@
 """Searches of Blob find best moves, and the mistakes of the original system stay away."""
 
+import pytest
 import torch
 
 from reference import rules as reference
@@ -47,6 +48,7 @@ def only_best(rules: reference.Rules, state: reference.State) -> int | None:
     return best if all(worth[best][0] > high for a, (_, high) in worth.items() if a != best) else None
 
 
+@pytest.mark.slow
 def test_open_endgames_are_solved() -> None:
     """Two or three cards a seat, the lead and every place in the trick: with 800 simulations the search finds the only
     best move of exhaustive max^n, in every position that has one."""

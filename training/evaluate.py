@@ -102,7 +102,7 @@ def choose_device(name: str, number: int = 0) -> torch.device:
     return resolve_device(f"cuda:{number}" if name == "cuda" and number else name)
 
 
-OWN_FLAGS = ("network", "against", "json", "players", "opponents", "ismcts_simulations")
+OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "ismcts_simulations")
 PLAYERS = ("alone", "search")
 
 

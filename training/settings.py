@@ -87,7 +87,7 @@ class Settings:
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
         False,
-        "on a GPU, compile searches and learner and record searches as CUDA graphs; each size takes a minute once",
+        "on a GPU, compile searches (as CUDA graphs) and the learner; the first of each size takes a minute",
     )
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
