@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vecgame import Blob, BlobState, Purpose, Stream
 from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
-from vecmcts import Evaluator, SearchConfig, random_action, search
+from vecmcts import Evaluator, SearchConfig, best_action, random_action, search
 from vecmcts.evaluators import Network, play_out
 
 
@@ -140,7 +140,7 @@ class NetworkPlayer:
 
 
 class SearchPlayer:
-    """Searches every decision that is one, and takes the best action of the improved policy."""
+    """Searches every decision that is one, and takes the action that the search recommends."""
 
     def __init__(self, evaluator: Evaluator | Network, config: SearchConfig, name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
@@ -152,8 +152,10 @@ class SearchPlayer:
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        policy = search(game, state.take(lanes), self.evaluator, self.config, seed).policy
-        return action.index_copy(0, lanes, policy.argmax(-1))
+        choosing = state.take(lanes)
+        result = search(game, choosing, self.evaluator, self.config, seed)
+        best = best_action(game, choosing, result.policy, result.visits, self.config, seed)
+        return action.index_copy(0, lanes, best)
 
 
 def _split(state: BlobState, chunk: int) -> list[BlobState]:

@@ -2,6 +2,7 @@
 
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, NetworkEvaluator, PlayoutEvaluator, random_action
+from vecmcts.root import best_action
 from vecmcts.search import SearchResult, search
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "PlayoutEvaluator",
     "SearchConfig",
     "SearchResult",
+    "best_action",
     "random_action",
     "search",
 ]
