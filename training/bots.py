@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vecgame import Blob, BlobState, Purpose, Stream
 from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
-from vecmcts import Evaluator, SearchConfig, best_action, random_action, search
+from vecmcts import Evaluator, IsmctsConfig, SearchConfig, best_action, ismcts, random_action, search
 from vecmcts.evaluators import Network, play_out
 
 
@@ -156,6 +156,23 @@ class SearchPlayer:
         result = search(game, choosing, self.evaluator, self.config, seed)
         best = best_action(game, choosing, result.policy, result.visits, self.config, seed)
         return action.index_copy(0, lanes, best)
+
+
+class IsmctsPlayer:
+    """Searches every decision that is one in one tree over all worlds, and takes the action visited most."""
+
+    def __init__(self, evaluator: Evaluator | Network, config: IsmctsConfig, name: str = "") -> None:
+        self.evaluator, self.config = evaluator, config
+        self.name = name or f"SO-ISMCTS {config.simulations}"
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        actions = game.legal_actions(state)
+        action = actions[:, 0]
+        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        if len(lanes) == 0:
+            return action
+        visits = ismcts(game, state.take(lanes), self.evaluator, self.config, seed).visits
+        return action.index_copy(0, lanes, visits.argmax(-1))
 
 
 def _split(state: BlobState, chunk: int) -> list[BlobState]:
