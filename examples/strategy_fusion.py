@@ -1,4 +1,4 @@
-"""What determinised search gains from more worlds, and what no number of them cures: `python examples/strategy_fusion.py`.
+"""What more worlds give a determinised search, and what they do not cure: `python examples/strategy_fusion.py`.
 
 The finding: Frank and Basin, "Search in games with incomplete information" (Artificial Intelligence 100, 1998), show
 that a search which solves sampled worlds one by one plays a different strategy in each, though the player cannot tell
@@ -6,8 +6,10 @@ them apart (strategy fusion); more worlds or deeper search do not cure it. Long,
 "Understanding the success of perfect information Monte Carlo sampling in game tree search" (AAAI 2010), explain why it
 does well in trick-taking games all the same: there a little hidden information is left, and it soon comes out.
 
-Both are measured at an equal budget of worlds x simulations: in a game of a hidden coin that strategy fusion decides,
-and in Blob against rule-based players, beside SO-ISMCTS (one tree over all worlds) and a search that cheats.
+Both are measured at an equal budget of worlds x simulations, beside SO-ISMCTS (one tree over all worlds): in a game of
+a hidden coin that strategy fusion decides, and in Blob against rule-based players, there beside a search that cheats. In
+the coin game trees of one size go wrong in one world and in thirty alike, as Frank and Basin say; at an equal budget
+more worlds help all the same, for their trees become too small to see the coin.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from vecgame import Blob, Game, Purpose, State, Stream
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search
 
 SURE = 0.6  # what the coin game pays for not playing on
+COIN_GAMES = 200
 
 
 @dataclass(frozen=True)
@@ -84,27 +87,33 @@ def wrong(result: SearchResult) -> Interval:
 
 def measure(
     splits: list[int], budget: int, cards: int, deals: int, seed: int
-) -> tuple[dict[str, Interval], dict[str, Interval]]:
-    """Of every search: how often it is wrong in the coin game, and points a game of Blob against three rule-based."""
+) -> tuple[dict[str, Interval], dict[str, Interval], dict[str, Interval]]:
+    """Of every search, by its name: errors in the coin game, in percent; the same with the whole budget spent in each
+    world; points a game of Blob against three rule-based players."""
     judge, coin, errors, points = PlayoutEvaluator(), CoinGame(), {}, {}
-    players = {}
+    deep, players = {}, {}
     for worlds in splits:
         config = SearchConfig(worlds=worlds, simulations=budget // worlds)
         name = f"{worlds}x{budget // worlds}"
-        errors[name] = wrong(search(coin, coin.new(1000), judge, config, seed))
+        errors[name] = wrong(search(coin, coin.new(COIN_GAMES), judge, config, seed))
+        deep[name] = wrong(search(coin, coin.new(COIN_GAMES), judge, replace(config, simulations=budget), seed))
+        print(f"{name:>10}  coin wrong {errors[name]} %; with {budget} simulations in each world {deep[name]} %")
         players[name] = SearchPlayer(judge, config)
     config = IsmctsConfig(simulations=budget)
-    errors["SO-ISMCTS"] = wrong(ismcts(coin, coin.new(1000), judge, config, seed))
+    errors["SO-ISMCTS"] = wrong(ismcts(coin, coin.new(COIN_GAMES), judge, config, seed))
+    print(f" SO-ISMCTS  coin wrong {errors['SO-ISMCTS']} %", flush=True)
     players["SO-ISMCTS"] = IsmctsPlayer(judge, config)
     players["cheating"] = CheatingSearch(judge, SearchConfig(worlds=1, simulations=budget))
     for name, player in players.items():
         points[name] = play_match([Blob(cards=cards)], player, RuleBot(), deals, seed).player
-        print(f"{name:>10}  {points[name]} points" + (f", coin wrong {errors[name]} %" if name in errors else ""))
-    return errors, points
+        print(f"{name:>10}  {points[name]} points a game of Blob", flush=True)
+    return errors, deep, points
 
 
-def draw(path: Path, errors: dict[str, Interval], points: dict[str, Interval], title: str) -> None:
-    """The two panels: errors in the coin game, points in Blob, each with its 95% intervals."""
+def draw(
+    path: Path, errors: dict[str, Interval], deep: dict[str, Interval], points: dict[str, Interval], title: str
+) -> None:
+    """Two panels, of the coin game and of Blob, each with its 95% intervals; arguments as `measure` returns them."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -116,13 +125,17 @@ def draw(path: Path, errors: dict[str, Interval], points: dict[str, Interval], t
         panels, (errors, points), ("coin game: wrong decisions, %", "Blob: points a game"), strict=True
     ):
         means, halves = zip(*((results[name].mean, results[name].half) for name in splits), strict=True)
-        panel.errorbar(splits, means, halves, marker="o", capsize=3, label="determinised search")
+        panel.set(xlabel="worlds x simulations", ylabel=label)
+        panel.errorbar(splits, means, halves, marker="o", capsize=3, label="determinised, equal budget")
+        if results is errors:
+            means, halves = zip(*((deep[name].mean, deep[name].half) for name in splits), strict=True)
+            label = "as many worlds, the whole budget in each"
+            panel.errorbar(splits, means, halves, marker="s", linestyle="--", color="C4", capsize=3, label=label)
         for name, color in (("SO-ISMCTS", "C1"), ("cheating", "C3")):
             if name in results:
                 mean, half = results[name].mean, results[name].half
                 panel.axhline(mean, color=color, label="cheating search (true hands)" if name == "cheating" else name)
                 panel.axhspan(mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
-        panel.set(xlabel="worlds x simulations", ylabel=label)
         panel.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=150)
@@ -144,9 +157,9 @@ def main() -> int:
             raise ValueError(f"--worlds must be divisors of the budget {args.budget}, got {args.worlds}")
         if args.deals < 2:
             raise ValueError(f"--deals must be at least 2, got {args.deals}")
-        errors, points = measure(splits, args.budget, args.cards, args.deals, args.seed)
+        errors, deep, points = measure(splits, args.budget, args.cards, args.deals, args.seed)
         title = f"{args.budget} descents a decision, {args.cards} cards, {args.deals} deals x 4 seats, 95% intervals"
-        draw(args.output, errors, points, title)
+        draw(args.output, errors, deep, points, title)
     except (ValueError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
