@@ -7,8 +7,8 @@ them apart (strategy fusion); more worlds or deeper search do not cure it. Long,
 does well in trick-taking games all the same: there a little hidden information is left, and it soon comes out.
 
 Both are measured at an equal budget of worlds x simulations, beside SO-ISMCTS (one tree over all worlds): in a game of
-a hidden coin that strategy fusion decides, and in Blob against rule-based players, there beside a search that cheats. In
-the coin game trees of one size go wrong in one world and in thirty alike, as Frank and Basin say; at an equal budget
+a hidden coin that strategy fusion decides, and in Blob against rule-based players, there beside a search that cheats.
+In the coin game trees of one size go wrong in one world and in thirty alike, as Frank and Basin say; at an equal budget
 more worlds help all the same, for their trees become too small to see the coin.
 """
 
