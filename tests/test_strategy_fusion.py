@@ -5,6 +5,7 @@ import pytest
 from tests.doors_docs import run_example
 
 
+@pytest.mark.slow
 def test_the_finding_and_the_chart(tmp_path, monkeypatch, capsys) -> None:
     pytest.importorskip("matplotlib")
     chart = tmp_path / "chart.png"
