@@ -298,3 +298,62 @@ def improved_policy(
         v_mix = (v_hat + visit_sum / tried_prior * sum(prior[a] * q[a] for a in q)) / (1 + visit_sum)
     weight = (c_visit + max(visits.values())) * c_scale
     return softmax({a: math.log(p) + weight * q.get(a, v_mix) for a, p in prior.items()})
+
+
+def search_by_halving(
+    rules: Rules,
+    worlds: Sequence[State],
+    evaluator: Evaluator,
+    noise: Mapping[int, float],
+    considered: int = 16,
+    config: SearchConfig = SearchConfig(),
+) -> SearchResult:
+    """Search several worlds of one decision, with the root's actions chosen by Sequential Halving with Gumbel.
+
+    All worlds take the same root action at every simulation: of those still in the race and tried least, the one with
+    the largest noise + log prior + weighted value, as in `improved_policy`. Below the root it is `search_worlds`.
+
+    Args:
+        noise: a Gumbel number for each legal action.
+        considered: how many actions the race begins with, at most.
+    """
+    roots = [_new_node(rules, world, legal_actions(rules, world)) for world in worlds]
+    for root in roots:
+        _take_in(root, evaluator(rules, root.state))
+    actions, seat, judged = roots[0].actions, roots[0].mover, list(roots)
+    value_sums = [list(root.value) for root in roots]
+
+    def gathered() -> SearchResult:
+        means = [[total / (1 + config.simulations) for total in values] for values in value_sums]
+        results = [
+            SearchResult(root.visits, root.totals, value, root.prior, root.value, 0)
+            for root, value in zip(roots, means, strict=True)
+        ]
+        return replace(combine(results), evaluations=len(judged))
+
+    def merit(action: int) -> float:
+        now = gathered()
+        policy = improved_policy(now.prior, now.visits, now.totals, now.root_value[seat])
+        return noise[action] + math.log(policy[action])
+
+    def simulate(action: int) -> None:
+        for root, values in zip(roots, value_sums, strict=True):
+            root.actions = [action]  # the only one that the descent may take there
+            path, leaf = descend(rules, root, config.c_puct)
+            root.actions = actions
+            if leaf.value is None:
+                _take_in(leaf, evaluator(rules, leaf.state))
+                judged.append(leaf)
+            back_up(path, leaf.value)
+            values[:] = [total + v for total, v in zip(values, leaf.value, strict=True)]
+
+    left, round_, budget = min(considered, len(actions)), 0, config.simulations
+    phases = max(1, math.ceil(math.log2(left)))
+    while budget > 0:
+        for _ in range(max(1, config.simulations // (phases * left))):
+            for _ in range(min(left, budget)):
+                simulate(max((a for a in actions if roots[0].visits[a] == round_), key=merit))
+                budget -= 1
+            round_ += 1
+        left = min(left, max(2, left // 2))
+    return gathered()

@@ -129,6 +129,33 @@ def test_mctx_still_says_so(simulations: int, c_puct: float) -> None:
     import jax
     import jax.numpy as jnp
 
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", True)
+    try:
+        follow, root = mctx_game(jnp, mctx)
+        tree = mctx.muzero_policy(
+            None,
+            jax.random.PRNGKey(0),
+            root,
+            follow,
+            simulations,
+            invalid_actions=jnp.array(MASKED),
+            qtransform=unvisited_take_the_node_value(jnp),
+            dirichlet_fraction=0.0,
+            pb_c_init=c_puct,
+            pb_c_base=1e30,
+        ).search_tree.summary()
+    finally:
+        jax.config.update("jax_enable_x64", before)
+    visits, q, root = GOLDEN[simulations, c_puct]
+    assert tree.visit_counts.tolist() == visits
+    assert tree.qvalues.flatten().tolist() == pytest.approx([x for row in q for x in row], abs=1e-8)
+    assert tree.value.tolist() == pytest.approx(root, abs=1e-8)
+
+
+def mctx_game(jnp, mctx) -> tuple:
+    """`HashGame` and `Judge` for mctx: its recurrent function and its roots. JAX must have 64-bit floats."""
+
     def mix(h, x):
         h = h * jnp.int64(MULTIPLIER) + x + jnp.int64(INCREMENT)
         return h ^ ((h >> 29) & ((1 << 35) - 1))
@@ -146,29 +173,11 @@ def test_mctx_still_says_so(simulations: int, c_puct: float) -> None:
         zeros = jnp.zeros_like(value)
         return mctx.RecurrentFnOutput(reward=zeros, discount=zeros - 1, prior_logits=logits, value=value), key
 
-    def unvisited_take_the_node_value(tree, node):
-        return jnp.where(tree.children_visits[node] > 0, tree.qvalues(node), tree.raw_values[node])
+    key = mix(jnp.arange(LANES), 0)
+    logits, value = judge(key)
+    return follow, mctx.RootFnOutput(prior_logits=logits, value=value, embedding=key)
 
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    try:
-        key = mix(jnp.arange(LANES), 0)
-        logits, value = judge(key)
-        tree = mctx.muzero_policy(
-            None,
-            jax.random.PRNGKey(0),
-            mctx.RootFnOutput(prior_logits=logits, value=value, embedding=key),
-            follow,
-            simulations,
-            invalid_actions=jnp.array(MASKED),
-            qtransform=unvisited_take_the_node_value,
-            dirichlet_fraction=0.0,
-            pb_c_init=c_puct,
-            pb_c_base=1e30,
-        ).search_tree.summary()
-    finally:
-        jax.config.update("jax_enable_x64", before)
-    visits, q, root = GOLDEN[simulations, c_puct]
-    assert tree.visit_counts.tolist() == visits
-    assert tree.qvalues.flatten().tolist() == pytest.approx([x for row in q for x in row], abs=1e-8)
-    assert tree.value.tolist() == pytest.approx(root, abs=1e-8)
+
+def unvisited_take_the_node_value(jnp):
+    """mctx's name for it is a qtransform."""
+    return lambda tree, node: jnp.where(tree.children_visits[node] > 0, tree.qvalues(node), tree.raw_values[node])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vecgame import Blob, BlobState, Game, Purpose, State, Stream
 from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
-from vecmcts import Evaluator, SearchConfig, random_action, search
+from vecmcts import Evaluator, IsmctsConfig, SearchConfig, best_action, ismcts, random_action, search
 from vecmcts.evaluators import Network, play_out
 
 
@@ -149,7 +149,7 @@ class NetworkPlayer:
 
 
 class SearchPlayer:
-    """Searches every decision that is one, and takes the best action of the improved policy."""
+    """Searches every decision that is one, and takes the action that the search recommends."""
 
     def __init__(self, evaluator: Evaluator | Network, config: SearchConfig, name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
@@ -161,8 +161,27 @@ class SearchPlayer:
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        policy = search(game, state.take(lanes), self.evaluator, self.config, seed).policy
-        return action.index_copy(0, lanes, policy.argmax(-1))
+        choosing = state.take(lanes)
+        result = search(game, choosing, self.evaluator, self.config, seed)
+        best = best_action(game, choosing, result.policy, result.visits, self.config, seed)
+        return action.index_copy(0, lanes, best)
+
+
+class IsmctsPlayer:
+    """Searches every decision that is one in one tree over all worlds, and takes the action visited most."""
+
+    def __init__(self, evaluator: Evaluator | Network, config: IsmctsConfig, name: str = "") -> None:
+        self.evaluator, self.config = evaluator, config
+        self.name = name or f"SO-ISMCTS {config.simulations}"
+
+    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+        actions = game.legal_actions(state)
+        action = actions[:, 0]
+        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        if len(lanes) == 0:
+            return action
+        visits = ismcts(game, state.take(lanes), self.evaluator, self.config, seed).visits
+        return action.index_copy(0, lanes, visits.argmax(-1))
 
 
 def _split(state: State, chunk: int) -> list[State]:

@@ -16,7 +16,7 @@ from training.replay import Examples
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
-from vecmcts import Evaluator, SearchConfig, search
+from vecmcts import Evaluator, SearchConfig, best_action, search
 from vecmcts.evaluators import Network, to_relative
 from vecmcts.tree import Tree
 
@@ -251,14 +251,16 @@ class _Chunk:
             choosing = state.take(lanes)
             result = search(game, choosing, self.evaluator, self.config, self.seed, self.compile)
             policy = result.policy if self.policy_target == "improved" else result.visit_policy
-            action = action.index_copy(0, lanes, self._choose(choosing, policy, decision))
+            action = action.index_copy(0, lanes, self._choose(choosing, policy, result.visits, decision))
             self._store(lanes, choosing, policy, result.prior)
             self.evaluations += int(result.evaluations)
         return game.step(state, action)
 
-    def _choose(self, state: State, policy: Tensor, decision: int) -> Tensor:
+    def _choose(self, state: State, policy: Tensor, visits: Tensor, decision: int) -> Tensor:
         if decision >= self.sampled:
             return policy.argmax(-1)
+        if self.config.root_selection == "gumbel":  # whose noise has made a draw already
+            return best_action(self.game, state, policy, visits, self.config, self.seed)
         stream = Stream(self.seed, state.index, self.game.turn(state))
         return sample(policy, stream.uniform(Purpose.ACTION, 1)[:, 0])
 

@@ -9,6 +9,7 @@ from net import PRESETS as NETWORKS
 from training.precision import PRECISIONS
 from vecgame import Game, default_rules, make_game
 from vecmcts import SearchConfig
+from vecmcts.config import ROOT_SELECTIONS
 
 BLOB_FLAGS = ("trump", "hook", "suits", "ranks")  # rules of Blob that have flags of their own
 
@@ -40,7 +41,13 @@ class Settings:
     c_puct: float = _flag(0.6, "weight of the prior in the search's selection")
     leaves_per_step: int = _flag(1, "leaves that a tree collects under virtual loss before the network is asked")
     merge_equivalent: bool = _flag(False, "search cards that win and lose against the same cards as one move")
-    noise_fraction: float = _flag(0.25, "share of Dirichlet noise in the root's prior during self-play")
+    root_selection: str = _flag(
+        "puct",
+        "how a search chooses at its root: puct, or gumbel: Sequential Halving with Gumbel, for few simulations",
+        choices=ROOT_SELECTIONS,
+    )
+    considered_actions: int = _flag(16, "root actions that gumbel begins with, at most")
+    noise_fraction: float = _flag(0.25, "share of Dirichlet noise in the root's prior during self-play by puct")
     noise_alpha: float = _flag(1.0, "concentration of that noise")
     policy_target: str = _flag(
         "improved",
@@ -106,7 +113,7 @@ class Settings:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
         if not 0 < self.gate_error < 1:
             raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
-        for name in ("policy_target", "network", "values", "gate", "precision"):
+        for name in ("root_selection", "policy_target", "network", "values", "gate", "precision"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
@@ -159,8 +166,11 @@ class Settings:
             c_puct=self.c_puct,
             leaves_per_step=self.leaves_per_step,
             merge_equivalent=self.merge_equivalent,
-            noise_fraction=self.noise_fraction if self_play else 0.0,
+            noise_fraction=self.noise_fraction if self_play and self.root_selection == "puct" else 0.0,
             noise_alpha=self.noise_alpha,
+            root_selection=self.root_selection,
+            considered_actions=self.considered_actions,
+            gumbel_scale=1.0 if self_play else 0.0,
         )
 
 

@@ -30,6 +30,8 @@ class Purpose(IntEnum):
     NOISE = 5
     ACTION = 6
     LEARNER = 7
+    GUMBEL = 8
+    EXPANSION = 9
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -2,14 +2,19 @@
 
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, NetworkEvaluator, PlayoutEvaluator, random_action
+from vecmcts.ismcts import IsmctsConfig, ismcts
+from vecmcts.root import best_action
 from vecmcts.search import SearchResult, search
 
 __all__ = [
     "Evaluator",
+    "IsmctsConfig",
     "NetworkEvaluator",
     "PlayoutEvaluator",
     "SearchConfig",
     "SearchResult",
+    "best_action",
+    "ismcts",
     "random_action",
     "search",
 ]

@@ -26,6 +26,7 @@ from vecgame.lanes import compacts
 from vecgame.state import State, concatenate
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, NetworkEvaluator, to_absolute
+from vecmcts.root import Choose
 from vecmcts.simulation import Descent, Leaves, back_up, descend, grow, settle
 from vecmcts.tree import Tree
 
@@ -67,7 +68,7 @@ def usable(evaluator: Evaluator, state: State) -> bool:
 def simulator(game: Game, tree: Tree, evaluator: NetworkEvaluator, config: SearchConfig) -> Simulator:
     """Compiled simulations for trees of this shape: those kept from an earlier search, or new ones."""
     shape = (tree.trees, tree.nodes, tree.value.dtype, tree.open.device)
-    key = (game, *shape, config.c_puct, evaluator.needs_mask)
+    key = (game, *shape, config.c_puct, config.root_selection, evaluator.needs_mask)
     if key not in _kept:
         while len(_kept) >= MOST_KEPT:
             del _kept[next(iter(_kept))]
@@ -81,7 +82,7 @@ class Simulator:
     Args:
         game: the rules.
         tree: trees of that shape; they are not kept.
-        config: its ``c_puct`` counts.
+        config: its ``c_puct`` and ``root_selection`` count.
         needs_mask: whether the network is given legal masks.
     """
 
@@ -91,7 +92,13 @@ class Simulator:
         self.graphs: dict[str, Function] = {}
 
     def run(
-        self, tree: Tree, nodes: Sequence[int], evaluator: NetworkEvaluator, leaf_sum: Tensor, evaluations: Tensor
+        self,
+        tree: Tree,
+        nodes: Sequence[int],
+        evaluator: NetworkEvaluator,
+        leaf_sum: Tensor,
+        evaluations: Tensor,
+        choose: Choose,
     ) -> None:
         """The simulations whose leaves are ``nodes``, judged together, in every tree.
 
@@ -99,8 +106,9 @@ class Simulator:
             tree: changed in place.
             leaf_sum: [T, seats], the leaves' values are added to it.
             evaluations: [] int64, the number of positions judged is added to it.
+            choose: the root's slots; what it does is not part of a graph.
         """
-        walks = [self._walk(tree, node) for node in nodes]
+        walks = [self._walk(tree, node, choose(tree, node)) for node in nodes]
         observations, masks, descents, leaves = zip(*walks, strict=True)
         state, mask = _joined(leaves), torch.cat(masks) if self.needs_mask else None
         logits, values = evaluator.judge(self.game, state, torch.cat(observations), mask)
@@ -108,18 +116,20 @@ class Simulator:
         for descent, leaf, answer in zip(descents, leaves, answers, strict=True):
             self._settle(tree, descent, leaf, *answer, leaf_sum, evaluations)
 
-    def _walk(self, tree: Tree, node: int) -> tuple[Tensor, Tensor | None, Descent, Leaves]:
+    def _walk(self, tree: Tree, node: int, root_slot: Tensor | None) -> tuple[Tensor, Tensor | None, Descent, Leaves]:
         """A descent in every tree: features [T, F] and mask of the leaves, the descent, the leaves."""
         number = torch.full((), node, dtype=torch.int64, device=tree.open.device)
+        given = [] if root_slot is None else [root_slot]
 
         def walk(*tensors: Tensor) -> list[Tensor]:
-            trees, number = _rebuilt(tree, tensors[:-1]), tensors[-1]
-            descent = descend(self.game, trees, number, self.depth, self.config)
+            parts, (number, *given) = _cut(tensors, [len(_tensors(tree))])
+            trees = _rebuilt(tree, parts)
+            descent = descend(self.game, trees, number, self.depth, self.config, *given)
             leaves = grow(self.game, trees, trees.rows(number), descent.new, descent.parent, descent.action)
             mask = [self.game.policy_mask(leaves.state)] if self.needs_mask else []
             return [*_tensors(descent), *_tensors(leaves), self.game.observe(leaves.state), *mask]
 
-        outputs = self._call("walk", walk, [*_tensors(tree), number])
+        outputs = self._call("walk", walk, [*_tensors(tree), number, *given])
         count = len(fields(Descent))
         descent = Descent(*outputs[:count])
         rows, *state, alive, exact = outputs[count : -2 if self.needs_mask else -1]

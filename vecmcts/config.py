@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from vecgame.game import Game
 
+ROOT_SELECTIONS = ("puct", "gumbel")
+
 
 @dataclass(frozen=True)
 class SearchConfig:
@@ -22,15 +24,18 @@ class SearchConfig:
     c_visit: float = 50.0  # improved policy: sigma(q) = (c_visit + most visits) * c_scale * q
     c_scale: float = 0.2
     merge_equivalent: bool = False  # moves that differ in name only (`Game.merged`) are searched as one
+    root_selection: str = "puct"  # or "gumbel": Sequential Halving with Gumbel (`vecmcts.root`), for few simulations
+    considered_actions: int = 16  # of Sequential Halving: how many root actions it begins with, at most
+    gumbel_scale: float = 1.0  # of its noise: 1 for self-play, 0 for a search without chance
 
     def __post_init__(self) -> None:
-        for name in ("worlds", "simulations", "leaves_per_step"):
+        for name in ("worlds", "simulations", "leaves_per_step", "considered_actions"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 15:
                 raise ValueError(f"{name} must be an integer from 1 to {(1 << 15) - 1}, got {value!r}")
         if not isinstance(self.merge_equivalent, bool):
             raise ValueError(f"merge_equivalent must be True or False, got {self.merge_equivalent!r}")
-        for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale"):
+        for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale", "gumbel_scale"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
                 raise ValueError(f"{name} must be a finite number, got {value!r}")
@@ -39,8 +44,21 @@ class SearchConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.noise_fraction <= 1:
             raise ValueError(f"noise_fraction must be from 0 to 1, got {self.noise_fraction!r}")
-        if not self.c_visit >= 0:
-            raise ValueError(f"c_visit must be at least 0, got {self.c_visit!r}")
+        for name in ("c_visit", "gumbel_scale"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
+        if self.root_selection not in ROOT_SELECTIONS:
+            raise ValueError(f"root_selection must be one of {ROOT_SELECTIONS}, got {self.root_selection!r}")
+        if self.root_selection == "gumbel" and self.leaves_per_step > 1:
+            raise ValueError(
+                "root_selection 'gumbel' compares values that are known: it needs leaves_per_step=1, "
+                f"got {self.leaves_per_step}"
+            )
+        if self.root_selection == "gumbel" and self.noise_fraction > 0:
+            raise ValueError(
+                "root_selection 'gumbel' has noise of its own: it needs noise_fraction=0, "
+                f"got {self.noise_fraction!r}; see gumbel_scale"
+            )
 
     def view(self, game: Game) -> Game:
         """The game as a search with these settings looks at it."""

@@ -21,6 +21,7 @@ from vecgame.state import State
 from vecmcts import compiled, graphs
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, Network, as_evaluator
+from vecmcts.root import SELECTIONS
 from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
 from vecmcts.tree import ROOT, Tree
@@ -104,6 +105,9 @@ def _search(
     worlds = game.determinize(state, config.worlds, seed)
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
     leaf_sum = torch.zeros_like(tree.value[: tree.trees])
+    log_prior, root_value = over_worlds(log_prior, root_value, config.worlds)
+    own_value = root_value.gather(1, game.mover(state)[:, None])[:, 0]
+    choose = SELECTIONS[config.root_selection](game, state, log_prior, own_value, config, seed)
     simulator = None
     if live is not None:
         simulator = compiled.simulator(game, tree, evaluator, config)
@@ -112,9 +116,9 @@ def _search(
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:
-            simulator.run(tree, nodes, evaluator, leaf_sum, evaluations)
+            simulator.run(tree, nodes, evaluator, leaf_sum, evaluations, choose)
             continue
-        descents = [descend(game, tree, node, min(node, game.decisions), config) for node in nodes]
+        descents = [descend(game, tree, node, min(node, game.decisions), config, choose(tree, node)) for node in nodes]
         evaluations += expand(game, tree, nodes, descents, evaluator, stream)
         for descent in descents:
             leaf_sum += back_up(tree, descent)
@@ -159,6 +163,20 @@ def plant(
     return tree, log_prior, values, torch.full((), judged, dtype=torch.int64, device=worlds.device)
 
 
+def over_worlds(log_prior: Tensor, root_value: Tensor, worlds: int) -> tuple[Tensor, Tensor]:
+    """The mean over the worlds of a game, which differ only under an evaluator that lets hidden cards speak.
+
+    Args:
+        log_prior: [T, A], the evaluator's in each world.
+        root_value: [T, seats].
+
+    Returns:
+        [B, A] the logarithm of the mean prior; [B, seats].
+    """
+    log_prior = rearrange(log_prior, "(b w) slot -> b w slot", w=worlds).logsumexp(1) - math.log(worlds)
+    return log_prior, reduce(root_value, "(b w) seat -> b seat", "mean", w=worlds)
+
+
 def summarize(
     game: Game,
     state: State,
@@ -169,13 +187,16 @@ def summarize(
     evaluations: Tensor,
     config: SearchConfig,
 ) -> SearchResult:
-    """Sums the worlds of each game and puts the slots back at the game's action ids."""
+    """Sums the worlds of each game and puts the slots back at the game's action ids.
+
+    Args:
+        log_prior: [B, A], see `over_worlds`.
+        root_value: [B, seats] likewise.
+        leaf_sum: [T, seats], sums of the leaves' values.
+    """
     worlds, roots = config.worlds, tree.rows(ROOT)
     visits = reduce(tree.visits[roots], "(b w) slot -> b slot", "sum", w=worlds)
     value_sum = reduce(tree.value_sum[roots], "(b w) slot -> b slot", "sum", w=worlds)
-    # The mean over the worlds, which differ only under an evaluator that lets hidden cards speak in its logits.
-    log_prior = rearrange(log_prior, "(b w) slot -> b w slot", w=worlds).logsumexp(1) - math.log(worlds)
-    root_value = reduce(root_value, "(b w) seat -> b seat", "mean", w=worlds)
     leaf_mean = reduce(leaf_sum, "(b w) seat -> b seat", "sum", w=worlds) / worlds
     own_value = root_value.gather(1, game.mover(state)[:, None])[:, 0]
     policy = improved_policy(log_prior, visits, value_sum, own_value, config)

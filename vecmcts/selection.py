@@ -45,6 +45,13 @@ def improved_policy(
     Returns:
         [B, A] probabilities, 0 in slots without an action.
     """
+    return torch.softmax(improved_logits(log_prior, visits, value_sum, own_value, config), dim=-1)
+
+
+def improved_logits(
+    log_prior: Tensor, visits: Tensor, value_sum: Tensor, own_value: Tensor, config: SearchConfig
+) -> Tensor:
+    """What `improved_policy` is the softmax of: [B, A], -inf in slots without an action."""
     legal = log_prior > -torch.inf
     tried = visits > 0
     log_prior = torch.where(legal, log_prior.clamp(min=-700.0), -torch.inf)
@@ -54,4 +61,4 @@ def improved_policy(
     mean_q = (prior_tried * q).sum(-1) / prior_tried.sum(-1).clamp(min=torch.finfo(q.dtype).tiny)
     mixed = (own_value + total * mean_q) / (1 + total)
     weight = (config.c_visit + visits.amax(-1, keepdim=True)) * config.c_scale
-    return torch.softmax(log_prior + weight * torch.where(tried, q, mixed[:, None]), dim=-1)
+    return log_prior + weight * torch.where(tried, q, mixed[:, None])

@@ -68,7 +68,14 @@ def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: T
     return logits
 
 
-def descend(game: Game, tree: Tree, node: int | Tensor, depth: int, config: SearchConfig) -> Descent:
+def descend(
+    game: Game,
+    tree: Tree,
+    node: int | Tensor,
+    depth: int,
+    config: SearchConfig,
+    root_slot: Tensor | None = None,
+) -> Descent:
     """Walks down every tree to a slot without a child, which becomes ``node``, or to a node that is not open.
 
     Where lanes are left out (`vecgame.lanes`), the walk goes on with the trees that are still on their way; elsewhere
@@ -77,6 +84,7 @@ def descend(game: Game, tree: Tree, node: int | Tensor, depth: int, config: Sear
     Args:
         node: number of the node that is set aside for the new leaf; as a tensor [] int64 it is no constant of a graph.
         depth: steps of the longest possible path; a tree of n nodes has none of more than n.
+        root_slot: [T] int64, the slots to take at the roots; None for those of PUCT.
     """
     every = torch.arange(tree.trees, device=tree.open.device)
     new_row = every + node * tree.trees
@@ -95,7 +103,11 @@ def descend(game: Game, tree: Tree, node: int | Tensor, depth: int, config: Sear
             field[: tree.trees] if at_root else field.index_select(0, row)
             for field in (tree.prior, tree.visits, tree.value_sum, tree.own_value)
         )
-        edge = row * tree.slots + puct(prior, visits, value_sum, own_value, config.c_puct).argmax(-1)
+        if level == 0 and root_slot is not None:
+            slot = pick(root_slot, lanes)
+        else:
+            slot = puct(prior, visits, value_sum, own_value, config.c_puct).argmax(-1)
+        edge = row * tree.slots + slot
         walked.append((row, edge, going))
         child = tree.child.view(-1).index_select(0, edge)
         grows = child == UNEXPANDED

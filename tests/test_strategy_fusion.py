@@ -1,0 +1,27 @@
+"""The example on determinised search: it runs, it says what it measured, and the coin game shows the finding."""
+
+import pytest
+
+from tests.doors_docs import run_example
+
+
+@pytest.mark.slow
+def test_the_finding_and_the_chart(tmp_path, monkeypatch, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "chart.png"
+    arguments = f"--budget 90 --worlds 1,10 --cards 1 --deals 2 --output {chart}"
+    with pytest.raises(SystemExit, match="0"):
+        run_example(monkeypatch, "strategy_fusion.py", arguments)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    coin = {words[0]: float(words[3]) for words in lines if "coin" in words}
+    deep = {words[0]: float(words[-4]) for words in lines if "each" in words}
+    assert coin["1x90"] > 90 > 20 > coin["10x9"]  # at an equal budget more worlds help ..
+    assert min(deep.values()) > 90  # .. but only because their trees are small
+    assert {words[0] for words in lines if "points" in words} == {"1x90", "10x9", "SO-ISMCTS", "cheating"}
+    assert chart.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_budget_that_is_not_shared_out_evenly(monkeypatch, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run_example(monkeypatch, "strategy_fusion.py", "--budget 90 --worlds 1,7")
+    assert capsys.readouterr().err == "error: --worlds must be divisors of the budget 90, got 1,7\n"
