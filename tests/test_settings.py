@@ -7,7 +7,7 @@ import json
 import pytest
 
 import train
-from training.settings import PRESETS, Settings, add_flags, for_resume, from_flags
+from training.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
 
 
 def parsed(*arguments: str) -> dict[str, object]:
@@ -109,3 +109,12 @@ def test_a_run_is_not_begun_over_another(tmp_path, capsys) -> None:
     (tmp_path / "config.json").write_text(json.dumps({}))
     assert train.main(["--run", str(tmp_path)]) == 2
     assert "already holds a run" in capsys.readouterr().err
+
+
+def test_flags_give_the_settings_again() -> None:
+    settings = Settings(cards="2-4", hook=False, merge_equivalent=True, c_puct=1.25, rules="dealer=rotate", seed=3)
+    parser = argparse.ArgumentParser()
+    add_flags(parser)
+    names = [item.name for item in dataclasses.fields(Settings)]
+    assert from_flags("document", vars(parser.parse_args(as_flags(settings, names)))) == settings
+    assert as_flags(settings, ("hook", "cards")) == ["--no-hook", "--cards=2-4"]

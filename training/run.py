@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from net import PRESETS as NETWORKS
 from net import InferenceNet, parameter_count
 from training import metrics, warmup
 from training.arena import seatings_of
+from training.background import BackgroundEvaluation
 from training.bots import NetworkPlayer, SearchPlayer
 from training.checkpoint import (
     load_network,
@@ -106,7 +104,7 @@ class Run:
         self.stopping = False
         self.steps_checked = 0
         self.due: list[int] = []  # iterations whose evaluation waits for its turn
-        self.evaluation: _BackgroundEvaluation | None = None
+        self.evaluation: BackgroundEvaluation | None = None
 
     def _chunk_games(self, game: Blob) -> int:
         """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
@@ -501,7 +499,7 @@ class Run:
         """Takes in the results that are there, and starts the next evaluation that is due."""
         while self.evaluation is not None or self.due:
             if self.evaluation is None:
-                self.evaluation = _BackgroundEvaluation(self, self.due.pop(0))
+                self.evaluation = self._start_evaluation(self.due.pop(0))
             if self.evaluation.running:
                 if not wait:
                     return
@@ -511,7 +509,11 @@ class Run:
                 evaluation, self.evaluation = self.evaluation, None
                 self._take_in(evaluation)
 
-    def _take_in(self, evaluation: _BackgroundEvaluation) -> None:
+    def _start_evaluation(self, iteration: int) -> BackgroundEvaluation:
+        networks = (self.network_path(iteration), self.network_path(0))
+        return BackgroundEvaluation(self.folder, iteration, networks, self.settings, self.device)
+
+    def _take_in(self, evaluation: BackgroundEvaluation) -> None:
         iteration, results = evaluation.iteration, evaluation.results()
         if results is None:
             self.display.line(f"the evaluation of iteration {iteration} failed; see {evaluation.log.name}")
@@ -554,59 +556,3 @@ class Run:
             f"{duration(time.monotonic() - started)} in all; the network: {self.network_path(self.iteration)}"
         )
         return results
-
-
-class _BackgroundEvaluation:
-    """`python -m training.evaluate` in a process of its own, at low priority."""
-
-    def __init__(self, run: Run, iteration: int) -> None:
-        self.iteration = iteration
-        self.output = run.folder / f"evaluation-{iteration:06d}.json"
-        self.output.unlink(missing_ok=True)
-        settings = run.settings
-        flags = {
-            "game": settings.game,
-            "rules": settings.rules,
-            "cards": settings.cards,
-            "trump": settings.trump,
-            "suits": settings.suits,
-            "ranks": settings.ranks,
-            "worlds": settings.worlds,
-            "simulations": settings.simulations,
-            "c-puct": settings.c_puct,
-            "eval-deals": settings.eval_deals,
-            "precision": settings.precision,
-            "seed": settings.seed,
-            "device": str(run.device),
-            "parent": os.getpid(),
-        }
-        command = [sys.executable, "-m", "training.evaluate", str(run.network_path(iteration))]
-        command += ["--against", str(run.network_path(0)), "--json", str(self.output)]
-        command += [f"--{name}={value}" for name, value in flags.items()]
-        command += ["--hook" if settings.hook else "--no-hook"]
-        self.log = (run.folder / "evaluation.log").open("ab")
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-            start_new_session=True,  # Ctrl+C is the training's to handle
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        if hasattr(os, "setpriority"):
-            os.setpriority(os.PRIO_PROCESS, self.process.pid, 15)
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    def results(self) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
-        """What it found, once it has ended; None when it failed (its log says why)."""
-        self.log.close()
-        return json.loads(self.output.read_text()) if self.process.returncode == 0 else None
-
-    def stop(self) -> None:
-        if self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait()
-        self.log.close()

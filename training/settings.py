@@ -246,6 +246,17 @@ def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = N
         parser.add_argument(_flag_name(item.name), **options)
 
 
+def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
+    """The flags that give these settings their values."""
+    values = {name: getattr(settings, name) for name in names}
+    return [
+        (_flag_name(name) if value else _flag_name(f"no_{name}"))
+        if isinstance(value, bool)
+        else f"{_flag_name(name)}={value}"
+        for name, value in values.items()
+    ]
+
+
 def from_flags(preset: str, given: dict[str, object]) -> Settings:
     """The preset's settings with the given ones in their place."""
     return Settings(**{**PRESETS[preset], **given})
