@@ -129,6 +129,25 @@ def test_a_scalar_network_trains(tmp_path) -> None:
     assert load_network(tmp_path / "scalar" / "network-000001.safetensors").config.values == 1
 
 
+def test_a_run_begins_with_a_saved_network(finished: Path, tmp_path) -> None:
+    saved = finished / "network-000002.safetensors"
+    changes = {"initial_network": str(saved), "average_decay": 0.9, "warmup_updates": 0, "iterations": 1}
+    Run.create(tmp_path / "second", changed(**changes), quiet()).train()
+    first, last = (load_network(tmp_path / "second" / f"network-{n:06d}.safetensors") for n in (0, 1))
+    for name, weight in load_network(saved).state_dict().items():
+        assert torch.equal(first.state_dict()[name], weight)
+    assert not torch.equal(first.policy_out.weight, last.policy_out.weight)
+
+
+def test_an_initial_network_of_other_sizes_gets_one_line(finished: Path, tmp_path, capsys) -> None:
+    saved = finished / "network-000002.safetensors"
+    folder = tmp_path / "none"
+    assert train.main(["--initial-network", str(saved), "--values", "1", "--run", str(folder)]) == 2
+    assert "other sizes than the run's: dim 128, not 256, " in (error := capsys.readouterr().err)
+    assert error.count("\n") == 1
+    assert not (folder / "config.json").exists()
+
+
 def test_the_evaluation_command(finished: Path, tmp_path, capsys) -> None:
     output = tmp_path / "result.json"
     network = str(finished / "network-000002.safetensors")

@@ -45,6 +45,10 @@ def test_card_ranges() -> None:
     assert [game.cards for game in Settings(cards="2-4").games()] == [2, 3, 4]
 
 
+def test_a_repeated_card_count_gets_a_larger_share() -> None:
+    assert Settings(cards="1-3,5,5").card_counts() == (1, 2, 3, 5, 5)
+
+
 def test_reduced_decks() -> None:
     (game,) = Settings(cards="2", suits=2, ranks=4).games()
     assert (game.rules.suits, game.rules.ranks, game.rules.trumps) == (2, 4, ("spades", "hearts", "none"))
@@ -55,7 +59,8 @@ def test_reduced_decks() -> None:
     [
         ({"cards": "14"}, "--cards must lie within 1-13"),
         ({"cards": "5-3"}, "--cards must lie within"),
-        ({"cards": "five"}, "--cards must be a number or a range"),
+        ({"cards": "five"}, "--cards must be a number, a range"),
+        ({"cards": "3,,5"}, "--cards must be a number, a range"),
         ({"games_per_iter": 0}, "--games-per-iter must be at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
         ({"average_decay": 1.0}, "--average-decay must be from 0 to below 1"),

@@ -57,6 +57,22 @@ class Learner:
         self.steps = 0
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters() if settings.average_decay}
 
+    def begin_with(self, net: BlobNet) -> None:
+        """Takes the weights of ``net`` for the initial ones.
+
+        Raises:
+            ValueError: when it has other sizes.
+        """
+        ours, theirs = self.net.config.to_dict(), net.config.to_dict()
+        if ours != theirs:
+            listed = ", ".join(
+                f"{name} {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name]
+            )
+            raise ValueError(f"the initial network has other sizes than the run's: {listed}")
+        self.net.load_state_dict(net.state_dict())
+        for name, average in self.average.items():
+            average.copy_(self.net.get_parameter(name).detach())
+
     def set_rate(self, progress: float) -> None:
         """Sets the learning rate for a share ``progress`` of the run: a cosine from full to `FINAL_RATE`."""
         share = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))

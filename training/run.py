@@ -150,14 +150,21 @@ class Run:
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
             )
+        self._set_initial_weights()
         self._write_config()
         self.save_network()
         self.save()
+
+    def _set_initial_weights(self) -> None:
+        if self.settings.initial_network:
+            path = Path(self.settings.initial_network)
+            self.learner.begin_with(load_network(path, self.device, self.settings.game))
 
     def _restore(self) -> None:
         remove_temporaries(self.folder)
         path = self.folder / CHECKPOINT
         if not path.exists() and not (self.folder / METRICS).exists():
+            self._set_initial_weights()
             self.save_network()  # it was stopped before its first save: begin again
             self.save()
         tensors, counters = load_tensors(path)

@@ -27,7 +27,8 @@ class Settings:
     epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
     cards: str = _flag(
         "auto",
-        "cards dealt to a seat: a number, or a range such as 3-13, mixed within an iteration; auto is the game's own",
+        "cards dealt to a seat: a number, a range such as 3-13, mixed within an iteration, or a list of both, where a "
+        "repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
     )
     trump: str = _flag("random", "blob: trump suit: random, rotate, none or a suit's name")
     hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
@@ -57,6 +58,7 @@ class Settings:
     sampled_share: float = _flag(0.5, "share of a game's decisions, from its start, that are sampled, not greedy")
 
     network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
+    initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
     values: int = _flag(4, "values of the network: 4, one for each seat, or 1, the document's scalar", choices=(1, 4))
     batch_size: int = _flag(2048, "examples in a learning step")
     learning_rate: float = _flag(1e-3, "AdamW's learning rate at the start; falls to a tenth over the run as a cosine")
@@ -125,15 +127,20 @@ class Settings:
         self.search()
 
     def card_counts(self) -> tuple[int, ...]:
-        """The card counts that an iteration mixes."""
-        low, _, high = self.cards.partition("-")
-        try:
-            first, last = int(low), int(high or low)
-        except ValueError:
-            raise ValueError(f"--cards must be a number or a range such as 3-13, got {self.cards!r}") from None
-        if not 1 <= first <= last <= 13:
-            raise ValueError(f"--cards must lie within 1-13, got {self.cards!r}")
-        return tuple(range(first, last + 1))
+        """The card counts that an iteration mixes, in equal shares."""
+        counts: list[int] = []
+        for part in self.cards.split(","):
+            low, _, high = part.partition("-")
+            try:
+                first, last = int(low), int(high or low)
+            except ValueError:
+                raise ValueError(
+                    f"--cards must be a number, a range such as 3-13, or a list such as 1-13,5,5, got {self.cards!r}"
+                ) from None
+            if not 1 <= first <= last <= 13:
+                raise ValueError(f"--cards must lie within 1-13, got {self.cards!r}")
+            counts += range(first, last + 1)
+        return tuple(counts)
 
     def games(self) -> tuple[Game, ...]:
         """The rules for each card count."""
