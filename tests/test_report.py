@@ -297,6 +297,8 @@ def test_card_counts_share_the_games_and_their_bids(network: InferenceNet) -> No
         spread = math.sqrt(sum((x - mean) ** 2 for x in each) / (len(each) - 1) / len(each))
         assert (name, share, half) == (str(part.game.cards), pytest.approx(mean), pytest.approx(1.96 * spread))
     assert [part.game.cards for part in play_all(settings, network, 2, quiet())] == [1, 2]
+    repeated = play_all(Settings(cards="1-3,2,2"), network, 8, quiet())  # a deal is shown once
+    assert [(part.game.cards, part.start.batch_size) for part in repeated] == [(1, 3), (2, 3), (3, 2)]
 
 
 # -- the page --

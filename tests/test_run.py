@@ -139,6 +139,16 @@ def test_a_run_begins_with_a_saved_network(finished: Path, tmp_path) -> None:
     assert not torch.equal(first.policy_out.weight, last.policy_out.weight)
 
 
+def test_a_run_stopped_before_its_first_save_still_begins_with_the_saved_network(finished: Path, tmp_path) -> None:
+    saved, folder = finished / "network-000002.safetensors", tmp_path / "early"
+    settings = changed(initial_network=str(saved), warmup_updates=0, iterations=1)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(vars(settings)))
+    Run.resume(folder, settings, quiet()).lock.release()
+    first = load_network(folder / "network-000000.safetensors")
+    assert torch.equal(first.policy_out.weight, load_network(saved).policy_out.weight)
+
+
 def test_an_initial_network_of_other_sizes_gets_one_line(finished: Path, tmp_path, capsys) -> None:
     saved = finished / "network-000002.safetensors"
     folder = tmp_path / "none"

@@ -219,7 +219,7 @@ def play(
 
 def play_all(settings: Settings, network: InferenceNet, games: int, display: Display) -> list[Played]:
     """``games`` games, shared out among the run's card counts."""
-    rules = settings.games()
+    rules = tuple(dict.fromkeys(settings.games()))  # a count that is repeated for a larger share would repeat its deals
     played, finished = [], 0
     with display.task("games for the report", games, "games") as task:
         for number, game in enumerate(rules):
