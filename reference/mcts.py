@@ -357,3 +357,58 @@ def search_by_halving(
             round_ += 1
         left = min(left, max(2, left // 2))
     return gathered()
+
+
+def search_sharing_worlds(
+    rules: Rules,
+    worlds: Sequence[State],
+    evaluator: Evaluator,
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+) -> SearchResult:
+    """Search several worlds of one decision, whose roots choose by PUCT over the sums of all worlds.
+
+    In every simulation one world after the other descends, and no leaf is backed up before all have: to those after
+    it a descent is a visit of which nothing else is known (Liu et al. 2020). Below the root it is `search_worlds`, and
+    as there it takes one leaf a step.
+    """
+    roots = [_new_node(rules, world, legal_actions(rules, world)) for world in worlds]
+    for root in roots:
+        _take_in(root, evaluator(rules, root.state))
+    actions, seat, judged = roots[0].actions, roots[0].mover, list(roots)
+    values = [list(root.value) for root in roots]
+    clean = {a: sum(root.prior[a] for root in roots) / len(roots) for a in actions}
+    own_value = sum(root.value[seat] for root in roots) / len(roots)
+    prior = clean
+    if root_noise is not None:
+        prior = {a: (1 - noise_fraction) * p + noise_fraction * root_noise[a] for a, p in clean.items()}
+
+    def choose(known: Mapping[int, int], mean: Mapping[int, float], on_the_way: Sequence[int]) -> int:
+        tried = {a: known[a] + on_the_way.count(a) for a in actions}
+        spread = config.c_puct * math.sqrt(1 + sum(tried.values()))
+        return max(actions, key=lambda a: mean[a] + spread * prior[a] / (1 + tried[a]))
+
+    for _ in range(config.simulations):
+        known = {a: sum(root.visits[a] for root in roots) for a in actions}
+        total = {a: sum(root.totals[a] for root in roots) for a in actions}
+        mean = {a: total[a] / n if n else own_value for a, n in known.items()}
+        taken: list[int] = []
+        descents = []
+        for root in roots:
+            taken.append(choose(known, mean, taken))
+            root.actions = [taken[-1]]  # the only one that the descent may take there
+            descents.append(descend(rules, root, config.c_puct))
+            root.actions = actions
+        for number, (path, leaf) in enumerate(descents):
+            if leaf.value is None:
+                _take_in(leaf, evaluator(rules, leaf.state))
+                judged.append(leaf)
+            back_up(path, leaf.value)
+            values[number] = [total + v for total, v in zip(values[number], leaf.value, strict=True)]
+    means = [[total / (1 + config.simulations) for total in sums] for sums in values]
+    results = [
+        SearchResult(root.visits, root.totals, value, root.prior, root.value, 0)
+        for root, value in zip(roots, means, strict=True)
+    ]
+    return replace(combine(results), evaluations=len(judged))

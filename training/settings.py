@@ -44,7 +44,8 @@ class Settings:
     merge_equivalent: bool = _flag(False, "search cards that win and lose against the same cards as one move")
     root_selection: str = _flag(
         "puct",
-        "how a search chooses at its root: puct, or gumbel: Sequential Halving with Gumbel, for few simulations",
+        "how a search chooses at its root: puct in each world; shared: puct over the sums of all worlds; gumbel: "
+        "Sequential Halving with Gumbel, for few simulations",
         choices=ROOT_SELECTIONS,
     )
     considered_actions: int = _flag(16, "root actions that gumbel begins with, at most")
@@ -173,7 +174,7 @@ class Settings:
             c_puct=self.c_puct,
             leaves_per_step=self.leaves_per_step,
             merge_equivalent=self.merge_equivalent,
-            noise_fraction=self.noise_fraction if self_play and self.root_selection == "puct" else 0.0,
+            noise_fraction=self.noise_fraction if self_play and self.root_selection != "gumbel" else 0.0,
             noise_alpha=self.noise_alpha,
             root_selection=self.root_selection,
             considered_actions=self.considered_actions,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from vecgame.game import Game
 
-ROOT_SELECTIONS = ("puct", "gumbel")
+ROOT_SELECTIONS = ("puct", "shared", "gumbel")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class SearchConfig:
     c_visit: float = 50.0  # improved policy: sigma(q) = (c_visit + most visits) * c_scale * q
     c_scale: float = 0.2
     merge_equivalent: bool = False  # moves that differ in name only (`Game.merged`) are searched as one
-    root_selection: str = "puct"  # or "gumbel": Sequential Halving with Gumbel (`vecmcts.root`), for few simulations
+    # "shared": by PUCT over the sums of all worlds; "gumbel": Sequential Halving, for few simulations (`vecmcts.root`)
+    root_selection: str = "puct"
     considered_actions: int = 16  # of Sequential Halving: how many root actions it begins with, at most
     gumbel_scale: float = 1.0  # of its noise: 1 for self-play, 0 for a search without chance
 

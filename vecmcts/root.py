@@ -1,13 +1,18 @@
-"""How a search chooses at its root: by PUCT as everywhere else in the tree, or by Sequential Halving with Gumbel.
+"""How a search chooses at its root: by PUCT in each world's tree, as everywhere else in it; by PUCT over the sums of
+all worlds; or by Sequential Halving with Gumbel. Only the root differs; below it PUCT goes on.
 
-Source: Danihelka, Guez, Schrittwieser, Silver, "Policy improvement by planning with Gumbel" (ICLR 2022), algorithm 2.
-Only the root differs; below it PUCT goes on ("Gumbel MuZero", not the paper's "Full Gumbel MuZero").
-
-Of the m actions with the largest ``g + log P``, g being Gumbel noise, each is simulated equally often; then the worse
-half by ``g + log P + sigma(Q)`` is dropped, and so on until two are left. A game's worlds are one bandit here: at every
+Sequential Halving: Danihelka, Guez, Schrittwieser, Silver, "Policy improvement by planning with Gumbel" (ICLR 2022),
+algorithm 2, with PUCT below the root ("Gumbel MuZero", not the paper's "Full Gumbel MuZero"). Of the m actions with the
+largest ``g + log P``, g being Gumbel noise, each is simulated equally often; then the worse half by
+``g + log P + sigma(Q)`` is dropped, and so on until two are left. A game's worlds are one bandit here: at every
 simulation all its trees take the same root action, and Q and visits are sums over its worlds. So the schedule of one
 tree holds for all, and the actions are compared in the same worlds, whose luck they share. The budget that is halved is
 the simulations of one world: many worlds of few simulations try few actions.
+
+Shared sums: the mover must act alike in all worlds, so what an action is worth is its mean over them, and one bandit of
+``worlds * simulations`` pulls finds that out with fewer of them than a bandit in each world. The worlds of a simulation
+descend at the same time all the same: to the later ones the earlier are visits of unknown value, which count for the
+exploration and not for the mean (WU-UCT: Liu et al., "Watch the unobserved", ICLR 2020).
 """
 
 from __future__ import annotations
@@ -18,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-from einops import reduce, repeat
+from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
@@ -60,6 +65,32 @@ class SequentialHalving:
         score = self.noise + improved_logits(self.log_prior, visits, value_sum, self.own_value, self.config)
         considered = visits == worlds * self.rounds[:, simulation - 1, None]
         return repeat(torch.where(considered, score, -torch.inf).argmax(-1), "b -> (b w)", w=worlds)
+
+
+@dataclass(frozen=True)
+class SharedStatistics:
+    """Root slots of B games by one PUCT bandit each; called with (trees, simulation) it gives those of their trees."""
+
+    own_value: Tensor  # [B] float, the evaluator's value of the root to its mover
+    config: SearchConfig
+
+    @classmethod
+    def of(cls, game: Game, state: State, log_prior: Tensor, own_value: Tensor, config: SearchConfig, seed: int):
+        """The choice for B games; the priors are the trees', which have the noise."""
+        return cls(own_value, config)
+
+    def __call__(self, tree: Tree, simulation: int) -> Tensor:
+        roots, worlds = tree.rows(ROOT), self.config.worlds
+        visits = reduce(tree.visits[roots], "(b w) slot -> b slot", "sum", w=worlds)
+        value_sum = reduce(tree.value_sum[roots], "(b w) slot -> b slot", "sum", w=worlds)
+        prior = reduce(tree.prior[roots], "(b w) slot -> b slot", "mean", w=worlds)
+        q = torch.where(visits > 0, value_sum / visits.clamp(min=1), self.own_value[:, None])
+        slots, columns = [], torch.arange(tree.slots, device=visits.device)
+        for _ in range(worlds):
+            bound = q + self.config.c_puct * prior * (1 + visits.sum(-1, keepdim=True)).sqrt() / (1 + visits)
+            slots.append(bound.argmax(-1))
+            visits = visits + (slots[-1][:, None] == columns)
+        return rearrange(torch.stack(slots, dim=1), "b w -> (b w)")
 
 
 def schedule(considered: int, simulations: int) -> tuple[int, ...]:
@@ -106,7 +137,7 @@ def best_action(game: Game, state: State, policy: Tensor, visits: Tensor, config
         policy, visits: [B, num_actions], the result's.
         config, seed: the search's.
     """
-    if config.root_selection == "puct":
+    if config.root_selection != "gumbel":
         return policy.argmax(-1)
     finalists = visits == visits.amax(-1, keepdim=True)
     log_policy = policy.clamp(min=torch.finfo(policy.dtype).tiny).log()
@@ -119,4 +150,8 @@ def by_puct(*_: object) -> Choose:
     return lambda tree, simulation: None
 
 
-SELECTIONS: dict[str, Callable[..., Choose]] = {"puct": by_puct, "gumbel": SequentialHalving.of}
+SELECTIONS: dict[str, Callable[..., Choose]] = {
+    "puct": by_puct,
+    "shared": SharedStatistics.of,
+    "gumbel": SequentialHalving.of,
+}
