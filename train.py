@@ -21,8 +21,9 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 import torch
 
 from training.distributed import ALONE, Group, LeaderError, end_process, process_group
+from training.folder import CONFIG, read_config
 from training.progress import Display, silent
-from training.run import CONFIG, Run, read_config
+from training.run import Run
 from training.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
 
 

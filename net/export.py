@@ -189,7 +189,7 @@ def export(checkpoint: Path, target: Path) -> str:
     """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line."""
     # Here, because `net` itself stands on nothing else of this project; the command needs what reads and writes files.
     from training.checkpoint import load_network, load_tensors, write_atomically
-    from training.run import CONFIG, read_config
+    from training.folder import CONFIG, read_config
     from vecgame import observation
 
     path = newest_network(checkpoint)

@@ -19,9 +19,10 @@ from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, 
 from training import metrics
 from training.checkpoint import load_network
 from training.evaluate import main as evaluate_main
+from training.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from training.learner import Learner, Losses
 from training.lock import FolderLock
-from training.run import CHECKPOINT, CONFIG, METRICS, RESULTS, Run
+from training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
 WRITES = 40  # of a run as below: about as many files are synced, renamed, and their folder synced

@@ -5,12 +5,14 @@ import json
 import pytest
 import torch
 
+import train
 from net import PRESETS, BlobNet
 from training import ladder as module
 from training.arena import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
 from training.bots import RandomBot, RuleBot
 from training.checkpoint import save_network
-from training.ladder import COMPARISONS, Ladder, half_wins, main
+from training.evaluate import main as evaluate_main
+from training.ladder import Ladder, half_wins, main
 from training.networks import saved_networks
 from vecgame import Blob
 
@@ -30,12 +32,18 @@ def test_a_win_by_hand() -> None:
 
 def test_an_agent_draws_with_itself_in_every_deal_and_swapping_is_the_complement() -> None:
     game = [Blob(cards=3)]
+    ladder = Ladder({"game": "blob"}, TWO_AGAINST_TWO)
+    assert ladder.comparisons == 48
     alike = play_deals(game, (RuleBot(), RuleBot()), TWO_AGAINST_TWO, 20, seed=1)
-    assert half_wins(alike) == [COMPARISONS // 2] * 20
+    assert half_wins(ladder, alike) == [ladder.comparisons // 2] * 20
     one = play_deals(game, (RuleBot(), RandomBot()), TWO_AGAINST_TWO, 20, seed=1)
     other = play_deals(game, (RandomBot(), RuleBot()), TWO_AGAINST_TWO, 20, seed=1)
-    assert [COMPARISONS - won for won in half_wins(one)] == half_wins(other) != half_wins(one)
-    assert sum(half_wins(one)) > 0.55 * COMPARISONS * 20
+    assert (
+        [ladder.comparisons - won for won in half_wins(ladder, one)]
+        == half_wins(ladder, other)
+        != half_wins(ladder, one)
+    )
+    assert sum(half_wins(ladder, one)) > 0.55 * ladder.comparisons * 20
 
 
 @pytest.fixture
@@ -56,9 +64,9 @@ def test_a_new_network_plays_only_its_own_pairings(networks, monkeypatch, capsys
     played = []
     play = module.play_pairing
 
-    def count(settings, a, b, *rest):
+    def count(ladder, settings, a, b, *rest):
         played.append((a, b))
-        return play(settings, a, b, *rest)
+        return play(ladder, settings, a, b, *rest)
 
     monkeypatch.setattr(module, "play_pairing", count)
     newer = networks / "network-000001.safetensors"
@@ -90,7 +98,7 @@ def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> N
     monkeypatch.setattr(module, "play_pairing", stop_at_fourth)
     with pytest.raises(KeyboardInterrupt):
         main([str(networks), *FLAGS])
-    stored = Ladder.load(networks / "ladder.json", {})
+    stored = Ladder.load(networks / "ladder.json", {}, TWO_AGAINST_TWO)
     assert list(stored.pairings.values()) == played
 
 
@@ -136,3 +144,23 @@ def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) 
     (networks / "ladder.json").write_text("{}")
     assert main([str(only), *FLAGS]) == 2
     assert "is no ladder of this version" in capsys.readouterr().err
+
+
+def test_partners_play_side_against_side(tmp_path, capsys) -> None:
+    """By the rules of the run that the networks lie in; the random bot is 0."""
+    rules = ["--game", "whist", "--cards", "2", "--rules", "trump=random"]
+    flags = [*rules, "--device", "cpu", "--games-per-iter", "4", "--iterations", "1"]
+    small = ["--preset", "quick", "--warmup-updates", "0", "--epochs", "0", "--simulations", "2", "--eval-deals", "2"]
+    run = tmp_path / "run"
+    assert train.main([*flags, *small, "--run", str(run)]) == 0
+    assert main([str(run), "--eval-deals", "3", "--device", "cpu"]) == 0
+    stored = json.loads((run / "ladder.json").read_text())
+    assert stored["terms"]["game"] == "whist" and stored["terms"]["rules"] == "trump=random"
+    assert stored["ratings"]["random"]["elo"] == 0 and "rule-based" not in stored["agents"]
+    assert all(0 <= wins <= 16 for pairing in stored["pairings"] for wins in pairing["half_wins"])
+    assert "whist" in capsys.readouterr().out
+    network = next(run.glob("network-*.safetensors"))
+    out = tmp_path / "strength.json"
+    judged = ["--players", "alone", "--opponents", "random", "--eval-deals", "3", "--device", "cpu", "--json", str(out)]
+    assert evaluate_main([str(network), *judged]) == 0
+    assert json.loads(out.read_text())["network alone"]["random"]["games"] == 6

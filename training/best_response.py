@@ -258,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--most", type=int, default=12, metavar="N", help="networks of a run, evenly spaced (default: 12)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
-    add_flags(parser, (*RULES, "device"))
+    add_flags(parser, (*(name for name in RULES if name != "game"), "device"))
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in ("networks", "most", "json")})
     display = Display()
@@ -267,6 +267,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--most must be at least 1, got {own.most}")
         files = saved_networks(own.networks, own.most)
         settings = settings_for(own.networks[0], given, default={"suits": 2, "ranks": 2, "cards": "1"})
+        if settings.game != "blob":
+            raise ValueError(f"best responses are computed for blob, not for {settings.game}")
         device = choose_device(settings.device)
         games = settings.games()
         policies = {"random": uniform_policy, RuleBot.name: player_policy(RuleBot())}

@@ -2,6 +2,8 @@
 
 python -m training.evaluate runs/NAME/network-000010.safetensors --eval-deals 1000
 python -m training.evaluate runs/NAME/network-000010.safetensors --opponents ismcts --ismcts-simulations 1000
+
+By the rules of the run that the network lies in, unless flags give others.
 """
 
 from __future__ import annotations
@@ -21,9 +23,10 @@ from training.arena import ONE_AGAINST_THREE, MatchResult, Seatings, play_match,
 from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
 from training.ismcts import ISMCTSPlayer
+from training.networks import settings_for
 from training.precision import inference_net
 from training.progress import Display
-from training.settings import add_flags, from_flags
+from training.settings import add_flags
 from vecgame import Blob, Game, resolve_device
 
 Results = dict[str, dict[str, MatchResult]]
@@ -151,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
 
     try:
-        settings = from_flags("document", given)
+        settings = settings_for(own.network, given)
         device = choose_device(settings.device)
         games = settings.games()
         network = inference_net(load_network(own.network, device, settings.game), settings.precision, games)

@@ -1,6 +1,6 @@
 """A ladder of networks and bots: Elo ratings with 95% intervals.
 
-python -m training.ladder runs/NAME                       a run's networks and the three bots
+python -m training.ladder runs/NAME                       a run's networks and the bots
 python -m training.ladder runs/NAME --search              the networks search, as in evaluations
 python -m training.ladder runs/A runs/B/network-000010.safetensors --json ladder.json
 
@@ -8,7 +8,8 @@ Every two agents play the same deals, two against two: each deal six times, once
 the four seats. Both thus hold the same cards in the same places. (One against three would measure two different things,
 how one does among three others and how three do around one, at eight games a deal.) An agent wins from the other what
 `training.arena.win_shares` says: the share of all pairs of opposing seats, over a deal's games, in which it has more
-points, equal points counting half. `training.elo` makes ratings of that; the rule-based bot is 0.
+points, equal points counting half. In a game of partners each deal is played twice, side against side.
+`training.elo` makes ratings of that; the rule-based bot is 0, or where there is none the random one.
 
 The ladder's file keeps every deal's result, so that a new network plays its own pairings only.
 """
@@ -29,18 +30,16 @@ from rich.table import Table
 from torch import Tensor
 
 from net import InferenceNet
-from training.arena import TWO_AGAINST_TWO, Report, play_deals, win_shares
-from training.bots import NetworkPlayer, Player, RuleBot, SearchPlayer
+from training.arena import Report, Seatings, even_seatings_of, play_deals, win_shares
+from training.bots import NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
 from training.elo import Rating, rate
-from training.evaluate import bots, choose_device
+from training.evaluate import bots, bots_of, choose_device
 from training.networks import RULES, saved_networks, settings_for
 from training.progress import Display
 from training.settings import Settings, add_flags
 
 FORMAT = "vecgame-ladder-1"
-ANCHOR = RuleBot.name
-COMPARISONS = 2 * 4 * len(TWO_AGAINST_TWO)  # half wins of one deal: results are stored as whole numbers
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "eval_deals", "seed", "device")
 
 
@@ -50,28 +49,29 @@ class Ladder:
 
     terms: what the results depend on besides the two agents; a ladder has one set of them.
     agents: the name of each agent, with the SHA-256 of its network's file, or None for a bot.
-    pairings: (a, b) -> half wins of a in each deal, [D] integers of 0..48.
+    pairings: (a, b) -> half wins of a in each deal, [D] integers from 0 to `comparisons`.
     """
 
     terms: dict[str, object]
+    seatings: Seatings  # in which a deal is played
     agents: dict[str, str | None] = field(default_factory=dict)
     pairings: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path, terms: dict[str, object]) -> Ladder:
+    def load(cls, path: Path, terms: dict[str, object], seatings: Seatings) -> Ladder:
         """The ladder of a file, or a new one where there is none.
 
         Raises:
             ValueError: in one line, when the file is something else or was played on other terms.
         """
         if not path.exists():
-            return cls(terms)
+            return cls(terms, seatings)
         try:
             stored = json.loads(path.read_text())
             if stored["format"] != FORMAT:
                 raise ValueError(stored["format"])
             pairings = {(entry["a"], entry["b"]): entry["half_wins"] for entry in stored["pairings"]}
-            ladder = cls(stored["terms"], stored["agents"], pairings)
+            ladder = cls(stored["terms"], seatings, stored["agents"], pairings)
         except (OSError, ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is no ladder of this version; name another --json") from None
         different = [name for name in terms if ladder.terms.get(name) != terms[name]]
@@ -79,6 +79,16 @@ class Ladder:
             listed = ", ".join(f"{name} (file: {ladder.terms.get(name)}, here: {terms[name]})" for name in different)
             raise ValueError(f"{path} was played on other terms: {listed}; name another --json")
         return ladder
+
+    @property
+    def anchor(self) -> str:
+        """The agent that is 0."""
+        return RuleBot.name if "rules" in bots_of(self.terms["game"]) else RandomBot.name
+
+    @property
+    def comparisons(self) -> int:
+        """Half wins of a deal at most: results are stored as whole numbers."""
+        return 2 * sum(a != b for seats in self.seatings for a, b in combinations(seats, 2))
 
     def add(self, name: str, digest: str | None) -> None:
         """Adds an agent, or finds it there.
@@ -101,10 +111,10 @@ class Ladder:
         """
         names = list(self.agents)
         numbers = {
-            (names.index(a), names.index(b)): torch.tensor(half_wins) / COMPARISONS
+            (names.index(a), names.index(b)): torch.tensor(half_wins) / self.comparisons
             for (a, b), half_wins in self.pairings.items()
         }
-        rated = dict(zip(names, rate(len(names), numbers, names.index(ANCHOR)), strict=True))
+        rated = dict(zip(names, rate(len(names), numbers, names.index(self.anchor)), strict=True))
         return dict(sorted(rated.items(), key=lambda item: -item[1].elo))
 
     def save(self, path: Path, ratings: dict[str, Rating] | None = None) -> None:
@@ -116,16 +126,17 @@ class Ladder:
 
 
 def play_pairing(
-    settings: Settings, a: Player, b: Player, device: torch.device, report: Report | None = None
+    ladder: Ladder, settings: Settings, a: Player, b: Player, device: torch.device, report: Report | None = None
 ) -> list[int]:
-    """Half wins of ``a`` in each deal: [D] integers of 0..48."""
+    """Half wins of ``a`` in each deal: [D] integers."""
     games, deals = settings.games(), settings.eval_deals
-    return half_wins(play_deals(games, (a, b), TWO_AGAINST_TWO, deals, settings.seed, device, report))
+    points = play_deals(games, (a, b), ladder.seatings, deals, settings.seed, device, report)
+    return half_wins(ladder, points)
 
 
-def half_wins(points: Tensor) -> list[int]:
-    """Points [D, 6, 4] of two-against-two games -> half wins of player 0 in each deal, integers of 0..48."""
-    return (win_shares(points, TWO_AGAINST_TWO) * COMPARISONS).round().long().tolist()
+def half_wins(ladder: Ladder, points: Tensor) -> list[int]:
+    """Points [D, K, 4] of games in a ladder's K seatings -> half wins of player 0 in each deal, integers."""
+    return (win_shares(points, ladder.seatings) * ladder.comparisons).round().long().tolist()
 
 
 def play_missing(
@@ -133,26 +144,26 @@ def play_missing(
 ) -> None:
     """Plays the pairings that the ladder lacks, keeping each as soon as it is over."""
     missing = ladder.missing(list(players))
-    games = len(TWO_AGAINST_TWO) * settings.eval_deals
+    games = len(ladder.seatings) * settings.eval_deals
     with display.task("ladder", games * len(missing), "games") as task:
         for number, (a, b) in enumerate(missing):
 
             def report(share: float, number: int = number) -> None:
                 task.update(games * (number + share))
 
-            ladder.pairings[a, b] = play_pairing(settings, players[a], players[b], device, report)
+            ladder.pairings[a, b] = play_pairing(ladder, settings, players[a], players[b], device, report)
             ladder.save(path)
 
 
 def ratings_table(ladder: Ladder, ratings: dict[str, Rating], title: str) -> Table:
     """Agents from the best down, with their share of wins against the anchor."""
-    table = Table(title=title, title_justify="left", caption=f"{ANCHOR} = 0; intervals by bootstrap over deals")
+    table = Table(title=title, title_justify="left", caption=f"{ladder.anchor} = 0; intervals by bootstrap over deals")
     table.add_column("agent", overflow="fold")
-    for column in ("Elo", "95% interval", f"wins from {ANCHOR}"):
+    for column in ("Elo", "95% interval", f"wins from {ladder.anchor}"):
         table.add_column(column, justify="right")
     for name, rating in ratings.items():
-        interval = "" if name == ANCHOR else f"{rating.low:+.0f} .. {rating.high:+.0f}"
-        table.add_row(name, f"{rating.elo:+.0f}", interval, share_text(ladder, name, ANCHOR))
+        interval = "" if name == ladder.anchor else f"{rating.low:+.0f} .. {rating.high:+.0f}"
+        table.add_row(name, f"{rating.elo:+.0f}", interval, share_text(ladder, name, ladder.anchor))
     return table
 
 
@@ -160,10 +171,10 @@ def share_text(ladder: Ladder, name: str, other: str) -> str:
     """How much one agent won from another, as a percentage; nothing if they have not played."""
     if (name, other) in ladder.pairings:
         won = ladder.pairings[name, other]
-        return f"{100 * sum(won) / (COMPARISONS * len(won)):.1f}%"
+        return f"{100 * sum(won) / (ladder.comparisons * len(won)):.1f}%"
     if (other, name) in ladder.pairings:
         lost = ladder.pairings[other, name]
-        return f"{100 - 100 * sum(lost) / (COMPARISONS * len(lost)):.1f}%"
+        return f"{100 - 100 * sum(lost) / (ladder.comparisons * len(lost)):.1f}%"
     return ""
 
 
@@ -192,10 +203,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_for(own.agents[0], given)
         device = choose_device(settings.device)
         path = own.json or _default_file(own.agents[0])
-        ladder = Ladder.load(path, _terms(settings, own.search))
-        players = {bot.name: bot for bot in bots()}
+        seatings = even_seatings_of(settings.games()[0])
+        ladder = Ladder.load(path, _terms(settings, own.search), seatings)
+        players: dict[str, Player] = {bot.name: bot for bot in bots(settings.game)}
         for name, file in networks.items():
-            net = InferenceNet(load_network(file, device))
+            net = InferenceNet(load_network(file, device, settings.game))
             players[name] = SearchPlayer(net, settings.search()) if own.search else NetworkPlayer(net)
         for name in players:
             ladder.add(name, hashlib.sha256(networks[name].read_bytes()).hexdigest() if name in networks else None)
@@ -206,7 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     how = f"search {settings.worlds}x{settings.simulations}" if own.search else "networks without search"
-    title = f"{settings.cards} cards, {how}, {settings.eval_deals:,} deals a pairing, each played 6 times"
+    times = len(ladder.seatings)
+    title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
     display.console.print(ratings_table(ladder, ratings, title))
     display.line(f"results: {path}")
     return 0

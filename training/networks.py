@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from training.run import CONFIG, read_config
+from training.folder import CONFIG, read_config
 from training.settings import Settings, from_flags
 
-RULES = ("cards", "trump", "hook", "suits", "ranks")
+RULES = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
 
 
 def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:

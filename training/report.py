@@ -28,6 +28,7 @@ from net import InferenceNet
 from net.export import newest_network
 from training.arena import FIRST_INDEX, Interval
 from training.checkpoint import load_network, write_atomically
+from training.folder import METRICS, RESULTS, read_config
 from training.progress import Display
 from training.report_charts import (
     Chart,
@@ -44,7 +45,6 @@ from training.report_charts import (
     page,
     table_html,
 )
-from training.run import METRICS, RESULTS, read_config
 from training.settings import Settings, for_resume
 from vecgame import Blob, BlobState
 from vecgame.cards import RANKS, SEATS, TRUMP_NAMES, unpack

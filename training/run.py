@@ -30,6 +30,7 @@ from training.checkpoint import (
 )
 from training.distributed import ALONE, Group
 from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
+from training.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from training.gate import Gate
 from training.learner import Learner, NotFiniteError, learn
 from training.lock import FolderLock
@@ -42,19 +43,8 @@ from vecgame import Blob
 
 T = TypeVar("T")
 
-CHECKPOINT, CONFIG, METRICS, RESULTS = "checkpoint.safetensors", "config.json", "metrics.jsonl", "results.json"
 WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
 STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
-
-
-def read_config(folder: Path) -> dict[str, object]:
-    """The settings that a run's folder holds, or a ValueError in one line."""
-    try:
-        return json.loads((folder / CONFIG).read_text())
-    except OSError:
-        raise ValueError(f"{folder} holds no run: it has no {CONFIG}") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{folder / CONFIG} is damaged: {error}") from None
 
 
 class Interrupted(Exception):  # noqa: N818
