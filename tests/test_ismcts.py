@@ -15,6 +15,7 @@ from training.evaluate import main as evaluate_main
 from training.ismcts import ISMCTSPlayer, mirror, played_by
 from vecgame import Blob
 from vecgame.rules import Rules
+from vecmcts import Past
 
 
 def test_cards_and_actions_there_and_back() -> None:
@@ -117,25 +118,25 @@ class TestWithOpenSpiel:
         game = Blob(cards=3, trump="hearts")
         player = ISMCTSPlayer(20)
         record = play_randomly(game, game.deal(6, seed=9), seed=2)
-        history = torch.full((6, game.decisions), -1, dtype=torch.int8)
-        for turn, (state, action) in enumerate(record[:-1]):
-            chosen = player.act_after(game, state, history, seed=3)
+        past = Past.none(game, 6)
+        for state, action in record[:-1]:
+            chosen = player.act_after(game, state, past, seed=3)
             assert game.legal_mask(state).gather(1, chosen[:, None]).all()
             some = torch.tensor([5, 1])
-            assert torch.equal(player.act_after(game, state.take(some), history[some], seed=3), chosen[some])
-            history[:, turn] = action
+            assert torch.equal(player.act_after(game, state.take(some), past.take(some), seed=3), chosen[some])
+            past = past.then(state, action)
 
     def test_it_takes_the_trick_that_it_needs(self) -> None:
         """Last to play with one trick bid and a low trump: it ruffs, for in the next trick a higher trump may fall."""
         game = Blob(cards=2, trump="spades")
         hands = torch.tensor([[[2, 26], [20, 21], [30, 31], [14, 15]]])  # seat 0 holds a low trump and a low club
         state = game.from_hands(hands, dealer=0, trump=0)
-        history = torch.full((1, game.decisions), -1, dtype=torch.int8)
-        for turn, action in enumerate((0, 0, 0, 1, 20, 30, 14)):
+        past = Past.none(game, 1)
+        for action in (0, 0, 0, 1, 20, 30, 14):
+            past = past.then(state, torch.tensor([action]))
             state = game.step(state, torch.tensor([action]), validate=True)
-            history[:, turn] = action
         assert int(game.mover(state)) == 0 and int(game.legal_mask(state).sum()) == 2
-        assert ISMCTSPlayer(200).act_after(game, state, history, seed=1).tolist() == [2]
+        assert ISMCTSPlayer(200).act_after(game, state, past, seed=1).tolist() == [2]
 
     def test_it_beats_random_players(self) -> None:
         match = play_match([Blob(cards=4, trump="spades")], ISMCTSPlayer(40), RandomBot(), 12, seed=1)

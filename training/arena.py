@@ -14,6 +14,7 @@ from torch import Tensor
 from training.bots import HistoryPlayer, Player
 from vecgame import Game, State
 from vecgame.cards import SEATS
+from vecmcts import Past
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
 
@@ -146,24 +147,24 @@ def play_games(
     Returns:
         [B, 4] float64, points by absolute seat.
     """
-    history = torch.full((state.batch_size, game.decisions), -1, dtype=torch.int8, device=state.device)
+    past = Past.none(game, state.batch_size, state.device)
     for decision in range(game.decisions):
         who = seats.gather(1, game.mover(state)[:, None])[:, 0]
         action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
         for number, player in enumerate(players):
             lanes = (who == number).nonzero()[:, 0]
             if len(lanes):
-                action[lanes] = _act(player, game, state.take(lanes), history[lanes], seed)
+                action[lanes] = _act(player, game, state.take(lanes), past, lanes, seed)
+        past = past.then(state, action)
         state = game.step(state, action)
-        history[:, decision] = action.to(torch.int8)
         if report is not None:
             report((decision + 1) / game.decisions)
     return game.scores(state).double()
 
 
-def _act(player: Player | HistoryPlayer, game: Game, state: State, history: Tensor, seed: int) -> Tensor:
+def _act(player: Player | HistoryPlayer, game: Game, state: State, past: Past, lanes: Tensor, seed: int) -> Tensor:
     if hasattr(player, "act_after"):
-        return player.act_after(game, state, history, seed)
+        return player.act_after(game, state, past.take(lanes), seed)
     return player.act(game, state, seed)
 
 

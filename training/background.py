@@ -15,7 +15,7 @@ from training.settings import Settings, as_flags
 # The settings that say what is played, and how it is searched.
 PASSED_ON = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
 PASSED_ON += ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent")
-PASSED_ON += ("root_selection", "considered_actions", "precision", "eval_deals", "seed")
+PASSED_ON += ("root_selection", "considered_actions", "candidates", "trust", "precision", "eval_deals", "seed")
 
 
 class BackgroundEvaluation:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vecgame import Blob, BlobState, Game, Purpose, State, Stream
 from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
-from vecmcts import Evaluator, IsmctsConfig, SearchConfig, best_action, ismcts, random_action, search
+from vecmcts import Evaluator, IsmctsConfig, Past, SearchConfig, best_action, ismcts, random_action, search
 from vecmcts.evaluators import Network, play_out
 
 
@@ -23,12 +23,12 @@ class Player(Protocol):
 
 
 class HistoryPlayer(Protocol):
-    """A player that must be told the order of a game's actions, which a state does not keep."""
+    """A player that must be told how a game came to its state, which a state does not keep."""
 
     name: str
 
-    def act_after(self, game: Blob, state: BlobState, history: Tensor, seed: int) -> Tensor:
-        """As `Player.act`; ``history`` [B, decisions] int8 holds each game's actions so far, then -1."""
+    def act_after(self, game: Game, state: State, past: Past, seed: int) -> Tensor:
+        """As `Player.act`, after the past of these games."""
 
 
 class RandomBot:
@@ -156,15 +156,34 @@ class SearchPlayer:
         self.name = name or f"search {config.worlds}x{config.simulations}"
 
     def act(self, game: Game, state: State, seed: int) -> Tensor:
+        return self._act(game, state, None, seed)
+
+    def _act(self, game: Game, state: State, past: Past | None, seed: int) -> Tensor:
         actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        choosing = state.take(lanes)
-        result = search(game, choosing, self.evaluator, self.config, seed)
+        choosing, past = state.take(lanes), None if past is None else past.take(lanes)
+        result = search(game, choosing, self.evaluator, self.config, seed, past=past)
         best = best_action(game, choosing, result.policy, result.visits, self.config, seed)
         return action.index_copy(0, lanes, best)
+
+
+class InferringPlayer(SearchPlayer):
+    """Searches in worlds that make likely what was bid and played (``config.candidates``)."""
+
+    def act_after(self, game: Game, state: State, past: Past, seed: int) -> Tensor:
+        """As `SearchPlayer.act`, see `HistoryPlayer`."""
+        return self._act(game, state, past, seed)
+
+
+def search_player(evaluator: Evaluator | Network, config: SearchConfig, name: str = "") -> SearchPlayer:
+    """A player that searches, and is told the past if the config asks for it."""
+    if not config.candidates:
+        return SearchPlayer(evaluator, config, name)
+    inferred = f"search {config.worlds} of {config.candidates}x{config.simulations}"
+    return InferringPlayer(evaluator, config, name or inferred)
 
 
 class IsmctsPlayer:

@@ -20,7 +20,7 @@ from rich.table import Table
 
 from training import oh_hell
 from training.arena import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
-from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
+from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, search_player
 from training.checkpoint import load_network, write_atomically
 from training.ismcts import ISMCTSPlayer
 from training.networks import settings_for
@@ -158,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = choose_device(settings.device)
         games = settings.games()
         network = inference_net(load_network(own.network, device, settings.game), settings.precision, games)
-        ways = {"alone": NetworkPlayer(network), "search": SearchPlayer(network, settings.search())}
+        ways = {"alone": NetworkPlayer(network), "search": search_player(network, settings.search())}
         players = [ways[name] for name in own.players]
         opponents = [make_opponent(name, own) for name in own.opponents or bots_of(settings.game)]
         display = Display()
@@ -167,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
         if own.against is not None:
             rival = inference_net(load_network(own.against, device, settings.game), settings.precision, games)
-            opponents.append(SearchPlayer(rival, settings.search(), name=f"search with {own.against.stem}"))
+            opponents.append(search_player(rival, settings.search(), name=f"search with {own.against.stem}"))
         results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

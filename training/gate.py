@@ -33,7 +33,7 @@ from torch import Tensor
 
 from net import BlobNet, InferenceNet
 from training.arena import Interval, even_seatings_of, play_deals, side_points
-from training.bots import Player, SearchPlayer
+from training.bots import Player, search_player
 from training.progress import Display
 from training.settings import Settings
 from vecgame import Game
@@ -135,7 +135,7 @@ class Gate:
     def _match(self, newest: BlobNet, iteration: int, games: Sequence[Game], check: Callable[[], None]) -> Figures:
         """The newest network against the one that plays."""
         settings = self.settings
-        candidate, player = (SearchPlayer(InferenceNet(net), settings.search()) for net in (newest, self.net))
+        candidate, player = (search_player(InferenceNet(net), settings.search()) for net in (newest, self.net))
         error, deals, first = settings.gate_error, settings.gate_deals, GATE_INDEX + (iteration << DEAL_BITS)
         verdict = judge(games, candidate, player, error, deals, settings.seed, first, self.device, check)
         return {"gate_passed": verdict.passed, "gate_deals": verdict.deals, "gate_lead": verdict.lead.mean}

@@ -33,6 +33,7 @@ from torch import Tensor
 from training import oh_hell
 from vecgame import Blob, BlobState, Purpose, Stream
 from vecgame.cards import RANKS, SEATS, list_cards
+from vecmcts import Past
 
 if TYPE_CHECKING:
     import pyspiel
@@ -62,7 +63,7 @@ class ISMCTSPlayer:
         self.simulations, self.uct_c = simulations, uct_c
         self.name = f"IS-MCTS {simulations:,}"
 
-    def act_after(self, game: Blob, state: BlobState, history: Tensor, seed: int) -> Tensor:
+    def act_after(self, game: Blob, state: BlobState, past: Past, seed: int) -> Tensor:
         """A legal action for the mover of every lane: [B] int64, see `training.bots.HistoryPlayer`."""
         if oh_hell.playable(game.rules) != [game.rules]:
             raise ValueError(f"OpenSpiel's oh_hell always has a trump suit; these rules have trump {game.rules.trump}")
@@ -71,9 +72,9 @@ class ISMCTSPlayer:
         chosen = actions[:, 0].clone()
         words = Stream(seed, state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
         for lane in (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0].tolist():
-            past = [action for action in history[lane].tolist() if action >= 0]
+            made = [action for action in past.actions[lane].tolist() if action >= 0]
             one = state[lane : lane + 1].to("cpu")
-            chosen[lane] = self._decide(game, spiel, one, past, seed, words[lane] >> 1)
+            chosen[lane] = self._decide(game, spiel, one, made, seed, words[lane] >> 1)
         return chosen
 
     def _decide(

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from net import InferenceNet
 from training.arena import Report, Seatings, even_seatings_of, play_deals, win_shares
-from training.bots import NetworkPlayer, Player, RandomBot, RuleBot, SearchPlayer
+from training.bots import NetworkPlayer, Player, RandomBot, RuleBot, search_player
 from training.checkpoint import load_network, write_atomically
 from training.elo import Rating, rate
 from training.evaluate import bots, bots_of, choose_device
@@ -40,7 +40,8 @@ from training.progress import Display
 from training.settings import Settings, add_flags
 
 FORMAT = "vecgame-ladder-1"
-FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "eval_deals", "seed", "device")
+FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")
+FLAGS += ("candidates", "trust", "eval_deals", "seed", "device")
 
 
 @dataclass
@@ -208,7 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         players: dict[str, Player] = {bot.name: bot for bot in bots(settings.game)}
         for name, file in networks.items():
             net = InferenceNet(load_network(file, device, settings.game))
-            players[name] = SearchPlayer(net, settings.search()) if own.search else NetworkPlayer(net)
+            players[name] = search_player(net, settings.search()) if own.search else NetworkPlayer(net)
         for name in players:
             ladder.add(name, hashlib.sha256(networks[name].read_bytes()).hexdigest() if name in networks else None)
         play_missing(ladder, players, settings, device, path, display)

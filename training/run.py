@@ -19,7 +19,7 @@ from net import InferenceNet, parameter_count
 from training import metrics, warmup
 from training.arena import seatings_of
 from training.background import BackgroundEvaluation
-from training.bots import NetworkPlayer, SearchPlayer
+from training.bots import NetworkPlayer, search_player
 from training.checkpoint import (
     load_network,
     load_tensors,
@@ -528,9 +528,9 @@ class Run:
         before, after = (inference_net(net, settings.precision, self.games) for net in nets)
         name = f"search {settings.worlds}x{settings.simulations}"
         players = [
-            SearchPlayer(before, settings.search(), f"before training, {name}"),
+            search_player(before, settings.search(), f"before training, {name}"),
             NetworkPlayer(after, "trained network alone"),
-            SearchPlayer(after, settings.search(), f"trained, {name}"),
+            search_player(after, settings.search(), f"trained, {name}"),
         ]
         results = evaluate(
             self.games,

@@ -16,7 +16,7 @@ from training.replay import Examples
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
-from vecmcts import Evaluator, SearchConfig, best_action, search
+from vecmcts import Evaluator, Past, SearchConfig, best_action, search
 from vecmcts.evaluators import Network, to_relative
 from vecmcts.tree import Tree
 
@@ -233,28 +233,32 @@ class _Chunk:
     def play(self, tell: Callable[[], None] = lambda: None) -> None:
         """Deals the games and plays them to the end, calling ``tell`` after each decision."""
         state = self.game.deal(self.count, self.seed, self.device, self.first_index)
+        past = Past.none(self.game, self.count, self.device) if self.config.candidates else None
         for decision in range(self.game.decisions):
             if self.stopped:
                 return
-            state = self._decide(state, decision)
+            action = self._decide(state, past, decision)
+            past = None if past is None else past.then(state, action)
+            state = self.game.step(state, action)
             self.played = self.count * (decision + 1) / self.game.decisions
             tell()
         self._finish(state)
 
-    def _decide(self, state: State, decision: int) -> State:
-        """Makes decision number ``decision`` in every game."""
+    def _decide(self, state: State, past: Past | None, decision: int) -> Tensor:
+        """Decision number ``decision`` in every game: [B] int64 actions."""
         game = self.game
         actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
         if len(lanes):
             choosing = state.take(lanes)
-            result = search(game, choosing, self.evaluator, self.config, self.seed, self.compile)
+            known = None if past is None else past.take(lanes)
+            result = search(game, choosing, self.evaluator, self.config, self.seed, self.compile, known)
             policy = result.policy if self.policy_target == "improved" else result.visit_policy
             action = action.index_copy(0, lanes, self._choose(choosing, policy, result.visits, decision))
             self._store(lanes, choosing, policy, result.prior)
             self.evaluations += int(result.evaluations)
-        return game.step(state, action)
+        return action
 
     def _choose(self, state: State, policy: Tensor, visits: Tensor, decision: int) -> Tensor:
         if decision >= self.sampled:

@@ -49,6 +49,10 @@ class Settings:
         choices=ROOT_SELECTIONS,
     )
     considered_actions: int = _flag(16, "root actions that gumbel begins with, at most")
+    candidates: int = _flag(
+        0, "worlds of which a search's are drawn by how likely they make what was bid and played; 0: all alike"
+    )
+    trust: float = _flag(0.9, "then: how far the others are thought to play by the network rather than at random")
     noise_fraction: float = _flag(0.25, "share of Dirichlet noise in the root's prior during self-play by puct")
     noise_alpha: float = _flag(1.0, "concentration of that noise")
     policy_target: str = _flag(
@@ -179,6 +183,8 @@ class Settings:
             root_selection=self.root_selection,
             considered_actions=self.considered_actions,
             gumbel_scale=1.0 if self_play else 0.0,
+            candidates=self.candidates,
+            trust=self.trust,
         )
 
 

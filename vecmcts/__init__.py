@@ -2,6 +2,7 @@
 
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, NetworkEvaluator, PlayoutEvaluator, random_action
+from vecmcts.inference import Past
 from vecmcts.ismcts import IsmctsConfig, ismcts
 from vecmcts.root import best_action
 from vecmcts.search import SearchResult, search
@@ -10,6 +11,7 @@ __all__ = [
     "Evaluator",
     "IsmctsConfig",
     "NetworkEvaluator",
+    "Past",
     "PlayoutEvaluator",
     "SearchConfig",
     "SearchResult",

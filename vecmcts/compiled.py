@@ -48,10 +48,10 @@ def bucket(lanes: int) -> int:
     return -(-lanes // step) * step
 
 
-def padded(state: State) -> State:
-    """The games and copies of the last one, up to the size of a bucket."""
+def padding(state: State) -> Tensor:
+    """The B lanes and the last one again and again, up to the size of a bucket: [bucket] int64."""
     lanes = torch.arange(bucket(state.batch_size), device=state.device)
-    return state.take(lanes.clamp(max=state.batch_size - 1))
+    return lanes.clamp(max=state.batch_size - 1)
 
 
 def usable(evaluator: Evaluator, state: State) -> bool:

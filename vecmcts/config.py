@@ -28,6 +28,8 @@ class SearchConfig:
     root_selection: str = "puct"
     considered_actions: int = 16  # of Sequential Halving: how many root actions it begins with, at most
     gumbel_scale: float = 1.0  # of its noise: 1 for self-play, 0 for a search without chance
+    candidates: int = 0  # uniform worlds from which those of the search are drawn by likelihood (`vecmcts.inference`)
+    trust: float = 0.9  # then: in the others' following the evaluator's policy, rather than acting at random
 
     def __post_init__(self) -> None:
         for name in ("worlds", "simulations", "leaves_per_step", "considered_actions"):
@@ -36,7 +38,7 @@ class SearchConfig:
                 raise ValueError(f"{name} must be an integer from 1 to {(1 << 15) - 1}, got {value!r}")
         if not isinstance(self.merge_equivalent, bool):
             raise ValueError(f"merge_equivalent must be True or False, got {self.merge_equivalent!r}")
-        for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale", "gumbel_scale"):
+        for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale", "gumbel_scale", "trust"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
                 raise ValueError(f"{name} must be a finite number, got {value!r}")
@@ -45,6 +47,17 @@ class SearchConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.noise_fraction <= 1:
             raise ValueError(f"noise_fraction must be from 0 to 1, got {self.noise_fraction!r}")
+        if (
+            isinstance(self.candidates, bool)
+            or not isinstance(self.candidates, int)
+            or not (self.candidates == 0 or self.worlds <= self.candidates < 1 << 15)
+        ):
+            raise ValueError(
+                f"candidates must be 0, or an integer from worlds={self.worlds} to {(1 << 15) - 1}, "
+                f"got {self.candidates!r}"
+            )
+        if not 0 <= self.trust < 1:
+            raise ValueError(f"trust must be from 0 to below 1, got {self.trust!r}")
         for name in ("c_visit", "gumbel_scale"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")

@@ -21,6 +21,7 @@ from vecgame.state import State
 from vecmcts import compiled, graphs
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, Network, as_evaluator
+from vecmcts.inference import Past, infer
 from vecmcts.root import SELECTIONS
 from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
@@ -60,6 +61,7 @@ def search(
     config: SearchConfig = SearchConfig(),
     seed: int = 0,
     compile: bool = False,
+    past: Past | None = None,
 ) -> SearchResult:
     """Searches the current decision of every game.
 
@@ -76,33 +78,55 @@ def search(
         compile: run compiled simulations (`vecmcts.compiled`) in one CUDA graph a search (`vecmcts.graphs`) if the
             evaluator is a network and the device a GPU; the first search of a size then takes a minute or so longer.
             Elsewhere it changes nothing.
+        past: of these games, for ``config.candidates``; those worlds are drawn outside of CUDA graphs.
 
     Returns:
         A `SearchResult`.
+
+    Raises:
+        ValueError: when the config has candidates and there is no past, or the evaluator has no policy of what the
+            mover knows.
     """
-    evaluator, game = as_evaluator(evaluator), config.view(game)
+    evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
     seed = check_seed(seed)
-    if not (compile and compiled.usable(evaluator, state)):
-        return _search(game, state, None, evaluator, config, seed)
+    use_compiled = compile and compiled.usable(evaluator, state)
     games = state.batch_size
-    state = compiled.padded(state)
-    live = torch.arange(state.batch_size, device=state.device) < games
+    live = None
+    if use_compiled:
+        padding = compiled.padding(state)
+        state = state.take(padding)
+        live = torch.arange(state.batch_size, device=state.device) < games
+        past = None if past is None else past.take(padding)
+    worlds = None
+    if config.candidates:
+        if past is None or evaluator.sees_hidden:
+            need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
+            raise ValueError(f"candidates={config.candidates} needs {need}")
+        worlds = infer(played, state, past, evaluator, config, seed) if games else state
+    if not use_compiled:
+        return _search(game, state, live, evaluator, config, seed, worlds)
 
     def body(state: State, live: Tensor) -> SearchResult:
-        return _search(game, state, live, evaluator, config, seed)
+        return _search(game, state, live, evaluator, config, seed, worlds)
 
-    if state.device.type not in graphs.DEVICES:
+    if state.device.type not in graphs.DEVICES or worlds is not None:
         return body(state, live).first(games)
     return graphs.replayed(evaluator.network, (game, config, seed), body, state, live).first(games)
 
 
 def _search(
-    game: Game, state: State, live: Tensor | None, evaluator: Evaluator, config: SearchConfig, seed: int
+    game: Game,
+    state: State,
+    live: Tensor | None,
+    evaluator: Evaluator,
+    config: SearchConfig,
+    seed: int,
+    worlds: State | None,
 ) -> SearchResult:
-    """`search`; by compiled simulations if ``live`` [B] bool, the lanes that are not just there to fill the batch, is
-    given."""
+    """`search`, in ``worlds`` (T lanes) or uniform ones; by compiled simulations if ``live`` [B] bool, the lanes that
+    are not just there to fill the batch, is given."""
     stream = Stream.of_worlds(seed, state.index, game.turn(state), config.worlds)
-    worlds = game.determinize(state, config.worlds, seed)
+    worlds = game.determinize(state, config.worlds, seed) if worlds is None else worlds
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
     leaf_sum = torch.zeros_like(tree.value[: tree.trees])
     log_prior, root_value = over_worlds(log_prior, root_value, config.worlds)

@@ -1,0 +1,137 @@
+"""Worlds by how likely they make what was bid and played, instead of uniformly drawn ones.
+
+Source: Rebstock, Solinas, Buro, Sturtevant, "Policy based inference in trick-taking card games" (IEEE CoG 2019). Of
+many worlds drawn uniformly, each is weighed by the product, over the other seats' past decisions, of
+
+    trust * pi(action | what its mover knew then) + (1 - trust) / number of choices,
+
+pi being the evaluator's policy, and the search's worlds are drawn from them by these weights (sampling, importance
+resampling: Rubin 1988; exact as the number of candidates grows). The mover's own decisions weigh all worlds alike, for
+it held the same cards in each. ``trust`` keeps a world possible that the policy, which others need not follow, would
+rule out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from vecgame.game import Game
+from vecgame.lanes import pick, working
+from vecgame.philox import Purpose, Stream
+from vecgame.state import State
+from vecmcts.config import SearchConfig
+from vecmcts.evaluators import Evaluator
+
+LANES = {"cpu": 1 << 14, "cuda": 1 << 18}  # candidates weighed at a time, about
+
+
+@dataclass(frozen=True)
+class Past:
+    """How B games came to where they are, decision by decision, all of them from their deals on."""
+
+    states: tuple[State, ...]  # T times B lanes: the game before each of its decisions so far
+    actions: Tensor  # [B, decisions] int16, the actions taken, -1 beyond them
+
+    @classmethod
+    def none(cls, game: Game, games: int, device: str | torch.device = "cpu") -> Past:
+        """That of games that have just been dealt."""
+        return cls((), torch.full((games, game.decisions), -1, dtype=torch.int16, device=device))
+
+    def then(self, state: State, action: Tensor) -> Past:
+        """The past once ``action`` [B] was taken in ``state``, B lanes."""
+        column = torch.arange(self.actions.shape[1], device=action.device) == len(self.states)
+        actions = torch.where(column, action[:, None].to(self.actions.dtype), self.actions)
+        return Past((*self.states, state), actions)
+
+    def take(self, lanes: Tensor | None) -> Past:
+        """The past of some games ([K] int64), or of all of them for None."""
+        if lanes is None:
+            return self
+        return Past(tuple(state.take(lanes) for state in self.states), self.actions.index_select(0, lanes))
+
+
+def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: SearchConfig, seed: int) -> State:
+    """``config.worlds`` worlds of every game, drawn by likelihood from ``config.candidates`` uniform ones.
+
+    Cards must leave hands only by being played, so that the hands at an earlier decision are those of now and the cards
+    played since.
+
+    Args:
+        game: the rules, as played (not `Game.merged`).
+        state: B games, whose states have ``hands`` [B, seats], int64 bitboards.
+        past: of these games; decisions beyond a game's own number of them are passed over.
+        evaluator: one that judges by what the mover knows, whose policy the other seats are thought to follow.
+
+    Returns:
+        B * config.worlds lanes, the worlds of a game adjacent.
+    """
+    size = max(1, LANES[state.device.type] // config.candidates)
+    parts = []
+    for games in torch.arange(state.batch_size, device=state.device).split(size):
+        some = state.take(games)
+        candidates = game.determinize(some, config.candidates, seed)
+        weights = log_likelihood(game, some, candidates, past.take(games), evaluator, config.trust)
+        uniform = Stream(seed, some.index, game.turn(some)).uniform(Purpose.INFERENCE, 1)
+        chosen = resample(rearrange(weights, "(b c) -> b c", b=some.batch_size), uniform, config.worlds)
+        first = config.candidates * torch.arange(some.batch_size, device=state.device)
+        parts.append(candidates.take(rearrange(first[:, None] + chosen, "b w -> (b w)")))
+    names = state.tensors()
+    return replace(state, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+
+def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluator: Evaluator, trust: float) -> Tensor:
+    """How likely each world makes the past of its game: [B * C] float64, logarithms.
+
+    Args:
+        state: B games.
+        worlds: B * C lanes, the worlds of a game adjacent.
+    """
+    count = worlds.batch_size // state.batch_size
+    every = torch.arange(state.batch_size, device=state.device)
+    mover, turn = game.mover(state), game.turn(state)
+    total = torch.zeros(worlds.batch_size, dtype=torch.float64, device=state.device)
+    for number, before in enumerate(past.states):
+        told = (game.mover(before) != mover) & (turn > number) & ~game.is_terminal(state)
+        lanes = working(told)
+        if lanes is not None and len(lanes) == 0:
+            continue
+        rows = rearrange(count * pick(every, lanes)[:, None] + torch.arange(count, device=state.device), "k c -> (k c)")
+        played = pick(before.hands & ~state.hands, lanes)  # since then, by each seat
+        there = before.take(lanes).repeat(count)
+        there = replace(there, hands=worlds.hands.index_select(0, rows) | played.repeat_interleave(count, dim=0))
+        action = pick(past.actions[:, number], lanes).repeat_interleave(count)
+        log_chance = _log_chance(game, there, action.long(), evaluator, trust)
+        total.index_add_(0, rows, torch.where(pick(told, lanes).repeat_interleave(count), log_chance, 0.0))
+    return total
+
+
+def _log_chance(game: Game, state: State, action: Tensor, evaluator: Evaluator, trust: float) -> Tensor:
+    """Logarithm of the probability of each lane's action [K], -inf where it is not legal: [K] float64."""
+    actions = game.legal_actions(state)
+    logits, _ = evaluator.evaluate(game, state, Stream(0, state.index, game.turn(state)))
+    policy = game.slot_logits(state, actions, logits.double()).softmax(-1)
+    legal = actions >= 0
+    policy = trust * policy + (1 - trust) / legal.sum(-1, keepdim=True).double()
+    return torch.where(legal & (actions == action[:, None]), policy, 0.0).sum(-1).log()
+
+
+def resample(log_weights: Tensor, uniform: Tensor, count: int) -> Tensor:
+    """Draws by weights, systematically: by one random number a game, at equal steps, so that a candidate comes up as
+    often as its share of the weights says, or once more.
+
+    Args:
+        log_weights: [B, C]; a game whose weights are all -inf draws uniformly.
+        uniform: [B, 1] in [0, 1).
+
+    Returns:
+        [B, count] int64, numbers of candidates in ascending order.
+    """
+    hopeless = log_weights.amax(-1, keepdim=True) == -math.inf
+    share = torch.where(hopeless, 0.0, log_weights).softmax(-1).cumsum(-1)
+    steps = (torch.arange(count, device=uniform.device) + uniform) / count * share[:, -1:]
+    return torch.searchsorted(share, steps, right=True).clamp(max=log_weights.shape[1] - 1)
