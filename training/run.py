@@ -223,8 +223,12 @@ class Run:
 
     # -- its loop -----------------------------------------------------------------------------------------------------
 
-    def train(self) -> Results | None:
-        """Runs to the last iteration and the final evaluation; None when the user stopped it before."""
+    def train(self, judge: bool = True) -> Results | None:
+        """Runs to the last iteration and the final evaluation; None when the user stopped it before.
+
+        Args:
+            judge: whether there is a final evaluation; without one the results are empty.
+        """
         previous = {number: signal.signal(number, self._on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         started = time.monotonic()
         self._describe()
@@ -244,7 +248,7 @@ class Run:
             self.display.run_left = ""
             self.save()
             self.save_network()
-            if not self.group.leader:
+            if not self.group.leader or not judge:
                 return {}
             self._collect_evaluation(wait=True)
             return self._final_evaluation(started)

@@ -1,0 +1,80 @@
+"""The comparisons of options: their arithmetic by hand, and small runs of both commands."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from benchmarks import ablation, searches
+from benchmarks.ablation import BASELINE, Trained, gain, report
+from net import PRESETS, BlobNet
+from training.checkpoint import save_network
+
+
+@pytest.fixture
+def network(tmp_path):
+    torch.manual_seed(0)
+    save_network(tmp_path / "start.safetensors", BlobNet(PRESETS["small"]), {"game": "blob"})
+    return tmp_path / "start.safetensors"
+
+
+def runs(option: str, leads: list[float]) -> list[Trained]:
+    return [Trained(option, seed, 5, 10.0, [lead - 1, lead + 1], [2 * lead]) for seed, lead in enumerate(leads)]
+
+
+def test_a_gain_by_hand() -> None:
+    """Differences 0.3, 0.5 and 0.7: mean 0.5, standard deviation 0.2, and 4.30 * 0.2 / sqrt(3)."""
+    ours, baseline = runs("PUCT 3x8", [1.3, 2.5, 0.7]), runs(BASELINE, [1.0, 2.0, 0.0])
+    mean, half = gain(ours, baseline, "alone")
+    assert mean == pytest.approx(0.5) and half == pytest.approx(4.30 * 0.2 / math.sqrt(3))
+    assert gain(ours, baseline, "searching")[0] == pytest.approx(1.0)
+    assert gain(ours[:1], baseline[:1], "alone") == (pytest.approx(0.3), math.inf)
+
+
+def test_the_report_has_every_option_once() -> None:
+    _, rows = report([*runs(BASELINE, [1.0, 2.0]), *runs("PUCT 3x8", [1.0, 3.0])], "title")
+    assert [row["option"] for row in rows] == [BASELINE, "PUCT 3x8"]
+    assert rows[0]["alone_gain"] == 0 and rows[1]["alone_gain"] == 0.5 and rows[1]["alone_by_seed"] == [1.0, 3.0]
+
+
+@pytest.mark.parametrize("option", ablation.OPTIONS)
+def test_options_are_settings(option: str, network) -> None:
+    settings = ablation.settings_of(option, network, "5", seed=3, length=7)
+    assert 7 in (settings.iterations, settings.warmup_updates) and settings.seed == 3
+    for name, value in ablation.OPTIONS[option].items():
+        assert name == "warmup_updates" or getattr(settings, name) == value
+
+
+@pytest.mark.slow
+def test_an_ablation_trains_and_plays(network, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(ablation.BASE, "games_per_iter", 8)
+    monkeypatch.setattr(ablation, "SEARCH", ablation.SearchConfig(worlds=1, simulations=2))
+    result = ablation.run_one("PUCT 3x8", network, "2", 1, seconds=0.5, deals=2)
+    assert result.length >= 1 and result.seconds > 0 and len(result.alone) == 8 and len(result.searching) == 2
+    again = ablation.run_one("PUCT 3x8", network, "2", 1, seconds=0.5, deals=2, length=result.length)
+    assert (again.alone, again.searching) == (result.alone, result.searching)
+
+
+def test_searches_on_the_same_deals(network, tmp_path, monkeypatch) -> None:
+    out = tmp_path / "searches.json"
+    names = ["PUCT 3x30", "SO-ISMCTS 90"]
+    assert searches.main([str(network), "--searches", *names, "--cards", "1", "--deals", "2", "--json", str(out)]) == 0
+    first, second = json.loads(out.read_text())["results"]
+    assert (first["name"], second["name"]) == tuple(names)
+    assert first["gain"] == {"mean": 0.0, "half": 0.0} and first["evaluations"] > 0
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        (ablation.main, ["nowhere"], "nowhere"),
+        (ablation.main, ["nowhere", "--seeds", "0"], "--seeds must be above 0"),
+        (searches.main, ["nowhere"], "nowhere"),
+        (searches.main, ["nowhere", "--deals", "1"], "--deals must be at least 2"),
+    ],
+)
+def test_errors_are_one_line(command, arguments, message, capsys) -> None:
+    assert command(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
