@@ -38,6 +38,14 @@ def hearts(rng: random.Random, **parameters: bool) -> OracleGame:
     return _play(rng, f"hearts(pass_cards=false{',' if written else ''}{written})", [0], [], lambda first: {})
 
 
+def passed_hearts(rng: random.Random, **parameters: bool) -> OracleGame:
+    """A game of `hearts` in which cards are passed in a random direction, or in none. Player 0 passes first: seats are
+    not turned."""
+    direction = rng.randrange(4)  # none, left, across, right
+    name = f"hearts({','.join(f'{name}={str(value).lower()}' for name, value in parameters.items())})"
+    return _play(rng, name, [direction], [], lambda first: {"direction": direction}, turned=False)
+
+
 def spades(rng: random.Random) -> OracleGame:
     """A game of `spades`, whose player 0 bids first; our dealer bids last."""
     return _play(rng, "spades", [], [], lambda first: {"dealer": (first - 1) % SEATS})
@@ -76,12 +84,13 @@ def _play(
     before_the_deal: list[int],
     after_the_deal: list[int],
     given: Callable[[int], dict[str, int]],
+    turned: bool = True,
 ) -> OracleGame:
-    """Plays one game at random; ``given`` is told the seat of OpenSpiel's player 0."""
+    """Plays one game at random; ``given`` is told the seat of OpenSpiel's player 0, which is random if ``turned``."""
     import pyspiel
 
     state = pyspiel.load_game(name).new_initial_state()
-    first = rng.randrange(SEATS)
+    first = rng.randrange(SEATS) if turned else 0
     for action in before_the_deal:
         state.apply_action(action)
     hands: list[list[int]] = [[] for _ in range(SEATS)]
@@ -97,8 +106,9 @@ def _play(
         ours = {_our_action(state, player, action): action for action in state.legal_actions()}
         taken = rng.choice(sorted(ours))
         # In bridge, declarer acts for dummy: the seat that plays is the one that was dealt the card.
-        seat = (player + first) % SEATS if taken >= DECK else next(s for s in range(SEATS) if taken in hands[s])
-        assert (seat - first - player) % SEATS == 0 or name.startswith("bridge")
+        seat = (player + first) % SEATS
+        if name.startswith("bridge"):
+            seat = next(s for s in range(SEATS) if taken in hands[s])
         decisions.append((seat, sorted(ours), taken))
         state.apply_action(ours[taken])
     returns = state.returns()

@@ -19,6 +19,7 @@ from vecgame.cards import SEATS, list_cards, popcount
 from vecgame.game import Game
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
+from vecgame.worlds import opponents
 
 SEED = 11
 MOST_DEALS = 1500  # that a test of the worlds' distribution lists
@@ -184,19 +185,23 @@ def hidden_hands_are_hidden(game: Game) -> None:
     """With other cards in the hands that a seat does not see, it sees the same, may do the same, samples the same."""
     for state in itertools.islice(positions(game, 40), 0, None, 5):
         for viewer in range(game.seats):
-            other = _swapped(state, viewer)
             seat = torch.full((state.batch_size,), viewer)
+            other = _scrambled(game, _swapped(state, viewer), seat)
             assert torch.equal(game.observe(state, seat), game.observe(other, seat)), "observe tells of hidden cards"
             mine = (game.mover(state) == viewer).nonzero()[:, 0]
             if len(mine) == 0:
                 continue
             a, b = state.take(mine), other.take(mine)
             assert torch.equal(game.legal_mask(a), game.legal_mask(b)), "legal_mask tells of hidden cards"
-            drawn = game.determinize(a, 2, SEED)
-            assert torch.equal(drawn.hands, game.determinize(b, 2, SEED).hands), "determinize looks at hidden cards"
+            drawn, before = game.determinize(a, 2, SEED), a.repeat(2)
+            assert same(drawn, game.determinize(b, 2, SEED)), "determinize looks at hidden cards"
             kept = drawn.hands[:, viewer]
-            assert torch.equal(kept, a.hands[:, viewer].repeat_interleave(2)), "determinize changes the mover's hand"
-            assert same(replace(drawn, hands=a.repeat(2).hands), a.repeat(2)), "determinize changes what is public"
+            assert torch.equal(kept, before.hands[:, viewer]), "determinize changes the mover's hand"
+            fields = {"hands": before.hands}
+            for name in _private(game):
+                known, fields[name] = game.knows(before, seat[mine].repeat_interleave(2)), getattr(before, name)
+                assert torch.equal(getattr(drawn, name)[known], fields[name][known]), "determinize changes what is known"
+            assert same(replace(drawn, **fields), before), "determinize changes what is public"
 
 
 def _swapped(state: State, viewer: int) -> State:
@@ -212,6 +217,21 @@ def _swapped(state: State, viewer: int) -> State:
     return replace(state, hands=hands)
 
 
+def _private(game: Game) -> tuple[str, ...]:
+    """Fields beside the hands that not everybody sees (`vecgame.TrickGame.private`)."""
+    return getattr(game, "private", ())
+
+
+def _scrambled(game: Game, state: State, viewer: Tensor) -> State:
+    """Other cards in what the seats ``viewer`` [B] do not see beside the hands, as many as there were, and none if none."""
+    fields = {}
+    for name in _private(game):
+        cards = getattr(state, name)
+        moved = torch.where(cards == 0, 0, (cards >> 1) | ((cards & 1) << 51))
+        fields[name] = torch.where(game.knows(state, viewer), cards, moved)
+    return replace(state, **fields)
+
+
 def worlds_are_uniform(game: Game) -> None:
     """Worlds are all the deals in which the public past is legal, each as likely as the other.
 
@@ -220,9 +240,9 @@ def worlds_are_uniform(game: Game) -> None:
     """
     tested = 0
     for lane, when in _positions_to_list(game):
-        first, past = _past(game, lane, when)
+        past = _past(game, lane, when)
         state = past[-1][0]
-        deals = _consistent(game, first, past, _every_deal(game, state))
+        deals = _consistent(game, past, _every_deal(game, state))
         assert (deals == state.hands).all(-1).any(), "the true deal is not among those in which the past is legal"
         draws = DRAWS * len(deals)
         many = replace(state.repeat(draws), index=torch.arange(draws))  # another number, other random numbers
@@ -251,13 +271,15 @@ def _positions_to_list(game: Game) -> Iterator[tuple[int, int]]:
         if when <= 0:
             continue
         state = states[when]
+        lanes_ = (game.turn(state) == when).nonzero()[:, 0]  # the others began later, or are over
+        state = state.take(lanes_)
         mover = game.mover(state)
         unseen = game.deck & ~(state.seen | state.hands.gather(1, mover[:, None])[:, 0])
         sizes = popcount(state.hands).scatter(1, mover[:, None], 0)
         if _deals_of(int(popcount(unseen)[0]), sizes[0].tolist()) > MOST_DEALS:
             return
         told = popcount(unseen & ~game.may_hold(state, mover)).sum(0)
-        order = told.argsort(stable=True).tolist()
+        order = lanes_[told.argsort(stable=True)].tolist()
         yield order[len(order) // 2], when
         yield order[len(order) * 7 // 8], when
 
@@ -272,15 +294,14 @@ def _deals_of(cards: int, sizes: list[int]) -> int:
     return ways
 
 
-def _past(game: Game, lane: int, when: int) -> tuple[State, list[tuple[State, Tensor]]]:
-    """A game's first state, and its states and actions up to decision ``when``."""
-    state = game.deal(1, SEED, first_index=lane)
-    first, past = state, []
+def _past(game: Game, lane: int, when: int) -> list[tuple[State, Tensor]]:
+    """A game's states and actions up to decision ``when``."""
+    state, past = game.deal(1, SEED, first_index=lane), []
     for _ in range(when + 1):
         action = random_action(game, state)
         past.append((state, action))
         state = game.step(state, action)
-    return first, past
+    return past
 
 
 def _every_deal(game: Game, state: State) -> Tensor:
@@ -308,14 +329,19 @@ def _every_deal(game: Game, state: State) -> Tensor:
     return torch.tensor(rows)
 
 
-def _consistent(game: Game, first: State, past: list[tuple[State, Tensor]], hands: Tensor) -> Tensor:
-    """The hands [N, 4] int64 now with which all of the past was legal, and looked the same to everybody."""
-    now = past[-1][0]
+def _consistent(game: Game, past: list[tuple[State, Tensor]], hands: Tensor) -> Tensor:
+    """The hands [N, 4] int64 now with which all of the past was legal, and looked the same to everybody.
+
+    Where cards are passed on, the past begins after that: who has given what to whom is told by `may_hold` then.
+    """
+    now, viewer = past[-1][0], game.mover(past[-1][0])
+    giving = getattr(game, "giving", lambda state: None)
+    past = [(state, action) for state, action in past if (gives := giving(state)) is None or not gives]
+    first = past[0][0]
     played = first.hands & ~now.hands  # [1, 4]
     again = replace(first.repeat(len(hands)), hands=hands | played)
-    legal = torch.ones(len(hands), dtype=torch.bool)
-    if hasattr(first, "lacks"):  # a card that all have seen before the first decision
-        legal = (again.hands & again.lacks == 0).all(-1)
+    others = again.hands[:, opponents(viewer)[0]].t()  # [3, N]
+    legal = (others & ~game.may_hold(first, viewer) == 0).all(0)  # such as a card that all have seen from the beginning
     for state, action in past[:-1]:
         legal &= game.mover(again) == game.mover(state)
         legal &= game.legal_mask(again)[:, action[0]]

@@ -32,6 +32,8 @@ class Purpose(IntEnum):
     LEARNER = 7
     GUMBEL = 8
     EXPANSION = 9
+    DIRECTION = 10
+    PASSED = 11
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -1,10 +1,10 @@
 """What every trick-taking game for four seats shares: a game of its own adds its rules to `TrickGame`, in one file.
 
-A deal, then an opening (bids, or nothing), then tricks of four cards, each led by the winner of the one before. What a
-player must play is said by *preferences*: sets of cards, in order, of which the first that meets the hand has to be
-played from. To follow suit is one such set; "no hearts are led before one has been played" is another. From the same
-sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set. Hidden hands are
-drawn, and observations made, from what has been told.
+A deal, then an opening (bids, cards passed on, or nothing), then tricks of four cards, each led by the winner of the one
+before. What a player must play is said by *preferences*: sets of cards, in order, of which the first that meets the hand
+has to be played from. To follow suit is one such set; "no hearts are led before one has been played" is another. From
+the same sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set. Hidden
+hands are drawn, and observations made, from what has been told.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ class TrickGame(Game):
     state_type: ClassVar[type[TrickState]] = TrickState
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     own_features: ClassVar[int] = 0  # columns of `own_block`
+    private: ClassVar[tuple[str, ...]] = ()  # fields [B, 4] int64 of sets of cards of which `knows` tells who sees them
 
     def __init__(self, rules: object = None, **changes: object) -> None:
         if rules is not None and not isinstance(rules, self.rules_type):
@@ -72,7 +73,7 @@ class TrickGame(Game):
         self.deck = DECK_BITS
         self.bids = 0  # bids of the opening are 0 .. bids - 1
         self.most_bids = 0  # most of them that can be legal at a decision
-        self.opening = 0  # decisions of the opening: a multiple of four, one after the other from the leader
+        self.opening = 0  # decisions of the opening: a multiple of four; bids go round from the leader
         self.set_up()
         self.num_actions = DECK + self.bids
         self.max_legal = max(self.cards, self.most_bids)
@@ -126,6 +127,21 @@ class TrickGame(Game):
         """
         return state
 
+    def giving(self, state: TrickState) -> Tensor | None:
+        """[B] bool, lanes of the opening whose mover gives a card away rather than play it; None in a game in which
+        nobody ever does."""
+        return None
+
+    def give(self, state: TrickState, place: Tensor, card: Tensor, giving: Tensor) -> TrickState:
+        """Gives a card away.
+
+        Args:
+            place: [B] int64, the mover's place in a flattened [B, 4] field (`vecgame.lanes.entries`).
+            card: [B] int64 bitboards of one card, 0 in other lanes.
+            giving: [B] bool, see `giving`; nothing changes in the other lanes.
+        """
+        return state
+
     def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
         """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets
         it. By default the suit led ([B] int8, -1 for a lead)."""
@@ -162,6 +178,10 @@ class TrickGame(Game):
         """Features beside those of `vecgame.knowledge`: rows [n, B] or [B], `own_features` in all, of what seat
         ``viewer`` [B] int64 knows."""
         return []
+
+    def knows(self, state: TrickState, viewer: Tensor) -> Tensor:
+        """[B, 4] bool, the entries of the `private` fields that seat ``viewer`` [B] int64 sees: its own."""
+        return torch.arange(SEATS, device=viewer.device) == viewer[:, None]
 
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the three seats after ``viewer`` [B] may hold as far as it knows, seen or not: [3, B] int64."""
@@ -289,14 +309,21 @@ class TrickGame(Game):
         if validate:
             self._check_legal(state, action)
         bidding = self.bidding(state)
+        going = ~self.is_terminal(state)
+        playing = ~bidding & going
         if self.bids and not none(bidding):
             bid = (action - DECK).clamp(0, self.bids - 1).to(torch.int8)
             bid_made = self.bid(state, place_of(self.mover(state)), bid, bidding)
             state, action = bid_made, torch.where(bidding, 0, action)
-        return self._play(state, action, ~bidding & ~self.is_terminal(state), bidding)
+        giving = self.giving(state)
+        if giving is not None:
+            playing = playing & ~giving
+            if not none(giving):
+                state = self.give(state, place_of(self.mover(state)), torch.where(giving, bit(action), 0), giving)
+        return self._play(state, action, playing, going)
 
-    def _play(self, state: TrickState, action: Tensor, playing: Tensor, bidding: Tensor) -> TrickState:
-        """Plays the card ``action`` [B] where ``playing`` [B] bool holds; a bid counts as a decision, too."""
+    def _play(self, state: TrickState, action: Tensor, playing: Tensor, going: Tensor) -> TrickState:
+        """Plays the card ``action`` [B] where ``playing`` [B] bool holds; where ``going`` does, a decision counts."""
         mover = place_of(self.mover(state))
         card = torch.where(playing, bit(action), 0)
         shown = self._shown(self.preferences(state, suit_of(entries(state.trick, place_of(state.leader)))), card)
@@ -314,7 +341,7 @@ class TrickGame(Game):
             won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
             lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | torch.where(playing, shown, 0)),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
-            made=state.made + (bidding | playing).to(torch.int8),
+            made=state.made + going.to(torch.int8),
         )
         return self.taken(after, trick, taker, complete)
 
