@@ -199,8 +199,9 @@ def hidden_hands_are_hidden(game: Game) -> None:
             assert torch.equal(kept, before.hands[:, viewer]), "determinize changes the mover's hand"
             fields = {"hands": before.hands}
             for name in _private(game):
-                known, fields[name] = game.knows(before, seat[mine].repeat_interleave(2)), getattr(before, name)
-                assert torch.equal(getattr(drawn, name)[known], fields[name][known]), "determinize changes what is known"
+                cards, known = getattr(before, name), game.knows(before, seat[mine].repeat_interleave(2))
+                assert torch.equal(getattr(drawn, name)[known], cards[known]), "determinize changes what is known"
+                fields[name] = cards
             assert same(replace(drawn, **fields), before), "determinize changes what is public"
 
 
@@ -223,7 +224,7 @@ def _private(game: Game) -> tuple[str, ...]:
 
 
 def _scrambled(game: Game, state: State, viewer: Tensor) -> State:
-    """Other cards in what the seats ``viewer`` [B] do not see beside the hands, as many as there were, and none if none."""
+    """Other cards in what the seats ``viewer`` [B] do not see beside the hands; none where there was none."""
     fields = {}
     for name in _private(game):
         cards = getattr(state, name)

@@ -1,8 +1,8 @@
 """Hearts: take no hearts and not the queen of spades, or take all of them.
 
 With a rule of *passing* every seat first gives three cards to another one. The seats choose one after the other, seat 0
-first, but none sees what the others have chosen: the cards change hands once all twelve are chosen. Until then they stay
-in `hands`, marked in `passed`.
+first, but none sees what the others have chosen: the cards change hands once all twelve are chosen. Until then they
+stay in `hands`, marked in `passed`.
 
 What a seat learns from that is what it gave and what it got. Its own three cards lie with the receiver until they are
 played, and so they do in every world that is drawn for it. The choices of the others are drawn, too: any three of the

@@ -1,10 +1,10 @@
 """What every trick-taking game for four seats shares: a game of its own adds its rules to `TrickGame`, in one file.
 
-A deal, then an opening (bids, cards passed on, or nothing), then tricks of four cards, each led by the winner of the one
-before. What a player must play is said by *preferences*: sets of cards, in order, of which the first that meets the hand
-has to be played from. To follow suit is one such set; "no hearts are led before one has been played" is another. From
-the same sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set. Hidden
-hands are drawn, and observations made, from what has been told.
+A deal, then an opening (bids, cards passed on, or nothing), then tricks of four cards, each led by the winner of the
+one before. What a player must play is said by *preferences*: sets of cards, in order, of which the first that meets the
+hand has to be played from. To follow suit is one such set; "no hearts are led before one has been played" is another.
+From the same sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set.
+Hidden hands are drawn, and observations made, from what has been told.
 """
 
 from __future__ import annotations
