@@ -72,6 +72,44 @@ def whist(rng: random.Random) -> OracleGame:
     return OracleGame(record.hands, record.given, record.decisions, returns)
 
 
+def euchre(rng: random.Random, **parameters: bool) -> OracleGame:
+    """A game of `euchre`, whose dealer is random, bids and lone hands included.
+
+    Its cards are 4 * rank + suit, suits clubs, diamonds, hearts, spades, rank 0 = nine; the dealer gets the first card.
+    Its 24 passes, 25 to 28 name those suits, 29 plays alone, 30 does not. Our bids count suits from the card turned up.
+    """
+    import pyspiel
+
+    written = ",".join(f"{name}={str(value).lower()}" for name, value in parameters.items())
+    state = pyspiel.load_game(f"euchre({written})").new_initial_state()
+    ours = [13 * [2, 3, 1, 0][card % 4] + 7 + card // 4 for card in range(24)]
+    dealer = rng.randrange(SEATS)
+    state.apply_action(dealer)
+    *dealt, upcard = rng.sample(range(24), 21)
+    hands: list[list[int]] = [[] for _ in range(SEATS)]
+    for number, card in enumerate(dealt):
+        hands[(dealer + number) % SEATS].append(ours[card])
+        state.apply_action(card)
+    state.apply_action(upcard)
+    turned = ours[upcard]
+
+    def our_action(action: int) -> int:
+        if action < 24:
+            return ours[action]
+        if action > 28:
+            return DECK + action - 24
+        return DECK if action == 24 else DECK + 1 + ([2, 3, 1, 0][action - 25] - turned // 13) % 4
+
+    decisions = []
+    while not state.is_terminal():
+        player, actions = state.current_player(), {our_action(action): action for action in state.legal_actions()}
+        # Passing is as likely as all else together, so that second rounds come up, too.
+        taken = DECK if DECK in actions and rng.random() < 0.5 else rng.choice(sorted(actions))
+        decisions.append((player, sorted(actions), taken))
+        state.apply_action(actions[taken])
+    return OracleGame(hands, {"dealer": dealer, "upcard": turned}, decisions, state.returns())
+
+
 def play_games(kind: Callable[[random.Random], OracleGame], rng: random.Random, count: int) -> Iterator[OracleGame]:
     """Games of random moves."""
     for _ in range(count):

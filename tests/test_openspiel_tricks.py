@@ -1,4 +1,4 @@
-"""Hearts, Spades and Whist against games played by OpenSpiel: every mover, every legal mask, every result."""
+"""Hearts, Spades, Whist and Euchre against games played by OpenSpiel: every mover, every legal mask, every result."""
 
 import os
 import random
@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 import torch
 
-from tests.openspiel_tricks import OracleGame, card_of, hearts, passed_hearts, play_games, spades, whist
-from vecgame import Hearts, Spades, TrickGame, Whist
+from tests.openspiel_tricks import OracleGame, card_of, euchre, hearts, passed_hearts, play_games, spades, whist
+from vecgame import Euchre, Hearts, Spades, TrickGame, Whist
 
 pytest.importorskip("pyspiel")
 
@@ -28,6 +28,8 @@ KINDS = {
     ),
     "spades": (Spades(lead_spades="last"), spades),
     "whist": (Whist(trump="random"), whist),
+    "euchre": (Euchre(), euchre),
+    "euchre, the dealer may pass": (Euchre(stick_the_dealer=False), partial(euchre, stick_the_dealer=False)),
 }
 
 

@@ -217,7 +217,7 @@ class Hearts(TrickGame):
         if none(hidden.any(-1)):
             return drawn
         # The three cards of each set with the smallest numbers; sets do not meet, so one number a card is enough.
-        keys = Stream.of_worlds(seed, state.index, self.turn(state), count).uniform(Purpose.PASSED, DECK)
+        keys = Stream.of_worlds(seed, state.index, self.turn(state), count).uniform(Purpose.GIVEN, DECK)
         keys = torch.where(unpack(had), keys[:, None], 2.0)
         chosen = bit(keys.topk(PASSED, largest=False).indices).sum(-1)
         return replace(drawn, passed=torch.where(hidden, chosen, drawn.passed))

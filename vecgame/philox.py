@@ -33,7 +33,7 @@ class Purpose(IntEnum):
     GUMBEL = 8
     EXPANSION = 9
     DIRECTION = 10
-    PASSED = 11
+    GIVEN = 11
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

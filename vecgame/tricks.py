@@ -44,7 +44,7 @@ class TrickState(State):
     """B games. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own fields."""
 
     hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
-    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included
+    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included, and others lying open
     trick: Tensor  # [B, 4] int8, the card each seat has played to the current trick, -1 = none yet
     won: Tensor  # [B, 4] int8, tricks won
     lacks: Tensor  # [B, 4] int64, cards that everybody knows the seat does not hold, beside those seen
@@ -151,6 +151,19 @@ class TrickGame(Game):
         """[B] int8, suit 0..3 or 4 for none, which is the default."""
         return torch.full_like(state.leader, NO_TRUMP)
 
+    def suit_led(self, state: TrickState, trick: Tensor) -> Tensor:
+        """The suit of the first card of a trick [B, 4] int8: [B] int8, -1 before there is one."""
+        return suit_of(entries(trick, place_of(state.leader)))
+
+    def winner(self, state: TrickState, trick: Tensor, led: Tensor) -> Tensor:
+        """Who wins a trick [B, 4] int8, or is winning it so far: [B] int64 seats, any where ``led`` [B] int8 is -1."""
+        return trick_winner(trick, led, self.trump(state))
+
+    def sits_out(self, state: TrickState) -> Tensor | None:
+        """[B] integers, the seat that plays no cards though it holds some, -1 for none; it leads no trick either. None
+        in a game in which that never happens."""
+        return None
+
     def taken(self, state: TrickState, trick: Tensor, place: Tensor, complete: Tensor) -> TrickState:
         """Counts what a trick is worth beside being one.
 
@@ -178,6 +191,11 @@ class TrickGame(Game):
         """Features beside those of `vecgame.knowledge`: rows [n, B] or [B], `own_features` in all, of what seat
         ``viewer`` [B] int64 knows."""
         return []
+
+    def shows(self, state: TrickState) -> Tensor | None:
+        """[B, 4] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
+        in which no such card is ever known. Other seats lack them."""
+        return None
 
     def knows(self, state: TrickState, viewer: Tensor) -> Tensor:
         """[B, 4] bool, the entries of the `private` fields that seat ``viewer`` [B] int64 sees: its own."""
@@ -263,12 +281,11 @@ class TrickGame(Game):
     def legal_cards(self, state: TrickState) -> Tensor:
         """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""
         hand = entries(state.hands, place_of(self.mover(state)))
-        led = suit_of(entries(state.trick, place_of(state.leader)))
         legal = hand
-        for preferred in reversed(self.preferences(state, led)):
+        for preferred in reversed(self.preferences(state, self.suit_led(state, state.trick))):
             choice = hand & preferred
             legal = torch.where(choice != 0, choice, legal)
-        return legal | self.is_terminal(state)
+        return torch.where(self.is_terminal(state), 1, legal)
 
     def legal_bits(self, state: TrickState) -> tuple[Tensor, Tensor]:
         """Legal cards [B] int64 and legal bids [B] int64; one of the two is 0 in each lane."""
@@ -308,14 +325,12 @@ class TrickGame(Game):
             )
         if validate:
             self._check_legal(state, action)
-        bidding = self.bidding(state)
-        going = ~self.is_terminal(state)
+        bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
         playing = ~bidding & going
         if self.bids and not none(bidding):
             bid = (action - DECK).clamp(0, self.bids - 1).to(torch.int8)
             bid_made = self.bid(state, place_of(self.mover(state)), bid, bidding)
             state, action = bid_made, torch.where(bidding, 0, action)
-        giving = self.giving(state)
         if giving is not None:
             playing = playing & ~giving
             if not none(giving):
@@ -323,15 +338,19 @@ class TrickGame(Game):
         return self._play(state, action, playing, going)
 
     def _play(self, state: TrickState, action: Tensor, playing: Tensor, going: Tensor) -> TrickState:
-        """Plays the card ``action`` [B] where ``playing`` [B] bool holds; where ``going`` does, a decision counts."""
-        mover = place_of(self.mover(state))
+        """Plays the card ``action`` [B] where ``playing`` [B] bool holds, and passes over a seat that sits out; where
+        ``going`` [B] bool does, a decision counts."""
+        seat = self.mover(state)
+        mover, advance = place_of(seat), going.to(torch.int8)
+        out = self.sits_out(state)
+        if out is not None:
+            advance = advance + (playing & ((seat + 1) & (SEATS - 1) == out)).to(torch.int8)
         card = torch.where(playing, bit(action), 0)
-        shown = self._shown(self.preferences(state, suit_of(entries(state.trick, place_of(state.leader)))), card)
+        shown = self._shown(self.preferences(state, self.suit_led(state, state.trick)), card)
         small = torch.where(playing, action.to(torch.int8), entries(state.trick, mover))
         trick = with_entries(state.trick, mover, small)
-        led = suit_of(entries(trick, place_of(state.leader)))
-        complete = playing & (state.made & (SEATS - 1) == SEATS - 1)
-        winner = trick_winner(trick, led, self.trump(state))
+        complete = playing & ((state.made & (SEATS - 1)) + advance == SEATS)
+        winner = self.winner(state, trick, self.suit_led(state, trick))
         taker = place_of(winner)
         after = replace(
             state,
@@ -341,7 +360,7 @@ class TrickGame(Game):
             won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
             lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | torch.where(playing, shown, 0)),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
-            made=state.made + going.to(torch.int8),
+            made=state.made + advance,
         )
         return self.taken(after, trick, taker, complete)
 
@@ -418,7 +437,14 @@ class TrickGame(Game):
     def determinize(self, state: TrickState, count: int = 3, seed: int = 0) -> TrickState:
         """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
         adjacent; see `vecgame.worlds`."""
-        return worlds.determinize(self, state, count, check_seed(seed))
+        seed, shown = check_seed(seed), self.shows(state)
+        if shown is None:
+            return worlds.determinize(self, state, count, seed)
+        # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
+        hidden = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
+        drawn = worlds.determinize(self, hidden, count, seed)
+        shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
+        return replace(drawn, hands=drawn.hands | shown, seen=seen)
 
 
 def followed(led: Tensor) -> Tensor:
