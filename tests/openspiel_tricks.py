@@ -38,6 +38,14 @@ def hearts(rng: random.Random, **parameters: bool) -> OracleGame:
     return _play(rng, f"hearts(pass_cards=false{',' if written else ''}{written})", [0], [], lambda first: {})
 
 
+def passed_hearts(rng: random.Random, **parameters: bool) -> OracleGame:
+    """A game of `hearts` in which cards are passed in a random direction, or in none. Player 0 passes first: seats are
+    not turned."""
+    direction = rng.randrange(4)  # none, left, across, right
+    name = f"hearts({','.join(f'{name}={str(value).lower()}' for name, value in parameters.items())})"
+    return _play(rng, name, [direction], [], lambda first: {"direction": direction}, turned=False)
+
+
 def spades(rng: random.Random) -> OracleGame:
     """A game of `spades`, whose player 0 bids first; our dealer bids last."""
     return _play(rng, "spades", [], [], lambda first: {"dealer": (first - 1) % SEATS})
@@ -64,6 +72,44 @@ def whist(rng: random.Random) -> OracleGame:
     return OracleGame(record.hands, record.given, record.decisions, returns)
 
 
+def euchre(rng: random.Random, **parameters: bool) -> OracleGame:
+    """A game of `euchre`, whose dealer is random, bids and lone hands included.
+
+    Its cards are 4 * rank + suit, suits clubs, diamonds, hearts, spades, rank 0 = nine; the dealer gets the first card.
+    Its 24 passes, 25 to 28 name those suits, 29 plays alone, 30 does not. Our bids count suits from the card turned up.
+    """
+    import pyspiel
+
+    written = ",".join(f"{name}={str(value).lower()}" for name, value in parameters.items())
+    state = pyspiel.load_game(f"euchre({written})").new_initial_state()
+    ours = [13 * [2, 3, 1, 0][card % 4] + 7 + card // 4 for card in range(24)]
+    dealer = rng.randrange(SEATS)
+    state.apply_action(dealer)
+    *dealt, upcard = rng.sample(range(24), 21)
+    hands: list[list[int]] = [[] for _ in range(SEATS)]
+    for number, card in enumerate(dealt):
+        hands[(dealer + number) % SEATS].append(ours[card])
+        state.apply_action(card)
+    state.apply_action(upcard)
+    turned = ours[upcard]
+
+    def our_action(action: int) -> int:
+        if action < 24:
+            return ours[action]
+        if action > 28:
+            return DECK + action - 24
+        return DECK if action == 24 else DECK + 1 + ([2, 3, 1, 0][action - 25] - turned // 13) % 4
+
+    decisions = []
+    while not state.is_terminal():
+        player, actions = state.current_player(), {our_action(action): action for action in state.legal_actions()}
+        # Passing is as likely as all else together, so that second rounds come up, too.
+        taken = DECK if DECK in actions and rng.random() < 0.5 else rng.choice(sorted(actions))
+        decisions.append((player, sorted(actions), taken))
+        state.apply_action(actions[taken])
+    return OracleGame(hands, {"dealer": dealer, "upcard": turned}, decisions, state.returns())
+
+
 def play_games(kind: Callable[[random.Random], OracleGame], rng: random.Random, count: int) -> Iterator[OracleGame]:
     """Games of random moves."""
     for _ in range(count):
@@ -76,12 +122,13 @@ def _play(
     before_the_deal: list[int],
     after_the_deal: list[int],
     given: Callable[[int], dict[str, int]],
+    turned: bool = True,
 ) -> OracleGame:
-    """Plays one game at random; ``given`` is told the seat of OpenSpiel's player 0."""
+    """Plays one game at random; ``given`` is told the seat of OpenSpiel's player 0, which is random if ``turned``."""
     import pyspiel
 
     state = pyspiel.load_game(name).new_initial_state()
-    first = rng.randrange(SEATS)
+    first = rng.randrange(SEATS) if turned else 0
     for action in before_the_deal:
         state.apply_action(action)
     hands: list[list[int]] = [[] for _ in range(SEATS)]
@@ -97,8 +144,9 @@ def _play(
         ours = {_our_action(state, player, action): action for action in state.legal_actions()}
         taken = rng.choice(sorted(ours))
         # In bridge, declarer acts for dummy: the seat that plays is the one that was dealt the card.
-        seat = (player + first) % SEATS if taken >= DECK else next(s for s in range(SEATS) if taken in hands[s])
-        assert (seat - first - player) % SEATS == 0 or name.startswith("bridge")
+        seat = (player + first) % SEATS
+        if name.startswith("bridge"):
+            seat = next(s for s in range(SEATS) if taken in hands[s])
         decisions.append((seat, sorted(ours), taken))
         state.apply_action(ours[taken])
     returns = state.returns()

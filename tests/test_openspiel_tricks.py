@@ -1,4 +1,4 @@
-"""Hearts, Spades and Whist against games played by OpenSpiel: every mover, every legal mask, every result."""
+"""Hearts, Spades, Whist and Euchre against games played by OpenSpiel: every mover, every legal mask, every result."""
 
 import os
 import random
@@ -7,8 +7,8 @@ from functools import partial
 import pytest
 import torch
 
-from tests.openspiel_tricks import OracleGame, card_of, hearts, play_games, spades, whist
-from vecgame import Hearts, Spades, TrickGame, Whist
+from tests.openspiel_tricks import OracleGame, card_of, euchre, hearts, passed_hearts, play_games, spades, whist
+from vecgame import Euchre, Hearts, Spades, TrickGame, Whist
 
 pytest.importorskip("pyspiel")
 
@@ -21,13 +21,25 @@ KINDS = {
         Hearts(safe_first_trick=False),
         partial(hearts, no_pts_on_first_trick=False),
     ),
+    "hearts, passing": (Hearts(passing="random"), passed_hearts),
+    "hearts, passing, other rules": (
+        Hearts(passing="random", queen_breaks=False, safe_first_trick=False),
+        partial(passed_hearts, qs_breaks_hearts=False, no_pts_on_first_trick=False),
+    ),
     "spades": (Spades(lead_spades="last"), spades),
     "whist": (Whist(trump="random"), whist),
+    "euchre": (Euchre(), euchre),
+    "euchre, the dealer may pass": (Euchre(stick_the_dealer=False), partial(euchre, stick_the_dealer=False)),
 }
 
 
 def compare(game: TrickGame, records: list[OracleGame]) -> None:
-    """Plays finished games again, all at once."""
+    """Plays finished games again, all of a length at once: those in which no cards are passed are shorter."""
+    for length in {len(record.decisions) for record in records}:
+        compare_batch(game, [record for record in records if len(record.decisions) == length])
+
+
+def compare_batch(game: TrickGame, records: list[OracleGame]) -> None:
     given = {name: torch.tensor([record.given[name] for record in records]) for name in records[0].given}
     state = game.from_hands(torch.tensor([record.hands for record in records]), **given)
     for decisions in zip(*(record.decisions for record in records), strict=True):
@@ -66,5 +78,8 @@ def test_the_oracles_cover_what_matters():
     assert {trump for trump, _ in trumps} == set(range(5)) and {dealer for _, dealer in trumps} == set(range(4))
     bids = {action - 52 for game in play_games(spades, rng, 100) for _, _, action in game.decisions[:4]}
     assert bids == set(range(14))
+    passed = list(play_games(passed_hearts, rng, 30))
+    assert {game.given["direction"] for game in passed} == set(range(4))
+    assert {len(game.decisions) for game in passed} == {52, 64}
     assert {game.decisions[0][0] for game in play_games(hearts, rng, 30)} == set(range(4))
     assert [card_of(text) for text in ("S2", "2S", "AH", "♣10", "KD")] == [0, 0, 25, 34, 50]

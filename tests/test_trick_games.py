@@ -244,12 +244,18 @@ def test_settings_name_games() -> None:
     assert list(GAMES) == ["blob", "hearts", "spades", "whist"]
     assert Settings().games() == (Blob(),) and Settings().cards == "5"
     assert Settings(game="hearts", rules="moon=false").games() == (Hearts(moon=False),)
+    assert Settings(game="hearts", rules="passing=left").games() == (Hearts(passing="left"),)
     assert Settings(game="spades", cards="3-4", rules="dealer=2").games() == tuple(
         Spades(cards=cards, dealer=2) for cards in (3, 4)
     )
     assert Settings(rules="exact_bonus=5").games() == (Blob(exact_bonus=5.0),)
     assert Settings(game="whist").describe() == "whist, 13 cards"
-    assert default_rules("hearts") == {"queen_breaks": True, "safe_first_trick": True, "moon": True}
+    assert default_rules("hearts") == {
+        "queen_breaks": True,
+        "safe_first_trick": True,
+        "moon": True,
+        "passing": "none",
+    }
 
 
 def test_masks_of_any_width_are_packed() -> None:

@@ -1,6 +1,7 @@
 """Card games as tensors: rules, deals, observations and hidden-hand sampling for thousands of games at once."""
 
 from vecgame.blob import Blob, BlobState
+from vecgame.euchre import Euchre
 from vecgame.game import Game, resolve_device
 from vecgame.hearts import Hearts
 from vecgame.philox import Purpose, Stream
@@ -15,6 +16,7 @@ __all__ = [
     "GAMES",
     "Blob",
     "BlobState",
+    "Euchre",
     "Game",
     "Hearts",
     "Purpose",

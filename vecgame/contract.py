@@ -19,6 +19,7 @@ from vecgame.cards import SEATS, list_cards, popcount
 from vecgame.game import Game
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
+from vecgame.worlds import opponents
 
 SEED = 11
 MOST_DEALS = 1500  # that a test of the worlds' distribution lists
@@ -184,32 +185,59 @@ def hidden_hands_are_hidden(game: Game) -> None:
     """With other cards in the hands that a seat does not see, it sees the same, may do the same, samples the same."""
     for state in itertools.islice(positions(game, 40), 0, None, 5):
         for viewer in range(game.seats):
-            other = _swapped(state, viewer)
             seat = torch.full((state.batch_size,), viewer)
+            other = _scrambled(game, _swapped(game, state, viewer), seat)
             assert torch.equal(game.observe(state, seat), game.observe(other, seat)), "observe tells of hidden cards"
             mine = (game.mover(state) == viewer).nonzero()[:, 0]
             if len(mine) == 0:
                 continue
             a, b = state.take(mine), other.take(mine)
             assert torch.equal(game.legal_mask(a), game.legal_mask(b)), "legal_mask tells of hidden cards"
-            drawn = game.determinize(a, 2, SEED)
-            assert torch.equal(drawn.hands, game.determinize(b, 2, SEED).hands), "determinize looks at hidden cards"
+            drawn, before = game.determinize(a, 2, SEED), a.repeat(2)
+            assert same(drawn, game.determinize(b, 2, SEED)), "determinize looks at hidden cards"
             kept = drawn.hands[:, viewer]
-            assert torch.equal(kept, a.hands[:, viewer].repeat_interleave(2)), "determinize changes the mover's hand"
-            assert same(replace(drawn, hands=a.repeat(2).hands), a.repeat(2)), "determinize changes what is public"
+            assert torch.equal(kept, before.hands[:, viewer]), "determinize changes the mover's hand"
+            fields = {"hands": before.hands}
+            for name in _private(game):
+                cards, known = getattr(before, name), game.knows(before, seat[mine].repeat_interleave(2))
+                assert torch.equal(getattr(drawn, name)[known], cards[known]), "determinize changes what is known"
+                fields[name] = cards
+            assert same(replace(drawn, **fields), before), "determinize changes what is public"
 
 
-def _swapped(state: State, viewer: int) -> State:
+def _swapped(game: Game, state: State, viewer: int) -> State:
     """The hands of the seats that ``viewer`` does not see exchanged; one card of them where their sizes differ."""
-    hands = state.hands.clone()
-    sizes = popcount(state.hands)
+    shown = _shown(game, state)
+    hands = state.hands & ~shown
+    sizes = popcount(hands)
     for a, b in itertools.pairwise(seat for seat in range(SEATS) if seat != viewer):
         lowest = (hands[:, a] & -hands[:, a]) | (hands[:, b] & -hands[:, b])
         one = torch.where((hands[:, a] != 0) & (hands[:, b] != 0), lowest, 0)
         moved = torch.where(sizes[:, a] == sizes[:, b], hands[:, a] | hands[:, b], one)  # all, or one card each
         hands[:, a] ^= moved
         hands[:, b] ^= moved
-    return replace(state, hands=hands)
+    return replace(state, hands=hands | shown)
+
+
+def _shown(game: Game, state: State) -> Tensor:
+    """Cards that everybody knows a seat to hold (`vecgame.TrickGame.shows`): [B, 4] int64."""
+    shown = getattr(game, "shows", lambda state: None)(state)
+    return torch.zeros_like(state.hands) if shown is None else shown
+
+
+def _private(game: Game) -> tuple[str, ...]:
+    """Fields beside the hands that not everybody sees (`vecgame.TrickGame.private`)."""
+    return getattr(game, "private", ())
+
+
+def _scrambled(game: Game, state: State, viewer: Tensor) -> State:
+    """Other cards in what the seats ``viewer`` [B] do not see beside the hands; none where there was none."""
+    fields = {}
+    for name in _private(game):
+        cards = getattr(state, name)
+        moved = torch.where(cards == 0, 0, (cards >> 1) | ((cards & 1) << 51))
+        fields[name] = torch.where(game.knows(state, viewer), cards, moved)
+    return replace(state, **fields)
 
 
 def worlds_are_uniform(game: Game) -> None:
@@ -220,9 +248,9 @@ def worlds_are_uniform(game: Game) -> None:
     """
     tested = 0
     for lane, when in _positions_to_list(game):
-        first, past = _past(game, lane, when)
+        past = _past(game, lane, when)
         state = past[-1][0]
-        deals = _consistent(game, first, past, _every_deal(game, state))
+        deals = _consistent(game, past, _every_deal(game, state))
         assert (deals == state.hands).all(-1).any(), "the true deal is not among those in which the past is legal"
         draws = DRAWS * len(deals)
         many = replace(state.repeat(draws), index=torch.arange(draws))  # another number, other random numbers
@@ -243,23 +271,33 @@ def worlds_are_uniform(game: Game) -> None:
 
 
 def _positions_to_list(game: Game) -> Iterator[tuple[int, int]]:
-    """Some (game, decision) pairs, late enough that the deals can be listed: a game in which as much has been told of
-    the hands as in most, and one in which more has."""
+    """Some (game, number of its decision), late enough that the deals can be listed: a game in which as much has been
+    told of the hands as in most, and one in which more has."""
     states = list(positions(game, 200))
     for left in range(2, 9):  # decisions before the end
-        when = len(states) - 1 - left
-        if when <= 0:
-            continue
-        state = states[when]
-        mover = game.mover(state)
-        unseen = game.deck & ~(state.seen | state.hands.gather(1, mover[:, None])[:, 0])
-        sizes = popcount(state.hands).scatter(1, mover[:, None], 0)
-        if _deals_of(int(popcount(unseen)[0]), sizes[0].tolist()) > MOST_DEALS:
+        told = []
+        for when, state in enumerate(states):
+            there = (game.turn(state) == game.decisions - left).nonzero()[:, 0]
+            told += _told(game, state.take(there), there, when)
+        if not told:
             return
-        told = popcount(unseen & ~game.may_hold(state, mover)).sum(0)
-        order = told.argsort(stable=True).tolist()
-        yield order[len(order) // 2], when
-        yield order[len(order) * 7 // 8], when
+        order = sorted(range(len(told)), key=lambda row: told[row][0])  # stable: of equals the first
+        for row in (order[len(order) // 2], order[len(order) * 7 // 8]):
+            yield told[row][1:]
+
+
+def _told(game: Game, state: State, numbers: Tensor, when: int) -> Iterator[tuple[int, int, int]]:
+    """For each lane in which the deals can be listed: how many places of cards have been ruled out, the game's number
+    ([B] int64) and ``when``."""
+    if state.batch_size == 0:
+        return
+    mover = game.mover(state)
+    unseen = game.deck & ~(state.seen | state.hands.gather(1, mover[:, None])[:, 0])
+    sizes = popcount(state.hands).scatter(1, mover[:, None], 0).tolist()
+    told = popcount(unseen & ~game.may_hold(state, mover)).sum(0).tolist()
+    for lane, number in enumerate(numbers.tolist()):
+        if _deals_of(int(unseen[lane]).bit_count(), sizes[lane]) <= MOST_DEALS:
+            yield told[lane], number, when
 
 
 def _deals_of(cards: int, sizes: list[int]) -> int:
@@ -272,15 +310,14 @@ def _deals_of(cards: int, sizes: list[int]) -> int:
     return ways
 
 
-def _past(game: Game, lane: int, when: int) -> tuple[State, list[tuple[State, Tensor]]]:
-    """A game's first state, and its states and actions up to decision ``when``."""
-    state = game.deal(1, SEED, first_index=lane)
-    first, past = state, []
+def _past(game: Game, lane: int, when: int) -> list[tuple[State, Tensor]]:
+    """A game's states and actions up to decision ``when``."""
+    state, past = game.deal(1, SEED, first_index=lane), []
     for _ in range(when + 1):
         action = random_action(game, state)
         past.append((state, action))
         state = game.step(state, action)
-    return first, past
+    return past
 
 
 def _every_deal(game: Game, state: State) -> Tensor:
@@ -308,14 +345,21 @@ def _every_deal(game: Game, state: State) -> Tensor:
     return torch.tensor(rows)
 
 
-def _consistent(game: Game, first: State, past: list[tuple[State, Tensor]], hands: Tensor) -> Tensor:
-    """The hands [N, 4] int64 now with which all of the past was legal, and looked the same to everybody."""
-    now = past[-1][0]
+def _consistent(game: Game, past: list[tuple[State, Tensor]], hands: Tensor) -> Tensor:
+    """The hands [N, 4] int64 now with which all of the past was legal, and looked the same to everybody.
+
+    Where cards are given away, the past begins after that: who has given what to whom is told by `may_hold` then.
+    """
+    now, viewer = past[-1][0], game.mover(past[-1][0])
+    giving = getattr(game, "giving", lambda state: None)
+    given = [number for number, (state, _) in enumerate(past) if (gives := giving(state)) is not None and bool(gives)]
+    past = past[given[-1] + 1 :] if given else past
+    first = past[0][0]
     played = first.hands & ~now.hands  # [1, 4]
     again = replace(first.repeat(len(hands)), hands=hands | played)
-    legal = torch.ones(len(hands), dtype=torch.bool)
-    if hasattr(first, "lacks"):  # a card that all have seen before the first decision
-        legal = (again.hands & again.lacks == 0).all(-1)
+    others = again.hands[:, opponents(viewer)[0]].t()  # [3, N]
+    legal = (others & ~game.may_hold(first, viewer) == 0).all(0)  # such as a card that all have seen from the beginning
+    legal &= (_shown(game, first) & ~again.hands == 0).all(-1)
     for state, action in past[:-1]:
         legal &= game.mover(again) == game.mover(state)
         legal &= game.legal_mask(again)[:, action[0]]

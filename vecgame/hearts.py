@@ -1,4 +1,14 @@
-"""Hearts: take no hearts and not the queen of spades, or take all of them."""
+"""Hearts: take no hearts and not the queen of spades, or take all of them.
+
+With a rule of *passing* every seat first gives three cards to another one. The seats choose one after the other, seat 0
+first, but none sees what the others have chosen: the cards change hands once all twelve are chosen. Until then they
+stay in `hands`, marked in `passed`.
+
+What a seat learns from that is what it gave and what it got. Its own three cards lie with the receiver until they are
+played, and so they do in every world that is drawn for it. The choices of the others are drawn, too: any three of the
+cards that the seat had are as likely as any other three, so that pairs of a deal and choices in it are uniform over all
+that agree with what the mover has seen. That people pass high cards rather than low ones is not modelled.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -7,9 +17,9 @@ import torch
 from torch import Tensor
 
 from vecgame import knowledge
-from vecgame.cards import RANKS, SEATS, SUIT_BITS, bit, suit_of
-from vecgame.lanes import entries, with_entries
-from vecgame.philox import Stream
+from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
+from vecgame.lanes import entries, none, place_of, with_entries
+from vecgame.philox import Purpose, Stream
 from vecgame.tricks import TrickGame, TrickState, followed
 
 SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
@@ -19,6 +29,9 @@ POINT_CARDS = ALL_HEARTS | QUEEN
 OPENING_CARD = 1 << (RANKS * CLUBS)  # the two of clubs
 QUEEN_POINTS = 13
 ALL_POINTS = RANKS + QUEEN_POINTS
+PASSED = 3  # cards that a seat gives away
+DIRECTIONS = ("none", "left", "across", "right")  # a seat's cards go to the seat that comes so many after it
+ROTATION = (1, 3, 2, 0)  # the directions of four games in a row
 
 
 @dataclass(frozen=True)
@@ -28,8 +41,12 @@ class HeartsRules:
     queen_breaks: bool = True  # the queen of spades breaks hearts, too
     safe_first_trick: bool = True  # no points on the first trick, for those who hold anything else
     moon: bool = True  # who takes all points takes none, and everybody else takes them all
+    passing: str = "none"  # or left, across, right; "random" per game, or "rotate": left, right, across, none
 
     def __post_init__(self) -> None:
+        choices = (*DIRECTIONS, "random", "rotate")
+        if self.passing not in choices:
+            raise ValueError(f"passing must be one of {', '.join(choices)}, got {self.passing!r}")
         for name in ("queen_breaks", "safe_first_trick", "moon"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
@@ -42,9 +59,18 @@ class HeartsState(TrickState):
     points: Tensor  # [B, 4] int8, points taken
 
 
+@dataclass(frozen=True)
+class PassingState(HeartsState):
+    """B games of Hearts in which cards are passed. Those that pass in no direction begin with decision 12."""
+
+    direction: Tensor  # [B] int8, how many seats further on the cards go: index in `DIRECTIONS`
+    passed: Tensor  # [B, 4] int64, the cards that each seat has chosen to pass, whether it has handed them over or not
+    played: Tensor  # [B, 4] int64, the cards that each seat has played to tricks that are complete
+
+
 class Hearts(TrickGame):
-    """Thirteen cards each, no passing. The two of clubs leads; hearts are led once they are broken, or by who holds
-    nothing else. A game is worth 26 less the points against a seat."""
+    """Thirteen cards each, passed on or not. The two of clubs leads; hearts are led once they are broken, or by who
+    holds nothing else. A game is worth 26 less the points against a seat."""
 
     name = "hearts"
     rules_type = HeartsRules
@@ -53,16 +79,60 @@ class Hearts(TrickGame):
     forced_leads = 1 + SEATS
     own_features = SEATS + 2
 
+    def set_up(self) -> None:
+        self.passes = self.rules.passing != "none"
+        if self.passes:
+            self.opening = SEATS * PASSED
+            self.state_type = PassingState
+            self.private = ("passed",)
+            self.own_features = Hearts.own_features + 2 * DECK + SEATS
+
     def chance(self) -> Mapping[str, int]:
-        return {}
+        return {"direction": SEATS - 1} if self.rules.passing in ("random", "rotate") else {}
 
     def draw(self, stream: Stream) -> dict[str, Tensor]:
+        if self.rules.passing == "random":
+            return {"direction": stream.integers(Purpose.DIRECTION, SEATS)}
+        if self.rules.passing == "rotate":
+            return {"direction": torch.tensor(ROTATION, device=stream.game.device)[stream.game % SEATS]}
         return {}
 
-    def begin(self, hands: Tensor, index: Tensor) -> HeartsState:
-        holder = (bit(hands).sum(-1) & OPENING_CARD != 0).to(torch.int8).argmax(-1)
+    def begin(self, hands: Tensor, index: Tensor, direction: Tensor | None = None) -> HeartsState:
+        """``direction`` [B] int64 only where it differs from game to game."""
         points = torch.zeros(hands.shape[:2], dtype=torch.int8, device=hands.device)
-        return self.start(hands, index, leader=holder, points=points)
+        held = bit(hands).sum(-1)
+        if not self.passes:
+            return self.start(hands, index, leader=_opener(held), points=points)
+        if direction is None:
+            direction = torch.full_like(index, DIRECTIONS.index(self.rules.passing))
+        empty = torch.zeros_like(held)
+        state = self.start(
+            hands,
+            index,
+            leader=torch.where(direction == 0, _opener(held), 0),
+            points=points,
+            direction=direction.to(torch.int8),
+            passed=empty,
+            played=empty.clone(),
+        )
+        return replace(state, made=torch.where(direction == 0, self.opening, 0).to(torch.int8))
+
+    def mover(self, state: HeartsState) -> Tensor:
+        """Seat to move: [B] int64. Seat 0 passes its cards, then seats 1, 2 and 3; plays go round from the leader."""
+        mover = super().mover(state)
+        return torch.where(self.giving(state), state.made.long() // PASSED, mover) if self.passes else mover
+
+    def giving(self, state: HeartsState) -> Tensor | None:
+        return state.made < self.opening if self.passes else None
+
+    def give(self, state: PassingState, place: Tensor, card: Tensor, giving: Tensor) -> PassingState:
+        """Marks a card, the first three of a seat for now; the twelfth of all hands them over and tells who leads."""
+        passed = with_entries(state.passed, place, entries(state.passed, place) | card)
+        last = (giving & (state.made == self.opening - 1))[:, None]
+        got = passed.gather(1, _seats_on(-state.direction))
+        hands = torch.where(last, state.hands & ~passed | got, state.hands)
+        leader = torch.where(last[:, 0], _opener(hands).to(torch.int8), state.leader)
+        return replace(state, passed=passed, hands=hands, leader=leader)
 
     def broken(self, state: HeartsState) -> Tensor:
         """[B] bool, hearts may be led."""
@@ -70,15 +140,22 @@ class Hearts(TrickGame):
 
     def preferences(self, state: HeartsState, led: Tensor) -> list[Tensor]:
         lead = torch.where(self.broken(state), -1, ~ALL_HEARTS)
-        first = torch.where(led >= 0, followed(led), torch.where(state.made == 0, OPENING_CARD, lead))
+        first = torch.where(led >= 0, followed(led), torch.where(state.made == self.opening, OPENING_CARD, lead))
+        if self.passes:
+            mine = entries(state.passed, place_of(self.mover(state)))
+            first = torch.where(self.giving(state), ~mine, first)
         if not self.rules.safe_first_trick:
             return [first]
-        return [first, torch.where(state.made < SEATS, ~POINT_CARDS, -1)]
+        return [first, torch.where(state.made < self.opening + SEATS, ~POINT_CARDS, -1)]
 
     def taken(self, state: HeartsState, trick: Tensor, place: Tensor, complete: Tensor) -> HeartsState:
         worth = (suit_of(trick) == HEARTS) + QUEEN_POINTS * (bit(trick.clamp(min=0)) == QUEEN)
         points = torch.where(complete, worth.sum(-1), 0).to(torch.int8)
-        return replace(state, points=with_entries(state.points, place, entries(state.points, place) + points))
+        state = replace(state, points=with_entries(state.points, place, entries(state.points, place) + points))
+        if not self.passes:
+            return state
+        cards = torch.where(complete[:, None], bit(trick.clamp(min=0)), 0)
+        return replace(state, played=state.played | cards)
 
     def points(self, state: HeartsState) -> Tensor:
         against = state.points.float()
@@ -91,9 +168,66 @@ class Hearts(TrickGame):
         return points / ALL_POINTS
 
     def own_block(self, state: HeartsState, viewer: Tensor) -> list[Tensor]:
-        """Points taken by each seat, of 26; hearts are broken; the queen of spades has been played."""
-        return [
+        """Points taken by each seat, of 26; hearts are broken; the queen of spades has been played.
+
+        With passing also the cards that the viewer has chosen to pass, those that it was passed, and the direction:
+        none, left, across, right.
+        """
+        block = [
             knowledge.by_seat(state.points, viewer) / ALL_POINTS,
             self.broken(state),
             state.seen & QUEEN != 0,
         ]
+        if not self.passes:
+            return block
+        given = entries(state.passed, place_of(viewer))
+        got = entries(state.passed, place_of((viewer - state.direction) & (SEATS - 1)))
+        return [
+            *block,
+            knowledge.cards(given),
+            knowledge.cards(torch.where(self.giving(state), 0, got)),
+            knowledge.one_hot(state.direction),
+        ]
+
+    def knows(self, state: HeartsState, viewer: Tensor) -> Tensor:
+        """A seat sees what it passes, and what it was passed once it has it."""
+        mine = super().knows(state, viewer)
+        giver = (viewer - state.direction) & (SEATS - 1)
+        return mine | (super().knows(state, giver) & ~self.giving(state)[:, None])
+
+    def may_hold(self, state: HeartsState, viewer: Tensor) -> Tensor:
+        may = super().may_hold(state, viewer)
+        if not self.passes:
+            return may
+        given = entries(state.passed, place_of(viewer))
+        # Nobody but the receiver has what the viewer passed. Before it is handed over the viewer has it itself.
+        other = torch.arange(1, SEATS, device=viewer.device)[:, None] != state.direction
+        return may & ~torch.where(other, given, 0)
+
+    def determinize(self, state: HeartsState, count: int = 3, seed: int = 0) -> HeartsState:
+        """Worlds drawn uniformly from all deals, and choices of the cards that others have passed, consistent with what
+        the mover knows: B * count lanes, those of a game adjacent; see `vecgame.worlds`."""
+        drawn = super().determinize(state, count, seed)
+        if not self.passes or state.batch_size == 0:
+            return drawn
+        giving = self.giving(drawn)[:, None]
+        had = drawn.hands | drawn.played | torch.where(drawn.trick >= 0, bit(drawn.trick.clamp(min=0)), 0)
+        had = torch.where(giving, drawn.hands, had.gather(1, _seats_on(drawn.direction)))
+        hidden = ~self.knows(drawn, self.mover(drawn)) & (drawn.passed != 0)
+        if none(hidden.any(-1)):
+            return drawn
+        # The three cards of each set with the smallest numbers; sets do not meet, so one number a card is enough.
+        keys = Stream.of_worlds(seed, state.index, self.turn(state), count).uniform(Purpose.GIVEN, DECK)
+        keys = torch.where(unpack(had), keys[:, None], 2.0)
+        chosen = bit(keys.topk(PASSED, largest=False).indices).sum(-1)
+        return replace(drawn, passed=torch.where(hidden, chosen, drawn.passed))
+
+
+def _opener(hands: Tensor) -> Tensor:
+    """Who holds the two of clubs: hands [B, 4] int64 -> [B] int64."""
+    return (hands & OPENING_CARD != 0).to(torch.int8).argmax(-1)
+
+
+def _seats_on(steps: Tensor) -> Tensor:
+    """The seat so many steps after each seat: [B] integers -> [B, 4] int64."""
+    return (torch.arange(SEATS, device=steps.device) + steps[:, None].long()) & (SEATS - 1)

@@ -36,8 +36,6 @@ from vecgame.cards import (
     bit,
     popcount,
     rotate_suits,
-    suit_of,
-    trick_winner,
     unpack,
 )
 from vecgame.lanes import entries, place_of
@@ -54,8 +52,8 @@ def observe(game: TrickGame, state: TrickState, viewer: Tensor) -> Tensor:
     hand = entries(state.hands, place_of(viewer))
     unseen = game.deck & ~(hand | state.seen)
     trump = game.trump(state)
-    led = suit_of(entries(state.trick, place_of(state.leader)))
-    best = trick_winner(state.trick, led, trump)
+    led = game.suit_led(state, state.trick)
+    best = game.winner(state, state.trick, led)
     best_card = entries(state.trick, place_of(best))
     trick = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
     winning = torch.where(led >= 0, bit(best_card.clamp(min=0)), 0)

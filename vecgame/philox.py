@@ -33,6 +33,8 @@ class Purpose(IntEnum):
     GUMBEL = 8
     EXPANSION = 9
     INFERENCE = 10
+    DIRECTION = 11
+    GIVEN = 12
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

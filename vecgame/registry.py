@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from vecgame.blob import Blob
+from vecgame.euchre import Euchre
 from vecgame.game import Game
 from vecgame.hearts import Hearts
 from vecgame.spades import Spades
@@ -52,5 +53,5 @@ def make_game(name: str, **rules: object) -> Game:
     return game_class(name)(**rules)
 
 
-for _game in (Blob, Hearts, Spades, Whist):
+for _game in (Blob, Hearts, Spades, Whist, Euchre):
     register(_game)

@@ -1,10 +1,10 @@
 """What every trick-taking game for four seats shares: a game of its own adds its rules to `TrickGame`, in one file.
 
-A deal, then an opening (bids, or nothing), then tricks of four cards, each led by the winner of the one before. What a
-player must play is said by *preferences*: sets of cards, in order, of which the first that meets the hand has to be
-played from. To follow suit is one such set; "no hearts are led before one has been played" is another. From the same
-sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set. Hidden hands are
-drawn, and observations made, from what has been told.
+A deal, then an opening (bids, cards passed on, or nothing), then tricks of four cards, each led by the winner of the
+one before. What a player must play is said by *preferences*: sets of cards, in order, of which the first that meets the
+hand has to be played from. To follow suit is one such set; "no hearts are led before one has been played" is another.
+From the same sets follows what a play tells: whoever plays a card outside of a preferred set holds none of that set.
+Hidden hands are drawn, and observations made, from what has been told.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TrickState(State):
     """B games. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own fields."""
 
     hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
-    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included
+    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included, and others lying open
     trick: Tensor  # [B, 4] int8, the card each seat has played to the current trick, -1 = none yet
     won: Tensor  # [B, 4] int8, tricks won
     lacks: Tensor  # [B, 4] int64, cards that everybody knows the seat does not hold, beside those seen
@@ -63,6 +63,7 @@ class TrickGame(Game):
     state_type: ClassVar[type[TrickState]] = TrickState
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     own_features: ClassVar[int] = 0  # columns of `own_block`
+    private: ClassVar[tuple[str, ...]] = ()  # fields [B, 4] int64 of sets of cards of which `knows` tells who sees them
 
     def __init__(self, rules: object = None, **changes: object) -> None:
         if rules is not None and not isinstance(rules, self.rules_type):
@@ -72,7 +73,7 @@ class TrickGame(Game):
         self.deck = DECK_BITS
         self.bids = 0  # bids of the opening are 0 .. bids - 1
         self.most_bids = 0  # most of them that can be legal at a decision
-        self.opening = 0  # decisions of the opening: a multiple of four, one after the other from the leader
+        self.opening = 0  # decisions of the opening: a multiple of four; bids go round from the leader
         self.set_up()
         self.num_actions = DECK + self.bids
         self.max_legal = max(self.cards, self.most_bids)
@@ -126,6 +127,21 @@ class TrickGame(Game):
         """
         return state
 
+    def giving(self, state: TrickState) -> Tensor | None:
+        """[B] bool, lanes of the opening whose mover gives a card away rather than play it; None in a game in which
+        nobody ever does."""
+        return None
+
+    def give(self, state: TrickState, place: Tensor, card: Tensor, giving: Tensor) -> TrickState:
+        """Gives a card away.
+
+        Args:
+            place: [B] int64, the mover's place in a flattened [B, 4] field (`vecgame.lanes.entries`).
+            card: [B] int64 bitboards of one card, 0 in other lanes.
+            giving: [B] bool, see `giving`; nothing changes in the other lanes.
+        """
+        return state
+
     def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
         """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets
         it. By default the suit led ([B] int8, -1 for a lead)."""
@@ -134,6 +150,19 @@ class TrickGame(Game):
     def trump(self, state: TrickState) -> Tensor:
         """[B] int8, suit 0..3 or 4 for none, which is the default."""
         return torch.full_like(state.leader, NO_TRUMP)
+
+    def suit_led(self, state: TrickState, trick: Tensor) -> Tensor:
+        """The suit of the first card of a trick [B, 4] int8: [B] int8, -1 before there is one."""
+        return suit_of(entries(trick, place_of(state.leader)))
+
+    def winner(self, state: TrickState, trick: Tensor, led: Tensor) -> Tensor:
+        """Who wins a trick [B, 4] int8, or is winning it so far: [B] int64 seats, any where ``led`` [B] int8 is -1."""
+        return trick_winner(trick, led, self.trump(state))
+
+    def sits_out(self, state: TrickState) -> Tensor | None:
+        """[B] integers, the seat that plays no cards though it holds some, -1 for none; it leads no trick either. None
+        in a game in which that never happens."""
+        return None
 
     def taken(self, state: TrickState, trick: Tensor, place: Tensor, complete: Tensor) -> TrickState:
         """Counts what a trick is worth beside being one.
@@ -162,6 +191,15 @@ class TrickGame(Game):
         """Features beside those of `vecgame.knowledge`: rows [n, B] or [B], `own_features` in all, of what seat
         ``viewer`` [B] int64 knows."""
         return []
+
+    def shows(self, state: TrickState) -> Tensor | None:
+        """[B, 4] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
+        in which no such card is ever known. Other seats lack them."""
+        return None
+
+    def knows(self, state: TrickState, viewer: Tensor) -> Tensor:
+        """[B, 4] bool, the entries of the `private` fields that seat ``viewer`` [B] int64 sees: its own."""
+        return torch.arange(SEATS, device=viewer.device) == viewer[:, None]
 
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the three seats after ``viewer`` [B] may hold as far as it knows, seen or not: [3, B] int64."""
@@ -243,12 +281,11 @@ class TrickGame(Game):
     def legal_cards(self, state: TrickState) -> Tensor:
         """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""
         hand = entries(state.hands, place_of(self.mover(state)))
-        led = suit_of(entries(state.trick, place_of(state.leader)))
         legal = hand
-        for preferred in reversed(self.preferences(state, led)):
+        for preferred in reversed(self.preferences(state, self.suit_led(state, state.trick))):
             choice = hand & preferred
             legal = torch.where(choice != 0, choice, legal)
-        return legal | self.is_terminal(state)
+        return torch.where(self.is_terminal(state), 1, legal)
 
     def legal_bits(self, state: TrickState) -> tuple[Tensor, Tensor]:
         """Legal cards [B] int64 and legal bids [B] int64; one of the two is 0 in each lane."""
@@ -288,23 +325,32 @@ class TrickGame(Game):
             )
         if validate:
             self._check_legal(state, action)
-        bidding = self.bidding(state)
+        bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
+        playing = ~bidding & going
         if self.bids and not none(bidding):
             bid = (action - DECK).clamp(0, self.bids - 1).to(torch.int8)
             bid_made = self.bid(state, place_of(self.mover(state)), bid, bidding)
             state, action = bid_made, torch.where(bidding, 0, action)
-        return self._play(state, action, ~bidding & ~self.is_terminal(state), bidding)
+        if giving is not None:
+            playing = playing & ~giving
+            if not none(giving):
+                state = self.give(state, place_of(self.mover(state)), torch.where(giving, bit(action), 0), giving)
+        return self._play(state, action, playing, going)
 
-    def _play(self, state: TrickState, action: Tensor, playing: Tensor, bidding: Tensor) -> TrickState:
-        """Plays the card ``action`` [B] where ``playing`` [B] bool holds; a bid counts as a decision, too."""
-        mover = place_of(self.mover(state))
+    def _play(self, state: TrickState, action: Tensor, playing: Tensor, going: Tensor) -> TrickState:
+        """Plays the card ``action`` [B] where ``playing`` [B] bool holds, and passes over a seat that sits out; where
+        ``going`` [B] bool does, a decision counts."""
+        seat = self.mover(state)
+        mover, advance = place_of(seat), going.to(torch.int8)
+        out = self.sits_out(state)
+        if out is not None:
+            advance = advance + (playing & ((seat + 1) & (SEATS - 1) == out)).to(torch.int8)
         card = torch.where(playing, bit(action), 0)
-        shown = self._shown(self.preferences(state, suit_of(entries(state.trick, place_of(state.leader)))), card)
+        shown = self._shown(self.preferences(state, self.suit_led(state, state.trick)), card)
         small = torch.where(playing, action.to(torch.int8), entries(state.trick, mover))
         trick = with_entries(state.trick, mover, small)
-        led = suit_of(entries(trick, place_of(state.leader)))
-        complete = playing & (state.made & (SEATS - 1) == SEATS - 1)
-        winner = trick_winner(trick, led, self.trump(state))
+        complete = playing & ((state.made & (SEATS - 1)) + advance == SEATS)
+        winner = self.winner(state, trick, self.suit_led(state, trick))
         taker = place_of(winner)
         after = replace(
             state,
@@ -314,7 +360,7 @@ class TrickGame(Game):
             won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
             lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | torch.where(playing, shown, 0)),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
-            made=state.made + (bidding | playing).to(torch.int8),
+            made=state.made + advance,
         )
         return self.taken(after, trick, taker, complete)
 
@@ -391,7 +437,14 @@ class TrickGame(Game):
     def determinize(self, state: TrickState, count: int = 3, seed: int = 0) -> TrickState:
         """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
         adjacent; see `vecgame.worlds`."""
-        return worlds.determinize(self, state, count, check_seed(seed))
+        seed, shown = check_seed(seed), self.shows(state)
+        if shown is None:
+            return worlds.determinize(self, state, count, seed)
+        # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
+        hidden = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
+        drawn = worlds.determinize(self, hidden, count, seed)
+        shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
+        return replace(drawn, hands=drawn.hands | shown, seen=seen)
 
 
 def followed(led: Tensor) -> Tensor:

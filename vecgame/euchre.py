@@ -1,0 +1,293 @@
+"""Euchre: five cards each of twenty-four; one side names trump and has to win three tricks.
+
+A card is turned up. In the first round each seat, the dealer last, passes or takes its suit as trump; then the dealer
+picks the card up and puts another one away, face down. If all pass, the card is turned down, and in the second round
+each seat passes or names another suit. Who has named trump then says whether it plays alone, its partner sitting out.
+
+The jack of trump, the right bower, is the highest card; next comes the jack of the same colour, the left bower, which
+belongs to the trump suit in every respect. That a seat which passes may still play alone against the makers, as some
+play it, is not offered. The course of a game is that of OpenSpiel's `euchre`.
+
+What the dealer has put away only the dealer knows. For the others it is any of the cards that nobody holds, each as
+likely as the other, so that pairs of a deal and a card put away are uniform over all that agree with what they know.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from vecgame import dealing, knowledge
+from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, bit, suit_of, unpack
+from vecgame.lanes import entries, none, place_of
+from vecgame.philox import Purpose, Stream
+from vecgame.tricks import TrickGame, TrickState, partners
+
+NINE, JACK = 7, 9  # ranks count from the two, 0
+EUCHRE_DECK = sum(1 << RANKS * suit + rank for suit in range(SUITS) for rank in range(NINE, RANKS))
+PASS, ALONE, TOGETHER = 0, 5, 6  # bids; 1 takes the suit of the card turned up, 2, 3, 4 the suits after it
+BIDS = 7
+# Places in the course of a game, of which some are jumped over: two rounds of bids, then these.
+SECOND_ROUND, PICK_UP, LONER, PLAY = 4, 8, 9, 12
+NEEDED = 3  # tricks
+MADE_POINTS, ALL_POINTS, LONE_POINTS, EUCHRED_POINTS = 1, 2, 4, 2
+
+
+@dataclass(frozen=True)
+class EuchreRules:
+    """What may be changed about Euchre. Raises ValueError on values that make no game."""
+
+    dealer: str | int = "random"  # seat 0..3, "random" per game, or "rotate" with the game's number; bids last
+    stick_the_dealer: bool = True  # who is last to bid may not pass again; if False nobody wins anything then
+    alone: bool = True  # who names trump may play without its partner
+
+    def __post_init__(self) -> None:
+        for name in ("stick_the_dealer", "alone"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        dealing.check_dealer(self.dealer)
+
+
+@dataclass(frozen=True)
+class EuchreState(TrickState):
+    """B games of Euchre. The card turned up is in `seen` unless a seat has it in hand."""
+
+    dealer: Tensor  # [B] int8
+    upcard: Tensor  # [B] int64, the card turned up (bitboard of one)
+    trump: Tensor  # [B] int8, suit 0..3, 4 = none yet
+    maker: Tensor  # [B] int8, the seat that has named trump, -1 = none yet
+    alone: Tensor  # [B] bool, it plays without its partner
+    discarded: Tensor  # [B, 4] int64, the card that the dealer has put away (bitboard of one), 0 for the others
+
+
+class Euchre(TrickGame):
+    """The seat after the dealer bids first and leads. A game is worth the points of one's partnership: 1 for three or
+    four tricks, 2 for all five, 4 for all five alone, 2 against those who named trump and failed. The other side loses
+    as many."""
+
+    name = "euchre"
+    partners = True
+    rules_type = EuchreRules
+    state_type = EuchreState
+    private = ("discarded",)
+    own_features = 2 * DECK + 2 * SEATS + 4
+
+    def set_up(self) -> None:
+        self.cards, self.deck = 5, EUCHRE_DECK
+        self.bids, self.most_bids, self.opening = BIDS, SUITS, PLAY
+        self.most_points = LONE_POINTS if self.rules.alone else ALL_POINTS
+
+    def chance(self) -> Mapping[str, int]:
+        return {**super().chance(), "upcard": DECK - 1}
+
+    def draw(self, stream: Stream) -> dict[str, Tensor]:
+        return {**super().draw(stream), "upcard": dealing.shuffled(stream, self.deck)[:, SEATS * self.cards]}
+
+    def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> EuchreState:
+        """As of any `TrickGame`; the card turned up, ``upcard`` [B] or one for all, has to be given.
+
+        Raises:
+            ValueError: also without it, or if it is outside of the deck or in a hand.
+        """
+        if "upcard" not in given:
+            raise ValueError("euchre needs the card turned up: upcard=, a card id that no hand has")
+        state = super().from_hands(hands, index, **given)
+        if (state.upcard & self.deck == 0).any():
+            raise ValueError("upcard is no card of this deck; ids are 13 * suit + rank, rank 7 (nine) to 12 (ace)")
+        if (state.upcard & state.hands.sum(-1) != 0).any():
+            raise ValueError("upcard is in a hand of its game")
+        return state
+
+    def begin(self, hands: Tensor, index: Tensor, dealer: Tensor, upcard: Tensor) -> EuchreState:
+        state = self.start(
+            hands,
+            index,
+            leader=(dealer + 1) & (SEATS - 1),
+            dealer=dealer.to(torch.int8),
+            upcard=bit(upcard),
+            trump=torch.full_like(dealer, NO_TRUMP, dtype=torch.int8),
+            maker=torch.full_like(dealer, -1, dtype=torch.int8),
+            alone=torch.zeros_like(dealer, dtype=torch.bool),
+            discarded=torch.zeros_like(hands[:, :, 0]),
+        )
+        return replace(state, seen=state.upcard)
+
+    # -- the opening --------------------------------------------------------------------------------------------------
+
+    def mover(self, state: EuchreState) -> Tensor:
+        """Seat to move: [B] int64. The dealer puts a card away, the maker says whether it plays alone."""
+        mover = torch.where(state.made == PICK_UP, state.dealer.long(), super().mover(state))
+        return torch.where(state.made == LONER, state.maker.long(), mover)
+
+    def bidding(self, state: EuchreState) -> Tensor:
+        return (state.made < PLAY) & (state.made != PICK_UP)
+
+    def legal_bids(self, state: EuchreState) -> Tensor:
+        first, second = 1 << PASS | 1 << 1, 1 << PASS | 1 << 2 | 1 << 3 | 1 << 4
+        bids = torch.where(state.made < SECOND_ROUND, first, second)
+        if self.rules.stick_the_dealer:
+            bids = torch.where(state.made == PICK_UP - 1, second & ~(1 << PASS), bids)
+        return torch.where(state.made == LONER, 1 << ALONE | 1 << TOGETHER, bids)
+
+    def bid(self, state: EuchreState, place: Tensor, bid: Tensor, bidding: Tensor) -> EuchreState:
+        made, mover = state.made, self.mover(state).to(torch.int8)
+        naming = bidding & (bid > PASS) & (bid < ALONE)
+        ordered = naming & (made < SECOND_ROUND)
+        alone = bidding & (bid == ALONE)
+        suit = (suit_of(_card_of(state.upcard)) + bid - 1) & (SUITS - 1)
+        dealer = torch.arange(SEATS, device=bid.device) == state.dealer[:, None]
+        picked_up = torch.where(ordered, state.upcard, 0)
+        # The place to go on from is one before the next: what `step` adds for every decision is still to come.
+        after = torch.where(naming, torch.where(ordered, PICK_UP - 1, self._after_naming() - 1), made)
+        after = torch.where(bidding & (made == LONER), PLAY - 1, after)
+        if not self.rules.stick_the_dealer:
+            after = torch.where(bidding & (made == PICK_UP - 1) & (bid == PASS), self.decisions - 1, after)
+        # A partner that sits out does not lead either.
+        leader = (state.leader + (alone & (self._partner(state) == state.leader)).to(torch.int8)) & (SEATS - 1)
+        return replace(
+            state,
+            hands=state.hands | torch.where(dealer, picked_up[:, None], 0),
+            seen=state.seen & ~picked_up,
+            lacks=state.lacks | torch.where(dealer, 0, picked_up[:, None]),
+            leader=leader,
+            made=after.to(torch.int8),
+            trump=torch.where(naming, suit.to(torch.int8), state.trump),
+            maker=torch.where(naming, mover, state.maker),
+            alone=state.alone | alone,
+        )
+
+    def giving(self, state: EuchreState) -> Tensor:
+        return state.made == PICK_UP
+
+    def give(self, state: EuchreState, place: Tensor, card: Tensor, giving: Tensor) -> EuchreState:
+        """The dealer puts a card away, but not the one that it has picked up."""
+        mine = torch.where(torch.arange(SEATS, device=card.device) == state.dealer[:, None], card[:, None], 0)
+        made = torch.where(giving, self._after_naming() - 1, state.made).to(torch.int8)
+        return replace(state, hands=state.hands & ~mine, discarded=state.discarded | mine, made=made)
+
+    def _after_naming(self) -> int:
+        return LONER if self.rules.alone else PLAY
+
+    # -- the play -----------------------------------------------------------------------------------------------------
+
+    def preferences(self, state: EuchreState, led: Tensor) -> list[Tensor]:
+        suits = _suits(led.device).index_select(0, state.trump.long() * (SUITS + 1) + led + 1)
+        return [torch.where(self.giving(state), ~state.upcard, suits)]
+
+    def trump(self, state: EuchreState) -> Tensor:
+        return state.trump
+
+    def suit_led(self, state: EuchreState, trick: Tensor) -> Tensor:
+        first = entries(trick, place_of(state.leader))
+        return _suit_of_cards(trick.device).index_select(0, state.trump.long() * (DECK + 1) + first + 1)
+
+    def winner(self, state: EuchreState, trick: Tensor, led: Tensor) -> Tensor:
+        row = (state.trump.long() * SUITS + led.clamp(min=0)) * (DECK + 1) + 1
+        return _strengths(trick.device).index_select(0, (row[:, None] + trick).flatten()).view(trick.shape).argmax(-1)
+
+    def sits_out(self, state: EuchreState) -> Tensor:
+        return torch.where(state.alone, self._partner(state), -1)
+
+    def _partner(self, state: EuchreState) -> Tensor:
+        """The partner of the seat that has named trump: [B] int8."""
+        return (state.maker + 2) & (SEATS - 1)
+
+    def points(self, state: EuchreState) -> Tensor:
+        makers = (torch.arange(SEATS, device=state.device) - state.maker[:, None]) & 1 == 0
+        won = partners(state.won).gather(1, state.maker.clamp(min=0).long()[:, None])
+        every = torch.where(state.alone[:, None], LONE_POINTS, ALL_POINTS)
+        made = torch.where(won == self.cards, every, MADE_POINTS)
+        points = torch.where(won >= NEEDED, made, -EUCHRED_POINTS).float()
+        return torch.where(state.maker[:, None] < 0, 0.0, torch.where(makers, points, -points))
+
+    def worth(self, points: Tensor) -> Tensor:
+        return (points + self.most_points) / (2 * self.most_points)
+
+    # -- what a player knows ------------------------------------------------------------------------------------------
+
+    def first_suit(self, state: EuchreState) -> Tensor:
+        """Trump, and before it is named the suit of the card turned up, from which bids count the suits."""
+        return torch.where(state.trump == NO_TRUMP, suit_of(_card_of(state.upcard)), state.trump)
+
+    def own_block(self, state: EuchreState, viewer: Tensor) -> list[Tensor]:
+        """The card turned up; the card that the viewer has put away; who dealt; who named trump; the first suit is
+        trump; trump was taken from the card turned up; the maker plays alone; the second round of bids is on."""
+        first = self.first_suit(state)
+        maker = torch.where(state.maker < 0, -1, (state.maker - viewer) & (SEATS - 1))
+        return [
+            knowledge.cards(state.upcard, first),
+            knowledge.cards(entries(state.discarded, place_of(viewer)), first),
+            knowledge.one_hot((state.dealer - viewer) & (SEATS - 1)),
+            knowledge.one_hot(maker),
+            state.trump != NO_TRUMP,
+            self._picked_up(state),
+            state.alone,
+            (state.made >= SECOND_ROUND) & (state.made < PICK_UP),
+        ]
+
+    def _picked_up(self, state: EuchreState) -> Tensor:
+        """[B] bool, the dealer has picked up the card turned up. Only in the first round its suit can be named."""
+        return state.trump == suit_of(_card_of(state.upcard))
+
+    def shows(self, state: EuchreState) -> Tensor:
+        """The dealer has the card that it picked up until it plays it."""
+        held = torch.where(self._picked_up(state), state.upcard & ~state.seen, 0)
+        return torch.where(torch.arange(SEATS, device=held.device) == state.dealer[:, None], held[:, None], 0)
+
+    def may_hold(self, state: EuchreState, viewer: Tensor) -> Tensor:
+        """Nobody holds what the viewer has put away."""
+        return super().may_hold(state, viewer) & ~entries(state.discarded, place_of(viewer))
+
+    def determinize(self, state: EuchreState, count: int = 3, seed: int = 0) -> EuchreState:
+        """Worlds drawn uniformly from all deals, and cards that the dealer has put away, consistent with what the mover
+        knows: B * count lanes, those of a game adjacent; see `vecgame.worlds`."""
+        drawn = super().determinize(state, count, seed)
+        hidden = ~self.knows(drawn, self.mover(drawn)) & (drawn.discarded != 0)
+        if state.batch_size == 0 or none(hidden.any(-1)):
+            return drawn
+        undealt = self.deck & ~(drawn.hands.sum(-1) | drawn.seen)
+        keys = Stream.of_worlds(seed, state.index, self.turn(state), count).uniform(Purpose.GIVEN, DECK)
+        card = bit(torch.where(unpack(undealt), keys, 2.0).argmin(-1))
+        return replace(drawn, discarded=torch.where(hidden, card[:, None], drawn.discarded))
+
+
+def _card_of(bits: Tensor) -> Tensor:
+    """The id of the card in each bitboard of one: [B] int64."""
+    return (bits.double().view(torch.int64) >> 52) - 1023  # its bit is a power of two, and that is its exponent
+
+
+def _same_colour(suit: Tensor) -> Tensor:
+    return (suit + 2) & (SUITS - 1)
+
+
+@cache
+def _suit_of_cards(device: torch.device) -> Tensor:
+    """The suit that each card belongs to: [5 * 53] int8 at (53 * trump + card + 1), -1 for no card (id -1)."""
+    card, trump = torch.arange(DECK), torch.arange(NO_TRUMP + 1)[:, None]
+    left = (card % RANKS == JACK) & (suit_of(card) == _same_colour(trump)) & (trump != NO_TRUMP)
+    suits = torch.where(left, trump, suit_of(card))
+    return torch.cat([torch.full((NO_TRUMP + 1, 1), -1), suits], dim=-1).flatten().to(device, torch.int8)
+
+
+@cache
+def _suits(device: torch.device) -> Tensor:
+    """The cards that belong to a suit: [5 * 5] int64 bitboards at (5 * trump + suit + 1), all for no suit (-1)."""
+    of_card = _suit_of_cards(torch.device("cpu")).view(NO_TRUMP + 1, 1, DECK + 1)[:, :, 1:]
+    bits = torch.where(of_card == torch.arange(SUITS)[:, None], 1 << torch.arange(DECK), 0).sum(-1)
+    return torch.cat([torch.full((NO_TRUMP + 1, 1), -1), bits], dim=-1).flatten().to(device)
+
+
+@cache
+def _strengths(device: torch.device) -> Tensor:
+    """How strong each card is in a trick: [5 * 4 * 53] int8 at (53 * (4 * trump + suit led) + card + 1), -1 for no card
+    (id -1)."""
+    suits = _suit_of_cards(torch.device("cpu")).view(NO_TRUMP + 1, 1, DECK + 1)[:, :, 1:]
+    card = torch.arange(DECK)
+    trump, led = torch.arange(NO_TRUMP + 1)[:, None, None], torch.arange(SUITS)[:, None]
+    power = torch.where(suits == trump, 2 * RANKS, torch.where(suits == led, RANKS, 0))
+    bower = torch.where(suit_of(card) == trump, RANKS + 1, RANKS) - JACK  # the left above the ace, the right above it
+    strength = card % RANKS + power + torch.where((suits == trump) & (card % RANKS == JACK), bower, 0)
+    none_ = torch.full((NO_TRUMP + 1, SUITS, 1), -1)
+    return torch.cat([none_, strength], dim=-1).flatten().to(device, torch.int8)
