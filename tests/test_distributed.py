@@ -141,14 +141,14 @@ def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: i
 # -- self-play --------------------------------------------------------------------------------------------------------
 
 
-def play_iteration(folder: Path, games: int, chunk_games: int) -> None:
+def play_iteration(folder: Path, games: int, chunk_games: int, changes: dict[str, object]) -> None:
     """The games of one iteration and of one update of the warm-up; every process saves what it then holds."""
     with process_group() as group:
-        save_played(folder, games, chunk_games, group)
+        save_played(folder, games, chunk_games, changes, group)
 
 
-def save_played(folder: Path, games: int, chunk_games: int, group: Group) -> None:
-    settings = changed(games_per_iter=games, chunk_games=chunk_games, device="cpu", cards="1-3")
+def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, object], group: Group) -> None:
+    settings = changed(games_per_iter=games, chunk_games=chunk_games, device="cpu", cards="1-3", **changes)
     run = Run.create(folder / "run", settings, quiet(), group)
     figures = run._self_play()
     network = warmup.InferenceNet(run.learner.net, dtype=torch.float32)
@@ -162,16 +162,20 @@ def save_played(folder: Path, games: int, chunk_games: int, group: Group) -> Non
 
 
 NUMBERS = ("score", "games")
+CAP = {"full_share": 0.5, "fast_simulations": 2}
 
 
-@pytest.mark.parametrize(("size", "games"), [(2, 12), (3, 15), pytest.param(5, 12, marks=pytest.mark.slow)])
-def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "games", "changes"),
+    [(2, 12, {}), (3, 15, {}), (2, 12, CAP), pytest.param(5, 12, {}, marks=pytest.mark.slow)],
+)
+def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int, changes: dict[str, object]) -> None:
     """A third of the games for each of three card counts; four games leave one of five processes idle. One process that
     plays in chunks of the same games holds bit for bit the same examples, in the same order."""
     several, one = tmp_path / "several", tmp_path / "one"
     several.mkdir(), one.mkdir()
-    assert ends(start_group(size, play_iteration, several, games, 0)) == [0] * size
-    save_played(one, games, max(Group(rank, size).share(games // 3)[1] for rank in range(size)), ALONE)
+    assert ends(start_group(size, play_iteration, several, games, 0, changes)) == [0] * size
+    save_played(one, games, max(Group(rank, size).share(games // 3)[1] for rank in range(size)), changes, ALONE)
     expected, told = load_tensors(one / "0")
     for rank in range(size):
         tensors, numbers = load_tensors(several / str(rank))

@@ -202,7 +202,7 @@ def learn(
         report: called after every step with (examples learned from, examples in all).
 
     Returns:
-        Mean losses over the steps taken, the number of examples learned from, and of steps skipped.
+        Mean losses over the steps taken (0 without any), the number of examples learned from, and of steps skipped.
 
     Raises:
         NotFiniteError: see `StepCount.skipped`.
@@ -211,6 +211,8 @@ def learn(
     order = torch.Generator().manual_seed(seed)
     size = min(settings.batch_size, len(buffer))
     draws = min(new_examples, len(buffer))
+    if draws == 0:  # a playout cap has left none of an iteration's few decisions
+        return {"policy_loss": 0.0, "value_loss": 0.0, "examples_learned": 0, "skipped_steps": 0}
     total = settings.epochs * draws
     sums, done = torch.zeros(2, device=learner.device), 0  # of policy and value loss over the steps taken
     count = StepCount(learner.device)

@@ -450,6 +450,7 @@ class Run:
                         settings.chunk_games or chunk,
                         settings.compile,
                         report,
+                        settings.playout_cap(),
                     )
                     parts.append(part)
                     finished += number

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
+from training.playout_cap import PlayoutCap
 from training.precision import PRECISIONS
 from vecgame import Game, default_rules, make_game
 from vecmcts import SearchConfig
@@ -56,6 +57,12 @@ class Settings:
         choices=("improved", "visits"),
     )
     sampled_share: float = _flag(0.5, "share of a game's decisions, from its start, that are sampled, not greedy")
+
+    full_share: float = _flag(
+        1.0,
+        "share of self-play's decisions that are searched in full and learned from; the others are made fast",
+    )
+    fast_simulations: int = _flag(5, "simulations in each world of the others' searches, which have no noise")
 
     network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
     initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
@@ -113,6 +120,13 @@ class Settings:
             raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
+        if not 0 < self.full_share <= 1:
+            raise ValueError(f"--full-share must be above 0 and at most 1, got {self.full_share!r}")
+        _at_least(self, "fast_simulations", 1)
+        if self.full_share < 1 and self.fast_simulations >= self.simulations:
+            raise ValueError(
+                f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
+            )
         if not 0 < self.gate_error < 1:
             raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
         for name in ("root_selection", "policy_target", "network", "values", "gate", "precision"):
@@ -179,6 +193,12 @@ class Settings:
             considered_actions=self.considered_actions,
             gumbel_scale=1.0 if self_play else 0.0,
         )
+
+    def playout_cap(self) -> PlayoutCap | None:
+        """Which of self-play's decisions are searched in full; None where all are."""
+        if self.full_share == 1:
+            return None
+        return PlayoutCap(self.full_share, dataclasses.replace(self.search(), simulations=self.fast_simulations))
 
 
 PRESETS: dict[str, dict[str, object]] = {
