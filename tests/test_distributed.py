@@ -91,9 +91,9 @@ def test_every_process_receives_the_same(tmp_path, size: int) -> None:
 # -- learning ---------------------------------------------------------------------------------------------------------
 
 
-def learn_alike(group: Group) -> tuple[Learner, dict[str, float], dict[str, float]]:
+def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, float], dict[str, float]]:
     """Learns from given examples and a given rollout; the last batches are of one example, less than a process each."""
-    learner = Learner(Settings(batch_size=16, epochs=2, average_decay=0.9), SMALL, CPU, group)
+    learner = Learner(Settings(batch_size=16, epochs=2, average_decay=0.9, **changes), SMALL, CPU, group)
     learner.amp = torch.float32
     buffer = ReplayBuffer(64, CPU)
     buffer.add(make_examples(33))
@@ -113,16 +113,16 @@ def learn_alike(group: Group) -> tuple[Learner, dict[str, float], dict[str, floa
     return learner, learned, warmup.update(learner, rollout, 0.01, seed=3)
 
 
-def learn_and_save(folder: Path) -> None:
+def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
     with process_group() as group:
-        learner, learned, warmed = learn_alike(group)
+        learner, learned, warmed = learn_alike(group, **changes)
         save_tensors(folder / str(group.rank), learner.state_dict(), {"learned": learned, "warmed": warmed})
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int) -> None:
-    assert ends(start_group(size, learn_and_save, tmp_path)) == [0] * size
-    learner, learned, warmed = learn_alike(ALONE)
+@pytest.mark.parametrize(("size", "changes"), [(2, {}), (3, {}), (2, {"augment_suits": True})])
+def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int, changes: dict[str, object]) -> None:
+    assert ends(start_group(size, learn_and_save, tmp_path, changes)) == [0] * size
+    learner, learned, warmed = learn_alike(ALONE, **changes)
     expected = learner.state_dict()
     first = load_tensors(tmp_path / "0")[0]
     for rank in range(size):

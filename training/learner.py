@@ -14,6 +14,7 @@ from net import BlobNet, NetConfig, default_inference_dtype
 from training.distributed import ALONE, Group
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
+from vecgame import Stream
 
 FINAL_RATE = 0.1  # share of the learning rate that is left at the end of the run
 MAX_SKIPPED = 8  # steps in a row whose loss or gradient is not finite, after which learning gives up
@@ -54,6 +55,7 @@ class Learner:
         self.amp = default_inference_dtype(device)
         # On a CPU a compiled network learned 2 to 8% faster, after a minute or more of compiling: not worth it.
         self.compute = torch.compile(self.net) if settings.compile and device.type == "cuda" else self.net
+        self.symmetry = settings.suit_symmetry()
         self.steps = 0
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters() if settings.average_decay}
 
@@ -198,7 +200,7 @@ def learn(
     So every example is learned from about ``epochs`` times before the ring drops it, whatever the ring's size.
 
     Args:
-        seed: of the order of examples.
+        seed: of the order of examples, and of the orders of their suits.
         report: called after every step with (examples learned from, examples in all).
 
     Returns:
@@ -220,7 +222,12 @@ def learn(
     for _ in range(settings.epochs):
         drawn = torch.randperm(len(buffer), generator=order)[:draws].to(learner.device)
         for index in drawn.split(size):
-            losses = learner.losses(buffer.examples.take(group.part(index)), len(index))
+            batch = buffer.examples.take(group.part(index))
+            if learner.symmetry is not None:
+                place = group.part(torch.arange(done, done + len(index), device=learner.device))
+                orders = learner.symmetry.orders(Stream(seed, place, torch.zeros_like(place)), batch.observation)
+                batch = batch.in_orders(orders)
+            losses = learner.losses(batch, len(index))
             taken = learner.step(losses.policy + settings.value_weight * losses.value)
             sums += torch.where(taken, torch.stack([losses.policy, losses.value]).detach(), 0)
             count.add(taken)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from training.distributed import Group
-from vecgame.cards import DECK, unpack_mask
+from vecgame.cards import DECK, pack_mask, unpack_mask
+from vecgame.symmetry import Orders
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,15 @@ class Examples:
     def take(self, index: Tensor) -> Examples:
         """The examples [K] int64."""
         return Examples(*(getattr(self, item.name).index_select(0, index) for item in fields(self)))
+
+    def in_orders(self, orders: Orders) -> Examples:
+        """The same examples with their suits in other orders, one for each."""
+        return replace(
+            self,
+            observation=orders.observations(self.observation),
+            legal=pack_mask(orders.policies(self.legal_mask)),
+            policy=orders.policies(self.policy),
+        )
 
     def gather(self, group: Group) -> Examples:
         """The examples of all processes, in the order of the processes."""

@@ -327,7 +327,9 @@ class Run:
                 game = self.games[self.updates % len(self.games)]
                 start, count = self.group.share(settings.warmup_games)
                 index = WARMUP_INDEX + self.updates * settings.warmup_games + start
-                rollout = warmup.play(game, network, count, settings.seed, index, self.device).gather(self.group)
+                rollout = warmup.play(
+                    game, network, count, settings.seed, index, self.device, self.learner.symmetry
+                ).gather(self.group)
                 self._check_together()
                 with self._all_or_nothing():
                     numbers = warmup.update(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from net import PRESETS as NETWORKS
 from training.playout_cap import PlayoutCap
 from training.precision import PRECISIONS
-from vecgame import Game, default_rules, make_game
+from vecgame import Game, SuitSymmetry, default_rules, make_game
 from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
@@ -77,6 +77,10 @@ class Settings:
     value_weight: float = _flag(1.0, "weight of the value loss against the policy loss")
     replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
 
+    augment_suits: bool = _flag(
+        False, "learn from examples with the suits beside trump in a random order, where their names mean nothing"
+    )
+
     warmup_updates: int = _flag(0, "updates of policy-gradient self-play without search before the first iteration")
     warmup_games: int = _flag(2048, "games in each of them")
     warmup_entropy: float = _flag(0.01, "weight of the policy's entropy in them")
@@ -139,6 +143,10 @@ class Settings:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         self.games()
         self.search()
+        if self.augment_suits and self.suit_symmetry() is None:
+            raise ValueError(
+                f"--augment-suits needs suits that only their names tell apart, which {self.describe()} has not"
+            )
 
     def card_counts(self) -> tuple[int, ...]:
         """The card counts that an iteration mixes, in equal shares."""
@@ -172,6 +180,10 @@ class Settings:
         if self.card_counts() != (game.cards,):
             raise ValueError(f"--cards must be {game.cards} in {self.game}, got {self.cards!r}")
         return (game,)
+
+    def suit_symmetry(self) -> SuitSymmetry | None:
+        """Which columns follow their suit where suits are put into random orders, else None. Card counts share them."""
+        return self.games()[0].suit_symmetry() if self.augment_suits else None
 
     def describe(self) -> str:
         """The game in a few words."""

@@ -17,7 +17,7 @@ from net import InferenceNet
 from training.distributed import Group
 from training.learner import Learner, StepCount
 from training.selfplay import sample
-from vecgame import Game, Purpose, Stream
+from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
 from vecmcts.evaluators import to_relative
 
@@ -49,8 +49,20 @@ class Rollout:
         return Rollout(**fields, score=points / games, games=int(games))
 
 
-def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: int, device: torch.device) -> Rollout:
-    """Plays games in which every decision is drawn from the network's policy; forced moves are not stored."""
+def play(
+    game: Game,
+    network: InferenceNet,
+    games: int,
+    seed: int,
+    first_index: int,
+    device: torch.device,
+    symmetry: SuitSymmetry | None = None,
+) -> Rollout:
+    """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
+
+    With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
+    turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
+    """
     state = game.deal(games, seed, device, first_index)
     stored = []
     for _ in range(game.decisions):
@@ -60,12 +72,16 @@ def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: 
         if len(lanes):
             choosing = state.take(lanes)
             observation, mask = game.observe(choosing), game.policy_mask(choosing)
+            columns = game.policy_columns(choosing, actions[lanes])
+            stream = Stream(seed, choosing.index, game.turn(choosing))
+            if symmetry is not None:
+                orders = symmetry.orders(stream, observation)
+                observation, mask = orders.observations(observation), orders.policies(mask)
+                columns = orders.columns(columns, game.num_actions)
             logits, values = network(observation, mask)
             log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-            uniform = Stream(seed, choosing.index, game.turn(choosing)).uniform(Purpose.ACTION, 1)[:, 0]
-            column = sample(log_policy.exp(), uniform)
+            column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
             log_prob = log_policy.gather(1, column[:, None])[:, 0]
-            columns = game.policy_columns(choosing, actions[lanes])
             slot = ((columns == column[:, None]) & (actions[lanes] >= 0)).to(torch.int8).argmax(-1)
             action = action.index_copy(0, lanes, actions[lanes].gather(1, slot[:, None])[:, 0])
             stored.append((lanes, game.mover(choosing), observation, pack_mask(mask), column, log_prob, values[:, 0]))

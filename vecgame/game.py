@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vecgame.cards import SEATS
 from vecgame.state import State
+from vecgame.symmetry import SuitSymmetry
 
 
 class Game(ABC):
@@ -71,6 +72,10 @@ class Game(ABC):
     def policy_mask(self, state: State) -> Tensor:
         """Legal actions at the columns of a network's policy: [B, num_actions] bool."""
         return self.legal_mask(state)
+
+    def suit_symmetry(self) -> SuitSymmetry | None:
+        """Which columns follow their suit, where the suits beside trump differ in their names only; else None."""
+        return None
 
     def legal_actions(self, state: State) -> Tensor:
         """The legal actions in ascending order: [B, max_legal] int64, filled up with -1."""

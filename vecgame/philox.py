@@ -33,6 +33,7 @@ class Purpose(IntEnum):
     GUMBEL = 8
     EXPANSION = 9
     PLAYOUT_CAP = 10
+    SUITS = 11
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
