@@ -94,7 +94,7 @@ def test_off_is_a_run_without_a_cap() -> None:
     assert Settings(full_share=1.0, fast_simulations=2).playout_cap() is None
     without, with_all = play(), play(cap=PlayoutCap(1.0, FAST))
     assert torch.equal(without.scores, with_all.scores) and without.evaluations == with_all.evaluations
-    for name, tensor in vars(without.examples).items():
+    for name, tensor in without.examples.tensors().items():
         assert torch.equal(tensor, getattr(with_all.examples, name)), name
 
 

@@ -196,7 +196,7 @@ def test_examples_are_learned_in_orders_that_do_not_depend_on_the_processes(monk
     shares = [batches_of(Group(rank, 3), monkeypatch, augment_suits=True)[0] for rank in range(3)]
     assert len(plain) == len(turned) == 6
     for before, after, parts in zip(plain, turned, zip(*shares, strict=True), strict=True):
-        for name, tensor in vars(Examples.concatenate(list(parts))).items():
+        for name, tensor in Examples.concatenate(list(parts)).tensors().items():
             assert torch.equal(tensor, getattr(after, name)), name
         assert torch.equal(before.value, after.value)
         assert torch.equal(after.policy > 0, after.legal_mask)  # the mask goes with the policy

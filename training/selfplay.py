@@ -48,9 +48,9 @@ class SelfPlay:
     prior_divergence: float  # mean Kullback-Leibler divergence of the targets from the network's policy, nats
 
     @staticmethod
-    def nothing(game: Game, device: torch.device) -> SelfPlay:
+    def nothing(game: Game, device: torch.device, tricks: bool = False) -> SelfPlay:
         """Of no games."""
-        examples = Examples.empty(0, device, game.features, game.num_actions)
+        examples = Examples.empty(0, device, game.features, game.num_actions, tricks)
         met = None if game.bids_met(game.deal(1)) is None else 0.0
         return SelfPlay(examples, torch.zeros(0, 4, device=device), met, 0, 0.0, 0.0)
 
@@ -88,6 +88,7 @@ def self_play(
     compile: bool = False,
     report: Report | None = None,
     cap: PlayoutCap | None = None,
+    tricks: bool = False,
 ) -> SelfPlay:
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
 
@@ -95,13 +96,26 @@ def self_play(
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
     runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s. With a ``cap`` some decisions are made by
-    a fast search: they take its best action and are not stored.
+    a fast search: they take its best action and are not stored. With ``tricks`` examples tell how many each seat won.
     """
     device = torch.device(device)
     workers = threads_for(games, device)
     sampled = int(sampled_share * game.decisions)
     chunks = [
-        _Chunk(game, evaluator, config, seed, first_index + start, count, device, sampled, policy_target, compile, cap)
+        _Chunk(
+            game,
+            evaluator,
+            config,
+            seed,
+            first_index + start,
+            count,
+            device,
+            sampled,
+            policy_target,
+            compile,
+            cap,
+            tricks,
+        )
         for start, count in split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
     ]
 
@@ -205,10 +219,12 @@ class _Chunk:
         policy_target: str,
         compile: bool,
         cap: PlayoutCap | None,
+        tricks: bool,
     ) -> None:
         self.game, self.evaluator, self.config, self.seed = game, evaluator, config, seed
         self.first_index, self.count, self.device = first_index, count, device
-        self.sampled, self.policy_target, self.compile, self.cap = sampled, policy_target, compile, cap
+        self.sampled, self.policy_target, self.compile = sampled, policy_target, compile
+        self.cap, self.tricks = cap, tricks
         self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy
         self.evaluations = 0
         self.played = 0.0  # games, in fractions
@@ -231,6 +247,7 @@ class _Chunk:
                 self.policy_target,
                 self.compile,
                 self.cap,
+                self.tricks,
             )
             for start, count in split(self.count, largest, 1)
         ]
@@ -299,10 +316,18 @@ class _Chunk:
         values = self.game.values(state)
         self.scores = self.game.scores(state)
         self.met = self.game.bids_met(state)
-        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions)  # a cap may leave no decision
+        won = self.game.tricks_won(state) if self.tricks else None
+        # A playout cap may have left no decision.
+        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.tricks)
         self.examples = Examples.concatenate(
             [
-                Examples(observation, legal, policy, to_relative(values[lanes], mover))
+                Examples(
+                    observation,
+                    legal,
+                    policy,
+                    to_relative(values[lanes], mover),
+                    None if won is None else to_relative(won[lanes], mover),
+                )
                 for lanes, mover, observation, legal, policy in self.stored
             ]
             or [none]

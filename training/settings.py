@@ -75,6 +75,9 @@ class Settings:
         0.0, "play matches with weights averaged over the steps, so much of the average kept at each; 0 = off"
     )
     value_weight: float = _flag(1.0, "weight of the value loss against the policy loss")
+    tricks_weight: float = _flag(
+        0.0, "weight of learning, by a head of its own, how many tricks each seat will win; 0 = no such head"
+    )
     replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
 
     augment_suits: bool = _flag(
@@ -116,6 +119,7 @@ class Settings:
             _at_least(self, name, 1)
         for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
             _at_least(self, name, 0)
+        _at_least(self, "tricks_weight", 0)
         _at_least(self, "gate_deals", 30)  # for the test's normal approximation
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
@@ -143,6 +147,8 @@ class Settings:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         self.games()
         self.search()
+        if self.tricks_weight > 0 and self.games()[0].tricks_won(self.games()[0].deal(1)) is None:
+            raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
         if self.augment_suits and self.suit_symmetry() is None:
             raise ValueError(
                 f"--augment-suits needs suits that only their names tell apart, which {self.describe()} has not"

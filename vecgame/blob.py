@@ -331,6 +331,9 @@ class Blob(Game):
     def bids_met(self, state: BlobState) -> Tensor:
         return state.bids == state.won
 
+    def tricks_won(self, state: BlobState) -> Tensor:
+        return state.won
+
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def hands(self, state: BlobState) -> Tensor:

@@ -65,6 +65,10 @@ class Game(ABC):
         without bids."""
         return None
 
+    def tricks_won(self, state: State) -> Tensor | None:
+        """Tricks won so far by each absolute seat, at most 13: [B, seats] int8; None in a game without tricks."""
+        return None
+
     def policy_columns(self, state: State, action: Tensor) -> Tensor:
         """Where a network's policy output holds each action: [B, K] action ids (-1 allowed) -> [B, K] int64 columns."""
         return action.clamp(min=0).long()
