@@ -57,8 +57,13 @@ OPTIONS: dict[str, dict[str, object]] = {
     "worlds share statistics": {"root_selection": "shared"},
     "worlds by likelihood, 3 of 12": {"candidates": 12},
     "visit counts as target": {"policy_target": "visits"},
+    "playout cap, 1 of 4 in full": {"full_share": 0.25, "fast_simulations": 6},
+    "suit augmentation": {"augment_suits": True},
+    "tricks head": {"tricks_weight": 0.1},
     "averaged weights": {"average_decay": 0.99},
-    "policy gradient, no search": {**POLICY_GRADIENT, "warmup_updates": 1},
+    "policy gradient": {**POLICY_GRADIENT, "warmup_updates": 1},
+    "policy gradient, suit augmentation": {**POLICY_GRADIENT, "warmup_updates": 1, "augment_suits": True},
+    "policy gradient, tricks head": {**POLICY_GRADIENT, "warmup_updates": 1, "tricks_weight": 0.1},
 }
 SEARCH = SearchConfig(worlds=3, simulations=30)
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom

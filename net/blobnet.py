@@ -8,10 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+SEATS = 4
+
 
 @dataclass(frozen=True)
 class NetConfig:
-    """Sizes of a `BlobNet`. Raises ValueError if a size is not a positive integer or `heads` does not divide `dim`."""
+    """Sizes of a `BlobNet`. Raises ValueError if a size is not a positive integer or `heads` does not divide `dim`.
+
+    Only ``tricks`` may be 0: then the network has no such head.
+    """
 
     dim: int = 256  # width of the token
     layers: int = 6  # encoder layers
@@ -22,12 +27,15 @@ class NetConfig:
     values: int = 4  # 4: one value per relative seat; 1: the scalar head of the document, the mover's value
     policy_hidden: int = 256
     value_hidden: int = 128
+    tricks: int = 0  # numbers of tricks, 0 .. tricks - 1, that the auxiliary head tells apart for each relative seat
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             size = getattr(self, field.name)
-            if type(size) is not int or size < 1:
-                raise ValueError(f"NetConfig.{field.name} must be a positive integer, not {size!r}")
+            optional = field.name == "tricks"
+            if type(size) is not int or size < (0 if optional else 1):
+                none = ", or 0 for no head" if optional else ""
+                raise ValueError(f"NetConfig.{field.name} must be a positive integer{none}, not {size!r}")
         if self.dim % self.heads:
             raise ValueError(f"NetConfig.heads must divide dim, but dim is {self.dim} and heads {self.heads}")
 
@@ -99,7 +107,11 @@ class EncoderLayer(nn.Module):
 
 
 class BlobNet(nn.Module):
-    """The document's network: observation [B, observation] -> (policy logits [B, actions], values [B, values])."""
+    """The document's network: observation [B, observation] -> (policy logits [B, actions], values [B, values]).
+
+    With ``config.tricks`` above 0 it has a third head, for learning only: how many tricks each seat will have in the
+    end, an auxiliary target as ownership and score are in KataGo (Wu 2019, arXiv:1902.10565, section 4).
+    """
 
     needs_mask = False  # see vecmcts.evaluators
 
@@ -127,25 +139,34 @@ class BlobNet(nn.Module):
         nn.init.zeros_(self.policy_out.bias)
         nn.init.normal_(self.value_out.weight, std=0.1 / math.sqrt(config.value_hidden))
         nn.init.constant_(self.value_out.bias, 0.2)
+        # Last, so that all other initial weights are those of a network without it.
+        if config.tricks:
+            self.tricks_hidden = nn.Linear(config.dim, config.value_hidden)
+            self.tricks_out = nn.Linear(config.value_hidden, SEATS * config.tricks)
 
-    def forward(self, obs: Tensor, legal_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def forward(self, obs: Tensor, legal_mask: Tensor | None = None, tricks: bool = False) -> tuple[Tensor, ...]:
         """Evaluate B positions.
 
         Args:
             obs: [B, observation], any floating dtype; converted to the parameters' dtype (autocast still applies).
             legal_mask: [B, actions] bool or None; unused. It is here so that a network is an evaluator. Masking is the
                 caller's: search and loss fill illegal logits with -inf.
+            tricks: return the third head's output, too; needs ``config.tricks`` above 0.
 
         Returns:
             logits [B, actions], raw and unmasked, and values [B, values] by relative seat (0 is the player to move) on
-            the scale score / (10 + cards), linear and so not clipped to [0, 1]. Both in the compute dtype.
+            the scale score / (10 + cards), linear and so not clipped to [0, 1]. With ``tricks`` also
+            logits of the number of tricks that each relative seat will have won at the end: [B, 4, tricks]. All in the
+            compute dtype.
         """
         x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
         for layer in self.layers:
             x = layer(x)
         logits = self.policy_out(F.relu(self.policy_hidden(x)))
         values = self.value_out(F.relu(self.value_hidden(x)))
-        return logits, values
+        if not tricks:
+            return logits, values
+        return logits, values, self.tricks_out(F.relu(self.tricks_hidden(x))).unflatten(-1, (SEATS, -1))
 
 
 def _branch_bounds(branch: nn.Linear, layers: int) -> tuple[float, float]:

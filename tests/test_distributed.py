@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from io import StringIO
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,7 +23,7 @@ from training import warmup
 from training.checkpoint import load_tensors, save_tensors
 from training.distributed import ALONE, Group, LeaderError, process_group
 from training.learner import Learner, learn
-from training.replay import ReplayBuffer
+from training.replay import Examples, ReplayBuffer
 from training.run import METRICS, RESULTS, Run
 from training.settings import Settings
 from vecgame import Blob
@@ -91,12 +92,14 @@ def test_every_process_receives_the_same(tmp_path, size: int) -> None:
 # -- learning ---------------------------------------------------------------------------------------------------------
 
 
-def learn_alike(group: Group) -> tuple[Learner, dict[str, float], dict[str, float]]:
+def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, float], dict[str, float]]:
     """Learns from given examples and a given rollout; the last batches are of one example, less than a process each."""
-    learner = Learner(Settings(batch_size=16, epochs=2, average_decay=0.9), SMALL, CPU, group)
+    tricks = changes.get("tricks_weight", 0) > 0
+    settings = Settings(batch_size=16, epochs=2, average_decay=0.9, **changes)
+    learner = Learner(settings, replace(SMALL, tricks=14 * tricks), CPU, group)
     learner.amp = torch.float32
-    buffer = ReplayBuffer(64, CPU)
-    buffer.add(make_examples(33))
+    buffer = ReplayBuffer(64, CPU, tricks=tricks)
+    buffer.add(told(make_examples(33)) if tricks else make_examples(33))
     learned = learn(learner, buffer, 33, seed=1)
     examples = make_examples(50, seed=2)
     column = examples.policy.argmax(-1)
@@ -109,20 +112,28 @@ def learn_alike(group: Group) -> tuple[Learner, dict[str, float], dict[str, floa
         value=examples.value,
         score=1.5,
         games=10,
+        tricks=told(examples).tricks if tricks else None,
     )
     return learner, learned, warmup.update(learner, rollout, 0.01, seed=3)
 
 
-def learn_and_save(folder: Path) -> None:
+def told(examples: Examples) -> Examples:
+    """The same with numbers of tricks."""
+    return replace(examples, tricks=(13 * examples.value).to(torch.int8))
+
+
+def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
     with process_group() as group:
-        learner, learned, warmed = learn_alike(group)
+        learner, learned, warmed = learn_alike(group, **changes)
         save_tensors(folder / str(group.rank), learner.state_dict(), {"learned": learned, "warmed": warmed})
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int) -> None:
-    assert ends(start_group(size, learn_and_save, tmp_path)) == [0] * size
-    learner, learned, warmed = learn_alike(ALONE)
+@pytest.mark.parametrize(
+    ("size", "changes"), [(2, {}), (3, {}), (2, {"augment_suits": True}), (2, {"tricks_weight": 0.5})]
+)
+def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int, changes: dict[str, object]) -> None:
+    assert ends(start_group(size, learn_and_save, tmp_path, changes)) == [0] * size
+    learner, learned, warmed = learn_alike(ALONE, **changes)
     expected = learner.state_dict()
     first = load_tensors(tmp_path / "0")[0]
     for rank in range(size):
@@ -141,37 +152,42 @@ def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: i
 # -- self-play --------------------------------------------------------------------------------------------------------
 
 
-def play_iteration(folder: Path, games: int, chunk_games: int) -> None:
+def play_iteration(folder: Path, games: int, chunk_games: int, changes: dict[str, object]) -> None:
     """The games of one iteration and of one update of the warm-up; every process saves what it then holds."""
     with process_group() as group:
-        save_played(folder, games, chunk_games, group)
+        save_played(folder, games, chunk_games, changes, group)
 
 
-def save_played(folder: Path, games: int, chunk_games: int, group: Group) -> None:
-    settings = changed(games_per_iter=games, chunk_games=chunk_games, device="cpu", cards="1-3")
+def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, object], group: Group) -> None:
+    settings = changed(games_per_iter=games, chunk_games=chunk_games, device="cpu", cards="1-3", **changes)
     run = Run.create(folder / "run", settings, quiet(), group)
     figures = run._self_play()
     network = warmup.InferenceNet(run.learner.net, dtype=torch.float32)
     first, count = group.share(30)
-    rollout = warmup.play(Blob(cards=2), network, count, 0, first, CPU).gather(group)
-    tensors = {**run.buffer.state_dict(), **{f"rollout.{n}": v for n, v in vars(rollout).items() if n not in NUMBERS}}
+    tricks = settings.tricks_weight > 0
+    rollout = warmup.play(Blob(cards=2), network, count, 0, first, CPU, tricks=tricks).gather(group)
+    fields = {f"rollout.{n}": field for n, field in vars(rollout).items() if isinstance(field, torch.Tensor)}
+    tensors = {**run.buffer.state_dict(), **fields}
     counts = {name: figures[name] for name in ("games", "examples", "evaluations")}
     means = {name: figures[name] for name in ("score", "bids_met", "policy_entropy", "prior_divergence")}
     means["rollout score"] = rollout.score
     save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "games": rollout.games})
 
 
-NUMBERS = ("score", "games")
+OPTIONS = {"full_share": 0.5, "fast_simulations": 2, "tricks_weight": 0.5}
 
 
-@pytest.mark.parametrize(("size", "games"), [(2, 12), (3, 15), pytest.param(5, 12, marks=pytest.mark.slow)])
-def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int) -> None:
+@pytest.mark.parametrize(
+    ("size", "games", "changes"),
+    [(2, 12, {}), (3, 15, {}), (2, 12, OPTIONS), pytest.param(5, 12, {}, marks=pytest.mark.slow)],
+)
+def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int, changes: dict[str, object]) -> None:
     """A third of the games for each of three card counts; four games leave one of five processes idle. One process that
     plays in chunks of the same games holds bit for bit the same examples, in the same order."""
     several, one = tmp_path / "several", tmp_path / "one"
     several.mkdir(), one.mkdir()
-    assert ends(start_group(size, play_iteration, several, games, 0)) == [0] * size
-    save_played(one, games, max(Group(rank, size).share(games // 3)[1] for rank in range(size)), ALONE)
+    assert ends(start_group(size, play_iteration, several, games, 0, changes)) == [0] * size
+    save_played(one, games, max(Group(rank, size).share(games // 3)[1] for rank in range(size)), changes, ALONE)
     expected, told = load_tensors(one / "0")
     for rank in range(size):
         tensors, numbers = load_tensors(several / str(rank))
@@ -180,7 +196,8 @@ def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int)
         for name, tensor in tensors.items():
             if not name.startswith("rollout."):
                 assert torch.equal(tensor, expected[name]), name
-        ours, theirs = (rows_of(t, "rollout.legal", "rollout.column", "rollout.value") for t in (tensors, expected))
+        names = [f"rollout.{name}" for name in ("legal", "column", "value", "tricks") if f"rollout.{name}" in expected]
+        ours, theirs = (rows_of(t, *names) for t in (tensors, expected))
         assert ours == theirs  # in another order: a process's games are together
 
 

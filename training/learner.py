@@ -5,15 +5,17 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from net import BlobNet, NetConfig, default_inference_dtype
 from training.distributed import ALONE, Group
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
+from vecgame import Stream
 
 FINAL_RATE = 0.1  # share of the learning rate that is left at the end of the run
 MAX_SKIPPED = 8  # steps in a row whose loss or gradient is not finite, after which learning gives up
@@ -30,6 +32,16 @@ class Losses:
 
     policy: Tensor  # cross-entropy of the target policy, nats
     value: Tensor  # squared error of the values, summed over the seats
+    tricks: Tensor | None = None  # cross-entropy of the numbers of tricks, nats, mean of the seats; None without a head
+
+    def stacked(self) -> Tensor:
+        """The losses that there are: [2] or [3]."""
+        return torch.stack([loss for loss in (self.policy, self.value, self.tricks) if loss is not None]).detach()
+
+    def weighted(self, settings: Settings) -> Tensor:
+        """What learning minimises: []."""
+        total = self.policy + settings.value_weight * self.value
+        return total if self.tricks is None else total + settings.tricks_weight * self.tricks
 
 
 class Learner:
@@ -54,22 +66,24 @@ class Learner:
         self.amp = default_inference_dtype(device)
         # On a CPU a compiled network learned 2 to 8% faster, after a minute or more of compiling: not worth it.
         self.compute = torch.compile(self.net) if settings.compile and device.type == "cuda" else self.net
+        self.symmetry = settings.suit_symmetry()
         self.steps = 0
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters() if settings.average_decay}
 
     def begin_with(self, net: BlobNet) -> None:
-        """Takes the weights of ``net`` for the initial ones.
+        """Takes the weights of ``net`` for the initial ones, but for a head for tricks that one of the two has not.
 
         Raises:
             ValueError: when it has other sizes.
         """
-        ours, theirs = self.net.config.to_dict(), net.config.to_dict()
+        ours, theirs = (replace(config, tricks=0).to_dict() for config in (self.net.config, net.config))
         if ours != theirs:
             listed = ", ".join(
                 f"{name} {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name]
             )
             raise ValueError(f"the initial network has other sizes than the run's: {listed}")
-        self.net.load_state_dict(net.state_dict())
+        own, given = self.net.state_dict(), net.state_dict()
+        self.net.load_state_dict({name: given.get(name, tensor) for name, tensor in own.items()})
         for name, average in self.average.items():
             average.copy_(self.net.get_parameter(name).detach())
 
@@ -79,12 +93,16 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * share
 
-    def forward(self, observation: Tensor, legal_mask: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, observation: Tensor, legal_mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Mixed-precision network: [E, features], [E, actions] -> float32 log policy [E, actions], -inf where illegal,
-        and values [E, values]."""
+        values [E, values], and logits of the tricks [E, 4, tricks] if it has a head for them."""
         with torch.autocast(self.device.type, self.amp, enabled=self.amp != torch.float32):
-            logits, values = self.compute(observation.float(), legal_mask)
-        return logits.float().masked_fill(~legal_mask, -torch.inf).log_softmax(-1), values.float()
+            if self.net.config.tricks:
+                logits, values, tricks = self.compute(observation.float(), legal_mask, tricks=True)
+            else:
+                (logits, values), tricks = self.compute(observation.float(), legal_mask), None
+        log_policy = logits.float().masked_fill(~legal_mask, -torch.inf).log_softmax(-1)
+        return log_policy, values.float(), None if tricks is None else tricks.float()
 
     def losses(self, batch: Examples, total: int | None = None) -> Losses:
         """Losses of a batch; a network with one value learns the mover's.
@@ -93,11 +111,15 @@ class Learner:
             total: number of examples to take the mean over; more than the batch has where it is part of a larger one.
         """
         total = total or len(batch)
-        log_policy, values = self.forward(batch.observation, batch.legal_mask)
+        log_policy, values, tricks = self.forward(batch.observation, batch.legal_mask)
         # An illegal action has log probability -inf and target 0; their product must be 0, not nan.
         cross_entropy = -(batch.policy.float() * log_policy.masked_fill(~batch.legal_mask, 0.0)).sum(-1)
         error = (values - batch.value[:, : values.shape[1]]).square().sum(-1)
-        return Losses(cross_entropy.sum() / total, error.sum() / total)
+        return Losses(
+            cross_entropy.sum() / total,
+            error.sum() / total,
+            None if tricks is None else tricks_error(tricks, batch.tricks) / total,
+        )
 
     def step(self, loss: Tensor) -> Tensor:
         """One step of the optimiser down ``loss`` [], summed over the processes of the group.
@@ -156,6 +178,16 @@ class Learner:
             tensor.copy_(tensors[f"average.{name}"])
 
 
+def tricks_error(logits: Tensor, tricks: Tensor) -> Tensor:
+    """Cross-entropy of E examples' numbers of tricks, mean of the seats, summed over the examples: [].
+
+    Args:
+        logits: [E, 4, tricks] float.
+        tricks: [E, 4] int8.
+    """
+    return F.cross_entropy(logits.flatten(0, 1), tricks.long().flatten(), reduction="sum") / tricks.shape[1]
+
+
 class StepCount:
     """Steps of one stretch of learning, those that were skipped counted on the device."""
 
@@ -198,34 +230,42 @@ def learn(
     So every example is learned from about ``epochs`` times before the ring drops it, whatever the ring's size.
 
     Args:
-        seed: of the order of examples.
+        seed: of the order of examples, and of the orders of their suits.
         report: called after every step with (examples learned from, examples in all).
 
     Returns:
-        Mean losses over the steps taken, the number of examples learned from, and of steps skipped.
+        Mean losses over the steps taken (0 without any), the number of examples learned from, and of steps skipped.
 
     Raises:
         NotFiniteError: see `StepCount.skipped`.
     """
     settings, group = learner.settings, learner.group
+    names = ["policy_loss", "value_loss", *(["tricks_loss"] if learner.net.config.tricks else [])]
     order = torch.Generator().manual_seed(seed)
     size = min(settings.batch_size, len(buffer))
     draws = min(new_examples, len(buffer))
+    if draws == 0:  # a playout cap has left none of an iteration's few decisions
+        return {**dict.fromkeys(names, 0.0), "examples_learned": 0, "skipped_steps": 0}
     total = settings.epochs * draws
-    sums, done = torch.zeros(2, device=learner.device), 0  # of policy and value loss over the steps taken
+    sums, done = torch.zeros(len(names), device=learner.device), 0  # of the losses over the steps taken
     count = StepCount(learner.device)
     learner.net.train()
     for _ in range(settings.epochs):
         drawn = torch.randperm(len(buffer), generator=order)[:draws].to(learner.device)
         for index in drawn.split(size):
-            losses = learner.losses(buffer.examples.take(group.part(index)), len(index))
-            taken = learner.step(losses.policy + settings.value_weight * losses.value)
-            sums += torch.where(taken, torch.stack([losses.policy, losses.value]).detach(), 0)
+            batch = buffer.examples.take(group.part(index))
+            if learner.symmetry is not None:
+                place = group.part(torch.arange(done, done + len(index), device=learner.device))
+                orders = learner.symmetry.orders(Stream(seed, place, torch.zeros_like(place)), batch.observation)
+                batch = batch.in_orders(orders)
+            losses = learner.losses(batch, len(index))
+            taken = learner.step(losses.weighted(settings))
+            sums += torch.where(taken, losses.stacked(), 0)
             count.add(taken)
             done += len(index)
             if report is not None:
                 report(done, total)
     learner.net.eval()
     skipped = count.skipped()
-    policy, value = (group.sum(sums) / max(count.steps - skipped, 1)).tolist()
-    return {"policy_loss": policy, "value_loss": value, "examples_learned": done, "skipped_steps": skipped}
+    means = (group.sum(sums) / max(count.steps - skipped, 1)).tolist()
+    return {**dict(zip(names, means, strict=True)), "examples_learned": done, "skipped_steps": skipped}

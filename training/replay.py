@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
 from training.distributed import Group
-from vecgame.cards import DECK, unpack_mask
+from vecgame.cards import DECK, pack_mask, unpack_mask
+from vecgame.symmetry import Orders
 
 
 @dataclass(frozen=True)
@@ -22,17 +23,31 @@ class Examples:
     legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     policy: Tensor  # [E, A] float16, target distribution over the columns
     value: Tensor  # [E, 4] float32, final score / highest score of each relative seat
+    tricks: Tensor | None = None  # [E, 4] int8, tricks of each relative seat in the end; None where nobody learns them
 
     def __len__(self) -> int:
         return self.legal.shape[0]
 
     def take(self, index: Tensor) -> Examples:
         """The examples [K] int64."""
-        return Examples(*(getattr(self, item.name).index_select(0, index) for item in fields(self)))
+        return Examples(**{name: tensor.index_select(0, index) for name, tensor in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields by name, without what is None."""
+        return {item.name: getattr(self, item.name) for item in fields(self) if getattr(self, item.name) is not None}
+
+    def in_orders(self, orders: Orders) -> Examples:
+        """The same examples with their suits in other orders, one for each."""
+        return replace(
+            self,
+            observation=orders.observations(self.observation),
+            legal=pack_mask(orders.policies(self.legal_mask)),
+            policy=orders.policies(self.policy),
+        )
 
     def gather(self, group: Group) -> Examples:
         """The examples of all processes, in the order of the processes."""
-        return Examples(*(group.gather(getattr(self, item.name)) for item in fields(self)))
+        return Examples(**{name: group.gather(tensor) for name, tensor in self.tensors().items()})
 
     @property
     def legal_mask(self) -> Tensor:
@@ -41,10 +56,12 @@ class Examples:
 
     @staticmethod
     def concatenate(parts: list[Examples]) -> Examples:
-        return Examples(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Examples)))
+        return Examples(**{name: torch.cat([getattr(part, name) for part in parts]) for name in parts[0].tensors()})
 
     @staticmethod
-    def empty(capacity: int, device: torch.device, features: int = 256, actions: int = DECK) -> Examples:
+    def empty(
+        capacity: int, device: torch.device, features: int = 256, actions: int = DECK, tricks: bool = False
+    ) -> Examples:
         """Room for ``capacity`` examples, filled with zeros."""
         words = (capacity,) if actions <= DECK else (capacity, -(-actions // DECK))
         return Examples(
@@ -52,15 +69,18 @@ class Examples:
             legal=torch.zeros(words, dtype=torch.int64, device=device),
             policy=torch.zeros(capacity, actions, dtype=torch.float16, device=device),
             value=torch.zeros(capacity, 4, dtype=torch.float32, device=device),
+            tricks=torch.zeros(capacity, 4, dtype=torch.int8, device=device) if tricks else None,
         )
 
 
 class ReplayBuffer:
     """A ring of the newest ``capacity`` examples, on the device where learning happens."""
 
-    def __init__(self, capacity: int, device: torch.device, features: int = 256, actions: int = DECK) -> None:
+    def __init__(
+        self, capacity: int, device: torch.device, features: int = 256, actions: int = DECK, tricks: bool = False
+    ) -> None:
         self.capacity = capacity
-        self.examples = Examples.empty(capacity, device, features, actions)
+        self.examples = Examples.empty(capacity, device, features, actions, tricks)
         self.added = 0  # over the whole run
 
     def __len__(self) -> int:
@@ -72,16 +92,16 @@ class ReplayBuffer:
         kept = min(len(new), self.capacity)
         start = self.added + len(new) - kept
         places = torch.arange(start, start + kept, device=device) % self.capacity
-        for item in fields(Examples):
-            getattr(self.examples, item.name)[places] = getattr(new, item.name)[len(new) - kept :].to(device)
+        for name, tensor in self.examples.tensors().items():
+            tensor[places] = getattr(new, name)[len(new) - kept :].to(device)
         self.added += len(new)
 
     def state_dict(self) -> dict[str, Tensor]:
         """The filled part of the ring, and how much was ever added."""
-        filled = {item.name: getattr(self.examples, item.name)[: len(self)] for item in fields(Examples)}
+        filled = {name: tensor[: len(self)] for name, tensor in self.examples.tensors().items()}
         return {**filled, "added": torch.tensor(self.added)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.added = int(state["added"])
-        for item in fields(Examples):
-            getattr(self.examples, item.name)[: len(self)] = state[item.name].to(self.examples.legal.device)
+        for name, tensor in self.examples.tensors().items():
+            tensor[: len(self)] = state[name].to(tensor.device)

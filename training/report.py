@@ -404,7 +404,10 @@ def _with_total(entry: Entry, settings: Settings) -> Entry:
     """The entry with the loss that was minimised."""
     if not (is_number(entry.get("policy_loss")) and is_number(entry.get("value_loss"))):
         return entry
-    return {**entry, "total_loss": entry["policy_loss"] + settings.value_weight * entry["value_loss"]}
+    total = entry["policy_loss"] + settings.value_weight * entry["value_loss"]
+    if is_number(entry.get("tricks_loss")):
+        total += settings.tricks_weight * entry["tricks_loss"]
+    return {**entry, "total_loss": total}
 
 
 def _header(name: str, settings: Settings, iterations: Sequence[Entry], strengths: Sequence[Strength]) -> str:

@@ -40,10 +40,12 @@ from training.replay import Examples, ReplayBuffer
 from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
 from training.settings import Settings, fixed_changes
 from vecgame import Blob
+from vecgame.cards import RANKS
 
 T = TypeVar("T")
 
 WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
+TRICK_COUNTS = RANKS + 1  # that the tricks head tells apart, whatever the number of cards: 0..13
 STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
 
 
@@ -80,8 +82,12 @@ class Run:
         self.games = settings.games()
         game = self.games[0]
         sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
+        learns_tricks = settings.tricks_weight > 0
+        sizes["tricks"] = TRICK_COUNTS if learns_tricks else 0
         self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device, group)
-        self.buffer = ReplayBuffer(settings.replay_examples, self.device, game.features, game.num_actions)
+        self.buffer = ReplayBuffer(
+            settings.replay_examples, self.device, game.features, game.num_actions, learns_tricks
+        )
         self.gate = Gate(settings, self.learner.net, self.device)
         self.player: InferenceNet | None = None  # of self-play
         self.updates = 0  # of the warm-up, done
@@ -321,7 +327,16 @@ class Run:
                 game = self.games[self.updates % len(self.games)]
                 start, count = self.group.share(settings.warmup_games)
                 index = WARMUP_INDEX + self.updates * settings.warmup_games + start
-                rollout = warmup.play(game, network, count, settings.seed, index, self.device).gather(self.group)
+                rollout = warmup.play(
+                    game,
+                    network,
+                    count,
+                    settings.seed,
+                    index,
+                    self.device,
+                    self.learner.symmetry,
+                    settings.tricks_weight > 0,
+                ).gather(self.group)
                 self._check_together()
                 with self._all_or_nothing():
                     numbers = warmup.update(
@@ -429,7 +444,7 @@ class Run:
             for game, count, chunk in zip(self.games, counts, self.chunks, strict=True):
                 start, number = group.share(count)
                 if number == 0:
-                    parts.append(SelfPlay.nothing(game, self.device))
+                    parts.append(SelfPlay.nothing(game, self.device, settings.tricks_weight > 0))
                 else:
                     part = self_play(
                         game,
@@ -444,6 +459,8 @@ class Run:
                         settings.chunk_games or chunk,
                         settings.compile,
                         report,
+                        settings.playout_cap(),
+                        settings.tricks_weight > 0,
                     )
                     parts.append(part)
                     finished += number

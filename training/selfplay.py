@@ -1,4 +1,4 @@
-"""Self-play: many games at once, every decision searched, every searched decision an example."""
+"""Self-play: many games at once, every decision searched, every decision searched in full an example."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from training.distributed import Group
+from training.playout_cap import PlayoutCap
 from training.replay import Examples
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
@@ -47,9 +48,9 @@ class SelfPlay:
     prior_divergence: float  # mean Kullback-Leibler divergence of the targets from the network's policy, nats
 
     @staticmethod
-    def nothing(game: Game, device: torch.device) -> SelfPlay:
+    def nothing(game: Game, device: torch.device, tricks: bool = False) -> SelfPlay:
         """Of no games."""
-        examples = Examples.empty(0, device, game.features, game.num_actions)
+        examples = Examples.empty(0, device, game.features, game.num_actions, tricks)
         met = None if game.bids_met(game.deal(1)) is None else 0.0
         return SelfPlay(examples, torch.zeros(0, 4, device=device), met, 0, 0.0, 0.0)
 
@@ -86,19 +87,35 @@ def self_play(
     chunk_games: int = 0,
     compile: bool = False,
     report: Report | None = None,
+    cap: PlayoutCap | None = None,
+    tricks: bool = False,
 ) -> SelfPlay:
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
 
     Decisions in the first ``sampled_share`` of a game are drawn from the target policy, later ones take its best
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
-    runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s.
+    runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s. With a ``cap`` some decisions are made by
+    a fast search: they take its best action and are not stored. With ``tricks`` examples tell how many each seat won.
     """
     device = torch.device(device)
     workers = threads_for(games, device)
     sampled = int(sampled_share * game.decisions)
     chunks = [
-        _Chunk(game, evaluator, config, seed, first_index + start, count, device, sampled, policy_target, compile)
+        _Chunk(
+            game,
+            evaluator,
+            config,
+            seed,
+            first_index + start,
+            count,
+            device,
+            sampled,
+            policy_target,
+            compile,
+            cap,
+            tricks,
+        )
         for start, count in split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
     ]
 
@@ -201,10 +218,13 @@ class _Chunk:
         sampled: int,
         policy_target: str,
         compile: bool,
+        cap: PlayoutCap | None,
+        tricks: bool,
     ) -> None:
         self.game, self.evaluator, self.config, self.seed = game, evaluator, config, seed
         self.first_index, self.count, self.device = first_index, count, device
         self.sampled, self.policy_target, self.compile = sampled, policy_target, compile
+        self.cap, self.tricks = cap, tricks
         self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy
         self.evaluations = 0
         self.played = 0.0  # games, in fractions
@@ -226,6 +246,8 @@ class _Chunk:
                 self.sampled,
                 self.policy_target,
                 self.compile,
+                self.cap,
+                self.tricks,
             )
             for start, count in split(self.count, largest, 1)
         ]
@@ -250,15 +272,30 @@ class _Chunk:
         actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
-        if len(lanes):
-            choosing = state.take(lanes)
-            known = None if past is None else past.take(lanes)
-            result = search(game, choosing, self.evaluator, self.config, self.seed, self.compile, known)
-            policy = result.policy if self.policy_target == "improved" else result.visit_policy
-            action = action.index_copy(0, lanes, self._choose(choosing, policy, result.visits, decision))
-            self._store(lanes, choosing, policy, result.prior)
-            self.evaluations += int(result.evaluations)
+        if len(lanes) and self.cap is None:
+            action = action.index_copy(0, lanes, self._search(state, past, lanes, decision))
+        elif len(lanes):
+            in_full = self.cap.in_full(game, state.take(lanes), self.seed)
+            for some, how in ((lanes[in_full], self._search), (lanes[~in_full], self._search_fast)):
+                if len(some):
+                    action = action.index_copy(0, some, how(state, past, some, decision))
         return action
+
+    def _search(self, state: State, past: Past | None, lanes: Tensor, decision: int) -> Tensor:
+        """Searches the decisions of the lanes [K] int64 in full, and stores them: [K] int64 actions."""
+        state, past = state.take(lanes), None if past is None else past.take(lanes)
+        result = search(self.game, state, self.evaluator, self.config, self.seed, self.compile, past)
+        policy = result.policy if self.policy_target == "improved" else result.visit_policy
+        self._store(lanes, state, policy, result.prior)
+        self.evaluations += int(result.evaluations)
+        return self._choose(state, policy, result.visits, decision)
+
+    def _search_fast(self, state: State, past: Past | None, lanes: Tensor, decision: int) -> Tensor:
+        """Searches the decisions of the lanes [K] int64 by the cap's fast search, as in a match: [K] int64 actions."""
+        state, past = state.take(lanes), None if past is None else past.take(lanes)
+        result = search(self.game, state, self.evaluator, self.cap.fast, self.seed, self.compile, past)
+        self.evaluations += int(result.evaluations)
+        return best_action(self.game, state, result.policy, result.visits, self.cap.fast, self.seed)
 
     def _choose(self, state: State, policy: Tensor, visits: Tensor, decision: int) -> Tensor:
         if decision >= self.sampled:
@@ -284,11 +321,21 @@ class _Chunk:
         values = self.game.values(state)
         self.scores = self.game.scores(state)
         self.met = self.game.bids_met(state)
+        won = self.game.tricks_won(state) if self.tricks else None
+        # A playout cap may have left no decision.
+        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.tricks)
         self.examples = Examples.concatenate(
             [
-                Examples(observation, legal, policy, to_relative(values[lanes], mover))
+                Examples(
+                    observation,
+                    legal,
+                    policy,
+                    to_relative(values[lanes], mover),
+                    None if won is None else to_relative(won[lanes], mover),
+                )
                 for lanes, mover, observation, legal, policy in self.stored
             ]
+            or [none]
         )
 
 

@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
+from training.playout_cap import PlayoutCap
 from training.precision import PRECISIONS
-from vecgame import Game, default_rules, make_game
+from vecgame import Game, SuitSymmetry, default_rules, make_game
 from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
@@ -62,6 +63,12 @@ class Settings:
     )
     sampled_share: float = _flag(0.5, "share of a game's decisions, from its start, that are sampled, not greedy")
 
+    full_share: float = _flag(
+        1.0,
+        "share of self-play's decisions that are searched in full and learned from; the others are made fast",
+    )
+    fast_simulations: int = _flag(5, "simulations in each world of the others' searches, which have no noise")
+
     network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
     initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
     values: int = _flag(4, "values of the network: 4, one for each seat, or 1, the document's scalar", choices=(1, 4))
@@ -73,7 +80,14 @@ class Settings:
         0.0, "play matches with weights averaged over the steps, so much of the average kept at each; 0 = off"
     )
     value_weight: float = _flag(1.0, "weight of the value loss against the policy loss")
+    tricks_weight: float = _flag(
+        0.0, "weight of learning, by a head of its own, how many tricks each seat will win; 0 = no such head"
+    )
     replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
+
+    augment_suits: bool = _flag(
+        False, "learn from examples with the suits beside trump in a random order, where their names mean nothing"
+    )
 
     warmup_updates: int = _flag(0, "updates of policy-gradient self-play without search before the first iteration")
     warmup_games: int = _flag(2048, "games in each of them")
@@ -110,6 +124,7 @@ class Settings:
             _at_least(self, name, 1)
         for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
             _at_least(self, name, 0)
+        _at_least(self, "tricks_weight", 0)
         _at_least(self, "gate_deals", 30)  # for the test's normal approximation
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
@@ -118,6 +133,13 @@ class Settings:
             raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
         if not 0 <= self.sampled_share <= 1:
             raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
+        if not 0 < self.full_share <= 1:
+            raise ValueError(f"--full-share must be above 0 and at most 1, got {self.full_share!r}")
+        _at_least(self, "fast_simulations", 1)
+        if self.full_share < 1 and self.fast_simulations >= self.simulations:
+            raise ValueError(
+                f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
+            )
         if not 0 < self.gate_error < 1:
             raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
         for name in ("root_selection", "policy_target", "network", "values", "gate", "precision"):
@@ -130,6 +152,12 @@ class Settings:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         self.games()
         self.search()
+        if self.tricks_weight > 0 and self.games()[0].tricks_won(self.games()[0].deal(1)) is None:
+            raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
+        if self.augment_suits and self.suit_symmetry() is None:
+            raise ValueError(
+                f"--augment-suits needs suits that only their names tell apart, which {self.describe()} has not"
+            )
 
     def card_counts(self) -> tuple[int, ...]:
         """The card counts that an iteration mixes, in equal shares."""
@@ -164,6 +192,10 @@ class Settings:
             raise ValueError(f"--cards must be {game.cards} in {self.game}, got {self.cards!r}")
         return (game,)
 
+    def suit_symmetry(self) -> SuitSymmetry | None:
+        """Which columns follow their suit where suits are put into random orders, else None. Card counts share them."""
+        return self.games()[0].suit_symmetry() if self.augment_suits else None
+
     def describe(self) -> str:
         """The game in a few words."""
         named = "Blob" if self.game == "blob" else self.game
@@ -186,6 +218,12 @@ class Settings:
             candidates=self.candidates,
             trust=self.trust,
         )
+
+    def playout_cap(self) -> PlayoutCap | None:
+        """Which of self-play's decisions are searched in full; None where all are."""
+        if self.full_share == 1:
+            return None
+        return PlayoutCap(self.full_share, dataclasses.replace(self.search(), simulations=self.fast_simulations))
 
 
 PRESETS: dict[str, dict[str, object]] = {

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from net import InferenceNet
 from training.distributed import Group
-from training.learner import Learner, StepCount
+from training.learner import Learner, StepCount, tricks_error
 from training.selfplay import sample
-from vecgame import Game, Purpose, Stream
+from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
 from vecmcts.evaluators import to_relative
 
@@ -38,19 +38,35 @@ class Rollout:
     value: Tensor  # [E, 4] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
     games: int
+    tricks: Tensor | None = None  # [E, 4] int8, tricks of each relative seat in the end; None where nobody learns them
 
     def gather(self, group: Group) -> Rollout:
         """The rollouts of all processes as one, in the order of the processes."""
         if group.size == 1:
             return self
-        names = ("observation", "legal", "column", "log_prob", "baseline", "value")
+        names = ["observation", "legal", "column", "log_prob", "baseline", "value"]
+        names += [] if self.tricks is None else ["tricks"]
         points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
         fields = {name: group.gather(getattr(self, name)) for name in names}
         return Rollout(**fields, score=points / games, games=int(games))
 
 
-def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: int, device: torch.device) -> Rollout:
-    """Plays games in which every decision is drawn from the network's policy; forced moves are not stored."""
+def play(
+    game: Game,
+    network: InferenceNet,
+    games: int,
+    seed: int,
+    first_index: int,
+    device: torch.device,
+    symmetry: SuitSymmetry | None = None,
+    tricks: bool = False,
+) -> Rollout:
+    """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
+
+    With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
+    turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
+    With ``tricks`` the rollout tells how many each seat won.
+    """
     state = game.deal(games, seed, device, first_index)
     stored = []
     for _ in range(game.decisions):
@@ -60,20 +76,28 @@ def play(game: Game, network: InferenceNet, games: int, seed: int, first_index: 
         if len(lanes):
             choosing = state.take(lanes)
             observation, mask = game.observe(choosing), game.policy_mask(choosing)
+            columns = game.policy_columns(choosing, actions[lanes])
+            stream = Stream(seed, choosing.index, game.turn(choosing))
+            if symmetry is not None:
+                orders = symmetry.orders(stream, observation)
+                observation, mask = orders.observations(observation), orders.policies(mask)
+                columns = orders.columns(columns, game.num_actions)
             logits, values = network(observation, mask)
             log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-            uniform = Stream(seed, choosing.index, game.turn(choosing)).uniform(Purpose.ACTION, 1)[:, 0]
-            column = sample(log_policy.exp(), uniform)
+            column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
             log_prob = log_policy.gather(1, column[:, None])[:, 0]
-            columns = game.policy_columns(choosing, actions[lanes])
             slot = ((columns == column[:, None]) & (actions[lanes] >= 0)).to(torch.int8).argmax(-1)
             action = action.index_copy(0, lanes, actions[lanes].gather(1, slot[:, None])[:, 0])
             stored.append((lanes, game.mover(choosing), observation, pack_mask(mask), column, log_prob, values[:, 0]))
         state = game.step(state, action)
-    final = game.values(state)
-    value = torch.cat([to_relative(final[lanes], mover) for lanes, mover, *_ in stored])
+
+    def ends(by_seat: Tensor) -> Tensor:
+        """[games, 4] by absolute seat -> [E, 4] by relative seat."""
+        return torch.cat([to_relative(by_seat[lanes], mover) for lanes, mover, *_ in stored])
+
+    value, won = ends(game.values(state)), ends(game.tricks_won(state)) if tricks else None
     fields = [torch.cat(parts) for parts in list(zip(*stored, strict=True))[2:]]
-    return Rollout(*fields, value=value, score=float(game.scores(state).mean()), games=games)
+    return Rollout(*fields, value=value, score=float(game.scores(state).mean()), games=games, tricks=won)
 
 
 def update(
@@ -89,7 +113,7 @@ def update(
     """
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    order = torch.Generator().manual_seed(seed)
+    settings, order = learner.settings, torch.Generator().manual_seed(seed)
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
@@ -98,7 +122,7 @@ def update(
         for batch in shuffled.split(MINIBATCH):
             index = learner.group.part(batch)
             mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
-            log_policy, values = learner.forward(rollout.observation[index], mask)
+            log_policy, values, tricks = learner.forward(rollout.observation[index], mask)
             finite = log_policy.masked_fill(~mask, 0.0)
             log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
             ratio = (log_prob - rollout.log_prob[index]).exp()
@@ -106,7 +130,9 @@ def update(
             surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / len(batch)
             entropy = -(log_policy.exp() * finite).sum() / len(batch)
             value_loss = (values - rollout.value[index, : values.shape[1]]).square().sum() / len(batch)
-            loss = learner.settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+            loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+            if tricks is not None:
+                loss = loss + settings.tricks_weight * tricks_error(tricks, rollout.tricks[index]) / len(batch)
             taken = learner.step(loss)
             sums += torch.where(taken, torch.stack([surrogate, entropy, value_loss]).detach(), 0)
             count.add(taken)

@@ -9,6 +9,7 @@ from vecgame.registry import GAMES, default_rules, make_game, register
 from vecgame.rules import Rules, score
 from vecgame.spades import Spades
 from vecgame.state import State, concatenate
+from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame, TrickState
 from vecgame.whist import Whist
 
@@ -24,6 +25,7 @@ __all__ = [
     "Spades",
     "State",
     "Stream",
+    "SuitSymmetry",
     "TrickGame",
     "TrickState",
     "Whist",

@@ -12,6 +12,7 @@ from vecgame.cards import (
     NO_TRUMP,
     RANKS,
     SEATS,
+    SUITS,
     bit,
     deck_bits,
     list_cards,
@@ -28,6 +29,7 @@ from vecgame.lanes import entries, none, pick, place_of, with_entries, working
 from vecgame.philox import Stream, check_seed
 from vecgame.rules import Rules, score
 from vecgame.state import State
+from vecgame.symmetry import SuitSymmetry
 
 
 @dataclass(frozen=True)
@@ -329,6 +331,9 @@ class Blob(Game):
     def bids_met(self, state: BlobState) -> Tensor:
         return state.bids == state.won
 
+    def tricks_won(self, state: BlobState) -> Tensor:
+        return state.won
+
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def hands(self, state: BlobState) -> Tensor:
@@ -349,6 +354,10 @@ class Blob(Game):
         legal = self.legal_bits(state)
         turned = rotate_suits(legal, observation.first_suit(state))
         return unpack(torch.where(state.made < SEATS, legal, turned))
+
+    def suit_symmetry(self) -> SuitSymmetry | None:
+        """None in decks of fewer suits, where it is known which suits hold no cards."""
+        return observation.SYMMETRY if self.rules.suits == SUITS else None
 
     def may_hold(self, state: BlobState, viewer: Tensor) -> Tensor:
         """Cards of the suits that the three seats after ``viewer`` [B] have not shown to be void in: [3, B] int64."""

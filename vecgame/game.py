@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vecgame.cards import SEATS
 from vecgame.state import State
+from vecgame.symmetry import SuitSymmetry
 
 
 class Game(ABC):
@@ -64,6 +65,10 @@ class Game(ABC):
         without bids."""
         return None
 
+    def tricks_won(self, state: State) -> Tensor | None:
+        """Tricks won so far by each absolute seat, at most 13: [B, seats] int8; None in a game without tricks."""
+        return None
+
     def policy_columns(self, state: State, action: Tensor) -> Tensor:
         """Where a network's policy output holds each action: [B, K] action ids (-1 allowed) -> [B, K] int64 columns."""
         return action.clamp(min=0).long()
@@ -71,6 +76,10 @@ class Game(ABC):
     def policy_mask(self, state: State) -> Tensor:
         """Legal actions at the columns of a network's policy: [B, num_actions] bool."""
         return self.legal_mask(state)
+
+    def suit_symmetry(self) -> SuitSymmetry | None:
+        """Which columns follow their suit, where the suits beside trump differ in their names only; else None."""
+        return None
 
     def legal_actions(self, state: State) -> Tensor:
         """The legal actions in ascending order: [B, max_legal] int64, filled up with -1."""

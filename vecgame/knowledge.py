@@ -22,6 +22,7 @@ to ace, the game's `first_suit` first.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,12 +40,14 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.lanes import entries, place_of
+from vecgame.symmetry import SuitSymmetry
 
 if TYPE_CHECKING:
     from vecgame.tricks import TrickGame, TrickState
 
 BOARDS = 6  # of 52 columns each
 FEATURES = BOARDS * DECK + 20
+TRUMP = 329  # column
 
 
 def observe(game: TrickGame, state: TrickState, viewer: Tensor) -> Tensor:
@@ -75,6 +78,16 @@ def observe(game: TrickGame, state: TrickState, viewer: Tensor) -> Tensor:
     own = [row if row.ndim == 2 else row[None] for row in game.own_block(state, viewer)]
     numbers = torch.cat([row.float() for row in (*rows, *own)]).t()
     return torch.cat([unpack(boards.t(), torch.float32).flatten(1), numbers], dim=-1)
+
+
+def suits_alike(own_boards: Sequence[int] = ()) -> SuitSymmetry:
+    """The columns above that follow their suit, for a game whose suits but for the first differ in their names only.
+
+    Args:
+        own_boards: first of 52 columns of its own that are cards, counted from the start of its own block.
+    """
+    own = (FEATURES + start for start in own_boards)
+    return SuitSymmetry(boards=(*range(0, BOARDS * DECK, DECK), *own), suits=(BOARDS * DECK,), trump=TRUMP)
 
 
 def one_hot(index: Tensor) -> Tensor:

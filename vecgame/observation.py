@@ -49,11 +49,13 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.lanes import entries
+from vecgame.symmetry import SuitSymmetry
 
 if TYPE_CHECKING:
     from vecgame.blob import Blob, BlobState
 
 FEATURES = 256
+SYMMETRY = SuitSymmetry(boards=(0, 52, 104, 156), suits=(208, 237, 241, 245), trump=212, bidding=252)
 
 
 def first_suit(state: BlobState) -> Tensor:

@@ -35,6 +35,8 @@ class Purpose(IntEnum):
     INFERENCE = 10
     DIRECTION = 11
     GIVEN = 12
+    PLAYOUT_CAP = 13
+    SUITS = 14
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor
 from vecgame import dealing, knowledge
 from vecgame.cards import RANKS, SEATS, SUIT_BITS
 from vecgame.lanes import entries, with_entries
+from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame, TrickState, followed, partners
 
 SPADES = 0
@@ -97,6 +98,9 @@ class Spades(TrickGame):
 
     def trump(self, state: SpadesState) -> Tensor:
         return torch.full_like(state.leader, SPADES)
+
+    def suit_symmetry(self) -> SuitSymmetry:
+        return knowledge.suits_alike()
 
     def points(self, state: SpadesState) -> Tensor:
         return self._partnership_points(state.bids, state.won)

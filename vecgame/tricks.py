@@ -402,6 +402,9 @@ class TrickGame(Game):
             state = part if place is None else state.put(place, part)
         return state
 
+    def tricks_won(self, state: TrickState) -> Tensor:
+        return state.won
+
     # -- ending it ----------------------------------------------------------------------------------------------------
 
     def scores(self, state: TrickState) -> Tensor:

@@ -9,6 +9,7 @@ from torch import Tensor
 from vecgame import dealing, knowledge
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, TRUMP_NAMES, bit, suit_of
 from vecgame.philox import Stream
+from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame, TrickState, partners
 
 TRUMP_CHOICES = ("turned", "random", "rotate", *TRUMP_NAMES)
@@ -81,6 +82,9 @@ class Whist(TrickGame):
 
     def first_suit(self, state: WhistState) -> Tensor:
         return torch.where(state.trump == NO_TRUMP, 0, state.trump)
+
+    def suit_symmetry(self) -> SuitSymmetry:
+        return knowledge.suits_alike(own_boards=[0])
 
     def points(self, state: WhistState) -> Tensor:
         return partners(state.won.float())
