@@ -81,5 +81,11 @@ def test_the_oracles_cover_what_matters():
     passed = list(play_games(passed_hearts, rng, 30))
     assert {game.given["direction"] for game in passed} == set(range(4))
     assert {len(game.decisions) for game in passed} == {52, 64}
+    played = list(play_games(partial(euchre, stick_the_dealer=False), rng, 200))
+    openings = [tuple(action for _, _, action in game.decisions[:9] if action >= 52) for game in played]
+    assert {len(game.decisions) for game in played} >= {8, 18, 23}  # all pass; alone and together after the first bid
+    assert {bids[4:5] for bids in openings} >= {(52,), (54,), (55,), (56,)}  # a second round, with each suit
+    assert {game.given["dealer"] for game in played} == set(range(4))
+    assert {abs(points) for game in played for points in game.returns} == {0, 1, 2, 4}
     assert {game.decisions[0][0] for game in play_games(hearts, rng, 30)} == set(range(4))
     assert [card_of(text) for text in ("S2", "2S", "AH", "♣10", "KD")] == [0, 0, 25, 34, 50]

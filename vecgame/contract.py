@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vecgame import lanes
-from vecgame.cards import SEATS, list_cards, popcount
+from vecgame.cards import RANKS, SEATS, TOP_RANKS, list_cards, popcount, rotate_suits
 from vecgame.game import Game
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
@@ -235,7 +235,7 @@ def _scrambled(game: Game, state: State, viewer: Tensor) -> State:
     fields = {}
     for name in _private(game):
         cards = getattr(state, name)
-        moved = torch.where(cards == 0, 0, (cards >> 1) | ((cards & 1) << 51))
+        moved = rotate_suits(((cards & ~TOP_RANKS) << 1) | ((cards & TOP_RANKS) >> RANKS - 1), torch.tensor(1))
         fields[name] = torch.where(game.knows(state, viewer), cards, moved)
     return replace(state, **fields)
 
