@@ -17,7 +17,7 @@ from training.arena import play_match
 from training.bots import InferringPlayer, RandomBot, search_player
 from training.selfplay import self_play
 from training.settings import Settings
-from vecgame import Blob, Purpose, Spades, Stream, lanes
+from vecgame import Blob, Euchre, Purpose, Spades, Stream, lanes
 from vecgame.state import concatenate
 from vecmcts import NetworkEvaluator, Past, SearchConfig, compiled, inference, random_action, search
 from vecmcts.inference import infer, log_likelihood, resample
@@ -237,3 +237,14 @@ def test_settings_of_a_run() -> None:
     assert (settings.search().candidates, settings.search(self_play=True).trust) == (24, 0.7)
     with pytest.raises(ValueError, match="candidates must be 0"):
         Settings(candidates=2)
+    Settings(game="hearts", candidates=8)
+    for game, rules in (("hearts", "passing=left"), ("euchre", "")):
+        with pytest.raises(ValueError, match="--candidates is for games whose cards do not change hands"):
+            Settings(game=game, rules=rules, candidates=8)
+
+
+def test_cards_that_change_hands_are_refused() -> None:
+    game = Euchre()
+    state, past = played(game, 2, 3, seed=1)
+    with pytest.raises(ValueError, match="in this euchre cards change hands"):
+        search(game, state, _network_of(game), CONFIG, past=past)

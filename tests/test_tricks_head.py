@@ -14,9 +14,10 @@ from tests.test_learner import make_examples
 from training import warmup
 from training.checkpoint import load_network, save_network
 from training.distributed import ALONE, Group
+from training.folder import CONFIG, read_config
 from training.learner import Learner, learn, tricks_error
 from training.replay import Examples, ReplayBuffer
-from training.run import CONFIG, Run, read_config
+from training.run import Run
 from training.selfplay import SelfPlay, self_play
 from training.settings import Settings, for_resume
 from vecgame import Blob, Hearts, Spades, Whist

@@ -150,8 +150,10 @@ class Settings:
             object.__setattr__(self, "cards", str(make_game(self.game).cards))
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
-        self.games()
+        game = self.games()[0]
         self.search()
+        if self.candidates and not game.fixed_hands:
+            raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
         if self.tricks_weight > 0 and self.games()[0].tricks_won(self.games()[0].deal(1)) is None:
             raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
         if self.augment_suits and self.suit_symmetry() is None:

@@ -69,6 +69,7 @@ class Euchre(TrickGame):
 
     name = "euchre"
     partners = True
+    fixed_hands = False  # the dealer picks the card up that is turned up
     rules_type = EuchreRules
     state_type = EuchreState
     private = ("discarded",)

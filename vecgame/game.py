@@ -22,6 +22,7 @@ class Game(ABC):
     name: str  # in the registry, and on the command line
     seats: int = SEATS
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
+    fixed_hands: bool = True  # a card that was dealt to a seat stays in its hand until the seat plays it
     num_actions: int  # size of the action space
     features: int  # columns of an observation
     max_legal: int  # most legal actions at any decision: the search's number of slots

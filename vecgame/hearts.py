@@ -81,6 +81,7 @@ class Hearts(TrickGame):
 
     def set_up(self) -> None:
         self.passes = self.rules.passing != "none"
+        self.fixed_hands = not self.passes
         if self.passes:
             self.opening = SEATS * PASSED
             self.state_type = PassingState

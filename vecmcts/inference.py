@@ -58,7 +58,7 @@ class Past:
 def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: SearchConfig, seed: int) -> State:
     """``config.worlds`` worlds of every game, drawn by likelihood from ``config.candidates`` uniform ones.
 
-    Cards must leave hands only by being played, so that the hands at an earlier decision are those of now and the cards
+    The game's hands must be fixed (`Game.fixed_hands`): those at an earlier decision are those of now and the cards
     played since.
 
     Args:

@@ -84,8 +84,8 @@ def search(
         A `SearchResult`.
 
     Raises:
-        ValueError: when the config has candidates and there is no past, or the evaluator has no policy of what the
-            mover knows.
+        ValueError: when the config has candidates and there is no past, the evaluator has no policy of what the mover
+            knows, or the game's hands are not fixed.
     """
     evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
     seed = check_seed(seed)
@@ -102,6 +102,10 @@ def search(
         if past is None or evaluator.sees_hidden:
             need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
             raise ValueError(f"candidates={config.candidates} needs {need}")
+        if not game.fixed_hands:
+            raise ValueError(
+                f"candidates={config.candidates}: in this {game.name} cards change hands; use candidates=0"
+            )
         worlds = infer(played, state, past, evaluator, config, seed) if games else state
     if not use_compiled:
         return _search(game, state, live, evaluator, config, seed, worlds)
