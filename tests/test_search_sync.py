@@ -11,7 +11,7 @@ from net import BlobNet, InferenceNet, NetConfig
 from tests.positions import linear_network, mixed_batch
 from vecgame import Blob, concatenate, lanes, worlds
 from vecgame.blob import BlobState
-from vecmcts import Evaluator, NetworkEvaluator, PlayoutEvaluator, SearchConfig, search
+from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
 search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function
 aten = torch.ops.aten
@@ -107,6 +107,16 @@ def test_no_operation_waits(name: str, cards_dealt: int, config: SearchConfig, m
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     game = Blob(cards=cards_dealt)
     search_twice(game, positions(game), EVALUATORS[name]("cpu"), config)
+
+
+@pytest.mark.parametrize("name", EVALUATORS)
+def test_no_operation_of_one_tree_over_all_worlds_waits(name: str, monkeypatch) -> None:
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    game, evaluator, config = Blob(cards=3), EVALUATORS[name]("cpu"), IsmctsConfig(simulations=6)
+    state = positions(game)
+    ismcts(game, state, evaluator, config, seed=3)
+    with NoWaiting():
+        ismcts(game, state, evaluator, config, seed=3)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["one leaf, noise", "three leaves"])
