@@ -15,7 +15,7 @@ SEATS = 4
 class NetConfig:
     """Sizes of a `BlobNet`. Raises ValueError if a size is not a positive integer or `heads` does not divide `dim`.
 
-    Only ``tricks`` may be 0: then the network has no such head.
+    Only ``tricks`` and ``critic`` may be 0: then the network has no such head.
     """
 
     dim: int = 256  # width of the token
@@ -28,14 +28,17 @@ class NetConfig:
     policy_hidden: int = 256
     value_hidden: int = 128
     tricks: int = 0  # numbers of tricks, 0 .. tricks - 1, that the auxiliary head tells apart for each relative seat
+    critic: int = 0  # columns of hidden cards that a second value head, the critic, sees
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             size = getattr(self, field.name)
-            optional = field.name == "tricks"
+            optional = field.name in ("tricks", "critic")
             if type(size) is not int or size < (0 if optional else 1):
                 none = ", or 0 for no head" if optional else ""
                 raise ValueError(f"NetConfig.{field.name} must be a positive integer{none}, not {size!r}")
+        if self.critic and self.values == 1:
+            raise ValueError("NetConfig.critic judges all seats at once: it needs values=4, not 1")
         if self.dim % self.heads:
             raise ValueError(f"NetConfig.heads must divide dim, but dim is {self.dim} and heads {self.heads}")
 
@@ -110,7 +113,9 @@ class BlobNet(nn.Module):
     """The document's network: observation [B, observation] -> (policy logits [B, actions], values [B, values]).
 
     With ``config.tricks`` above 0 it has a third head, for learning only: how many tricks each seat will have in the
-    end, an auxiliary target as ownership and score are in KataGo (Wu 2019, arXiv:1902.10565, section 4).
+    end, an auxiliary target as ownership and score are in KataGo (Wu 2019, arXiv:1902.10565, section 4). With
+    ``config.critic`` above 0 it has a second value head that also sees what the policy must not: the other hands, put
+    beside the encoder's output (Pinto et al., "Asymmetric actor critic", 2017, arXiv:1710.06542).
     """
 
     needs_mask = False  # see vecmcts.evaluators
@@ -143,8 +148,16 @@ class BlobNet(nn.Module):
         if config.tricks:
             self.tricks_hidden = nn.Linear(config.dim, config.value_hidden)
             self.tricks_out = nn.Linear(config.value_hidden, SEATS * config.tricks)
+        if config.critic:
+            self.critic_in = nn.Linear(config.dim + config.critic, config.dim)
+            self.critic_hidden = nn.Linear(config.dim, config.dim)
+            self.critic_out = nn.Linear(config.dim, config.values)
+            nn.init.normal_(self.critic_out.weight, std=0.1 / math.sqrt(config.dim))
+            nn.init.constant_(self.critic_out.bias, 0.2)
 
-    def forward(self, obs: Tensor, legal_mask: Tensor | None = None, tricks: bool = False) -> tuple[Tensor, ...]:
+    def forward(
+        self, obs: Tensor, legal_mask: Tensor | None = None, tricks: bool = False, hidden: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
         """Evaluate B positions.
 
         Args:
@@ -152,21 +165,26 @@ class BlobNet(nn.Module):
             legal_mask: [B, actions] bool or None; unused. It is here so that a network is an evaluator. Masking is the
                 caller's: search and loss fill illegal logits with -inf.
             tricks: return the third head's output, too; needs ``config.tricks`` above 0.
+            hidden: [B, critic], any dtype: return the critic's values, too; needs ``config.critic`` above 0.
 
         Returns:
             logits [B, actions], raw and unmasked, and values [B, values] by relative seat (0 is the player to move) on
             the scale score / (10 + cards), linear and so not clipped to [0, 1]. With ``tricks`` also
-            logits of the number of tricks that each relative seat will have won at the end: [B, 4, tricks]. All in the
-            compute dtype.
+            logits of the number of tricks that each relative seat will have won at the end: [B, 4, tricks]. With
+            ``hidden``, last, the critic's values [B, values]. All in the compute dtype.
         """
         x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
         for layer in self.layers:
             x = layer(x)
         logits = self.policy_out(F.relu(self.policy_hidden(x)))
         values = self.value_out(F.relu(self.value_hidden(x)))
-        if not tricks:
-            return logits, values
-        return logits, values, self.tricks_out(F.relu(self.tricks_hidden(x))).unflatten(-1, (SEATS, -1))
+        outputs = [logits, values]
+        if tricks:
+            outputs.append(self.tricks_out(F.relu(self.tricks_hidden(x))).unflatten(-1, (SEATS, -1)))
+        if hidden is not None:
+            x = F.relu(self.critic_in(torch.cat([x, hidden.to(x.dtype)], dim=1)))
+            outputs.append(self.critic_out(F.relu(self.critic_hidden(x))))
+        return tuple(outputs)
 
 
 def _branch_bounds(branch: nn.Linear, layers: int) -> tuple[float, float]:

@@ -144,6 +144,12 @@ class InferenceNet:
         # The order of `folded_weights`.
         self._embed, self._embed_norm, *layers, self._hidden, self._out = self._blocks
         self._layers = [tuple(layers[i : i + 5]) for i in range(0, len(layers), 5)]
+        self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
+
+    @property
+    def has_critic(self) -> bool:
+        """Whether it has values for who sees the other hands."""
+        return self.config.critic > 0
 
     def refresh(self, net: BlobNet) -> None:
         """Copy the weights of `net` in place. Raises ValueError when its configuration is another one."""
@@ -151,13 +157,18 @@ class InferenceNet:
             raise ValueError(f"refresh needs a network of the same configuration, {self.config}, not {net.config}")
         for block, (weight, bias) in zip(self._blocks, folded_weights(net), strict=True):
             block.load(weight, bias)
+        for block, (weight, bias) in zip(self._critic, critic_weights(net), strict=True):
+            block.load(weight, bias)
 
-    def __call__(self, obs: Tensor, legal_mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def __call__(
+        self, obs: Tensor, legal_mask: Tensor | None = None, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Evaluate B positions.
 
         Args:
             obs: [B, observation], any floating dtype, on this network's device.
             legal_mask: unused, see `BlobNet.forward`.
+            hidden: [B, critic], any floating dtype: the values are the critic's then.
 
         Returns:
             raw logits [B, actions] and values [B, values] by relative seat; float32, or float64 when computed in it.
@@ -171,13 +182,14 @@ class InferenceNet:
             for start in range(0, rows, step):
                 part = obs[start : start + step]
                 end = start + part.shape[0]
-                both = self._forward(self._input(part))[: end - start]
+                beside = None if hidden is None else self._input(hidden[start : start + step])
+                both = self._forward(self._input(part), beside)[: end - start]
                 logits[start:end] = both[:, :actions]
                 values[start:end] = both[:, actions:]
         return logits, values
 
     def _input(self, obs: Tensor) -> Tensor:
-        """obs [B, observation] -> [B', observation] in the compute type, B' >= B, padded with zero rows."""
+        """obs [B, columns] -> [B', columns] in the compute type, B' >= B, padded with zero rows."""
         rows = obs.shape[0]
         obs = obs.to(self.dtype)
         if not self._onednn:
@@ -187,13 +199,23 @@ class InferenceNet:
         padded = 1 << (rows - 1).bit_length() if rows < 64 else -(-rows // 64) * 64
         return F.pad(obs, (0, 0, 0, padded - rows)) if padded > rows else obs
 
-    def _forward(self, x: Tensor) -> Tensor:
-        """x [B, observation] -> logits and values side by side [B, actions + values]."""
+    def _forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """x [B, observation], hidden [B, critic] -> logits and values side by side [B, actions + values]."""
+        x = self._encode(x)
+        both = self._out(self._hidden.relu(x))
+        if hidden is None:
+            return both
+        first, second, last = self._critic
+        values = last(second.relu(first.relu(torch.cat([x, hidden], dim=1))))
+        return torch.cat([both[:, : self.config.actions], values], dim=1)
+
+    def _encode(self, x: Tensor) -> Tensor:
+        """x [B, observation] -> the token that the heads see, [B, dim]."""
         x = self._embed_norm(self._embed(x))
         for attention, norm1, linear1, linear2, norm2 in self._layers:
             x = norm1(attention.add(x, x))
             x = norm2(linear2.add(linear1.relu(x), x))
-        return self._out(self._hidden.relu(x))
+        return x
 
 
 @torch.no_grad()
@@ -226,3 +248,12 @@ def folded_weights(net: BlobNet) -> list[tuple[Tensor, Tensor]]:
         (torch.block_diag(*out_weights), torch.cat(out_biases)),
     ]
     return pairs
+
+
+@torch.no_grad()
+def critic_weights(net: BlobNet) -> list[tuple[Tensor, Tensor]]:
+    """The critic's (weight [out, in], bias [out]) pairs in float64, in the order of evaluation; none without one."""
+    if not net.config.critic:
+        return []
+    layers = (net.critic_in, net.critic_hidden, net.critic_out)
+    return [(layer.weight.detach().double(), layer.bias.detach().double()) for layer in layers]

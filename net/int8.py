@@ -53,13 +53,13 @@ class Int8Net(InferenceNet):
             blocks = [_Int8Linear(*pair, span) for pair, span in zip((attention, linear1, linear2), spans, strict=True)]
             self._int8_layers.append((blocks[0], norm1, blocks[1], blocks[2], norm2))
 
-    def _forward(self, x: Tensor) -> Tensor:
+    def _encode(self, x: Tensor) -> Tensor:
         x = self._embed_norm(self._embed(x)).float()
         for attention, norm1, linear1, linear2, norm2 in self._int8_layers:
             x = _norm(attention.add(x, x), *norm1)
             hidden = linear1.relu(x, linear2)
             x = _norm(linear2.add(hidden, x), *norm2)
-        return self._out(self._hidden.relu(x.bfloat16()))
+        return x.bfloat16()
 
 
 class _Int8Linear:

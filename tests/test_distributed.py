@@ -96,10 +96,11 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
     """Learns from given examples and a given rollout; the last batches are of one example, less than a process each."""
     tricks = changes.get("tricks_weight", 0) > 0
     settings = Settings(batch_size=16, epochs=2, average_decay=0.9, **changes)
-    learner = Learner(settings, replace(SMALL, tricks=14 * tricks), CPU, group)
+    critic = settings.leaf_values == "world"
+    learner = Learner(settings, replace(SMALL, tricks=14 * tricks, critic=156 * critic), CPU, group)
     learner.amp = torch.float32
-    buffer = ReplayBuffer(64, CPU, tricks=tricks)
-    buffer.add(told(make_examples(33)) if tricks else make_examples(33))
+    buffer = ReplayBuffer(64, CPU, extras=settings.extras())
+    buffer.add(told(make_examples(33), settings))
     learned = learn(learner, buffer, 33, seed=1)
     examples = make_examples(50, seed=2)
     column = examples.policy.argmax(-1)
@@ -112,14 +113,16 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
         value=examples.value,
         score=1.5,
         games=10,
-        tricks=told(examples).tricks if tricks else None,
+        tricks=told(examples, settings).tricks,
+        hidden=told(examples, settings).hidden,
     )
     return learner, learned, warmup.update(learner, rollout, 0.01, seed=3)
 
 
-def told(examples: Examples) -> Examples:
-    """The same with numbers of tricks."""
-    return replace(examples, tricks=(13 * examples.value).to(torch.int8))
+def told(examples: Examples, settings: Settings) -> Examples:
+    """The same with what the settings ask for."""
+    extras = {"tricks": (13 * examples.value).to(torch.int8), "hidden": examples.legal[:, None].repeat(1, 3)}
+    return replace(examples, **{name: extras[name] for name in settings.extras()})
 
 
 def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
@@ -129,7 +132,8 @@ def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "changes"), [(2, {}), (3, {}), (2, {"augment_suits": True}), (2, {"tricks_weight": 0.5})]
+    ("size", "changes"),
+    [(2, {}), (3, {}), (2, {"augment_suits": True}), (2, {"tricks_weight": 0.5, "leaf_values": "world"})],
 )
 def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int, changes: dict[str, object]) -> None:
     assert ends(start_group(size, learn_and_save, tmp_path, changes)) == [0] * size
@@ -164,8 +168,7 @@ def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, o
     figures = run._self_play()
     network = warmup.InferenceNet(run.learner.net, dtype=torch.float32)
     first, count = group.share(30)
-    tricks = settings.tricks_weight > 0
-    rollout = warmup.play(Blob(cards=2), network, count, 0, first, CPU, tricks=tricks).gather(group)
+    rollout = warmup.play(Blob(cards=2), network, count, 0, first, CPU, extras=settings.extras()).gather(group)
     fields = {f"rollout.{n}": field for n, field in vars(rollout).items() if isinstance(field, torch.Tensor)}
     tensors = {**run.buffer.state_dict(), **fields}
     counts = {name: figures[name] for name in ("games", "examples", "evaluations")}
@@ -174,7 +177,7 @@ def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, o
     save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "games": rollout.games})
 
 
-OPTIONS = {"full_share": 0.5, "fast_simulations": 2, "tricks_weight": 0.5}
+OPTIONS = {"full_share": 0.5, "fast_simulations": 2, "tricks_weight": 0.5, "leaf_values": "world"}
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,11 @@ def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int,
         for name, tensor in tensors.items():
             if not name.startswith("rollout."):
                 assert torch.equal(tensor, expected[name]), name
-        names = [f"rollout.{name}" for name in ("legal", "column", "value", "tricks") if f"rollout.{name}" in expected]
+        names = [
+            f"rollout.{name}"
+            for name in ("legal", "column", "value", "tricks", "hidden")
+            if f"rollout.{name}" in expected
+        ]
         ours, theirs = (rows_of(t, *names) for t in (tensors, expected))
         assert ours == theirs  # in another order: a process's games are together
 

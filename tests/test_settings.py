@@ -74,6 +74,8 @@ def test_reduced_decks() -> None:
         ({"seed": -1}, "--seed must be from 0"),
         ({"policy_target": "best"}, "--policy-target must be one of"),
         ({"network": "huge"}, "--network must be one of"),
+        ({"leaf_values": "all"}, "--leaf-values must be one of"),
+        ({"leaf_values": "world", "values": 1}, "--leaf-values world needs --values 4"),
         ({"gate": "never"}, "--gate must be one of"),
         ({"gate_error": 0.0}, "--gate-error must lie between 0 and 1"),
         ({"gate_deals": 29}, "--gate-deals must be at least 30"),

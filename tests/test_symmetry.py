@@ -106,6 +106,7 @@ def test_another_order_is_the_game_with_its_suits_renamed(game: Game, seed: int)
     going = ~game.is_terminal(state)
     assert torch.equal(game.legal_mask(state)[going], game.legal_mask(other).gather(1, called)[going])
     assert torch.equal(orders.observations(game.observe(state)), game.observe(other))
+    assert torch.equal(orders.cards(game.others_hands(state)), game.others_hands(other))
     assert torch.equal(orders.policies(game.policy_mask(state))[going], game.policy_mask(other)[going])
 
     every = torch.arange(game.num_actions).expand(state.batch_size, -1)

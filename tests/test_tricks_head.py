@@ -104,7 +104,7 @@ def test_tricks_won_add_up(game) -> None:
 def test_targets_are_the_tricks_of_relative_seats() -> None:
     """By the scores: with seat 3 dealing and bids in the observation, tricks say which bids were met."""
     game = Blob(cards=2, dealer=3)
-    played = self_play(game, HashEvaluator(), SEARCH, 30, seed=3, tricks=True, chunk_games=7)
+    played = self_play(game, HashEvaluator(), SEARCH, 30, seed=3, extras=("tricks",), chunk_games=7)
     tricks, examples = played.examples.tricks, played.examples
     assert tricks.dtype == torch.int8 and (tricks.sum(-1) == 2).all()
     all_bid = examples.observation[:, 217:221].sum(-1) == 4
@@ -118,7 +118,7 @@ def test_targets_are_the_tricks_of_relative_seats() -> None:
 
 def test_rollouts_tell_the_tricks() -> None:
     game, network = Blob(cards=3, dealer=0), InferenceNet(BlobNet(PLAIN), dtype=torch.float32)
-    plain, told = (warmup.play(game, network, 40, 1, 0, CPU, tricks=tricks) for tricks in (False, True))
+    plain, told = (warmup.play(game, network, 40, 1, 0, CPU, extras=extras) for extras in ((), ("tricks",)))
     assert plain.tricks is None and torch.equal(plain.column, told.column)
     all_bid = told.observation[:, 217:221].sum(-1) == 4
     bids = (told.observation[:, 213:217] * 3).round()
@@ -126,7 +126,7 @@ def test_rollouts_tell_the_tricks() -> None:
 
 
 def test_no_games_give_no_tricks() -> None:
-    assert SelfPlay.nothing(Blob(cards=2), CPU, tricks=True).examples.tricks.shape == (0, 4)
+    assert SelfPlay.nothing(Blob(cards=2), CPU, extras=("tricks",)).examples.tricks.shape == (0, 4)
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------
@@ -168,14 +168,14 @@ def test_the_head_learns() -> None:
     examples = make_examples(256)
     tricks = (2 * (examples.observation[:, :4].float() > 0.5)).to(torch.int8)
     learner = make_learner(HEADED, tricks_weight=1.0, learning_rate=3e-3)
-    buffer = ReplayBuffer(256, CPU, tricks=True)
+    buffer = ReplayBuffer(256, CPU, extras=("tricks",))
     buffer.add(replace(examples, tricks=tricks))
     losses = [learn(learner, buffer, 256, seed)["tricks_loss"] for seed in range(40)]
     assert losses[0] > math.log(2) and losses[-1] < 0.5 * math.log(2)
 
 
 def test_the_ring_keeps_and_restores_the_tricks() -> None:
-    first, second = (ReplayBuffer(10, CPU, tricks=True) for _ in range(2))
+    first, second = (ReplayBuffer(10, CPU, extras=("tricks",)) for _ in range(2))
     examples = with_tricks(make_examples(13))
     first.add(examples)
     second.load_state_dict(first.state_dict())

@@ -16,6 +16,7 @@ from training.distributed import ALONE, Group
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
 from vecgame import Stream
+from vecgame.cards import unpack
 
 FINAL_RATE = 0.1  # share of the learning rate that is left at the end of the run
 MAX_SKIPPED = 8  # steps in a row whose loss or gradient is not finite, after which learning gives up
@@ -33,15 +34,29 @@ class Losses:
     policy: Tensor  # cross-entropy of the target policy, nats
     value: Tensor  # squared error of the values, summed over the seats
     tricks: Tensor | None = None  # cross-entropy of the numbers of tricks, nats, mean of the seats; None without a head
+    critic: Tensor | None = None  # as ``value``, of the critic; None without one
 
     def stacked(self) -> Tensor:
-        """The losses that there are: [2] or [3]."""
-        return torch.stack([loss for loss in (self.policy, self.value, self.tricks) if loss is not None]).detach()
+        """The losses that there are, in the order of the fields: [2] to [4]."""
+        every = (self.policy, self.value, self.tricks, self.critic)
+        return torch.stack([loss for loss in every if loss is not None]).detach()
 
     def weighted(self, settings: Settings) -> Tensor:
         """What learning minimises: []."""
         total = self.policy + settings.value_weight * self.value
-        return total if self.tricks is None else total + settings.tricks_weight * self.tricks
+        if self.tricks is not None:
+            total = total + settings.tricks_weight * self.tricks
+        return total if self.critic is None else total + settings.value_weight * self.critic
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the network says of E examples, in float32."""
+
+    log_policy: Tensor  # [E, actions], -inf where illegal
+    values: Tensor  # [E, values]
+    tricks: Tensor | None  # [E, 4, tricks], logits; None without a head for them
+    critic: Tensor | None  # [E, values]; None without a critic
 
 
 class Learner:
@@ -71,12 +86,12 @@ class Learner:
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters() if settings.average_decay}
 
     def begin_with(self, net: BlobNet) -> None:
-        """Takes the weights of ``net`` for the initial ones, but for a head for tricks that one of the two has not.
+        """Takes the weights of ``net`` for the initial ones, but for heads that one of the two has not.
 
         Raises:
             ValueError: when it has other sizes.
         """
-        ours, theirs = (replace(config, tricks=0).to_dict() for config in (self.net.config, net.config))
+        ours, theirs = (replace(config, tricks=0, critic=0).to_dict() for config in (self.net.config, net.config))
         if ours != theirs:
             listed = ", ".join(
                 f"{name} {theirs[name]}, not {ours[name]}" for name in ours if ours[name] != theirs[name]
@@ -93,16 +108,25 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * share
 
-    def forward(self, observation: Tensor, legal_mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Mixed-precision network: [E, features], [E, actions] -> float32 log policy [E, actions], -inf where illegal,
-        values [E, values], and logits of the tricks [E, 4, tricks] if it has a head for them."""
+    def forward(self, observation: Tensor, legal_mask: Tensor, hidden: Tensor | None = None) -> Outputs:
+        """Mixed-precision network.
+
+        Args:
+            observation: [E, features].
+            legal_mask: [E, actions].
+            hidden: [E, 3] int64, the hands of the seats after the mover; needed by a critic, else unused.
+        """
+        config = self.net.config
+        asked: dict[str, object] = {"tricks": True} if config.tricks else {}
+        if config.critic:
+            asked["hidden"] = unpack(hidden, torch.float32).flatten(1)
         with torch.autocast(self.device.type, self.amp, enabled=self.amp != torch.float32):
-            if self.net.config.tricks:
-                logits, values, tricks = self.compute(observation.float(), legal_mask, tricks=True)
-            else:
-                (logits, values), tricks = self.compute(observation.float(), legal_mask), None
-        log_policy = logits.float().masked_fill(~legal_mask, -torch.inf).log_softmax(-1)
-        return log_policy, values.float(), None if tricks is None else tricks.float()
+            logits, values, *rest = (
+                output.float() for output in self.compute(observation.float(), legal_mask, **asked)
+            )
+        tricks = rest.pop(0) if config.tricks else None
+        critic = rest.pop(0) if config.critic else None
+        return Outputs(logits.masked_fill(~legal_mask, -torch.inf).log_softmax(-1), values, tricks, critic)
 
     def losses(self, batch: Examples, total: int | None = None) -> Losses:
         """Losses of a batch; a network with one value learns the mover's.
@@ -111,14 +135,14 @@ class Learner:
             total: number of examples to take the mean over; more than the batch has where it is part of a larger one.
         """
         total = total or len(batch)
-        log_policy, values, tricks = self.forward(batch.observation, batch.legal_mask)
+        outputs = self.forward(batch.observation, batch.legal_mask, batch.hidden)
         # An illegal action has log probability -inf and target 0; their product must be 0, not nan.
-        cross_entropy = -(batch.policy.float() * log_policy.masked_fill(~batch.legal_mask, 0.0)).sum(-1)
-        error = (values - batch.value[:, : values.shape[1]]).square().sum(-1)
+        cross_entropy = -(batch.policy.float() * outputs.log_policy.masked_fill(~batch.legal_mask, 0.0)).sum(-1)
         return Losses(
             cross_entropy.sum() / total,
-            error.sum() / total,
-            None if tricks is None else tricks_error(tricks, batch.tricks) / total,
+            value_error(outputs.values, batch.value) / total,
+            None if outputs.tricks is None else tricks_error(outputs.tricks, batch.tricks) / total,
+            None if outputs.critic is None else value_error(outputs.critic, batch.value) / total,
         )
 
     def step(self, loss: Tensor) -> Tensor:
@@ -176,6 +200,11 @@ class Learner:
         self.steps = int(tensors.get("steps", 0))
         for name, tensor in self.average.items():
             tensor.copy_(tensors[f"average.{name}"])
+
+
+def value_error(values: Tensor, targets: Tensor) -> Tensor:
+    """Squared error of values [E, values] against as many of the targets [E, 4], summed over seats and examples: []."""
+    return (values - targets[:, : values.shape[1]]).square().sum(-1).sum()
 
 
 def tricks_error(logits: Tensor, tricks: Tensor) -> Tensor:
@@ -240,7 +269,13 @@ def learn(
         NotFiniteError: see `StepCount.skipped`.
     """
     settings, group = learner.settings, learner.group
-    names = ["policy_loss", "value_loss", *(["tricks_loss"] if learner.net.config.tricks else [])]
+    config = learner.net.config
+    names = [
+        "policy_loss",
+        "value_loss",
+        *["tricks_loss"] * (config.tricks > 0),
+        *["critic_loss"] * (config.critic > 0),
+    ]
     order = torch.Generator().manual_seed(seed)
     size = min(settings.batch_size, len(buffer))
     draws = min(new_examples, len(buffer))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -10,6 +11,8 @@ from torch import Tensor
 from training.distributed import Group
 from vecgame.cards import DECK, pack_mask, unpack_mask
 from vecgame.symmetry import Orders
+
+EXTRAS = {"tricks": ((4,), torch.int8), "hidden": ((3,), torch.int64)}  # shape and dtype of an example's
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,9 @@ class Examples:
     legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     policy: Tensor  # [E, A] float16, target distribution over the columns
     value: Tensor  # [E, 4] float32, final score / highest score of each relative seat
-    tricks: Tensor | None = None  # [E, 4] int8, tricks of each relative seat in the end; None where nobody learns them
+    # What some learners need beside; None where nobody does.
+    tricks: Tensor | None = None  # [E, 4] int8, tricks of each relative seat in the end
+    hidden: Tensor | None = None  # [E, 3] int64, the hands of the seats after the mover (`Game.others_hands`)
 
     def __len__(self) -> int:
         return self.legal.shape[0]
@@ -43,6 +48,7 @@ class Examples:
             observation=orders.observations(self.observation),
             legal=pack_mask(orders.policies(self.legal_mask)),
             policy=orders.policies(self.policy),
+            hidden=None if self.hidden is None else orders.cards(self.hidden),
         )
 
     def gather(self, group: Group) -> Examples:
@@ -60,16 +66,20 @@ class Examples:
 
     @staticmethod
     def empty(
-        capacity: int, device: torch.device, features: int = 256, actions: int = DECK, tricks: bool = False
+        capacity: int,
+        device: torch.device,
+        features: int = 256,
+        actions: int = DECK,
+        extras: Collection[str] = (),
     ) -> Examples:
-        """Room for ``capacity`` examples, filled with zeros."""
+        """Room for ``capacity`` examples, filled with zeros; ``extras`` names the fields of `EXTRAS` that there are."""
         words = (capacity,) if actions <= DECK else (capacity, -(-actions // DECK))
         return Examples(
             observation=torch.zeros(capacity, features, dtype=torch.float16, device=device),
             legal=torch.zeros(words, dtype=torch.int64, device=device),
             policy=torch.zeros(capacity, actions, dtype=torch.float16, device=device),
             value=torch.zeros(capacity, 4, dtype=torch.float32, device=device),
-            tricks=torch.zeros(capacity, 4, dtype=torch.int8, device=device) if tricks else None,
+            **{name: torch.zeros(capacity, *EXTRAS[name][0], dtype=EXTRAS[name][1], device=device) for name in extras},
         )
 
 
@@ -77,10 +87,15 @@ class ReplayBuffer:
     """A ring of the newest ``capacity`` examples, on the device where learning happens."""
 
     def __init__(
-        self, capacity: int, device: torch.device, features: int = 256, actions: int = DECK, tricks: bool = False
+        self,
+        capacity: int,
+        device: torch.device,
+        features: int = 256,
+        actions: int = DECK,
+        extras: Collection[str] = (),
     ) -> None:
         self.capacity = capacity
-        self.examples = Examples.empty(capacity, device, features, actions, tricks)
+        self.examples = Examples.empty(capacity, device, features, actions, extras)
         self.added = 0  # over the whole run
 
     def __len__(self) -> int:

@@ -407,6 +407,8 @@ def _with_total(entry: Entry, settings: Settings) -> Entry:
     total = entry["policy_loss"] + settings.value_weight * entry["value_loss"]
     if is_number(entry.get("tricks_loss")):
         total += settings.tricks_weight * entry["tricks_loss"]
+    if is_number(entry.get("critic_loss")):
+        total += settings.value_weight * entry["critic_loss"]
     return {**entry, "total_loss": total}
 
 

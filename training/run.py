@@ -40,12 +40,13 @@ from training.replay import Examples, ReplayBuffer
 from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
 from training.settings import Settings, fixed_changes
 from vecgame import Blob
-from vecgame.cards import RANKS
+from vecgame.cards import DECK, RANKS, SEATS
 
 T = TypeVar("T")
 
 WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
 TRICK_COUNTS = RANKS + 1  # that the tricks head tells apart, whatever the number of cards: 0..13
+HIDDEN_COLUMNS = (SEATS - 1) * DECK  # that the critic sees
 STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
 
 
@@ -82,11 +83,11 @@ class Run:
         self.games = settings.games()
         game = self.games[0]
         sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
-        learns_tricks = settings.tricks_weight > 0
-        sizes["tricks"] = TRICK_COUNTS if learns_tricks else 0
+        sizes["tricks"] = TRICK_COUNTS if settings.tricks_weight > 0 else 0
+        sizes["critic"] = HIDDEN_COLUMNS if settings.leaf_values == "world" else 0
         self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device, group)
         self.buffer = ReplayBuffer(
-            settings.replay_examples, self.device, game.features, game.num_actions, learns_tricks
+            settings.replay_examples, self.device, game.features, game.num_actions, settings.extras()
         )
         self.gate = Gate(settings, self.learner.net, self.device)
         self.player: InferenceNet | None = None  # of self-play
@@ -335,7 +336,7 @@ class Run:
                     index,
                     self.device,
                     self.learner.symmetry,
-                    settings.tricks_weight > 0,
+                    settings.extras(),
                 ).gather(self.group)
                 self._check_together()
                 with self._all_or_nothing():
@@ -444,7 +445,7 @@ class Run:
             for game, count, chunk in zip(self.games, counts, self.chunks, strict=True):
                 start, number = group.share(count)
                 if number == 0:
-                    parts.append(SelfPlay.nothing(game, self.device, settings.tricks_weight > 0))
+                    parts.append(SelfPlay.nothing(game, self.device, settings.extras()))
                 else:
                     part = self_play(
                         game,
@@ -460,7 +461,7 @@ class Run:
                         settings.compile,
                         report,
                         settings.playout_cap(),
-                        settings.tricks_weight > 0,
+                        settings.extras(),
                     )
                     parts.append(part)
                     finished += number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import pairwise
@@ -48,9 +48,9 @@ class SelfPlay:
     prior_divergence: float  # mean Kullback-Leibler divergence of the targets from the network's policy, nats
 
     @staticmethod
-    def nothing(game: Game, device: torch.device, tricks: bool = False) -> SelfPlay:
+    def nothing(game: Game, device: torch.device, extras: Collection[str] = ()) -> SelfPlay:
         """Of no games."""
-        examples = Examples.empty(0, device, game.features, game.num_actions, tricks)
+        examples = Examples.empty(0, device, game.features, game.num_actions, extras)
         met = None if game.bids_met(game.deal(1)) is None else 0.0
         return SelfPlay(examples, torch.zeros(0, 4, device=device), met, 0, 0.0, 0.0)
 
@@ -88,7 +88,7 @@ def self_play(
     compile: bool = False,
     report: Report | None = None,
     cap: PlayoutCap | None = None,
-    tricks: bool = False,
+    extras: Collection[str] = (),
 ) -> SelfPlay:
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
 
@@ -96,7 +96,8 @@ def self_play(
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
     runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s. With a ``cap`` some decisions are made by
-    a fast search: they take its best action and are not stored. With ``tricks`` examples tell how many each seat won.
+    a fast search: they take its best action and are not stored. ``extras`` names the fields of `replay.EXTRAS` that
+    examples shall have.
     """
     device = torch.device(device)
     workers = threads_for(games, device)
@@ -114,7 +115,7 @@ def self_play(
             policy_target,
             compile,
             cap,
-            tricks,
+            extras,
         )
         for start, count in split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
     ]
@@ -219,13 +220,13 @@ class _Chunk:
         policy_target: str,
         compile: bool,
         cap: PlayoutCap | None,
-        tricks: bool,
+        extras: Collection[str],
     ) -> None:
         self.game, self.evaluator, self.config, self.seed = game, evaluator, config, seed
         self.first_index, self.count, self.device = first_index, count, device
         self.sampled, self.policy_target, self.compile = sampled, policy_target, compile
-        self.cap, self.tricks = cap, tricks
-        self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy
+        self.cap, self.extras = cap, extras
+        self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy, hidden
         self.evaluations = 0
         self.played = 0.0  # games, in fractions
         self.entropy: Tensor | float = 0.0
@@ -247,7 +248,7 @@ class _Chunk:
                 self.policy_target,
                 self.compile,
                 self.cap,
-                self.tricks,
+                self.extras,
             )
             for start, count in split(self.count, largest, 1)
         ]
@@ -312,18 +313,19 @@ class _Chunk:
         log_policy = policy.clamp(min=1e-12).log()
         self.entropy = self.entropy - (policy * log_policy).sum()
         self.divergence = self.divergence + (policy * (log_policy - prior.clamp(min=1e-12).log())).sum()
-        self.stored.append(
-            (lanes, game.mover(state), game.observe(state).half(), pack_mask(game.policy_mask(state)), framed.half())
-        )
+        legal, hidden = pack_mask(game.policy_mask(state)), None
+        if "hidden" in self.extras:
+            hidden = game.others_hands(state)
+        self.stored.append((lanes, game.mover(state), game.observe(state).half(), legal, framed.half(), hidden))
 
     def _finish(self, state: State) -> None:
         """Adds to every stored decision how its game ended."""
         values = self.game.values(state)
         self.scores = self.game.scores(state)
         self.met = self.game.bids_met(state)
-        won = self.game.tricks_won(state) if self.tricks else None
+        won = self.game.tricks_won(state) if "tricks" in self.extras else None
         # A playout cap may have left no decision.
-        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.tricks)
+        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.extras)
         self.examples = Examples.concatenate(
             [
                 Examples(
@@ -332,8 +334,9 @@ class _Chunk:
                     policy,
                     to_relative(values[lanes], mover),
                     None if won is None else to_relative(won[lanes], mover),
+                    hidden,
                 )
-                for lanes, mover, observation, legal, policy in self.stored
+                for lanes, mover, observation, legal, policy, hidden in self.stored
             ]
             or [none]
         )

@@ -12,6 +12,7 @@ from vecgame import Game, SuitSymmetry, default_rules, make_game
 from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
+LEAF_VALUES = ("mover", "world")
 BLOB_FLAGS = ("trump", "hook", "suits", "ranks")  # rules of Blob that have flags of their own
 
 
@@ -83,6 +84,11 @@ class Settings:
     tricks_weight: float = _flag(
         0.0, "weight of learning, by a head of its own, how many tricks each seat will win; 0 = no such head"
     )
+    leaf_values: str = _flag(
+        "mover",
+        "whose view the values of a search's leaves are: that of the mover, or of a critic that sees the sampled world",
+        choices=LEAF_VALUES,
+    )
     replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
 
     augment_suits: bool = _flag(
@@ -142,7 +148,7 @@ class Settings:
             )
         if not 0 < self.gate_error < 1:
             raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
-        for name in ("root_selection", "policy_target", "network", "values", "gate", "precision"):
+        for name in ("root_selection", "policy_target", "network", "values", "leaf_values", "gate", "precision"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
@@ -156,6 +162,10 @@ class Settings:
             raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
         if self.tricks_weight > 0 and self.games()[0].tricks_won(self.games()[0].deal(1)) is None:
             raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
+        if self.leaf_values == "world" and self.games()[0].others_hands(self.games()[0].deal(1)) is None:
+            raise ValueError(f"--leaf-values world is for games of hidden hands, which {self.describe()} is not")
+        if self.leaf_values == "world" and self.values == 1:
+            raise ValueError("--leaf-values world needs --values 4, as the critic judges all seats at once")
         if self.augment_suits and self.suit_symmetry() is None:
             raise ValueError(
                 f"--augment-suits needs suits that only their names tell apart, which {self.describe()} has not"
@@ -220,6 +230,10 @@ class Settings:
             candidates=self.candidates,
             trust=self.trust,
         )
+
+    def extras(self) -> tuple[str, ...]:
+        """What examples must tell beside the usual (`training.replay.EXTRAS`)."""
+        return ("tricks",) * (self.tricks_weight > 0) + ("hidden",) * (self.leaf_values == "world")
 
     def playout_cap(self) -> PlayoutCap | None:
         """Which of self-play's decisions are searched in full; None where all are."""

@@ -7,7 +7,7 @@ worth searching with.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from net import InferenceNet
 from training.distributed import Group
-from training.learner import Learner, StepCount, tricks_error
+from training.learner import Learner, StepCount, tricks_error, value_error
+from training.replay import EXTRAS
 from training.selfplay import sample
 from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
@@ -38,14 +39,15 @@ class Rollout:
     value: Tensor  # [E, 4] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
     games: int
-    tricks: Tensor | None = None  # [E, 4] int8, tricks of each relative seat in the end; None where nobody learns them
+    tricks: Tensor | None = None  # [E, 4] int8, see `Examples`
+    hidden: Tensor | None = None  # [E, 3] int64, likewise
 
     def gather(self, group: Group) -> Rollout:
         """The rollouts of all processes as one, in the order of the processes."""
         if group.size == 1:
             return self
         names = ["observation", "legal", "column", "log_prob", "baseline", "value"]
-        names += [] if self.tricks is None else ["tricks"]
+        names += [name for name in EXTRAS if getattr(self, name) is not None]
         points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
         fields = {name: group.gather(getattr(self, name)) for name in names}
         return Rollout(**fields, score=points / games, games=int(games))
@@ -59,13 +61,13 @@ def play(
     first_index: int,
     device: torch.device,
     symmetry: SuitSymmetry | None = None,
-    tricks: bool = False,
+    extras: Collection[str] = (),
 ) -> Rollout:
     """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
 
     With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
-    With ``tricks`` the rollout tells how many each seat won.
+    ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
     """
     state = game.deal(games, seed, device, first_index)
     stored = []
@@ -77,27 +79,42 @@ def play(
             choosing = state.take(lanes)
             observation, mask = game.observe(choosing), game.policy_mask(choosing)
             columns = game.policy_columns(choosing, actions[lanes])
+            hidden = [game.others_hands(choosing)] if "hidden" in extras else []
             stream = Stream(seed, choosing.index, game.turn(choosing))
             if symmetry is not None:
                 orders = symmetry.orders(stream, observation)
                 observation, mask = orders.observations(observation), orders.policies(mask)
                 columns = orders.columns(columns, game.num_actions)
+                hidden = [orders.cards(hands) for hands in hidden]
             logits, values = network(observation, mask)
             log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
             column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
             log_prob = log_policy.gather(1, column[:, None])[:, 0]
             slot = ((columns == column[:, None]) & (actions[lanes] >= 0)).to(torch.int8).argmax(-1)
             action = action.index_copy(0, lanes, actions[lanes].gather(1, slot[:, None])[:, 0])
-            stored.append((lanes, game.mover(choosing), observation, pack_mask(mask), column, log_prob, values[:, 0]))
+            legal = pack_mask(mask)
+            stored.append((lanes, game.mover(choosing), observation, legal, column, log_prob, values[:, 0], *hidden))
         state = game.step(state, action)
 
     def ends(by_seat: Tensor) -> Tensor:
         """[games, 4] by absolute seat -> [E, 4] by relative seat."""
         return torch.cat([to_relative(by_seat[lanes], mover) for lanes, mover, *_ in stored])
 
-    value, won = ends(game.values(state)), ends(game.tricks_won(state)) if tricks else None
-    fields = [torch.cat(parts) for parts in list(zip(*stored, strict=True))[2:]]
-    return Rollout(*fields, value=value, score=float(game.scores(state).mean()), games=games, tricks=won)
+    observation, legal, column, log_prob, baseline, *hidden = (
+        torch.cat(parts) for parts in list(zip(*stored, strict=True))[2:]
+    )
+    return Rollout(
+        observation,
+        legal,
+        column,
+        log_prob,
+        baseline,
+        value=ends(game.values(state)),
+        score=float(game.scores(state).mean()),
+        games=games,
+        tricks=ends(game.tricks_won(state)) if "tricks" in extras else None,
+        hidden=hidden[0] if hidden else None,
+    )
 
 
 def update(
@@ -122,17 +139,23 @@ def update(
         for batch in shuffled.split(MINIBATCH):
             index = learner.group.part(batch)
             mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
-            log_policy, values, tricks = learner.forward(rollout.observation[index], mask)
+            hidden = None if rollout.hidden is None else rollout.hidden[index]
+            outputs = learner.forward(rollout.observation[index], mask, hidden)
+            log_policy = outputs.log_policy
             finite = log_policy.masked_fill(~mask, 0.0)
             log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
             ratio = (log_prob - rollout.log_prob[index]).exp()
             gain = advantage[index]
             surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / len(batch)
             entropy = -(log_policy.exp() * finite).sum() / len(batch)
+            values = outputs.values
             value_loss = (values - rollout.value[index, : values.shape[1]]).square().sum() / len(batch)
             loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
-            if tricks is not None:
-                loss = loss + settings.tricks_weight * tricks_error(tricks, rollout.tricks[index]) / len(batch)
+            if outputs.tricks is not None:
+                error = tricks_error(outputs.tricks, rollout.tricks[index])
+                loss = loss + settings.tricks_weight * error / len(batch)
+            if outputs.critic is not None:
+                loss = loss + settings.value_weight * value_error(outputs.critic, rollout.value[index]) / len(batch)
             taken = learner.step(loss)
             sums += torch.where(taken, torch.stack([surrogate, entropy, value_loss]).detach(), 0)
             count.add(taken)

@@ -344,6 +344,10 @@ class Blob(Game):
         """Features of what the mover (or ``seat``, [B] int64) knows: [B, 256] float32, see `vecgame.observation`."""
         return observation.observe(self, state, self.mover(state) if seat is None else seat)
 
+    def others_hands(self, state: BlobState) -> Tensor:
+        hands = state.hands.gather(1, worlds.opponents(self.mover(state)))
+        return rotate_suits(hands, observation.first_suit(state)[:, None])
+
     def policy_columns(self, state: BlobState, action: Tensor) -> Tensor:
         """Columns of actions [B, K] in a network's policy: bids as they are, cards with the trump suit first."""
         rotation = RANKS * observation.first_suit(state).long()[:, None]

@@ -70,6 +70,11 @@ class Game(ABC):
         """Tricks won so far by each absolute seat, at most 13: [B, seats] int8; None in a game without tricks."""
         return None
 
+    def others_hands(self, state: State) -> Tensor | None:
+        """The hands of the three seats after the mover, in their order, with the suits turned as in an observation:
+        [B, 3] int64 bitboards; None in a game whose state holds no such hands."""
+        return None
+
     def policy_columns(self, state: State, action: Tensor) -> Tensor:
         """Where a network's policy output holds each action: [B, K] action ids (-1 allowed) -> [B, K] int64 columns."""
         return action.clamp(min=0).long()

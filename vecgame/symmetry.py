@@ -14,7 +14,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vecgame.cards import DECK, RANKS, SUITS
+from vecgame.cards import DECK, RANKS, SUITS, pack, unpack
 from vecgame.philox import Purpose, Stream
 
 ORDERS = tuple(itertools.permutations(range(SUITS)))  # suit at each place; the first six leave suit 0 first
@@ -59,6 +59,11 @@ class Orders:
         """Policies, masks or logits [E, A] in these orders."""
         return rows.gather(1, _policy_sources(rows.shape[1], rows.device)[self.policy])
 
+    def cards(self, sets: Tensor) -> Tensor:
+        """Sets of cards [E, K] int64, turned as an observation is, in these orders: [E, K] int64."""
+        sources = _card_sources(sets.device)[self.observation]
+        return pack(unpack(sets).gather(-1, sources[:, None].expand(*sets.shape, DECK)))
+
     def columns(self, columns: Tensor, actions: int) -> Tensor:
         """Where policy columns [E, K] int64 of ``actions`` come to lie: [E, K] int64."""
         return _policy_places(actions, columns.device)[self.policy].gather(1, columns)
@@ -67,6 +72,12 @@ class Orders:
 def _cards() -> Tensor:
     """The card that each card's place is taken from, in every order: [24, 52] int64."""
     return (RANKS * torch.tensor(ORDERS)[:, :, None] + torch.arange(RANKS)).flatten(1)
+
+
+@cache
+def _card_sources(device: torch.device) -> Tensor:
+    """`_cards` on a device."""
+    return _cards().to(device)
 
 
 @cache

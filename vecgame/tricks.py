@@ -425,6 +425,10 @@ class TrickGame(Game):
         `own_block`."""
         return knowledge.observe(self, state, self.mover(state) if seat is None else seat)
 
+    def others_hands(self, state: TrickState) -> Tensor:
+        hands, first = state.hands.gather(1, worlds.opponents(self.mover(state))), self.first_suit(state)
+        return hands if first is None else rotate_suits(hands, first[:, None])
+
     def policy_columns(self, state: TrickState, action: Tensor) -> Tensor:
         """Columns of actions [B, K] in a network's policy: bids as they are, cards with `first_suit` first."""
         action, first = action.clamp(min=0).long(), self.first_suit(state)

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vecgame.cards import unpack
 from vecgame.game import Game
 from vecgame.lanes import compacts
 from vecgame.philox import Purpose, Stream
@@ -65,6 +66,16 @@ class NetworkEvaluator:
         return logits, values
 
 
+class CriticEvaluator(NetworkEvaluator):
+    """Judges by a network whose policy sees what the mover knows, and whose values are those of a critic that also sees
+    the other hands of the world. The network is given these, [K, 3 * 52] float32, as a third argument."""
+
+    sees_hidden = True
+
+    def judge(self, game: Game, state: State, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        return self.network(observation, mask, unpack(game.others_hands(state), torch.float32).flatten(1))
+
+
 class PlayoutEvaluator:
     """Uniform priors, and the mean result of games played to the end at random: a search that needs no network."""
 
@@ -83,8 +94,10 @@ class PlayoutEvaluator:
 
 
 def as_evaluator(evaluator: Evaluator | Network) -> Evaluator:
-    """The evaluator itself, or a network wrapped into one."""
-    return evaluator if hasattr(evaluator, "evaluate") else NetworkEvaluator(evaluator)
+    """The evaluator itself, or a network wrapped into one: with its critic, if it says that it has one."""
+    if hasattr(evaluator, "evaluate"):
+        return evaluator
+    return CriticEvaluator(evaluator) if getattr(evaluator, "has_critic", False) else NetworkEvaluator(evaluator)
 
 
 def to_absolute(values: Tensor, mover: Tensor) -> Tensor:

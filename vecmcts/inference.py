@@ -25,7 +25,7 @@ from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State
 from vecmcts.config import SearchConfig
-from vecmcts.evaluators import Evaluator
+from vecmcts.evaluators import CriticEvaluator, Evaluator
 
 LANES = {"cpu": 1 << 14, "cuda": 1 << 18}  # candidates weighed at a time, about
 
@@ -55,6 +55,11 @@ class Past:
         return Past(tuple(state.take(lanes) for state in self.states), self.actions.index_select(0, lanes))
 
 
+def follows(evaluator: Evaluator) -> bool:
+    """Whether the evaluator's policy is of what a seat knows, so that the seats might follow it."""
+    return not evaluator.sees_hidden or isinstance(evaluator, CriticEvaluator)
+
+
 def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: SearchConfig, seed: int) -> State:
     """``config.worlds`` worlds of every game, drawn by likelihood from ``config.candidates`` uniform ones.
 
@@ -65,7 +70,7 @@ def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: Se
         game: the rules, as played (not `Game.merged`).
         state: B games, whose states have ``hands`` [B, seats], int64 bitboards.
         past: of these games; decisions beyond a game's own number of them are passed over.
-        evaluator: one that judges by what the mover knows, whose policy the other seats are thought to follow.
+        evaluator: its policy is what the other seats are thought to follow (`follows`).
 
     Returns:
         B * config.worlds lanes, the worlds of a game adjacent.

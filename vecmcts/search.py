@@ -21,7 +21,7 @@ from vecgame.state import State
 from vecmcts import compiled, graphs
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, Network, as_evaluator
-from vecmcts.inference import Past, infer
+from vecmcts.inference import Past, follows, infer
 from vecmcts.root import SELECTIONS
 from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
@@ -99,7 +99,7 @@ def search(
         past = None if past is None else past.take(padding)
     worlds = None
     if config.candidates:
-        if past is None or evaluator.sees_hidden:
+        if past is None or not follows(evaluator):
             need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
             raise ValueError(f"candidates={config.candidates} needs {need}")
         if not game.fixed_hands:
