@@ -60,9 +60,11 @@ OPTIONS: dict[str, dict[str, object]] = {
     "playout cap, 1 of 4 in full": {"full_share": 0.25, "fast_simulations": 6},
     "suit augmentation": {"augment_suits": True},
     "tricks head": {"tricks_weight": 0.1},
+    "leaf values of the sampled world": {"leaf_values": "world"},
     "averaged weights": {"average_decay": 0.99},
     "policy gradient": {**POLICY_GRADIENT, "warmup_updates": 1},
     "policy gradient, suit augmentation": {**POLICY_GRADIENT, "warmup_updates": 1, "augment_suits": True},
+    "policy gradient, critic": {**POLICY_GRADIENT, "warmup_updates": 1, "leaf_values": "world"},
     "policy gradient, tricks head": {**POLICY_GRADIENT, "warmup_updates": 1, "tricks_weight": 0.1},
 }
 SEARCH = SearchConfig(worlds=3, simulations=30)

@@ -20,7 +20,7 @@ from training.settings import Settings
 from vecgame import Blob, Hearts, Spades, State, Stream, Whist, lanes
 from vecgame.cards import pack, unpack
 from vecgame.contract import mixed_positions
-from vecmcts import CriticEvaluator, SearchConfig, compiled, search
+from vecmcts import CriticEvaluator, Past, SearchConfig, compiled, search
 from vecmcts.evaluators import NetworkEvaluator, as_evaluator, to_absolute
 
 CPU = torch.device("cpu")
@@ -210,6 +210,19 @@ def test_rollouts_tell_the_hands() -> None:
     assert plain.hidden is None and torch.equal(plain.column, told.column)
     unseen = told.observation[:, 52:104] > 0
     assert (unseen[:, None] | ~unpack(told.hidden)).all() and unpack(told.hidden).any()  # the suits turned alike
+    critic = network(told.observation, None, unpack(told.hidden, torch.float32).flatten(1))[1][:, 0]
+    assert told.baseline.allclose(critic, atol=1e-5) and not told.baseline.allclose(plain.baseline, atol=1e-5)
+
+
+def test_worlds_by_likelihood_follow_its_policy() -> None:
+    game, config = Blob(cards=3), replace(SEARCH, candidates=8)
+    state, past = game.deal(5, 1), Past.none(game, 5)
+    for _ in range(6):
+        action = game.legal_actions(state)[:, 0]
+        past, state = past.then(state, action), game.step(state, action)
+    network = InferenceNet(BlobNet(SEEING), dtype=torch.float32)
+    result = search(game, state, network, config, seed=1, past=past)
+    assert (result.visits.sum(-1) == 36).all()
 
 
 # -- learning ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """Warm-up: policy-gradient self-play without search, which costs some 20 evaluations a game instead of 1,100.
 
 Proximal policy optimisation (Schulman et al. 2017) in which all four seats are the learning network: a batch of games,
-the final score as the return of each decision, the value head as its baseline. Minutes of it give the search a network
-worth searching with.
+the final score as the return of each decision, the value head as its baseline, or the critic if the network has one:
+it sees all hands, and so leaves less to chance (Pinto et al., "Asymmetric actor critic", 2017). Minutes of it give the
+search a network worth searching with.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from training.learner import Learner, StepCount, tricks_error, value_error
 from training.replay import EXTRAS
 from training.selfplay import sample
 from vecgame import Game, Purpose, Stream, SuitSymmetry
-from vecgame.cards import pack_mask, unpack_mask
+from vecgame.cards import pack_mask, unpack, unpack_mask
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
@@ -86,7 +87,9 @@ def play(
                 observation, mask = orders.observations(observation), orders.policies(mask)
                 columns = orders.columns(columns, game.num_actions)
                 hidden = [orders.cards(hands) for hands in hidden]
-            logits, values = network(observation, mask)
+            # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
+            others = unpack(hidden[0], torch.float32).flatten(1) if hidden else None
+            logits, values = network(observation, mask, others)
             log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
             column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
             log_prob = log_policy.gather(1, column[:, None])[:, 0]
