@@ -19,8 +19,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -79,8 +79,8 @@ class Trained:
     seed: int
     length: int  # iterations, or updates of policy gradient
     seconds: float  # of processor time
-    alone: list[float]  # lead over three of the starting network in each deal, without search
-    searching: list[float]  # lead over three rule-based players in each deal, with search
+    alone: float  # mean lead over three of the starting network, without search
+    searching: float  # mean lead over three rule-based players, with search
 
 
 def settings_of(option: str, start: Path, cards: str, seed: int, length: int) -> Settings:
@@ -102,13 +102,13 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
     beginning = InferenceNet(load_network(start))
     games = settings_of(option, start, cards, seed, 1).games()
 
-    def leads(player: object, opponent: object, count: int) -> list[float]:
+    def lead(player: object, opponent: object, count: int) -> float:
         points = play_deals(games, (player, opponent), ONE_AGAINST_THREE, count, 1)
-        mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
-        return (mine - theirs).tolist()
+        mine, theirs = side_points(points, ONE_AGAINST_THREE).mean(0).tolist()
+        return mine - theirs
 
-    alone = leads(NetworkPlayer(network), NetworkPlayer(beginning), 4 * deals)
-    searching = leads(SearchPlayer(network, SEARCH), RuleBot(), deals)
+    alone = lead(NetworkPlayer(network), NetworkPlayer(beginning), 4 * deals)
+    searching = lead(SearchPlayer(network, SEARCH), RuleBot(), deals)
     return Trained(option, seed, length, taken, alone, searching)
 
 
@@ -121,33 +121,46 @@ def _train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
 
 
 def run_all(
-    options: Sequence[str], start: Path, cards: str, seeds: int, seconds: float, deals: int, jobs: int, display: Display
-) -> list[Trained]:
-    """Every option with every seed, ``jobs`` at a time. The first seed of an option says how long the others are."""
-    done: list[Trained] = []
+    own: argparse.Namespace, options: Sequence[str], done: list[Trained], keep: Callable[[list[Trained]], None]
+) -> None:
+    """Every option with every seed that is not ``done`` yet, ``own.jobs`` at a time; ``keep`` is called after each.
+
+    The first seed of an option says how long the others are.
+    """
+    terms = (own.start, own.cards)
     with (
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool,
-        display.task("ablation", seeds * len(options), "runs") as task,
+        ProcessPoolExecutor(own.jobs, mp_context=get_context("spawn")) as pool,
+        Display().task("ablation", own.seeds * len(options), "runs") as task,
     ):
-        waiting = {pool.submit(run_one, option, start, cards, 1, seconds, deals) for option in options}
+        waiting: set[Future[Trained]] = set()
+
+        def go_on(option: str) -> None:
+            """Puts to work what is left of an option."""
+            seeds = {result.seed: result for result in done if result.option == option}
+            if 1 not in seeds:
+                waiting.add(pool.submit(run_one, option, *terms, 1, own.seconds, own.deals))
+                return
+            for seed in range(2, own.seeds + 1):
+                if seed not in seeds:
+                    length = seeds[1].length
+                    waiting.add(pool.submit(run_one, option, *terms, seed, own.seconds, own.deals, length))
+
+        for option in options:
+            go_on(option)
         while waiting:
             future = next(as_completed(waiting))
             waiting.remove(future)
-            result = future.result()
-            done.append(result)
+            done.append(future.result())
+            keep(done)
             task.update(len(done))
-            if result.seed == 1:
-                for seed in range(2, seeds + 1):
-                    job = (run_one, result.option, start, cards, seed, seconds, deals, result.length)
-                    waiting.add(pool.submit(*job))
-    return sorted(done, key=lambda result: (options.index(result.option), result.seed))
+            if done[-1].seed == 1:
+                go_on(done[-1].option)
 
 
 def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) -> tuple[float, float]:
     """Mean of an option's lead less the baseline's, seed by seed, and half its 95% interval over the seeds."""
     differences = [
-        statistics.fmean(getattr(ours, match)) - statistics.fmean(getattr(theirs, match))
-        for ours, theirs in zip(results, baseline, strict=True)
+        getattr(ours, match) - getattr(theirs, match) for ours, theirs in zip(results, baseline, strict=True)
     ]
     if len(differences) < 2:
         return differences[0], math.inf
@@ -170,8 +183,7 @@ def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str
         row["seconds"] = statistics.fmean(r.seconds for r in runs)
         cells = [option, f"{row['seconds']:.0f}"]
         for match in ("alone", "searching"):
-            row[match] = statistics.fmean(statistics.fmean(getattr(r, match)) for r in runs)
-            row[f"{match}_by_seed"] = [statistics.fmean(getattr(r, match)) for r in runs]
+            row[match] = statistics.fmean(getattr(r, match) for r in runs)
             row[f"{match}_gain"], row[f"{match}_gain_half"] = gain(runs, by_option[BASELINE], match)
             itself = option == BASELINE
             cells += [
@@ -181,6 +193,24 @@ def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str
         table.add_row(*cells)
         rows.append(row)
     return table, rows
+
+
+def stored_runs(path: Path | None, terms: dict[str, object]) -> list[Trained]:
+    """The runs that a file of results holds; none where there is no file.
+
+    Raises:
+        ValueError: when the file is something else or has other terms.
+    """
+    if path is None or not path.exists():
+        return []
+    try:
+        stored = json.loads(path.read_text())
+        runs = [Trained(**run) for run in stored["runs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} holds no ablation; name another --json") from None
+    if stored["terms"] != terms:
+        raise ValueError(f"{path} was made with {stored['terms']}, not {terms}; name another --json")
+    return runs
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -193,34 +223,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cards", default="5", help="as of train.py (default: 5)")
     parser.add_argument("--seconds", type=float, default=120, help="processor time of a run (default: 120)")
     parser.add_argument("--seeds", type=int, default=4, help="runs of each option (default: 4)")
-    parser.add_argument(
-        "--deals", type=int, default=250, help="of a match with search (default: 250); four times without"
-    )
+    parser.add_argument("--deals", type=int, default=250, help="of a match with search; 4 times without (default: 250)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
     own = parser.parse_args(arguments)
     options = list(dict.fromkeys([BASELINE, *own.options]))
-    console = Console()
+    command = " ".join(["python -m benchmarks.ablation", *(arguments or sys.argv[1:])])
+    title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread, {own.cards} cards, from {own.start.name}"
+    terms = {"cards": own.cards, "seconds": own.seconds, "deals": own.deals, "base": BASE, "search": asdict(SEARCH)}
+
+    def keep(done: list[Trained]) -> None:
+        if own.json is not None:
+            found = {**environment(torch.device("cpu")), "command": command, "title": title, "terms": terms}
+            found["runs"] = [asdict(run) for run in done]
+            found["results"] = report(whole(done), title)[1]
+            write_atomically(own.json, json.dumps(found, indent=1).encode())
+
+    def whole(done: list[Trained]) -> list[Trained]:
+        """The runs of options that all seeds have run."""
+        full = [o for o in options if sum(run.option == o for run in done) >= own.seeds]
+        runs = [run for run in done if run.option in full] if BASELINE in full else []
+        return sorted(runs, key=lambda run: (options.index(run.option), run.seed))
+
     try:
         for name in ("seconds", "seeds", "deals", "jobs"):
             if not getattr(own, name) > 0:
                 raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
         settings_of(BASELINE, own.start, own.cards, 1, 1)
         load_network(own.start)
-        results = run_all(options, own.start, own.cards, own.seeds, own.seconds, own.deals, own.jobs, Display())
+        done = stored_runs(own.json, terms)
+        run_all(own, options, done, keep)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    title = (
-        f"{own.seeds} runs of about {own.seconds:.0f} s of one thread each, {own.cards} cards, from {own.start.name}"
-    )
-    table, rows = report(results, title)
-    console.print(table)
-    if own.json is not None:
-        stored = {**environment(torch.device("cpu")), "title": title, "search": asdict(SEARCH), "base": BASE}
-        stored["command"] = " ".join(["python -m benchmarks.ablation", *(arguments or sys.argv[1:])])
-        stored["results"] = rows
-        write_atomically(own.json, json.dumps(stored, indent=1).encode())
+    Console().print(report(whole(done), title)[0])
     return 0
 
 

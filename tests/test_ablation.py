@@ -20,7 +20,7 @@ def network(tmp_path):
 
 
 def runs(option: str, leads: list[float]) -> list[Trained]:
-    return [Trained(option, seed, 5, 10.0, [lead - 1, lead + 1], [2 * lead]) for seed, lead in enumerate(leads)]
+    return [Trained(option, seed, 5, 10.0, lead, 2 * lead) for seed, lead in enumerate(leads)]
 
 
 def test_a_gain_by_hand() -> None:
@@ -35,7 +35,7 @@ def test_a_gain_by_hand() -> None:
 def test_the_report_has_every_option_once() -> None:
     _, rows = report([*runs(BASELINE, [1.0, 2.0]), *runs("PUCT 3x8", [1.0, 3.0])], "title")
     assert [row["option"] for row in rows] == [BASELINE, "PUCT 3x8"]
-    assert rows[0]["alone_gain"] == 0 and rows[1]["alone_gain"] == 0.5 and rows[1]["alone_by_seed"] == [1.0, 3.0]
+    assert rows[0]["alone_gain"] == 0 and rows[1]["alone_gain"] == 0.5
 
 
 @pytest.mark.parametrize("option", ablation.OPTIONS)
@@ -51,9 +51,46 @@ def test_an_ablation_trains_and_plays(network, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(ablation.BASE, "games_per_iter", 8)
     monkeypatch.setattr(ablation, "SEARCH", ablation.SearchConfig(worlds=1, simulations=2))
     result = ablation.run_one("PUCT 3x8", network, "2", 1, seconds=0.5, deals=2)
-    assert result.length >= 1 and result.seconds > 0 and len(result.alone) == 8 and len(result.searching) == 2
+    assert result.length >= 1 and result.seconds > 0
     again = ablation.run_one("PUCT 3x8", network, "2", 1, seconds=0.5, deals=2, length=result.length)
     assert (again.alone, again.searching) == (result.alone, result.searching)
+
+
+def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsys) -> None:
+    played = []
+
+    class Pool:
+        """Does the work at once, in this process."""
+
+        def __init__(self, *_, **__) -> None: ...
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_) -> None: ...
+        def submit(self, work, *arguments):
+            future = ablation.Future()
+            future.set_result(work(*arguments))
+            return future
+
+    def run_one(option, start, cards, seed, seconds, deals, length=0):
+        played.append((option, seed, length))
+        return Trained(option, seed, length or 7, seconds, float(seed), 2.0)
+
+    monkeypatch.setattr(ablation, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(ablation, "run_one", run_one)
+    out = tmp_path / "ablation.json"
+    few = [str(network), "--options", "PUCT 3x8", "--json", str(out)]
+    assert ablation.main([*few, "--seeds", "1"]) == 0
+    assert played == [(BASELINE, 1, 0), ("PUCT 3x8", 1, 0)]
+    assert ablation.main([*few, "--seeds", "2"]) == 0
+    assert played[2:] == [(BASELINE, 2, 7), ("PUCT 3x8", 2, 7)]  # what there is, is not run again
+    stored = json.loads(out.read_text())
+    assert [row["alone"] for row in stored["results"]] == [1.5, 1.5] and len(stored["runs"]) == 4
+    assert ablation.main([*few, "--seconds", "5"]) == 2
+    assert "was made with" in capsys.readouterr().err
+    out.write_text("{}")
+    assert ablation.main(few) == 2
+    assert "holds no ablation" in capsys.readouterr().err
 
 
 def test_searches_on_the_same_deals(network, tmp_path, monkeypatch) -> None:
