@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vecgame import lanes
-from vecgame.cards import SEATS, list_cards, popcount
+from vecgame.cards import list_cards, popcount
 from vecgame.game import Game
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
@@ -92,7 +92,8 @@ def shapes(game: Game) -> None:
         for seat in (None, *(torch.full((lanes_,), k) for k in range(game.seats))):
             seen = game.observe(state, seat)
             assert seen.dtype == torch.float32 and seen.shape == (lanes_, game.features), "shape or dtype of observe"
-            assert seen.isfinite().all() and seen.abs().max() <= 4, "a feature is not a number of about -1 to 1"
+            most = max(4, game.seats)
+            assert seen.isfinite().all() and seen.abs().max() <= most, "a feature is not a number of about -1 to 1"
         values, scores = game.values(state), game.scores(state)
         assert values.shape == scores.shape == (lanes_, game.seats), "shape of values or scores"
         assert values.dtype == scores.dtype == torch.float32, "dtype of values or scores"
@@ -160,7 +161,7 @@ def deals_do_not_depend_on_the_cut(game: Game) -> None:
     assert same(whole, concatenate(parts)), "deals depend on how the run is cut"
     assert not torch.equal(whole.hands, game.deal(12, SEED + 1).hands), "another seed deals the same hands"
     assert (popcount(whole.hands) == game.cards).all(), "hands are not of `cards` cards"
-    assert int(popcount(whole.hands.sum(-1)).min()) == SEATS * game.cards, "a card is dealt twice"
+    assert int(popcount(whole.hands.sum(-1)).min()) == game.seats * game.cards, "a card is dealt twice"
 
 
 def masks_do_as_lists(game: Game) -> None:
@@ -203,7 +204,7 @@ def _swapped(state: State, viewer: int) -> State:
     """The hands of the seats that ``viewer`` does not see exchanged; one card of them where their sizes differ."""
     hands = state.hands.clone()
     sizes = popcount(state.hands)
-    for a, b in itertools.pairwise(seat for seat in range(SEATS) if seat != viewer):
+    for a, b in itertools.pairwise(seat for seat in range(hands.shape[1]) if seat != viewer):
         lowest = (hands[:, a] & -hands[:, a]) | (hands[:, b] & -hands[:, b])
         one = torch.where((hands[:, a] != 0) & (hands[:, b] != 0), lowest, 0)
         moved = torch.where(sizes[:, a] == sizes[:, b], hands[:, a] | hands[:, b], one)  # all, or one card each
@@ -284,18 +285,18 @@ def _past(game: Game, lane: int, when: int) -> tuple[State, list[tuple[State, Te
 
 
 def _every_deal(game: Game, state: State) -> Tensor:
-    """Hands of every way to give the cards that the mover of a batch of one has not seen: [N, 4] int64."""
+    """Hands of every way to give the cards that the mover of a batch of one has not seen: [N, seats] int64."""
     mover = int(game.mover(state)[0])
     own = int(state.hands[0, mover])
     unseen = game.deck & ~(own | int(state.seen[0]))
     cards = list_cards(torch.tensor([unseen]), unseen.bit_count())[0].tolist()
-    seats = [seat for seat in range(SEATS) if seat != mover]
+    seats = [seat for seat in range(game.seats) if seat != mover]
     sizes = popcount(state.hands)[0].tolist()
     rows = []
 
     def give(rest: frozenset[int], chosen: list[int]) -> None:
         if len(chosen) == len(seats):
-            row = [0] * SEATS
+            row = [0] * game.seats
             row[mover] = own
             for seat, bits in zip(seats, chosen, strict=True):
                 row[seat] = bits
@@ -309,9 +310,9 @@ def _every_deal(game: Game, state: State) -> Tensor:
 
 
 def _consistent(game: Game, first: State, past: list[tuple[State, Tensor]], hands: Tensor) -> Tensor:
-    """The hands [N, 4] int64 now with which all of the past was legal, and looked the same to everybody."""
+    """The hands [N, seats] int64 now with which all of the past was legal, and looked the same to everybody."""
     now = past[-1][0]
-    played = first.hands & ~now.hands  # [1, 4]
+    played = first.hands & ~now.hands  # [1, seats]
     again = replace(first.repeat(len(hands)), hands=hands | played)
     legal = torch.ones(len(hands), dtype=torch.bool)
     if hasattr(first, "lacks"):  # a card that all have seen before the first decision
