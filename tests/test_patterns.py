@@ -3,16 +3,18 @@
 Chi-square tests have fixed seeds; a correct sampler fails one of them for another seed with probability 1e-4.
 """
 
+from itertools import islice
 from math import comb, factorial, prod
 
 import pytest
 import torch
 
 from reference.rules import is_bidding
-from reference.worlds import unseen_cards
+from reference.worlds import World, consistent_worlds, unseen_cards
 from tests.helpers import assert_same_state, bits_of, chi_square_p, pack_mask, play_randomly, reshuffle, to_reference
 from tests.test_worlds import as_games, positions, shown_voids, shows_void_now, tally
-from vecgame import Blob, concatenate, contract, lanes, patterns, worlds
+from vecgame import Blob, concatenate, lanes, patterns, worlds
+from vecgame.blob import BlobState
 from vecgame.cards import popcount
 
 ERROR_RATE = 1e-4
@@ -33,16 +35,35 @@ def name(game: Blob) -> str:
     return f"{game.cards} of {game.rules.suits}x{game.rules.ranks} for {game.seats}"
 
 
-@pytest.mark.parametrize("game", SMALL_DECKS, ids=name)
+def assert_uniform(game: Blob, lane: BlobState, listed: list[World]) -> None:
+    """Worlds of one game, and one world each of many games, against the list of all."""
+    count = 25 * len(listed)
+    for sampled in (
+        patterns.determinize(game, lane, count, seed=17),
+        patterns.determinize(game, as_games(lane, count), 1, seed=18),
+    ):
+        assert chi_square_p(tally(sampled, listed), [25.0]) > ERROR_RATE
+
+
+@pytest.mark.parametrize("game", SMALL_DECKS[1::2], ids=name)
 def test_worlds_are_uniform_over_all_consistent_deals(game):
-    for lane, _, state, listed in positions(game):
-        count = 25 * len(listed)
-        sampled = patterns.determinize(game, lane, count, seed=17)
-        assert chi_square_p(tally(sampled, listed), [25.0]) > ERROR_RATE, state
-        sampled = patterns.determinize(game, as_games(lane, count), 1, seed=18)
-        assert chi_square_p(tally(sampled, listed), [25.0]) > ERROR_RATE, state
+    rows = play_randomly(game, game.deal(60, seed=3), seed=3)[game.seats : -1]
+    for batch, _ in rows[:: max(1, len(rows) // 5)]:
+        voids = [shown_voids(*to_reference(game, batch, lane)) for lane in range(batch.batch_size)]
+        for lane in sorted(range(60), key=lambda lane: -voids[lane])[:2]:
+            listed = list(islice(consistent_worlds(*to_reference(game, batch, lane)), 301))
+            if 2 <= len(listed) <= 300:
+                assert_uniform(game, batch[lane : lane + 1], listed)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("game", SMALL_DECKS, ids=name)
+def test_worlds_are_uniform_at_many_more_positions(game):
+    for lane, _, _, listed in positions(game):
+        assert_uniform(game, lane, listed)
+
+
+@pytest.mark.slow
 def test_the_positions_above_cover_what_matters():
     found = [(rules, state) for game in SMALL_DECKS for _, rules, state, _ in positions(game)]
     voids = [shown_voids(rules, state) for rules, state in found]
@@ -56,7 +77,7 @@ def test_tables_count_the_patterns(game):
 
     A pattern stands for prod n_s! deals in which the places of a hand are told apart.
     """
-    for state, _ in play_randomly(game, game.deal(3, seed=5), seed=5)[game.seats : -1 : 3]:
+    for state, _ in play_randomly(game, game.deal(2, seed=5), seed=5)[game.seats : -1 : 7]:
         unseen, _, allowed, needs = patterns._hidden(game, state)
         free = allowed.all(1)
         owner, wanted = patterns._owners(needs * ~free, int((needs * ~free).sum(0).max()))
@@ -66,18 +87,14 @@ def test_tables_count_the_patterns(game):
             a, b, c, _ = unseen[:, lane].tolist()
             counted = float(table[0, a, b, c, lane])
             hands = [
-                (need, suits)
-                for need, suits, anything in zip(
-                    needs[:, lane].tolist(), allowed[:, :, lane].tolist(), free[:, lane].tolist(), strict=True
-                )
-                if not anything
+                (int(needs[k, lane]), tuple(allowed[k, :, lane].tolist()))
+                for k in range(len(needs))
+                if not free[k, lane]
             ]
             left = tuple(unseen[:, lane].tolist())
-            exact = deals(tuple((need, tuple(suits)) for need, suits in hands), left)
-            told_apart = exact * prod(factorial(need) for need, _ in hands)
+            told_apart = deals(tuple(hands), left) * prod(factorial(need) for need, _ in hands)
             rest = sum(left) - sum(need for need, _ in hands)
-            patterns_ = told_apart * factorial(rest) / prod(map(factorial, left))
-            assert abs(counted / patterns_ - 1) < 1e-13
+            assert abs(counted / (told_apart * factorial(rest) / prod(map(factorial, left))) - 1) < 1e-13
 
 
 def deals(hands: tuple[tuple[int, tuple[bool, ...]], ...], left: tuple[int, ...]) -> int:
@@ -109,7 +126,7 @@ def deals(hands: tuple[tuple[int, tuple[bool, ...]], ...], left: tuple[int, ...]
 @pytest.mark.parametrize("game", LARGE, ids=name)
 def test_worlds_keep_all_that_the_mover_knows(game):
     """At every decision with the full deck: own hand, hand sizes, voids, and no card twice or from the table."""
-    for state, _ in play_randomly(game, game.deal(6, seed=6), seed=6)[:-1]:
+    for state, _ in play_randomly(game, game.deal(3, seed=6), seed=6)[:-1:3]:
         sampled = game.determinize(state, 4, seed=6)
         for lane in range(state.batch_size):
             rules, expected = to_reference(game, state, lane)
@@ -137,11 +154,11 @@ def test_each_unseen_card_goes_to_every_free_opponent_alike():
     assert ((counts[:, others] / n - 7 / 45).abs() < 5 * spread).all()  # 270 counts: fails for 1 in 6,000 seeds
 
 
-@pytest.mark.parametrize("game", [LARGE[0], LARGE[3], SMALL_DECKS[4]], ids=name)
+@pytest.mark.parametrize("game", [LARGE[2], SMALL_DECKS[4]], ids=name)
 def test_worlds_depend_on_nothing_but_what_is_known(game, monkeypatch):
     """Not on the batch, the chunks, the way of a GPU, or the hidden cards."""
-    record = play_randomly(game, game.deal(len(range(game.decisions + 1)), seed=7), seed=7)
-    state = concatenate([state[lane : lane + 1] for lane, (state, _) in enumerate(record)])
+    record = play_randomly(game, game.deal(game.decisions + 1, seed=7), seed=7)
+    state = concatenate([state[lane : lane + 1] for lane, (state, _) in enumerate(record)])[::3]
     together = game.determinize(state, 3, seed=8)
     alone = [game.determinize(state[lane : lane + 1], 3, seed=8) for lane in range(state.batch_size)]
     assert_same_state(together, concatenate(alone))
@@ -175,9 +192,3 @@ def test_seeds_and_worlds_draw_differently(players):
     a, b = (game.determinize(state, 2, seed).hands.view(50, 2, players) for seed in (1, 2))
     assert (a != b).any(-1).float().mean() > 0.99 and (a[:, 0] != a[:, 1]).any(-1).float().mean() > 0.99
     assert int(popcount(a).sum()) == 100 * players * 7
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("game", SMALL_DECKS[1::2], ids=name)
-def test_contract(game):
-    contract.check(game)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from training.run import CONFIG, read_config
 from training.settings import Settings, from_flags
+from vecgame.cards import SEATS
 
 RULES = ("cards", "trump", "hook", "suits", "ranks")
 
@@ -42,6 +43,13 @@ def _networks_of(run: Path, most: int) -> list[Path]:
     return [networks[round(number * (len(networks) - 1) / (most - 1))] for number in range(most)]
 
 
+def require_four_seats(settings: Settings, what: str) -> None:
+    """Raises ValueError, in one line, unless the rules are for four players, which ``what`` is made for."""
+    seats = settings.games()[0].seats
+    if seats != SEATS:
+        raise ValueError(f"{what} is for four players; these rules have players={seats}")
+
+
 def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:
     """Settings with the rules of the run that ``path`` is or lies in, and the given ones in their place.
 
@@ -52,5 +60,5 @@ def settings_for(path: Path, given: dict[str, object], default: dict[str, object
     rules = default or {}
     if (folder / CONFIG).is_file():
         config = read_config(folder)
-        rules = {name: config[name] for name in RULES if name in config}
+        rules = {name: config[name] for name in (*RULES, "rules") if name in config}
     return from_flags("document", {**rules, **given})

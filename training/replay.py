@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from training.distributed import Group
-from vecgame.cards import DECK, unpack_mask
+from vecgame.cards import DECK, SEATS, unpack_mask
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Examples:
     observation: Tensor  # [E, F] float16
     legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     policy: Tensor  # [E, A] float16, target distribution over the columns
-    value: Tensor  # [E, 4] float32, final score / highest score of each relative seat
+    value: Tensor  # [E, seats] float32, final score / highest score of each relative seat
 
     def __len__(self) -> int:
         return self.legal.shape[0]
@@ -44,23 +44,27 @@ class Examples:
         return Examples(*(torch.cat([getattr(part, item.name) for part in parts]) for item in fields(Examples)))
 
     @staticmethod
-    def empty(capacity: int, device: torch.device, features: int = 256, actions: int = DECK) -> Examples:
+    def empty(
+        capacity: int, device: torch.device, features: int = 256, actions: int = DECK, seats: int = SEATS
+    ) -> Examples:
         """Room for ``capacity`` examples, filled with zeros."""
         words = (capacity,) if actions <= DECK else (capacity, -(-actions // DECK))
         return Examples(
             observation=torch.zeros(capacity, features, dtype=torch.float16, device=device),
             legal=torch.zeros(words, dtype=torch.int64, device=device),
             policy=torch.zeros(capacity, actions, dtype=torch.float16, device=device),
-            value=torch.zeros(capacity, 4, dtype=torch.float32, device=device),
+            value=torch.zeros(capacity, seats, dtype=torch.float32, device=device),
         )
 
 
 class ReplayBuffer:
     """A ring of the newest ``capacity`` examples, on the device where learning happens."""
 
-    def __init__(self, capacity: int, device: torch.device, features: int = 256, actions: int = DECK) -> None:
+    def __init__(
+        self, capacity: int, device: torch.device, features: int = 256, actions: int = DECK, seats: int = SEATS
+    ) -> None:
         self.capacity = capacity
-        self.examples = Examples.empty(capacity, device, features, actions)
+        self.examples = Examples.empty(capacity, device, features, actions, seats)
         self.added = 0  # over the whole run
 
     def __len__(self) -> int:

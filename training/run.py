@@ -89,9 +89,10 @@ class Run:
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         game = self.games[0]
-        sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
+        sizes = {"observation": game.features, "actions": game.num_actions}
+        sizes["values"] = 1 if settings.values == 1 else game.seats
         self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device, group)
-        self.buffer = ReplayBuffer(settings.replay_examples, self.device, game.features, game.num_actions)
+        self.buffer = ReplayBuffer(settings.replay_examples, self.device, game.features, game.num_actions, game.seats)
         self.gate = Gate(settings, self.learner.net, self.device)
         self.player: InferenceNet | None = None  # of self-play
         self.updates = 0  # of the warm-up, done
@@ -555,7 +556,7 @@ class Run:
         self.record("final evaluation", results=results_json(results))
         write_atomically(self.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
         seatings = seatings_of(self.games[0])
-        seats = "both sides" if self.games[0].partners else "all four seats"
+        seats = "both sides" if self.games[0].partners else "every seat"
         count = len(seatings) * settings.eval_deals
         title = f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
         self.display.console.print(results_table(results, title, seatings))

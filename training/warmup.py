@@ -35,7 +35,7 @@ class Rollout:
     column: Tensor  # [E] int64, policy column of the action taken
     log_prob: Tensor  # [E] float32, of that action when it was taken
     baseline: Tensor  # [E] float32, value of the mover then
-    value: Tensor  # [E, 4] float32, how the game ended for each relative seat
+    value: Tensor  # [E, seats] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
     games: int
 
