@@ -193,7 +193,7 @@ def test_a_network_for_another_number_of_players_is_refused(run, capsys):
     assert evaluate.main([network, "--cards=2", "--eval-deals=2"]) == 2
     assert "takes 266 features, these rules give 256" in capsys.readouterr().err
     assert evaluate.main([network, "--cards=2", "--rules=players=5", "--eval-deals=2", "--players=alone"]) == 0
-    assert "against 4 x random" in capsys.readouterr().out.replace("\n", " ")
+    assert "against 4 x" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", [ladder.main, best_response.main])

@@ -1,9 +1,9 @@
 """OpenSpiel's `oh_hell` in our numbers: cards, actions, deals.
 
 OpenSpiel asks chance for the number of tricks, the dealer, the cards one by one (to seats 0, 1, .., 0, 1, ..) and a
-card that is turned up to name trump, in this order. Its cards are 4 * rank + suit, the suits being clubs, diamonds, spades,
-hearts, and its bids are the actions from 52 on. It checks none of these actions, and hands and turned-up card are apart
-in it, so a card may be turned up that has been dealt as well.
+card that is turned up to name trump, in this order. Its cards are 4 * rank + suit, the suits being clubs, diamonds,
+spades, hearts, and its bids are the actions from 52 on. It checks none of these actions, and hands and turned-up card
+are apart in it, so a card may be turned up that has been dealt as well.
 
 OpenSpiel (the extra ``peers``) is imported by `load` only.
 """
