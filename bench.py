@@ -44,8 +44,10 @@ from benchmarks.tables import (
 from net import PRESETS, BlobNet, int8_available
 from training.checkpoint import load_network, write_atomically
 from training.evaluate import choose_device
+from training.oh_hell import max_cards
 from training.precision import PRECISIONS, inference_net
-from vecgame import GAMES, make_game
+from training.settings import read_rules
+from vecgame import GAMES, default_rules, make_game
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"
@@ -56,6 +58,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="?", default="self-play", choices=tuple(BENCHES))
     parser.add_argument("--game", default="blob", choices=tuple(GAMES), help="engine, search: the game (default: blob)")
+    parser.add_argument(
+        "--rules", default="", metavar="NAME=V,..", help="engine, search: other rules of the game, such as players=5"
+    )
     parser.add_argument("--cards", type=int, help="cards dealt to a seat (default: 5 in blob, else 13)")
     parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
@@ -83,7 +88,8 @@ class Bench:
     def __init__(self, options: argparse.Namespace, device: torch.device, console: Console) -> None:
         self.options, self.device, self.console = options, device, console
         self.attempt = Attempts(console)
-        self.game = make_game(options.game, **({} if options.cards is None else {"cards": options.cards}))
+        cards = {} if options.cards is None else {"cards": options.cards}
+        self.game = make_game(options.game, **{**cards, **read_rules(options.rules, default_rules(options.game))})
         options.cards = self.game.cards
         self.config = SearchConfig(
             worlds=options.worlds,
@@ -159,10 +165,10 @@ class Bench:
         ]
         seconds = 0.3 if self.options.quick else 3.0
         blob = self.options.game == "blob"
-        if blob and self.options.cards <= peers.OPENSPIEL_CARDS and self.has("pyspiel", "OpenSpiel", required):
-            measures.append(("OpenSpiel", lambda: peers.openspiel_engine(self.options.cards, seconds)))
+        if blob and game.cards <= max_cards(game.seats) and self.has("pyspiel", "OpenSpiel", required):
+            measures.append(("OpenSpiel", lambda: peers.openspiel_engine(game.cards, seconds, game.seats)))
         threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
-        setting = f"{self.options.game}, {game.cards} cards"
+        setting = ", ".join(filter(None, (self.options.game, f"{game.cards} cards", self.options.rules)))
         title = f"random play, {setting}; a game has {game.decisions} decisions; {threads}"
         return self.rates(title, "games/s", measures)
 
@@ -283,6 +289,8 @@ def check(options: argparse.Namespace) -> None:
             raise ValueError(f"--{name} must be at least 1, got {min(values)}")
     if options.game != "blob" and options.what not in ("engine", "search"):
         raise ValueError(f"--game {options.game} is for engine and search; {options.what} measures blob")
+    if options.rules and options.what not in ("engine", "search"):
+        raise ValueError(f"--rules are for engine and search; {options.what} measures blob as it is")
     if not 0 <= options.seconds < float("inf"):
         raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
 

@@ -46,7 +46,7 @@ class Operations(TorchDispatchMode):
 
 def dispatched(game: Blob, state: object, config: SearchConfig) -> int:
     """Operations of one search."""
-    evaluator = NetworkEvaluator(free_network)
+    evaluator = NetworkEvaluator(free_network(game.seats))
     with Operations() as operations:
         search(game, state, evaluator, config)
     return operations.count
@@ -76,7 +76,7 @@ def count(cards: int, games: int, config: SearchConfig) -> Count:
         every = dispatched(game, state, config)
         compiled._kept.clear()
         with torch._inductor.config.patch(force_disable_caches=True):  # a graph from a cache generates no kernel
-            search(game, state, free_network, config, compile=True)
+            search(game, state, free_network(game.seats), config, compile=True)
     finally:
         lanes.COMPACT["cpu"], compiled._compiled = kept, make
     if compiled._failed:

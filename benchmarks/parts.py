@@ -14,6 +14,7 @@ from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
 from vecgame import Blob, Game, Purpose, Stream
 from vecmcts import SearchConfig, random_action, search
+from vecmcts.evaluators import Network
 
 
 @dataclass(frozen=True)
@@ -85,15 +86,20 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def free_network(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def free_network(seats: int) -> Network:
     """A network that costs nothing, so that only the trees take time."""
-    return torch.zeros_like(mask, dtype=observation.dtype), observation.new_full((len(observation), 4), 0.3)
+
+    def evaluate(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros_like(mask, dtype=observation.dtype), observation.new_full((len(observation), seats), 0.3)
+
+    return evaluate
 
 
 def searches(game: Game, size: int, config: SearchConfig, device: torch.device, repeats: int) -> Rate:
     """Tree-simulations a second at the first decision of ``size`` games with a network that costs nothing."""
     state = game.deal(size, 0, device)
-    timing = timed(lambda: search(game, state, free_network, config), device, repeats)
+    network = free_network(game.seats)
+    timing = timed(lambda: search(game, state, network, config), device, repeats)
     label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
     return Rate.of(label, size, size * config.worlds * config.simulations, timing)
 

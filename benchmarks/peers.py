@@ -28,11 +28,12 @@ from torch import Tensor
 
 from benchmarks.measure import Timing, timed
 from benchmarks.parts import Rate
+from training import oh_hell
 from vecgame import Game, State, Stream
+from vecgame.cards import SEATS
 from vecmcts import SearchConfig, search
 
 SLICES = 3  # parts of OpenSpiel's time, for a median and a spread
-OPENSPIEL_CARDS = 12  # most that its `oh_hell` deals; it stalls at 13
 
 ACTIONS = 6  # the slots of a search of Blob with 5 cards
 DECISIONS = 12  # so deep that 30 simulations do not see the end
@@ -40,19 +41,16 @@ ROWS = 1024  # of the judge's table
 C_PUCT = SearchConfig().c_puct
 
 
-def openspiel_engine(cards: int, seconds: float) -> Rate:
+def openspiel_engine(cards: int, seconds: float, players: int = SEATS) -> Rate:
     """Random games a second of OpenSpiel's C++ `oh_hell`, called from Python on one core, for about ``seconds``.
 
     Raises:
         ModuleNotFoundError: when OpenSpiel is not installed.
         ValueError: when it does not deal so many cards.
     """
-    import pyspiel
-
-    if not 1 <= cards <= OPENSPIEL_CARDS:
-        raise ValueError(f"OpenSpiel deals 1 to {OPENSPIEL_CARDS} cards, got {cards}")
-    options = {"players": 4, "num_tricks_fixed": cards, "points_per_trick": 1, "off_bid_penalty": True}
-    game = pyspiel.load_game("oh_hell", options)
+    if not 1 <= cards <= oh_hell.max_cards(players):
+        raise ValueError(f"OpenSpiel deals 1 to {oh_hell.max_cards(players)} cards, got {cards}")
+    game = oh_hell.load(cards, players=players)
     chooser = random.Random(0)
 
     def play() -> None:

@@ -28,7 +28,7 @@ from gymnasium import spaces
 from pettingzoo import AECEnv
 from pettingzoo.utils import wrappers
 
-from doors.shared import action_of_column, card_name, observation_bounds
+from doors.shared import action_of_column, card_name, four_seats, observation_bounds
 from vecgame import Blob, BlobState
 from vecgame.cards import DECK, SEATS, TRUMP_NAMES, unpack
 from vecgame.philox import check_seed
@@ -66,7 +66,7 @@ class BlobAEC(AECEnv):
         super().__init__()
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"render_mode must be None, 'human' or 'ansi', got {render_mode!r}")
-        self.game = game if game is not None else Blob()
+        self.game = four_seats(game)
         self.render_mode = render_mode
         self.possible_agents = list(AGENTS)
         low, high = (bound.numpy() for bound in observation_bounds())

@@ -8,9 +8,17 @@ of a network's policy: bid b is column b, and the card that is trump's two is co
 import torch
 from torch import Tensor
 
-from vecgame import BlobState
+from vecgame import Blob, BlobState
 from vecgame.cards import DECK, RANKS, SEATS
 from vecgame.observation import FEATURES, first_suit
+
+
+def four_seats(game: Blob | None) -> Blob:
+    """The game, Blob() by default. Raises ValueError on one for another number of players."""
+    game = game if game is not None else Blob()
+    if game.seats != SEATS:
+        raise ValueError(f"this environment is for four players; the game has players={game.seats}")
+    return game
 
 
 def observation_bounds() -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ from torch import Tensor
 from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
-from doors.shared import action_of_column, observation_bounds
+from doors.shared import action_of_column, four_seats, observation_bounds
 from vecgame import Blob, BlobState, resolve_device
 from vecgame.cards import DECK, SEATS
 from vecgame.observation import FEATURES
@@ -63,7 +63,7 @@ class BlobEnv(EnvBase):
             raise ValueError(f"games must be at least 1, got {games}")
         super().__init__(device=resolve_device(device), batch_size=[games])
         device = self.device  # with its number: TorchRL tells "cuda" and "cuda:0" apart
-        self.game = game if game is not None else Blob()
+        self.game = four_seats(game)
         self._set_seed(seed)
         low, high = (bound.to(device).expand(games, FEATURES) for bound in observation_bounds())
         self.observation_spec = Composite(

@@ -30,6 +30,11 @@ class NetConfig:
     tricks: int = 0  # numbers of tricks, 0 .. tricks - 1, that the auxiliary head tells apart for each relative seat
     critic: int = 0  # columns of hidden cards that a second value head, the critic, sees
 
+    @property
+    def seats(self) -> int:
+        """Of the game: one value each, four where there is a value for the mover only."""
+        return SEATS if self.values == 1 else self.values
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             size = getattr(self, field.name)
@@ -147,7 +152,7 @@ class BlobNet(nn.Module):
         # Last, so that all other initial weights are those of a network without it.
         if config.tricks:
             self.tricks_hidden = nn.Linear(config.dim, config.value_hidden)
-            self.tricks_out = nn.Linear(config.value_hidden, SEATS * config.tricks)
+            self.tricks_out = nn.Linear(config.value_hidden, config.seats * config.tricks)
         if config.critic:
             self.critic_in = nn.Linear(config.dim + config.critic, config.dim)
             self.critic_hidden = nn.Linear(config.dim, config.dim)
@@ -170,7 +175,7 @@ class BlobNet(nn.Module):
         Returns:
             logits [B, actions], raw and unmasked, and values [B, values] by relative seat (0 is the player to move) on
             the scale score / (10 + cards), linear and so not clipped to [0, 1]. With ``tricks`` also
-            logits of the number of tricks that each relative seat will have won at the end: [B, 4, tricks]. With
+            logits of the number of tricks that each relative seat will have won at the end: [B, seats, tricks]. With
             ``hidden``, last, the critic's values [B, values]. All in the compute dtype.
         """
         x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
@@ -180,7 +185,7 @@ class BlobNet(nn.Module):
         values = self.value_out(F.relu(self.value_hidden(x)))
         outputs = [logits, values]
         if tricks:
-            outputs.append(self.tricks_out(F.relu(self.tricks_hidden(x))).unflatten(-1, (SEATS, -1)))
+            outputs.append(self.tricks_out(F.relu(self.tricks_hidden(x))).unflatten(-1, (self.config.seats, -1)))
         if hidden is not None:
             x = F.relu(self.critic_in(torch.cat([x, hidden.to(x.dtype)], dim=1)))
             outputs.append(self.critic_out(F.relu(self.critic_hidden(x))))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from reference.rules import SEATS, Rules, State, apply_action, is_terminal, legal_actions, mover, scores
+from reference.rules import Rules, State, apply_action, is_terminal, legal_actions, mover, scores
 
 Evaluation = tuple[Mapping[int, float], Sequence[float]]
 """What an evaluator says of a position: a logit for each legal action, a value for each seat."""
@@ -263,12 +263,16 @@ def combine(results: Sequence[SearchResult]) -> SearchResult:
     actions = list(results[0].visits)
     if any(list(result.visits) != actions for result in results):
         raise ValueError("the worlds differ in the mover's legal actions")
+
+    def means(vectors: Sequence[Sequence[float]]) -> list[float]:
+        return [sum(values) / len(vectors) for values in zip(*vectors, strict=True)]
+
     return SearchResult(
         visits={a: sum(result.visits[a] for result in results) for a in actions},
         totals={a: sum(result.totals[a] for result in results) for a in actions},
-        value=[sum(result.value[seat] for result in results) / len(results) for seat in range(SEATS)],
+        value=means([result.value for result in results]),
         prior={a: sum(result.prior[a] for result in results) / len(results) for a in actions},
-        root_value=[sum(result.root_value[seat] for result in results) / len(results) for seat in range(SEATS)],
+        root_value=means([result.root_value for result in results]),
         evaluations=sum(result.evaluations for result in results),
     )
 

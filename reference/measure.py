@@ -12,7 +12,6 @@ import torch
 from net import InferenceNet
 from reference.mcts import SearchConfig
 from reference.network import DirectNetwork, Network, NetworkJudge, Traffic, views_of
-from reference.observation import FEATURES
 from reference.rules import Rules
 from reference.selfplay import GameResult, PlayConfig, game_rng, play_games
 
@@ -190,10 +189,10 @@ def play_share(
 
 def warm_up(settings: Settings, net: InferenceNet, most_positions: int) -> None:
     """Have the network seen batches of all sizes that will come, and Python the code of a game."""
-    network, views = DirectNetwork(net), views_of(net)
+    network, views = DirectNetwork(net), views_of(net, settings.rules.players)
     sizes = [1 << k for k in range(7)] + list(range(128, 2049, 64))  # what an `InferenceNet` rounds batches up to
     for size in sizes:
-        network.net(torch.zeros(size, FEATURES, device=net.device))
+        network.net(torch.zeros(size, net.config.observation, device=net.device))
         if size >= most_positions * views:
             break
     short = PlayConfig(worlds=1, search=SearchConfig(simulations=2))

@@ -8,14 +8,14 @@ import torch
 
 from net import InferenceNet
 from reference.mcts import Evaluation, Node
-from reference.observation import FEATURES, observe_float32, policy_column
+from reference.observation import observe_float32, policy_column
 from reference.rules import SEATS, Rules
 
 Answer = tuple[list[list[float]], list[list[float]]]
 """For each row its 52 logits, and its values by relative seat."""
 
 Network = Callable[[array, int], Answer]
-"""Evaluates rows of 256 features; takes them one after the other in an array of float32, and their number."""
+"""Evaluates rows of features; takes them one after the other in an array of float32, and their number."""
 
 
 @dataclass
@@ -60,7 +60,9 @@ class DirectNetwork:
 
     def compute(self, rows: array, count: int) -> Answer:
         """The answer, uncounted."""
-        observations = torch.frombuffer(rows, dtype=torch.float32).view(count, FEATURES).to(self.net.device)
+        observations = (
+            torch.frombuffer(rows, dtype=torch.float32).view(count, self.net.config.observation).to(self.net.device)
+        )
         logits, values = self.net(observations)
         return logits.tolist(), values.tolist()
 
@@ -70,20 +72,20 @@ class NetworkJudge:
 
     Args:
         views: 1 for a network with a value for each seat. A network that values the viewer only is asked for the view
-            of each of the four seats.
+            of each seat.
     """
 
     def __init__(self, rules: Rules, network: Network, views: int = 1) -> None:
-        if views not in (1, SEATS):
-            raise ValueError(f"views must be 1 or {SEATS}, got {views}")
+        if views not in (1, rules.players):
+            raise ValueError(f"views must be 1 or {rules.players}, got {views}")
         self.rules, self.network, self.views = rules, network, views
 
     def __call__(self, nodes: Sequence[Node]) -> list[Evaluation]:
-        rules, views = self.rules, self.views
+        rules, views, seats = self.rules, self.views, self.rules.players
         rows = array("f")
         for node in nodes:
             for k in range(views):
-                rows += observe_float32(rules, node.state, (node.mover + k) % SEATS)
+                rows += observe_float32(rules, node.state, (node.mover + k) % seats)
         logits, values = self.network(rows, views * len(nodes))
         if views > 1:
             logits = logits[::views]
@@ -91,12 +93,12 @@ class NetworkJudge:
         return [
             (
                 {action: row[policy_column(node.state, action)] for action in node.actions},
-                relative[SEATS - node.mover :] + relative[: SEATS - node.mover],
+                relative[seats - node.mover :] + relative[: seats - node.mover],
             )
             for node, row, relative in zip(nodes, logits, values, strict=True)
         ]
 
 
-def views_of(net: InferenceNet) -> int:
+def views_of(net: InferenceNet, players: int = SEATS) -> int:
     """The `views` that a `NetworkJudge` needs with this network."""
-    return 1 if net.config.values == SEATS else SEATS
+    return 1 if net.config.values == players else players

@@ -1,8 +1,8 @@
-"""What one seat knows, as the 256 features of a network's input.
+"""What one seat knows, as the features of a network's input: 216 + 10 P with P players, 256 with four.
 
 Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..). Suits are turned so that trump comes first;
 without trump they keep the deck's order. "Cards" are 52 columns, 13 a suit from two to ace; fractions are of the cards
-dealt to a seat.
+dealt to a seat. Columns are those of four players; rows that name seats grow and shrink with their number.
 
 | columns | feature |
 |---|---|
@@ -32,11 +32,18 @@ from array import array
 from collections.abc import MutableSequence
 from functools import cache
 
-from reference.rules import NO_TRUMP, SEATS, SUIT_STRIDE, Rules, State, deck, is_bidding, suit_of, trick_winner
+from reference.rules import NO_TRUMP, SUIT_STRIDE, Rules, State, deck, is_bidding, suit_of, trick_winner
 
-FEATURES = 256
 COLUMNS = 52
 SUITS = COLUMNS // SUIT_STRIDE
+
+
+def features_of(players: int) -> int:
+    """The number of features."""
+    return 216 + 10 * players
+
+
+FEATURES = features_of(4)
 
 # By the suit that comes first, then by card: the card's column.
 _COLUMN_OF = tuple(tuple((card - SUIT_STRIDE * first) % COLUMNS for card in range(COLUMNS)) for first in range(SUITS))
@@ -70,11 +77,15 @@ def _write(rules: Rules, state: State, viewer: int, features: MutableSequence[fl
     """Turn a `_blank` into the features."""
     first = first_suit(state)
     column_of = _COLUMN_OF[first]
+    players = rules.players
+    leads = 213 + 4 * players  # the bids begin at 213, then come three more columns a seat
+    voids = leads + 2 * players
+    rest = voids + SUITS * (players - 1)
     hand = state.hands[viewer]
     for card in hand:
         features[column_of[card]] = 1.0
         features[52 + column_of[card]] = 0.0
-    for _, card in state.history[SEATS:]:
+    for _, card in state.history[players:]:
         features[52 + column_of[card]] = 0.0
     if state.trick:
         for _, card in state.trick:
@@ -83,42 +94,42 @@ def _write(rules: Rules, state: State, viewer: int, features: MutableSequence[fl
         winning_card = next(card for seat, card in state.trick if seat == winner)
         features[156 + column_of[winning_card]] = 1.0
         features[208 + (suit_of(state.trick[0][1]) - first) % SUITS] = 1.0
-        features[233 + (winner - viewer) % SEATS] = 1.0
+        features[leads + players + (winner - viewer) % players] = 1.0
     features[212] = float(state.trump != NO_TRUMP)
-    features[229 + (state.leader - viewer) % SEATS] = 1.0
+    features[leads + (state.leader - viewer) % players] = 1.0
 
     cards, bid_sum, tricks_won, tricks_needed = rules.cards, 0, 0, 0
-    for relative in range(SEATS):
-        seat = (viewer + relative) % SEATS
+    for relative in range(players):
+        seat = (viewer + relative) % players
         bid, won = state.bids[seat], state.won[seat]
-        features[221 + relative] = won / cards
+        features[213 + 2 * players + relative] = won / cards
         tricks_won += won
         if bid is not None:
             features[213 + relative] = bid / cards
-            features[217 + relative] = 1.0
-            features[225 + relative] = (bid - won) / cards
+            features[213 + players + relative] = 1.0
+            features[213 + 3 * players + relative] = (bid - won) / cards
             bid_sum += bid
             tricks_needed += max(bid - won, 0)
         if relative > 0:
             for suit in state.voids[seat]:
-                features[237 + SUITS * (relative - 1) + (suit - first) % SUITS] = 1.0
+                features[voids + SUITS * (relative - 1) + (suit - first) % SUITS] = 1.0
 
-    features[249] = len(hand) / 13
-    features[250] = cards / 13
-    features[251] = bid_sum / cards
+    features[rest] = len(hand) / 13
+    features[rest + 1] = cards / 13
+    features[rest + 2] = bid_sum / cards
     if not is_bidding(state):
-        features[255] = (cards - tricks_won - tricks_needed) / cards
+        features[rest + 6] = (cards - tricks_won - tricks_needed) / cards
         return
-    features[252] = 1.0
+    features[rest + 3] = 1.0
     if rules.hook and viewer == state.dealer and state.bids.count(None) == 1 and bid_sum <= cards:
-        features[253] = 1.0
-        features[254] = (cards - bid_sum) / cards
+        features[rest + 4] = 1.0
+        features[rest + 5] = (cards - bid_sum) / cards
 
 
 @cache
 def _blank(rules: Rules, first: int) -> array:
     """The features of nothing but a whole deck that has not been seen."""
-    features = array("f", bytes(4 * FEATURES))
+    features = array("f", bytes(4 * features_of(rules.players)))
     for card in deck(rules):
         features[52 + _COLUMN_OF[first][card]] = 1.0
     return features

@@ -1,6 +1,6 @@
-"""The rules of Blob for four players, one game at a time.
+"""The rules of Blob for three to seven players, one game at a time.
 
-A *game* is one deal of `cards` cards to each of four seats. Seat dealer+1 bids first and the dealer last. Seat dealer+1
+A *game* is one deal of `cards` cards to each seat. Seat dealer+1 bids first and the dealer last. Seat dealer+1
 leads the first trick, then each trick's winner leads. Players follow suit if they can. A bid met exactly scores.
 
 Cards are numbered 13*suit + rank (rank 0 = two .. 12 = ace). Bids are the actions 0..cards, plays are card numbers; the
@@ -16,7 +16,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-SEATS = 4
+SEATS = 4  # unless the rules say otherwise
 NO_TRUMP = 4
 SUIT_STRIDE = 13  # card number = SUIT_STRIDE * suit + rank, also in decks with fewer ranks
 
@@ -33,12 +33,15 @@ class Rules:
     miss_penalty: float = 0  # taken off for each trick away from the bid, when it is missed
     ranks: int = 13
     suits: int = 4
+    players: int = SEATS
 
     def __post_init__(self) -> None:
+        if not 3 <= self.players <= 7:
+            raise ValueError(f"Blob is for 3 to 7 players, not {self.players}")
         if not (1 <= self.ranks <= SUIT_STRIDE and 1 <= self.suits <= 4):
             raise ValueError(f"no deck has {self.suits} suits of {self.ranks} ranks")
-        if not 1 <= self.cards <= self.ranks * self.suits // SEATS:
-            raise ValueError(f"cannot deal {self.cards} cards to each of {SEATS} seats")
+        if not 1 <= self.cards <= self.ranks * self.suits // self.players:
+            raise ValueError(f"cannot deal {self.cards} cards to each of {self.players} seats")
 
     @property
     def max_score(self) -> float:
@@ -87,22 +90,23 @@ def deck(rules: Rules) -> list[int]:
 
 def new_state(rules: Rules, hands: Sequence[Iterable[int]], dealer: int, trump: int) -> State:
     """The start of a game: nobody has bid yet."""
-    held = [frozenset(hand) for hand in hands]
+    seats, held = rules.players, [frozenset(hand) for hand in hands]
     dealt = frozenset().union(*held)
-    if [len(hand) for hand in held] != [rules.cards] * SEATS or len(dealt) != SEATS * rules.cards:
-        raise ValueError(f"{SEATS} hands of {rules.cards} different cards needed, not {hands}")
+    if [len(hand) for hand in held] != [rules.cards] * seats or len(dealt) != seats * rules.cards:
+        raise ValueError(f"{seats} hands of {rules.cards} different cards needed, not {hands}")
     if not dealt <= frozenset(deck(rules)):
         raise ValueError(f"cards {sorted(dealt - frozenset(deck(rules)))} are not in the deck")
-    if dealer not in range(SEATS) or not (trump in range(rules.suits) or trump == NO_TRUMP):
+    if dealer not in range(seats) or not (trump in range(rules.suits) or trump == NO_TRUMP):
         raise ValueError(f"no such dealer or trump: {dealer}, {trump}")
-    return State(held, dealer, trump, [None] * SEATS, [0] * SEATS, [], (dealer + 1) % SEATS, [frozenset()] * SEATS, [])
+    return State(held, dealer, trump, [None] * seats, [0] * seats, [], (dealer + 1) % seats, [frozenset()] * seats, [])
 
 
 def deal(rules: Rules, rng: random.Random) -> State:
     """A random game: hands, dealer and trump (any suit of the deck, or none) are uniform."""
-    cards = rng.sample(deck(rules), SEATS * rules.cards)
-    hands = [cards[seat::SEATS] for seat in range(SEATS)]
-    return new_state(rules, hands, rng.randrange(SEATS), rng.choice([*range(rules.suits), NO_TRUMP]))
+    seats = rules.players
+    cards = rng.sample(deck(rules), seats * rules.cards)
+    hands = [cards[seat::seats] for seat in range(seats)]
+    return new_state(rules, hands, rng.randrange(seats), rng.choice([*range(rules.suits), NO_TRUMP]))
 
 
 def is_bidding(state: State) -> bool:
@@ -112,7 +116,7 @@ def is_bidding(state: State) -> bool:
 
 def is_terminal(state: State) -> bool:
     """Whether every card has been played."""
-    return not (state.hands[0] or state.hands[1] or state.hands[2] or state.hands[3])
+    return not any(state.hands)
 
 
 def mover(rules: Rules, state: State) -> int:
@@ -120,8 +124,8 @@ def mover(rules: Rules, state: State) -> int:
     if is_terminal(state):
         raise ValueError("the game is over: nobody is to move")
     if is_bidding(state):
-        return (state.dealer + 1 + len(state.history)) % SEATS
-    return (state.leader + len(state.trick)) % SEATS
+        return (state.dealer + 1 + len(state.history)) % rules.players
+    return (state.leader + len(state.trick)) % rules.players
 
 
 def legal_actions(rules: Rules, state: State) -> list[int]:
@@ -173,7 +177,7 @@ def apply_action(rules: Rules, state: State, action: int) -> None:
             state.voids[seat] |= {led}
     state.hands[seat] -= {action}
     state.trick.append((seat, action))
-    if len(state.trick) == SEATS:
+    if len(state.trick) == rules.players:
         state.leader = trick_winner(state.trick, state.trump)
         state.won[state.leader] += 1
         state.trick.clear()
@@ -188,7 +192,7 @@ def play_forced(rules: Rules, state: State) -> State:
 
 
 def scores(rules: Rules, state: State) -> list[float]:
-    """The four seats' scores of a finished game."""
+    """The seats' scores of a finished game."""
     if not is_terminal(state):
         raise ValueError("the game is not over")
     return [_seat_score(rules, bid, won) for bid, won in zip(state.bids, state.won, strict=True)]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from reference.mcts import Evaluation, Evaluator, Node, SearchConfig, Steps, improved_policy, search_worlds_steps
 from reference.observation import COLUMNS, observe, policy_column
-from reference.rules import SEATS, Rules, apply_action, deal, legal_actions, mover, scores
+from reference.rules import Rules, apply_action, deal, legal_actions, mover, scores
 from reference.worlds import sample_world
 
 Judge = Callable[[Sequence[Node]], Sequence[Evaluation]]
@@ -149,7 +149,7 @@ def play_games(
 def game_steps(rules: Rules, config: PlayConfig, rng: random.Random) -> Steps[GameResult]:
     """`play_game` as a generator that yields nodes to judge."""
     state = deal(rules, rng)
-    sampled = int(config.sampled_share * SEATS * (1 + rules.cards))
+    sampled = int(config.sampled_share * rules.players * (1 + rules.cards))
     decisions: list[Decision] = []
     evaluations = 0
     while actions := legal_actions(rules, state):

@@ -30,7 +30,6 @@ from reference.measure import (
     warm_up,
 )
 from reference.network import DirectNetwork, Network, views_of
-from reference.observation import FEATURES
 from reference.processes import processes
 
 
@@ -57,7 +56,8 @@ def sequential(net: BlobNet, settings: Settings, budget: Budget) -> StrategyResu
         warm_up(settings, network.net, settings.positions_per_request)
         take = itertools.count().__next__
         start, cpu_start = time.monotonic(), time.process_time()
-        tally = play_share(settings, budget, network, views_of(network.net), take, budget.until(start))
+        views = views_of(network.net, settings.rules.players)
+        tally = play_share(settings, budget, network, views, take, budget.until(start))
         seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
     tally.traffic.add(network.traffic)
     return summarize("sequential", settings, tally, seconds, cpu_seconds)
@@ -84,6 +84,7 @@ def _run_threads(
     ended = threading.Semaphore(0)
     take = itertools.count().__next__
     clock = []
+    views = views_of(inference, settings.rules.players)
 
     def start_clock() -> None:
         clock.extend((time.monotonic(), time.process_time()))
@@ -94,9 +95,10 @@ def _run_threads(
         direct = DirectNetwork(inference)
         network: Network = evaluator or direct
         try:
-            direct.compute(array("f", bytes(4 * FEATURES)), 1)  # torch prepares each thread at its first call
+            blank = array("f", bytes(4 * inference.config.observation))
+            direct.compute(blank, 1)  # torch prepares each thread at its first call
             begin.wait()
-            mine = play_share(settings, budget, network, views_of(inference), take, budget.until(clock[0]), stopped)
+            mine = play_share(settings, budget, network, views, take, budget.until(clock[0]), stopped)
             mine.traffic.add(direct.traffic)
             with lock:
                 tally.add(mine)

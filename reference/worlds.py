@@ -2,19 +2,20 @@
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import combinations
 from math import comb, prod
 
 from reference.rules import SEATS, Rules, State, deck, is_bidding, mover, suit_of
 
-World = tuple[frozenset[int], ...]  # the four hands still held, by seat
+World = tuple[frozenset[int], ...]  # the hands still held, by seat
 
 
 def unseen_cards(rules: Rules, state: State) -> frozenset[int]:
     """The cards that the mover neither holds nor has seen played: the other hands and the undealt cards."""
     played = set()
     if not is_bidding(state):
-        played = {card for _, card in state.history[SEATS:]}
+        played = {card for _, card in state.history[rules.players :]}
     return frozenset(deck(rules)) - state.hands[mover(rules, state)] - played
 
 
@@ -25,11 +26,11 @@ def consistent_worlds(rules: Rules, state: State) -> Iterator[World]:
     has failed to follow, in the current trick as well. Bids tell nothing. Cards left over are the undealt ones.
     """
     me = mover(rules, state)
-    others = [seat for seat in range(SEATS) if seat != me]
+    others = [seat for seat in range(rules.players) if seat != me]
 
     def fill(index: int, unseen: frozenset[int], hands: dict[int, frozenset[int]]) -> Iterator[World]:
         if index == len(others):
-            yield tuple(hands[seat] for seat in range(SEATS))
+            yield tuple(hands[seat] for seat in range(rules.players))
             return
         seat = others[index]
         possible = sorted(card for card in unseen if suit_of(card) not in state.voids[seat])
@@ -54,6 +55,8 @@ def sample_world(rules: Rules, state: State, rng: random.Random) -> State:
     same seats may hold) is drawn in proportion to the number of deals that follow, an exact integer; which cards of a
     pool is then pure chance. The undealt pile is what is left over.
     """
+    if rules.players != SEATS:
+        return _sample_by_suits(rules, state, rng)
     me = mover(rules, state)
     # Seats with the most voids first, as their hands come from the fewest pools.
     a, b, c = sorted((s for s in range(SEATS) if s != me), key=lambda s: (-len(state.voids[s]), s))
@@ -89,6 +92,41 @@ def sample_world(rules: Rules, state: State, rng: random.Random) -> State:
     n = _draw(shared, lambda n: _ways_of_two(len(only_b), len(only_c), len(both), size_b, size_c, n), rng)
     hands[b] = frozenset(_take(both, n, rng) + _take(only_b, size_b - n, rng))
     hands[c] = frozenset(_take(both + only_c, size_c, rng))
+    return world_state(state, hands)
+
+
+def _sample_by_suits(rules: Rules, state: State, rng: random.Random) -> State:
+    """`sample_world` for any number of players: a hand takes cards from the four suits, in numbers drawn in proportion
+    to the deals that follow."""
+    me = mover(rules, state)
+    suits = [[card for card in sorted(unseen_cards(rules, state)) if suit_of(card) == suit] for suit in range(4)]
+    others = sorted((seat for seat in range(rules.players) if seat != me), key=lambda seat: -len(state.voids[seat]))
+
+    def splits(seat: int, left: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """The numbers of cards of each suit that a seat may get, with so many of each left."""
+        most = [0 if suit in state.voids[seat] else number for suit, number in enumerate(left)]
+        found = (split for split in _splits(left, len(state.hands[seat])))
+        return [split for split in found if all(n <= limit for n, limit in zip(split, most, strict=True))]
+
+    @cache
+    def ways(index: int, left: tuple[int, ...]) -> int:
+        """Deals to the seats from others[index] on."""
+        if index == len(others) or not state.voids[others[index]]:  # nobody from here on has shown a void
+            total, count = sum(left), 1
+            for seat in others[index:]:
+                count, total = count * comb(total, len(state.hands[seat])), total - len(state.hands[seat])
+            return count
+        return sum(after(index, left, split) for split in splits(others[index], left))
+
+    def after(index: int, left: tuple[int, ...], split: tuple[int, ...]) -> int:
+        rest = tuple(number - taken for number, taken in zip(left, split, strict=True))
+        return prod(map(comb, left, split)) * ways(index + 1, rest)
+
+    hands = list(state.hands)
+    for index, seat in enumerate(others):
+        left = tuple(map(len, suits))
+        split = _draw(splits(seat, left), lambda split, index=index, left=left: after(index, left, split), rng)
+        hands[seat] = frozenset(card for n, suit in zip(split, suits, strict=True) for card in _take(suit, n, rng))
     return world_state(state, hands)
 
 

@@ -12,6 +12,7 @@ from net import InferenceNet
 from table.session import Match, Settings
 from training.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network
+from vecgame.observation import FEATURES
 from vecmcts import SearchConfig
 
 BOTS: dict[str, Callable[[Settings], Player]] = {
@@ -34,7 +35,7 @@ def make_agent(settings: Settings) -> Player:
         raise ValueError(f"--agent {path} is no file; give a network-*.safetensors of a run, or {', '.join(BOTS)}")
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
     name = f"{path.stem}, search {config.worlds}x{config.simulations}"
-    return SearchPlayer(InferenceNet(load_network(path)), config, name)
+    return SearchPlayer(InferenceNet(load_network(path, features=FEATURES)), config, name)
 
 
 def default_agent(folder: Path) -> str:

@@ -18,7 +18,7 @@ UNKNOWN_SEAT = -1
 
 def reference_rules(game: Blob) -> reference.Rules:
     """The reference's rules of the same game. They leave trump and dealer open: those belong to a deal there."""
-    names = ("cards", "hook", "exact_bonus", "points_per_trick", "miss_points_per_trick", "miss_penalty")
+    names = ("players", "cards", "hook", "exact_bonus", "points_per_trick", "miss_points_per_trick", "miss_penalty")
     return reference.Rules(**{name: getattr(game.rules, name) for name in (*names, "ranks", "suits")})
 
 
@@ -34,10 +34,11 @@ def to_reference(game: Blob, state: BlobState, lane: int) -> tuple[reference.Rul
     bids = [bid if bid >= 0 else None for bid in state.bids[lane].tolist()]
     dealer, leader = int(state.dealer[lane]), int(state.leader[lane])
     played = dict(enumerate(state.trick[lane].tolist()))
-    trick = [(seat % SEATS, played[seat % SEATS]) for seat in range(leader, leader + SEATS)]
+    seats = game.seats
+    trick = [(seat % seats, played[seat % seats]) for seat in range(leader, leader + seats)]
     trick = [(seat, card) for seat, card in trick if card >= 0]
     voids = [frozenset(suit for suit in range(4) if mask >> suit & 1) for mask in state.voids[lane].tolist()]
-    bidders = [(seat % SEATS, bids[seat % SEATS]) for seat in range(dealer + 1, dealer + 1 + SEATS)]
+    bidders = [(seat % seats, bids[seat % seats]) for seat in range(dealer + 1, dealer + 1 + seats)]
     earlier = sorted(cards_of(int(state.seen[lane])) - {card for _, card in trick})
     return reference_rules(game), reference.State(
         hands=hands,
@@ -68,10 +69,10 @@ def bits_of(cards: Sequence[int] | frozenset[int]) -> int:
 
 def one_lane(game: Blob, state: reference.State, index: int = 0) -> BlobState:
     """The reference's position as a batch of one."""
-    trick = [-1] * SEATS
+    trick = [-1] * game.seats
     for seat, card in state.trick:
         trick[seat] = card
-    played = [card for _, card in state.history[SEATS:]]
+    played = [card for _, card in state.history[game.seats :]]
 
     def small(values: Sequence[int] | int) -> Tensor:
         return torch.tensor([values], dtype=torch.int8)

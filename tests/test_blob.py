@@ -44,10 +44,10 @@ def games_of(cards: int) -> list[Blob]:
 def begin(game: Blob, lanes: int, seed: int) -> BlobState:
     """Random hands for every combination of dealer and trump in turn."""
     lane = torch.arange(lanes)
-    trump = lane // SEATS % (game.rules.suits + 1)
+    trump = lane // game.seats % (game.rules.suits + 1)
     return game.from_hands(
-        list_cards(game.deal(lanes, seed).hands.flatten(), game.cards).view(lanes, SEATS, game.cards),
-        dealer=lane % SEATS,
+        list_cards(game.deal(lanes, seed).hands.flatten(), game.cards).view(lanes, game.seats, game.cards),
+        dealer=lane % game.seats,
         trump=torch.where(trump == game.rules.suits, NO_TRUMP, trump),
     )
 
@@ -63,7 +63,7 @@ def compare_random_games(game: Blob, lanes: int, seed: int) -> None:
     for state in states[:-1]:
         assert not game.is_terminal(state).any() and not game.scores(state).any()
     first, last = states[0], states[-1]
-    assert len(actions) == rules.cards * SEATS + SEATS
+    assert len(actions) == rules.players * (rules.cards + 1)
     assert game.is_terminal(last).all()
     movers = [game.mover(state).tolist() for state in states[:-1]]
     legal = [pack_mask(game.legal_mask(state)) for state in states[:-1]]

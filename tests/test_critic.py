@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 PLAIN = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 SEEING = replace(PLAIN, critic=156)
 SEARCH = SearchConfig(worlds=3, simulations=12)
-GAMES = [Blob(cards=4), Whist(), Spades(cards=5), Hearts()]
+GAMES = [Blob(cards=4), Blob(cards=3, players=5), Whist(), Spades(cards=5), Hearts()]
 
 
 # -- what it sees -----------------------------------------------------------------------------------------------------
@@ -38,8 +38,8 @@ def test_the_other_hands_are_those_that_the_seats_see_themselves(game) -> None:
     """Each by the first features of that seat's own observation."""
     state = mixed_positions(game, 60)
     hands = unpack(game.others_hands(state), torch.float32)
-    for place in range(3):
-        seat = (game.mover(state) + place + 1) % 4
+    for place in range(game.seats - 1):
+        seat = (game.mover(state) + place + 1) % game.seats
         assert torch.equal(hands[:, place], game.observe(state, seat)[:, :52])
     assert hands.any(1).any()
 

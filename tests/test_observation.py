@@ -20,21 +20,29 @@ GAMES = [
     Blob(cards=3, suits=3, ranks=5),
     Blob(cards=4, suits=2, ranks=10, hook=False),
     Blob(cards=2, suits=1, ranks=13),
+    Blob(cards=13, players=3),
+    Blob(cards=5, players=5, hook=False),
+    Blob(cards=7, players=7),
 ]
 
 
 def name(game: Blob) -> str:
-    return f"{game.cards} of {game.rules.suits}x{game.rules.ranks}{'' if game.rules.hook else ' no hook'}"
+    rules = game.rules
+    players = "" if rules.players == SEATS else f" for {rules.players}"
+    return f"{game.cards} of {rules.suits}x{rules.ranks}{players}{'' if rules.hook else ' no hook'}"
 
 
 def features(rules: reference.Rules, state: reference.State, viewer: int) -> list[float]:
     """The table of `vecgame.observation`, line by line, for one game."""
-    row = [0.0] * 256
+    players = rules.players
+    row = [0.0] * (216 + 10 * players)
+    leads = 213 + 4 * players
+    voids, rest = leads + 2 * players, leads + 2 * players + 4 * (players - 1)
     first = 0 if state.trump == NO_TRUMP else state.trump
-    played = {card for _, card in state.history[SEATS:]}
+    played = {card for _, card in state.history[players:]}
     bidding = reference.is_bidding(state)
     over = reference.is_terminal(state)
-    seats = [(viewer + i) % SEATS for i in range(SEATS)]
+    seats = [(viewer + i) % players for i in range(players)]
 
     def turned(card: int) -> int:
         suit, rank = divmod(card, 13)
@@ -51,31 +59,31 @@ def features(rules: reference.Rules, state: reference.State, viewer: int) -> lis
         winner = reference.trick_winner(state.trick, state.trump)
         row[156 + turned(dict(state.trick)[winner])] = 1
         row[208 + (state.trick[0][1] // 13 - first) % 4] = 1
-        row[233 + seats.index(winner)] = 1
+        row[leads + players + seats.index(winner)] = 1
     row[212] = float(state.trump != NO_TRUMP)
     for i, seat in enumerate(seats):
         bid = state.bids[seat]
-        row[221 + i] = state.won[seat] / rules.cards
+        row[213 + 2 * players + i] = state.won[seat] / rules.cards
         if bid is not None:
             row[213 + i] = bid / rules.cards
-            row[217 + i] = 1
-            row[225 + i] = (bid - state.won[seat]) / rules.cards
-    row[229 + seats.index((state.dealer + 1) % SEATS if bidding else state.leader)] = 1
-    for i in (1, 2, 3):
+            row[213 + players + i] = 1
+            row[213 + 3 * players + i] = (bid - state.won[seat]) / rules.cards
+    row[leads + seats.index((state.dealer + 1) % players if bidding else state.leader)] = 1
+    for i in range(1, players):
         for suit in state.voids[seats[i]]:
-            row[237 + 4 * (i - 1) + (suit - first) % 4] = 1
-    row[249] = len(state.hands[viewer]) / 13
-    row[250] = rules.cards / 13
+            row[voids + 4 * (i - 1) + (suit - first) % 4] = 1
+    row[rest] = len(state.hands[viewer]) / 13
+    row[rest + 1] = rules.cards / 13
     bids = [bid for bid in state.bids if bid is not None]
-    row[251] = sum(bids) / rules.cards
-    row[252] = float(bidding)
+    row[rest + 2] = sum(bids) / rules.cards
+    row[rest + 3] = float(bidding)
     if bidding and not over and viewer == reference.mover(rules, state) == state.dealer and rules.hook:
         forbidden = rules.cards - sum(bids)
         if forbidden >= 0:
-            row[253], row[254] = 1, forbidden / rules.cards
+            row[rest + 4], row[rest + 5] = 1, forbidden / rules.cards
     if not bidding:
         needed = sum(max(0, bid - won) for bid, won in zip(state.bids, state.won, strict=True))
-        row[255] = (rules.cards - sum(state.won) - needed) / rules.cards
+        row[rest + 6] = (rules.cards - sum(state.won) - needed) / rules.cards
     return row
 
 
@@ -83,11 +91,11 @@ def features(rules: reference.Rules, state: reference.State, viewer: int) -> lis
 def test_every_feature_for_every_seat(game):
     for state, _ in play_randomly(game, game.deal(10, seed=40), seed=40):
         expected = torch.tensor(
-            [[features(*to_reference(game, state, lane), seat) for seat in range(SEATS)] for lane in range(10)]
+            [[features(*to_reference(game, state, lane), seat) for seat in range(game.seats)] for lane in range(10)]
         )
-        for seat in range(SEATS):
+        for seat in range(game.seats):
             observed = game.observe(state, torch.full((10,), seat))
-            assert observed.shape == (10, FEATURES) and observed.dtype == torch.float32
+            assert observed.shape == (10, 216 + 10 * game.seats) and observed.dtype == torch.float32
             wrong = ((observed - expected[:, seat]).abs() > 1e-6).nonzero()
             assert not len(wrong), f"lane, feature: {wrong[0].tolist()}"
         mover = game.mover(state)

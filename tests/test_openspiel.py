@@ -8,6 +8,7 @@ import torch
 
 from tests.helpers import bits_of, pack_mask
 from tests.openspiel_oracle import OracleGame, play_games, rules_kwargs
+from training.oh_hell import max_cards
 from vecgame import Blob
 
 pytest.importorskip("pyspiel")
@@ -18,13 +19,13 @@ KINDS = [(cards, penalty, False) for cards in range(1, 13) for penalty in (True,
 KINDS += [(cards, penalty, True) for cards in range(1, 10) for penalty in (True, False)]
 
 
-def compare(games: list[OracleGame], off_bid_penalty: bool) -> None:
+def compare(games: list[OracleGame], off_bid_penalty: bool, players: int = 4) -> None:
     """Plays finished games of one card count again, all at once."""
     cards = games[0].cards
-    game = Blob(**rules_kwargs(cards, off_bid_penalty))
+    game = Blob(**rules_kwargs(cards, off_bid_penalty, players))
     dealer, trump = (torch.tensor([getattr(record, name) for record in games]) for name in ("dealer", "trump"))
     state = game.from_hands(torch.tensor([record.hands for record in games]), dealer, trump)
-    plain = Blob(cards=cards)
+    plain = Blob(cards=cards, players=players)
     for decisions in zip(*(record.decisions for record in games), strict=True):
         movers, legal, actions = zip(*decisions, strict=True)
         assert not game.is_terminal(state).any()
@@ -52,6 +53,27 @@ def test_many_games_agree(cards, off_bid_penalty, no_trump):
         count = min(left, 1_000)
         compare(list(play_games(rng, count, cards, off_bid_penalty, no_trump)), off_bid_penalty)
         left -= count
+
+
+@pytest.mark.parametrize("off_bid_penalty", [True, False])
+@pytest.mark.parametrize("players", [3, 5, 6, 7])
+def test_games_of_other_numbers_of_players_agree(players, off_bid_penalty):
+    for cards in (1, 4, max_cards(players)):
+        rng = random.Random(400 + players)
+        compare(list(play_games(rng, 15, cards, off_bid_penalty, players=players)), off_bid_penalty, players)
+    compare(list(play_games(rng, 15, 3, off_bid_penalty, True, players)), off_bid_penalty, players)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("players", [3, 5, 6, 7])
+def test_many_games_of_other_numbers_of_players_agree(players):
+    """20,000 games, all kinds together; VECGAME_SLOW_GAMES can only lower it."""
+    kinds = [(cards, penalty) for cards in range(1, max_cards(players) + 1) for penalty in (True, False)]
+    for cards, penalty in kinds:
+        rng = random.Random(500 + cards)
+        compare(
+            list(play_games(rng, -(-SLOW_GAMES // 4 // len(kinds)), cards, penalty, False, players)), penalty, players
+        )
 
 
 def test_the_games_cover_every_dealer_and_trump():

@@ -22,15 +22,17 @@ from training.settings import Settings
 from vecgame import Blob, Game, Hearts, Spades, State, Stream, Whist
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SUITS, pack, pack_mask, unpack, unpack_mask
 from vecgame.contract import mixed_positions
-from vecgame.observation import SYMMETRY
+from vecgame.observation import symmetry
 from vecgame.symmetry import ORDERS, WITH_FIRST_FIXED, Orders
 
 CPU = torch.device("cpu")
+SYMMETRY = symmetry(4)
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 ERROR_RATE = 1e-4
 TRUMPS = ("random", "rotate", "none", "spades", "diamonds")
 GAMES = [Blob(cards=4, trump=trump) for trump in TRUMPS]
 GAMES += [Blob(cards=13, hook=False), Blob(cards=2, ranks=3), Whist(), Spades(cards=6)]
+GAMES += [Blob(cards=4, players=3), Blob(cards=3, players=6, trump="none")]
 GAMES += [Whist(cards=5, trump=trump) for trump in ("random", "none", "hearts")]
 
 

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from training.bots import HistoryPlayer, Player
 from vecgame import Game, State
-from vecgame.cards import SEATS
 from vecmcts import Past
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
@@ -24,7 +23,13 @@ Report = Callable[[float], None]
 Seatings = tuple[tuple[int, ...], ...]
 """Which of two players sits at each seat, in each of the games that are played of a deal."""
 
-ONE_AGAINST_THREE: Seatings = tuple(sorted(set(permutations((0, 1, 1, 1)))))
+
+def one_against_all(seats: int) -> Seatings:
+    """Player 0 at each of so many seats in turn, player 1 at all others."""
+    return tuple(tuple(int(seat != own) for seat in range(seats)) for own in range(seats))
+
+
+ONE_AGAINST_THREE = one_against_all(4)
 TWO_AGAINST_TWO: Seatings = tuple(sorted(set(permutations((0, 0, 1, 1)))))
 SIDES: Seatings = ((0, 1, 0, 1), (1, 0, 1, 0))  # of partners, who sit opposite
 
@@ -49,7 +54,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """One player against three of another; in a game of partners, two against two."""
+    """One player against all others, who are another; in a game of partners, two against two."""
 
     player: Interval  # points a game of the player
     opponents: Interval  # points a game of one opponent
@@ -75,8 +80,8 @@ def play_match(
     device: str | torch.device = "cpu",
     report: Report | None = None,
 ) -> MatchResult:
-    """Plays every deal four times, with the player at each seat in turn and three opponents at the others; in a game of
-    partners twice, with the player at both seats of each side in turn.
+    """Plays every deal once for each seat, with the player there and opponents at all others; in a game of partners
+    twice, with the player at both seats of each side in turn.
 
     What the deal gives a seat thus counts for both sides alike. The games of a deal are not independent; the intervals
     are over deals.
@@ -93,13 +98,20 @@ def play_match(
 
 
 def seatings_of(game: Game) -> Seatings:
-    """How a match plays each deal: one against three, in a game of partners side against side."""
-    return SIDES if game.partners else ONE_AGAINST_THREE
+    """How a match plays each deal: one against all others, in a game of partners side against side."""
+    return SIDES if game.partners else one_against_all(game.seats)
 
 
 def even_seatings_of(game: Game) -> Seatings:
-    """How two players with two seats each meet in each deal."""
-    return SIDES if game.partners else TWO_AGAINST_TWO
+    """How two players meet in each deal at as many seats each: two and two of four in all ways, else every other seat.
+
+    With an odd number of seats one has a seat more; each deal is played again with the players exchanged.
+    """
+    if game.partners or game.seats == 4:
+        return SIDES if game.partners else TWO_AGAINST_TWO
+    first = tuple(seat % 2 for seat in range(game.seats))
+    turned = (first[start:] + first[:start] for start in range(game.seats))
+    return tuple(sorted({tuple(side ^ swapped for side in seats) for seats in turned for swapped in (0, 1)}))
 
 
 def play_deals(
@@ -115,7 +127,7 @@ def play_deals(
     """Plays deals ``first_index`` onwards, shared out among the rules ``games``, each once in every seating.
 
     Returns:
-        [deals, seatings, 4] float64, points by absolute seat.
+        [deals, seatings, seats] float64, points by absolute seat.
     """
     parts = []
     for number, game in enumerate(games):
@@ -126,7 +138,7 @@ def play_deals(
         inner = None if report is None else lambda done, begun=begun, share=share: report(begun + share * done)
         state = game.deal(count, seed, device, first_index).repeat(len(seatings))
         seats = torch.tensor(seatings, device=state.device).repeat(count, 1)
-        parts.append(play_games(game, state, players, seats, seed, inner).view(count, len(seatings), SEATS))
+        parts.append(play_games(game, state, players, seats, seed, inner).view(count, len(seatings), game.seats))
         first_index += count
     return torch.cat(parts)
 
@@ -142,10 +154,10 @@ def play_games(
     """Plays games that have just been dealt to their ends.
 
     Args:
-        seats: [B, 4] int64, which of the players sits at each absolute seat.
+        seats: [B, seats] int64, which of the players sits at each absolute seat.
 
     Returns:
-        [B, 4] float64, points by absolute seat.
+        [B, seats] float64, points by absolute seat.
     """
     past = Past.none(game, state.batch_size, state.device)
     for decision in range(game.decisions):
@@ -169,19 +181,19 @@ def _act(player: Player | HistoryPlayer, game: Game, state: State, past: Past, l
 
 
 def side_points(points: Tensor, seatings: Seatings) -> Tensor:
-    """Mean points a game and seat of both players over each deal's games: [D, K, 4] -> [D, 2] float64."""
+    """Mean points a game and seat of both players over each deal's games: [D, K, seats] -> [D, 2] float64."""
     seats = torch.tensor(seatings, device=points.device)
     return torch.stack([points[:, seats == side].mean(-1) for side in (0, 1)], dim=-1)
 
 
 def win_shares(points: Tensor, seatings: Seatings) -> Tensor:
-    """How much of each deal's games player 0 won from player 1: [D, K, 4] -> [D] float64 in 0..1.
+    """How much of each deal's games player 0 won from player 1: [D, K, seats] -> [D] float64 in 0..1.
 
     In a game, every seat of one player is compared with every seat of the other: more points win, equal points are half
     a win for each. The share is over all these comparisons in all games of the deal.
     """
     seats = torch.tensor(seatings, device=points.device)
-    opposed = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, 4, 4]
+    opposed = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, seats, seats]
     ahead = (points[..., :, None] > points[..., None, :]).double()
     equal = (points[..., :, None] == points[..., None, :]).double()
     return (ahead + equal / 2)[:, opposed].mean(-1)

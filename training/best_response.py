@@ -40,11 +40,12 @@ from net import InferenceNet
 from training.bots import Player, RuleBot
 from training.checkpoint import load_network, write_atomically
 from training.evaluate import choose_device
-from training.networks import RULES, saved_networks, settings_for
+from training.networks import RULES, require_four_seats, saved_networks, settings_for
 from training.progress import Display
 from training.settings import add_flags
 from vecgame import Blob, BlobState
 from vecgame.cards import SEATS, TRUMP_NAMES
+from vecgame.observation import FEATURES
 from vecmcts.evaluators import Network
 
 DEALER = SEATS - 1
@@ -269,11 +270,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_for(own.networks[0], given, default={"suits": 2, "ranks": 2, "cards": "1"})
         if settings.game != "blob":
             raise ValueError(f"best responses are computed for blob, not for {settings.game}")
+        require_four_seats(settings, "an exact best response")
         device = choose_device(settings.device)
         games = settings.games()
         policies = {"random": uniform_policy, RuleBot.name: player_policy(RuleBot())}
         for name, file in files.items():
-            policies[name] = network_policy(InferenceNet(load_network(file, device), dtype=torch.float32))
+            net = load_network(file, device, features=FEATURES)
+            policies[name] = network_policy(InferenceNet(net, dtype=torch.float32))
         results = {}
         with display.task("best responses", len(policies), "policies") as task:
             for name, policy in policies.items():

@@ -57,7 +57,7 @@ class RuleBot:
         distance = (bids + 0.25 - estimate[:, None]).abs()
         bid = distance.masked_fill(~mask, torch.inf).argmin(-1)
         card = self._card_preference(state, mover, strength).masked_fill(~mask, -torch.inf).argmax(-1)
-        return torch.where(state.made < 4, bid, card)
+        return torch.where(state.made < game.seats, bid, card)
 
     @staticmethod
     def _strength(game: Blob, state: BlobState, hand: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ class RuleBot:
         played = torch.where(state.trick >= 0, power(suit_of(state.trick), state.trick % RANKS), -1)
         to_beat = played.amax(-1, keepdim=True)
         wins = mine > to_beat
-        last = (state.trick >= 0).sum(-1, keepdim=True) == 3
+        last = (state.trick < 0).sum(-1, keepdim=True) == 1
         needs = (state.bids - state.won).gather(1, mover[:, None]) > 0
         # Wanting a trick: lead the strongest; else the cheapest winner if last to play, the surest before that, and
         # throw the weakest card if none wins. Not wanting one: the highest card that loses; if all win, the one least

@@ -40,7 +40,7 @@ class CheatingSearch:
 
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
         """The mover's action in every lane, chosen with knowledge that no player has: [B] int64."""
-        ending = (state.made >= 4) & (popcount(state.hands).amax(-1) <= self.exact_tricks)
+        ending = (state.made >= game.seats) & (popcount(state.hands).amax(-1) <= self.exact_tricks)
         action = torch.zeros_like(state.index)
         for lanes, decide in ((ending.nonzero()[:, 0], self._solved), ((~ending).nonzero()[:, 0], self._searched)):
             if len(lanes):

@@ -82,12 +82,17 @@ def save_network(path: Path, net: BlobNet, metadata: dict[str, object]) -> None:
     save_tensors(path, net.state_dict(), {**metadata, "net": net.config.to_dict()})
 
 
-def load_network(path: Path, device: str | torch.device = "cpu", game: str = "blob") -> BlobNet:
+def load_network(
+    path: Path, device: str | torch.device = "cpu", game: str = "blob", features: int | None = None
+) -> BlobNet:
     """Reads a network that `save_network` wrote.
 
+    Args:
+        features: those of the game that it shall play, if they are to be checked.
+
     Raises:
-        ValueError: as `load_tensors`, or when the network plays another game than the one of that name, or the tensors
-            do not fit the sizes that the file states.
+        ValueError: as `load_tensors`, or when the network plays another game than the one of that name or has other
+            features, or the tensors do not fit the sizes that the file states.
     """
     tensors, metadata = load_tensors(path)
     trained_for = metadata.get("game", "blob")
@@ -96,6 +101,11 @@ def load_network(path: Path, device: str | torch.device = "cpu", game: str = "bl
     if "net" not in metadata:
         raise ValueError(f"{path} holds no network; networks of a run are its network-*.safetensors")
     net = BlobNet(NetConfig.from_dict(metadata["net"]))
+    if features is not None and net.config.observation != features:
+        raise ValueError(
+            f"{path} takes {net.config.observation} features, these rules give {features}; in blob the number of "
+            "players must be the same (--rules players=N)"
+        )
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:

@@ -30,7 +30,7 @@ from training.settings import add_flags
 from vecgame import Blob, Game, resolve_device
 
 Results = dict[str, dict[str, MatchResult]]
-"""Of each player (by its name) against three of each opponent (by its name); with its partner, against two."""
+"""Of each player (by its name) against each opponent (by its name) at all other seats; with a partner, against two."""
 
 
 BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, "flat": FlatMonteCarlo}
@@ -157,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_for(own.network, given)
         device = choose_device(settings.device)
         games = settings.games()
-        network = inference_net(load_network(own.network, device, settings.game), settings.precision, games)
+        fits = {"device": device, "game": settings.game, "features": games[0].features}
+        network = inference_net(load_network(own.network, **fits), settings.precision, games)
         ways = {"alone": NetworkPlayer(network), "search": search_player(network, settings.search())}
         players = [ways[name] for name in own.players]
         opponents = [make_opponent(name, own) for name in own.opponents or bots_of(settings.game)]
@@ -166,7 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             games = [Blob(rules) for game in games for rules in oh_hell.playable(game.rules)]
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
         if own.against is not None:
-            rival = inference_net(load_network(own.against, device, settings.game), settings.precision, games)
+            rival = inference_net(load_network(own.against, **fits), settings.precision, games)
             opponents.append(search_player(rival, settings.search(), name=f"search with {own.against.stem}"))
         results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
     except ValueError as error:

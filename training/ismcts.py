@@ -32,7 +32,7 @@ from torch import Tensor
 
 from training import oh_hell
 from vecgame import Blob, BlobState, Purpose, Stream
-from vecgame.cards import RANKS, SEATS, list_cards
+from vecgame.cards import RANKS, list_cards
 from vecmcts import Past
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class ISMCTSPlayer:
         """A legal action for the mover of every lane: [B] int64, see `training.bots.HistoryPlayer`."""
         if oh_hell.playable(game.rules) != [game.rules]:
             raise ValueError(f"OpenSpiel's oh_hell always has a trump suit; these rules have trump {game.rules.trump}")
-        spiel = oh_hell.load(game.cards)
+        spiel = oh_hell.load(game.cards, players=game.seats)
         actions = game.legal_actions(state)
         chosen = actions[:, 0].clone()
         words = Stream(seed, state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
@@ -118,15 +118,16 @@ class _Playout:
 
 
 def played_by(state: BlobState, past: list[int]) -> Tensor:
-    """The cards that each seat has played in the one game of ``state``, by its actions so far: [4] int64 bitboards."""
-    played = [0] * SEATS
-    leader, trick = (int(state.dealer[0]) + 1) % SEATS, []
+    """The cards that each seat has played in the one game of ``state``, by its actions so far: [P] int64 bitboards."""
+    seats = state.hands.shape[1]
+    played = [0] * seats
+    leader, trick = (int(state.dealer[0]) + 1) % seats, []
     trump = int(state.trump[0])
-    for card in past[SEATS:]:
-        played[(leader + len(trick)) % SEATS] |= 1 << card
+    for card in past[seats:]:
+        played[(leader + len(trick)) % seats] |= 1 << card
         trick.append(card)
-        if len(trick) == SEATS:
-            leader, trick = (leader + _winner(trick, trump)) % SEATS, []
+        if len(trick) == seats:
+            leader, trick = (leader + _winner(trick, trump)) % seats, []
     return torch.tensor(played)
 
 
@@ -144,11 +145,11 @@ def mirror(
 
     Args:
         state: one lane, of which dealer and trump are taken.
-        dealt: [W, 4] int64, the cards dealt to each seat.
+        dealt: [W, P] int64, the cards dealt to each seat.
     """
-    hands = list_cards(dealt.flatten(), game.cards).view(-1, SEATS, game.cards).tolist()
+    hands = list_cards(dealt.flatten(), game.cards).view(-1, game.seats, game.cards).tolist()
     dealer, lowest_trump = int(state.dealer[0]), RANKS * int(state.trump[0])
-    actions = oh_hell.their_actions(past)
+    actions = oh_hell.their_actions(past, game.seats)
     for deal in hands:
         position = oh_hell.begin(spiel, deal, dealer, lowest_trump)
         for action in actions:

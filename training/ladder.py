@@ -35,7 +35,7 @@ from training.bots import NetworkPlayer, Player, RandomBot, RuleBot, search_play
 from training.checkpoint import load_network, write_atomically
 from training.elo import Rating, rate
 from training.evaluate import bots, bots_of, choose_device
-from training.networks import RULES, saved_networks, settings_for
+from training.networks import RULES, require_four_seats, saved_networks, settings_for
 from training.progress import Display
 from training.settings import Settings, add_flags
 
@@ -202,13 +202,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"--most must be at least 1, got {own.most}")
         networks = saved_networks(own.agents, own.most)
         settings = settings_for(own.agents[0], given)
+        require_four_seats(settings, "a ladder")
         device = choose_device(settings.device)
         path = own.json or _default_file(own.agents[0])
         seatings = even_seatings_of(settings.games()[0])
         ladder = Ladder.load(path, _terms(settings, own.search), seatings)
         players: dict[str, Player] = {bot.name: bot for bot in bots(settings.game)}
         for name, file in networks.items():
-            net = InferenceNet(load_network(file, device, settings.game))
+            net = InferenceNet(load_network(file, device, settings.game, settings.games()[0].features))
             players[name] = search_player(net, settings.search()) if own.search else NetworkPlayer(net)
         for name in players:
             ladder.add(name, hashlib.sha256(networks[name].read_bytes()).hexdigest() if name in networks else None)
@@ -233,6 +234,8 @@ def _default_file(path: Path) -> Path:
 def _terms(settings: Settings, search: bool) -> dict[str, object]:
     """What the results of a pairing depend on besides the agents."""
     terms = {name: getattr(settings, name) for name in (*RULES, "eval_deals", "seed")}
+    if settings.rules:
+        terms["rules"] = settings.rules
     return {**terms, "search": asdict(settings.search()) if search else None}
 
 

@@ -203,7 +203,7 @@ class Learner:
 
 
 def value_error(values: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of values [E, values] against as many of the targets [E, 4], summed over seats and examples: []."""
+    """Squared error of values [E, values] against as many of the targets [E, seats], summed over seats and examples: []."""
     return (values - targets[:, : values.shape[1]]).square().sum(-1).sum()
 
 
@@ -212,7 +212,7 @@ def tricks_error(logits: Tensor, tricks: Tensor) -> Tensor:
 
     Args:
         logits: [E, 4, tricks] float.
-        tricks: [E, 4] int8.
+        tricks: [E, seats] int8.
     """
     return F.cross_entropy(logits.flatten(0, 1), tricks.long().flatten(), reduction="sum") / tricks.shape[1]
 

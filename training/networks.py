@@ -7,6 +7,7 @@ from pathlib import Path
 
 from training.folder import CONFIG, read_config
 from training.settings import Settings, from_flags
+from vecgame.cards import SEATS
 
 RULES = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
 
@@ -40,6 +41,13 @@ def _networks_of(run: Path, most: int) -> list[Path]:
     if most == 1:
         return networks[-1:]
     return [networks[round(number * (len(networks) - 1) / (most - 1))] for number in range(most)]
+
+
+def require_four_seats(settings: Settings, what: str) -> None:
+    """Raises ValueError, in one line, unless the rules are for four players, which ``what`` is made for."""
+    seats = settings.games()[0].seats
+    if seats != SEATS:
+        raise ValueError(f"{what} is for four players; these rules have players={seats}")
 
 
 def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:

@@ -1,9 +1,9 @@
 """OpenSpiel's `oh_hell` in our numbers: cards, actions, deals.
 
-OpenSpiel asks chance for the number of tricks, the dealer, the cards one by one (to seats 0, 1, 2, 3, 0, ..) and a card
-that is turned up to name trump, in this order. Its cards are 4 * rank + suit, the suits being clubs, diamonds, spades,
-hearts, and its bids are the actions from 52 on. It checks none of these actions, and hands and turned-up card are apart
-in it, so a card may be turned up that has been dealt as well.
+OpenSpiel asks chance for the number of tricks, the dealer, the cards one by one (to seats 0, 1, .., 0, 1, ..) and a
+card that is turned up to name trump, in this order. Its cards are 4 * rank + suit, the suits being clubs, diamonds,
+spades, hearts, and its bids are the actions from 52 on. It checks none of these actions, and hands and turned-up card
+are apart in it, so a card may be turned up that has been dealt as well.
 
 OpenSpiel (the extra ``peers``) is imported by `load` only.
 """
@@ -20,13 +20,12 @@ from vecgame.rules import Rules
 if TYPE_CHECKING:
     import pyspiel
 
-MAX_CARDS = 12  # to a seat: one more card must be left to turn up, and 13 stalls OpenSpiel
 OUR_SUIT = {0: 2, 1: 3, 2: 0, 3: 1}  # of OpenSpiel's suit
 THEIR_SUIT = {ours: theirs for theirs, ours in OUR_SUIT.items()}
 
 
-def load(cards: int, off_bid_penalty: bool = True) -> pyspiel.Game:
-    """The game of ``cards`` cards to each of four seats.
+def load(cards: int, off_bid_penalty: bool = True, players: int = SEATS) -> pyspiel.Game:
+    """The game of ``cards`` cards to each of so many seats.
 
     Raises:
         ModuleNotFoundError: when OpenSpiel is not installed.
@@ -34,7 +33,7 @@ def load(cards: int, off_bid_penalty: bool = True) -> pyspiel.Game:
     import pyspiel
 
     options = {
-        "players": SEATS,
+        "players": players,
         "num_tricks_fixed": cards,
         "points_per_trick": 1,
         "off_bid_penalty": off_bid_penalty,
@@ -57,9 +56,14 @@ def our_action(action: int) -> int:
     return action - DECK if action >= DECK else our_card(action)
 
 
-def their_actions(history: Sequence[int]) -> list[int]:
-    """OpenSpiel's numbers of a game's decisions from its first on: four bids, then cards."""
-    return [DECK + action if turn < SEATS else their_card(action) for turn, action in enumerate(history)]
+def max_cards(players: int) -> int:
+    """The most cards to a seat: one more must be left to turn up; with 13 to each of four seats OpenSpiel stalls."""
+    return min((DECK - 1) // players, RANKS)
+
+
+def their_actions(history: Sequence[int], players: int = SEATS) -> list[int]:
+    """OpenSpiel's numbers of a game's decisions from its first on: a bid of each player, then cards."""
+    return [DECK + action if turn < players else their_card(action) for turn, action in enumerate(history)]
 
 
 def begin(game: pyspiel.Game, hands: Sequence[Sequence[int]], dealer: int, turned_up: int) -> pyspiel.State:
@@ -86,8 +90,10 @@ def playable(rules: Rules) -> list[Rules]:
     Raises:
         ValueError: in one line, on rules that it does not know.
     """
-    if rules.cards > MAX_CARDS:
-        raise ValueError(f"OpenSpiel's oh_hell deals 1 to {MAX_CARDS} cards to a seat, not {rules.cards}")
+    if rules.cards > max_cards(rules.players):
+        raise ValueError(
+            f"OpenSpiel's oh_hell deals 1 to {max_cards(rules.players)} cards to a seat, not {rules.cards}"
+        )
     if (rules.suits, rules.ranks) != (SUITS, RANKS) or not rules.hook:
         raise ValueError("OpenSpiel's oh_hell is played with 52 cards and the hook here; leave --no-hook out")
     if rules.trump == TRUMP_NAMES[NO_TRUMP]:

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from training.distributed import Group
-from vecgame.cards import DECK, pack_mask, unpack_mask
+from vecgame.cards import DECK, SEATS, pack_mask, unpack_mask
 from vecgame.symmetry import Orders
 
-EXTRAS = {"tricks": ((4,), torch.int8), "hidden": ((3,), torch.int64)}  # shape and dtype of an example's
+EXTRAS = ("tricks", "hidden")  # fields of an example that some learners need beside
 
 
 @dataclass(frozen=True)
@@ -25,10 +25,10 @@ class Examples:
     observation: Tensor  # [E, F] float16
     legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     policy: Tensor  # [E, A] float16, target distribution over the columns
-    value: Tensor  # [E, 4] float32, final score / highest score of each relative seat
-    # What some learners need beside; None where nobody does.
-    tricks: Tensor | None = None  # [E, 4] int8, tricks of each relative seat in the end
-    hidden: Tensor | None = None  # [E, 3] int64, the hands of the seats after the mover (`Game.others_hands`)
+    value: Tensor  # [E, seats] float32, final score / highest score of each relative seat
+    # `EXTRAS`; None where nobody needs them.
+    tricks: Tensor | None = None  # [E, seats] int8, tricks of each relative seat in the end
+    hidden: Tensor | None = None  # [E, seats - 1] int64, the hands of the seats after the mover (`Game.others_hands`)
 
     def __len__(self) -> int:
         return self.legal.shape[0]
@@ -70,16 +70,21 @@ class Examples:
         device: torch.device,
         features: int = 256,
         actions: int = DECK,
+        seats: int = SEATS,
         extras: Collection[str] = (),
     ) -> Examples:
         """Room for ``capacity`` examples, filled with zeros; ``extras`` names the fields of `EXTRAS` that there are."""
+        beside = {
+            "tricks": torch.zeros(capacity, seats, dtype=torch.int8, device=device),
+            "hidden": torch.zeros(capacity, seats - 1, dtype=torch.int64, device=device),
+        }
         words = (capacity,) if actions <= DECK else (capacity, -(-actions // DECK))
         return Examples(
             observation=torch.zeros(capacity, features, dtype=torch.float16, device=device),
             legal=torch.zeros(words, dtype=torch.int64, device=device),
             policy=torch.zeros(capacity, actions, dtype=torch.float16, device=device),
-            value=torch.zeros(capacity, 4, dtype=torch.float32, device=device),
-            **{name: torch.zeros(capacity, *EXTRAS[name][0], dtype=EXTRAS[name][1], device=device) for name in extras},
+            value=torch.zeros(capacity, seats, dtype=torch.float32, device=device),
+            **{name: beside[name] for name in extras},
         )
 
 
@@ -92,10 +97,11 @@ class ReplayBuffer:
         device: torch.device,
         features: int = 256,
         actions: int = DECK,
+        seats: int = SEATS,
         extras: Collection[str] = (),
     ) -> None:
         self.capacity = capacity
-        self.examples = Examples.empty(capacity, device, features, actions, extras)
+        self.examples = Examples.empty(capacity, device, features, actions, seats, extras)
         self.added = 0  # over the whole run
 
     def __len__(self) -> int:

@@ -47,7 +47,7 @@ from training.report_charts import (
 )
 from training.settings import Settings, for_resume
 from vecgame import Blob, BlobState
-from vecgame.cards import RANKS, SEATS, TRUMP_NAMES, unpack
+from vecgame.cards import RANKS, TRUMP_NAMES, unpack
 
 GAMES = 2000  # played by default; with the document's network on one core 4 s at 5 cards, 9 s at 13
 BINS = 10
@@ -85,7 +85,7 @@ def read_metrics(folder: Path) -> list[Entry]:
 
 @dataclass(frozen=True)
 class Strength:
-    """One player of one iteration against three of one opponent."""
+    """One player of one iteration against one opponent at all other seats."""
 
     player: str  # as it is called at every iteration: "search 3x30", "network alone"
     opponent: str
@@ -162,7 +162,7 @@ def strength_charts(strengths: Sequence[Strength]) -> str:
             points = [(strength.iteration, strength.match["lead"]["mean"]) for strength in of]
             series.append(Series(f"over {opponent}", points, [strength.match["lead"]["half"] for strength in of]))
         drawn.append(line_chart(f"Lead, {player}", series, "iteration", LEAD_LABEL, references=((0.0, ""),)))
-    header = ["player", "against three", "iteration", "points", "±", "an opponent's", "±", "lead", "±", "games"]
+    header = ["player", "against", "iteration", "points", "±", "an opponent's", "±", "lead", "±", "games"]
     rows = [
         [s.player, s.opponent, s.iteration]
         + [s.match[side][part] for side in ("player", "opponents", "lead") for part in ("mean", "half")]
@@ -308,7 +308,7 @@ def _game_html(part: Played, lane: int, number: int) -> str:
     dealer, trump = int(part.start.dealer[lane]), TRUMP_NAMES[int(part.start.trump[lane])]
     scores = game.scores(end)[lane].tolist()
     rows = []
-    for decision in range(SEATS):
+    for decision in range(game.seats):
         seat = int(part.mover[decision, lane])
         hand = " ".join(_card(card) for card in _sorted_hand(hands[seat]))
         bid = f"{int(part.action[decision, lane])}{_thought(part, decision, lane)}"
@@ -316,17 +316,18 @@ def _game_html(part: Played, lane: int, number: int) -> str:
     title = f"Game {number}: {game.cards} cards, trump {trump}, seat {dealer} deals"
     hands_table = _plain_table(f"{title}: hands and bids", ("Seat", "Hand", "Bid", "Won", "Points"), rows)
     tricks = [_trick_cells(part, lane, trick) for trick in range(game.cards)]
-    tricks_table = _plain_table(f"{title}: tricks", ("Trick", *(f"Seat {seat}" for seat in range(SEATS))), tricks)
+    tricks_table = _plain_table(f"{title}: tricks", ("Trick", *(f"Seat {seat}" for seat in range(game.seats))), tricks)
     return f'<article class="game"><h3>{title}</h3>{hands_table}{tricks_table}</article>'
 
 
 def _trick_cells(part: Played, lane: int, trick: int) -> list[str]:
     """The trick's number and the card of each seat, with who led and who won."""
-    first = SEATS * (trick + 1)
-    following = first + SEATS
+    seats = part.game.seats
+    first = seats * (trick + 1)
+    following = first + seats
     last = following == part.game.decisions
     winner = int(part.end.leader[lane] if last else part.mover[following, lane])  # who wins leads next
-    cells = [""] * SEATS
+    cells = [""] * seats
     for decision in range(first, following):
         seat = int(part.mover[decision, lane])
         card = _card(int(part.action[decision, lane]))
@@ -381,7 +382,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     values = shown = ""
     if games:
         path = newest_network(folder)
-        network = InferenceNet(load_network(path), dtype=torch.float32)
+        network = InferenceNet(load_network(path, features=settings.games()[0].features), dtype=torch.float32)
         played = play_all(settings, network, games, display)
         values, shown = played_charts(played, path.stem), annotated_games(played)
     rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]

@@ -40,13 +40,11 @@ from training.replay import Examples, ReplayBuffer
 from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
 from training.settings import Settings, fixed_changes
 from vecgame import Blob
-from vecgame.cards import DECK, RANKS, SEATS
+from vecgame.cards import DECK
 
 T = TypeVar("T")
 
 WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
-TRICK_COUNTS = RANKS + 1  # that the tricks head tells apart, whatever the number of cards: 0..13
-HIDDEN_COLUMNS = (SEATS - 1) * DECK  # that the critic sees
 STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
 
 
@@ -82,13 +80,14 @@ class Run:
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         game = self.games[0]
-        sizes = {"observation": game.features, "actions": game.num_actions, "values": settings.values}
-        sizes["tricks"] = TRICK_COUNTS if settings.tricks_weight > 0 else 0
-        sizes["critic"] = HIDDEN_COLUMNS if settings.leaf_values == "world" else 0
+        sizes = {"observation": game.features, "actions": game.num_actions}
+        sizes["values"] = 1 if settings.values == 1 else game.seats
+        # Whatever the number of cards, the tricks head tells all numbers of tricks apart that the deck has room for.
+        sizes["tricks"] = DECK // game.seats + 1 if settings.tricks_weight > 0 else 0
+        sizes["critic"] = (game.seats - 1) * DECK if settings.leaf_values == "world" else 0
         self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device, group)
-        self.buffer = ReplayBuffer(
-            settings.replay_examples, self.device, game.features, game.num_actions, settings.extras()
-        )
+        room = (game.features, game.num_actions, game.seats, settings.extras())
+        self.buffer = ReplayBuffer(settings.replay_examples, self.device, *room)
         self.gate = Gate(settings, self.learner.net, self.device)
         self.player: InferenceNet | None = None  # of self-play
         self.updates = 0  # of the warm-up, done
@@ -567,7 +566,7 @@ class Run:
         self.record("final evaluation", results=results_json(results))
         write_atomically(self.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
         seatings = seatings_of(self.games[0])
-        seats = "both sides" if self.games[0].partners else "all four seats"
+        seats = "both sides" if self.games[0].partners else "every seat"
         count = len(seatings) * settings.eval_deals
         title = f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
         self.display.console.print(results_table(results, title, seatings))

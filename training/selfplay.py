@@ -41,7 +41,7 @@ class SelfPlay:
     """What self-play yields."""
 
     examples: Examples
-    scores: Tensor  # [G, 4] float32, points by absolute seat
+    scores: Tensor  # [G, seats] float32, points by absolute seat
     bids_met: float | None  # share of bids met; None in a game without bids
     evaluations: int  # positions judged by the network
     policy_entropy: float  # mean entropy of the targets, nats
@@ -50,9 +50,9 @@ class SelfPlay:
     @staticmethod
     def nothing(game: Game, device: torch.device, extras: Collection[str] = ()) -> SelfPlay:
         """Of no games."""
-        examples = Examples.empty(0, device, game.features, game.num_actions, extras)
+        examples = Examples.empty(0, device, game.features, game.num_actions, game.seats, extras)
         met = None if game.bids_met(game.deal(1)) is None else 0.0
-        return SelfPlay(examples, torch.zeros(0, 4, device=device), met, 0, 0.0, 0.0)
+        return SelfPlay(examples, torch.zeros(0, game.seats, device=device), met, 0, 0.0, 0.0)
 
     def gather(self, group: Group) -> SelfPlay:
         """What all processes have played, as one, in the order of the processes."""

@@ -72,7 +72,9 @@ class Settings:
 
     network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
     initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
-    values: int = _flag(4, "values of the network: 4, one for each seat, or 1, the document's scalar", choices=(1, 4))
+    values: int = _flag(
+        4, "values of the network: 4, one for each seat however many, or 1, the document's scalar", choices=(1, 4)
+    )
     batch_size: int = _flag(2048, "examples in a learning step")
     learning_rate: float = _flag(1e-3, "AdamW's learning rate at the start; falls to a tenth over the run as a cosine")
     weight_decay: float = _flag(1e-4, "AdamW's weight decay")
@@ -108,7 +110,7 @@ class Settings:
     gate_deals: int = _flag(250, "deals of such a test at most, each played six times with search")
 
     eval_every: int = _flag(10, "iterations between evaluations against the bots, 0 = only at the end")
-    eval_deals: int = _flag(250, "deals of an evaluation, each played four times with the seats rotated")
+    eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat")
 
     seed: int = _flag(0, "seed of everything random")
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")

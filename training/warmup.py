@@ -37,10 +37,10 @@ class Rollout:
     column: Tensor  # [E] int64, policy column of the action taken
     log_prob: Tensor  # [E] float32, of that action when it was taken
     baseline: Tensor  # [E] float32, value of the mover then
-    value: Tensor  # [E, 4] float32, how the game ended for each relative seat
+    value: Tensor  # [E, seats] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
     games: int
-    tricks: Tensor | None = None  # [E, 4] int8, see `Examples`
+    tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
     hidden: Tensor | None = None  # [E, 3] int64, likewise
 
     def gather(self, group: Group) -> Rollout:
@@ -100,7 +100,7 @@ def play(
         state = game.step(state, action)
 
     def ends(by_seat: Tensor) -> Tensor:
-        """[games, 4] by absolute seat -> [E, 4] by relative seat."""
+        """[games, seats] by absolute seat -> [E, seats] by relative seat."""
         return torch.cat([to_relative(by_seat[lanes], mover) for lanes, mover, *_ in stored])
 
     observation, legal, column, log_prob, baseline, *hidden = (

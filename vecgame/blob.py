@@ -1,4 +1,4 @@
-"""Blob (Oh Hell) for four seats: deal, legal moves, step and scores of many games at once."""
+"""Blob (Oh Hell) for three to seven seats: deal, legal moves, step and scores of many games at once."""
 
 from copy import copy
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, observation, worlds
+from vecgame import dealing, observation, patterns, worlds
 from vecgame.cards import (
     DECK,
     NO_TRUMP,
@@ -25,7 +25,7 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import Game, resolve_device
-from vecgame.lanes import entries, none, pick, place_of, with_entries, working
+from vecgame.lanes import around, entries, none, pick, place_of, with_entries, working
 from vecgame.philox import Stream, check_seed
 from vecgame.rules import Rules, score
 from vecgame.state import State
@@ -34,18 +34,18 @@ from vecgame.symmetry import SuitSymmetry
 
 @dataclass(frozen=True)
 class BlobState(State):
-    """B games of Blob. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8."""
+    """B games of Blob for P players. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8."""
 
-    hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
+    hands: Tensor  # [B, P] int64, the cards that each absolute seat still holds
     seen: Tensor  # [B] int64, the cards played so far, those of the current trick included
-    trick: Tensor  # [B, 4] int8, the card each seat has played to the current trick, -1 = none yet
-    bids: Tensor  # [B, 4] int8, -1 = not yet made
-    won: Tensor  # [B, 4] int8, tricks won
-    voids: Tensor  # [B, 4] int8, bit s: the seat has shown that it holds no card of suit s
+    trick: Tensor  # [B, P] int8, the card each seat has played to the current trick, -1 = none yet
+    bids: Tensor  # [B, P] int8, -1 = not yet made
+    won: Tensor  # [B, P] int8, tricks won
+    voids: Tensor  # [B, P] int8, bit s: the seat has shown that it holds no card of suit s
     trump: Tensor  # [B] int8, suit 0..3, 4 = none
     dealer: Tensor  # [B] int8
     leader: Tensor  # [B] int8, who leads the current trick; during the bidding the seat after the dealer
-    made: Tensor  # [B] int8, decisions made, 0 .. 4 + 4 * cards
+    made: Tensor  # [B] int8, decisions made, 0 .. P + P * cards
 
 
 class Blob(Game):
@@ -56,20 +56,21 @@ class Blob(Game):
 
     name = "blob"
     rules_type = Rules
-    features = observation.FEATURES
 
     def __init__(self, rules: Rules | None = None, **changes: object) -> None:
         if rules is not None and not isinstance(rules, Rules):
             raise ValueError(f"rules must be a Rules, got {rules!r}; for five cards a seat write Blob(cards=5)")
         self.rules = replace(rules, **changes) if rules is not None else Rules(**changes)
         self.cards = self.rules.cards
+        self.seats = self.rules.players
+        self.features = observation.features(self.seats)
         self.deck = deck_bits(self.rules.suits, self.rules.ranks)
         self.num_actions = DECK
         self.max_legal = self.cards + 1
         self.decisions = self.rules.decisions
         self.merges = False  # see `merged`
-        # At most three followers before a seat with two cards must choose a lead, then the last trick's four cards.
-        self.max_forced_run = (SEATS - 1) + SEATS
+        # At most all followers before a seat with two cards must choose a lead, then the last trick's cards.
+        self.max_forced_run = (self.seats - 1) + self.seats
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Blob) and self.rules == other.rules and self.merges == other.merges
@@ -109,8 +110,8 @@ class Blob(Game):
         device = resolve_device(device)
         index = torch.arange(first_index, first_index + batch_size, device=device)
         stream = Stream(check_seed(seed), index, torch.zeros_like(index))
-        hands = dealing.dealt(stream, self.deck, self.cards)
-        dealer = dealing.dealers(stream, self.rules.dealer)
+        hands = dealing.dealt(stream, self.deck, self.cards, self.seats)
+        dealer = dealing.dealers(stream, self.rules.dealer, self.seats)
         return self._begin(hands, dealer, dealing.trumps(stream, self.rules.trump, self.rules.trumps), index)
 
     def from_hands(
@@ -119,7 +120,7 @@ class Blob(Game):
         """Games with given hands, before the first bid.
 
         Args:
-            hands: [B, 4, cards] integer card ids of each absolute seat, all different within a game.
+            hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
             dealer: [B] integer seats (or one for all).
             trump: [B] integers, suit 0..3, 4 = none (or one for all).
             index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
@@ -127,9 +128,9 @@ class Blob(Game):
         Raises:
             ValueError: on another shape, a card outside the deck or dealt twice, a seat or trump that is none.
         """
-        hands = dealing.checked_hands(hands, self.deck, self.cards)
+        hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats)
         batch = hands.shape[0]
-        seats = dealing.per_game("dealer", dealer, batch, SEATS - 1, hands.device)
+        seats = dealing.per_game("dealer", dealer, batch, self.seats - 1, hands.device)
         trumps = dealing.per_game("trump", trump, batch, NO_TRUMP, hands.device)
         if ((trumps >= self.rules.suits) & (trumps != NO_TRUMP)).any():
             raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
@@ -139,7 +140,7 @@ class Blob(Game):
 
     def _begin(self, hands: Tensor, dealer: Tensor, trump: Tensor, index: Tensor) -> BlobState:
         batch, device = hands.shape[0], hands.device
-        zeros = torch.zeros(batch, SEATS, dtype=torch.int8, device=device)
+        zeros = torch.zeros(batch, self.seats, dtype=torch.int8, device=device)
         return BlobState(
             index=index,
             hands=bit(hands).sum(-1),
@@ -150,7 +151,7 @@ class Blob(Game):
             voids=zeros,
             trump=trump.to(torch.int8),
             dealer=dealer.to(torch.int8),
-            leader=((dealer + 1) % SEATS).to(torch.int8),
+            leader=((dealer + 1) % self.seats).to(torch.int8),
             made=zeros[:, 0].clone(),
         )
 
@@ -158,7 +159,7 @@ class Blob(Game):
 
     def mover(self, state: BlobState) -> Tensor:
         """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
-        return ((state.leader + state.made) & (SEATS - 1)).long()
+        return around(state.leader + state.made, self.seats).long()
 
     def turn(self, state: BlobState) -> Tensor:
         return state.made.long()
@@ -169,18 +170,18 @@ class Blob(Game):
     def legal_bits(self, state: BlobState) -> Tensor:
         """Legal actions as bitboards: [B] int64. Bit b is the bid b during the bidding, card b afterwards; a finished
         game has bit 0, so that no mask is empty."""
-        hand = entries(state.hands, place_of(self.mover(state)))
-        led = entries(state.trick, place_of(state.leader))
+        hand = entries(state.hands, place_of(self.mover(state), self.seats))
+        led = entries(state.trick, place_of(state.leader, self.seats))
         following = hand & torch.where(led >= 0, suit_bits(suit_of(led).clamp(min=0)), -1)
         plays = torch.where(following != 0, following, hand) | self.is_terminal(state)
-        bidding = state.made < SEATS
+        bidding = state.made < self.seats
         if none(bidding):
             return plays
         return torch.where(bidding, ((1 << (self.cards + 1)) - 1) & ~self._hook_bits(state), plays)
 
     def _hook_bits(self, state: BlobState) -> Tensor:
         """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
-        bound = state.made == SEATS - 1
+        bound = state.made == self.seats - 1
         if not self.rules.hook or none(bound):
             return torch.zeros_like(state.seen)
         left = self.cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
@@ -199,10 +200,10 @@ class Blob(Game):
 
     def _repeats(self, state: BlobState, legal: Tensor) -> Tensor:
         """Of the legal actions [B] those that are the same move as a lower one: [B] int64 bitboards."""
-        hand = entries(state.hands, place_of(self.mover(state)))
+        hand = entries(state.hands, place_of(self.mover(state), self.seats))
         table = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
         unseen = self.deck & ~(hand | state.seen)
-        return torch.where(state.made < SEATS, 0, same_as_lower(legal, unseen | table))
+        return torch.where(state.made < self.seats, 0, same_as_lower(legal, unseen | table))
 
     def slot_logits(self, state: BlobState, actions: Tensor, logits: Tensor) -> Tensor:
         slots = super().slot_logits(state, actions, logits)
@@ -244,18 +245,18 @@ class Blob(Game):
             )
         if validate:
             self._check_legal(state, action)
-        mover = place_of(self.mover(state))
-        bidding = state.made < SEATS
+        mover = place_of(self.mover(state), self.seats)
+        bidding = state.made < self.seats
         playing = ~bidding & ~self.is_terminal(state)
         small = action.to(torch.int8)
 
         card = torch.where(playing, bit(action), 0)
         trick = with_entries(state.trick, mover, torch.where(playing, small, entries(state.trick, mover)))
-        led = suit_of(entries(trick, place_of(state.leader)))
+        led = suit_of(entries(trick, place_of(state.leader, self.seats)))
         shown = torch.where(playing & (suit_of(small) != led), 1 << led.clamp(min=0), 0)
-        complete = playing & (state.made & (SEATS - 1) == SEATS - 1)
+        complete = playing & (around(state.made, self.seats) == self.seats - 1)
         winner = trick_winner(trick, led, state.trump)
-        taker = place_of(winner)
+        taker = place_of(winner, self.seats)
         return replace(
             state,
             hands=with_entries(state.hands, mover, entries(state.hands, mover) ^ card),
@@ -279,9 +280,9 @@ class Blob(Game):
     def play_forced(self, state: BlobState) -> BlobState:
         """Plays on while the mover has one legal action: single moves of the followers, then the last trick at once."""
         part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
-        for _ in range(SEATS - 1):
+        for _ in range(self.seats - 1):
             legal = self._moves(part)
-            forced = (legal & (legal - 1) == 0) & (part.made < self.decisions - SEATS)
+            forced = (legal & (legal - 1) == 0) & (part.made < self.decisions - self.seats)
             lanes = working(forced)
             if lanes is not None and len(lanes) == 0:
                 break
@@ -292,7 +293,7 @@ class Blob(Game):
             else:
                 place = lanes if place is None else place[lanes]
             state = part if place is None else state.put(place, part)
-        last = (state.made >= self.decisions - SEATS) & ~self.is_terminal(state)
+        last = (state.made >= self.decisions - self.seats) & ~self.is_terminal(state)
         lanes = working(last)
         if lanes is not None and len(lanes) == 0:
             return state
@@ -303,10 +304,10 @@ class Blob(Game):
         """The ends of games whose every seat has one card or none left: nobody has a choice any more."""
         card = lowest_card(state.hands).to(torch.int8)
         trick = torch.where(state.trick >= 0, state.trick, card)
-        led = suit_of(entries(trick, place_of(state.leader)))
+        led = suit_of(entries(trick, place_of(state.leader, self.seats)))
         shown = torch.where((state.trick < 0) & (suit_of(trick) != led[:, None]), (1 << led)[:, None], 0)
         winner = trick_winner(trick, led, state.trump)
-        taker = place_of(winner)
+        taker = place_of(winner, self.seats)
         return replace(
             state,
             hands=torch.zeros_like(state.hands),
@@ -321,7 +322,7 @@ class Blob(Game):
     # -- ending it ----------------------------------------------------------------------------------------------------
 
     def scores(self, state: BlobState) -> Tensor:
-        """Points of each absolute seat: [B, 4] float32; 0 for all in a game that is not over."""
+        """Points of each absolute seat: [B, P] float32; 0 for all in a game that is not over."""
         points = score(self.rules, state.bids, state.won)
         return torch.where(self.is_terminal(state)[:, None], points, 0.0)
 
@@ -337,37 +338,39 @@ class Blob(Game):
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def hands(self, state: BlobState) -> Tensor:
-        """The cards that each absolute seat still holds: [B, 4, 52] bool."""
+        """The cards that each absolute seat still holds: [B, P, 52] bool."""
         return unpack(state.hands)
 
     def observe(self, state: BlobState, seat: Tensor | None = None) -> Tensor:
-        """Features of what the mover (or ``seat``, [B] int64) knows: [B, 256] float32, see `vecgame.observation`."""
+        """Features of what the mover (or ``seat``, [B] int64) knows: [B, F] float32, see `vecgame.observation`."""
         return observation.observe(self, state, self.mover(state) if seat is None else seat)
 
     def others_hands(self, state: BlobState) -> Tensor:
-        hands = state.hands.gather(1, worlds.opponents(self.mover(state)))
+        hands = state.hands.gather(1, worlds.opponents(self.mover(state), self.seats))
         return rotate_suits(hands, observation.first_suit(state)[:, None])
 
     def policy_columns(self, state: BlobState, action: Tensor) -> Tensor:
         """Columns of actions [B, K] in a network's policy: bids as they are, cards with the trump suit first."""
         rotation = RANKS * observation.first_suit(state).long()[:, None]
         turned = torch.remainder(action.clamp(min=0) - rotation, DECK)
-        return torch.where((state.made < SEATS)[:, None], action.clamp(min=0), turned)
+        return torch.where((state.made < self.seats)[:, None], action.clamp(min=0), turned)
 
     def policy_mask(self, state: BlobState) -> Tensor:
         legal = self.legal_bits(state)
         turned = rotate_suits(legal, observation.first_suit(state))
-        return unpack(torch.where(state.made < SEATS, legal, turned))
+        return unpack(torch.where(state.made < self.seats, legal, turned))
 
     def suit_symmetry(self) -> SuitSymmetry | None:
         """None in decks of fewer suits, where it is known which suits hold no cards."""
-        return observation.SYMMETRY if self.rules.suits == SUITS else None
+        return observation.symmetry(self.seats) if self.rules.suits == SUITS else None
 
     def may_hold(self, state: BlobState, viewer: Tensor) -> Tensor:
-        """Cards of the suits that the three seats after ``viewer`` [B] have not shown to be void in: [3, B] int64."""
-        return worlds.suits_left(state.device)[state.voids.gather(1, worlds.opponents(viewer)).long().t()]
+        """Cards of the suits that the seats after ``viewer`` [B] have not shown to be void in: [P - 1, B] int64."""
+        others = worlds.opponents(viewer, self.seats)
+        return worlds.suits_left(state.device)[state.voids.gather(1, others).long().t()]
 
     def determinize(self, state: BlobState, count: int = 3, seed: int = 0) -> BlobState:
         """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
-        adjacent; see `vecgame.worlds`."""
-        return worlds.determinize(self, state, count, check_seed(seed))
+        adjacent; see `vecgame.worlds`, and `vecgame.patterns` for other numbers of players than four."""
+        sampler = worlds if self.seats == SEATS else patterns
+        return sampler.determinize(self, state, count, check_seed(seed))

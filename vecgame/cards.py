@@ -152,7 +152,7 @@ def trick_winner(trick: Tensor, led: Tensor, trump: Tensor) -> Tensor:
     """Who wins a trick, or is winning it so far.
 
     Args:
-        trick: [B, 4] int8 cards by seat, -1 = none.
+        trick: [B, P] int8 cards by seat, -1 = none.
         led: [B] int8 suit led, -1 (and any seat) when no card is out.
         trump: [B] int8, 4 = none.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vecgame import lanes
-from vecgame.cards import RANKS, SEATS, TOP_RANKS, list_cards, popcount, rotate_suits
+from vecgame.cards import RANKS, TOP_RANKS, list_cards, popcount, rotate_suits
 from vecgame.game import Game
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
@@ -93,7 +93,8 @@ def shapes(game: Game) -> None:
         for seat in (None, *(torch.full((lanes_,), k) for k in range(game.seats))):
             seen = game.observe(state, seat)
             assert seen.dtype == torch.float32 and seen.shape == (lanes_, game.features), "shape or dtype of observe"
-            assert seen.isfinite().all() and seen.abs().max() <= 4, "a feature is not a number of about -1 to 1"
+            most = max(4, game.seats)
+            assert seen.isfinite().all() and seen.abs().max() <= most, "a feature is not a number of about -1 to 1"
         values, scores = game.values(state), game.scores(state)
         assert values.shape == scores.shape == (lanes_, game.seats), "shape of values or scores"
         assert values.dtype == scores.dtype == torch.float32, "dtype of values or scores"
@@ -161,7 +162,7 @@ def deals_do_not_depend_on_the_cut(game: Game) -> None:
     assert same(whole, concatenate(parts)), "deals depend on how the run is cut"
     assert not torch.equal(whole.hands, game.deal(12, SEED + 1).hands), "another seed deals the same hands"
     assert (popcount(whole.hands) == game.cards).all(), "hands are not of `cards` cards"
-    assert int(popcount(whole.hands.sum(-1)).min()) == SEATS * game.cards, "a card is dealt twice"
+    assert int(popcount(whole.hands.sum(-1)).min()) == game.seats * game.cards, "a card is dealt twice"
 
 
 def masks_do_as_lists(game: Game) -> None:
@@ -210,7 +211,7 @@ def _swapped(game: Game, state: State, viewer: int) -> State:
     shown = _shown(game, state)
     hands = state.hands & ~shown
     sizes = popcount(hands)
-    for a, b in itertools.pairwise(seat for seat in range(SEATS) if seat != viewer):
+    for a, b in itertools.pairwise(seat for seat in range(hands.shape[1]) if seat != viewer):
         lowest = (hands[:, a] & -hands[:, a]) | (hands[:, b] & -hands[:, b])
         one = torch.where((hands[:, a] != 0) & (hands[:, b] != 0), lowest, 0)
         moved = torch.where(sizes[:, a] == sizes[:, b], hands[:, a] | hands[:, b], one)  # all, or one card each
@@ -321,18 +322,18 @@ def _past(game: Game, lane: int, when: int) -> list[tuple[State, Tensor]]:
 
 
 def _every_deal(game: Game, state: State) -> Tensor:
-    """Hands of every way to give the cards that the mover of a batch of one has not seen: [N, 4] int64."""
+    """Hands of every way to give the cards that the mover of a batch of one has not seen: [N, seats] int64."""
     mover = int(game.mover(state)[0])
     own = int(state.hands[0, mover])
     unseen = game.deck & ~(own | int(state.seen[0]))
     cards = list_cards(torch.tensor([unseen]), unseen.bit_count())[0].tolist()
-    seats = [seat for seat in range(SEATS) if seat != mover]
+    seats = [seat for seat in range(game.seats) if seat != mover]
     sizes = popcount(state.hands)[0].tolist()
     rows = []
 
     def give(rest: frozenset[int], chosen: list[int]) -> None:
         if len(chosen) == len(seats):
-            row = [0] * SEATS
+            row = [0] * game.seats
             row[mover] = own
             for seat, bits in zip(seats, chosen, strict=True):
                 row[seat] = bits
@@ -346,7 +347,7 @@ def _every_deal(game: Game, state: State) -> Tensor:
 
 
 def _consistent(game: Game, past: list[tuple[State, Tensor]], hands: Tensor) -> Tensor:
-    """The hands [N, 4] int64 now with which all of the past was legal, and looked the same to everybody.
+    """The hands [N, seats] int64 now with which all of the past was legal, and looked the same to everybody.
 
     Where cards are given away, the past begins after that: who has given what to whom is told by `may_hold` then.
     """
@@ -355,7 +356,7 @@ def _consistent(game: Game, past: list[tuple[State, Tensor]], hands: Tensor) -> 
     given = [number for number, (state, _) in enumerate(past) if (gives := giving(state)) is not None and bool(gives)]
     past = past[given[-1] + 1 :] if given else past
     first = past[0][0]
-    played = first.hands & ~now.hands  # [1, 4]
+    played = first.hands & ~now.hands  # [1, seats]
     again = replace(first.repeat(len(hands)), hands=hands | played)
     others = again.hands[:, opponents(viewer)[0]].t()  # [3, N]
     legal = (others & ~game.may_hold(first, viewer) == 0).all(0)  # such as a card that all have seen from the beginning

@@ -18,20 +18,20 @@ def shuffled(stream: Stream, deck: int) -> Tensor:
     return keys.argsort(dim=-1, stable=True)
 
 
-def dealt(stream: Stream, deck: int, cards: int) -> Tensor:
-    """``cards`` cards to each seat, from a shuffled deck: [B, 4, cards] int64 card ids."""
-    return shuffled(stream, deck)[:, : SEATS * cards].reshape(-1, SEATS, cards)
+def dealt(stream: Stream, deck: int, cards: int, seats: int = SEATS) -> Tensor:
+    """``cards`` cards to each seat, from a shuffled deck: [B, seats, cards] int64 card ids."""
+    return shuffled(stream, deck)[:, : seats * cards].reshape(-1, seats, cards)
 
 
-def checked_hands(hands: Tensor, deck: int, cards: int) -> Tensor:
-    """Given hands [B, 4, cards] as int64 card ids.
+def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS) -> Tensor:
+    """Given hands [B, seats, cards] as int64 card ids.
 
     Raises:
         ValueError: on another shape, a card outside the deck (a bitboard) or dealt twice within one game.
     """
     hands = torch.as_tensor(hands)
-    if hands.ndim != 3 or hands.shape[1:] != (SEATS, cards):
-        raise ValueError(f"hands must be [B, {SEATS}, {cards}] card ids, got shape {list(hands.shape)}")
+    if hands.ndim != 3 or hands.shape[1:] != (seats, cards):
+        raise ValueError(f"hands must be [B, {seats}, {cards}] card ids, got shape {list(hands.shape)}")
     hands = hands.long()
     inside = (hands >= 0) & (hands < DECK)
     if not (inside & (bit(hands.clamp(0, DECK - 1)) & deck != 0)).all():
@@ -58,12 +58,12 @@ def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torc
     return value.long().expand(batch)
 
 
-def dealers(stream: Stream, rule: str | int) -> Tensor:
+def dealers(stream: Stream, rule: str | int, seats: int = SEATS) -> Tensor:
     """The dealer of each game: [B] int64. ``rule`` is a seat, "random", or "rotate" with the game's number."""
     if rule == "random":
-        return stream.integers(Purpose.DEALER, SEATS)
+        return stream.integers(Purpose.DEALER, seats)
     if rule == "rotate":
-        return stream.game % SEATS
+        return stream.game % seats
     return torch.full_like(stream.game, int(rule))
 
 
@@ -82,7 +82,7 @@ def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:
     return torch.full_like(stream.game, TRUMP_NAMES.index(rule))
 
 
-def check_dealer(rule: str | int) -> None:
+def check_dealer(rule: str | int, seats: int = SEATS) -> None:
     """Raises ValueError unless ``rule`` is one that `dealers` knows."""
-    if rule not in DEALER_CHOICES and (isinstance(rule, bool) or rule not in range(SEATS)):
-        raise ValueError(f"dealer must be a seat 0..3, 'random' or 'rotate', got {rule!r}")
+    if rule not in DEALER_CHOICES and (isinstance(rule, bool) or rule not in range(seats)):
+        raise ValueError(f"dealer must be a seat 0..{seats - 1}, 'random' or 'rotate', got {rule!r}")

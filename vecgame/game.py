@@ -71,8 +71,8 @@ class Game(ABC):
         return None
 
     def others_hands(self, state: State) -> Tensor | None:
-        """The hands of the three seats after the mover, in their order, with the suits turned as in an observation:
-        [B, 3] int64 bitboards; None in a game whose state holds no such hands."""
+        """The hands of the seats after the mover, in their order, with the suits turned as in an observation:
+        [B, seats - 1] int64 bitboards; None in a game whose state holds no such hands."""
         return None
 
     def policy_columns(self, state: State, action: Tensor) -> Tensor:

@@ -1,8 +1,10 @@
-"""The 256 features of what one seat knows.
+"""The features of what one seat knows: 216 + 10 P of them with P players, 256 with four.
 
 Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..); suits are turned so that trump comes first
 (the deck's order without trump), which makes positions that differ only in the names of suits look alike. "Cards" below
-are 52 columns, 13 a suit from two to ace, trump suit first; fractions are of the cards dealt to a seat.
+are 52 columns, 13 a suit from two to ace, trump suit first; fractions are of the cards dealt to a seat. Columns are
+those of four players; with more or fewer the rows come in the same order, and those that name seats have P columns for
+4, P - 1 seats for 3.
 
 | columns | feature |
 |---|---|
@@ -30,6 +32,7 @@ are 52 columns, 13 a suit from two to ace, trump suit first; fractions are of th
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,7 +42,6 @@ from vecgame.cards import (
     DECK,
     NO_TRUMP,
     RANKS,
-    SEATS,
     SUITS,
     bit,
     popcount,
@@ -48,14 +50,29 @@ from vecgame.cards import (
     trick_winner,
     unpack,
 )
-from vecgame.lanes import entries
+from vecgame.lanes import around, entries, place_of
 from vecgame.symmetry import SuitSymmetry
 
 if TYPE_CHECKING:
     from vecgame.blob import Blob, BlobState
 
-FEATURES = 256
-SYMMETRY = SuitSymmetry(boards=(0, 52, 104, 156), suits=(208, 237, 241, 245), trump=212, bidding=252)
+
+def features(seats: int) -> int:
+    """Columns of an observation with this many players."""
+    return SUITS * DECK + 8 + 10 * seats
+
+
+@cache
+def symmetry(seats: int) -> SuitSymmetry:
+    """Which of the columns follow their suit."""
+    led = SUITS * DECK
+    voids = led + SUITS + 1 + 6 * seats
+    after = voids + SUITS * (seats - 1)
+    boards, suits = range(0, led, DECK), (led, *range(voids, after, SUITS))
+    return SuitSymmetry(boards=tuple(boards), suits=suits, trump=led + SUITS, bidding=after + 3)
+
+
+FEATURES = features(4)
 
 
 def first_suit(state: BlobState) -> Tensor:
@@ -64,22 +81,22 @@ def first_suit(state: BlobState) -> Tensor:
 
 
 def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
-    """The table above for seat ``viewer`` [B] int64 of every lane: [B, 256] float32.
+    """The table above for seat ``viewer`` [B] int64 of every lane: [B, 216 + 10 P] float32.
 
     Columns are made as rows of length B and turned at the end, which a CPU does in half the time of joining [B, n]
     pieces.
     """
-    first = first_suit(state)
-    seat = torch.arange(SEATS, device=state.device)[:, None]
-    lane = torch.arange(0, SEATS * len(viewer), SEATS, device=state.device)
-    relative = ((viewer + seat) & (SEATS - 1)) + lane  # [4, B] places of the seats after the viewer in a [B, 4] field
+    first, players = first_suit(state), game.seats
+    seat = torch.arange(players, device=state.device)[:, None]
+    lane = torch.arange(0, players * len(viewer), players, device=state.device)
+    relative = around(viewer + seat, players) + lane  # [P, B] places of the seats after the viewer in a [B, P] field
     scale = 1.0 / game.cards
 
     def seats(field: Tensor) -> Tensor:
-        return entries(field, relative.flatten()).view(SEATS, -1)
+        return entries(field, relative.flatten()).view(players, -1)
 
     hand = entries(state.hands, relative[0])
-    best, best_card, led = _current_trick(state)
+    best, best_card, led = _current_trick(state, players)
     trick = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
     unseen = game.deck & ~(hand | state.seen)
     winning = torch.where(led >= 0, bit(best_card.clamp(min=0)), 0)
@@ -90,24 +107,25 @@ def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
     bids = bids.clamp(min=0).float()
     won = seats(state.won).float()
     needs = (bids - won) * has_bid
-    bidding = state.made < SEATS
+    bidding = state.made < players
     tricks_left = game.cards - won.sum(0)
     hooked = (game._hook_bits(state) != 0) & (viewer == game.mover(state))
     forbidden = (game.cards - bids.sum(0)) * hooked
 
-    def one_hot(index: Tensor) -> Tensor:
-        """[B] integers 0..3, or -1 for none -> [4, B]."""
-        return index == seat
+    def one_hot(index: Tensor, places: Tensor = seat) -> Tensor:
+        """[B] integers, or -1 for none -> [places, B]."""
+        return index == places
 
+    suits = torch.arange(SUITS, device=state.device)[:, None]
     rows = [
-        one_hot(torch.where(led >= 0, (led - first) & (SUITS - 1), -1)),
+        one_hot(torch.where(led >= 0, (led - first) & (SUITS - 1), -1), suits),
         (state.trump != NO_TRUMP)[None],
         bids * scale,
         has_bid,
         won * scale,
         needs * scale,
-        one_hot((state.leader - viewer) & (SEATS - 1)),
-        one_hot(torch.where(led >= 0, (best - viewer) & (SEATS - 1), -1)),
+        one_hot(around(state.leader - viewer, players)),
+        one_hot(torch.where(led >= 0, around(best - viewer, players), -1)),
         _voids(seats(state.voids)[1:], first),
         popcount(hand)[None] / RANKS,
         torch.full_like(hand, game.cards, dtype=torch.float32)[None] / RANKS,
@@ -117,22 +135,21 @@ def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
         forbidden[None] * scale,
         ((tricks_left - needs.clamp(min=0).sum(0)) * ~bidding)[None] * scale,
     ]
-    features = torch.empty(len(viewer), FEATURES, device=state.device)
-    features[:, : SUITS * DECK] = unpack(boards, torch.float32).flatten(1)
-    features[:, SUITS * DECK :] = torch.cat([row.float() for row in rows]).t()
-    return features
+    columns = torch.empty(len(viewer), game.features, device=state.device)
+    columns[:, : SUITS * DECK] = unpack(boards, torch.float32).flatten(1)
+    columns[:, SUITS * DECK :] = torch.cat([row.float() for row in rows]).t()
+    return columns
 
 
-def _current_trick(state: BlobState) -> tuple[Tensor, Tensor, Tensor]:
+def _current_trick(state: BlobState, players: int) -> tuple[Tensor, Tensor, Tensor]:
     """Seat that is winning the current trick, [B] int64, its card, [B] int8, and suit led, [B] int8; card and suit are
     -1 (and the seat any) when no card is out."""
-    place = torch.arange(0, SEATS * len(state.leader), SEATS, device=state.device)
-    led = suit_of(entries(state.trick, place + state.leader))
+    led = suit_of(entries(state.trick, place_of(state.leader, players)))
     best = trick_winner(state.trick, led, state.trump)
-    return best, entries(state.trick, place + best), led
+    return best, entries(state.trick, place_of(best, players)), led
 
 
 def _voids(voids: Tensor, first: Tensor) -> Tensor:
-    """Voids shown by three seats, [3, B] int8 -> [12, B] int8, suits turned so that ``first`` [B] comes first."""
+    """Voids shown by n seats, [n, B] int8 -> [4 n, B] int8, suits turned so that ``first`` [B] comes first."""
     suits = (first + torch.arange(SUITS, dtype=torch.int8, device=first.device)[:, None]) & (SUITS - 1)  # [4, B]
     return ((voids[:, None] >> suits) & 1).flatten(0, 1)

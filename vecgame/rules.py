@@ -9,18 +9,19 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
+from vecgame.dealing import check_dealer
 
 TRUMP_CHOICES = ("random", "rotate", *TRUMP_NAMES)
-DEALER_CHOICES = ("random", "rotate")
+FEWEST_PLAYERS, MOST_PLAYERS = 3, 7
 
 
 @dataclass(frozen=True)
 class Rules:
     """What may be changed about Blob without touching code. Raises ValueError on values that make no game."""
 
-    cards: int = 5  # dealt to each of the four seats, 1..13
+    cards: int = 5  # dealt to each seat, 1..13
     trump: str | int = "random"  # a suit or "none" (0..4 likewise), "random" per game, or "rotate" over a match
-    dealer: str | int = "random"  # seat 0..3, "random" per game, or "rotate" over a match
+    dealer: str | int = "random"  # a seat, "random" per game, or "rotate" over a match
     hook: bool = True  # the dealer may not make the bids sum to `cards`
     exact_bonus: float = 10.0  # points for winning exactly the tricks bid
     points_per_trick: float = 1.0  # points for each trick won, when the bid was met
@@ -28,20 +29,26 @@ class Rules:
     miss_penalty: float = 0.0  # points lost for each trick above or below the bid
     suits: int = SUITS  # the first 1..4 of spades, hearts, clubs, diamonds
     ranks: int = RANKS  # the lowest 1..13 ranks of each suit, two upwards
+    players: int = SEATS  # 3..7 seats
 
     def __post_init__(self) -> None:
-        for name, low, high in (("cards", 1, RANKS), ("suits", 1, SUITS), ("ranks", 1, RANKS)):
+        limits = {
+            "cards": (1, RANKS),
+            "suits": (1, SUITS),
+            "ranks": (1, RANKS),
+            "players": (FEWEST_PLAYERS, MOST_PLAYERS),
+        }
+        for name, (low, high) in limits.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
                 raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
-        if SEATS * self.cards > self.suits * self.ranks:
+        if self.players * self.cards > self.suits * self.ranks:
             raise ValueError(
-                f"cards={self.cards} to each of {SEATS} seats needs {SEATS * self.cards} cards, "
+                f"cards={self.cards} to each of {self.players} seats needs {self.players * self.cards} cards, "
                 f"but the deck has {self.suits} suits x {self.ranks} ranks = {self.suits * self.ranks}"
             )
         object.__setattr__(self, "trump", self._canonical_trump())
-        if self.dealer not in DEALER_CHOICES and self.dealer not in range(SEATS):
-            raise ValueError(f"dealer must be a seat 0..3, 'random' or 'rotate', got {self.dealer!r}")
+        check_dealer(self.dealer, self.players)
         if not isinstance(self.hook, bool):
             raise ValueError(f"hook must be True or False, got {self.hook!r}")
         if self.max_score <= 0:
@@ -70,7 +77,7 @@ class Rules:
     @property
     def decisions(self) -> int:
         """Decisions of one game: a bid and `cards` plays by each seat."""
-        return SEATS * (1 + self.cards)
+        return self.players * (1 + self.cards)
 
 
 def score(rules: Rules, bids: Tensor, won: Tensor) -> Tensor:
@@ -78,11 +85,11 @@ def score(rules: Rules, bids: Tensor, won: Tensor) -> Tensor:
 
     Args:
         rules: the scoring fields of `Rules`.
-        bids: [..., 4] tricks bid.
-        won: [..., 4] tricks won.
+        bids: [..., P] tricks bid.
+        won: [..., P] tricks won.
 
     Returns:
-        [..., 4] float32.
+        [..., P] float32.
     """
     bids, won = bids.float(), won.float()
     exact = rules.exact_bonus + rules.points_per_trick * won

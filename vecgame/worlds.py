@@ -26,20 +26,21 @@ from einops import rearrange
 from torch import Tensor
 
 from vecgame.cards import DECK, SEATS, SUITS, popcount, suit_bits
-from vecgame.lanes import compacts
+from vecgame.lanes import around, compacts
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, StateT, concatenate
 
 # Completion tables are built for as many games at a time as fit in this many bytes: small enough for a processor's
 # cache to help, large enough to keep a GPU busy.
 TABLE_BYTES = {"cpu": 32 << 20, "cuda": 1 << 30}
-OPPONENTS = SEATS - 1
+OPPONENTS = SEATS - 1  # of the tables below; `vecgame.patterns` samples for any other number of them
 
 
 class HiddenHands(Protocol):
-    """A game whose hidden hands can be drawn. Its states have `hands` [B, 4] and `seen` [B], int64 bitboards of the
+    """A game whose hidden hands can be drawn. Its states have `hands` [B, P] and `seen` [B], int64 bitboards of the
     cards that each seat holds and of those that everybody has seen."""
 
+    seats: int
     deck: int  # bitboard
     cards: int  # dealt to a seat, at most
 
@@ -50,14 +51,14 @@ class HiddenHands(Protocol):
         """[B] int64, how many decisions have been made."""
 
     def may_hold(self, state: State, viewer: Tensor) -> Tensor:
-        """[3, B] int64, the cards that the seats after ``viewer`` [B] may hold as far as it knows, whether they are
+        """[P - 1, B] int64, the cards that the seats after ``viewer`` [B] may hold as far as it knows, whether they are
         still out or not."""
 
 
 def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> StateT:
     """``count`` worlds of every game, drawn with replacement.
 
-    Everything public stays as it is, and so does the mover's hand; the other three hands are drawn. The draw depends on
+    Everything public stays as it is, and so does the mover's hand; the other hands are drawn. The draw depends on
     the seed, the game's number, the decision and the world's number within the game only.
 
     Args:
@@ -110,9 +111,9 @@ def _unseen(game: HiddenHands, state: State) -> tuple[Tensor, Tensor, Tensor]:
     return unseen ^ free, free, may
 
 
-def opponents(mover: Tensor) -> Tensor:
-    """The seats after the mover [B]: [B, 3] int64."""
-    return (mover[:, None] + torch.arange(1, SEATS, device=mover.device)) & (SEATS - 1)
+def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:
+    """The seats after the mover [B]: [B, seats - 1] int64."""
+    return around(mover[:, None] + torch.arange(1, seats, device=mover.device), seats)
 
 
 @cache
@@ -140,19 +141,30 @@ def _determinize_chunk(
     if listed:
         bottom = _multinomials(held, state.device).index_select(0, popcount(free)).t()
         table = completion_counts(allowed, bottom, workspace)
-        uniform = _uniform(stream, count, listed)
+        uniform = uniforms(stream, count, listed)
         hands, left = _deal_restricted(table, cards, allowed, held, hands, left, uniform)
-    uniform = _uniform(stream.at(DECK), count, dealt_freely)
+    uniform = uniforms(stream.at(DECK), count, dealt_freely)
     hands = _deal_freely(single_cards(free, dealt_freely), popcount(free), hands, left, uniform)
 
+    return repeat_with(state, count, others, torch.stack(hands))
+
+
+def repeat_with(state: StateT, count: int, others: Tensor, hands: Tensor) -> StateT:
+    """``count`` worlds a game with other hands.
+
+    Args:
+        others: [B, P - 1] int64, the seats whose hands are drawn.
+        hands: [P - 1, W, B] int64, their hands.
+
+    Returns:
+        B * W lanes, the worlds of a game adjacent.
+    """
+    drawn = rearrange(hands, "opponent world lane -> (lane world) opponent")
     worlds = state.repeat(count)
-    own = worlds.hands.gather(1, mover.repeat_interleave(count)[:, None])
-    seats = torch.cat([mover[:, None], others], dim=-1).repeat_interleave(count, dim=0)
-    drawn = rearrange(torch.stack(hands), "opponent world lane -> (lane world) opponent")
-    return replace(worlds, hands=torch.zeros_like(worlds.hands).scatter(1, seats, torch.cat([own, drawn], dim=-1)))
+    return replace(worlds, hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn))
 
 
-def _uniform(stream: Stream, count: int, cards: int) -> Tensor:
+def uniforms(stream: Stream, count: int, cards: int) -> Tensor:
     """Random numbers for every card of every world: [cards, W, B] float64."""
     uniform = stream.uniform(Purpose.WORLD, max(cards, 1))
     return rearrange(uniform, "(lane world) card -> card world lane", world=count).contiguous()

@@ -68,7 +68,7 @@ class NetworkEvaluator:
 
 class CriticEvaluator(NetworkEvaluator):
     """Judges by a network whose policy sees what the mover knows, and whose values are those of a critic that also sees
-    the other hands of the world. The network is given these, [K, 3 * 52] float32, as a third argument."""
+    the other hands of the world. The network is given these, [K, (seats - 1) * 52] float32, as a third argument."""
 
     sees_hidden = True
 
