@@ -2,7 +2,7 @@
 
 python train.py --games-per-iter 10000            the document's workload: 500 iterations on a large network
 python train.py --preset quick                    a decent agent on a laptop in minutes
-python train.py --preset quick --game hearts      the same for Hearts; spades, whist
+python train.py --preset quick --game hearts      the same for Hearts; spades, whist, euchre
 python train.py --resume runs/NAME                goes on with a run
 torchrun --nproc-per-node=2 train.py --run-folder runs/NAME    several processes, one run
 """

@@ -22,8 +22,9 @@ from torch import Tensor
 from vecgame import dealing, knowledge
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, bit, suit_of, unpack
 from vecgame.lanes import entries, none, place_of
+from vecgame.own_rules import TrickState, partners
 from vecgame.philox import Purpose, Stream
-from vecgame.tricks import TrickGame, TrickState, partners
+from vecgame.tricks import TrickGame
 
 NINE, JACK = 7, 9  # ranks count from the two, 0
 EUCHRE_DECK = sum(1 << RANKS * suit + rank for suit in range(SUITS) for rank in range(NINE, RANKS))

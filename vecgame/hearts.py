@@ -19,8 +19,9 @@ from torch import Tensor
 from vecgame import knowledge
 from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
 from vecgame.lanes import entries, none, place_of, with_entries
+from vecgame.own_rules import TrickState, followed
 from vecgame.philox import Purpose, Stream
-from vecgame.tricks import TrickGame, TrickState, followed
+from vecgame.tricks import TrickGame
 
 SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
 QUEEN = 1 << (RANKS * SPADES + 10)

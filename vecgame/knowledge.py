@@ -43,7 +43,8 @@ from vecgame.lanes import entries, place_of
 from vecgame.symmetry import SuitSymmetry
 
 if TYPE_CHECKING:
-    from vecgame.tricks import TrickGame, TrickState
+    from vecgame.own_rules import TrickState
+    from vecgame.tricks import TrickGame
 
 BOARDS = 6  # of 52 columns each
 FEATURES = BOARDS * DECK + 20

@@ -8,8 +8,9 @@ from torch import Tensor
 from vecgame import dealing, knowledge
 from vecgame.cards import RANKS, SEATS, SUIT_BITS
 from vecgame.lanes import entries, with_entries
+from vecgame.own_rules import TrickState, followed, partners
 from vecgame.symmetry import SuitSymmetry
-from vecgame.tricks import TrickGame, TrickState, followed, partners
+from vecgame.tricks import TrickGame
 
 SPADES = 0
 ALL_SPADES = SUIT_BITS << RANKS * SPADES

@@ -8,9 +8,10 @@ from torch import Tensor
 
 from vecgame import dealing, knowledge
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, TRUMP_NAMES, bit, suit_of
+from vecgame.own_rules import TrickState, partners
 from vecgame.philox import Stream
 from vecgame.symmetry import SuitSymmetry
-from vecgame.tricks import TrickGame, TrickState, partners
+from vecgame.tricks import TrickGame
 
 TRUMP_CHOICES = ("turned", "random", "rotate", *TRUMP_NAMES)
 
