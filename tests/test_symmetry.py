@@ -73,7 +73,7 @@ def renamed_actions(game: Game, state: State, names: Tensor) -> Tensor:
     """What each action is called in the renamed games: [B, num_actions] int64."""
     actions = torch.arange(game.num_actions).expand(state.batch_size, -1)
     cards = torch.cat([renamed_ids(actions[:, :DECK], names), actions[:, DECK:]], dim=1)
-    bids = isinstance(game, Blob) & (state.made < 4)
+    bids = isinstance(game, Blob) & (state.made < game.seats)
     return torch.where(bids[:, None], actions, cards)
 
 
@@ -85,7 +85,7 @@ def orders_between(game: Game, state: State, other: State, names: Tensor) -> Ord
     suits = (their_first[:, None] + torch.arange(SUITS)) % SUITS
     order = (names.argsort(-1).gather(1, suits) - first[:, None]) % SUITS
     number = torch.tensor([ORDERS.index(tuple(row)) for row in order.tolist()])
-    bids = isinstance(game, Blob) & (state.made < 4)
+    bids = isinstance(game, Blob) & (state.made < game.seats)
     return Orders(game.suit_symmetry(), number, torch.where(bids, 0, number))
 
 
@@ -143,7 +143,7 @@ def test_only_orders_that_mean_the_same_are_drawn(game: Game) -> None:
     orders = game.suit_symmetry().orders(Stream(3, state.index, game.turn(state)), observation)
     trump = torch.zeros(100, dtype=torch.bool) if isinstance(game, Spades) else state.trump == NO_TRUMP
     assert (orders.observation[~trump] < WITH_FIRST_FIXED).all()
-    bids = isinstance(game, Blob) & (state.made < 4)
+    bids = isinstance(game, Blob) & (state.made < game.seats)
     assert (orders.policy[bids] == 0).all() and torch.equal(orders.policy[~bids], orders.observation[~bids])
     assert len(orders.observation.unique()) > (5 if not trump.any() else 6)
 

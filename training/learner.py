@@ -203,7 +203,7 @@ class Learner:
 
 
 def value_error(values: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of values [E, values] against as many of the targets [E, seats], summed over seats and examples: []."""
+    """Squared error of values [E, values] against as many of the targets [E, seats], summed over all of them: []."""
     return (values - targets[:, : values.shape[1]]).square().sum(-1).sum()
 
 

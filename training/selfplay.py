@@ -325,7 +325,7 @@ class _Chunk:
         self.met = self.game.bids_met(state)
         won = self.game.tricks_won(state) if "tricks" in self.extras else None
         # A playout cap may have left no decision.
-        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.extras)
+        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.game.seats, self.extras)
         self.examples = Examples.concatenate(
             [
                 Examples(
