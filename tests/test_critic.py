@@ -9,12 +9,10 @@ from torch import Tensor
 from net import BlobNet, InferenceNet, Int8Net, NetConfig, int8_available
 from net.inference import folded_weights
 from tests.positions import HashEvaluator, fraction, mix
-from tests.runs import changed, metrics_of, quiet, same, tensors_of
 from tests.test_learner import make_examples
 from training import warmup
 from training.learner import Learner, learn
 from training.replay import Examples, ReplayBuffer
-from training.run import Run
 from training.selfplay import self_play
 from training.settings import Settings
 from vecgame import Blob, Hearts, Spades, State, Stream, Whist, lanes
@@ -187,19 +185,21 @@ def test_a_network_with_a_critic_is_searched_with_it() -> None:
 def test_examples_tell_the_hands_that_there_were() -> None:
     """Of a game whose every seat has one card, the hand and the others are all cards dealt."""
     game = Blob(cards=1)
-    played = self_play(game, HashEvaluator(), SEARCH, 30, seed=3, extras=("hidden",), chunk_games=7)
+    played = self_play(
+        game, HashEvaluator(), SearchConfig(worlds=1, simulations=2), 12, seed=3, extras=("hidden",), chunk_games=7
+    )
     hidden = played.examples.hidden
     assert hidden.shape == (len(played.examples), 3) and hidden.dtype == torch.int64
-    deals = game.deal(30, seed=3)
+    deals = game.deal(12, seed=3)
     dealt = {}
     for seat in range(4):
-        own = pack(game.observe(deals, torch.full((30,), seat))[:, :52] > 0)
-        others = [pack(game.observe(deals, torch.full((30,), (seat + k) % 4))[:, :52] > 0) for k in (1, 2, 3)]
+        own = pack(game.observe(deals, torch.full((12,), seat))[:, :52] > 0)
+        others = [pack(game.observe(deals, torch.full((12,), (seat + k) % 4))[:, :52] > 0) for k in (1, 2, 3)]
         for row in zip(own.tolist(), *(o.tolist() for o in others), strict=True):
             dealt.setdefault(row[0], set()).add(row[1:])
     own = pack(played.examples.observation[:, :52] > 0).tolist()
     assert all(tuple(row) in dealt[mine] for mine, row in zip(own, hidden.tolist(), strict=True))
-    plain = self_play(game, HashEvaluator(), SEARCH, 30, seed=3, chunk_games=7).examples
+    plain = self_play(game, HashEvaluator(), SearchConfig(worlds=1, simulations=2), 12, seed=3, chunk_games=7).examples
     assert plain.hidden is None and torch.equal(plain.policy, played.examples.policy)
 
 
@@ -264,26 +264,3 @@ def test_the_critic_learns_what_only_the_hands_tell() -> None:
     with torch.no_grad():
         losses = learner.losses(replace(fresh, value=torch.cat([held[:, :1], held], dim=1)))
     assert float(losses.critic) < 0.4 and float(losses.value) > 0.9  # 4 x 0.25 is the variance
-
-
-@pytest.mark.parametrize("leaf_values", ["mover", "world"])
-def test_a_run_resumes_exactly(tmp_path, monkeypatch, leaf_values: str) -> None:
-    monkeypatch.setattr(Run, "_final_evaluation", lambda run, started: {})
-    options = {"leaf_values": leaf_values, "tricks_weight": 0.2, "augment_suits": True, "full_share": 0.7}
-    settings = changed(**options, fast_simulations=2, device="cpu", cards="2", games_per_iter=6, warmup_updates=1)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    Run.create(whole, settings, quiet()).train()
-    run = Run.create(parts, settings, quiet())
-    iterate = run._iterate
-
-    def stop_after_one() -> None:
-        iterate()
-        run.stopping = True
-
-    monkeypatch.setattr(run, "_iterate", stop_after_one)
-    assert run.train() is None
-    assert Run.resume(parts, settings, quiet()).train() is not None
-    assert same(whole, parts) and metrics_of(whole) == metrics_of(parts)
-    world = leaf_values == "world"
-    assert ("replay.hidden" in tensors_of(whole)) == ("critic_loss" in metrics_of(whole)[1]) == world
-    assert ("net.critic_out.weight" in tensors_of(whole)) == world

@@ -11,13 +11,11 @@ from torch import Tensor
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.helpers import assert_same_state, chi_square_p
-from tests.runs import changed, metrics_of, quiet, same
 from tests.test_learner import make_examples
 from training import warmup
 from training.distributed import ALONE, Group
 from training.learner import Learner, learn
 from training.replay import Examples, ReplayBuffer
-from training.run import Run
 from training.settings import Settings
 from vecgame import Blob, Game, Hearts, Spades, State, Stream, Whist
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SUITS, pack, pack_mask, unpack, unpack_mask
@@ -232,23 +230,3 @@ def test_the_warm_up_plays_what_it_learns_from() -> None:
     plain = warmup.play(game, network, 60, 1, 0, CPU)
     assert not torch.equal(plain.observation[:60], rollout.observation[:60])
     assert pack_mask(mask).equal(rollout.legal)
-
-
-def test_a_run_with_augmentation_resumes_exactly(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(Run, "_final_evaluation", lambda run, started: {})
-    settings = changed(augment_suits=True, device="cpu", cards="2", games_per_iter=6, warmup_updates=1)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    Run.create(whole, settings, quiet()).train()
-    run = Run.create(parts, settings, quiet())
-    iterate = run._iterate
-
-    def stop_after_one() -> None:
-        iterate()
-        run.stopping = True
-
-    monkeypatch.setattr(run, "_iterate", stop_after_one)
-    assert run.train() is None
-    assert Run.resume(parts, settings, quiet()).train() is not None
-    assert same(whole, parts) and metrics_of(whole) == metrics_of(parts)
-    Run.create(tmp_path / "plain", replace(settings, augment_suits=False), quiet()).train()
-    assert not same(whole, tmp_path / "plain")

@@ -9,7 +9,7 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig, parameter_count
 from net.inference import folded_weights
 from tests.positions import HashEvaluator
-from tests.runs import changed, metrics_of, quiet, same, tensors_of
+from tests.runs import changed, quiet
 from tests.test_learner import make_examples
 from training import warmup
 from training.checkpoint import load_network, save_network
@@ -27,7 +27,7 @@ from vecmcts import SearchConfig
 CPU = torch.device("cpu")
 PLAIN = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 HEADED = replace(PLAIN, tricks=14)
-SEARCH = SearchConfig(worlds=1, simulations=4)
+SEARCH = SearchConfig(worlds=1, simulations=2)
 
 
 def with_tricks(examples: Examples, seed: int = 3) -> Examples:
@@ -104,14 +104,14 @@ def test_tricks_won_add_up(game) -> None:
 def test_targets_are_the_tricks_of_relative_seats() -> None:
     """By the scores: with seat 3 dealing and bids in the observation, tricks say which bids were met."""
     game = Blob(cards=2, dealer=3)
-    played = self_play(game, HashEvaluator(), SEARCH, 30, seed=3, extras=("tricks",), chunk_games=7)
+    played = self_play(game, HashEvaluator(), SEARCH, 12, seed=3, extras=("tricks",), chunk_games=7)
     tricks, examples = played.examples.tricks, played.examples
     assert tricks.dtype == torch.int8 and (tricks.sum(-1) == 2).all()
     all_bid = examples.observation[:, 217:221].sum(-1) == 4
     bids = (examples.observation[:, 213:217].float() * 2).round()[all_bid]
     met = examples.value[all_bid] > 0
-    assert all_bid.sum() >= 30 and torch.equal(tricks[all_bid] == bids, met)
-    others = self_play(game, HashEvaluator(), SEARCH, 30, seed=3, chunk_games=7).examples
+    assert all_bid.sum() >= 12 and torch.equal(tricks[all_bid] == bids, met)
+    others = self_play(game, HashEvaluator(), SEARCH, 12, seed=3, chunk_games=7).examples
     assert others.tricks is None
     assert all(torch.equal(tensor, getattr(examples, name)) for name, tensor in others.tensors().items())
 
@@ -167,10 +167,10 @@ def test_the_head_learns() -> None:
     """Tricks that two features tell: the loss falls far below that of the best constant guess."""
     examples = make_examples(256)
     tricks = (2 * (examples.observation[:, :4].float() > 0.5)).to(torch.int8)
-    learner = make_learner(HEADED, tricks_weight=1.0, learning_rate=3e-3)
+    learner = make_learner(HEADED, tricks_weight=1.0, learning_rate=1e-2)
     buffer = ReplayBuffer(256, CPU, extras=("tricks",))
     buffer.add(replace(examples, tricks=tricks))
-    losses = [learn(learner, buffer, 256, seed)["tricks_loss"] for seed in range(40)]
+    losses = [learn(learner, buffer, 256, seed)["tricks_loss"] for seed in range(10)]
     assert losses[0] > math.log(2) and losses[-1] < 0.5 * math.log(2)
 
 
@@ -200,31 +200,6 @@ def test_an_initial_network_may_lack_the_head_or_have_one() -> None:
 
 
 # -- runs -------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("weight", [0.0, 0.3])
-def test_a_run_resumes_exactly(tmp_path, monkeypatch, weight: float) -> None:
-    """Stopped after the warm-up's updates and after an iteration."""
-    monkeypatch.setattr(Run, "_final_evaluation", lambda run, started: {})
-    settings = changed(tricks_weight=weight, device="cpu", cards="2", games_per_iter=6, average_decay=0.9)
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    Run.create(whole, settings, quiet()).train()
-    make, run = Run.create, None
-    for name in ("_warm_up", "_iterate"):
-        run = make(parts, settings, quiet())
-        work = getattr(run, name)
-
-        def stop_after(run=run, work=work) -> None:
-            work()
-            run.stopping = True
-
-        monkeypatch.setattr(run, name, stop_after)
-        monkeypatch.setattr(run, "save_if_due", lambda run=run: run._check())
-        assert run.train() is None
-        make = Run.resume
-    assert Run.resume(parts, settings, quiet()).train() is not None
-    assert same(whole, parts) and metrics_of(whole) == metrics_of(parts)
-    assert ("replay.tricks" in tensors_of(whole)) == ("tricks_loss" in metrics_of(whole)[2]) == (weight > 0)
 
 
 def test_settings_of_runs_without_the_setting_are_read(tmp_path) -> None:

@@ -1,0 +1,54 @@
+"""Runs with the options of learning switched on: they do something, and go on exactly where they were stopped."""
+
+import pytest
+
+from tests.runs import changed, metrics_of, quiet, same, tensors_of
+from training.run import Run
+
+OPTIONS = {
+    "cap and suits": {"full_share": 0.5, "fast_simulations": 2, "augment_suits": True},
+    "tricks": {"tricks_weight": 0.3, "average_decay": 0.9},
+    "critic": {"leaf_values": "world"},
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_run_stopped_after_the_warm_up_and_after_an_iteration_goes_on_bit_for_bit(
+    tmp_path, monkeypatch, name
+) -> None:
+    monkeypatch.setattr(Run, "_final_evaluation", lambda run, started: {})
+    settings = changed(**OPTIONS[name], device="cpu", cards="2", games_per_iter=6, warmup_updates=1)
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    Run.create(whole, settings, quiet()).train()
+    run = Run.create(parts, settings, quiet())
+    for stage in ("_warm_up", "_iterate"):
+        monkeypatch.setattr(run, stage, stopping_after(run, getattr(run, stage)))
+        monkeypatch.setattr(run, "save_if_due", run._check)
+        assert run.train() is None
+        assert not same(whole, parts)
+        run = Run.resume(parts, settings, quiet())
+    assert run.train() is not None
+    assert same(whole, parts) and metrics_of(whole) == metrics_of(parts)
+    tensors, entry = tensors_of(whole), metrics_of(whole)[1]
+    assert (
+        ("replay.tricks" in tensors)
+        == ("tricks_loss" in entry)
+        == ("net.tricks_out.bias" in tensors)
+        == (name == "tricks")
+    )
+    assert (
+        ("replay.hidden" in tensors)
+        == ("critic_loss" in entry)
+        == ("net.critic_out.bias" in tensors)
+        == (name == "critic")
+    )
+
+
+def stopping_after(run: Run, work):
+    """The work, and then what Ctrl+C does."""
+
+    def both() -> None:
+        work()
+        run.stopping = True
+
+    return both
