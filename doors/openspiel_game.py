@@ -43,6 +43,7 @@ from reference import rules as blob
 from reference.worlds import sample_world
 from vecgame import Rules
 from vecgame.cards import DECK, NO_TRUMP, SEATS, TRUMP_NAMES
+from vecgame.rules import TURNED
 
 NAME = "python_vecgame_blob"
 DEFAULTS = {"cards": 5, "suits": 4, "ranks": 13, "hook": True, "trump": "random", "dealer": -1}
@@ -90,6 +91,8 @@ class BlobGame(pyspiel.Game):
         if self.trump == "rotate":
             raise ValueError("trump 'rotate' belongs to a match of many games; this is one: take 'random' or a suit")
         checked = Rules(**chosen)
+        if checked.trump == TURNED:
+            raise ValueError("trump 'turned' is not among this game's rules: take 'random' or a suit")
         self.trumps = [TRUMP_NAMES.index(name) for name in checked.trumps]
         self.rules = blob.Rules(cards=checked.cards, hook=checked.hook, ranks=checked.ranks, suits=checked.suits)
         self.deck = blob.deck(self.rules)

@@ -7,7 +7,7 @@ dealt to a seat. Columns are those of four players; rows that name seats grow an
 | columns | feature |
 |---|---|
 | 0-51    | cards in the viewer's hand |
-| 52-103  | cards that the viewer has not seen: in the other hands or undealt |
+| 52-103  | cards that the viewer has not seen: in the other hands or undealt, and not turned up for trump |
 | 104-155 | cards of the current trick |
 | 156-207 | the card that is winning the current trick |
 | 208-211 | suit led to the current trick |
@@ -87,6 +87,8 @@ def _write(rules: Rules, state: State, viewer: int, features: MutableSequence[fl
         features[52 + column_of[card]] = 0.0
     for _, card in state.history[players:]:
         features[52 + column_of[card]] = 0.0
+    if state.turned is not None:
+        features[52 + column_of[state.turned]] = 0.0
     if state.trick:
         for _, card in state.trick:
             features[104 + column_of[card]] = 1.0

@@ -62,6 +62,7 @@ class State:
     leader: int  # seat that led, or leads, the current trick
     voids: list[frozenset[int]]  # by seat: suits it has shown it does not hold
     history: list[tuple[int, int]]  # every (mover, action) so far
+    turned: int | None = None  # the undealt card that was turned up for trump, if one was
 
     def copy(self) -> "State":
         """A state that shares nothing changeable with this one."""
@@ -75,6 +76,7 @@ class State:
             self.leader,
             self.voids[:],
             self.history[:],
+            self.turned,
         )
 
 
@@ -88,8 +90,10 @@ def deck(rules: Rules) -> list[int]:
     return [SUIT_STRIDE * suit + rank for suit in range(rules.suits) for rank in range(rules.ranks)]
 
 
-def new_state(rules: Rules, hands: Sequence[Iterable[int]], dealer: int, trump: int) -> State:
-    """The start of a game: nobody has bid yet."""
+def new_state(
+    rules: Rules, hands: Sequence[Iterable[int]], dealer: int, trump: int, turned: int | None = None
+) -> State:
+    """The start of a game: nobody has bid yet. All know the card ``turned`` up, if there is one."""
     seats, held = rules.players, [frozenset(hand) for hand in hands]
     dealt = frozenset().union(*held)
     if [len(hand) for hand in held] != [rules.cards] * seats or len(dealt) != seats * rules.cards:
@@ -98,7 +102,10 @@ def new_state(rules: Rules, hands: Sequence[Iterable[int]], dealer: int, trump: 
         raise ValueError(f"cards {sorted(dealt - frozenset(deck(rules)))} are not in the deck")
     if dealer not in range(seats) or not (trump in range(rules.suits) or trump == NO_TRUMP):
         raise ValueError(f"no such dealer or trump: {dealer}, {trump}")
-    return State(held, dealer, trump, [None] * seats, [0] * seats, [], (dealer + 1) % seats, [frozenset()] * seats, [])
+    if turned is not None and (turned in dealt or turned not in deck(rules) or suit_of(turned) != trump):
+        raise ValueError(f"card {turned} cannot be turned up for trump {trump}")
+    bids, won, voids = [None] * seats, [0] * seats, [frozenset()] * seats
+    return State(held, dealer, trump, bids, won, [], (dealer + 1) % seats, voids, [], turned)
 
 
 def deal(rules: Rules, rng: random.Random) -> State:

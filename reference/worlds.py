@@ -12,11 +12,11 @@ World = tuple[frozenset[int], ...]  # the hands still held, by seat
 
 
 def unseen_cards(rules: Rules, state: State) -> frozenset[int]:
-    """The cards that the mover neither holds nor has seen played: the other hands and the undealt cards."""
+    """The cards that the mover neither holds nor has seen played or turned up: the other hands, the undealt cards."""
     played = set()
     if not is_bidding(state):
         played = {card for _, card in state.history[rules.players :]}
-    return frozenset(deck(rules)) - state.hands[mover(rules, state)] - played
+    return frozenset(deck(rules)) - state.hands[mover(rules, state)] - played - {state.turned}
 
 
 def consistent_worlds(rules: Rules, state: State) -> Iterator[World]:

@@ -39,7 +39,11 @@ def to_reference(game: Blob, state: BlobState, lane: int) -> tuple[reference.Rul
     trick = [(seat, card) for seat, card in trick if card >= 0]
     voids = [frozenset(suit for suit in range(4) if mask >> suit & 1) for mask in state.voids[lane].tolist()]
     bidders = [(seat % seats, bids[seat % seats]) for seat in range(dealer + 1, dealer + 1 + seats)]
-    earlier = sorted(cards_of(int(state.seen[lane])) - {card for _, card in trick})
+    known = cards_of(int(state.seen[lane])) - {card for _, card in trick}
+    turned = None
+    if game.rules.trump == "turned":  # which of the cards seen it is does not matter to the reference
+        turned = min(card for card in known if card // 13 == int(state.trump[lane]))
+    earlier = sorted(known - {turned})
     return reference_rules(game), reference.State(
         hands=hands,
         dealer=dealer,
@@ -54,6 +58,7 @@ def to_reference(game: Blob, state: BlobState, lane: int) -> tuple[reference.Rul
             *((UNKNOWN_SEAT, card) for card in earlier),
             *trick,
         ],
+        turned=turned,
     )
 
 
@@ -80,7 +85,7 @@ def one_lane(game: Blob, state: reference.State, index: int = 0) -> BlobState:
     return BlobState(
         index=torch.tensor([index]),
         hands=torch.tensor([[bits_of(hand) for hand in state.hands]]),
-        seen=torch.tensor([bits_of(played)]),
+        seen=torch.tensor([bits_of(played) | (0 if state.turned is None else 1 << state.turned)]),
         trick=small(trick),
         bids=small([-1 if bid is None else bid for bid in state.bids]),
         won=small(state.won),

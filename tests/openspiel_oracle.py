@@ -16,6 +16,7 @@ class OracleGame:
     hands: list[list[int]]  # by seat, as dealt
     dealer: int
     trump: int  # 0..3, or NO_TRUMP
+    turned: int  # the card that names trump
     decisions: list[tuple[int, list[int], int]]  # (mover, its legal actions ascending, the action it took)
     returns: list[float]  # by seat, in OpenSpiel's scoring
 
@@ -71,4 +72,4 @@ def _play(oh_hell, rng: random.Random, cards: int, no_trump: bool, players: int)
         state.apply_action(action)
     hands = [[our_card(card) for card in dealt[seat::players]] for seat in range(players)]
     trump = NO_TRUMP if no_trump else OUR_SUIT[turned_up % 4]
-    return OracleGame(cards, hands, dealer, trump, decisions, state.returns())
+    return OracleGame(cards, hands, dealer, trump, our_card(turned_up), decisions, state.returns())

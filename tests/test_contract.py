@@ -23,6 +23,8 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 RULES = {"blob": {"cards": 4, "ranks": 5}}
 MORE_RULES = [
     ("blob", {"cards": 13, "hook": False}),
+    ("blob", {"cards": 4, "ranks": 5, "trump": "turned"}),
+    ("blob", {"cards": 3, "ranks": 4, "trump": "turned", "players": 5}),
     ("hearts", {"queen_breaks": False, "safe_first_trick": False, "moon": False}),
     ("spades", {"lead_spades": "last", "dealer": 2}),
     ("whist", {"trump": "rotate", "dealer": "rotate"}),

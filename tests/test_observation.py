@@ -20,7 +20,7 @@ GAMES = [
     Blob(cards=3, suits=3, ranks=5),
     Blob(cards=4, suits=2, ranks=10, hook=False),
     Blob(cards=2, suits=1, ranks=13),
-    Blob(cards=13, players=3),
+    Blob(cards=13, players=3, trump="turned"),
     Blob(cards=5, players=5, hook=False),
     Blob(cards=7, players=7),
 ]
@@ -51,7 +51,7 @@ def features(rules: reference.Rules, state: reference.State, viewer: int) -> lis
     for card in state.hands[viewer]:
         row[turned(card)] = 1
     for card in reference.deck(rules):
-        if card not in state.hands[viewer] and card not in played:
+        if card not in state.hands[viewer] and card not in played and card != state.turned:
             row[52 + turned(card)] = 1
     for _, card in state.trick:
         row[104 + turned(card)] = 1

@@ -3,6 +3,7 @@
 import json
 import random
 from collections import Counter
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -16,13 +17,14 @@ from reference.worlds import consistent_worlds, sample_world
 from tests.helpers import chi_square_p
 from tests.test_blob import compare_random_games
 from tests.test_contract import CountsTricks
+from tests.test_search_sync import NoWaiting, positions
 from training import best_response, evaluate, ladder
 from training.arena import even_seatings_of, play_deals, play_match, seatings_of, side_points
 from training.bots import FlatMonteCarlo, RandomBot, RuleBot
 from training.checkpoint import load_network, save_network
 from training.networks import settings_for
 from training.selfplay import self_play
-from vecgame import Blob, Rules, contract, make_game
+from vecgame import Blob, Rules, contract, lanes, make_game, worlds
 from vecmcts import SearchConfig, search
 
 PLAYERS = (3, 5, 6, 7)
@@ -118,6 +120,22 @@ def test_searches_do_not_depend_on_the_batch(players):
     assert together.value.shape == (8, players)
     alone = search(game, state[3:4], CountsTricks(), config, seed=1)
     assert torch.equal(alone.visits[0], together.visits[3]) and torch.equal(alone.policy[0], together.policy[3])
+
+
+@pytest.mark.parametrize("players", [3, 5])
+def test_nothing_waits_for_a_gpu(players, monkeypatch):
+    """Nothing is read back, and no number comes from the host; see `tests.test_search_sync`."""
+    game = Blob(players=players, cards=2)
+    state = positions(game, 9)
+    for device in ("cpu", "meta"):
+        monkeypatch.setitem(lanes.COMPACT, device, False)
+        monkeypatch.setitem(worlds.TABLE_BYTES, device, worlds.TABLE_BYTES["cuda"])
+        there = state.to(device)
+        for mode in (nullcontext(), NoWaiting()):  # the first time makes the tables that are kept for a device
+            with mode:
+                forced = game.play_forced(game.step(there, game.legal_actions(there)[:, 0]))
+                game.determinize(forced, 2, seed=3)
+                game.observe(forced), game.policy_mask(forced), game.values(forced)
 
 
 def test_self_play_stores_a_value_for_each_seat():

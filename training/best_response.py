@@ -46,6 +46,7 @@ from training.settings import add_flags
 from vecgame import Blob, BlobState
 from vecgame.cards import SEATS, TRUMP_NAMES
 from vecgame.observation import FEATURES
+from vecgame.rules import TURNED
 from vecmcts.evaluators import Network
 
 DEALER = SEATS - 1
@@ -122,6 +123,8 @@ def best_response(game: Blob, policy: Policy, device: str | torch.device = "cpu"
     Raises:
         ValueError: in one line, when the rules are too large to enumerate.
     """
+    if game.rules.trump == TURNED:
+        raise ValueError("an exact best response needs a trump that is fixed or drawn, not 'turned'")
     names = game.rules.trumps if game.rules.trump in ("random", "rotate") else (game.rules.trump,)
     parts = [_of_trump(game, policy, TRUMP_NAMES.index(name), device) for name in names]
     return mean_gains(parts)

@@ -15,8 +15,8 @@ What differs from plain use of OpenSpiel, and why:
   points a game, and OpenSpiel's C++ bot, which searches its own worlds, 8.5 (the same 640 games, both +- 0.4).
 - **The bot.** Only OpenSpiel's Python implementation takes other worlds. Its C++ bot, four times as fast, does not, and
   the order of its hash tables makes it choose differently from run to run at one seed.
-- **The turned-up card.** Our rules turn none up. The lowest trump stands for it in every mirrored game, whether or not
-  somebody holds it, and so tells nothing.
+- **The turned-up card.** Only trump "turned" turns one up here. The lowest trump stands for it in every mirrored game,
+  whether or not somebody holds it, and so tells nothing.
 - **Score.** It maximises OpenSpiel's return, which is ours but for a missed bid: that costs it a point for each trick
   away from the bid, where our default gives 0.
 """

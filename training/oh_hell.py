@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
-from vecgame.rules import Rules
+from vecgame.rules import TURNED, Rules
 
 if TYPE_CHECKING:
     import pyspiel
@@ -85,7 +85,7 @@ def begin(game: pyspiel.Game, hands: Sequence[Sequence[int]], dealer: int, turne
 def playable(rules: Rules) -> list[Rules]:
     """The rules as OpenSpiel can play them: the same ones, or, where trump varies, one for each suit as trump.
 
-    OpenSpiel always has a trump suit, so deals without trump are left out.
+    OpenSpiel always has a trump suit, so deals without trump are left out. Its own rule is trump "turned".
 
     Raises:
         ValueError: in one line, on rules that it does not know.
@@ -98,6 +98,6 @@ def playable(rules: Rules) -> list[Rules]:
         raise ValueError("OpenSpiel's oh_hell is played with 52 cards and the hook here; leave --no-hook out")
     if rules.trump == TRUMP_NAMES[NO_TRUMP]:
         raise ValueError("OpenSpiel's oh_hell always has a trump suit; choose --trump random or a suit")
-    if rules.trump in TRUMP_NAMES:
+    if rules.trump in (*TRUMP_NAMES, TURNED):
         return [rules]
     return [replace(rules, trump=name) for name in TRUMP_NAMES[:NO_TRUMP]]

@@ -32,7 +32,10 @@ class Settings:
         "cards dealt to a seat: a number, a range such as 3-13, mixed within an iteration, or a list of both, where a "
         "repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
     )
-    trump: str = _flag("random", "blob: trump suit: random, rotate, none or a suit's name")
+    trump: str = _flag(
+        "random",
+        "blob: trump suit: random, rotate, turned (of the next card of the deck, which all see), none or a suit's name",
+    )
     hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
     suits: int = _flag(4, "blob: suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
     ranks: int = _flag(13, "blob: ranks of each suit, 1 to 13, two upwards")

@@ -27,7 +27,7 @@ from vecgame.cards import (
 from vecgame.game import Game, resolve_device
 from vecgame.lanes import around, entries, none, pick, place_of, with_entries, working
 from vecgame.philox import Stream, check_seed
-from vecgame.rules import Rules, score
+from vecgame.rules import TURNED, Rules, score
 from vecgame.state import State
 from vecgame.symmetry import SuitSymmetry
 
@@ -37,7 +37,7 @@ class BlobState(State):
     """B games of Blob for P players. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8."""
 
     hands: Tensor  # [B, P] int64, the cards that each absolute seat still holds
-    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included
+    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included, and the one turned up
     trick: Tensor  # [B, P] int8, the card each seat has played to the current trick, -1 = none yet
     bids: Tensor  # [B, P] int8, -1 = not yet made
     won: Tensor  # [B, P] int8, tricks won
@@ -110,41 +110,65 @@ class Blob(Game):
         device = resolve_device(device)
         index = torch.arange(first_index, first_index + batch_size, device=device)
         stream = Stream(check_seed(seed), index, torch.zeros_like(index))
-        hands = dealing.dealt(stream, self.deck, self.cards, self.seats)
+        deck = dealing.shuffled(stream, self.deck)
+        hands = dealing.hands_of(deck, self.cards, self.seats)
         dealer = dealing.dealers(stream, self.rules.dealer, self.seats)
+        if self.rules.trump == TURNED:
+            turned = deck[:, self.seats * self.cards]
+            return self._begin(hands, dealer, suit_of(turned), index, bit(turned))
         return self._begin(hands, dealer, dealing.trumps(stream, self.rules.trump, self.rules.trumps), index)
 
     def from_hands(
-        self, hands: Tensor, dealer: Tensor | int, trump: Tensor | int, index: Tensor | None = None
+        self,
+        hands: Tensor,
+        dealer: Tensor | int,
+        trump: Tensor | int | None = None,
+        index: Tensor | None = None,
+        turned: Tensor | int | None = None,
     ) -> BlobState:
         """Games with given hands, before the first bid.
 
         Args:
             hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
             dealer: [B] integer seats (or one for all).
-            trump: [B] integers, suit 0..3, 4 = none (or one for all).
+            trump: [B] integers, suit 0..3, 4 = none (or one for all). Not given under trump "turned".
             index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
+            turned: [B] integer card ids of the cards turned up (or one for all); given under trump "turned" only.
 
         Raises:
             ValueError: on another shape, a card outside the deck or dealt twice, a seat or trump that is none.
         """
+        turning = self.rules.trump == TURNED
+        if (trump is None) != turning or (turned is None) == turning:
+            raise ValueError(
+                "give from_hands the cards `turned` up and no `trump`: these rules turn trump up"
+                if turning
+                else "give from_hands a `trump`, and no `turned`: these rules turn no card up"
+            )
         hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats)
         batch = hands.shape[0]
         seats = dealing.per_game("dealer", dealer, batch, self.seats - 1, hands.device)
+        if index is None:
+            index = torch.arange(batch, device=hands.device)
+        if turning:
+            cards = dealing.per_game("turned", turned, batch, DECK - 1, hands.device)
+            if ((bit(cards) & ~(self.deck & ~bit(hands).sum((-1, -2)))) != 0).any():
+                raise ValueError("turned must be a card of the deck that is not dealt")
+            return self._begin(hands, seats, suit_of(cards), index, bit(cards))
         trumps = dealing.per_game("trump", trump, batch, NO_TRUMP, hands.device)
         if ((trumps >= self.rules.suits) & (trumps != NO_TRUMP)).any():
             raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
-        if index is None:
-            index = torch.arange(batch, device=hands.device)
         return self._begin(hands, seats, trumps, index)
 
-    def _begin(self, hands: Tensor, dealer: Tensor, trump: Tensor, index: Tensor) -> BlobState:
+    def _begin(
+        self, hands: Tensor, dealer: Tensor, trump: Tensor, index: Tensor, seen: Tensor | None = None
+    ) -> BlobState:
         batch, device = hands.shape[0], hands.device
         zeros = torch.zeros(batch, self.seats, dtype=torch.int8, device=device)
         return BlobState(
             index=index,
             hands=bit(hands).sum(-1),
-            seen=torch.zeros_like(index),
+            seen=torch.zeros_like(index) if seen is None else seen,
             trick=zeros - 1,
             bids=zeros - 1,
             won=zeros,

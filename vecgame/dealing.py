@@ -18,9 +18,14 @@ def shuffled(stream: Stream, deck: int) -> Tensor:
     return keys.argsort(dim=-1, stable=True)
 
 
-def dealt(stream: Stream, deck: int, cards: int, seats: int = SEATS) -> Tensor:
-    """``cards`` cards to each seat, from a shuffled deck: [B, seats, cards] int64 card ids."""
-    return shuffled(stream, deck)[:, : seats * cards].reshape(-1, seats, cards)
+def dealt(stream: Stream, deck: int, cards: int) -> Tensor:
+    """``cards`` cards to each of four seats, from a shuffled deck: [B, 4, cards] int64 card ids."""
+    return hands_of(shuffled(stream, deck), cards)
+
+
+def hands_of(deck: Tensor, cards: int, seats: int = SEATS) -> Tensor:
+    """``cards`` cards to each seat, from the top of a deck [B, 52] int64: [B, seats, cards] int64 card ids."""
+    return deck[:, : seats * cards].reshape(-1, seats, cards)
 
 
 def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS) -> Tensor:

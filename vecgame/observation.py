@@ -9,7 +9,7 @@ those of four players; with more or fewer the rows come in the same order, and t
 | columns | feature |
 |---|---|
 | 0-51    | cards in the viewer's hand |
-| 52-103  | cards that the viewer has not seen: in the other hands or undealt |
+| 52-103  | cards that the viewer has not seen: in the other hands or undealt, and not turned up for trump |
 | 104-155 | cards of the current trick |
 | 156-207 | the card that is winning the current trick |
 | 208-211 | suit led to the current trick |

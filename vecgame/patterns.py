@@ -204,13 +204,12 @@ def _deal_bound(
     steps = (lanes * second * third, lanes * third, lanes, 0)  # in a table, for one card less of each suit
     here = sum(number * step for number, step in zip(unseen, steps, strict=True))
     here = (here + torch.arange(lanes, device=left.device)).expand(left.shape[1:])  # G_i(m) in its table: [W, B]
-    strides = torch.tensor(steps, device=left.device)
     for i in range(len(may)):
         after = table[i + 1].view(-1)
-        reached = (here - strides[:, None, None]).clamp(min=0)  # [4, W, B]
+        reached = torch.stack([here - step for step in steps]).clamp(min=0)  # [4, W, B]
         ways = after.index_select(0, reached.view(-1)).view(reached.shape)
         suit, card, left = _take(left, ways * (may[i][:, None] & (left != 0)), uniform[i])
-        here = torch.where(card != 0, here - strides[suit], here)
+        here = torch.where(card != 0, reached.gather(0, suit[None])[0], here)
         hands = hands.scatter_add(0, owner[i].expand(1, *here.shape), card[None])
     return left, hands
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from vecgame.cards import NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
 from vecgame.dealing import check_dealer
 
-TRUMP_CHOICES = ("random", "rotate", *TRUMP_NAMES)
+TURNED = "turned"  # the trump rule by which the next card of the deck is turned up after the deal
+TRUMP_CHOICES = ("random", "rotate", TURNED, *TRUMP_NAMES)
 FEWEST_PLAYERS, MOST_PLAYERS = 3, 7
 
 
@@ -20,7 +21,8 @@ class Rules:
     """What may be changed about Blob without touching code. Raises ValueError on values that make no game."""
 
     cards: int = 5  # dealt to each seat, 1..13
-    trump: str | int = "random"  # a suit or "none" (0..4 likewise), "random" per game, or "rotate" over a match
+    # a suit or "none" (0..4 likewise), "random" per game, "rotate" over a match, or the suit of a card "turned" up
+    trump: str | int = "random"
     dealer: str | int = "random"  # a seat, "random" per game, or "rotate" over a match
     hook: bool = True  # the dealer may not make the bids sum to `cards`
     exact_bonus: float = 10.0  # points for winning exactly the tricks bid
@@ -48,6 +50,11 @@ class Rules:
                 f"but the deck has {self.suits} suits x {self.ranks} ranks = {self.suits * self.ranks}"
             )
         object.__setattr__(self, "trump", self._canonical_trump())
+        if self.trump == TURNED and self.players * self.cards == self.suits * self.ranks:
+            raise ValueError(
+                f"trump 'turned' needs a card that is not dealt, but {self.players} seats x {self.cards} cards are the "
+                f"whole deck of {self.suits * self.ranks}"
+            )
         check_dealer(self.dealer, self.players)
         if not isinstance(self.hook, bool):
             raise ValueError(f"hook must be True or False, got {self.hook!r}")
@@ -60,7 +67,7 @@ class Rules:
             trump = TRUMP_NAMES[trump]
         if trump not in TRUMP_CHOICES:
             raise ValueError(f"trump must be one of {', '.join(TRUMP_CHOICES)} or 0..4, got {self.trump!r}")
-        if trump in self.trumps or trump in ("random", "rotate"):
+        if trump in self.trumps or trump in ("random", "rotate", TURNED):
             return trump
         raise ValueError(f"trump {trump!r} is not a suit of a deck with suits={self.suits}")
 
