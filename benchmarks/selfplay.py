@@ -34,12 +34,12 @@ class CountingNetwork:
     needs_mask = False
 
     def __init__(self, network: InferenceNet) -> None:
-        self.network = network
+        self.network, self.has_critic = network, getattr(network, "has_critic", False)
         self.by_thread: defaultdict[int, list[int]] = defaultdict(list)
 
-    def __call__(self, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    def __call__(self, observation: Tensor, mask: Tensor | None, *hidden: Tensor) -> tuple[Tensor, Tensor]:
         self.by_thread[threading.get_ident()].append(observation.shape[0])
-        return self.network(observation, mask)
+        return self.network(observation, mask, *hidden)
 
     @property
     def batches(self) -> list[int]:
