@@ -358,7 +358,7 @@ def _consistent(game: Game, past: list[tuple[State, Tensor]], hands: Tensor) -> 
     first = past[0][0]
     played = first.hands & ~now.hands  # [1, seats]
     again = replace(first.repeat(len(hands)), hands=hands | played)
-    others = again.hands[:, opponents(viewer)[0]].t()  # [3, N]
+    others = again.hands[:, opponents(viewer, game.seats)[0]].t()  # [seats - 1, N]
     legal = (others & ~game.may_hold(first, viewer) == 0).all(0)  # such as a card that all have seen from the beginning
     legal &= (_shown(game, first) & ~again.hands == 0).all(-1)
     for state, action in past[:-1]:
