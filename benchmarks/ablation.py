@@ -44,7 +44,6 @@ BASE = {
     "epochs": 4,
     "eval_every": 0,
     "checkpoint_seconds": 10**6,
-    "learning_rate": 5e-4,
     "device": "cpu",
     "warmup_updates": 0,
 }
