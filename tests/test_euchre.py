@@ -305,7 +305,8 @@ def check_worlds(game: Euchre, index: int, left: int, draws: int) -> str | None:
     state = game.deal(1, seed=23, first_index=index)
     states, actions = [state], []
     while int(state.made) < game.decisions - left:
-        actions.append(int(contract.random_action(game, state)))
+        everybody_passes = index % 2 == 1 and int(state.made) < 4  # so that both rounds come up
+        actions.append(52 + PASS if everybody_passes else int(contract.random_action(game, state)))
         state = game.step(state, torch.tensor(actions[-1:]), validate=True)
         states.append(state)
     mover = int(game.mover(state))
@@ -326,13 +327,13 @@ def check_worlds(game: Euchre, index: int, left: int, draws: int) -> str | None:
 
 
 def test_worlds_are_uniform_over_all_pasts() -> None:
-    kinds = {check_worlds(Euchre(), index, left, draws=8) for index in range(20) for left in (2, 3, 4, 5)} - {None}
-    assert len(kinds) >= 5
+    kinds = {check_worlds(Euchre(), index, left, draws=8) for index in range(16) for left in (2, 4)} - {None}
+    assert len(kinds) == 8
 
 
 @pytest.mark.slow
 def test_worlds_are_uniform_over_all_pasts_of_many_games() -> None:
-    kinds = {check_worlds(Euchre(), index, left, draws=10) for index in range(100, 220) for left in range(1, 8)}
+    kinds = {check_worlds(Euchre(), index, left, draws=10) for index in range(100, 130) for left in range(1, 8)}
     assert len(kinds - {None}) == 8
 
 
