@@ -372,7 +372,7 @@ class FollowsByName(Euchre):
 @pytest.mark.parametrize("broken", [ForgetsThePickUp, PutsAwayLowCards, ForgetsWhatItPutAway, FollowsByName])
 def test_the_test_of_worlds_finds_what_is_broken(broken: type[Euchre]) -> None:
     with pytest.raises(AssertionError, match=r"not uniform|to be none"):
-        for index in range(60):
+        for index in range(0, 60, 2):
             for left in (3, 5):
                 check_worlds(broken(), index, left, draws=8)
 
