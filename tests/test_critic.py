@@ -167,6 +167,7 @@ def test_compiled_searches_ask_the_critic_too(monkeypatch) -> None:
     state = mixed_positions(game, 24)
     eager, other = (search(game, state, HashNetwork(), SEARCH, seed=4, compile=compile) for compile in (False, True))
     assert torch.equal(eager.visits, other.visits) and eager.value.allclose(other.value)
+    assert eager.evaluations == other.evaluations
 
 
 def test_a_network_with_a_critic_is_searched_with_it() -> None:

@@ -140,7 +140,7 @@ def _search(
     if live is not None:
         simulator = compiled.simulator(game, tree, evaluator, config)
         tree.open[: tree.trees] &= repeat(live, "b -> (b w)", w=config.worlds)
-        evaluations = live.sum()
+        evaluations = live.sum() * (config.worlds if evaluator.sees_hidden else 1)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:
