@@ -20,11 +20,13 @@ from vecmcts import SearchConfig, search
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 # Blob with a small deck: with many undealt cards there are too many deals to list.
-RULES = {"blob": {"cards": 4, "ranks": 5}}
+RULES = {"blob": {"cards": 4, "ranks": 5}, "blob-match": {"cards": 2, "ranks": 3, "players": 3, "games": 3}}
 MORE_RULES = [
     ("blob", {"cards": 13, "hook": False}),
     ("blob", {"cards": 4, "ranks": 5, "trump": "turned"}),
     ("blob", {"cards": 3, "ranks": 4, "trump": "turned", "players": 5}),
+    ("blob-match", {"cards": 2, "ranks": 3}),
+    ("blob-match", {"cards": 3, "ranks": 4, "trump": "turned", "players": 5}),
     ("hearts", {"queen_breaks": False, "safe_first_trick": False, "moon": False}),
     ("spades", {"lead_spades": "last", "dealer": 2}),
     ("whist", {"trump": "rotate", "dealer": "rotate"}),

@@ -3,6 +3,7 @@
 from vecgame.blob import Blob, BlobState
 from vecgame.game import Game, resolve_device
 from vecgame.hearts import Hearts
+from vecgame.match import BlobMatch
 from vecgame.philox import Purpose, Stream
 from vecgame.registry import GAMES, default_rules, make_game, register
 from vecgame.rules import Rules, score
@@ -14,6 +15,7 @@ from vecgame.whist import Whist
 __all__ = [
     "GAMES",
     "Blob",
+    "BlobMatch",
     "BlobState",
     "Game",
     "Hearts",

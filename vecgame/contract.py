@@ -197,7 +197,8 @@ def hidden_hands_are_hidden(game: Game) -> None:
             assert torch.equal(drawn.hands, game.determinize(b, 2, SEED).hands), "determinize looks at hidden cards"
             kept = drawn.hands[:, viewer]
             assert torch.equal(kept, a.hands[:, viewer].repeat_interleave(2)), "determinize changes the mover's hand"
-            assert same(replace(drawn, hands=a.repeat(2).hands), a.repeat(2)), "determinize changes what is public"
+            hidden = {name: t for name, t in a.repeat(2).tensors().items() if name in ("hands", "future")}
+            assert same(replace(drawn, **hidden), a.repeat(2)), "determinize changes what is public"
 
 
 def _swapped(state: State, viewer: int) -> State:
@@ -274,13 +275,15 @@ def _deals_of(cards: int, sizes: list[int]) -> int:
 
 
 def _past(game: Game, lane: int, when: int) -> tuple[State, list[tuple[State, Tensor]]]:
-    """A game's first state, and its states and actions up to decision ``when``."""
+    """The first state of a game's deal, and its states and actions from there up to decision ``when``."""
     state = game.deal(1, SEED, first_index=lane)
     first, past = state, []
-    for _ in range(when + 1):
+    for decision in range(when + 1):
         action = random_action(game, state)
         past.append((state, action))
-        state = game.step(state, action)
+        held, state = popcount(state.hands).sum(), game.step(state, action)
+        if decision < when and popcount(state.hands).sum() > held:  # dealt anew: what came before tells nothing
+            first, past = state, []
     return first, past
 
 

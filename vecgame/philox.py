@@ -32,6 +32,7 @@ class Purpose(IntEnum):
     LEARNER = 7
     GUMBEL = 8
     EXPANSION = 9
+    MATCH = 10
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -7,6 +7,7 @@ import dataclasses
 from vecgame.blob import Blob
 from vecgame.game import Game
 from vecgame.hearts import Hearts
+from vecgame.match import BlobMatch
 from vecgame.spades import Spades
 from vecgame.whist import Whist
 
@@ -52,5 +53,5 @@ def make_game(name: str, **rules: object) -> Game:
     return game_class(name)(**rules)
 
 
-for _game in (Blob, Hearts, Spades, Whist):
+for _game in (Blob, Hearts, Spades, Whist, BlobMatch):
     register(_game)
