@@ -160,9 +160,9 @@ def test_examples_are_learned_from(game: Game) -> None:
     assert (examples.legal_mask.sum(-1) >= 2).all() and (examples.policy[~examples.legal_mask] == 0).all()
     assert examples.policy.float().sum(-1).allclose(torch.ones(len(examples)), atol=2e-3)
     assert (played.bids_met is None) == (game.bids_met(game.deal(1)) is None)
-    buffer = ReplayBuffer(4096, CPU, game.features, game.num_actions)
+    buffer = ReplayBuffer(4096, CPU, game.features, game.num_actions, game.seats)
     buffer.add(examples)
-    config = replace(SMALL, observation=game.features, actions=game.num_actions)
+    config = replace(SMALL, observation=game.features, actions=game.num_actions, values=game.seats)
     learner = Learner(Settings(batch_size=64, epochs=1, learning_rate=3e-3), config, CPU)
     learner.amp = torch.float32
     losses = [learn(learner, buffer, len(buffer), seed) for seed in range(4)]
@@ -170,7 +170,7 @@ def test_examples_are_learned_from(game: Game) -> None:
 
 
 def test_rollouts_fit_the_game(game: Game) -> None:
-    net = BlobNet(replace(SMALL, observation=game.features, actions=game.num_actions))
+    net = BlobNet(replace(SMALL, observation=game.features, actions=game.num_actions, values=game.seats))
     network = InferenceNet(net, dtype=torch.float32)
     rollout = warmup.play(game, network, 8, seed=1, first_index=0, device=CPU)
     learner = Learner(Settings(), net.config, CPU)
