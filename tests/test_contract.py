@@ -20,11 +20,13 @@ from vecmcts import SearchConfig, search
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 # Blob with a small deck: with many undealt cards there are too many deals to list.
-RULES = {"blob": {"cards": 4, "ranks": 5}}
+RULES = {"blob": {"cards": 4, "ranks": 5}, "blob-match": {"cards": 2, "ranks": 3, "players": 3, "games": 3}}
 MORE_RULES = [
     ("blob", {"cards": 13, "hook": False}),
     ("blob", {"cards": 4, "ranks": 5, "trump": "turned"}),
     ("blob", {"cards": 3, "ranks": 4, "trump": "turned", "players": 5}),
+    ("blob-match", {"cards": 2, "ranks": 3}),
+    ("blob-match", {"cards": 3, "ranks": 4, "trump": "turned", "players": 5}),
     ("hearts", {"queen_breaks": False, "safe_first_trick": False, "moon": False}),
     ("spades", {"lead_spades": "last", "dealer": 2}),
     ("whist", {"trump": "rotate", "dealer": "rotate"}),
@@ -158,9 +160,9 @@ def test_examples_are_learned_from(game: Game) -> None:
     assert (examples.legal_mask.sum(-1) >= 2).all() and (examples.policy[~examples.legal_mask] == 0).all()
     assert examples.policy.float().sum(-1).allclose(torch.ones(len(examples)), atol=2e-3)
     assert (played.bids_met is None) == (game.bids_met(game.deal(1)) is None)
-    buffer = ReplayBuffer(4096, CPU, game.features, game.num_actions)
+    buffer = ReplayBuffer(4096, CPU, game.features, game.num_actions, game.seats)
     buffer.add(examples)
-    config = replace(SMALL, observation=game.features, actions=game.num_actions)
+    config = replace(SMALL, observation=game.features, actions=game.num_actions, values=game.seats)
     learner = Learner(Settings(batch_size=64, epochs=1, learning_rate=3e-3), config, CPU)
     learner.amp = torch.float32
     losses = [learn(learner, buffer, len(buffer), seed) for seed in range(4)]
@@ -168,7 +170,7 @@ def test_examples_are_learned_from(game: Game) -> None:
 
 
 def test_rollouts_fit_the_game(game: Game) -> None:
-    net = BlobNet(replace(SMALL, observation=game.features, actions=game.num_actions))
+    net = BlobNet(replace(SMALL, observation=game.features, actions=game.num_actions, values=game.seats))
     network = InferenceNet(net, dtype=torch.float32)
     rollout = warmup.play(game, network, 8, seed=1, first_index=0, device=CPU)
     learner = Learner(Settings(), net.config, CPU)

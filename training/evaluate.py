@@ -38,7 +38,7 @@ BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, 
 
 def bots_of(game: str) -> list[str]:
     """Names of the known opponents in a game, weakest first. Rules to play by there are for Blob only."""
-    return [name for name in BOTS if name != "rules" or game == "blob"]
+    return [name for name in BOTS if name != "rules" or game in ("blob", "blob-match")]
 
 
 def bots(game: str = "blob") -> list[Player]:

@@ -4,6 +4,7 @@ from vecgame.blob import Blob, BlobState
 from vecgame.euchre import Euchre
 from vecgame.game import Game, resolve_device
 from vecgame.hearts import Hearts
+from vecgame.match import BlobMatch
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
 from vecgame.registry import GAMES, default_rules, make_game, register
@@ -17,6 +18,7 @@ from vecgame.whist import Whist
 __all__ = [
     "GAMES",
     "Blob",
+    "BlobMatch",
     "BlobState",
     "Euchre",
     "Game",

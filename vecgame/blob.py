@@ -58,9 +58,10 @@ class Blob(Game):
     rules_type = Rules
 
     def __init__(self, rules: Rules | None = None, **changes: object) -> None:
-        if rules is not None and not isinstance(rules, Rules):
-            raise ValueError(f"rules must be a Rules, got {rules!r}; for five cards a seat write Blob(cards=5)")
-        self.rules = replace(rules, **changes) if rules is not None else Rules(**changes)
+        if rules is not None and not isinstance(rules, self.rules_type):
+            kind = self.rules_type.__name__
+            raise ValueError(f"rules must be a {kind}, got {rules!r}; for five cards a seat write Blob(cards=5)")
+        self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
         self.cards = self.rules.cards
         self.seats = self.rules.players
         self.features = observation.features(self.seats)
@@ -79,7 +80,7 @@ class Blob(Game):
         return hash((self.rules, self.merges))
 
     def __repr__(self) -> str:
-        return f"Blob({self.rules})" + (".merged()" if self.merges else "")
+        return f"{type(self).__name__}({self.rules})" + (".merged()" if self.merges else "")
 
     def merged(self) -> "Blob":
         """The same game on the same states, but of several cards that are the same move only the lowest is among the
@@ -185,6 +186,10 @@ class Blob(Game):
         """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
         return around(state.leader + state.made, self.seats).long()
 
+    def cards_of(self, state: BlobState) -> int | Tensor:
+        """Cards dealt to each seat: one number for all lanes, or [B] int64."""
+        return self.cards
+
     def turn(self, state: BlobState) -> Tensor:
         return state.made.long()
 
@@ -201,14 +206,14 @@ class Blob(Game):
         bidding = state.made < self.seats
         if none(bidding):
             return plays
-        return torch.where(bidding, ((1 << (self.cards + 1)) - 1) & ~self._hook_bits(state), plays)
+        return torch.where(bidding, ((1 << (self.cards_of(state) + 1)) - 1) & ~self._hook_bits(state), plays)
 
     def _hook_bits(self, state: BlobState) -> Tensor:
         """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
         bound = state.made == self.seats - 1
         if not self.rules.hook or none(bound):
             return torch.zeros_like(state.seen)
-        left = self.cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
+        left = self.cards_of(state) - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
         return torch.where(bound & (left >= 0), bit(left.clamp(min=0)), 0)
 
     def legal_mask(self, state: BlobState) -> Tensor:

@@ -203,6 +203,8 @@ def hidden_hands_are_hidden(game: Game) -> None:
                 cards, known = getattr(before, name), game.knows(before, seat[mine].repeat_interleave(2))
                 assert torch.equal(getattr(drawn, name)[known], cards[known]), "determinize changes what is known"
                 fields[name] = cards
+            if hasattr(before, "future"):  # names what is dealt later, which nobody knows
+                fields["future"] = before.future
             assert same(replace(drawn, **fields), before), "determinize changes what is public"
 
 
@@ -312,12 +314,14 @@ def _deals_of(cards: int, sizes: list[int]) -> int:
 
 
 def _past(game: Game, lane: int, when: int) -> list[tuple[State, Tensor]]:
-    """A game's states and actions up to decision ``when``."""
+    """A game's states and actions up to decision ``when``, from its last deal on."""
     state, past = game.deal(1, SEED, first_index=lane), []
-    for _ in range(when + 1):
+    for decision in range(when + 1):
         action = random_action(game, state)
         past.append((state, action))
-        state = game.step(state, action)
+        held, state = popcount(state.hands).sum(), game.step(state, action)
+        if decision < when and popcount(state.hands).sum() > held:  # dealt anew: what came before tells nothing
+            past = []
     return past
 
 

@@ -1,5 +1,7 @@
 """What trick games share before the first decision: the deal, given hands, and who deals with which trump."""
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -14,7 +16,8 @@ def shuffled(stream: Stream, deck: int) -> Tensor:
     words = stream.words(Purpose.DEAL, 2 * DECK)
     # 63-bit keys: two of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
     keys = (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
-    keys = torch.where(unpack(torch.tensor(deck, device=stream.game.device)), keys, torch.iinfo(torch.int64).max)
+    inside = unpack(torch.full((), deck, device=stream.game.device))
+    keys = torch.where(inside, keys, torch.iinfo(torch.int64).max)
     return keys.argsort(dim=-1, stable=True)
 
 
@@ -79,12 +82,18 @@ def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:
         rule: a trump's name, "random" of ``names``, or "rotate" through them with the game's number.
         names: the trumps to choose from.
     """
-    choices = torch.tensor([TRUMP_NAMES.index(name) for name in names], device=stream.game.device)
+    choices = _numbers_of(names, stream.game.device)
     if rule == "random":
         return choices[stream.integers(Purpose.TRUMP, len(choices))]
     if rule == "rotate":
         return choices[stream.game % len(choices)]
     return torch.full_like(stream.game, TRUMP_NAMES.index(rule))
+
+
+@cache
+def _numbers_of(names: tuple[str, ...], device: torch.device) -> Tensor:
+    """Trumps by number: [T] int64."""
+    return torch.tensor([TRUMP_NAMES.index(name) for name in names], device=device)
 
 
 def check_dealer(rule: str | int, seats: int = SEATS) -> None:

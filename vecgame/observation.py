@@ -90,7 +90,8 @@ def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
     seat = torch.arange(players, device=state.device)[:, None]
     lane = torch.arange(0, players * len(viewer), players, device=state.device)
     relative = around(viewer + seat, players) + lane  # [P, B] places of the seats after the viewer in a [B, P] field
-    scale = 1.0 / game.cards
+    cards = game.cards_of(state)
+    scale = 1.0 / cards
 
     def seats(field: Tensor) -> Tensor:
         return entries(field, relative.flatten()).view(players, -1)
@@ -108,9 +109,9 @@ def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
     won = seats(state.won).float()
     needs = (bids - won) * has_bid
     bidding = state.made < players
-    tricks_left = game.cards - won.sum(0)
+    tricks_left = cards - won.sum(0)
     hooked = (game._hook_bits(state) != 0) & (viewer == game.mover(state))
-    forbidden = (game.cards - bids.sum(0)) * hooked
+    forbidden = (cards - bids.sum(0)) * hooked
 
     def one_hot(index: Tensor, places: Tensor = seat) -> Tensor:
         """[B] integers, or -1 for none -> [places, B]."""
@@ -128,14 +129,14 @@ def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
         one_hot(torch.where(led >= 0, around(best - viewer, players), -1)),
         _voids(seats(state.voids)[1:], first),
         popcount(hand)[None] / RANKS,
-        torch.full_like(hand, game.cards, dtype=torch.float32)[None] / RANKS,
+        (torch.zeros_like(hand, dtype=torch.float32) + cards)[None] / RANKS,
         bids.sum(0)[None] * scale,
         bidding[None],
         hooked[None],
         forbidden[None] * scale,
         ((tricks_left - needs.clamp(min=0).sum(0)) * ~bidding)[None] * scale,
     ]
-    columns = torch.empty(len(viewer), game.features, device=state.device)
+    columns = torch.empty(len(viewer), features(players), device=state.device)
     columns[:, : SUITS * DECK] = unpack(boards, torch.float32).flatten(1)
     columns[:, SUITS * DECK :] = torch.cat([row.float() for row in rows]).t()
     return columns

@@ -132,7 +132,7 @@ def _allowed(allowed: Tensor, owner: Tensor, wanted: Tensor) -> Tensor:
     """The suits that the owner of each place may hold: [P - 1, 4, B] and [N, B] twice -> [N, 4, B] bool, no suit where
     a place is not the lane's."""
     index = owner[:, None].expand(-1, SUITS, -1)
-    return allowed.gather(0, index) & wanted[:, None] if len(owner) else allowed[:0]
+    return allowed.gather(0, index) & wanted[:, None]
 
 
 def pattern_counts(may: Tensor, unseen: Tensor, places: Tensor, sides: tuple[int, ...]) -> Tensor:

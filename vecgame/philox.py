@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     GIVEN = 12
     PLAYOUT_CAP = 13
     SUITS = 14
+    MATCH = 15
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from vecgame.blob import Blob
 from vecgame.euchre import Euchre
 from vecgame.game import Game
 from vecgame.hearts import Hearts
+from vecgame.match import BlobMatch
 from vecgame.spades import Spades
 from vecgame.whist import Whist
 
@@ -53,5 +54,5 @@ def make_game(name: str, **rules: object) -> Game:
     return game_class(name)(**rules)
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch):
     register(_game)
