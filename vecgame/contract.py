@@ -277,10 +277,11 @@ def _positions_to_list(game: Game) -> Iterator[tuple[int, int]]:
     """Some (game, number of its decision), late enough that the deals can be listed: a game in which as much has been
     told of the hands as in most, and one in which more has."""
     states = list(positions(game, 200))
+    length = sum((~game.is_terminal(state)).long() for state in states)  # [200], decisions of each game
     for left in range(2, 9):  # decisions before the end
         told = []
         for when, state in enumerate(states):
-            there = (game.turn(state) == game.decisions - left).nonzero()[:, 0]
+            there = (length - left == when).nonzero()[:, 0]
             told += _told(game, state.take(there), there, when)
         if not told:
             return
