@@ -284,6 +284,7 @@ def improved_policy(
     v_hat: float,
     c_visit: float = 50,
     c_scale: float = 0.2,
+    trusted_visits: float = 100,
 ) -> dict[int, float]:
     """The policy target of Gumbel MuZero (Danihelka et al. 2022, equations 10, 11 and 33).
 
@@ -300,7 +301,7 @@ def improved_policy(
     if q:
         visit_sum, tried_prior = sum(visits.values()), sum(prior[a] for a in q)
         v_mix = (v_hat + visit_sum / tried_prior * sum(prior[a] * q[a] for a in q)) / (1 + visit_sum)
-    weight = (c_visit + max(visits.values())) * c_scale
+    weight = (c_visit + min(max(visits.values()), trusted_visits)) * c_scale
     return softmax({a: math.log(p) + weight * q.get(a, v_mix) for a, p in prior.items()})
 
 

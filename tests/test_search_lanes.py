@@ -175,6 +175,7 @@ def test_seats_turn_by_hand() -> None:
         ({"noise_fraction": 1.5}, "noise_fraction must be from 0 to 1"),
         ({"noise_alpha": -1.0}, "noise_alpha must be above 0"),
         ({"c_visit": float("nan")}, "c_visit must be at least 0"),
+        ({"trusted_visits": -1}, "trusted_visits must be at least 0"),
     ],
 )
 def test_bad_configurations(change: dict[str, object], message: str) -> None:

@@ -1,5 +1,7 @@
 """The batched search against the scalar reference: the same visits and values, tree for tree."""
 
+import math
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from vecgame import Blob, Stream
 from vecgame.philox import dirichlet
 from vecmcts import SearchConfig, search
+from vecmcts.selection import improved_policy
 
 
 def compare(game: Blob, games: int, config: SearchConfig, seed: int) -> int:
@@ -115,3 +118,20 @@ def test_leaves_of_the_batch_are_played_on_as_the_reference_does() -> None:
 
     search(game, state, Watching(), SearchConfig(worlds=2, simulations=20), seed=9)
     assert torch.cat(asked[1:], dim=1).all()  # the first call is for the roots, which are taken as they are
+
+
+@pytest.mark.parametrize("trusted", [0.0, 20.0, 100.0, 1e6])
+def test_trust_in_q_is_bounded(trusted: float) -> None:
+    """The improved policy of roots that were visited far more often than that, as the reference has it."""
+    random = torch.Generator().manual_seed(1)
+    log_prior = torch.randn(20, 4, generator=random, dtype=torch.float64).log_softmax(-1)
+    visits = torch.randint(0, 400, (20, 4), generator=random).double()
+    value_sum = visits * torch.rand(20, 4, generator=random, dtype=torch.float64)
+    config = SearchConfig(trusted_visits=trusted)
+    ours = improved_policy(log_prior, visits, value_sum, torch.full((20,), 0.4).double(), config)
+    for row in range(20):
+        prior, n, w = (dict(enumerate(x[row].tolist())) for x in (log_prior.exp(), visits, value_sum))
+        theirs = mcts.improved_policy(prior, n, w, 0.4, trusted_visits=trusted)
+        assert ours[row].tolist() == pytest.approx(list(theirs.values()), abs=1e-9)
+    sharpest = mcts.improved_policy({0: 0.5, 1: 0.5}, {0: 900, 1: 900}, {0: 90.0, 1: 0.0}, 0.4)
+    assert sharpest[0] == pytest.approx(1 / (1 + math.exp(-0.2 * 150 * 0.1)))

@@ -313,7 +313,7 @@ def _game_html(part: Played, lane: int, number: int) -> str:
         hand = " ".join(_card(card) for card in _sorted_hand(hands[seat]))
         bid = f"{int(part.action[decision, lane])}{_thought(part, decision, lane)}"
         rows.append((f"Seat {seat}", hand, bid, str(int(end.won[lane, seat])), f"{scores[seat]:g}"))
-    title = f"Game {number}: {game.cards} cards, trump {trump}, seat {dealer} deals"
+    title = f"Game {number}: {game.cards} card{'s' * (game.cards > 1)}, trump {trump}, seat {dealer} deals"
     hands_table = _plain_table(f"{title}: hands and bids", ("Seat", "Hand", "Bid", "Won", "Points"), rows)
     tricks = [_trick_cells(part, lane, trick) for trick in range(game.cards)]
     tricks_table = _plain_table(f"{title}: tricks", ("Trick", *(f"Seat {seat}" for seat in range(game.seats))), tricks)

@@ -23,6 +23,9 @@ class SearchConfig:
     noise_alpha: float = 1.0  # concentration of that noise
     c_visit: float = 50.0  # improved policy: sigma(q) = (c_visit + most visits) * c_scale * q
     c_scale: float = 0.2
+    # Visits beyond these add no more to that weight: what Q then has of error is the network's, and strategy fusion's,
+    # which more visits do not average out. Measured: uncapped, 30 worlds x 30 simulations played worse than no search.
+    trusted_visits: float = 100.0
     merge_equivalent: bool = False  # moves that differ in name only (`Game.merged`) are searched as one
     # "shared": by PUCT over the sums of all worlds; "gumbel": Sequential Halving, for few simulations (`vecmcts.root`)
     root_selection: str = "puct"
@@ -38,7 +41,16 @@ class SearchConfig:
                 raise ValueError(f"{name} must be an integer from 1 to {(1 << 15) - 1}, got {value!r}")
         if not isinstance(self.merge_equivalent, bool):
             raise ValueError(f"merge_equivalent must be True or False, got {self.merge_equivalent!r}")
-        for name in ("c_puct", "noise_fraction", "noise_alpha", "c_visit", "c_scale", "gumbel_scale", "trust"):
+        for name in (
+            "c_puct",
+            "noise_fraction",
+            "noise_alpha",
+            "c_visit",
+            "c_scale",
+            "gumbel_scale",
+            "trust",
+            "trusted_visits",
+        ):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or math.isinf(value):
                 raise ValueError(f"{name} must be a finite number, got {value!r}")
@@ -58,7 +70,7 @@ class SearchConfig:
             )
         if not 0 <= self.trust < 1:
             raise ValueError(f"trust must be from 0 to below 1, got {self.trust!r}")
-        for name in ("c_visit", "gumbel_scale"):
+        for name in ("c_visit", "gumbel_scale", "trusted_visits"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
         if self.root_selection not in ROOT_SELECTIONS:

@@ -39,12 +39,13 @@ class IsmctsConfig:
     exploration: float = 0.7  # the paper's, for values in [0, 1]
     c_visit: float = 50.0  # improved policy, as in `SearchConfig`
     c_scale: float = 0.2
+    trusted_visits: float = 100.0
 
     def __post_init__(self) -> None:
         count = self.simulations
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count < 1 << 15:
             raise ValueError(f"simulations must be an integer from 1 to {(1 << 15) - 1}, got {count!r}")
-        for name in ("exploration", "c_visit", "c_scale"):
+        for name in ("exploration", "c_visit", "c_scale", "trusted_visits"):
             value = getattr(self, name)
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if not number or not 0 <= value < math.inf:

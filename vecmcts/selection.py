@@ -31,10 +31,11 @@ def improved_policy(
     """The policy improved by completed Q-values (Danihelka et al., "Policy improvement by planning with Gumbel", 2022,
     equations 10, 11 and 33):
 
-        softmax(log P + (c_visit + max n) * c_scale * Q),
+        softmax(log P + (c_visit + min(max n, trusted_visits)) * c_scale * Q),
 
     where Q = W / n for visited actions and otherwise v_mix, the mean of the node's own value and the prior-weighted Q
-    of the visited actions. The weight of Q grows with the visits, as trust in it should.
+    of the visited actions. The weight of Q grows with the visits, as trust in it should, but not without end: the
+    bound is ours.
 
     Args:
         log_prior: [B, A] log P without noise, -inf in slots without an action.
@@ -60,5 +61,6 @@ def improved_logits(
     total = visits.sum(-1)
     mean_q = (prior_tried * q).sum(-1) / prior_tried.sum(-1).clamp(min=torch.finfo(q.dtype).tiny)
     mixed = (own_value + total * mean_q) / (1 + total)
-    weight = (config.c_visit + visits.amax(-1, keepdim=True)) * config.c_scale
+    most = visits.amax(-1, keepdim=True).clamp(max=config.trusted_visits)
+    weight = (config.c_visit + most) * config.c_scale
     return log_prior + weight * torch.where(tried, q, mixed[:, None])
