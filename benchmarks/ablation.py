@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import shlex
 import statistics
 import sys
 import tempfile
@@ -227,7 +228,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
     own = parser.parse_args(arguments)
     options = list(dict.fromkeys([BASELINE, *own.options]))
-    command = " ".join(["python -m benchmarks.ablation", *(arguments or sys.argv[1:])])
+    command = "python -m benchmarks.ablation " + shlex.join(arguments or sys.argv[1:])
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread, {own.cards} cards, from {own.start.name}"
     terms = {"cards": own.cards, "seconds": own.seconds, "deals": own.deals, "base": BASE, "search": asdict(SEARCH)}
 

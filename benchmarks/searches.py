@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -155,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Console().print(table_of(rows, title))
     if own.json is not None:
         stored = {**environment(torch.device("cpu")), "title": title, "results": rows}
-        stored["command"] = " ".join(["python -m benchmarks.searches", *(arguments or sys.argv[1:])])
+        stored["command"] = "python -m benchmarks.searches " + shlex.join(arguments or sys.argv[1:])
         write_atomically(own.json, json.dumps(stored, indent=1).encode())
     return 0
 
