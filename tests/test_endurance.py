@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -244,7 +245,7 @@ def test_a_run_whose_loss_is_nan_is_saved_and_says_why(
     def poison(learner: Learner, *arguments: object) -> object:
         result = real(learner, *arguments)
         if stretch == "the warm-up":
-            return result[0], result[1] * torch.nan
+            return replace(result, values=result.values * torch.nan)
         rate = learner.optimizer.param_groups[0]["lr"]
         return result if rate == SMALLEST.learning_rate else Losses(result.policy, result.value * torch.nan)
 

@@ -13,6 +13,7 @@ from training.bots import RuleBot
 from training.ismcts import ISMCTSPlayer
 from vecgame import Blob, Rules, contract
 from vecgame.cards import popcount, suit_of
+from vecmcts import Past
 
 ERROR_RATE = 1e-4
 
@@ -126,8 +127,7 @@ def test_players_play_it():
     state = game.deal(40, seed=5)
     assert game.legal_mask(state).gather(1, RuleBot().act(game, state, 5)[:, None]).all()
     pytest.importorskip("pyspiel")
-    history = torch.full((2, game.decisions), -1, dtype=torch.int8)
-    action = ISMCTSPlayer(10).act_after(game, state[:2], history, seed=5)
+    action = ISMCTSPlayer(10).act_after(game, state[:2], Past.none(game, 2), seed=5)
     assert game.legal_mask(state[:2]).gather(1, action[:, None]).all()
 
 
