@@ -182,7 +182,7 @@ def test_rollouts_fit_the_game(game: Game) -> None:
 @pytest.mark.slow
 def test_flat_monte_carlo_beats_random_players(game: Game) -> None:
     match = play_match([game], FlatMonteCarlo(4), RandomBot(), 25, seed=3)
-    assert match.significant and match.games == 25 * (2 if game.partners else 4)
+    assert match.significant and match.games == 25 * (2 if game.partners else game.seats)
 
 
 @pytest.mark.gpu

@@ -282,7 +282,7 @@ def test_a_run_of_spades(tmp_path, capsys) -> None:
     assert evaluate_main([str(network), "--game", "spades", "--cards", "1", "--eval-deals", "2"]) == 0
     capsys.readouterr()
     for main, arguments, message in (
-        (evaluate_main, [str(network)], "is a network for spades, not for blob"),
+        (evaluate_main, [str(network), "--game", "blob"], "is a network for spades, not for blob"),
         (export_main, [str(network), "--onnx", str(tmp_path / "a.onnx")], "is a network for spades, not for blob"),
         (report_main, [str(run)], "for a run of spades give --games 0"),
     ):
