@@ -159,7 +159,8 @@ def play_games(
     Returns:
         [B, seats] float64, points by absolute seat.
     """
-    past = Past.none(game, state.batch_size, state.device)
+    told = any(hasattr(player, "act_after") for player in players)  # keeping the past takes memory
+    past = Past.none(game, state.batch_size, state.device) if told else None
     for decision in range(game.decisions):
         who = seats.gather(1, game.mover(state)[:, None])[:, 0]
         action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
@@ -167,14 +168,16 @@ def play_games(
             lanes = (who == number).nonzero()[:, 0]
             if len(lanes):
                 action[lanes] = _act(player, game, state.take(lanes), past, lanes, seed)
-        past = past.then(state, action)
+        past = None if past is None else past.then(state, action)
         state = game.step(state, action)
         if report is not None:
             report((decision + 1) / game.decisions)
     return game.scores(state).double()
 
 
-def _act(player: Player | HistoryPlayer, game: Game, state: State, past: Past, lanes: Tensor, seed: int) -> Tensor:
+def _act(
+    player: Player | HistoryPlayer, game: Game, state: State, past: Past | None, lanes: Tensor, seed: int
+) -> Tensor:
     if hasattr(player, "act_after"):
         return player.act_after(game, state, past.take(lanes), seed)
     return player.act(game, state, seed)

@@ -74,17 +74,14 @@ class Examples:
         extras: Collection[str] = (),
     ) -> Examples:
         """Room for ``capacity`` examples, filled with zeros; ``extras`` names the fields of `EXTRAS` that there are."""
-        beside = {
-            "tricks": torch.zeros(capacity, seats, dtype=torch.int8, device=device),
-            "hidden": torch.zeros(capacity, seats - 1, dtype=torch.int64, device=device),
-        }
+        beside = {"tricks": (seats, torch.int8), "hidden": (seats - 1, torch.int64)}  # columns and dtype
         words = (capacity,) if actions <= DECK else (capacity, -(-actions // DECK))
         return Examples(
             observation=torch.zeros(capacity, features, dtype=torch.float16, device=device),
             legal=torch.zeros(words, dtype=torch.int64, device=device),
             policy=torch.zeros(capacity, actions, dtype=torch.float16, device=device),
             value=torch.zeros(capacity, seats, dtype=torch.float32, device=device),
-            **{name: beside[name] for name in extras},
+            **{name: torch.zeros(capacity, beside[name][0], dtype=beside[name][1], device=device) for name in extras},
         )
 
 

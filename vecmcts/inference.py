@@ -23,7 +23,7 @@ from torch import Tensor
 from vecgame.game import Game
 from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream
-from vecgame.state import State
+from vecgame.state import State, concatenate
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import CriticEvaluator, Evaluator
 
@@ -85,8 +85,7 @@ def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: Se
         chosen = resample(rearrange(weights, "(b c) -> b c", b=some.batch_size), uniform, config.worlds)
         first = config.candidates * torch.arange(some.batch_size, device=state.device)
         parts.append(candidates.take(rearrange(first[:, None] + chosen, "b w -> (b w)")))
-    names = state.tensors()
-    return replace(state, **{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+    return concatenate(parts)
 
 
 def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluator: Evaluator, trust: float) -> Tensor:

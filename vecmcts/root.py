@@ -30,7 +30,7 @@ from vecgame.game import Game
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State
 from vecmcts.config import SearchConfig
-from vecmcts.selection import improved_logits
+from vecmcts.selection import exploration, improved_logits
 from vecmcts.tree import ROOT, Tree
 
 Choose = Callable[[Tree, int], Tensor | None]
@@ -59,9 +59,8 @@ class SequentialHalving:
         return cls(noise, log_prior, own_value, table.index_select(0, count), config)
 
     def __call__(self, tree: Tree, simulation: int) -> Tensor:
-        roots, worlds = tree.rows(ROOT), self.config.worlds
-        visits = reduce(tree.visits[roots], "(b w) slot -> b slot", "sum", w=worlds)
-        value_sum = reduce(tree.value_sum[roots], "(b w) slot -> b slot", "sum", w=worlds)
+        worlds = self.config.worlds
+        visits, value_sum = tree.root_sums(worlds)
         score = self.noise + improved_logits(self.log_prior, visits, value_sum, self.own_value, self.config)
         considered = visits == worlds * self.rounds[:, simulation - 1, None]
         return repeat(torch.where(considered, score, -torch.inf).argmax(-1), "b -> (b w)", w=worlds)
@@ -80,15 +79,13 @@ class SharedStatistics:
         return cls(own_value, config)
 
     def __call__(self, tree: Tree, simulation: int) -> Tensor:
-        roots, worlds = tree.rows(ROOT), self.config.worlds
-        visits = reduce(tree.visits[roots], "(b w) slot -> b slot", "sum", w=worlds)
-        value_sum = reduce(tree.value_sum[roots], "(b w) slot -> b slot", "sum", w=worlds)
-        prior = reduce(tree.prior[roots], "(b w) slot -> b slot", "mean", w=worlds)
+        worlds = self.config.worlds
+        visits, value_sum = tree.root_sums(worlds)
+        prior = reduce(tree.prior[tree.rows(ROOT)], "(b w) slot -> b slot", "mean", w=worlds)
         q = torch.where(visits > 0, value_sum / visits.clamp(min=1), self.own_value[:, None])
         slots, columns = [], torch.arange(tree.slots, device=visits.device)
         for _ in range(worlds):
-            bound = q + self.config.c_puct * prior * (1 + visits.sum(-1, keepdim=True)).sqrt() / (1 + visits)
-            slots.append(bound.argmax(-1))
+            slots.append((q + exploration(prior, visits, self.config.c_puct)).argmax(-1))
             visits = visits + (slots[-1][:, None] == columns)
         return rearrange(torch.stack(slots, dim=1), "b w -> (b w)")
 

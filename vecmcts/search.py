@@ -222,10 +222,8 @@ def summarize(
         root_value: [B, seats] likewise.
         leaf_sum: [T, seats], sums of the leaves' values.
     """
-    worlds, roots = config.worlds, tree.rows(ROOT)
-    visits = reduce(tree.visits[roots], "(b w) slot -> b slot", "sum", w=worlds)
-    value_sum = reduce(tree.value_sum[roots], "(b w) slot -> b slot", "sum", w=worlds)
-    leaf_mean = reduce(leaf_sum, "(b w) seat -> b seat", "sum", w=worlds) / worlds
+    visits, value_sum = tree.root_sums(config.worlds)
+    leaf_mean = reduce(leaf_sum, "(b w) seat -> b seat", "sum", w=config.worlds) / config.worlds
     own_value = root_value.gather(1, game.mover(state)[:, None])[:, 0]
     policy = improved_policy(log_prior, visits, value_sum, own_value, config)
 

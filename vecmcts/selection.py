@@ -22,7 +22,12 @@ def puct(prior: Tensor, visits: Tensor, value_sum: Tensor, own_value: Tensor, c_
     """
     # One division gives both: W is 0 where n is. A `where` that broadcasts takes a CPU six times as long.
     q = torch.addcmul(value_sum, (visits == 0).to(visits.dtype), own_value[:, None]) / visits.clamp(min=1)
-    return q + c_puct * prior * (1 + visits.sum(-1, keepdim=True)).sqrt() / (1 + visits)
+    return q + exploration(prior, visits, c_puct)
+
+
+def exploration(prior: Tensor, visits: Tensor, c_puct: float) -> Tensor:
+    """The part of `puct` beside Q: [K, A]."""
+    return c_puct * prior * (1 + visits.sum(-1, keepdim=True)).sqrt() / (1 + visits)
 
 
 def improved_policy(

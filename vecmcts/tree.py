@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from einops import reduce
 from torch import Tensor
 
 from vecgame.game import Game
@@ -85,6 +86,13 @@ class Tree:
         if trees is None and isinstance(node, Tensor):
             trees = torch.arange(self.trees, device=self.open.device)
         return slice(first, first + count * self.trees) if trees is None else trees + first
+
+    def root_sums(self, worlds: int) -> tuple[Tensor, Tensor]:
+        """Visits and sums of values at the roots over each game's ``worlds`` trees: [B, A] each."""
+        roots = self.rows(ROOT)
+        return tuple(
+            reduce(field[roots], "(b w) slot -> b slot", "sum", w=worlds) for field in (self.visits, self.value_sum)
+        )
 
     def write_states(self, rows: Rows, state: State) -> None:
         """Puts K states at K rows."""
