@@ -305,6 +305,25 @@ def improved_policy(
     return softmax({a: math.log(p) + weight * q.get(a, v_mix) for a, p in prior.items()})
 
 
+def _judged_roots(rules: Rules, worlds: Sequence[State], evaluator: Evaluator) -> list[Node]:
+    roots = [_new_node(rules, world, legal_actions(rules, world)) for world in worlds]
+    for root in roots:
+        _take_in(root, evaluator(rules, root.state))
+    return roots
+
+
+def _gather(
+    roots: Sequence[Node], value_sums: Sequence[Sequence[float]], config: SearchConfig, evaluations: int
+) -> SearchResult:
+    """What the searches below some roots have come to; ``value_sums`` are of each root's own and its leaves' values."""
+    means = [[total / (1 + config.simulations) for total in sums] for sums in value_sums]
+    results = [
+        SearchResult(root.visits, root.totals, value, root.prior, root.value, 0)
+        for root, value in zip(roots, means, strict=True)
+    ]
+    return replace(combine(results), evaluations=evaluations)
+
+
 def search_by_halving(
     rules: Rules,
     worlds: Sequence[State],
@@ -322,19 +341,12 @@ def search_by_halving(
         noise: a Gumbel number for each legal action.
         considered: how many actions the race begins with, at most.
     """
-    roots = [_new_node(rules, world, legal_actions(rules, world)) for world in worlds]
-    for root in roots:
-        _take_in(root, evaluator(rules, root.state))
+    roots = _judged_roots(rules, worlds, evaluator)
     actions, seat, judged = roots[0].actions, roots[0].mover, list(roots)
     value_sums = [list(root.value) for root in roots]
 
     def gathered() -> SearchResult:
-        means = [[total / (1 + config.simulations) for total in values] for values in value_sums]
-        results = [
-            SearchResult(root.visits, root.totals, value, root.prior, root.value, 0)
-            for root, value in zip(roots, means, strict=True)
-        ]
-        return replace(combine(results), evaluations=len(judged))
+        return _gather(roots, value_sums, config, len(judged))
 
     def merit(action: int) -> float:
         now = gathered()
@@ -378,9 +390,7 @@ def search_sharing_worlds(
     it a descent is a visit of which nothing else is known (Liu et al. 2020). Below the root it is `search_worlds`, and
     as there it takes one leaf a step.
     """
-    roots = [_new_node(rules, world, legal_actions(rules, world)) for world in worlds]
-    for root in roots:
-        _take_in(root, evaluator(rules, root.state))
+    roots = _judged_roots(rules, worlds, evaluator)
     actions, seat, judged = roots[0].actions, roots[0].mover, list(roots)
     values = [list(root.value) for root in roots]
     clean = {a: sum(root.prior[a] for root in roots) / len(roots) for a in actions}
@@ -411,9 +421,4 @@ def search_sharing_worlds(
                 judged.append(leaf)
             back_up(path, leaf.value)
             values[number] = [total + v for total, v in zip(values[number], leaf.value, strict=True)]
-    means = [[total / (1 + config.simulations) for total in sums] for sums in values]
-    results = [
-        SearchResult(root.visits, root.totals, value, root.prior, root.value, 0)
-        for root, value in zip(roots, means, strict=True)
-    ]
-    return replace(combine(results), evaluations=len(judged))
+    return _gather(roots, values, config, len(judged))

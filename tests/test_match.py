@@ -1,7 +1,6 @@
 """Whole matches: games as Blob's one after the other, hidden futures, outcomes, and players that play for the win."""
 
 import json
-from contextlib import nullcontext
 from itertools import permutations
 
 import pytest
@@ -9,10 +8,10 @@ import torch
 
 import train
 from tests.helpers import assert_same_state, chi_square_p, play_randomly, random_actions
-from tests.test_search_sync import NoWaiting
+from tests.test_search_sync import assert_no_wait
 from training.bots import RuleBot, SearchPlayer
 from training.checkpoint import load_network
-from vecgame import Blob, BlobMatch, BlobState, lanes, make_game, worlds
+from vecgame import Blob, BlobMatch, BlobState, make_game
 from vecgame.cards import popcount
 from vecgame.match import MatchState, schedule
 from vecgame.rules import Rules
@@ -177,14 +176,12 @@ def test_a_search_plays_for_the_win_in_the_last_game():
 def test_nothing_waits_for_a_gpu(game, monkeypatch):
     record = play_randomly(game, game.deal(4, seed=5), seed=5)
     state = record[game.seats * (1 + game.cards) - 1][0]  # before the last card of the first game
-    for device in ("cpu", "meta"):
-        monkeypatch.setitem(lanes.COMPACT, device, False)
-        monkeypatch.setitem(worlds.TABLE_BYTES, device, worlds.TABLE_BYTES["cuda"])
-        there = state.to(device)
-        for mode in (nullcontext(), NoWaiting()):  # the first time makes the tables that are kept for a device
-            with mode:
-                after = game.step(there, game.legal_actions(there)[:, 0])
-                game.observe(after), game.values(after), game.determinize(after, 2, seed=5)
+
+    def work(there: MatchState) -> None:
+        after = game.step(there, game.legal_actions(there)[:, 0])
+        game.observe(after), game.values(after), game.determinize(after, 2, seed=5)
+
+    assert_no_wait(state, work, monkeypatch)
 
 
 def test_the_rule_based_player_plays_matches():

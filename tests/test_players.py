@@ -3,7 +3,6 @@
 import json
 import random
 from collections import Counter
-from contextlib import nullcontext
 
 import pytest
 import torch
@@ -17,14 +16,14 @@ from reference.worlds import consistent_worlds, sample_world
 from tests.helpers import chi_square_p
 from tests.test_blob import compare_random_games
 from tests.test_contract import CountsTricks
-from tests.test_search_sync import NoWaiting, positions
+from tests.test_search_sync import assert_no_wait, positions
 from training import best_response, evaluate, ladder
 from training.arena import even_seatings_of, play_deals, play_match, seatings_of, side_points
 from training.bots import FlatMonteCarlo, RandomBot, RuleBot
 from training.checkpoint import load_network, save_network
 from training.networks import settings_for
 from training.selfplay import self_play
-from vecgame import Blob, Rules, contract, lanes, make_game, worlds
+from vecgame import Blob, Rules, State, contract, make_game
 from vecmcts import SearchConfig, search
 
 PLAYERS = (3, 5, 6, 7)
@@ -127,15 +126,13 @@ def test_nothing_waits_for_a_gpu(players, monkeypatch):
     """Nothing is read back, and no number comes from the host; see `tests.test_search_sync`."""
     game = Blob(players=players, cards=2)
     state = positions(game, 9)
-    for device in ("cpu", "meta"):
-        monkeypatch.setitem(lanes.COMPACT, device, False)
-        monkeypatch.setitem(worlds.TABLE_BYTES, device, worlds.TABLE_BYTES["cuda"])
-        there = state.to(device)
-        for mode in (nullcontext(), NoWaiting()):  # the first time makes the tables that are kept for a device
-            with mode:
-                forced = game.play_forced(game.step(there, game.legal_actions(there)[:, 0]))
-                game.determinize(forced, 2, seed=3)
-                game.observe(forced), game.policy_mask(forced), game.values(forced)
+
+    def work(there: State) -> None:
+        forced = game.play_forced(game.step(there, game.legal_actions(there)[:, 0]))
+        game.determinize(forced, 2, seed=3)
+        game.observe(forced), game.policy_mask(forced), game.values(forced)
+
+    assert_no_wait(state, work, monkeypatch)
 
 
 def test_self_play_stores_a_value_for_each_seat():

@@ -23,6 +23,17 @@ def lanes_of(result: SearchResult, index: torch.Tensor) -> SearchResult:
     return SearchResult(*(getattr(result, name)[index] for name in FIELDS), result.evaluations)
 
 
+def assert_lanes_are_independent(evaluator, config: SearchConfig, monkeypatch) -> None:
+    """Alone, in another order, and with all lanes carried along: every game is searched alike."""
+    game = Blob(cards=3)
+    state = mixed_batch(game, 12, seed=3)
+    whole = search(game, state, evaluator, config, seed=2)
+    for some in (torch.randperm(12, generator=torch.Generator().manual_seed(0)), torch.tensor([7])):
+        assert_same(search(game, state.take(some), evaluator, config, seed=2), lanes_of(whole, some), atol=1e-12)
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    assert_same(search(game, state, evaluator, config, seed=2), whole, atol=1e-12)
+
+
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
 @pytest.mark.parametrize("cards", [1, 5])
 def test_one_game_alone_is_the_same_lane_of_a_batch(evaluator, cards: int) -> None:

@@ -10,7 +10,7 @@ from tests.helpers import to_reference
 from tests.micro_games import Flat, MicroGame
 from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
 from tests.test_search_gumbel import no_graphs  # noqa: F401, a fixture
-from tests.test_search_lanes import EVALUATORS, assert_same, lanes_of
+from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, assert_same
 from tests.test_search_sync import positions, search_twice
 from training.settings import Settings
 from vecgame import Blob, lanes
@@ -73,16 +73,7 @@ CONFIG = SHARED(worlds=3, simulations=10, noise_fraction=0.2)
 
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
 def test_lanes_are_independent(evaluator, monkeypatch) -> None:
-    """Alone, in another order, and with all lanes carried along: every game is searched alike."""
-    game = Blob(cards=3)
-    state = mixed_batch(game, 12, seed=3)
-    whole = search(game, state, evaluator, CONFIG, seed=2)
-    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
-    assert_same(search(game, state.take(order), evaluator, CONFIG, seed=2), lanes_of(whole, order), atol=1e-12)
-    one = torch.tensor([7])
-    assert_same(search(game, state.take(one), evaluator, CONFIG, seed=2), lanes_of(whole, one), atol=1e-12)
-    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    assert_same(search(game, state, evaluator, CONFIG, seed=2), whole, atol=1e-12)
+    assert_lanes_are_independent(evaluator, CONFIG, monkeypatch)
 
 
 @pytest.mark.parametrize("merged", [False, True])

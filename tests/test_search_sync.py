@@ -2,6 +2,7 @@
 read back, no table or number travels from the host. Checked without a GPU in two ways, and with one if there is one."""
 
 import importlib
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.positions import linear_network, mixed_batch
-from vecgame import Blob, concatenate, lanes, worlds
+from vecgame import Blob, State, concatenate, lanes, worlds
 from vecgame.blob import BlobState
 from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
@@ -63,6 +64,17 @@ class NoWaiting(TorchDispatchMode):
             if source.device != result.device:
                 raise WaitError(f"{func} from {source.device} to {result.device}")
         return result
+
+
+def assert_no_wait(state: State, work: Callable[[State], object], monkeypatch) -> None:
+    """The work waits for no device: on a CPU in the GPU's way, and on tensors without data."""
+    for device in ("cpu", "meta"):
+        monkeypatch.setitem(lanes.COMPACT, device, False)
+        monkeypatch.setitem(worlds.TABLE_BYTES, device, worlds.TABLE_BYTES["cuda"])
+        there = state.to(device)
+        work(there)  # the first time makes the tables that are kept for a device
+        with NoWaiting():
+            work(there)
 
 
 def small_network(device: str, values: int = 4) -> InferenceNet:

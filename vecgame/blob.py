@@ -1,5 +1,6 @@
 """Blob (Oh Hell) for three to seven seats: deal, legal moves, step and scores of many games at once."""
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import Game, resolve_device
-from vecgame.lanes import around, entries, none, pick, place_of, with_entries, working
+from vecgame.lanes import around, entries, none, pick, place_of, steps_while, with_entries, working
 from vecgame.philox import Stream, check_seed
 from vecgame.rules import TURNED, Rules, score
 from vecgame.state import State
@@ -308,26 +309,23 @@ class Blob(Game):
 
     def play_forced(self, state: BlobState) -> BlobState:
         """Plays on while the mover has one legal action: single moves of the followers, then the last trick at once."""
-        part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
-        for _ in range(self.seats - 1):
-            legal = self._moves(part)
-            forced = (legal & (legal - 1) == 0) & (part.made < self.decisions - self.seats)
-            lanes = working(forced)
-            if lanes is not None and len(lanes) == 0:
-                break
-            before = part.take(lanes)
-            part = self.step(before, lowest_card(pick(legal, lanes)))
-            if lanes is None:
-                part = part.where(forced, before)
-            else:
-                place = lanes if place is None else place[lanes]
-            state = part if place is None else state.put(place, part)
-        last = (state.made >= self.decisions - self.seats) & ~self.is_terminal(state)
+        bound = self.decisions - self.seats
+        state = self._play_single_moves(state, self.seats - 1, lambda part: part.made < bound)
+        last = (state.made >= bound) & ~self.is_terminal(state)
         lanes = working(last)
         if lanes is not None and len(lanes) == 0:
             return state
         ended = self._play_last_trick(state.take(lanes))
         return state.put(lanes, ended) if lanes is not None else ended.where(last, state)
+
+    def _play_single_moves(self, state: BlobState, most: int, may: Callable[[BlobState], Tensor]) -> BlobState:
+        """Up to ``most`` moves of each lane, as long as its mover has one legal action and ``may`` [K] bool holds."""
+
+        def forced(part: BlobState) -> tuple[Tensor, Tensor]:
+            legal = self._moves(part)
+            return (legal & (legal - 1) == 0) & may(part), legal
+
+        return steps_while(state, most, forced, lambda part, legal: self.step(part, lowest_card(legal)))
 
     def _play_last_trick(self, state: BlobState) -> BlobState:
         """The ends of games whose every seat has one card or none left: nobody has a choice any more."""

@@ -5,8 +5,16 @@ for the list's length, so all lanes are carried along and masks keep those that 
 are the same; tests hold the two ways against each other.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from vecgame.state import StateT
 
 COMPACT = {"cpu": True, "cuda": False}
 
@@ -38,6 +46,35 @@ def pick(tensor: Tensor, lanes: Tensor | None) -> Tensor:
 def placed(tensor: Tensor, lanes: Tensor | None, values: Tensor) -> Tensor:
     """The tensor [B] with its lanes [K] int64 replaced by values [K], or all of it for None."""
     return values if lanes is None else tensor.index_copy(0, lanes, values)
+
+
+def steps_while(
+    state: StateT,
+    most: int,
+    forced: Callable[[StateT], tuple[Tensor, Tensor]],
+    step: Callable[[StateT, Tensor], StateT],
+) -> StateT:
+    """The state after up to ``most`` steps of each lane, made as long as it is forced.
+
+    Args:
+        state: B lanes.
+        forced: lanes -> ([K] bool, whether a step is forced; [K] int64, what ``step`` is told of it).
+        step: (lanes, [K] int64) -> the lanes after it.
+    """
+    part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
+    for _ in range(most):
+        mask, told = forced(part)
+        lanes = working(mask)
+        if lanes is not None and len(lanes) == 0:
+            break
+        before = part.take(lanes)
+        part = step(before, pick(told, lanes))
+        if lanes is None:
+            part = part.where(mask, before)
+        else:
+            place = lanes if place is None else place[lanes]
+        state = part if place is None else state.put(place, part)
+    return state
 
 
 def entries(tensor: Tensor, place: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vecgame import dealing, observation
 from vecgame.blob import Blob, BlobState
-from vecgame.cards import DECK, bit, lowest_card, suit_of
+from vecgame.cards import DECK, bit, suit_of
 from vecgame.game import resolve_device
 from vecgame.lanes import around, entries, working
 from vecgame.philox import Purpose, Stream, check_seed
@@ -204,20 +204,7 @@ class BlobMatch(Blob):
 
     def play_forced(self, state: MatchState) -> MatchState:
         """Plays on while the mover has one legal action; the first bid of a game never is the only one."""
-        part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
-        for _ in range(self.max_forced_run):
-            legal = self._moves(part)
-            forced = (legal & (legal - 1) == 0) & ~self.is_terminal(part)
-            lanes = working(forced)
-            if lanes is not None and len(lanes) == 0:
-                break
-            if lanes is None:
-                part = self.step(part, lowest_card(legal)).where(forced, part)
-            else:
-                part = self.step(part.take(lanes), lowest_card(legal.index_select(0, lanes)))
-                place = lanes if place is None else place[lanes]
-            state = part if place is None else state.put(place, part)
-        return state
+        return self._play_single_moves(state, self.max_forced_run, lambda part: ~self.is_terminal(part))
 
     # -- ending it ----------------------------------------------------------------------------------------------------
 
@@ -229,10 +216,6 @@ class BlobMatch(Blob):
 
     def values(self, state: MatchState, dtype: torch.dtype = torch.float32) -> Tensor:
         return self.scores(state).to(dtype)
-
-    def bids_met(self, state: MatchState) -> Tensor:
-        """Of the last game."""
-        return super().bids_met(state)
 
     def tricks_won(self, state: MatchState) -> None:
         """Not told: a match's decisions are in games whose tricks its last state no longer has."""

@@ -27,8 +27,8 @@ from torch import Tensor
 from vecgame.cards import DECK, RANKS, SUIT_BITS, SUITS, popcount, suit_bits, unpack
 from vecgame.lanes import compacts
 from vecgame.philox import Stream
-from vecgame.state import StateT, concatenate
-from vecgame.worlds import TABLE_BYTES, HiddenHands, opponents, repeat_with, uniforms
+from vecgame.state import StateT
+from vecgame.worlds import HiddenHands, chunk_of, in_chunks, opponents, repeat_with, uniforms
 
 AXES = SUITS - 1  # of a table: the cards left of the first three suits
 
@@ -51,12 +51,8 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
     sizes = _sizes(game, state)
     bound, _, sides = sizes
     bytes_per_game = 8 * (bound + 1) * sides[0] * sides[1] * sides[2]
-    chunk = min(max(1, TABLE_BYTES[state.device.type] // bytes_per_game), state.batch_size)
-    parts = [
-        _determinize_chunk(game, state[start : start + chunk], count, seed, sizes)
-        for start in range(0, state.batch_size, chunk)
-    ]
-    return parts[0] if len(parts) == 1 else concatenate(parts)
+    chunk = chunk_of(state, bytes_per_game)
+    return in_chunks(state, chunk, lambda part: _determinize_chunk(game, part, count, seed, sizes))
 
 
 def _sizes(game: HiddenHands, state: StateT) -> tuple[int, int, tuple[int, ...]]:

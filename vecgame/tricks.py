@@ -24,7 +24,7 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import resolve_device
-from vecgame.lanes import entries, none, place_of, with_entries, working
+from vecgame.lanes import entries, none, place_of, steps_while, with_entries
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
 
@@ -240,22 +240,13 @@ class TrickGame(OwnRules):
             raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
 
     def play_forced(self, state: TrickState) -> TrickState:
-        part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
-        for _ in range(self.max_forced_run):
+        def forced(part: TrickState) -> tuple[Tensor, Tensor]:
             cards, bids = self.legal_bits(part)
             legal = cards | bids
-            forced = (legal & (legal - 1) == 0) & ~self.is_terminal(part)
-            lanes = working(forced)
-            if lanes is not None and len(lanes) == 0:
-                break
             action = lowest_card(legal) + torch.where(bids != 0, DECK, 0)
-            if lanes is None:
-                part = self.step(part, action).where(forced, part)
-            else:
-                part = self.step(part.take(lanes), action.index_select(0, lanes))
-                place = lanes if place is None else place[lanes]
-            state = part if place is None else state.put(place, part)
-        return state
+            return (legal & (legal - 1) == 0) & ~self.is_terminal(part), action
+
+        return steps_while(state, self.max_forced_run, forced, self.step)
 
     def tricks_won(self, state: TrickState) -> Tensor:
         return state.won

@@ -17,6 +17,7 @@ as long as the *restricted* cards, and no table is needed where there are none, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from typing import Protocol
@@ -75,12 +76,19 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
     sizes = _sizes(game, state)
     restricted, _, held = sizes
     bytes_per_game = 8 * (restricted + 1) * (held + 1) ** OPPONENTS
-    chunk = min(max(1, TABLE_BYTES[state.device.type] // bytes_per_game), state.batch_size)
+    chunk = chunk_of(state, bytes_per_game)
     workspace = torch.empty(chunk * bytes_per_game // 8, dtype=torch.float64, device=state.device)
-    parts = [
-        _determinize_chunk(game, state[start : start + chunk], count, seed, sizes, workspace)
-        for start in range(0, state.batch_size, chunk)
-    ]
+    return in_chunks(state, chunk, lambda part: _determinize_chunk(game, part, count, seed, sizes, workspace))
+
+
+def chunk_of(state: State, bytes_per_game: int) -> int:
+    """Games whose tables fit into `TABLE_BYTES`, at least one."""
+    return min(max(1, TABLE_BYTES[state.device.type] // bytes_per_game), state.batch_size)
+
+
+def in_chunks(state: StateT, chunk: int, draw: Callable[[StateT], StateT]) -> StateT:
+    """What ``draw`` makes of ``chunk`` games at a time, joined."""
+    parts = [draw(state[start : start + chunk]) for start in range(0, state.batch_size, chunk)]
     return parts[0] if len(parts) == 1 else concatenate(parts)
 
 
