@@ -24,6 +24,8 @@ from rich.table import Table
 from torch import Tensor
 
 from benchmarks.measure import environment
+from benchmarks.selfplay import CountingNetwork
+from net import InferenceNet
 from training.arena import ONE_AGAINST_THREE, Interval, play_deals, side_points
 from training.bots import IsmctsPlayer, NetworkPlayer, Player, search_player
 from training.checkpoint import load_network, write_atomically
@@ -60,30 +62,20 @@ class Way:
     evaluations: float  # a game
 
 
-class Counted:
-    """A network that counts the positions that it judges."""
-
-    def __init__(self, network: Network) -> None:
-        self.network, self.positions = network, 0
-        self.needs_mask = getattr(network, "needs_mask", True)
-
-    def __call__(self, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        self.positions += len(observation)
-        return self.network(observation, mask)
-
-
 def player_of(network: Network, config: SearchConfig | IsmctsConfig) -> Player:
     """The player that searches so."""
     return IsmctsPlayer(network, config) if isinstance(config, IsmctsConfig) else search_player(network, config)
 
 
-def measure(names: Sequence[str], network: Network, games: Sequence[object], deals: int, display: Display) -> list[Way]:
+def measure(
+    names: Sequence[str], network: InferenceNet, games: Sequence[object], deals: int, display: Display
+) -> list[Way]:
     """Plays the deals in each way."""
     ways = []
     count = len(ONE_AGAINST_THREE) * deals
     with display.task("searches", count * len(names), "games") as task:
         for number, name in enumerate(names):
-            counted = Counted(network)
+            counted = CountingNetwork(network)
 
             def report(share: float, number: int = number) -> None:
                 task.update(count * (number + share))
@@ -93,7 +85,7 @@ def measure(names: Sequence[str], network: Network, games: Sequence[object], dea
             points = play_deals(games, players, ONE_AGAINST_THREE, deals, 1, "cpu", report)
             mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
             seconds = time.process_time() - begun
-            ways.append(Way(name, mine - theirs, 1000 * seconds / count, counted.positions / count))
+            ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count))
     return ways
 
 

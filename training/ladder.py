@@ -234,8 +234,6 @@ def _default_file(path: Path) -> Path:
 def _terms(settings: Settings, search: bool) -> dict[str, object]:
     """What the results of a pairing depend on besides the agents."""
     terms = {name: getattr(settings, name) for name in (*RULES, "eval_deals", "seed")}
-    if settings.rules:
-        terms["rules"] = settings.rules
     return {**terms, "search": asdict(settings.search()) if search else None}
 
 

@@ -55,7 +55,7 @@ class Outputs:
 
     log_policy: Tensor  # [E, actions], -inf where illegal
     values: Tensor  # [E, values]
-    tricks: Tensor | None  # [E, 4, tricks], logits; None without a head for them
+    tricks: Tensor | None  # [E, seats, tricks], logits; None without a head for them
     critic: Tensor | None  # [E, values]; None without a critic
 
 
@@ -114,7 +114,7 @@ class Learner:
         Args:
             observation: [E, features].
             legal_mask: [E, actions].
-            hidden: [E, 3] int64, the hands of the seats after the mover; needed by a critic, else unused.
+            hidden: [E, seats - 1] int64, the hands of the seats after the mover; needed by a critic, else unused.
         """
         config = self.net.config
         asked: dict[str, object] = {"tricks": True} if config.tricks else {}
@@ -211,7 +211,7 @@ def tricks_error(logits: Tensor, tricks: Tensor) -> Tensor:
     """Cross-entropy of E examples' numbers of tricks, mean of the seats, summed over the examples: [].
 
     Args:
-        logits: [E, 4, tricks] float.
+        logits: [E, seats, tricks] float.
         tricks: [E, seats] int8.
     """
     return F.cross_entropy(logits.flatten(0, 1), tricks.long().flatten(), reduction="sum") / tricks.shape[1]

@@ -165,9 +165,9 @@ class Settings:
         self.search()
         if self.candidates and not game.fixed_hands:
             raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
-        if self.tricks_weight > 0 and self.games()[0].tricks_won(self.games()[0].deal(1)) is None:
+        if self.tricks_weight > 0 and game.tricks_won(game.deal(1)) is None:
             raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
-        if self.leaf_values == "world" and self.games()[0].others_hands(self.games()[0].deal(1)) is None:
+        if self.leaf_values == "world" and game.others_hands(game.deal(1)) is None:
             raise ValueError(f"--leaf-values world is for games of hidden hands, which {self.describe()} is not")
         if self.leaf_values == "world" and self.values == 1:
             raise ValueError("--leaf-values world needs --values 4, as the critic judges all seats at once")

@@ -41,7 +41,7 @@ class Rollout:
     score: float  # mean points a game and seat
     games: int
     tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
-    hidden: Tensor | None = None  # [E, 3] int64, likewise
+    hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
 
     def gather(self, group: Group) -> Rollout:
         """The rollouts of all processes as one, in the order of the processes."""
