@@ -61,6 +61,12 @@ OPTIONS: dict[str, dict[str, object]] = {
     "suit augmentation": {"augment_suits": True},
     "tricks head": {"tricks_weight": 0.1},
     "leaf values of the sampled world": {"leaf_values": "world"},
+    "PUCT 3x8, leaf values of the sampled world": {"simulations": 8, "leaf_values": "world"},
+    "Gumbel 3x8, leaf values of the sampled world": {
+        "root_selection": "gumbel",
+        "simulations": 8,
+        "leaf_values": "world",
+    },
     "averaged weights": {"average_decay": 0.99},
     "policy gradient": {**POLICY_GRADIENT, "warmup_updates": 1},
     "policy gradient, suit augmentation": {**POLICY_GRADIENT, "warmup_updates": 1, "augment_suits": True},

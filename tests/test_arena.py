@@ -23,7 +23,7 @@ PLAYERS = [
     RuleBot(),
     FlatMonteCarlo(worlds=4),
     NetworkPlayer(uniform_network),
-    SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=2, simulations=6)),
+    SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=2, simulations=4)),
 ]
 
 

@@ -43,16 +43,16 @@ def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
 def test_strategies_side_by_side(tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--network", "small", "--cards", "1", "--simulations", "3", "--batches", "16"]
-    flags += ["--workers", "2", "3", "--seconds", "0.2", "--device", "cpu", "--json", str(path)]
+    flags += ["--workers", "2", "--seconds", "0.2", "--device", "cpu", "--json", str(path)]
     assert bench.main(["strategies", *flags]) == 0
     rows = json.loads(path.read_text())["figures"]
     vectorised = [4] * (5 if int8_available() else 4)
-    assert [row["strategy"] for row in rows] == [1, 2, 2, 2, 3, 3, 3, 3, *vectorised]
-    assert [row["workers"] for row in rows[:8]] == [1, 2, 3, os.cpu_count(), 2, 2, 3, 3]
+    assert [row["strategy"] for row in rows] == [1, 2, 2, 3, 3, *vectorised]
+    assert [row["workers"] for row in rows[:5]] == [1, 2, os.cpu_count(), 2, 2]
     assert all(row["games_per_minute"] > 0 and row["cpu"] > 0 for row in rows)
     one_by_one = [row for row in rows if row["strategy"] < 4 and not row["batched"]]
     assert all(row["max_batch"] == 1 for row in one_by_one)
-    assert rows[10]["max_batch"] > rows[9]["max_batch"]  # 16 games at once and one game
+    assert rows[7]["max_batch"] > rows[6]["max_batch"]  # 16 games at once and one game
     assert capsys.readouterr().out.count("phase") == 2
 
 

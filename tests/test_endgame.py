@@ -50,7 +50,7 @@ def test_the_cheat_looks_at_the_true_hands_and_gains_by_it() -> None:
     game = Blob(cards=3)
     state = mixed_batch(game, 9, seed=1)
     assert torch.equal(OpenHands(game.rules).determinize(state, 2).hands, state.hands.repeat_interleave(2, 0))
-    config = SearchConfig(worlds=4, simulations=16)
+    config = SearchConfig(worlds=4, simulations=8)
     cheat, honest = (kind(PlayoutEvaluator(), config) for kind in (CheatingSearch, SearchPlayer))
     assert "CHEATS" in cheat.name
     assert play_match([game], cheat, honest, 50, seed=1).significant

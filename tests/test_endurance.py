@@ -270,7 +270,7 @@ def test_a_steps_loss_that_is_not_finite_costs_that_step_only(tmp_path, monkeypa
         return losses if len(calls) != 2 else Losses(losses.policy, losses.value * torch.inf)
 
     monkeypatch.setattr(Learner, "losses", poison)
-    assert Run.create(tmp_path / "run", settings, quiet()).train() is not None
+    assert Run.create(tmp_path / "run", settings, quiet()).train(judge=False) is not None
     entry = metrics_of(tmp_path / "run")[2]
     assert entry["skipped_steps"] == 1 < len(calls) and 0 < entry["value_loss"] < 10
     assert all(tensor.isfinite().all() for tensor in tensors_of(tmp_path / "run").values())
@@ -365,7 +365,7 @@ def test_an_evaluation_that_a_stop_has_cut_off_is_made_when_the_run_goes_on(tmp_
     assert run.train() is None
     evaluations = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
     assert len(evaluations) < 2
-    assert Run.resume(tmp_path / "run", settings, quiet()).train() is not None
+    assert Run.resume(tmp_path / "run", settings, quiet()).train(judge=False) is not None
     evaluations = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
     assert [(entry["of"], entry["iteration"]) for entry in evaluations] == [(1, 1), (2, 2)]
 

@@ -127,7 +127,7 @@ def test_only_a_network_that_passes_plays(tmp_path, monkeypatch, passed: bool) -
 
     monkeypatch.setattr(module, "judge", verdict)
     monkeypatch.setattr(Gate, "choose", keep)
-    assert Run.create(tmp_path / "run", TINY, quiet()).train() is not None
+    assert Run.create(tmp_path / "run", TINY, quiet()).train(judge=False) is not None
     (first, _), (player, newest) = players
     assert len(judged) == 1 and judged[0][:3] == (0.05, 30, 0)  # the first iteration has no other network
     assert torch.equal(first, weights(load_network(tmp_path / "run" / "network-000000.safetensors")))
@@ -141,19 +141,11 @@ def test_without_a_gate_the_newest_plays(tmp_path) -> None:
     assert run.gate.state_dict() == {}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _without_the_final_evaluation():
-    """What the gate does is over by then."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "_final_evaluation", lambda self, started: {})
-        yield
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run with a gate that nothing disturbed."""
     folder = tmp_path_factory.mktemp("gate") / "whole"
-    Run.create(folder, TINY, quiet()).train()
+    Run.create(folder, TINY, quiet()).train(judge=False)
     return folder
 
 
@@ -175,7 +167,7 @@ def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, mon
 
     monkeypatch.setattr(run, "_check", interrupt_later)
     assert run.train() is None
-    assert Run.resume(stopped, TINY, quiet()).train() is not None
+    assert Run.resume(stopped, TINY, quiet()).train(judge=False) is not None
     assert same(whole, stopped)
     assert metrics_of(whole) == metrics_of(stopped)
     entries = [entry for entry in metrics_of(whole) if entry["kind"] == "iteration"]

@@ -187,8 +187,8 @@ def test_agents_and_hints_do_not_see_hidden_cards() -> None:
     agents = [
         RuleBot(),
         FlatMonteCarlo(worlds=4),
-        SearchPlayer(network, SearchConfig(worlds=3, simulations=5)),
-        SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=3, simulations=5)),
+        SearchPlayer(network, SearchConfig(worlds=3, simulations=4)),
+        SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=3, simulations=3)),
     ]
     match, compared = begin(Settings(cards=3, games=1, seed=2)), 0
     while not match.over:

@@ -1,16 +1,23 @@
 """Every game is searched by itself: not its batch, its place in it nor the device matters."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from tests.positions import HashEvaluator, counting, linear_network, mixed_batch
 from vecgame import Blob, concatenate, lanes
-from vecmcts import NetworkEvaluator, PlayoutEvaluator, SearchConfig, SearchResult, search
+from vecmcts import Evaluator, NetworkEvaluator, PlayoutEvaluator, SearchConfig, SearchResult, search
 from vecmcts.evaluators import to_absolute, to_relative
 
 CONFIG = SearchConfig(worlds=2, simulations=24, noise_fraction=0.3)
 FIELDS = ("visits", "policy", "value", "prior", "q")
 EVALUATORS = [HashEvaluator(), PlayoutEvaluator(playouts=2), NetworkEvaluator(linear_network(4))]
+
+
+def config_for(evaluator: Evaluator) -> SearchConfig:
+    """A smaller search by playouts, whose every leaf takes games to the end."""
+    return replace(CONFIG, simulations=8) if isinstance(evaluator, PlayoutEvaluator) else CONFIG
 
 
 def assert_same(ours: SearchResult, theirs: SearchResult, atol: float = 0.0) -> None:
@@ -39,10 +46,11 @@ def assert_lanes_are_independent(evaluator, config: SearchConfig, monkeypatch) -
 def test_one_game_alone_is_the_same_lane_of_a_batch(evaluator, cards: int) -> None:
     game = Blob(cards=cards)
     state = mixed_batch(game, 30, seed=1)
-    whole = search(game, state, evaluator, CONFIG, seed=2)
+    config = config_for(evaluator)
+    whole = search(game, state, evaluator, config, seed=2)
     for lane in (0, 13, 29):
         one = torch.tensor([lane])
-        assert_same(search(game, state.take(one), evaluator, CONFIG, seed=2), lanes_of(whole, one), atol=1e-12)
+        assert_same(search(game, state.take(one), evaluator, config, seed=2), lanes_of(whole, one), atol=1e-12)
 
 
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
@@ -50,8 +58,9 @@ def test_a_permuted_batch_gives_permuted_results(evaluator) -> None:
     game = Blob(cards=4)
     state = mixed_batch(game, 25, seed=3)
     order = torch.randperm(25, generator=torch.Generator().manual_seed(0))
-    whole = search(game, state, evaluator, CONFIG, seed=2)
-    assert_same(search(game, state.take(order), evaluator, CONFIG, seed=2), lanes_of(whole, order), atol=1e-12)
+    config = config_for(evaluator)
+    whole = search(game, state, evaluator, config, seed=2)
+    assert_same(search(game, state.take(order), evaluator, config, seed=2), lanes_of(whole, order), atol=1e-12)
 
 
 def test_finished_games_are_harmless_and_get_no_visits() -> None:
@@ -105,7 +114,7 @@ def test_noise_moves_visits_but_not_the_prior_of_the_target() -> None:
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
 def test_carrying_all_lanes_along_changes_nothing(evaluator, leaves: int, merge: bool, monkeypatch) -> None:
     """The way of a GPU, which leaves no lane out, on a CPU."""
-    config = SearchConfig(2, simulations=24, noise_fraction=0.3, leaves_per_step=leaves, merge_equivalent=merge)
+    config = replace(config_for(evaluator), leaves_per_step=leaves, merge_equivalent=merge)
     for cards in (1, 3, 6) if isinstance(evaluator, HashEvaluator) else (1, 4):
         game = Blob(cards=cards)
         state = mixed_batch(game, 20, seed=6)

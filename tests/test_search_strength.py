@@ -76,7 +76,7 @@ def test_playouts_alone_beat_random_players() -> None:
 
 
 def test_more_search_beats_less() -> None:
-    strong = SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=16, simulations=30))
+    strong = SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=16, simulations=16))
     weak = SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=1, simulations=2))
     assert play_match([Blob(cards=3)], strong, weak, 60, seed=2).significant
 

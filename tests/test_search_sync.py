@@ -107,7 +107,7 @@ def search_twice(game: Blob, state: BlobState, evaluator: Evaluator, config: Sea
 
 
 CONFIGS = [
-    SearchConfig(worlds=2, simulations=5, noise_fraction=0.25),
+    SearchConfig(worlds=2, simulations=3, noise_fraction=0.25),
     SearchConfig(worlds=1, simulations=5, leaves_per_step=3),
 ]
 

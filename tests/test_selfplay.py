@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
+from tests.positions import HashEvaluator
 from training import selfplay, warmup
 from training.arena import play_match
 from training.bots import NetworkPlayer, RandomBot
@@ -14,15 +15,15 @@ from training.learner import Learner
 from training.selfplay import sample, self_play, split
 from training.settings import Settings
 from vecgame import Blob
-from vecmcts import PlayoutEvaluator, SearchConfig, search
+from vecmcts import Evaluator, PlayoutEvaluator, SearchConfig, search
 from vecmcts.tree import Tree
 
 SMALL = NetConfig(dim=64, layers=1, heads=2, ffn=128, policy_hidden=64, value_hidden=32)
 SEARCH = SearchConfig(worlds=2, simulations=8, noise_fraction=0.25)
 
 
-def play(game: Blob, games: int, **options: object):
-    return self_play(game, PlayoutEvaluator(), SEARCH, games, seed=3, **options)
+def play(game: Blob, games: int, evaluator: Evaluator = HashEvaluator(), **options: object):
+    return self_play(game, evaluator, SEARCH, games, seed=3, **options)
 
 
 def test_examples_are_the_searched_decisions() -> None:
@@ -51,10 +52,12 @@ def test_targets_are_the_final_scores_of_relative_seats() -> None:
     assert torch.equal(played.examples.value[second], ends.roll(-1, dims=1))
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 64])
-def test_games_do_not_depend_on_the_chunk(chunk: int) -> None:
+@pytest.mark.parametrize(
+    ("chunk", "evaluator"), [(1, HashEvaluator()), (3, HashEvaluator()), (64, HashEvaluator()), (3, PlayoutEvaluator())]
+)
+def test_games_do_not_depend_on_the_chunk(chunk: int, evaluator: Evaluator) -> None:
     game = Blob(cards=3)
-    whole, cut = play(game, 7), play(game, 7, chunk_games=chunk)
+    whole, cut = play(game, 7, evaluator), play(game, 7, evaluator, chunk_games=chunk)
     assert torch.equal(whole.scores, cut.scores)
 
     def rows(played) -> list[tuple[float, ...]]:
@@ -118,7 +121,7 @@ def test_a_failing_report_stops_the_other_threads(monkeypatch) -> None:
     torch.set_num_threads(2)
     asked: list[int] = []
 
-    class Slow(PlayoutEvaluator):
+    class Slow(HashEvaluator):
         def evaluate(self, game, state, stream):
             asked.append(state.batch_size)
             time.sleep(0.02)
@@ -141,7 +144,7 @@ def test_a_chunk_that_does_not_fit_is_halved(monkeypatch, caplog) -> None:
     game = Blob(cards=3)
     whole = play(game, 21)
 
-    class Small(PlayoutEvaluator):
+    class Small(HashEvaluator):
         def evaluate(self, game, state, stream):
             if state.batch_size > 2 * 6:
                 raise torch.OutOfMemoryError("CUDA out of memory")
@@ -155,7 +158,7 @@ def test_a_chunk_that_does_not_fit_is_halved(monkeypatch, caplog) -> None:
         "out of GPU memory with 10 games at a time: going on with 5",
     ]
 
-    class Never(PlayoutEvaluator):
+    class Never(HashEvaluator):
         def evaluate(self, game, state, stream):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -222,11 +225,11 @@ def test_greedy_moves_take_the_best_action() -> None:
     """With nothing sampled and no noise, every move is the target's best, so replaying the targets gives the game."""
     game = Blob(cards=2)
     config = SearchConfig(worlds=2, simulations=8)
-    greedy = self_play(game, PlayoutEvaluator(), config, 30, seed=5, sampled_share=0.0)
+    greedy = self_play(game, HashEvaluator(), config, 30, seed=5, sampled_share=0.0)
     state = game.deal(30, seed=5)
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
-        best = search(game, state, PlayoutEvaluator(), config, seed=5).policy.argmax(-1)
+        best = search(game, state, HashEvaluator(), config, seed=5).policy.argmax(-1)
         state = game.step(state, torch.where(actions[:, 1] >= 0, best, actions[:, 0]))
     assert torch.equal(game.scores(state), greedy.scores)
 

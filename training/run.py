@@ -254,10 +254,10 @@ class Run:
             self.display.run_left = ""
             self.save()
             self.save_network()
-            if not self.group.leader or not judge:
+            if not self.group.leader:
                 return {}
             self._collect_evaluation(wait=True)
-            return self._final_evaluation(started)
+            return self._final_evaluation(started) if judge else {}
         except Interrupted:
             self.save()
             self.display.line(f"Stopped and saved. Go on with: python train.py --resume {self.folder}")
