@@ -28,7 +28,7 @@ import torch
 from rich.console import Console
 
 from benchmarks import parts, peers, plot, strategies, sweep
-from benchmarks.agreement import agreement, available
+from benchmarks.agreement import agreement, available, comparable
 from benchmarks.measure import environment
 from benchmarks.selfplay import measure_self_play
 from benchmarks.tables import (
@@ -77,7 +77,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
-    parser.add_argument("--compile", action="store_true", help="self-play: compiled searches, on a GPU")
+    parser.add_argument(
+        "--compile", action="store_true", help="self-play, net: compiled searches and network, on a GPU"
+    )
     parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
     return parser.parse_args(arguments)
 
@@ -115,7 +117,10 @@ class Bench:
     def self_play(self) -> Figures:
         """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
         network = inference_net(
-            BlobNet(PRESETS[self.options.network]).to(self.device), self.options.precision, [self.game]
+            BlobNet(PRESETS[self.options.network]).to(self.device),
+            self.options.precision,
+            [self.game],
+            self.options.compile,
         )
         rows = []
         for games in self.sizes([64, 512, 4096], [1024, 4096, 10_000, 16_384]):
@@ -174,9 +179,9 @@ class Bench:
 
     def net(self) -> Figures:
         """The network alone."""
-        config = PRESETS[self.options.network]
+        config, repeats, fused = PRESETS[self.options.network], self.options.repeats, self.options.compile
         measures = [
-            (f"batch {size:,}", lambda n=size, p=name: parts.network(config, n, p, self.device, self.options.repeats))
+            (f"batch {size:,}", lambda n=size, p=name: parts.network(config, n, p, self.device, repeats, fused))
             for name in available(self.device)
             for size in self.sizes([1, 32, 256, 2048, 8192], [1, 256, 4096, 32_768])
         ]
@@ -227,7 +232,7 @@ class Bench:
         net = load_network(options.weights, self.device)
         games = (options.batches or [8 if options.quick else 256])[0]
         config = replace(self.config, noise_fraction=0.0)
-        rows = agreement(net, self.game, config, games, available(self.device), self.device)
+        rows = agreement(net, self.game, config, games, comparable(self.device), self.device)
         print_agreement(self.console, f"{options.weights.name}, {self.setting}", rows)
         return [{"kind": "agreement", **asdict(row)} for row in rows]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from net import BlobNet, int8_available
-from training.precision import PRECISIONS, inference_net
+from net import BlobNet, float8_products
+from training.precision import PRECISIONS, check_precision, form_of
 from vecgame import Blob, BlobState, Purpose, Stream, concatenate
 from vecmcts import SearchConfig, SearchResult, search
 
@@ -30,19 +30,34 @@ class Agreement:
 
 def available(device: torch.device) -> tuple[str, ...]:
     """The arithmetics that this device can be asked for."""
-    return tuple(p for p in PRECISIONS if p != "auto" and (p != "int8" or (device.type == "cpu" and int8_available())))
+    return tuple(p for p in PRECISIONS if p != "auto" and _is_fit(p, device))
+
+
+def comparable(device: torch.device) -> tuple[str, ...]:
+    """Those, and float8 also where it is too slow for use, as on a CPU: a search answers the same there."""
+    return tuple(
+        p for p in PRECISIONS if p != "auto" and (_is_fit(p, device) or (p == "float8" and float8_products(device)))
+    )
+
+
+def _is_fit(precision: str, device: torch.device) -> bool:
+    try:
+        check_precision(precision, device)
+    except ValueError:
+        return False
+    return True
 
 
 def agreement(
     net: BlobNet, game: Blob, config: SearchConfig, games: int, precisions: Sequence[str], device: torch.device
 ) -> list[Agreement]:
     """Compares searches of every decision of ``games`` games in which the float32 network plays its own policy."""
-    exact = inference_net(net, EXACT, [game])
+    exact = form_of(net, EXACT, [game])
     state = self_played(game, exact, games, device)
     expected = search(game, state, exact, config)
     found = []
     for precision in precisions:
-        result = search(game, state, inference_net(net, precision, [game]), config)
+        result = search(game, state, form_of(net, precision, [game]), config)
         found.append(compare(precision, expected, result))
     return found
 

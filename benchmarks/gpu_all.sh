@@ -29,17 +29,22 @@ else
     training=(--games-per-iter 10000 --iterations 500 --warmup-updates 100 --eval-every 0 --eval-deals 500)
     part tests 80 "$python" -m pytest -m gpu tests
 fi
-part device 20 "$python" -c "import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')"
+part device 10 "$python" -c "import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else 'cpu')"
 for what in self-play engine net search train; do
-    part "bench-$what" 50 "$python" bench.py "$what" --device "$device" "${bench[@]}" --json "$folder/bench-$what.json"
+    part "bench-$what" 35 "$python" bench.py "$what" --device "$device" "${bench[@]}" --json "$folder/bench-$what.json"
 done
 if [ "$device" = cuda ]; then # compiling takes a minute or so for every size of a batch
-    part bench-compiled 80 "$python" bench.py --device cuda --compile --batches 16384 --json "$folder/bench-compiled.json"
+    compiled=(--device cuda --compile)
+    part bench-compiled 80 "$python" bench.py "${compiled[@]}" --batches 16384 --json "$folder/bench-compiled.json"
+    part bench-float8 60 "$python" bench.py "${compiled[@]}" --precision float8 --batches 16384 --json "$folder/bench-float8.json"
+    part bench-net-compiled 40 "$python" bench.py net "${compiled[@]}" --batches 32768 --json "$folder/bench-net-compiled.json"
 fi
+part agreement 30 "$python" bench.py agreement --weights agents/blob-1-13.safetensors --device "$device" "${bench[@]}" \
+    --json "$folder/agreement.json"
 run=$(mktemp -d)/run
 # Training goes on for as long as there is time; Ctrl+C, which timeout sends, saves the run.
 echo "== training"
-timeout --signal=INT --kill-after=30 "${TRAIN_SECONDS:-150}" \
+timeout --signal=INT --kill-after=30 "${TRAIN_SECONDS:-105}" \
     "$python" train.py --device "$device" "${training[@]}" --run "$run" 2>&1 | tee "$folder/training.log"
 case ${PIPESTATUS[0]} in 0 | 124 | 130) ;; *) echo "== training failed" && failed=1 ;; esac
 cp "$run"/config.json "$run"/metrics.jsonl "$folder"/ || failed=1

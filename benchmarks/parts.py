@@ -63,10 +63,12 @@ def multiply_adds(config: NetConfig) -> int:
     return config.observation * config.dim + config.layers * layer + policy + value
 
 
-def network(config: NetConfig, size: int, precision: str, device: torch.device, repeats: int) -> Rate:
-    """Evaluations a second, and their share of the matrix product's peak (of int8: of bfloat16's)."""
+def network(
+    config: NetConfig, size: int, precision: str, device: torch.device, repeats: int, compile: bool = False
+) -> Rate:
+    """Evaluations a second, and their share of the matrix product's peak (of 8 bits: of bfloat16's)."""
     rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
-    form = inference_net(BlobNet(config).to(device), precision, [Blob()])
+    form = inference_net(BlobNet(config).to(device), precision, [Blob()], compile)
     times = max(1, 1024 // size)
 
     def work() -> None:

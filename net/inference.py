@@ -1,12 +1,15 @@
 """The inference form of a `BlobNet`: the same function with fewer operations, in low precision, on copied weights."""
 
 import functools
+import logging
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from net.blobnet import BlobNet
+
+log = logging.getLogger(__name__)
 
 # Rows a CPU evaluates at once. Document network in bfloat16 on two Xeon cores with AMX, thousand evaluations/s at
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
@@ -110,6 +113,9 @@ class InferenceNet:
         dtype: compute type; `default_inference_dtype(device)` when None.
         device: where it runs; the source's device when None.
         micro_batch: rows evaluated at once; when None, CPU_MICRO_BATCH on a CPU and the whole batch elsewhere.
+        compile: fuse biases, activations, norms and casts into few kernels by `torch.compile`, for GPUs: it takes some
+            seconds for the first size of a batch and for the second, which is compiled for all others too. Where that
+            fails, one line in the log says so, and the network goes on as it is.
 
     Raises ValueError when `dtype` is not a floating type or `micro_batch` is not positive.
     """
@@ -122,6 +128,7 @@ class InferenceNet:
         dtype: torch.dtype | None = None,
         device: torch.device | str | None = None,
         micro_batch: int | None = None,
+        compile: bool = False,
     ):
         self.config = net.config
         self.device = net.position.device if device is None else torch.device(device)
@@ -135,7 +142,8 @@ class InferenceNet:
         self.micro_batch = micro_batch
         self.output_dtype = torch.float64 if self.dtype == torch.float64 else torch.float32
 
-        self._onednn = self.device.type == "cpu" and self.dtype == torch.bfloat16 and _onednn_bfloat16()
+        self._compiled = torch.compile(self._forward) if compile else None
+        self._onednn = self.device.type == "cpu" and self.dtype == torch.bfloat16 and not compile and _onednn_bfloat16()
         linear = _OneDnnLinear if self._onednn else _Linear
         self._blocks = [
             (_LayerNorm if weight.dim() == 1 else linear)(weight, bias, self.dtype, self.device)
@@ -183,7 +191,7 @@ class InferenceNet:
                 part = obs[start : start + step]
                 end = start + part.shape[0]
                 beside = None if hidden is None else self._input(hidden[start : start + step])
-                both = self._forward(self._input(part), beside)[: end - start]
+                both = self._evaluate(self._input(part), beside)[: end - start]
                 logits[start:end] = both[:, :actions]
                 values[start:end] = both[:, actions:]
         return logits, values
@@ -198,6 +206,19 @@ class InferenceNet:
         # search brings another number of leaves with every call, so they are rounded up to a few sizes.
         padded = 1 << (rows - 1).bit_length() if rows < 64 else -(-rows // 64) * 64
         return F.pad(obs, (0, 0, 0, padded - rows)) if padded > rows else obs
+
+    def _evaluate(self, x: Tensor, hidden: Tensor | None) -> Tensor:
+        """`_forward`, compiled if that was asked for and works."""
+        if self._compiled is not None:
+            try:
+                return self._compiled(x, hidden)
+            except torch.OutOfMemoryError:
+                raise  # the caller tries a smaller batch
+            except Exception as error:  # whatever a missing compiler makes of itself
+                self._compiled = None
+                reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+                log.warning("the network on %s goes on uncompiled: %s", self.device, reason)
+        return self._forward(x, hidden)
 
     def _forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """x [B, observation], hidden [B, critic] -> logits and values side by side [B, actions + values]."""

@@ -4,16 +4,11 @@ import functools
 import warnings
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from net.blobnet import BlobNet
+from net.calibration import Span, activation_spans, encoder_layers, norm
 from net.inference import CPU_MICRO_BATCH, InferenceNet, folded_weights
-
-Span = tuple[float, float]
-"""Least and greatest value of an activation."""
-
-PER_LAYER = 5  # blocks of an encoder layer in `folded_weights`: attention, norm1, linear1, linear2, norm2
 
 
 class Int8Net(InferenceNet):
@@ -48,7 +43,7 @@ class Int8Net(InferenceNet):
     def _quantise(self, net: BlobNet) -> None:
         pairs = [(weight.float(), bias.float()) for weight, bias in folded_weights(net)]
         self._int8_layers = []
-        for layer, spans in zip(_layers(pairs), activation_spans(pairs, self._observations), strict=True):
+        for layer, spans in zip(encoder_layers(pairs), activation_spans(pairs, self._observations), strict=True):
             attention, norm1, linear1, linear2, norm2 = layer
             blocks = [_Int8Linear(*pair, span) for pair, span in zip((attention, linear1, linear2), spans, strict=True)]
             self._int8_layers.append((blocks[0], norm1, blocks[1], blocks[2], norm2))
@@ -56,9 +51,9 @@ class Int8Net(InferenceNet):
     def _encode(self, x: Tensor) -> Tensor:
         x = self._embed_norm(self._embed(x)).float()
         for attention, norm1, linear1, linear2, norm2 in self._int8_layers:
-            x = _norm(attention.add(x, x), *norm1)
+            x = norm(attention.add(x, x), *norm1)
             hidden = linear1.relu(x, linear2)
-            x = _norm(linear2.add(hidden, x), *norm2)
+            x = norm(linear2.add(hidden, x), *norm2)
         return x.bfloat16()
 
 
@@ -98,33 +93,6 @@ class _Int8Linear:
 
     def _product(self, x: Tensor) -> tuple[object, ...]:
         return self.levels(x), self.scale, self.zero, self.packed, self.weight_scale, self.weight_zero
-
-
-@torch.no_grad()
-def activation_spans(pairs: list[tuple[Tensor, Tensor]], observations: Tensor) -> list[tuple[Span, Span, Span]]:
-    """What goes into attention, linear1 and linear2 of each encoder layer, in float32.
-
-    Args:
-        pairs: `folded_weights`.
-        observations: [K, observation].
-    """
-    x = _norm(F.linear(observations, *pairs[0]), *pairs[1])
-    spans = []
-    for attention, norm1, linear1, linear2, norm2 in _layers(pairs):
-        between = _norm(x + F.linear(x, *attention), *norm1)
-        hidden = F.linear(between, *linear1).relu_()
-        spans.append(tuple((float(part.min()), float(part.max())) for part in (x, between, hidden)))
-        x = _norm(between + F.linear(hidden, *linear2), *norm2)
-    return spans
-
-
-def _layers(pairs: list[tuple[Tensor, Tensor]]) -> list[list[tuple[Tensor, Tensor]]]:
-    """The blocks of `folded_weights`, encoder layer by encoder layer."""
-    return [pairs[start : start + PER_LAYER] for start in range(2, len(pairs) - 2, PER_LAYER)]
-
-
-def _norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    return F.layer_norm(x, weight.shape, weight, bias)
 
 
 @functools.cache

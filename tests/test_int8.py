@@ -5,8 +5,9 @@ import torch
 
 from benchmarks.agreement import agreement, available
 from net import PRESETS, BlobNet, InferenceNet, Int8Net, int8, int8_available
+from net.calibration import activation_spans
 from net.inference import folded_weights
-from net.int8 import _Int8Linear, activation_spans
+from net.int8 import _Int8Linear
 from tests.test_net import TINY, observations, random_net
 from training.precision import check_precision, inference_net, positions
 from vecgame import Blob
@@ -112,10 +113,12 @@ def test_positions_are_of_all_games_and_the_same_every_time(count: int) -> None:
 
 
 def test_bad_input_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="precision must be one of auto, float32, bfloat16, int8, got 'int4'"):
+    with pytest.raises(ValueError, match="precision must be one of auto, float32, bfloat16, float8, int8, got 'int4'"):
         inference_net(BlobNet(TINY), "int4", [Blob()])
     with pytest.raises(ValueError, match="for CPUs"):
         check_precision("int8", torch.device("cuda"))
+    with pytest.raises(ValueError, match="float8 needs an NVIDIA GPU from Ada or Hopper on, not cpu"):
+        check_precision("float8", CPU)
     monkeypatch.setattr("training.precision.int8_available", lambda: False)
     with pytest.raises(ValueError, match="needs a CPU with VNNI"):
         check_precision("int8", CPU)

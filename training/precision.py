@@ -7,28 +7,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from net import BlobNet, InferenceNet, Int8Net, int8_available
+from net import BlobNet, Float8Net, InferenceNet, Int8Net, float8_products, int8_available
 from vecgame import Game, Purpose, Stream
 from vecmcts import random_action
 
-PRECISIONS = ("auto", "float32", "bfloat16", "int8")
+PRECISIONS = ("auto", "float32", "bfloat16", "float8", "int8")
 CALIBRATION_POSITIONS = 1024
 
 
-def inference_net(net: BlobNet, precision: str, games: Sequence[Game]) -> InferenceNet:
+def inference_net(net: BlobNet, precision: str, games: Sequence[Game], compile: bool = False) -> InferenceNet:
     """A snapshot of the network on its own device.
 
     Args:
         precision: one of `PRECISIONS`; "auto" is `net.default_inference_dtype`.
         games: whose positions it will judge.
+        compile: on a GPU, fuse its kernels (see `InferenceNet`); a CPU has oneDNN's fused ones and gains nothing.
 
     Raises:
         ValueError: as `check_precision`.
     """
     check_precision(precision, net.position.device)
+    return form_of(net, precision, games, compile and net.position.device.type == "cuda")
+
+
+def form_of(net: BlobNet, precision: str, games: Sequence[Game], compile: bool = False) -> InferenceNet:
+    """As `inference_net`, in whatever this device can compute, however slowly: float8 on a CPU too."""
     if precision == "int8":
         return Int8Net(net, positions(games, CALIBRATION_POSITIONS))
-    return InferenceNet(net, None if precision == "auto" else getattr(torch, precision))
+    if precision == "float8":
+        return Float8Net(net, positions(games, CALIBRATION_POSITIONS), compile=compile)
+    return InferenceNet(net, None if precision == "auto" else getattr(torch, precision), compile=compile)
 
 
 def check_precision(precision: str, device: torch.device) -> None:
@@ -39,6 +47,10 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise ValueError(f"precision int8 is for CPUs, not for {device}; auto is bfloat16 on a GPU that has it")
     if precision == "int8" and not int8_available():
         raise ValueError("precision int8 needs a CPU with VNNI and bfloat16 instructions; auto is the best one here")
+    if precision == "float8" and not (device.type == "cuda" and float8_products(device)):
+        raise ValueError(
+            f"precision float8 needs an NVIDIA GPU from Ada or Hopper on, not {device}; auto is the best here"
+        )
 
 
 def positions(games: Sequence[Game], count: int) -> Tensor:

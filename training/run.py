@@ -405,7 +405,7 @@ class Run:
         """What plays self-play: the same object with other weights each time, for which graphs may be recorded."""
         net = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self._check, self._by_leader)
         if self.player is None:
-            self.player = inference_net(net, self.settings.precision, self.games)
+            self.player = inference_net(net, self.settings.precision, self.games, self.settings.compile)
         else:
             self.player.refresh(net)
         return self.player

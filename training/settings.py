@@ -119,14 +119,14 @@ class Settings:
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
     precision: str = _flag(
         "auto",
-        "arithmetic of the network in self-play and evaluation; auto: bfloat16 where the hardware has it; int8: for "
-        "CPUs, faster and a little rougher",
+        "arithmetic of the network in self-play and evaluation; auto: bfloat16 where the hardware has it; int8 for "
+        "CPUs and float8 for GPUs from Ada or Hopper on: faster and rougher",
         choices=PRECISIONS,
     )
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
         False,
-        "on a GPU, compile searches (as CUDA graphs) and the learner; the first of each size takes a minute",
+        "on a GPU, compile searches (as CUDA graphs), network and learner; the first of each size takes a minute",
     )
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
