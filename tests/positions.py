@@ -90,14 +90,14 @@ def counting(evaluator: object, calls: list[int]) -> object:
 Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def linear_network(values: int, seed: int = 0) -> Network:
+def linear_network(values: int, seed: int = 0, features: int = 256, actions: int = 52) -> Network:
     """A network of one fixed random matrix in float64."""
     random = torch.Generator().manual_seed(seed)
-    weight = torch.randn(256, 52 + values, generator=random, dtype=torch.float64) / 4
+    weight = torch.randn(features, actions + values, generator=random, dtype=torch.float64) / 4
 
     def network(observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         # Row by row sums, so that a row's rounding does not depend on its batch.
         output = (observation.double()[:, :, None] * weight).sum(1)
-        return output[:, :52], output[:, 52:].sigmoid()
+        return output[:, :actions], output[:, actions:].sigmoid()
 
     return network

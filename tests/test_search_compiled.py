@@ -9,7 +9,8 @@ import torch
 from tests.positions import HashEvaluator, linear_network, mixed_batch
 from tests.test_search_lanes import assert_same
 from tests.test_search_sync import NoWaiting, positions
-from vecgame import Blob, lanes
+from vecgame import Blob, BlobMatch, Game, lanes, make_game
+from vecgame.contract import mixed_positions
 from vecmcts import NetworkEvaluator, SearchConfig, SearchResult, compiled, search
 
 MINUTES = pytest.mark.skipif(
@@ -75,6 +76,35 @@ def test_a_small_search_is_the_same_in_every_lane() -> None:
             ours = search(game, state, evaluator, config, seed=2, compile=True)
         assert_same(ours, search(game, state, evaluator, config, seed=2), atol=1e-12)
     assert list(compiled._kept.values()) == graphs
+
+
+GAMES = {
+    "three players": Blob(cards=2, players=3),
+    "five players, turned trump": Blob(cards=2, players=5, trump="turned"),
+    "a match": BlobMatch(cards=2),
+    "hearts, passing": make_game("hearts", passing="left"),
+    "euchre": make_game("euchre"),
+    "spades": make_game("spades"),
+    "whist": make_game("whist"),
+}
+
+
+@pytest.mark.parametrize(
+    "game",
+    [
+        pytest.param(game, id=name, marks=[] if isinstance(game, Blob) or name == "euchre" else pytest.mark.slow)
+        for name, game in GAMES.items()
+    ],
+)
+def test_every_game_is_traced_into_the_same_search(game: Game, monkeypatch) -> None:
+    """The traced graphs themselves, which inductor would compile: their shapes depend on no data."""
+    traced = []
+    monkeypatch.setattr(torch._inductor, "compile", lambda graph, tensors: traced.append(graph) or graph)
+    network = linear_network(game.seats, features=game.features, actions=game.num_actions)
+    config = SearchConfig(worlds=1, simulations=3, noise_fraction=0.25)
+    ours, theirs = both(game, mixed_positions(game, 20), NetworkEvaluator(network), config)
+    assert_same(ours, theirs, atol=1e-12)
+    assert len(traced) == 2
 
 
 @pytest.mark.slow
