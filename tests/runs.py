@@ -15,8 +15,8 @@ import torch
 from rich.console import Console
 
 from training.checkpoint import load_tensors
+from training.folder import CHECKPOINT, METRICS
 from training.progress import Display
-from training.run import CHECKPOINT, METRICS
 from training.settings import Settings
 
 TINY = Settings(

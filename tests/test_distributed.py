@@ -22,9 +22,10 @@ from tests.test_learner import make_examples
 from training import warmup
 from training.checkpoint import load_tensors, save_tensors
 from training.distributed import ALONE, Group, LeaderError, process_group
+from training.folder import METRICS, RESULTS
 from training.learner import Learner, learn
 from training.replay import Examples, ReplayBuffer
-from training.run import METRICS, RESULTS, Run
+from training.run import Run
 from training.settings import Settings
 from vecgame import Blob
 

@@ -156,7 +156,7 @@ def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, mon
 
     stopped = tmp_path / "stopped"
     run = Run.create(stopped, TINY, quiet())
-    check, calls = run._check, []
+    check, calls = run.check, []
 
     def interrupt_later() -> None:
         calls.append(1)
@@ -165,7 +165,7 @@ def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, mon
             time.sleep(0)  # the handler runs between two byte codes
         check()
 
-    monkeypatch.setattr(run, "_check", interrupt_later)
+    monkeypatch.setattr(run, "check", interrupt_later)
     assert run.train() is None
     assert Run.resume(stopped, TINY, quiet()).train(judge=False) is not None
     assert same(whole, stopped)

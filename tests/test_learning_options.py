@@ -25,7 +25,7 @@ def test_a_run_stopped_after_the_warm_up_and_after_an_iteration_goes_on_exactly(
     run = Run.create(parts, settings, quiet())
     for stage in ("_warm_up", "_iterate"):
         monkeypatch.setattr(run, stage, stopping_after(run, getattr(run, stage)))
-        monkeypatch.setattr(run, "save_if_due", run._check)
+        monkeypatch.setattr(run, "save_if_due", run.check)
         assert run.train() is None
         assert not same(whole, parts)
         run = Run.resume(parts, settings, quiet())

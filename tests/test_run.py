@@ -17,8 +17,9 @@ import train
 from tests.runs import TINY, changed, flags_of, metrics_of, quiet, same
 from training.checkpoint import load_network
 from training.evaluate import main as evaluate_main
+from training.folder import CHECKPOINT, METRICS, RESULTS
 from training.progress import Display, duration
-from training.run import CHECKPOINT, METRICS, RESULTS, Run
+from training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, monkey
     """Ctrl+C after some number of safe points, in the warm-up, in self-play or while learning."""
     folder = tmp_path / "stopped"
     run = Run.create(folder, TINY, quiet())
-    check, calls = run._check, []
+    check, calls = run.check, []
 
     def interrupt_later() -> None:
         calls.append(1)
@@ -63,7 +64,7 @@ def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, monkey
             time.sleep(0)  # the handler runs between two byte codes
         check()
 
-    monkeypatch.setattr(run, "_check", interrupt_later)
+    monkeypatch.setattr(run, "check", interrupt_later)
     assert run.train() is None
     assert f"--resume {folder}" in run.display.console.file.getvalue()
     assert not same(finished, folder)

@@ -17,9 +17,6 @@ from torch import Tensor
 from net import PRESETS as NETWORKS
 from net import InferenceNet, parameter_count
 from training import metrics, warmup
-from training.arena import seatings_of
-from training.background import BackgroundEvaluation
-from training.bots import NetworkPlayer, search_player
 from training.checkpoint import (
     load_network,
     load_tensors,
@@ -29,9 +26,10 @@ from training.checkpoint import (
     write_atomically,
 )
 from training.distributed import ALONE, Group
-from training.evaluate import Results, bots, choose_device, evaluate, results_json, results_table
-from training.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
+from training.evaluate import Results, choose_device
+from training.folder import CHECKPOINT, CONFIG, METRICS
 from training.gate import Gate
+from training.judge import Judge
 from training.learner import Learner, NotFiniteError, learn
 from training.lock import FolderLock
 from training.precision import check_precision, inference_net
@@ -99,8 +97,7 @@ class Run:
         self.saved_at = 0.0
         self.stopping = False
         self.steps_checked = 0
-        self.due: list[int] = []  # iterations whose evaluation waits for its turn
-        self.evaluation: BackgroundEvaluation | None = None
+        self.judge = Judge(self)
 
     def _chunk_games(self, game: Blob) -> int:
         """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
@@ -239,7 +236,7 @@ class Run:
         started = time.monotonic()
         self._describe()
         try:
-            self._find_due_evaluations()
+            self.judge.find_due()
             while self.updates < self.settings.warmup_updates:
                 self._warm_up()
             self.save_if_due()
@@ -250,14 +247,14 @@ class Run:
                     (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
                 )
                 self.display.run_left = f"run: {duration(left)} left"
-                self._evaluate_in_background()
+                self.judge.after_iteration()
             self.display.run_left = ""
             self.save()
             self.save_network()
             if not self.group.leader:
                 return {}
-            self._collect_evaluation(wait=True)
-            return self._final_evaluation(started) if judge else {}
+            self.judge.collect(wait=True)
+            return self.judge.finish(started) if judge else {}
         except Interrupted:
             self.save()
             self.display.line(f"Stopped and saved. Go on with: python train.py --resume {self.folder}")
@@ -267,8 +264,7 @@ class Run:
             step = "the warm-up" if self.updates < self.settings.warmup_updates else f"iteration {self.iteration + 1}"
             raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
         finally:
-            if self.evaluation is not None:
-                self.evaluation.stop()
+            self.judge.stop()
             if self.lock is not None:
                 self.lock.release()
             for number, handler in previous.items():
@@ -280,15 +276,16 @@ class Run:
         self.stopping = True
         self.display.line("Stopping after the current step; once more to stop at once.")
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises `Interrupted` once the user has asked the run to stop; called at every point where it can."""
         if self.stopping:
             raise Interrupted
 
     def _check_together(self) -> None:
-        """As `_check`, called by all processes after the same step of learning: now and then they agree on it."""
+        """As `check`, called by all processes after the same step of learning: now and then they agree on it."""
         self.steps_checked += 1
         if self.group.size == 1:
-            self._check()
+            self.check()
         elif self.steps_checked % STEPS_PER_AGREEMENT == 0 and self.group.any(self.stopping):
             raise Interrupted
 
@@ -403,7 +400,7 @@ class Run:
 
     def _player(self) -> InferenceNet:
         """What plays self-play: the same object with other weights each time, for which graphs may be recorded."""
-        net = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self._check, self._by_leader)
+        net = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self.check, self._by_leader)
         if self.player is None:
             self.player = inference_net(net, self.settings.precision, self.games, self.settings.compile)
         else:
@@ -438,7 +435,7 @@ class Run:
         with self.display.task(f"self-play {self.iteration + 1}{group.label}", total, "games") as task:
 
             def report(done: float, judged: int) -> None:
-                self._check()
+                self.check()
                 task.update(finished + done, evaluations=evaluations + judged)
 
             for game, count, chunk in zip(self.games, counts, self.chunks, strict=True):
@@ -483,94 +480,3 @@ class Run:
             numbers = learn(self.learner, self.buffer, new_examples, self._seed(1), report)
         seconds = time.monotonic() - begun
         return {**numbers, "learn_seconds": seconds, "examples_per_second": numbers["examples_learned"] / seconds}
-
-    # -- its strength -------------------------------------------------------------------------------------------------
-
-    def _find_due_evaluations(self) -> None:
-        """Evaluations that the run owed when it was stopped."""
-        if not self.group.leader:
-            return
-        if self._is_due(self.iteration):
-            self.save_network()  # it may have been stopped between the checkpoint and this
-        entries = metrics.read(self.folder / METRICS)
-        done = {entry["of"] for entry in entries if entry["kind"] == "evaluation"}
-        iterations = range(1, self.iteration + 1)
-        self.due = [i for i in iterations if self._is_due(i) and i not in done and self.network_path(i).exists()]
-
-    def _is_due(self, iteration: int) -> bool:
-        every = self.settings.eval_every
-        return every > 0 and iteration > 0 and iteration % every == 0 and iteration < self.settings.iterations
-
-    def _evaluate_in_background(self) -> None:
-        """Every few iterations, has another process play the bots and the first network; training goes on.
-
-        One at a time: those that come due meanwhile wait in line, so that which there are does not hang on the clock.
-        """
-        if not self.group.leader:
-            return
-        if self._is_due(self.iteration):
-            self.save_network()
-            self.due.append(self.iteration)
-        self._collect_evaluation(wait=False)
-
-    def _collect_evaluation(self, wait: bool) -> None:
-        """Takes in the results that are there, and starts the next evaluation that is due."""
-        while self.evaluation is not None or self.due:
-            if self.evaluation is None:
-                self.evaluation = self._start_evaluation(self.due.pop(0))
-            if self.evaluation.running:
-                if not wait:
-                    return
-                self._check()
-                time.sleep(0.2)
-            else:
-                evaluation, self.evaluation = self.evaluation, None
-                self._take_in(evaluation)
-
-    def _start_evaluation(self, iteration: int) -> BackgroundEvaluation:
-        networks = (self.network_path(iteration), self.network_path(0))
-        return BackgroundEvaluation(self.folder, iteration, networks, self.settings, self.device)
-
-    def _take_in(self, evaluation: BackgroundEvaluation) -> None:
-        iteration, results = evaluation.iteration, evaluation.results()
-        if results is None:
-            self.display.line(f"the evaluation of iteration {iteration} failed; see {evaluation.log.name}")
-            return
-        self.record("evaluation", iteration=iteration, of=iteration, results=results)
-        searcher = list(results)[-1]
-        points = [f"{m['player']['mean']:.2f} : {m['opponents']['mean']:.2f} {n}" for n, m in results[searcher].items()]
-        self.display.line(f"evaluation of iteration {iteration}, {searcher}: {', '.join(points)}")
-
-    def _final_evaluation(self, started: float) -> Results:
-        """The table of points before and after training."""
-        settings = self.settings
-        first = load_network(self.network_path(0), self.device, settings.game)
-        nets = (first, self.learner.averaged())
-        before, after = (inference_net(net, settings.precision, self.games) for net in nets)
-        name = f"search {settings.worlds}x{settings.simulations}"
-        players = [
-            search_player(before, settings.search(), f"before training, {name}"),
-            NetworkPlayer(after, "trained network alone"),
-            search_player(after, settings.search(), f"trained, {name}"),
-        ]
-        results = evaluate(
-            self.games,
-            players,
-            bots(settings.game),
-            settings.eval_deals,
-            settings.seed,
-            self.device,
-            self.display,
-            self._check,
-        )
-        self.record("final evaluation", results=results_json(results))
-        write_atomically(self.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
-        seatings = seatings_of(self.games[0])
-        seats = "both sides" if self.games[0].partners else "every seat"
-        count = len(seatings) * settings.eval_deals
-        title = f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
-        self.display.console.print(results_table(results, title, seatings))
-        self.display.line(
-            f"{duration(time.monotonic() - started)} in all; the network: {self.network_path(self.iteration)}"
-        )
-        return results
