@@ -17,7 +17,7 @@ from training.replay import Examples
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
-from vecmcts import Evaluator, Past, SearchConfig, best_action, search
+from vecmcts import Evaluator, Past, SearchConfig, SearchResult, best_action, search
 from vecmcts.evaluators import Network, to_relative
 from vecmcts.tree import Tree
 
@@ -102,23 +102,9 @@ def self_play(
     device = torch.device(device)
     workers = threads_for(games, device)
     sampled = int(sampled_share * game.decisions)
-    chunks = [
-        _Chunk(
-            game,
-            evaluator,
-            config,
-            seed,
-            first_index + start,
-            count,
-            device,
-            sampled,
-            policy_target,
-            compile,
-            cap,
-            extras,
-        )
-        for start, count in split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
-    ]
+    terms = _Terms(game, evaluator, config, seed, device, sampled, policy_target, compile, cap, extras)
+    largest = chunk_games or largest_chunk(game, config, device, workers)
+    chunks = [_Chunk(terms, first_index + start, count) for start, count in split(games, largest, workers)]
 
     def tell() -> None:
         if report is not None:
@@ -204,28 +190,31 @@ def _play_in_threads(chunks: list[_Chunk], workers: int, tell: Callable[[], None
         torch.set_num_threads(threads)
 
 
+@dataclass(frozen=True)
+class _Terms:
+    """What all chunks of a call of `self_play` have in common: its arguments."""
+
+    game: Game
+    evaluator: Evaluator | Network
+    config: SearchConfig
+    seed: int
+    device: torch.device
+    sampled: int  # decisions of a game, from its start, that are drawn from the target policy
+    policy_target: str
+    compile: bool
+    cap: PlayoutCap | None
+    extras: Collection[str]
+
+    def search(self, state: State, config: SearchConfig, past: Past | None) -> SearchResult:
+        return search(self.game, state, self.evaluator, config, self.seed, self.compile, past)
+
+
 class _Chunk:
     """Games that are searched together, and what has been stored of them."""
 
-    def __init__(
-        self,
-        game: Game,
-        evaluator: Evaluator | Network,
-        config: SearchConfig,
-        seed: int,
-        first_index: int,
-        count: int,
-        device: torch.device,
-        sampled: int,
-        policy_target: str,
-        compile: bool,
-        cap: PlayoutCap | None,
-        extras: Collection[str],
-    ) -> None:
-        self.game, self.evaluator, self.config, self.seed = game, evaluator, config, seed
-        self.first_index, self.count, self.device = first_index, count, device
-        self.sampled, self.policy_target, self.compile = sampled, policy_target, compile
-        self.cap, self.extras = cap, extras
+    def __init__(self, terms: _Terms, first_index: int, count: int) -> None:
+        self.terms, self.game = terms, terms.game
+        self.first_index, self.count = first_index, count
         self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy, hidden
         self.evaluations = 0
         self.played = 0.0  # games, in fractions
@@ -235,28 +224,12 @@ class _Chunk:
 
     def cut(self, largest: int) -> list[_Chunk]:
         """The same games, not begun, in chunks of at most ``largest``."""
-        return [
-            _Chunk(
-                self.game,
-                self.evaluator,
-                self.config,
-                self.seed,
-                self.first_index + start,
-                count,
-                self.device,
-                self.sampled,
-                self.policy_target,
-                self.compile,
-                self.cap,
-                self.extras,
-            )
-            for start, count in split(self.count, largest, 1)
-        ]
+        return [_Chunk(self.terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
 
     def play(self, tell: Callable[[], None] = lambda: None) -> None:
         """Deals the games and plays them to the end, calling ``tell`` after each decision."""
-        state = self.game.deal(self.count, self.seed, self.device, self.first_index)
-        past = Past.none(self.game, self.count, self.device) if self.config.candidates else None
+        state = self.game.deal(self.count, self.terms.seed, self.terms.device, self.first_index)
+        past = Past.none(self.game, self.count, self.terms.device) if self.terms.config.candidates else None
         for decision in range(self.game.decisions):
             if self.stopped:
                 return
@@ -270,13 +243,13 @@ class _Chunk:
     def _decide(self, state: State, past: Past | None, decision: int) -> Tensor:
         """Decision number ``decision`` in every game: [B] int64 actions."""
         game = self.game
-        actions = self.config.view(game).legal_actions(state)
+        actions = self.terms.config.view(game).legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
-        if len(lanes) and self.cap is None:
+        if len(lanes) and self.terms.cap is None:
             action = action.index_copy(0, lanes, self._search(state, past, lanes, decision))
         elif len(lanes):
-            in_full = self.cap.in_full(game, state.take(lanes), self.seed)
+            in_full = self.terms.cap.in_full(game, state.take(lanes), self.terms.seed)
             for some, how in ((lanes[in_full], self._search), (lanes[~in_full], self._search_fast)):
                 if len(some):
                     action = action.index_copy(0, some, how(state, past, some, decision))
@@ -285,8 +258,8 @@ class _Chunk:
     def _search(self, state: State, past: Past | None, lanes: Tensor, decision: int) -> Tensor:
         """Searches the decisions of the lanes [K] int64 in full, and stores them: [K] int64 actions."""
         state, past = state.take(lanes), None if past is None else past.take(lanes)
-        result = search(self.game, state, self.evaluator, self.config, self.seed, self.compile, past)
-        policy = result.policy if self.policy_target == "improved" else result.visit_policy
+        result = self.terms.search(state, self.terms.config, past)
+        policy = result.policy if self.terms.policy_target == "improved" else result.visit_policy
         self._store(lanes, state, policy, result.prior)
         self.evaluations += int(result.evaluations)
         return self._choose(state, policy, result.visits, decision)
@@ -294,16 +267,16 @@ class _Chunk:
     def _search_fast(self, state: State, past: Past | None, lanes: Tensor, decision: int) -> Tensor:
         """Searches the decisions of the lanes [K] int64 by the cap's fast search, as in a match: [K] int64 actions."""
         state, past = state.take(lanes), None if past is None else past.take(lanes)
-        result = search(self.game, state, self.evaluator, self.cap.fast, self.seed, self.compile, past)
+        result = self.terms.search(state, self.terms.cap.fast, past)
         self.evaluations += int(result.evaluations)
-        return best_action(self.game, state, result.policy, result.visits, self.cap.fast, self.seed)
+        return best_action(self.game, state, result.policy, result.visits, self.terms.cap.fast, self.terms.seed)
 
     def _choose(self, state: State, policy: Tensor, visits: Tensor, decision: int) -> Tensor:
-        if decision >= self.sampled:
+        if decision >= self.terms.sampled:
             return policy.argmax(-1)
-        if self.config.root_selection == "gumbel":  # whose noise has made a draw already
-            return best_action(self.game, state, policy, visits, self.config, self.seed)
-        stream = Stream(self.seed, state.index, self.game.turn(state))
+        if self.terms.config.root_selection == "gumbel":  # whose noise has made a draw already
+            return best_action(self.game, state, policy, visits, self.terms.config, self.terms.seed)
+        stream = Stream(self.terms.seed, state.index, self.game.turn(state))
         return sample(policy, stream.uniform(Purpose.ACTION, 1)[:, 0])
 
     def _store(self, lanes: Tensor, state: State, policy: Tensor, prior: Tensor) -> None:
@@ -314,7 +287,7 @@ class _Chunk:
         self.entropy = self.entropy - (policy * log_policy).sum()
         self.divergence = self.divergence + (policy * (log_policy - prior.clamp(min=1e-12).log())).sum()
         legal, hidden = pack_mask(game.policy_mask(state)), None
-        if "hidden" in self.extras:
+        if "hidden" in self.terms.extras:
             hidden = game.others_hands(state)
         self.stored.append((lanes, game.mover(state), game.observe(state).half(), legal, framed.half(), hidden))
 
@@ -323,9 +296,11 @@ class _Chunk:
         values = self.game.values(state)
         self.scores = self.game.scores(state)
         self.met = self.game.bids_met(state)
-        won = self.game.tricks_won(state) if "tricks" in self.extras else None
+        won = self.game.tricks_won(state) if "tricks" in self.terms.extras else None
         # A playout cap may have left no decision.
-        none = Examples.empty(0, self.device, self.game.features, self.game.num_actions, self.game.seats, self.extras)
+        none = Examples.empty(
+            0, self.terms.device, self.game.features, self.game.num_actions, self.game.seats, self.terms.extras
+        )
         self.examples = Examples.concatenate(
             [
                 Examples(
