@@ -3,8 +3,10 @@
 import json
 import multiprocessing
 import os
+import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from io import StringIO
@@ -17,6 +19,7 @@ from rich.console import Console
 from training.checkpoint import load_tensors
 from training.folder import CHECKPOINT, METRICS
 from training.progress import Display
+from training.run import Run
 from training.settings import Settings
 
 TINY = Settings(
@@ -76,6 +79,20 @@ def same(first: Path, second: Path) -> bool:
     """Whether two runs have the same weights, averages, optimiser, replay buffer and counters, bit for bit."""
     ours, theirs = tensors_of(first), tensors_of(second)
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def interrupt_at(run: Run, checks: int) -> None:
+    """Has the user press Ctrl+C when the run looks for it for the so-manieth time."""
+    check, calls = run.check, []
+
+    def interrupt_later() -> None:
+        calls.append(1)
+        if len(calls) == checks:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)  # the handler runs between two byte codes
+        check()
+
+    run.check = interrupt_later
 
 
 def start(work: Callable[..., None], *arguments: object, **environment: str) -> BaseProcess:

@@ -1,20 +1,14 @@
 """The gate: how often it lets equal and better players pass, and what it does in a run."""
 
-import os
-import signal
-import time
-from io import StringIO
-
 import pytest
 import torch
-from rich.console import Console
 
+from tests.runs import interrupt_at, metrics_of, quiet, same
 from training import gate as module
 from training.arena import TWO_AGAINST_TWO, Interval, play_deals, side_points
 from training.bots import RandomBot, RuleBot
 from training.checkpoint import load_network
 from training.gate import CHUNK, Gate, Verdict, crossing, judge
-from training.progress import Display
 from training.run import Run
 from training.settings import Settings
 from vecgame import Blob
@@ -103,10 +97,6 @@ TINY = Settings(
 )
 
 
-def quiet() -> Display:
-    return Display(Console(file=StringIO(), width=120, soft_wrap=True))
-
-
 def weights(net: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
@@ -150,22 +140,11 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("checks", [20, 34])
-def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, monkeypatch, checks: int) -> None:
+def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, checks: int) -> None:
     """Ctrl+C in the gate's match, and in the self-play after it."""
-    from tests.test_run import metrics_of, same
-
     stopped = tmp_path / "stopped"
     run = Run.create(stopped, TINY, quiet())
-    check, calls = run.check, []
-
-    def interrupt_later() -> None:
-        calls.append(1)
-        if len(calls) == checks:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0)  # the handler runs between two byte codes
-        check()
-
-    monkeypatch.setattr(run, "check", interrupt_later)
+    interrupt_at(run, checks)
     assert run.train() is None
     assert Run.resume(stopped, TINY, quiet()).train(judge=False) is not None
     assert same(whole, stopped)

@@ -14,7 +14,7 @@ import torch
 from rich.console import Console
 
 import train
-from tests.runs import TINY, changed, flags_of, metrics_of, quiet, same
+from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
 from training.checkpoint import load_network
 from training.evaluate import main as evaluate_main
 from training.folder import CHECKPOINT, METRICS, RESULTS
@@ -51,20 +51,11 @@ def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("checks", [1, 4, 9, 20, 33])
-def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, monkeypatch, checks: int) -> None:
+def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, checks: int) -> None:
     """Ctrl+C after some number of safe points, in the warm-up, in self-play or while learning."""
     folder = tmp_path / "stopped"
     run = Run.create(folder, TINY, quiet())
-    check, calls = run.check, []
-
-    def interrupt_later() -> None:
-        calls.append(1)
-        if len(calls) == checks:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0)  # the handler runs between two byte codes
-        check()
-
-    monkeypatch.setattr(run, "check", interrupt_later)
+    interrupt_at(run, checks)
     assert run.train() is None
     assert f"--resume {folder}" in run.display.console.file.getvalue()
     assert not same(finished, folder)
