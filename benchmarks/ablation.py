@@ -43,6 +43,8 @@ from vecmcts import SearchConfig
 BASE = {
     "games_per_iter": 256,
     "epochs": 4,
+    "simulations": 30,
+    "leaf_values": "mover",
     "eval_every": 0,
     "checkpoint_seconds": 10**6,
     "device": "cpu",

@@ -253,6 +253,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "games_per_iter": 1000,
         "iterations": 3,
         "epochs": 2,
+        "simulations": 8,
+        "leaf_values": "world",
         "network": "small",
         "learning_rate": 1e-3,
         "warmup_updates": 100,
