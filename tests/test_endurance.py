@@ -109,31 +109,44 @@ def assert_alike(folder: Path, whole: Path) -> None:
 
 
 def kill_again_and_again(folders: Iterator[Path], kills: int, seed: int, whole: Path) -> None:
-    """Kills runs, half of them at any time, half within a write, and goes on with each until it is over."""
+    """Kills runs, half of them at any time, half within a write, and goes on with each until it is over.
+
+    Prints a line for each kill and for each run that has come to its end all the same (`pytest -s` shows them).
+    """
     draw = random.Random(seed)
     began = time.monotonic()
     assert ends([start(command_line, train_at(next(folders)))]) == [0]
     lasts = time.monotonic() - began
-    done, folder = 0, next(folders)
+    done, folder, times = 0, next(folders), 0  # kills in all, a run, and how often it was killed
+
+    def compare() -> None:
+        assert_alike(folder, whole)
+        print(f"{folder.name}, killed {times} times, has ended bit for bit as the one that never was")
+
     while done < kills:
         if done % 2:
-            process = start(dying_command_line, train_at(folder), draw.randint(1, WRITES), draw.random())
+            event = draw.randint(1, WRITES)
+            moment = f"within its write number {event}"
+            process = start(dying_command_line, train_at(folder), event, draw.random())
             process.join(120)
         else:
+            seconds = draw.uniform(0, lasts)
+            moment = f"after {seconds:.2f} s"
             process = start(command_line, train_at(folder))
-            process.join(draw.uniform(0, lasts))
+            process.join(seconds)
             process.kill()
             process.join()
         assert process.exitcode in (0, -signal.SIGKILL)
         if (folder / CHECKPOINT).exists():
             assert tensors_of(folder)
         if process.exitcode == 0:  # it was faster
-            assert_alike(folder, whole)
-            folder = next(folders)
+            compare()
+            folder, times = next(folders), 0
         else:
-            done += 1
+            done, times = done + 1, times + 1
+            print(f"kill {done} of {kills}: {folder.name} {moment}")
     assert ends([start(command_line, train_at(folder))]) == [0]
-    assert_alike(folder, whole)
+    compare()
     assert not list(folder.glob("*.tmp"))
 
 
