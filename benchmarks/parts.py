@@ -13,6 +13,7 @@ from training.precision import inference_net
 from training.replay import Examples, ReplayBuffer
 from training.settings import Settings
 from vecgame import Blob, Game, Purpose, Stream
+from vecgame.cards import pack_mask
 from vecmcts import SearchConfig, random_action, search
 from vecmcts.evaluators import Network
 
@@ -114,17 +115,17 @@ def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device
     limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
     learner = Learner(Settings(epochs=1, batch_size=size), config, device)
     learner.amp = dtype
-    buffer = ReplayBuffer(4 * size, device)
-    buffer.add(random_examples(4 * size, device))
+    buffer = ReplayBuffer(4 * size, device, config.observation, config.actions, config.values)
+    buffer.add(random_examples(config, 4 * size, device))
     timing = timed(lambda: learn(learner, buffer, 4 * size, 0), device, repeats)
     return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit)
 
 
-def random_examples(count: int, device: torch.device) -> Examples:
+def random_examples(config: NetConfig, count: int, device: torch.device) -> Examples:
     """Examples of the right shapes, all actions legal."""
     return Examples(
-        observation=(torch.rand(count, 256, device=device) < 0.2).half(),
-        legal=torch.full((count,), (1 << 52) - 1, device=device),
-        policy=torch.full((count, 52), 1 / 52, device=device).half(),
-        value=torch.rand(count, 4, device=device),
+        observation=(torch.rand(count, config.observation, device=device) < 0.2).half(),
+        legal=pack_mask(torch.ones(count, config.actions, dtype=torch.bool, device=device)),
+        policy=torch.full((count, config.actions), 1 / config.actions, device=device).half(),
+        value=torch.rand(count, config.values, device=device),
     )

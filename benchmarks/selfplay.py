@@ -21,6 +21,7 @@ from net import InferenceNet
 from training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecgame import Blob
 from vecgame.memory import free_memory
+from vecgame.observation import FEATURES
 from vecmcts import SearchConfig, graphs
 from vecmcts.tree import Tree
 
@@ -162,12 +163,14 @@ def measure_self_play(
         cpu=used.cpu,
         gpu=used.gpu,
         memory=peak_memory(device),
-        limit=60 * games / network_seconds(network, list(counting.by_thread.values()), device),
+        limit=60 * games / network_seconds(network, list(counting.by_thread.values()), device, game.features),
         shares=clock.shares(),
     )
 
 
-def network_seconds(network: InferenceNet, requests: list[list[int]], device: torch.device) -> float:
+def network_seconds(
+    network: InferenceNet, requests: list[list[int]], device: torch.device, features: int = FEATURES
+) -> float:
     """Time of the network alone for as many evaluations: the physical limit of a search that asks for them.
 
     The lesser of two: the same requests, each thread's in a thread of its own; and all of them in batches of 2,048 (on
@@ -175,20 +178,21 @@ def network_seconds(network: InferenceNet, requests: list[list[int]], device: to
 
     Args:
         requests: the sizes of the batches that each thread asked for.
+        features: of an observation.
     """
     total = sum(map(sum, requests))
     every = -(-total // LIMIT_EVALUATIONS[device.type])
     apart = [sizes[::every] for sizes in requests]
     best = 16_384 if device.type == "cuda" else 2048
     together = [best] * (sum(map(sum, apart)) // best) or [total]
-    return total * min(seconds_each(network, apart, device), seconds_each(network, [together], device))
+    return total * min(seconds_each(network, parts, device, features) for parts in (apart, [together]))
 
 
-def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch.device) -> float:
+def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> float:
     """Time of one evaluation when each list of requests is asked for by a thread of its own; one list by all of
     PyTorch's threads together."""
     random = torch.Generator().manual_seed(0)
-    rows = (torch.rand(max(map(max, requests)), 256, generator=random) < 0.2).float().to(device)
+    rows = (torch.rand(max(map(max, requests)), features, generator=random) < 0.2).float().to(device)
 
     def ask(sizes: list[int]) -> None:
         for size in sizes:

@@ -40,6 +40,18 @@ def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     assert rates and all(rate > 0 for rate in rates)
 
 
+@pytest.mark.parametrize("game", [["--game", "euchre"], ["--rules", "players=3", "--cards", "2"]])
+def test_self_play_of_other_games(game: list[str], tmp_path, capsys) -> None:
+    """With a network for their observations, and no verdict on the document's criteria, which are for its own game."""
+    path = tmp_path / "figures.json"
+    flags = ["--quick", "--network", "small", "--simulations", "2", "--device", "cpu", "--repeats", "1"]
+    assert bench.main(["self-play", *game, *flags, "--batches", "4", "--json", str(path)]) == 0
+    row, learner = json.loads(path.read_text())["figures"]
+    assert row["games_per_minute"] > 0 and 0 < row["share_of_limit"] < 1 and learner["per_second"] > 0
+    assert "criteria" not in capsys.readouterr().out
+    assert bench.main(["net", *game]) == 2 and "for self-play, engine, search" in capsys.readouterr().err
+
+
 def test_strategies_side_by_side(tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--network", "small", "--cards", "1", "--simulations", "3", "--batches", "16"]

@@ -1,15 +1,40 @@
-"""Saved networks by the run or the file that a command line names, and the rules that they were trained for."""
+"""Networks for a game; saved ones by the run or file that a command line names, and the rules they are trained for."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from net import PRESETS, NetConfig
 from training.folder import CONFIG, read_config
 from training.settings import Settings, from_flags
-from vecgame.cards import SEATS
+from vecgame import Game
+from vecgame.cards import DECK, SEATS
 
 RULES = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
+
+
+def network_config(
+    preset: str, game: Game, scalar: bool = False, tricks: bool = False, critic: bool = False
+) -> NetConfig:
+    """A network of that size for the game's observations, actions and seats.
+
+    Args:
+        preset: a name in `net.PRESETS`.
+        scalar: one value, the mover's, instead of one for each seat.
+        tricks: with the head that tells how many tricks each seat will win.
+        critic: with the one that values positions seeing the other hands.
+    """
+    return replace(
+        PRESETS[preset],
+        observation=game.features,
+        actions=game.num_actions,
+        values=1 if scalar else game.seats,
+        # Whatever the number of cards, it tells all numbers of tricks apart that the deck has room for.
+        tricks=DECK // game.seats + 1 if tricks else 0,
+        critic=(game.seats - 1) * DECK if critic else 0,
+    )
 
 
 def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:

@@ -7,14 +7,13 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from net import PRESETS as NETWORKS
 from net import InferenceNet, parameter_count
 from training import metrics, warmup
 from training.checkpoint import (
@@ -32,13 +31,13 @@ from training.gate import Gate
 from training.judge import Judge
 from training.learner import Learner, NotFiniteError, learn
 from training.lock import FolderLock
+from training.networks import network_config
 from training.precision import check_precision, inference_net
 from training.progress import Display, duration
 from training.replay import Examples, ReplayBuffer
 from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
 from training.settings import Settings, fixed_changes
 from vecgame import Blob
-from vecgame.cards import DECK
 
 T = TypeVar("T")
 
@@ -78,13 +77,10 @@ class Run:
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         game = self.games[0]
-        sizes = {"observation": game.features, "actions": game.num_actions}
-        sizes["values"] = 1 if settings.values == 1 else game.seats
-        # Whatever the number of cards, the tricks head tells all numbers of tricks apart that the deck has room for.
-        sizes["tricks"] = DECK // game.seats + 1 if settings.tricks_weight > 0 else 0
-        sizes["critic"] = (game.seats - 1) * DECK if settings.leaf_values == "world" else 0
-        self.learner = Learner(settings, replace(NETWORKS[settings.network], **sizes), self.device, group)
-        room = (game.features, game.num_actions, game.seats, settings.extras())
+        extras = settings.extras()
+        config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
+        self.learner = Learner(settings, config, self.device, group)
+        room = (game.features, game.num_actions, game.seats, extras)
         self.buffer = ReplayBuffer(settings.replay_examples, self.device, *room)
         self.gate = Gate(settings, self.learner.net, self.device)
         self.player: InferenceNet | None = None  # of self-play
