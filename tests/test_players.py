@@ -234,7 +234,7 @@ def test_bench_measures_any_number_of_players(capsys):
     assert bench.main(["engine", "--rules=players=6", "--cards=2", "--batches=5", "--repeats=1", "--quick"]) == 0
     assert "players=6" in capsys.readouterr().out
     assert bench.main(["net", "--rules=players=6"]) == 2
-    assert "--rules are for engine and search" in capsys.readouterr().err
+    assert "--rules are for self-play, engine, search" in capsys.readouterr().err
 
 
 def test_networks_keep_their_size(tmp_path):
