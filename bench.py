@@ -43,6 +43,7 @@ from benchmarks.tables import (
 )
 from net import PRESETS, BlobNet, int8_available
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.evaluate import choose_device
 from training.networks import network_config
 from training.oh_hell import max_cards
@@ -56,7 +57,7 @@ INSTALL = "pip install -e '.[peers]'"
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("what", nargs="?", default="self-play", choices=tuple(BENCHES))
     parser.add_argument(
         "--game", default="blob", choices=tuple(GAMES), help="self-play, engine, search: the game (default: blob)"

@@ -24,6 +24,8 @@ try:  # torch takes seconds to load
     from table.saving import load_match, save_match
     from table.session import PERSON, Match, Settings, begin
     from table.ui import open_interface
+    from training.command_line import Parser
+    from training.networks import newest_network
 except KeyboardInterrupt:
     sys.exit(130)
 
@@ -31,26 +33,24 @@ AGENTS = Path(__file__).parent / "agents"  # networks that come with the program
 CHANGEABLE = ("agent", "worlds", "simulations")  # what a resumed match may change: its deals stay the same
 
 
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the flags in one line."""
-
-    def error(self, message: str) -> None:
-        self.exit(2, f"error: {message}\n")
-
-
 def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object]]:
     """Flags of the command itself, and the match settings that were given."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
+    parser = Parser(description=__doc__)
     given = {"default": argparse.SUPPRESS, "metavar": "N", "type": int}
     parser.add_argument("--cards", **given, help="cards of the largest hand, 1-13 (default: 5)")
     parser.add_argument("--games", **given, help="play only the first N games of the match, 0 = all (default: 0)")
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, or {', '.join(BOTS)} (default: the last network in agents/, else rules)"
+    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)} (default: the last network in agents/, else rules)"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=agents)
     parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
     parser.add_argument("--simulations", **given, help="simulations of a search in each of them (default: 30)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the match in this new file, move by move")
-    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on with the match in this file, and keep it")
+    parser.add_argument(
+        "--resume",
+        type=Path,
+        metavar="FILE",
+        help="go on with the match in this file, and keep it; with another --agent if you like",
+    )
     parser.add_argument("--watch", action="store_true", help="agents take all four seats")
     parser.add_argument("--delay", type=float, metavar="S", help="seconds after a move (default: 0.6 on a terminal)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
@@ -64,11 +64,15 @@ def open_match(own: argparse.Namespace, given: dict[str, object]) -> tuple[Match
     if own.delay is not None and not 0 <= own.delay <= 60:
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
     if own.resume is not None:
+        if own.watch:
+            raise ValueError("--watch would play your seat on in the file of --resume; leave one of them out")
         fixed = [f"--{name}" for name in given if name not in CHANGEABLE] + ["--save"] * (own.save is not None)
         if fixed:
             raise ValueError(f"--resume takes these from its file, and keeps the match there: leave out {fixed[0]}")
         match = load_match(own.resume)
         return replace(match, settings=replace(match.settings, **with_agent(given))), own.resume
+    if own.save is not None and own.save.is_dir():
+        raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")
     if own.save is not None and own.save.exists():
         raise ValueError(f"{own.save} exists; go on with it by --resume {own.save}, or give --save another name")
     chosen = {"seed": secrets.randbelow(1_000_000), "agent": default_agent(AGENTS), **given}
@@ -78,7 +82,9 @@ def open_match(own: argparse.Namespace, given: dict[str, object]) -> tuple[Match
 def with_agent(settings: dict[str, object]) -> dict[str, object]:
     """The settings with a network's path in full, so that a saved match can be resumed from anywhere."""
     agent = settings.get("agent")
-    return settings if agent is None or agent in BOTS else {**settings, "agent": str(Path(agent).resolve())}
+    if agent is None or agent in BOTS:
+        return settings
+    return {**settings, "agent": str(newest_network(Path(agent)).resolve())}
 
 
 def saver(path: Path | None) -> Callable[[Match], None]:

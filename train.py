@@ -20,6 +20,7 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 import torch
 
+from training.command_line import Parser
 from training.distributed import ALONE, Group, LeaderError, end_process, process_group
 from training.folder import CONFIG, read_config
 from training.progress import Display, silent
@@ -29,9 +30,7 @@ from training.settings import PRESETS, Settings, add_flags, for_restart, for_res
 
 def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object]]:
     """Flags of the command itself, and the settings that were given."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(description=__doc__)
     parser.add_argument("--preset", choices=tuple(PRESETS), default="document", help="settings to begin with")
     parser.add_argument(
         "--run",

@@ -35,6 +35,7 @@ from net import InferenceNet
 from training.arena import ONE_AGAINST_THREE, play_deals, side_points
 from training.bots import NetworkPlayer, RuleBot, SearchPlayer
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.progress import Display, silent
 from training.run import Run
 from training.settings import Settings, from_flags
@@ -223,9 +224,7 @@ def stored_runs(path: Path | None, terms: dict[str, object]) -> list[Trained]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.ablation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m benchmarks.ablation", description=__doc__)
     parser.add_argument("start", type=Path, metavar="NETWORK", help="the network that all runs begin with")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
     parser.add_argument("--cards", default="5", help="as of train.py (default: 5)")

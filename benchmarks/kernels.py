@@ -8,7 +8,6 @@ whose inductor fuses a little less than a GPU's; a compiled pair of graphs takes
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import dataclass, replace
 
 import torch
@@ -17,6 +16,7 @@ from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.parts import free_network
+from training.command_line import Parser
 from vecgame import Blob, lanes
 from vecmcts import NetworkEvaluator, SearchConfig, compiled, search
 
@@ -87,7 +87,7 @@ def count(cards: int, games: int, config: SearchConfig) -> Count:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--cards", type=int, nargs="+", default=[5, 13])
     parser.add_argument("--games", type=int, default=64)
     parser.add_argument("--worlds", type=int, default=3)

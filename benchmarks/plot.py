@@ -5,7 +5,6 @@ python -m benchmarks.plot benchmarks/results/*.json --out FOLDER
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -13,6 +12,8 @@ import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from training.command_line import Parser
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -369,7 +370,7 @@ def read(path: Path) -> dict[str, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.plot", description="Charts of bench.py's JSON files.")
+    parser = Parser(prog="python -m benchmarks.plot", description="Charts of bench.py's JSON files.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="written by bench.py --json")
     parser.add_argument(
         "--out",

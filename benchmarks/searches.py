@@ -9,7 +9,6 @@ processor time that a game took, and the evaluations of the player's own decisio
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -29,6 +28,7 @@ from net import InferenceNet
 from training.arena import ONE_AGAINST_THREE, Interval, play_deals, side_points
 from training.bots import IsmctsPlayer, NetworkPlayer, Player, search_player
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.precision import inference_net
 from training.progress import Display
 from training.settings import from_flags
@@ -124,9 +124,7 @@ def table_of(rows: Sequence[dict[str, object]], title: str) -> Table:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.searches", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(prog="python -m benchmarks.searches", description=__doc__)
     parser.add_argument("network", type=Path, help="a network-*.safetensors for Blob")
     parser.add_argument("--searches", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="NAME")
     parser.add_argument("--cards", default="5", help="as of train.py (default: 5)")

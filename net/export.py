@@ -9,7 +9,6 @@ same from every version of PyTorch, and holds nothing but Gemm, Add, Relu, Layer
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import json
 import sys
@@ -171,25 +170,12 @@ def largest_difference(data: bytes, net: BlobNet, observation: Tensor) -> float 
     return max(float((torch.from_numpy(b) - a).abs().max()) for a, b in zip(ours, theirs, strict=True))
 
 
-def newest_network(path: Path) -> Path:
-    """The file itself, or of a run's folder the network of the last iteration.
-
-    Raises:
-        ValueError: when a folder holds no network.
-    """
-    if not path.is_dir():
-        return path
-    networks = [file for file in path.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
-    if not networks:
-        raise ValueError(f"{path} holds no network: it has no network-*.safetensors")
-    return max(networks, key=lambda file: int(file.stem.removeprefix("network-")))
-
-
 def export(checkpoint: Path, target: Path) -> str:
     """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line."""
     # Here, because `net` itself stands on nothing else of this project; the command needs what reads and writes files.
     from training.checkpoint import load_network, load_tensors, write_atomically
     from training.folder import CONFIG, read_config
+    from training.networks import newest_network
     from vecgame import observation
 
     path = newest_network(checkpoint)
@@ -212,7 +198,9 @@ def export(checkpoint: Path, target: Path) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m net.export", description=__doc__.splitlines()[0])
+    from training.command_line import Parser
+
+    parser = Parser(prog="python -m net.export", description=__doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="a network-*.safetensors of a run, or the run's folder")
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
     given = parser.parse_args(arguments)

@@ -32,7 +32,9 @@ def make_agent(settings: Settings) -> Player:
         return BOTS[settings.agent](settings)
     path = Path(settings.agent)
     if not path.is_file():
-        raise ValueError(f"--agent {path} is no file; give a network-*.safetensors of a run, or {', '.join(BOTS)}")
+        raise ValueError(
+            f"--agent {path} is no file; give a network-*.safetensors, a run's folder, or {', '.join(BOTS)}"
+        )
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
     name = f"{path.stem}, search {config.worlds}x{config.simulations}"
     return SearchPlayer(InferenceNet(load_network(path, features=FEATURES)), config, name)

@@ -10,11 +10,12 @@ import torch
 
 from net import PRESETS, NetConfig
 from net import export as export_module
-from net.export import LOGITS, TOLERANCE, main, newest_network, onnx_model
+from net.export import LOGITS, TOLERANCE, main, onnx_model
 from tests.positions import mixed_batch
 from tests.test_net import observations, random_net
 from training.bots import NetworkPlayer
 from training.checkpoint import save_network
+from training.networks import newest_network
 from vecgame import Blob, observation
 
 onnx = pytest.importorskip("onnx")

@@ -148,15 +148,16 @@ def test_an_initial_network_of_other_sizes_gets_one_line(finished: Path, tmp_pat
     assert train.main(["--initial-network", str(saved), "--values", "1", "--run", str(folder)]) == 2
     assert "other sizes than the run's: dim 128, not 256, " in (error := capsys.readouterr().err)
     assert error.count("\n") == 1
-    assert not (folder / "config.json").exists()
+    assert not folder.exists()
 
 
 def test_the_evaluation_command(finished: Path, tmp_path, capsys) -> None:
     output = tmp_path / "result.json"
     network = str(finished / "network-000002.safetensors")
     flags = ["--eval-deals", "2", "--cards", "2", "--simulations", "4", "--device", "cpu"]
-    assert evaluate_main([network, *flags, "--json", str(output), "--against", network]) == 0
-    assert "rule-based" in capsys.readouterr().out
+    assert evaluate_main([str(finished), *flags, "--json", str(output), "--against", network]) == 0  # a run: its newest
+    shown = capsys.readouterr().out
+    assert "rule-based" in shown and "network-000002.safetensors" in shown and "8 games a pairing, 2 cards" in shown
     assert json.loads(output.read_text())["search 3x4"]["random"]["games"] == 8
     assert evaluate_main([str(tmp_path / "none.safetensors"), *flags]) == 2
     assert "is not a file" in capsys.readouterr().err

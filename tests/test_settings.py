@@ -102,6 +102,9 @@ def test_resume_takes_the_runs_settings_and_names_what_cannot_change() -> None:
     ("arguments", "message"),
     [
         (["--cards", "14"], "--cards must lie within 1-13"),
+        (["--cards", "5-3"], "a range from low to high, got '5-3'"),
+        (["--initial-network", "none.safetensors"], "none.safetensors is not a file"),
+        (["--game", "chess"], "there is no game 'chess'; there are blob"),
         (["--device", "tpu"], "device must be 'cpu', 'cuda' or 'cuda:N'"),
         (["--device", "cuda:99"], "device"),
         (["--resume", "no-such-run"], "no-such-run holds no run"),
@@ -114,6 +117,24 @@ def test_command_line_errors_are_one_line(arguments, message, tmp_path, monkeypa
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("flag", [["--preset", "quikc"], ["--nonsense"], ["--iter", "3"], ["--seed"]])
+def test_unknown_flags_get_one_line(flag: list[str], capsys) -> None:
+    """Abbreviated ones too, and without the list of all flags."""
+    with pytest.raises(SystemExit) as stopped:
+        train.main(flag)
+    error = capsys.readouterr().err
+    assert stopped.value.code == 2 and error.count("\n") == 1
+    assert error.startswith("error: ") and flag[0] in error and error.endswith("(--help lists all flags)\n")
+
+
+def test_a_run_needs_a_folder(tmp_path, capsys) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "run"):
+        assert train.main(["--run", str(path)]) == 2
+        error = capsys.readouterr().err
+        assert "name a folder for the run" in error and error.count("\n") == 1
 
 
 def test_a_run_is_not_begun_over_another(tmp_path, capsys) -> None:

@@ -39,6 +39,7 @@ from torch import Tensor
 from net import InferenceNet
 from training.bots import Player, RuleBot
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.evaluate import choose_device
 from training.networks import RULES, require_four_seats, saved_networks, settings_for
 from training.progress import Display
@@ -249,11 +250,9 @@ def _respond(levels: list[Level], scores: Tensor, seat: int) -> Tensor:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m training.best_response",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument(
         "networks", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files"

@@ -22,11 +22,12 @@ from training import oh_hell
 from training.arena import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
 from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, search_player
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.ismcts import ISMCTSPlayer
-from training.networks import settings_for
+from training.networks import newest_network, settings_for
 from training.precision import inference_net
 from training.progress import Display
-from training.settings import add_flags
+from training.settings import Settings, add_flags
 from vecgame import Blob, Game, resolve_device
 
 Results = dict[str, dict[str, MatchResult]]
@@ -109,6 +110,13 @@ OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "is
 PLAYERS = ("alone", "search")
 
 
+def terms(game: Game, settings: Settings) -> str:
+    """How many games a pairing has and how they are dealt, for a title."""
+    seats = "both sides" if game.partners else "every seat"
+    count = len(seatings_of(game)) * settings.eval_deals
+    return f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
+
+
 def add_player_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that choose who plays whom."""
     parser.add_argument(
@@ -139,8 +147,8 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("network", type=Path, help="a network-*.safetensors of a run")
+    parser = Parser(prog="python -m training.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("network", type=Path, help="a network-*.safetensors, or a run for its newest")
     parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
     parser.add_argument("--json", type=Path, help="write the results to this file")
     parser.add_argument("--parent", type=int, metavar="PID", help="give up when this is no longer the parent process")
@@ -154,6 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
 
     try:
+        own.network = newest_network(own.network)
         settings = settings_for(own.network, given)
         device = choose_device(settings.device)
         games = settings.games()
@@ -173,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    display.console.print(results_table(results, str(own.network), seatings_of(games[0])))
+    display.console.print(results_table(results, f"{own.network}: {terms(games[0], settings)}", seatings_of(games[0])))
     if own.json is not None:
         write_atomically(own.json, json.dumps(results_json(results), indent=1).encode())
     return 0

@@ -11,7 +11,7 @@ from training.arena import seatings_of
 from training.background import BackgroundEvaluation
 from training.bots import NetworkPlayer, search_player
 from training.checkpoint import load_network, write_atomically
-from training.evaluate import Results, bots, evaluate, results_json, results_table
+from training.evaluate import Results, bots, evaluate, results_json, results_table, terms
 from training.folder import METRICS, RESULTS
 from training.precision import inference_net
 from training.progress import duration
@@ -112,11 +112,7 @@ class Judge:
         )
         run.record("final evaluation", results=results_json(results))
         write_atomically(run.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
-        seatings = seatings_of(run.games[0])
-        seats = "both sides" if run.games[0].partners else "every seat"
-        count = len(seatings) * settings.eval_deals
-        title = f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
-        run.display.console.print(results_table(results, title, seatings))
+        run.display.console.print(results_table(results, terms(run.games[0], settings), seatings_of(run.games[0])))
         run.display.line(
             f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.iteration)}"
         )

@@ -33,6 +33,7 @@ from net import InferenceNet
 from training.arena import Report, Seatings, even_seatings_of, play_deals, win_shares
 from training.bots import NetworkPlayer, Player, RandomBot, RuleBot, search_player
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.elo import Rating, rate
 from training.evaluate import bots, bots_of, choose_device
 from training.networks import RULES, require_four_seats, saved_networks, settings_for
@@ -181,11 +182,9 @@ def share_text(ladder: Ladder, name: str, other: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m training.ladder",
         description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
     )
     parser.add_argument("agents", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files")
     parser.add_argument(

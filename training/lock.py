@@ -28,9 +28,12 @@ class FolderLock:
         """Locks a folder, which is made if need be.
 
         Raises:
-            ValueError: in one line that names the process that holds it.
+            ValueError: in one line, that names the process that holds it, or says that it is no folder.
         """
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise ValueError(f"{folder} is, or lies in, a file; name a folder for the run") from None
         file = (folder / LOCK).open("a+")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

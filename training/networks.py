@@ -57,6 +57,20 @@ def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:
     return found
 
 
+def newest_network(path: Path) -> Path:
+    """The file itself, or of a run's folder the network of the last iteration.
+
+    Raises:
+        ValueError: when a folder holds no network.
+    """
+    if not path.is_dir():
+        return path
+    networks = [file for file in path.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
+    if not networks:
+        raise ValueError(f"{path} holds no network: it has no network-*.safetensors")
+    return max(networks, key=lambda file: int(file.stem.removeprefix("network-")))
+
+
 def _networks_of(run: Path, most: int) -> list[Path]:
     networks = sorted(run.glob("network-*.safetensors"))
     if not networks:

@@ -8,7 +8,6 @@ The page needs nothing beside itself, neither scripts nor other files, and is th
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import os
@@ -25,10 +24,11 @@ import torch
 from torch import Tensor
 
 from net import InferenceNet
-from net.export import newest_network
 from training.arena import FIRST_INDEX, Interval
 from training.checkpoint import load_network, write_atomically
+from training.command_line import Parser
 from training.folder import METRICS, RESULTS, read_config
+from training.networks import newest_network
 from training.progress import Display
 from training.report_charts import (
     Chart,
@@ -433,7 +433,7 @@ def _header(name: str, settings: Settings, iterations: Sequence[Entry], strength
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m training.report", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m training.report", description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the folder of a run")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page to write (default: RUN/report.html)")
     parser.add_argument(

@@ -108,6 +108,7 @@ class Run:
     def create(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Run:
         """Begins a run in a new or empty folder."""
         run = cls(folder, settings, display, group)
+        group.from_leader(run._set_initial_weights)  # what is wrong with them leaves no folder behind
         run._open(run._begin)
         return run
 
@@ -139,7 +140,6 @@ class Run:
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
             )
-        self._set_initial_weights()
         self._write_config()
         self.save_network()
         self.save()

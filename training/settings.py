@@ -188,7 +188,7 @@ class Settings:
                     f"--cards must be a number, a range such as 3-13, or a list such as 1-13,5,5, got {self.cards!r}"
                 ) from None
             if not 1 <= first <= last <= 13:
-                raise ValueError(f"--cards must lie within 1-13, got {self.cards!r}")
+                raise ValueError(f"--cards must lie within 1-13, a range from low to high, got {self.cards!r}")
             counts += range(first, last + 1)
         return tuple(counts)
 

@@ -33,7 +33,10 @@ def register(game: type[Game]) -> type[Game]:
 def game_class(name: str) -> type[Game]:
     """The class of a game. Raises ValueError on a name that is none."""
     if name not in GAMES:
-        raise ValueError(f"there is no game {name!r}; there are {', '.join(GAMES)}")
+        raise ValueError(
+            f"there is no game {name!r}; there are {', '.join(GAMES)}, and your own once the file that registers it is "
+            "imported"
+        )
     return GAMES[name]
 
 
