@@ -53,8 +53,8 @@ def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """A network's forward pass, to be compiled when it is first called."""
     import torch._dynamo  # takes a second to load, and only here
 
-    # It keeps so many compiled forms of one piece of code, eight by default; beyond them it goes on uncompiled. Networks
-    # of one configuration and precision share two: one for the first size of a batch, one for all others.
+    # It keeps so many compiled forms of a piece of code, eight by default, and goes on uncompiled beyond them. Networks
+    # of one configuration and precision share two: for the first size of a batch, and for all others.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_COMPILED)
     return torch.compile(forward)
 

@@ -25,9 +25,9 @@ from vecgame.cards import (
     trick_winner,
     unpack,
 )
-from vecgame.game import Game, resolve_device
+from vecgame.game import Game, check_action
 from vecgame.lanes import around, entries, none, pick, place_of, steps_while, with_entries, working
-from vecgame.philox import Stream, check_seed
+from vecgame.philox import check_seed
 from vecgame.rules import TURNED, Rules, score
 from vecgame.state import State
 from vecgame.symmetry import SuitSymmetry
@@ -107,12 +107,8 @@ class Blob(Game):
         Raises:
             ValueError: on a batch size below 1, a seed or device that is none.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        device = resolve_device(device)
-        index = torch.arange(first_index, first_index + batch_size, device=device)
-        stream = Stream(check_seed(seed), index, torch.zeros_like(index))
-        deck = dealing.shuffled(stream, self.deck)
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        deck, index = dealing.shuffled(stream, self.deck), stream.game
         hands = dealing.hands_of(deck, self.cards, self.seats)
         dealer = dealing.dealers(stream, self.rules.dealer, self.seats)
         if self.rules.trump == TURNED:
@@ -268,11 +264,7 @@ class Blob(Game):
         Raises:
             ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
         """
-        if action.shape != (state.batch_size,) or action.is_floating_point() or action.dtype == torch.bool:
-            raise ValueError(
-                f"action must be {state.batch_size} integers of shape [{state.batch_size}], "
-                f"got shape {list(action.shape)} of {action.dtype}"
-            )
+        check_action(action, state.batch_size)
         if validate:
             self._check_legal(state, action)
         mover = place_of(self.mover(state), self.seats)

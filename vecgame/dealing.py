@@ -6,9 +6,23 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import DECK, SEATS, TRUMP_NAMES, bit, unpack
-from vecgame.philox import Purpose, Stream
+from vecgame.game import resolve_device
+from vecgame.philox import Purpose, Stream, check_seed
 
 DEALER_CHOICES = ("random", "rotate")
+
+
+def numbers(batch_size: int, seed: int, device: str | torch.device, first_index: int) -> Stream:
+    """The random numbers that deal games ``first_index`` .. ``first_index + batch_size - 1`` of a run; the stream's
+    ``game`` [B] holds the games' own numbers.
+
+    Raises:
+        ValueError: on a batch size below 1, a seed or device that is none.
+    """
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    index = torch.arange(first_index, first_index + batch_size, device=resolve_device(device))
+    return Stream(check_seed(seed), index, torch.zeros_like(index))
 
 
 def shuffled(stream: Stream, deck: int) -> Tensor:

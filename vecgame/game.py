@@ -111,6 +111,15 @@ class Game(ABC):
         return state
 
 
+def check_action(action: Tensor, batch_size: int) -> None:
+    """Raises ValueError, in one line, unless there is one integer for each of the games."""
+    if action.shape != (batch_size,) or action.is_floating_point() or action.dtype == torch.bool:
+        raise ValueError(
+            f"action must be {batch_size} integers of shape [{batch_size}], "
+            f"got shape {list(action.shape)} of {action.dtype}"
+        )
+
+
 def resolve_device(device: str | torch.device) -> torch.device:
     """The device, or a ValueError in one line when this machine has none such."""
     try:

@@ -20,9 +20,8 @@ from torch import Tensor
 from vecgame import dealing, observation
 from vecgame.blob import Blob, BlobState
 from vecgame.cards import DECK, bit, suit_of
-from vecgame.game import resolve_device
 from vecgame.lanes import around, entries, working
-from vecgame.philox import Purpose, Stream, check_seed
+from vecgame.philox import Purpose, Stream
 from vecgame.rules import TURNED, Rules, score
 
 GAME_SHIFT = 24  # of a game's number in `BlobMatch.turn`: above `Stream`'s bits for the decision and 2**16 worlds
@@ -92,10 +91,8 @@ class BlobMatch(Blob):
         self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
     ) -> MatchState:
         """Begins matches ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names."""
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        index = torch.arange(first_index, first_index + batch_size, device=resolve_device(device))
-        stream = Stream(check_seed(seed), index, torch.zeros_like(index))
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        index = stream.game
         dealer = dealing.dealers(stream, self.rules.dealer, self.seats)
         totals = torch.zeros(batch_size, self.seats, device=index.device)
         return self._deal_game(index, _future(stream), torch.zeros_like(index), totals, dealer)

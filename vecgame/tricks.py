@@ -23,7 +23,7 @@ from vecgame.cards import (
     rotate_suits,
     unpack,
 )
-from vecgame.game import resolve_device
+from vecgame.game import check_action
 from vecgame.lanes import entries, none, place_of, steps_while, with_entries
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
@@ -72,11 +72,8 @@ class TrickGame(OwnRules):
         Raises:
             ValueError: on a batch size below 1, a seed or device that is none.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-        index = torch.arange(first_index, first_index + batch_size, device=resolve_device(device))
-        stream = Stream(check_seed(seed), index, torch.zeros_like(index))
-        return self.begin(dealing.dealt(stream, self.deck, self.cards), index, **self.draw(stream))
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        return self.begin(dealing.dealt(stream, self.deck, self.cards), stream.game, **self.draw(stream))
 
     def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> TrickState:
         """Games with given hands, before the first decision.
@@ -173,11 +170,7 @@ class TrickGame(OwnRules):
         Raises:
             ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
         """
-        if action.shape != (state.batch_size,) or action.is_floating_point() or action.dtype == torch.bool:
-            raise ValueError(
-                f"action must be {state.batch_size} integers of shape [{state.batch_size}], "
-                f"got shape {list(action.shape)} of {action.dtype}"
-            )
+        check_action(action, state.batch_size)
         if validate:
             self._check_legal(state, action)
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
