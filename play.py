@@ -40,7 +40,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     parser.add_argument("--cards", **given, help="cards of the largest hand, 1-13 (default: 5)")
     parser.add_argument("--games", **given, help="play only the first N games of the match, 0 = all (default: 0)")
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)} (default: the last network in agents/, else rules)"
+    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)} (default: that of agents/ for the largest hand)"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=agents)
     parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
     parser.add_argument("--simulations", **given, help="simulations of a search in each of them (default: 30)")
@@ -75,7 +75,8 @@ def open_match(own: argparse.Namespace, given: dict[str, object]) -> tuple[Match
         raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")
     if own.save is not None and own.save.exists():
         raise ValueError(f"{own.save} exists; go on with it by --resume {own.save}, or give --save another name")
-    chosen = {"seed": secrets.randbelow(1_000_000), "agent": default_agent(AGENTS), **given}
+    cards = given.get("cards", Settings.cards)
+    chosen = {"seed": secrets.randbelow(1_000_000), "agent": default_agent(AGENTS, cards), **given}
     return begin(Settings(**with_agent(chosen))), own.save
 
 

@@ -5,6 +5,7 @@ An agent gets the true state, as in the arena, and looks at it through `observe`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,10 +41,16 @@ def make_agent(settings: Settings) -> Player:
     return SearchPlayer(InferenceNet(load_network(path, features=FEATURES)), config, name)
 
 
-def default_agent(folder: Path) -> str:
-    """The last network in a folder by name, or the rule-based bot where there is none."""
-    networks = sorted(folder.glob("*.safetensors"))
-    return str(networks[-1]) if networks else "rules"
+def default_agent(folder: Path, cards: int) -> str:
+    """Of the networks in a folder, called NAME-LOW-HIGH, the one that is for the fewest numbers of cards with ``cards``
+    among them; the rule-based bot where there is none."""
+    ranges = {
+        path: range(int(found[1]), int(found[2]) + 1)
+        for path in sorted(folder.glob("*.safetensors"))
+        if (found := re.search(r"-(\d+)-(\d+)$", path.stem))
+    }
+    fitting = [path for path, counts in ranges.items() if cards in counts]
+    return str(min(fitting, key=lambda path: len(ranges[path]))) if fitting else "rules"
 
 
 def choose(agent: Player, match: Match) -> int:

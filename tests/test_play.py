@@ -725,11 +725,15 @@ def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> 
     assert load_match(path).settings.agent == "random"
 
 
-def test_default_agent_is_the_last_network_of_a_folder(tmp_path) -> None:
-    assert default_agent(tmp_path / "none") == "rules" == default_agent(tmp_path)
-    for network in ("b", "a"):
-        (tmp_path / f"{network}.safetensors").touch()
-    assert default_agent(tmp_path) == str(tmp_path / "b.safetensors")
+def test_default_agent_is_the_one_for_the_largest_hand(tmp_path) -> None:
+    assert default_agent(tmp_path / "none", 5) == "rules" == default_agent(tmp_path, 5)
+    for name in ("a-1-13", "b-10-13", "c-2-4", "network", "d-1-13.txt"):
+        (tmp_path / f"{name}.safetensors").touch()
+    chosen = [default_agent(tmp_path, cards) for cards in (1, 2, 5, 10, 13)]
+    assert chosen == [
+        str(tmp_path / f"{name}.safetensors") for name in ("a-1-13", "c-2-4", "a-1-13", "b-10-13", "b-10-13")
+    ]
+    assert default_agent(tmp_path, 14) == "rules"
 
 
 @pytest.mark.parametrize(
