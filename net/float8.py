@@ -7,7 +7,7 @@ from torch import Tensor
 
 from net.blobnet import BlobNet
 from net.calibration import Span, activation_spans, encoder_layers
-from net.inference import InferenceNet, _Affine, folded_weights
+from net.inference import InferenceNet, folded_weights
 
 E4M3 = torch.float8_e4m3fn
 LARGEST = torch.finfo(E4M3).max  # 448
@@ -53,14 +53,18 @@ class Float8Net(InferenceNet):
             raise ValueError(f"float8 needs dimensions that 16 divides, not {net.config.dim} and {net.config.ffn}")
         super().__init__(net, torch.bfloat16, where, micro_batch, compile)
         self._observations = observations.to(self.device, torch.float32)
-        self._float8_layers = [
-            tuple(_Float8Linear(*pair, span, self.device) for pair, span in zip(matrices, spans, strict=True))
+        self._float8 = [
+            [_Float8Linear(*pair, span, self.device) for pair, span in zip(matrices, spans, strict=True)]
             for matrices, spans in self._quantised(net)
+        ]
+        self._layers = [
+            (attention, norm1, linear1, linear2, norm2)
+            for (attention, linear1, linear2), (_, norm1, _, _, norm2) in zip(self._float8, self._layers, strict=True)
         ]
 
     def refresh(self, net: BlobNet) -> None:
         super().refresh(net)
-        for layer, (matrices, spans) in zip(self._float8_layers, self._quantised(net), strict=True):
+        for layer, (matrices, spans) in zip(self._float8, self._quantised(net), strict=True):
             for linear, pair, span in zip(layer, matrices, spans, strict=True):
                 linear.load(*pair, span)
 
@@ -70,18 +74,9 @@ class Float8Net(InferenceNet):
         matrices = [[attention, linear1, linear2] for attention, _, linear1, linear2, _ in encoder_layers(pairs)]
         return list(zip(matrices, activation_spans(pairs, self._observations), strict=True))
 
-    def _encode(self, x: Tensor) -> Tensor:
-        x = self._embed_norm(self._embed(x))
-        for (attention, linear1, linear2), (_, norm1, _, _, norm2) in zip(
-            self._float8_layers, self._layers, strict=True
-        ):
-            x = norm1(attention(x) + x)
-            x = norm2(linear2(linear1(x).relu()) + x)
-        return x
 
-
-class _Float8Linear(_Affine):
-    """y = x W^T + b in bfloat16, from x and W [out, in] rounded to E4M3."""
+class _Float8Linear:
+    """As `net.inference._Linear`: y = x W^T + b in bfloat16, from x and W [out, in] rounded to E4M3."""
 
     def __init__(self, weight: Tensor, bias: Tensor, span: Span, device: torch.device):
         self.weight = torch.empty(weight.shape, dtype=E4M3, device=device)
@@ -99,6 +94,12 @@ class _Float8Linear(_Affine):
         scales = {"scale_a": self.input_scale, "scale_b": self.weight_scale}
         x = rounded(x, self.input_scale)
         return torch._scaled_mm(x, self.weight.t(), bias=self.bias, out_dtype=torch.bfloat16, **scales)
+
+    def relu(self, x: Tensor) -> Tensor:
+        return self(x).relu_()
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        return self(x).add_(residual)
 
 
 def rounded(x: Tensor, scale: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 import functools
 import logging
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +14,6 @@ log = logging.getLogger(__name__)
 # Rows a CPU evaluates at once. Document network in bfloat16 on two Xeon cores with AMX, thousand evaluations/s at
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
 CPU_MICRO_BATCH = 2048
-MOST_COMPILED = 64
 
 
 def default_inference_dtype(device: torch.device | str = "cpu") -> torch.dtype:
@@ -47,16 +45,6 @@ def _onednn_bfloat16() -> bool:
         return bool((linear.add(linear.relu(linear(x)), x) == 4 * 4 * 4 + 1).all())
     except (AttributeError, RuntimeError):
         return False
-
-
-def _compiled(forward: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A network's forward pass, to be compiled when it is first called."""
-    import torch._dynamo  # takes a second to load, and only here
-
-    # It keeps so many compiled forms of a piece of code, eight by default, and goes on uncompiled beyond them. Networks
-    # of one configuration and precision share two: for the first size of a batch, and for all others.
-    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_COMPILED)
-    return torch.compile(forward)
 
 
 class _Affine:
@@ -154,7 +142,7 @@ class InferenceNet:
         self.micro_batch = micro_batch
         self.output_dtype = torch.float64 if self.dtype == torch.float64 else torch.float32
 
-        self._compiled = _compiled(self._forward) if compile else None
+        self._compiled = torch.compile(self._forward) if compile else None
         self._onednn = self.device.type == "cpu" and self.dtype == torch.bfloat16 and not compile and _onednn_bfloat16()
         linear = _OneDnnLinear if self._onednn else _Linear
         self._blocks = [

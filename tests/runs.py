@@ -82,7 +82,7 @@ def same(first: Path, second: Path) -> bool:
 
 
 def interrupt_at(run: Run, checks: int) -> None:
-    """Has the user press Ctrl+C when the run looks for it for the so-manieth time."""
+    """Has the user press Ctrl+C at the run's check number ``checks``, counted from 1."""
     check, calls = run.check, []
 
     def interrupt_later() -> None:

@@ -2,14 +2,19 @@
 On a CPU, which computes the same function, and on a GPU if there is one that multiplies 8-bit floats."""
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+import bench
 from benchmarks.agreement import agreement, available, comparable
 from net import PRESETS, BlobNet, Float8Net, InferenceNet, float8_products
 from net.float8 import E4M3, _Float8Linear, rounded
+from tests.runs import changed, quiet
 from tests.test_net import observations, random_net
+from training import precision as precision_module
+from training.run import Run
 from vecgame import Blob
 from vecmcts import SearchConfig
 
@@ -74,10 +79,10 @@ def test_refreshing_takes_new_weights_and_scales_where_the_old_ones_lie() -> Non
     rows = observations(SMALL, 16)
     form = Float8Net(first, rows)
     before = form(rows)[0]
-    places = [t.data_ptr() for layer in form._float8_layers for linear in layer for t in vars(linear).values()]
+    places = [t.data_ptr() for layer in form._float8 for linear in layer for t in vars(linear).values()]
     form.refresh(second)
     assert form(rows)[0].equal(Float8Net(second, rows)(rows)[0]) and not form(rows)[0].equal(before)
-    assert places == [t.data_ptr() for layer in form._float8_layers for linear in layer for t in vars(linear).values()]
+    assert places == [t.data_ptr() for layer in form._float8 for linear in layer for t in vars(linear).values()]
 
 
 @needs_float8
@@ -150,3 +155,31 @@ def test_a_gpu_computes_what_a_cpu_does(fused: bool) -> None:
     there = Float8Net(net, rows, gpu, compile=fused)(rows.to(gpu))
     for found, expected in zip(there, here, strict=True):
         assert (found.cpu() - expected).std() < 0.02 * expected.std()
+
+
+def test_compile_reaches_the_network_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By way of a stand-in: no network is made."""
+    asked: list[bool] = []
+    monkeypatch.setattr(precision_module, "form_of", lambda net, name, games, compile: asked.append(compile))
+    for device in ("cuda", "cpu"):
+        for fused in (True, False):
+            net = SimpleNamespace(position=SimpleNamespace(device=torch.device(device)))
+            precision_module.inference_net(net, "float32", [Blob()], fused)
+    assert asked == [True, False, False, False]
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+
+    def spy(net: BlobNet, name: str, games: object, compile: bool = False) -> InferenceNet:
+        asked.append(compile)
+        return precision_module.inference_net(net, name, games, compile)
+
+    for module in ("training.run", "benchmarks.parts", "bench"):
+        monkeypatch.setattr(f"{module}.inference_net", spy)
+    Run.create(tmp_path / "run", changed(compile=fused, device="cpu"), quiet())._player()
+    flags = ["--device=cpu", "--quick", "--network=small", "--repeats=1", "--cards=1", "--simulations=1", "--batches=2"]
+    for what in ("net", "self-play"):
+        assert bench.main([what, *flags, *["--compile"] * fused]) == 0
+    assert len(asked) >= 4 and set(asked) == {fused}

@@ -725,6 +725,13 @@ def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> 
     assert load_match(path).settings.agent == "random"
 
 
+def test_a_run_stands_for_its_newest_network(tmp_path) -> None:
+    for number in (0, 3, 12):
+        (tmp_path / f"network-{number:06d}.safetensors").touch()
+    assert play.with_agent({"agent": str(tmp_path)}) == {"agent": str(tmp_path / "network-000012.safetensors")}
+    assert play.with_agent({"agent": "flat"}) == {"agent": "flat"}
+
+
 def test_default_agent_is_the_one_for_the_largest_hand(tmp_path) -> None:
     assert default_agent(tmp_path / "none", 5) == "rules" == default_agent(tmp_path, 5)
     for name in ("a-1-13", "b-10-13", "c-2-4", "network", "d-1-13.txt"):

@@ -250,10 +250,7 @@ def _respond(levels: list[Level], scores: Tensor, seat: int) -> Tensor:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(
-        prog="python -m training.best_response",
-        description=__doc__,
-    )
+    parser = Parser(prog="python -m training.best_response", description=__doc__)
     parser.add_argument(
         "networks", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files"
     )

@@ -182,10 +182,7 @@ def share_text(ladder: Ladder, name: str, other: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(
-        prog="python -m training.ladder",
-        description=__doc__,
-    )
+    parser = Parser(prog="python -m training.ladder", description=__doc__)
     parser.add_argument("agents", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files")
     parser.add_argument(
         "--most", type=int, default=8, metavar="N", help="networks of one run, evenly spaced (default: 8)"

@@ -48,7 +48,7 @@ def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for path in paths:
-        for network in _networks_of(path, most) if path.is_dir() else [path]:
+        for network in _spread(_networks_of(path), most) if path.is_dir() else [path]:
             if not network.is_file():
                 raise ValueError(f"{network} is neither a run's folder nor a network-*.safetensors")
             name = f"{network.resolve().parent.name}/{network.stem}"
@@ -63,18 +63,19 @@ def newest_network(path: Path) -> Path:
     Raises:
         ValueError: when a folder holds no network.
     """
-    if not path.is_dir():
-        return path
-    networks = [file for file in path.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
-    if not networks:
-        raise ValueError(f"{path} holds no network: it has no network-*.safetensors")
-    return max(networks, key=lambda file: int(file.stem.removeprefix("network-")))
+    return _networks_of(path)[-1] if path.is_dir() else path
 
 
-def _networks_of(run: Path, most: int) -> list[Path]:
-    networks = sorted(run.glob("network-*.safetensors"))
+def _networks_of(run: Path) -> list[Path]:
+    """The networks of a run by iteration, one at least."""
+    networks = [file for file in run.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
     if not networks:
-        raise ValueError(f"{run} holds no network-*.safetensors")
+        raise ValueError(f"{run} holds no network: it has no network-*.safetensors")
+    return sorted(networks, key=lambda file: int(file.stem.removeprefix("network-")))
+
+
+def _spread(networks: list[Path], most: int) -> list[Path]:
+    """All of them, or ``most`` at even distances with the first and the last among them; of one the last."""
     if len(networks) <= most:
         return networks
     if most == 1:
