@@ -74,7 +74,7 @@ def count(cards: int, games: int, config: SearchConfig) -> Count:
         lanes.COMPACT["cpu"], compiled._compiled = False, counting
         one = dispatched(game, state, replace(config, simulations=1))
         every = dispatched(game, state, config)
-        compiled._kept.clear()
+        compiled.PAIRS.drop()
         with torch._inductor.config.patch(force_disable_caches=True):  # a graph from a cache generates no kernel
             search(game, state, free_network(game.seats), config, compile=True)
     finally:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from net.blobnet import BlobNet
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 # Rows a CPU evaluates at once. Document network in bfloat16 on two Xeon cores with AMX, thousand evaluations/s at
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
@@ -121,6 +121,7 @@ class InferenceNet:
     """
 
     needs_mask = False  # see vecmcts.evaluators
+    capturable = True  # in a CUDA graph: no wait for the device, weights in fixed storage (see vecmcts.graphs)
 
     def __init__(
         self,

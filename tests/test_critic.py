@@ -162,7 +162,7 @@ def test_compiled_searches_ask_the_critic_too(monkeypatch) -> None:
     """Their steps without the compiler."""
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    monkeypatch.setattr(compiled, "_kept", {})
+    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
     game = Blob(cards=3)
     state = mixed_positions(game, 24)
     eager, other = (search(game, state, HashNetwork(), SEARCH, seed=4, compile=compile) for compile in (False, True))

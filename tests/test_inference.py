@@ -180,12 +180,12 @@ def test_no_operation_waits(monkeypatch) -> None:
 
 def test_the_path_of_compiled_searches(monkeypatch) -> None:
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "_kept", {})
+    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
     monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
     game = Blob(cards=3)
     state, past = played(game, 17, 8, seed=1)
     ours = search(game, state, linear_network(4), CONFIG, seed=3, compile=True, past=past)
-    assert len(compiled._kept) == 1
+    assert len(compiled.PAIRS) == 1
     assert_same(ours, search(game, state, linear_network(4), CONFIG, seed=3, past=past), atol=1e-12)
 
 

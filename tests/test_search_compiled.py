@@ -22,7 +22,7 @@ MINUTES = pytest.mark.skipif(
 def fresh(monkeypatch) -> None:
     """The way of a GPU on a CPU, with no graph made yet."""
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "_kept", {})
+    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
     monkeypatch.setattr(compiled, "_failed", set())
 
 
@@ -46,7 +46,7 @@ def unmasked(values: int) -> NetworkEvaluator:
 def both(game: Blob, state, evaluator, config: SearchConfig) -> tuple[SearchResult, SearchResult]:
     """A search compiled, and uncompiled."""
     ours = search(game, state, evaluator, config, seed=2, compile=True)
-    assert compiled._kept and not compiled._failed
+    assert len(compiled.PAIRS) and not compiled._failed
     return ours, search(game, state, evaluator, config, seed=2)
 
 
@@ -56,26 +56,20 @@ def compare(game: Blob, state, evaluator, config: SearchConfig) -> None:
     assert ours.evaluations == theirs.evaluations
 
 
-def test_buckets() -> None:
-    assert [compiled.bucket(n) for n in (1, 7, 16, 17, 33, 1000, 1024, 1025)] == [1, 7, 16, 18, 36, 1024, 1024, 1152]
-    assert all(n <= compiled.bucket(n) <= max(n * 9 / 8, n) for n in range(1, 3000))
-    assert len({compiled.bucket(n) for n in range(1025, 2049)}) == compiled.STEPS
-
-
 @pytest.mark.slow
 def test_a_small_search_is_the_same_in_every_lane() -> None:
-    """Bids and plays, finished games, a batch that is filled up: 27 games in a bucket of 28."""
+    """Bids and plays, finished games, a batch that is filled up: 27 games filled up to 28."""
     game = Blob(cards=2)
     config = SearchConfig(worlds=1, simulations=3, noise_fraction=0.25)
     evaluator, state = unmasked(4), positions(game)
     compare(game, state, evaluator, config)
-    graphs = list(compiled._kept.values())
-    for count in (27, 28):  # one bucket: nothing is compiled anew, nothing waits
+    graphs = compiled.PAIRS.values()
+    for count in (27, 28):  # one size: nothing is compiled anew, nothing waits
         state = positions(game, count)
         with NoWaiting():
             ours = search(game, state, evaluator, config, seed=2, compile=True)
         assert_same(ours, search(game, state, evaluator, config, seed=2), atol=1e-12)
-    assert list(compiled._kept.values()) == graphs
+    assert compiled.PAIRS.values() == graphs
 
 
 GAMES = {
@@ -154,7 +148,7 @@ def test_other_evaluators_and_a_cpu_that_leaves_lanes_out_are_not_compiled(monke
     search(game, state[:0], linear_network(4), config, compile=True)
     monkeypatch.setitem(lanes.COMPACT, "cpu", True)
     search(game, state, linear_network(4), config, compile=True)
-    assert not compiled._kept
+    assert not len(compiled.PAIRS)
 
 
 @pytest.mark.gpu

@@ -28,7 +28,7 @@ def recordings(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
 
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    monkeypatch.setattr(compiled, "_kept", {})
+    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
     monkeypatch.setattr(graphs, "DEVICES", {"cpu"})
     monkeypatch.setattr(graphs, "_failed", set())
     monkeypatch.setattr(graphs, "record", record)
@@ -127,7 +127,7 @@ def test_graphs_are_for_gpus() -> None:
 def test_a_gpu_replays_the_same_search(monkeypatch) -> None:
     """With uncompiled simulations, which are recorded as well as compiled ones."""
     monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    monkeypatch.setattr(compiled, "_kept", {})
+    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
     monkeypatch.setattr(graphs, "_failed", set())
     game = Blob(cards=5)
     net = InferenceNet(BlobNet(PRESETS["small"]).to("cuda"), torch.float64)

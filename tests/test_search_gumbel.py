@@ -221,7 +221,7 @@ def test_no_operation_waits(monkeypatch) -> None:
 def no_graphs(monkeypatch) -> None:
     """The way of a GPU on a CPU, with no graph made yet."""
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "_kept", {})
+    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
     monkeypatch.setattr(compiled, "_failed", set())
 
 
@@ -230,7 +230,7 @@ def compare_compiled() -> None:
     state = mixed_batch(game, 11, seed=6)
     config = GUMBEL(worlds=1, simulations=5, considered_actions=2)
     ours = search(game, state, evaluator, config, seed=2, compile=True)
-    assert len(compiled._kept) == 1
+    assert len(compiled.PAIRS) == 1
     assert_same(ours, search(game, state, evaluator, config, seed=2), atol=1e-12)
 
 

@@ -96,7 +96,7 @@ def test_the_path_of_compiled_searches(no_graphs, monkeypatch) -> None:  # noqa:
     game, evaluator = Blob(cards=2), NetworkEvaluator(linear_network(4))
     state = mixed_batch(game, 11, seed=6)
     ours = search(game, state, evaluator, CONFIG, seed=2, compile=True)
-    assert len(compiled._kept) == 1
+    assert len(compiled.PAIRS) == 1
     assert_same(ours, search(game, state, evaluator, CONFIG, seed=2), atol=1e-12)
 
 

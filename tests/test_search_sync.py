@@ -1,16 +1,19 @@
-"""A search that leaves no lane out never makes the host wait for a GPU: every shape is known beforehand, nothing is
-read back, no table or number travels from the host. Checked without a GPU in two ways, and with one if there is one."""
+"""A search that leaves no lane out makes the host wait for a GPU once, for what bounds the worlds that are drawn. After
+that every shape is known, nothing is read back, no table or number travels from the host. Checked without a GPU in two
+ways, and with one if there is one."""
 
 import importlib
 from collections.abc import Callable
+from contextlib import ExitStack
+from unittest import mock
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.positions import linear_network, mixed_batch
-from vecgame import Blob, State, concatenate, lanes, worlds
+from vecgame import Blob, State, concatenate, lanes, patterns, worlds
 from vecgame.blob import BlobState
 from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
@@ -45,7 +48,30 @@ class WaitError(AssertionError):
 
 
 class NoWaiting(TorchDispatchMode):
-    """Raises `WaitError` on every operation that would make the host wait if the tensors were on a GPU."""
+    """Raises `WaitError` on every operation that would make the host wait if the tensors were on a GPU, but for those
+    that find out what bounds the worlds, which it counts. Of tensors without data these are the game's bounds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.draws = 0
+
+    def __enter__(self):
+        self.patches = ExitStack()
+        for sampler in (worlds, patterns):
+            self.patches.enter_context(mock.patch.object(sampler, "_sizes", self._counted(sampler._sizes)))
+        return super().__enter__()
+
+    def __exit__(self, *error):
+        self.patches.close()
+        return super().__exit__(*error)
+
+    def _counted(self, sizes):
+        def counted(game, state):
+            self.draws += 1
+            with _disable_current_modes():
+                return sizes(game, state)
+
+        return counted
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
@@ -66,11 +92,23 @@ class NoWaiting(TorchDispatchMode):
         return result
 
 
+def bounded(device: str, monkeypatch) -> None:
+    """Lets worlds be drawn on tensors without data, whose batch cannot be asked for its bounds: by the game's."""
+    monkeypatch.setitem(worlds.TABLE_BYTES, device, 1 << 30)
+    sizes = worlds._sizes
+
+    def of_game(game, state):
+        deck = game.deck.bit_count()
+        return (deck, deck, game.cards) if state.device.type == "meta" else sizes(game, state)
+
+    monkeypatch.setattr(worlds, "_sizes", of_game)
+
+
 def assert_no_wait(state: State, work: Callable[[State], object], monkeypatch) -> None:
     """The work waits for no device: on a CPU in the GPU's way, and on tensors without data."""
     for device in ("cpu", "meta"):
         monkeypatch.setitem(lanes.COMPACT, device, False)
-        monkeypatch.setitem(worlds.TABLE_BYTES, device, worlds.TABLE_BYTES["cuda"])
+        bounded(device, monkeypatch)
         there = state.to(device)
         work(there)  # the first time makes the tables that are kept for a device
         with NoWaiting():
@@ -95,15 +133,16 @@ def positions(game: Blob, count: int = 27) -> BlobState:
 def meta(monkeypatch) -> str:
     """A device that stands for a GPU: its tensors have no data to read, and refuse to be mixed with the host's."""
     monkeypatch.setitem(lanes.COMPACT, "meta", False)
-    monkeypatch.setitem(worlds.TABLE_BYTES, "meta", worlds.TABLE_BYTES["cuda"])
+    bounded("meta", monkeypatch)
     return "meta"
 
 
 def search_twice(game: Blob, state: BlobState, evaluator: Evaluator, config: SearchConfig) -> None:
-    """The first search makes the tables that are kept for a device; the second must not wait."""
+    """The first search makes the tables that are kept for a device; the second must wait for the worlds' bounds only."""
     search(game, state, evaluator, config, seed=3)
-    with NoWaiting():
+    with NoWaiting() as waiting:
         search(game, state, evaluator, config, seed=3)
+    assert waiting.draws == 1
 
 
 CONFIGS = [
@@ -127,8 +166,9 @@ def test_no_operation_of_one_tree_over_all_worlds_waits(name: str, monkeypatch) 
     game, evaluator, config = Blob(cards=3), EVALUATORS[name]("cpu"), IsmctsConfig(simulations=6)
     state = positions(game)
     ismcts(game, state, evaluator, config, seed=3)
-    with NoWaiting():
+    with NoWaiting() as waiting:
         ismcts(game, state, evaluator, config, seed=3)
+    assert waiting.draws == 1
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=["one leaf, noise", "three leaves"])
@@ -203,9 +243,10 @@ def test_the_driver_sees_no_wait(name: str, config: SearchConfig) -> None:
     game = Blob(cards=5)
     state = positions(game).to("cuda")
     evaluator = EVALUATORS[name]("cuda")
-    search(game, state, evaluator, config, seed=3)
+    drawn = game.determinize(state, config.worlds, seed=3)
+    search_module._search(game, state, drawn, None, evaluator, config, seed=3)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        search(game, state, evaluator, config, seed=3)
+        search_module._search(game, state, drawn, None, evaluator, config, seed=3)
     finally:
         torch.cuda.set_sync_debug_mode("default")

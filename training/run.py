@@ -454,6 +454,7 @@ class Run:
                         report,
                         settings.playout_cap(),
                         settings.extras(),
+                        settings.graphs,
                     )
                     parts.append(part)
                     finished += number

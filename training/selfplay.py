@@ -19,16 +19,17 @@ from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
 from vecmcts import Evaluator, Past, SearchConfig, SearchResult, best_action, search
 from vecmcts.evaluators import Network, to_relative
+from vecmcts.graphs import GRAPHS
 from vecmcts.tree import Tree
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 Report = Callable[[float, int], None]
 """Called as work goes on with (games finished so far, in fractions, and evaluations so far)."""
 
 # Games searched at a time, at most: on a CPU in each thread, where the leaves of one simulation then fill a few network
-# batches of 2,048; on a GPU they fill the chip.
-CHUNK_GAMES = {"cpu": 2048, "cuda": 16_384}
+# batches of 2,048. A GPU is told of each operation by the host, whatever the number of games: it takes as many as fit.
+CHUNK_GAMES = {"cpu": 2048, "cuda": 262_144}
 MEMORY_SHARE = 0.5  # of the free memory that the trees may take
 
 # Games that a thread of its own is worth on a CPU. Games/min on two cores, one thread for each half against two threads
@@ -89,22 +90,25 @@ def self_play(
     report: Report | None = None,
     cap: PlayoutCap | None = None,
     extras: Collection[str] = (),
+    graphs: bool = True,
 ) -> SelfPlay:
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
 
     Decisions in the first ``sampled_share`` of a game are drawn from the target policy, later ones take its best
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
-    runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s. With a ``cap`` some decisions are made by
-    a fast search: they take its best action and are not stored. ``extras`` names the fields of `replay.EXTRAS` that
-    examples shall have.
+    runs out of memory gets smaller chunks. ``compile`` and ``graphs`` are `vecmcts.search`'s. With a ``cap`` some
+    decisions are made by a fast search: they take its best action and are not stored. ``extras`` names the fields of
+    `replay.EXTRAS` that examples shall have.
     """
     device = torch.device(device)
     workers = threads_for(games, device)
     sampled = int(sampled_share * game.decisions)
-    terms = _Terms(game, evaluator, config, seed, device, sampled, policy_target, compile, cap, extras)
-    largest = chunk_games or largest_chunk(game, config, device, workers)
-    chunks = [_Chunk(terms, first_index + start, count) for start, count in split(games, largest, workers)]
+    parts = split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
+    largest = max((count for _, count in parts), default=0)
+    ways = {"compile": compile, "graphs": graphs, "largest": largest}
+    terms = _Terms(game, evaluator, config, seed, device, sampled, policy_target, ways, cap, extras)
+    chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
 
     def tell() -> None:
         if report is not None:
@@ -166,6 +170,7 @@ def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
             log.warning("out of GPU memory with %d games at a time: going on with %d", chunk.count, half)
             chunks[done:] = [part for waiting in chunks[done:] for part in waiting.cut(half)]
             del chunk
+            GRAPHS.clear()
             torch.cuda.empty_cache()
 
 
@@ -201,12 +206,12 @@ class _Terms:
     device: torch.device
     sampled: int  # decisions of a game, from its start, that are drawn from the target policy
     policy_target: str
-    compile: bool
+    ways: dict[str, bool | int]  # how searches are run: arguments of `vecmcts.search`
     cap: PlayoutCap | None
     extras: Collection[str]
 
     def search(self, state: State, config: SearchConfig, past: Past | None) -> SearchResult:
-        return search(self.game, state, self.evaluator, config, self.seed, self.compile, past)
+        return search(self.game, state, self.evaluator, config, self.seed, past=past, **self.ways)
 
 
 class _Chunk:

@@ -126,8 +126,9 @@ class Settings:
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
         False,
-        "on a GPU, compile searches (as CUDA graphs), network and learner; the first of each size takes a minute",
+        "on a GPU, compile searches, network and learner; the first of each size takes half a minute",
     )
+    graphs: bool = _flag(True, "on a GPU, replay searches as CUDA graphs, which no compiler is needed for")
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
     def __post_init__(self) -> None:
@@ -263,7 +264,8 @@ PRESETS: dict[str, dict[str, object]] = {
 }
 
 # What a resumed run may change without becoming another run.
-CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "checkpoint_seconds")
+CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
+CHANGEABLE += ("checkpoint_seconds",)
 
 
 def read_rules(text: str, known: dict[str, object]) -> dict[str, object]:

@@ -25,7 +25,6 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import DECK, RANKS, SUIT_BITS, SUITS, popcount, suit_bits, unpack
-from vecgame.lanes import compacts
 from vecgame.philox import Stream
 from vecgame.state import StateT
 from vecgame.worlds import HiddenHands, chunk_of, in_chunks, opponents, repeat_with, uniforms
@@ -56,19 +55,14 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
 
 
 def _sizes(game: HiddenHands, state: StateT) -> tuple[int, int, tuple[int, ...]]:
-    """What bounds the shapes: most needs of opponents with voids, most of the others, and for the first three suits one
-    more than the most unseen cards.
-
-    On a CPU those of the batch; elsewhere the game's, for reading the batch would make the host wait.
+    """What bounds the shapes: the batch's most needs of opponents with voids, most of the others, and for the first
+    three suits one more than the most unseen cards. The host waits for them once, as in `vecgame.worlds._sizes`.
     """
-    if not compacts(state.device):
-        needs = (game.seats - 1) * game.cards
-        return needs, needs, tuple((game.deck >> RANKS * suit & SUIT_BITS).bit_count() + 1 for suit in range(AXES))
     unseen, _, allowed, needs = _hidden(game, state)
     bound = ~allowed.all(1)
-    most = [int((needs * wanted).sum(0).max()) for wanted in (bound, ~bound)]
-    sides = (unseen.amax(1)[:AXES] + 1).tolist()
-    return most[0], most[1], tuple(sides)
+    most = [(needs * wanted).sum(0).max() for wanted in (bound, ~bound)]
+    bound, unbound, *sides = torch.stack([*most, *(unseen.amax(1)[:AXES] + 1)]).tolist()
+    return bound, unbound, tuple(sides)
 
 
 def _hidden(game: HiddenHands, state: StateT) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -27,13 +27,15 @@ from einops import rearrange
 from torch import Tensor
 
 from vecgame.cards import DECK, SEATS, SUITS, popcount, suit_bits
-from vecgame.lanes import around, compacts
+from vecgame.lanes import around
+from vecgame.memory import free_memory
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, StateT, concatenate
 
-# Completion tables are built for as many games at a time as fit in this many bytes: small enough for a processor's
-# cache to help, large enough to keep a GPU busy.
-TABLE_BYTES = {"cpu": 32 << 20, "cuda": 1 << 30}
+# Completion tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for
+# its cache to help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
+TABLE_BYTES = {"cpu": 32 << 20}
+TABLE_SHARE = 0.25
 OPPONENTS = SEATS - 1  # of the tables below; `vecgame.patterns` samples for any other number of them
 
 
@@ -57,7 +59,7 @@ class HiddenHands(Protocol):
 
 
 def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> StateT:
-    """``count`` worlds of every game, drawn with replacement.
+    """``count`` worlds of every game, drawn with replacement. The host waits for the device once, for `_sizes`.
 
     Everything public stays as it is, and so does the mover's hand; the other hands are drawn. The draw depends on
     the seed, the game's number, the decision and the world's number within the game only.
@@ -82,8 +84,11 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
 
 
 def chunk_of(state: State, bytes_per_game: int) -> int:
-    """Games whose tables fit into `TABLE_BYTES`, at least one."""
-    return min(max(1, TABLE_BYTES[state.device.type] // bytes_per_game), state.batch_size)
+    """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
+    room = TABLE_BYTES.get(state.device.type)
+    if room is None:
+        room = int(TABLE_SHARE * free_memory(state.device))
+    return min(max(1, room // bytes_per_game), state.batch_size)
 
 
 def in_chunks(state: StateT, chunk: int, draw: Callable[[StateT], StateT]) -> StateT:
@@ -93,15 +98,14 @@ def in_chunks(state: StateT, chunk: int, draw: Callable[[StateT], StateT]) -> St
 
 
 def _sizes(game: HiddenHands, state: State) -> tuple[int, int, int]:
-    """What bounds the shapes: most restricted cards, most free ones, most cards that a seat holds.
+    """What bounds the shapes: the batch's most restricted cards, most free ones, most cards that a seat holds.
 
-    On a CPU those of the batch; elsewhere the game's, for reading the batch would make the host wait.
+    Read from the device together, for which the host waits once. That pays on a GPU too: the game's own bounds would
+    mean tables of the whole deck at every decision, in the bidding as well, where no card is restricted.
     """
-    if not compacts(state.device):
-        deck = game.deck.bit_count()
-        return deck, deck, game.cards
     restricted, free, _ = _unseen(game, state)
-    return tuple(int(popcount(bits).max()) for bits in (restricted, free, state.hands))
+    sizes = torch.stack([popcount(bits).max() for bits in (restricted, free, state.hands)])
+    return tuple(sizes.tolist())
 
 
 def _unseen(game: HiddenHands, state: State) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,11 @@ simulations of a search, and every later search of as many trees.
 
 Plain inductor, no CUDA graphs: those that torch captures by itself (mode "reduce-overhead") leave out graphs that
 change their arguments in place, as these change a tree, unless the arguments lie at the same address in every call; a
-search's trees do not. Nothing here waits for the device, so the way to whole searches as CUDA graphs stays open.
+search's trees do not. Nothing here waits for the device, so `vecmcts.graphs` records whole searches, these in them.
+
+Inductor writes a sum over fewer than eight slots as a chain of terms, after which it can fuse a whole descent, all depths
+of it, into one Triton kernel: 2,950 lines, six minutes to compile for an H200. Sums that stay sums keep the depths apart.
+What has been compiled is also kept on disk, in inductor's own cache (`TORCHINDUCTOR_CACHE_DIR`), for later processes.
 """
 
 from __future__ import annotations
@@ -19,39 +23,41 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch._guards import TracingContext, detect_fake_mode, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 from vecgame.game import Game
 from vecgame.lanes import compacts
+from vecgame.memory import available_memory
 from vecgame.state import State, concatenate
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, NetworkEvaluator, to_absolute
+from vecmcts.kept import Kept
 from vecmcts.root import Choose
 from vecmcts.simulation import Descent, Leaves, back_up, descend, grow, settle
 from vecmcts.tree import Tree
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 T = TypeVar("T")
 Function = Callable[..., list[Tensor]]
 """Tensors -> tensors; may change its arguments in place."""
 
-MOST_KEPT = 64  # pairs of graphs: a run of 11 card counts with 5 sizes of a batch needs 55
-STEPS = 8  # sizes of a batch between a power of two and the next
-_kept: dict[tuple, Simulator] = {}
+UNROLLED_TERMS = 1  # inductor's threshold for writing a reduction as a chain, see above
+PAIR_BYTES = 32 << 20  # of the host's memory that a pair of graphs takes, about
+MEMORY_SHARE = 0.25  # of the host's available memory that they may take
 _failed: set[str] = set()  # types of device for which nothing can be compiled here
 
 
-def bucket(lanes: int) -> int:
-    """The size to which a batch is padded, so that batches of many sizes need few graphs: at most an eighth more."""
-    step = max(1, (1 << lanes.bit_length() - 1) // STEPS) if lanes else 1
-    return -(-lanes // step) * step
+def no_pairs() -> Kept[Simulator]:
+    """Room for the pairs of graphs of a process, the least recently used dropped first."""
+    pairs: Kept[Simulator] = Kept(lambda: int(MEMORY_SHARE * (pairs.bytes + (available_memory() or 0))))
+    return pairs
 
 
-def padding(state: State) -> Tensor:
-    """The B lanes and the last one again and again, up to the size of a bucket: [bucket] int64."""
-    lanes = torch.arange(bucket(state.batch_size), device=state.device)
-    return lanes.clamp(max=state.batch_size - 1)
+PAIRS = no_pairs()
 
 
 def usable(evaluator: Evaluator, state: State) -> bool:
@@ -69,11 +75,11 @@ def simulator(game: Game, tree: Tree, evaluator: NetworkEvaluator, config: Searc
     """Compiled simulations for trees of this shape: those kept from an earlier search, or new ones."""
     shape = (tree.trees, tree.nodes, tree.value.dtype, tree.open.device)
     key = (game, *shape, config.c_puct, config.root_selection, evaluator.needs_mask)
-    if key not in _kept:
-        while len(_kept) >= MOST_KEPT:
-            del _kept[next(iter(_kept))]
-        _kept[key] = Simulator(game, tree, config, evaluator.needs_mask)
-    return _kept[key]
+    pair = PAIRS.get(key)
+    if pair is None:
+        pair = Simulator(game, tree, config, evaluator.needs_mask)
+        PAIRS.put(key, pair, PAIR_BYTES)
+    return pair
 
 
 class Simulator:
@@ -175,15 +181,23 @@ def _compiled(function: Function, tensors: list[Tensor]) -> Function | None:
     """The function for tensors of these shapes as a graph; None, and a line in the log, where there is no compiler.
 
     Traced with tensors without data, which leaves the arguments alone, then handed to inductor without TorchDynamo,
-    whose guards would be checked at every call and which keeps eight shapes of a function only.
+    whose guards would be checked at every call and which keeps eight shapes of a function only. Inductor looks a graph
+    up on disk only where its tensors' shapes could have been symbols, hence the (unused) environment for them.
     """
     device = tensors[0].device
     if device.type in _failed:
         return None
+    mode = detect_fake_mode(tensors) or FakeTensorMode(
+        shape_env=ShapeEnv(), static_shapes=True, allow_non_fake_inputs=True
+    )
     try:
-        with torch.no_grad():
-            graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*tensors)
-            return torch._inductor.compile(graph, tensors)
+        with torch.no_grad(), torch._inductor.config.patch(unroll_reductions_threshold=UNROLLED_TERMS):
+            fakes = [mode.from_tensor(tensor, static_shapes=True) for tensor in tensors]
+            graph = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*fakes)
+            with tracing(TracingContext(mode)):
+                return torch._inductor.compile(graph, fakes)
+    except torch.OutOfMemoryError:
+        raise  # the caller tries a smaller batch
     except Exception as error:  # whatever a missing compiler makes of itself
         _failed.add(device.type)
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]

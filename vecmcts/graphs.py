@@ -2,110 +2,249 @@
 
 A graph replays the kernels of one search on the same memory: its inputs are copied to where the recorded search found
 them, its results from where it left them. It holds the network's weights by their place too, so a network that is
-evaluated by graphs must load new weights in place, as `net.InferenceNet.refresh` does; a new network gets new graphs.
+evaluated by graphs must load new weights in place, as `net.InferenceNet.refresh` does, and says so by an attribute
+``capturable = True``; a new network gets new graphs. No compiler is needed: what is recorded may be compiled or not.
+
+Three things about memory (PyTorch's own `torch.cuda.graph` leaves them to the caller):
+
+- All graphs of a device share one pool, for one runs at a time. A pool without graphs is given up, for PyTorch 2.11
+  does not record into one again.
+- What cuBLAS works in must not lie in that pool, where it would go with the graph that happened to need it first
+  (pytorch#193402). It is kept for each stream, so all recording is done on one stream, on which large products have run
+  before.
+- A recording that fails leaves PyTorch on its stream and half a graph in the pool: the stream is put back, and the pool
+  given up.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from vecgame.memory import free_memory
 from vecgame.state import State
+from vecmcts.kept import Kept, Names
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 Work = Callable[[], None]
-Body = Callable[[State, Tensor], Any]
-"""(games, lanes that count [B] bool) -> a result with `map`, as a `SearchResult` has it."""
+Inputs = tuple[State | Tensor, ...]
+Body = Callable[..., Any]
+"""Inputs -> a result with `map`, as a `SearchResult` has it."""
 
 DEVICES = frozenset({"cuda"})  # types of device that have graphs
-MOST_KEPT = 64  # graphs of a network: a run of 13 card counts with 5 sizes of a batch each
-
-_kept: WeakKeyDictionary[object, dict[tuple, Recorded]] = WeakKeyDictionary()
-_failed: set[str] = set()  # types of device on which a recording has failed
-_pools: dict[torch.device, object] = {}
+MEMORY_SHARE = 0.25  # of the memory that graphs have or could have, which they may take for themselves
+MOST_NOTED = 4096  # searches that have run once, of which it is remembered
+WIDEST_PRODUCT = 4096  # side of the products that make cuBLAS take the memory it works in
 
 
-def record(work: Work, device: torch.device) -> Work:
-    """What repeats the work's kernels, after two calls of it: one for what is made at a first call only (constants,
-    compiled code, the libraries' workspaces), one to record. All graphs of a device share their memory, for one runs
-    at a time."""
-    if device.type != "cuda":
-        raise RuntimeError(f"graphs are for CUDA devices, not {device}")
-    side = torch.cuda.Stream(device)
-    side.wait_stream(torch.cuda.current_stream(device))
-    with torch.cuda.stream(side):
-        work()
-    torch.cuda.current_stream(device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    if device not in _pools:
-        _pools[device] = torch.cuda.graph_pool_handle()
-    with torch.cuda.graph(graph, pool=_pools[device]):
-        work()
-    return graph.replay
+@dataclass
+class Recorder:
+    """Where one device records: its stream, and the pool of its graphs."""
+
+    device: torch.device
+    stream: Any  # torch.cuda.Stream
+    pool: Any = None  # None: the next recording begins a new one
+
+    @classmethod
+    def of(cls, device: torch.device) -> Recorder:
+        """A recorder on whose stream cuBLAS has all the memory that it works in."""
+        recorder = cls(device, torch.cuda.Stream(device))
+        recorder.run(lambda: _large_products(device))
+        return recorder
+
+    def run(self, work: Work) -> None:
+        """Runs work on the recording stream, in its place among that of the current stream."""
+        current = torch.cuda.current_stream(self.device)
+        self.stream.wait_stream(current)
+        with torch.cuda.stream(self.stream):
+            work()
+        current.wait_stream(self.stream)
+
+    def record(self, work: Work) -> Any:
+        """The graph (`torch.cuda.CUDAGraph`) of the work's kernels, after a call that makes what is made at a first
+        call only.
+
+        Raises:
+            RuntimeError: when the work cannot be recorded; all is as it was then.
+        """
+        self.run(work)
+        graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
+        if self.pool is None:
+            self.pool = torch.cuda.graph_pool_handle()
+        try:
+            # Other threads may go on with what a recording must not do.
+            with torch.cuda.graph(graph, pool=self.pool, stream=self.stream, capture_error_mode="thread_local"):
+                work()
+        except BaseException:
+            torch.cuda.set_stream(current)
+            self.pool = None
+            raise
+        return graph
+
+
+def _large_products(device: torch.device) -> None:
+    """Products of all kinds that a network may ask for, by cuBLAS and cuBLASLt."""
+    for dtype in (torch.float32, torch.bfloat16):
+        square = torch.zeros(WIDEST_PRODUCT, WIDEST_PRODUCT, dtype=dtype, device=device)
+        torch.mm(square, square)
+        torch.addmm(square[0], square, square)
 
 
 @dataclass
 class Recorded:
     """A search that was recorded, the places of its inputs, and its result's."""
 
-    state: State
-    live: Tensor  # [B] bool
+    inputs: Inputs
     result: Any
-    replay: Work
+    graph: Any  # torch.cuda.CUDAGraph
 
     @classmethod
-    def of(cls, body: Body, state: State, live: Tensor) -> Recorded:
+    def of(cls, recorder: Recorder, body: Body, inputs: Inputs) -> Recorded:
         """Records the search of these games."""
-        recorded = cls(state.map(torch.clone), live.clone(), None, lambda: None)
+        recorded = cls(tuple(_each(part, torch.clone) for part in inputs), None, None)
 
         def work() -> None:
-            recorded.result = body(recorded.state, recorded.live)
+            recorded.result = body(*recorded.inputs)
 
-        recorded.replay = record(work, state.device)
+        recorded.graph = recorder.record(work)
         return recorded
 
-    def __call__(self, state: State, live: Tensor) -> Any:
+    def __call__(self, inputs: Inputs) -> Any:
         """The search of other games, as many of them."""
-        for mine, new in zip(self.state.tensors().values(), state.tensors().values(), strict=True):
-            mine.copy_(new)
-        self.live.copy_(live)
-        self.replay()
+        for mine, new in zip(self.inputs, inputs, strict=True):
+            for place, tensor in zip(_tensors(mine), _tensors(new), strict=True):
+                place.copy_(tensor)
+        self.graph.replay()
         return self.result.map(torch.clone)
 
 
-def replayed(network: object, key: tuple, body: Body, state: State, live: Tensor) -> Any:
-    """The body's result for these games by a recorded graph, recorded now if there is none yet.
+@dataclass
+class Graphs:
+    """The graphs of this process, the least recently used dropped first."""
 
-    Where a graph cannot be recorded, one line in the log says so, and the body runs as it is from then on.
+    kept: Kept[Recorded]
+    names: Names
+    recorders: dict[torch.device, Recorder] = field(default_factory=dict)
+    failed: set[torch.device] = field(default_factory=set)  # devices on which a recording has failed
+    seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)  # searches that have run once
+    gone: set[int] = field(default_factory=set)  # networks that have ceased to be, by name
+    lock: threading.RLock = field(default_factory=threading.RLock)  # a graph has one place for its inputs
+    recording: bool = False
+
+    @classmethod
+    def new(cls) -> Graphs:
+        """No graphs yet."""
+        graphs = cls(Kept(lambda: graphs.room(), lambda: graphs.give_up_pools()), Names(lambda name: graphs.forget(name)))
+        return graphs
+
+    def room(self) -> int:
+        """Bytes that all graphs together may take."""
+        return int(MEMORY_SHARE * sum(self.kept.bytes + (free_memory(device) or 0) for device in self.recorders))
+
+    def give_up_pools(self) -> None:
+        """Gives up the pools of devices without graphs, and what they had taken."""
+        if not len(self.kept):
+            for recorder in self.recorders.values():
+                recorder.pool = None
+
+    def forget(self, name: int) -> None:
+        """Drops a network's graphs; not in the middle of a recording, which may be when the network goes."""
+        self.gone.add(name)
+        if not self.recording:
+            gone, self.gone = self.gone, set()
+            self.kept.drop(lambda key: key[0] in gone)
+
+    def clear(self) -> None:
+        """Drops all graphs, for whoever needs the memory."""
+        with self.lock:
+            self.kept.drop()
+            self.seen.clear()
+
+    def first(self, key: Hashable) -> bool:
+        """Whether a search has not run before, as far as is remembered."""
+        new = key not in self.seen
+        self.seen[key] = None
+        self.seen.move_to_end(key)
+        while len(self.seen) > MOST_NOTED:
+            self.seen.popitem(last=False)
+        return new
+
+    def record(self, key: Hashable, body: Body, inputs: Inputs, device: torch.device) -> Recorded:
+        """A new graph, kept at the key."""
+        if device not in self.recorders:
+            self.recorders[device] = Recorder.of(device)
+        recorder = self.recorders[device]
+        before = free_memory(device)
+        collects, self.recording = gc.isenabled(), True
+        gc.disable()  # a graph or a tensor that is collected while another is being recorded would spoil it
+        try:
+            recorded = Recorded.of(recorder, body, inputs)
+        finally:
+            self.recording = False
+            if collects:
+                gc.enable()
+        self.kept.put(key, recorded, max(0, before - free_memory(device)))
+        return recorded
+
+
+GRAPHS = Graphs.new()
+
+
+def recordable(network: object, device: torch.device) -> bool:
+    """Whether a search by the network may be recorded there."""
+    return device.type in DEVICES and device not in GRAPHS.failed and bool(getattr(network, "capturable", False))
+
+
+def replayed(network: object, key: tuple, body: Body, *inputs: State | Tensor) -> tuple[Any, bool]:
+    """The body's result for these inputs, by a recorded graph from the second such call on.
+
+    A first call runs as it is, for there may be no other. Where a graph cannot be recorded, one line in the log says
+    so, and the body runs as it is from then on.
 
     Args:
         network: what the body evaluates with; its graphs are kept as long as it lives.
-        key: whatever else the body depends on, but for the games; hashable.
-        body: a function of tensors that waits for nothing.
-        state: B games.
-        live: [B] bool, lanes that count.
+        key: whatever else the body depends on, but for the inputs; hashable.
+        body: a function of the inputs, and of tensors, that waits for nothing.
+        inputs: states and tensors of the same shapes whenever the key is the same.
+
+    Returns:
+        The result, and whether it is a graph's.
+
+    Raises:
+        torch.OutOfMemoryError: as the body does; the caller tries a smaller batch.
     """
-    device = state.device
-    if device.type in _failed:
-        return body(state, live)
-    kept = _kept.setdefault(network, {})
-    key = (*key, state.batch_size, device)
-    if key not in kept:
-        while len(kept) >= MOST_KEPT:
-            del kept[next(iter(kept))]
-        try:
-            kept[key] = Recorded.of(body, state, live)
-        except torch.OutOfMemoryError:
-            raise  # the caller tries a smaller batch
-        except RuntimeError as error:
-            _failed.add(device.type)
-            log.warning("searches on %s go on without graphs: %s", device.type, str(error).splitlines()[0])
-            return body(state, live)
-    return kept[key](state, live)
+    device = inputs[0].device
+    with GRAPHS.lock:
+        if not recordable(network, device):
+            return body(*inputs), False
+        key = (GRAPHS.names.of(network), device, *key)
+        recorded = GRAPHS.kept.get(key)
+        if recorded is None:
+            if GRAPHS.first(key):
+                return body(*inputs), False
+            try:
+                recorded = GRAPHS.record(key, body, inputs, device)
+            except torch.OutOfMemoryError:
+                raise
+            except RuntimeError as error:
+                GRAPHS.failed.add(device)
+                log.warning("searches on %s go on without graphs: %s", device, str(error).splitlines()[0])
+                return body(*inputs), False
+        return recorded(inputs), True
+
+
+def _tensors(part: State | Tensor) -> list[Tensor]:
+    return [part] if isinstance(part, Tensor) else list(part.tensors().values())
+
+
+def _each(part: State | Tensor, function: Callable[[Tensor], Tensor]) -> State | Tensor:
+    return function(part) if isinstance(part, Tensor) else part.map(function)

@@ -8,6 +8,7 @@ strong heuristic, not an equilibrium: it suffers from strategy fusion (Frank and
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,14 +19,19 @@ from torch import Tensor
 from vecgame.game import Game
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
-from vecmcts import compiled, graphs
+from vecmcts import compiled
 from vecmcts.config import SearchConfig
-from vecmcts.evaluators import Evaluator, Network, as_evaluator
+from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator
+from vecmcts.graphs import recordable, replayed
 from vecmcts.inference import Past, follows, infer
 from vecmcts.root import SELECTIONS
 from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
+from vecmcts.sizes import filled
 from vecmcts.tree import ROOT, Tree
+
+WAYS: Counter[str] = Counter()
+"""How often this process has searched "eager", "compiled", by a "graph" or by a "compiled graph", for measurements."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,14 @@ def search(
     seed: int = 0,
     compile: bool = False,
     past: Past | None = None,
+    graphs: bool = True,
+    largest: int = 0,
 ) -> SearchResult:
     """Searches the current decision of every game.
 
     A game's result depends on the seed, the game's own number and position only, not on the rest of the batch (up to
-    the rounding of a network, which may change with the batch's shape).
+    the rounding of a network, which may change with the batch's shape). On a GPU the host waits once, for what bounds
+    the worlds (`vecgame.worlds`).
 
     Args:
         game: the rules.
@@ -75,10 +84,14 @@ def search(
         evaluator: an `Evaluator`, or a network (observation, legal mask) -> (logits, values by relative seat).
         config: how much to search.
         seed: of the worlds, the noise and the playouts; may be the seed of the deal.
-        compile: run compiled simulations (`vecmcts.compiled`) in one CUDA graph a search (`vecmcts.graphs`) if the
-            evaluator is a network and the device a GPU; the first search of a size then takes a minute or so longer.
-            Elsewhere it changes nothing.
-        past: of these games, for ``config.candidates``; those worlds are drawn outside of CUDA graphs.
+        compile: run compiled simulations (`vecmcts.compiled`) if the evaluator is a network and the device a GPU; the
+            first search of a size then takes half a minute longer. Elsewhere it changes nothing.
+        past: of these games, for ``config.candidates``.
+        graphs: on a GPU, replay the search as one CUDA graph (`vecmcts.graphs`) from the second one of its kind on, if
+            the evaluator is a network that says it may be recorded (``capturable``), as `net.InferenceNet` does. All
+            but the drawing of worlds is in it. Elsewhere it changes nothing.
+        largest: the most games that the caller searches at once, if it knows. Compiled and recorded searches are for
+            some numbers of games only (`vecmcts.sizes`), which then suit it.
 
     Returns:
         A `SearchResult`.
@@ -88,59 +101,85 @@ def search(
             knows, or the game's hands are not fixed.
     """
     evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
-    seed = check_seed(seed)
-    use_compiled = compile and compiled.usable(evaluator, state)
-    games = state.batch_size
-    live = None
-    if use_compiled:
-        padding = compiled.padding(state)
-        state = state.take(padding)
-        live = torch.arange(state.batch_size, device=state.device) < games
-        past = None if past is None else past.take(padding)
-    worlds = None
-    if config.candidates:
-        if past is None or not follows(evaluator):
-            need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
-            raise ValueError(f"candidates={config.candidates} needs {need}")
-        if not game.fixed_hands:
-            raise ValueError(
-                f"candidates={config.candidates}: in this {game.name} cards change hands; use candidates=0"
-            )
-        worlds = infer(played, state, past, evaluator, config, seed) if games else state
-    if not use_compiled:
-        return _search(game, state, live, evaluator, config, seed, worlds)
+    seed, games = check_seed(seed), state.batch_size
+    worlds = _worlds(played, game, state, evaluator, config, seed, past)
+    compile = compile and compiled.usable(evaluator, state)
+    record = graphs and games > 0 and isinstance(evaluator, NetworkEvaluator)
+    record = record and recordable(evaluator.network, state.device)
+    if not (compile or record):
+        WAYS["eager"] += 1
+        return _search(game, state, worlds, None, evaluator, config, seed)
 
-    def body(state: State, live: Tensor) -> SearchResult:
-        return _search(game, state, live, evaluator, config, seed, worlds)
+    def body(state: State, worlds: State, live: Tensor) -> SearchResult:
+        return _search(game, state, worlds, live, evaluator, config, seed, compile)
 
-    if state.device.type not in graphs.DEVICES or worlds is not None:
-        return body(state, live).first(games)
-    return graphs.replayed(evaluator.network, (game, config, seed), body, state, live).first(games)
+    lanes, live = filled(games, largest, state.device)
+    each = torch.arange(config.worlds, device=state.device)
+    inputs = state.take(lanes), worlds.take((lanes[:, None] * config.worlds + each).flatten()), live
+    from_graph = False
+    if record:
+        key = (game, config, seed, compile, type(evaluator), len(lanes))
+        result, from_graph = replayed(evaluator.network, key, body, *inputs)
+    else:
+        result = body(*inputs)
+    compile = compile and compiled.usable(evaluator, state)  # it may have failed
+    WAYS[" ".join(["compiled"] * compile + ["graph"] * from_graph) or "eager"] += 1
+    return result.first(games)
+
+
+def _worlds(
+    played: Game,
+    game: Game,
+    state: State,
+    evaluator: Evaluator,
+    config: SearchConfig,
+    seed: int,
+    past: Past | None,
+) -> State:
+    """The worlds that B games are searched in: B * config.worlds lanes, those of a game adjacent.
+
+    Args:
+        played: the rules of ``past``; ``game`` are those of the search, which may take some of its moves for one.
+    """
+    if not config.candidates:
+        return game.determinize(state, config.worlds, seed)
+    if past is None or not follows(evaluator):
+        need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
+        raise ValueError(f"candidates={config.candidates} needs {need}")
+    if not game.fixed_hands:
+        raise ValueError(f"candidates={config.candidates}: in this {game.name} cards change hands; use candidates=0")
+    return infer(played, state, past, evaluator, config, seed) if state.batch_size else state
 
 
 def _search(
     game: Game,
     state: State,
+    worlds: State,
     live: Tensor | None,
     evaluator: Evaluator,
     config: SearchConfig,
     seed: int,
-    worlds: State | None,
+    compile: bool = False,
 ) -> SearchResult:
-    """`search`, in ``worlds`` (T lanes) or uniform ones; by compiled simulations if ``live`` [B] bool, the lanes that
-    are not just there to fill the batch, is given."""
+    """`search` in worlds that are drawn already. Where no lane is left out (`vecgame.lanes`), nothing here waits for the
+    device.
+
+    Args:
+        state: B games.
+        worlds: B * config.worlds lanes.
+        live: [B] bool, the lanes that are not just there to fill the batch; None for all.
+        compile: run compiled simulations.
+    """
     stream = Stream.of_worlds(seed, state.index, game.turn(state), config.worlds)
-    worlds = game.determinize(state, config.worlds, seed) if worlds is None else worlds
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
     leaf_sum = torch.zeros_like(tree.value[: tree.trees])
     log_prior, root_value = over_worlds(log_prior, root_value, config.worlds)
     own_value = root_value.gather(1, game.mover(state)[:, None])[:, 0]
     choose = SELECTIONS[config.root_selection](game, state, log_prior, own_value, config, seed)
-    simulator = None
     if live is not None:
-        simulator = compiled.simulator(game, tree, evaluator, config)
         tree.open[: tree.trees] &= repeat(live, "b -> (b w)", w=config.worlds)
         evaluations = live.sum() * (config.worlds if evaluator.sees_hidden else 1)
+    simulator = compiled.simulator(game, tree, evaluator, config) if compile else None
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:
