@@ -1,14 +1,49 @@
-"""Tests marked `gpu` are skipped where there is no CUDA device; parallel test workers take one thread each."""
+"""Tests marked `gpu` run on a CUDA device, or on an emulated one where there is none; parallel test workers take one
+thread each."""
 
 import os
+from collections.abc import Iterator
 
 import pytest
 import torch
 
+from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
+EMULATION = pytest.StashKey[EmulatedGpu]()
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
+    """Skips what an emulation cannot do: `gpu(emulated=False, reason="..")`."""
+    marker = item.get_closest_marker("gpu")
+    if marker and not marker.kwargs.get("emulated", True) and not torch.cuda.is_available():
+        pytest.skip(f"needs a real CUDA device: {marker.kwargs['reason']}")
+
+
+@pytest.fixture(autouse=True)
+def gpu(request: pytest.FixtureRequest) -> Iterator[EmulatedGpu | None]:
+    """The emulated GPU of a test marked `gpu`; None on a real one, and in other tests."""
+    if request.node.get_closest_marker("gpu") is None or torch.cuda.is_available():
+        yield None
+        return
+    try:
+        emulation = emulated_gpu()
+        request.node.stash[EMULATION] = emulation.__enter__()
+    except NoCompilerError as error:
+        pytest.skip(str(error))
+    try:
+        yield request.node.stash[EMULATION]
+    finally:
+        emulation.__exit__(None, None, None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """Operations that a GPU would refuse fail the test that did them."""
+    result = yield
+    emulation = pyfuncitem.stash.get(EMULATION, None)
+    if emulation is not None:
+        emulation.record.raise_errors()
+    return result

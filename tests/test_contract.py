@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
+from tests.emulated_gpu import sized
 from training import warmup
 from training.arena import play_match
 from training.bots import FlatMonteCarlo, RandomBot
@@ -188,7 +189,7 @@ def test_flat_monte_carlo_beats_random_players(game: Game) -> None:
 @pytest.mark.gpu
 def test_a_gpu_plays_the_same_games(game: Game) -> None:
     def end(device: str) -> tuple[State, State, torch.Tensor]:
-        state = game.deal(200, 5, device)
+        state = game.deal(sized(200, 5), 5, device)
         for _ in range(game.decisions - 6):
             state = game.step(state, contract.random_action(game, state))
         return state, game.determinize(state, 2, 5), game.observe(state)

@@ -144,8 +144,13 @@ def test_without_a_compiler_the_network_goes_on(monkeypatch: pytest.MonkeyPatch,
     assert [r.getMessage() for r in caplog.records] == ["the network on cpu goes on uncompiled: no compiler"]
 
 
-@pytest.mark.gpu
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize(
+    "fused",
+    [
+        pytest.param(False, marks=pytest.mark.gpu),
+        pytest.param(True, marks=pytest.mark.gpu(emulated=False, reason="compiles kernels with Triton")),
+    ],
+)
 def test_a_gpu_computes_what_a_cpu_does(fused: bool) -> None:
     gpu = torch.device("cuda")
     if not float8_products(gpu):

@@ -231,7 +231,7 @@ def test_inference_arguments():
         InferenceNet(net, micro_batch=0)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.gpu
 def test_cuda_equals_cpu():
     net = random_net(TINY, dtype=torch.float64)
     obs = observations(TINY, 100, torch.float64)
