@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
+from vecmcts import graphs
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
@@ -23,9 +24,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(autouse=True)
-def gpu(request: pytest.FixtureRequest) -> Iterator[EmulatedGpu | None]:
-    """The emulated GPU of a test marked `gpu`; None on a real one, and in other tests."""
-    if request.node.get_closest_marker("gpu") is None or torch.cuda.is_available():
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedGpu | None]:
+    """The emulated GPU of a test marked `gpu`; None on a real one, and in other tests. No graph is recorded yet."""
+    if request.node.get_closest_marker("gpu") is None:
+        yield None
+        return
+    monkeypatch.setattr(graphs, "GRAPHS", graphs.Graphs.new())
+    if torch.cuda.is_available():
         yield None
         return
     try:

@@ -4,8 +4,8 @@ data, lowered, and written out as the Triton kernels that an H200 would be given
     python -m tests.generated_code [--cards 5] [--games 64] [--selection puct] [--folder FOLDER]
 
 prints for each graph the kernels that it launches and the lines of each. Triton compiles a kernel in a time that grows
-faster than its length (2,950 lines: 366 s for sm_90; 200 lines: seconds), so the longest one tells whether a first search takes seconds
-or minutes. It changes torch beyond repair, so it is for a process of its own.
+faster than its length (2,950 lines: 366 s for sm_90; 200 lines: seconds), so the longest one tells whether a first
+search takes seconds or minutes. It changes torch beyond repair, so it is for a process of its own.
 """
 
 from __future__ import annotations

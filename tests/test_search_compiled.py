@@ -2,6 +2,8 @@
 
 import logging
 import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -170,3 +172,43 @@ def test_a_gpu_compiles_the_same_search(leaves: int) -> None:
         search(game, state, network, config, seed=2, compile=True)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+CACHED = """
+import torch
+from torch._dynamo.utils import counters
+from vecmcts import compiled
+
+def add(a, b):
+    a += b.softmax(-1)
+    return [(2 * a).sum(-1)]
+
+graph = compiled._compiled(add, [torch.zeros(8, 5), torch.zeros(8, 5)])
+a, b = torch.rand(8, 5), torch.rand(8, 5)
+expected = add(a.clone(), b)[0]
+assert graph(a, b)[0].allclose(expected)
+print(sum(count for table in counters.values() for name, count in table.items() if name.endswith("cache_hit")))
+"""
+
+
+@pytest.mark.slow
+def test_what_was_compiled_is_found_on_disk_by_the_next_process(tmp_path) -> None:
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", CACHED]
+    hits = [
+        int(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+        for _ in range(2)
+    ]
+    assert hits[0] == 0 and hits[1] > 0
+
+
+def test_the_least_recently_used_pairs_go_when_memory_is_short(monkeypatch) -> None:
+    """Of 4, 8 and 16 games; the 8 have waited longest."""
+    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
+    game, evaluator = Blob(cards=1), unmasked(4)
+    config = SearchConfig(worlds=1, simulations=2)
+    room = iter([3 * compiled.PAIR_BYTES, 3 * compiled.PAIR_BYTES, 2 * compiled.PAIR_BYTES])
+    monkeypatch.setattr(compiled.PAIRS, "_most", lambda: next(room))
+    for games in (4, 8, 4, 16):
+        search(game, mixed_batch(game, games, seed=1), evaluator, config, compile=True)
+    assert [key[1] for key in compiled.PAIRS] == [4, 16]

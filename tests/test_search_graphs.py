@@ -1,137 +1,337 @@
-"""Recorded searches against the same ones run directly. On a CPU a recording that runs the work again stands for the
-graph; all else (places of inputs and results, sizes, what is kept) is the GPU's."""
+"""Searches replayed from recorded CUDA graphs against the same ones run as they are, on a GPU or an emulated one."""
 
 import gc
 import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import torch
 
-from net import PRESETS, BlobNet, InferenceNet
+from net import PRESETS, BlobNet, Float8Net, InferenceNet, NetConfig
+from tests.emulated_gpu import EmulatedGpu
 from tests.positions import mixed_batch
-from tests.test_search_lanes import assert_same
-from vecgame import Blob, lanes
-from vecmcts import NetworkEvaluator, SearchConfig, compiled, graphs, search
+from tests.test_search_lanes import FIELDS, assert_same
+from training.selfplay import self_play
+from vecgame import Blob, BlobMatch, Game, State, make_game
+from vecgame.contract import mixed_positions
+from vecmcts import NetworkEvaluator, Past, SearchConfig, SearchResult, graphs, search
+from vecmcts.search import WAYS
 
-CONFIG = SearchConfig(worlds=2, simulations=6, noise_fraction=0.25)
-
-
-@pytest.fixture
-def recordings(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
-    """The way of a GPU on a CPU, with nothing recorded yet and nothing compiled; the devices recorded on."""
-    made: list[torch.device] = []
-
-    def record(work: graphs.Work, device: torch.device) -> graphs.Work:
-        work()
-        made.append(device)
-        return work
-
-    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
-    monkeypatch.setattr(graphs, "DEVICES", {"cpu"})
-    monkeypatch.setattr(graphs, "_failed", set())
-    monkeypatch.setattr(graphs, "record", record)
-    return made
+CONFIG = SearchConfig(worlds=2, simulations=3, noise_fraction=0.25)
+SMALL = {"dim": 32, "layers": 1, "heads": 4, "ffn": 64, "policy_hidden": 32, "value_hidden": 16}
 
 
-def network(seed: int = 0) -> InferenceNet:
+def network(seed: int = 0, game: Game = Blob(cards=3), dtype: torch.dtype = torch.float64, **more) -> InferenceNet:
+    """A network on the GPU."""
     torch.manual_seed(seed)
-    return InferenceNet(BlobNet(PRESETS["small"]), torch.float64)
+    config = NetConfig(
+        **SMALL, observation=game.features, actions=game.num_actions, values=game.seats, critic=more.pop("critic", 0)
+    )
+    return InferenceNet(BlobNet(config).to("cuda"), dtype, **more)
 
 
-@pytest.mark.parametrize("leaves", [1, 4])
-def test_a_recording_searches_other_games(recordings: list, leaves: int) -> None:
-    """17 and 18 games are of one bucket and share a recording; 5 are of another."""
-    game, evaluator = Blob(cards=4), NetworkEvaluator(network())
-    config = SearchConfig(worlds=2, simulations=6, noise_fraction=0.25, leaves_per_step=leaves)
-    for games, made in ((18, 1), (17, 1), (5, 2), (18, 2)):
-        state = mixed_batch(game, games, seed=games)
-        ours = search(game, state, evaluator, config, seed=2, compile=True)
-        theirs = search(game, state, evaluator, config, seed=2)
-        assert len(recordings) == made
-        assert_same(ours, theirs, atol=1e-9)
-        assert ours.evaluations == theirs.evaluations
+def games_of(game: Game, count: int, seed: int = 1) -> State:
+    """Positions on the GPU."""
+    return mixed_batch(game, count, seed=seed).to("cuda")
 
 
-def test_a_result_outlives_the_next_search(recordings: list) -> None:
-    game, evaluator = Blob(cards=3), NetworkEvaluator(network())
-    first = search(game, mixed_batch(game, 8, seed=1), evaluator, CONFIG, compile=True)
-    kept = first.map(torch.clone)
-    search(game, mixed_batch(game, 8, seed=2), evaluator, CONFIG, compile=True)
-    assert len(recordings) == 1
-    assert_same(first, kept, atol=0.0)
+def to_cpu(result: SearchResult) -> SearchResult:
+    return result.map(lambda tensor: tensor.cpu())
 
 
-def test_new_weights_in_place_are_seen_and_a_new_network_is_recorded(recordings: list) -> None:
-    game, state = Blob(cards=3), mixed_batch(Blob(cards=3), 8, seed=1)
-    net = network()
-    before = search(game, state, net, CONFIG, compile=True)
-    torch.manual_seed(7)
-    net.refresh(BlobNet(PRESETS["small"]))
-    after = search(game, state, net, CONFIG, compile=True)
-    assert len(recordings) == 1 and not torch.equal(before.policy, after.policy)
-    assert_same(after, search(game, state, net, CONFIG), atol=1e-9)
-    search(game, state, network(), CONFIG, compile=True)
-    assert len(recordings) == 2
+def compare(ours: SearchResult, theirs: SearchResult, atol: float = 1e-9) -> None:
+    ours, theirs = to_cpu(ours), to_cpu(theirs)
+    assert_same(ours, theirs, atol)
+    assert ours.evaluations == theirs.evaluations
 
 
-def test_what_the_search_depends_on_is_part_of_the_key(recordings: list) -> None:
-    net = network()
-    game = Blob(cards=3)
-    state = mixed_batch(game, 8, seed=1)
-    search(game, state, net, CONFIG, seed=1, compile=True)
-    search(game, state, net, CONFIG, seed=2, compile=True)
-    search(game, state, net, SearchConfig(worlds=2, simulations=5), seed=1, compile=True)
-    search(Blob(cards=3, hook=False), state, net, CONFIG, seed=1, compile=True)
-    assert len(recordings) == 4
-    search(game, state, net, CONFIG, seed=2, compile=True)
-    assert len(recordings) == 4
-
-
-def test_recordings_go_with_their_network(recordings: list, monkeypatch) -> None:
-    """A graph, unlike what stands for it in the other tests, does not hold the work that it was recorded from."""
-    monkeypatch.setattr(graphs, "record", lambda work, device: (work(), int)[1])
-    net = network()
-    game = Blob(cards=2)
-    search(game, mixed_batch(game, 4, seed=1), net, CONFIG, compile=True)
-    assert net in graphs._kept
-    held = len(graphs._kept)
-    del net
-    gc.collect()
-    assert len(graphs._kept) == held - 1
-
-
-def test_a_failed_recording_is_said_once_and_the_search_goes_on(recordings: list, monkeypatch, caplog) -> None:
-    def fail(work: graphs.Work, device: torch.device) -> graphs.Work:
-        raise RuntimeError("operation not permitted when stream is capturing\nand more")
-
-    monkeypatch.setattr(graphs, "record", fail)
-    game, net = Blob(cards=2), network()
-    state = mixed_batch(game, 5, seed=1)
-    with caplog.at_level(logging.WARNING, logger="vecmcts.graphs"):
-        results = [search(game, state, net, CONFIG, compile=True) for _ in range(2)]
-    assert [record.getMessage() for record in caplog.records] == [
-        "searches on cpu go on without graphs: operation not permitted when stream is capturing"
-    ]
-    for result in results:
-        assert_same(result, search(game, state, net, CONFIG), atol=1e-9)
-
-
-def test_graphs_are_for_gpus() -> None:
-    with pytest.raises(RuntimeError, match="for CUDA devices"):
-        graphs.record(lambda: None, torch.device("cpu"))
+def ways_of(work: Callable[[], object]) -> dict[str, int]:
+    """How the searches of a piece of work ran."""
+    before = WAYS.copy()
+    work()
+    return dict(WAYS - before)
 
 
 @pytest.mark.gpu
-def test_a_gpu_replays_the_same_search(monkeypatch) -> None:
-    """With uncompiled simulations, which are recorded as well as compiled ones."""
-    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
-    monkeypatch.setattr(graphs, "_failed", set())
-    game = Blob(cards=5)
-    net = InferenceNet(BlobNet(PRESETS["small"]).to("cuda"), torch.float64)
-    for seed in (1, 2):
-        state = mixed_batch(game, 18, seed=seed).to("cuda")
-        assert_same(search(game, state, net, CONFIG, compile=True), search(game, state, net, CONFIG), atol=1e-9)
-    assert not graphs._failed and len(graphs._kept[net]) == 1
+@pytest.mark.parametrize("leaves", [1, 3])
+def test_a_graph_searches_other_games(leaves: int) -> None:
+    """The first search of its kind runs as it is, the second is recorded; 17 to 20 games are of one size."""
+    game, net = Blob(cards=2), network()
+    config = replace(CONFIG, leaves_per_step=leaves)
+    steps = (18, "eager", 0), (17, "graph", 1), (5, "eager", 1), (20, "graph", 1), (5, "graph", 2)
+    for games, way, recorded in steps:
+        state, before = games_of(game, games, seed=games), WAYS.copy()
+        ours = search(game, state, net, config, seed=2)
+        assert WAYS - before == {way: 1}
+        compare(ours, search(game, state, net, config, seed=2, graphs=False))
+        assert len(graphs.GRAPHS.kept) == recorded and not graphs.GRAPHS.failed
+
+
+SEARCHES = {
+    "gumbel": (Blob(cards=3), replace(CONFIG, root_selection="gumbel", noise_fraction=0.0)),
+    "shared": (Blob(cards=3), replace(CONFIG, root_selection="shared")),
+    "merged": (Blob(cards=5), replace(CONFIG, merge_equivalent=True)),
+    "three players": (Blob(cards=2, players=3), CONFIG),
+    "five players, turned trump": (Blob(cards=2, players=5, trump="turned"), CONFIG),
+    "a match": (BlobMatch(cards=2), replace(CONFIG, simulations=2)),
+    "hearts, passing": (make_game("hearts", passing="left"), replace(CONFIG, simulations=2)),
+    "euchre": (make_game("euchre"), replace(CONFIG, simulations=2)),
+    "spades": (make_game("spades"), replace(CONFIG, simulations=2)),
+    "whist": (make_game("whist"), replace(CONFIG, simulations=2)),
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in ("a match", "hearts, passing", "spades", "whist") else [])
+        for name in SEARCHES
+    ],
+)
+def test_every_search_and_game_is_recorded(name: str) -> None:
+    """Recorded on some positions and replayed on others, against a CPU's searches."""
+    game, config = SEARCHES[name]
+    net = network(game=game)
+    here = InferenceNet(cpu_source(net), torch.float64, "cpu")
+    positions = mixed_positions(game, 24)
+    for first in (0, 1, 2, 3):
+        state = positions.take(torch.arange(first, 24, 4))
+        ours = search(game, state.to("cuda"), net, config, seed=7)
+        compare(ours, search(game, state, here, config, seed=7))
+    assert len(graphs.GRAPHS.kept) == 1 and not graphs.GRAPHS.failed
+
+
+def cpu_source(net: InferenceNet) -> BlobNet:
+    """The network on a CPU that `network` has made with seed 0."""
+    torch.manual_seed(0)
+    return BlobNet(net.config)
+
+
+@pytest.mark.gpu
+def test_a_critic_and_worlds_by_likelihood_are_recorded() -> None:
+    game = Blob(cards=3)
+    net = network(critic=3 * 52)
+    config = replace(CONFIG, candidates=4)
+    for seed in (1, 2, 3):
+        state, past = game.deal(6, seed, "cuda"), Past.none(game, 6, "cuda")
+        for _ in range(3):
+            action = game.legal_actions(state)[:, 0]
+            past, state = past.then(state, action), game.step(state, action)
+        ours = search(game, state, net, config, seed=3, past=past)
+        compare(ours, search(game, state, net, config, seed=3, past=past, graphs=False))
+    assert len(graphs.GRAPHS.kept) == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("arithmetic", ["bfloat16", "float8"])
+def test_networks_in_low_precision_are_recorded(arithmetic: str) -> None:
+    game = Blob(cards=3)
+    torch.manual_seed(0)
+    source = BlobNet(PRESETS["small"]).to("cuda")
+    states = [games_of(game, 6, seed) for seed in (1, 2, 3)]
+    net = InferenceNet(source, torch.bfloat16)
+    if arithmetic == "float8":
+        net = Float8Net(source, game.observe(states[0]))
+    for state in states:
+        ours = search(game, state, net, CONFIG, seed=2)
+        compare(ours, search(game, state, net, CONFIG, seed=2, graphs=False), atol=1e-3)
+    assert len(graphs.GRAPHS.kept) == 1
+
+
+@pytest.mark.gpu(emulated=False, reason="torch.compile makes kernels for a real one")
+def test_a_compiled_network_is_recorded() -> None:
+    game, net = Blob(cards=3), network(dtype=torch.float32, compile=True)
+    for seed in (1, 2, 3):
+        state = games_of(game, 6, seed)
+        ours = search(game, state, net, CONFIG, seed=2)
+        compare(ours, search(game, state, net, CONFIG, seed=2, graphs=False), atol=1e-4)
+    assert len(graphs.GRAPHS.kept) == 1 and net._compiled is not None
+
+
+@pytest.mark.gpu
+def test_a_result_outlives_the_next_search() -> None:
+    game, net = Blob(cards=2), network()
+    search(game, games_of(game, 8, seed=3), net, CONFIG)
+    first = search(game, games_of(game, 8, seed=1), net, CONFIG)
+    kept = to_cpu(first)
+    search(game, games_of(game, 8, seed=2), net, CONFIG)
+    assert len(graphs.GRAPHS.kept) == 1
+    assert_same(to_cpu(first), kept, atol=0.0)
+
+
+@pytest.mark.gpu
+def test_new_weights_in_place_are_seen_and_a_new_network_is_recorded() -> None:
+    game, net = Blob(cards=2), network()
+    state = games_of(game, 8)
+    before = [search(game, state, net, CONFIG) for _ in range(2)][-1]
+    torch.manual_seed(7)
+    net.refresh(BlobNet(net.config).to("cuda"))
+    after = search(game, state, net, CONFIG)
+    assert len(graphs.GRAPHS.kept) == 1 and not torch.equal(before.policy.cpu(), after.policy.cpu())
+    compare(after, search(game, state, net, CONFIG, graphs=False))
+    other = network(seed=5)
+    theirs = [search(game, state, other, CONFIG) for _ in range(2)][-1]
+    assert len(graphs.GRAPHS.kept) == 2
+    compare(theirs, search(game, state, other, CONFIG, graphs=False))
+    compare(search(game, state, net, CONFIG), after)
+
+
+@pytest.mark.gpu
+def test_what_the_search_depends_on_is_part_of_the_key() -> None:
+    net, game = network(), Blob(cards=2)
+    state = games_of(game, 4)
+    for _ in range(2):
+        search(game, state, net, CONFIG, seed=1)
+        search(game, state, net, CONFIG, seed=2)
+        search(game, state, net, replace(CONFIG, simulations=2), seed=1)
+        search(Blob(cards=2, hook=False), state, net, CONFIG, seed=1)
+    assert len(graphs.GRAPHS.kept) == 4
+    search(game, state, net, CONFIG, seed=2)
+    assert len(graphs.GRAPHS.kept) == 4
+
+
+@pytest.mark.gpu
+def test_graphs_go_with_their_network() -> None:
+    net, game = network(), Blob(cards=2)
+    state = games_of(game, 4)
+    for _ in range(2):
+        search(game, state, net, CONFIG)
+    recorder = graphs.GRAPHS.recorders[torch.device("cuda", 0)]
+    assert len(graphs.GRAPHS.kept) == 1 and recorder.pool is not None
+    del net
+    gc.collect()
+    assert len(graphs.GRAPHS.kept) == 0 and recorder.pool is None
+    net = network(seed=1)  # which may lie where the other lay
+    for _ in range(2):  # into a pool of its own
+        ours = search(game, state, net, CONFIG)
+    compare(ours, search(game, state, net, CONFIG, graphs=False))
+    assert len(graphs.GRAPHS.kept) == 1
+
+
+@pytest.mark.gpu
+def test_the_least_recently_used_graphs_go_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    game, net = Blob(cards=2), network()
+    small, middle, large = (games_of(game, count) for count in (4, 8, 16))
+
+    def sizes() -> list[int]:
+        return [key[-1] for key in graphs.GRAPHS.kept]
+
+    for state in (small, middle) * 2:
+        search(game, state, net, CONFIG)
+    assert sizes() == [4, 8]
+    search(game, small, net, CONFIG)  # now the 8 have waited longest
+    monkeypatch.setattr(graphs.GRAPHS.kept, "_most", lambda: graphs.GRAPHS.kept.bytes - 1)
+    for _ in range(2):
+        ours = search(game, large, net, CONFIG)
+    assert sizes() == [4, 16]
+    compare(ours, search(game, large, net, CONFIG, graphs=False))
+    ours = search(game, middle, net, CONFIG)  # recorded anew
+    assert sizes() == [16, 8]
+    compare(ours, search(game, middle, net, CONFIG, graphs=False))
+    graphs.clear()
+    assert sizes() == [] and all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
+    assert ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)]) == {"eager": 1, "graph": 1}
+
+
+class Waiting:
+    """A network that waits for the device, though it says that it may be recorded."""
+
+    capturable, needs_mask = True, False
+
+    def __init__(self) -> None:
+        self.net = network()
+
+    def __call__(self, observation, mask):
+        if torch.cuda.is_current_stream_capturing():
+            float(observation.sum())
+        return self.net(observation, mask)
+
+
+@pytest.mark.gpu
+def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    game, net = Blob(cards=2), Waiting()
+    state = games_of(game, 5)
+    expected = search(game, state, net, CONFIG, graphs=False)
+    stream = torch.cuda.current_stream()
+    with caplog.at_level(logging.WARNING, logger="vecgame.fallback"):
+        results = [search(game, state, net, CONFIG) for _ in range(3)]
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("searches on cuda:0 go on without graphs: ") and "captur" in line
+    assert torch.cuda.current_stream() == stream
+    assert all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
+    for result in results:
+        compare(result, expected)
+    assert ways_of(lambda: search(game, state, network(), CONFIG)) == {"eager": 1}
+    graphs.GRAPHS.failed.clear()
+    other = network()
+    for _ in range(2):  # all is as it was before the failure
+        ours = search(game, state, other, CONFIG)
+    compare(ours, search(game, state, other, CONFIG, graphs=False))
+    assert len(graphs.GRAPHS.kept) == 1
+
+
+@pytest.mark.gpu
+def test_only_networks_that_say_so_are_recorded() -> None:
+    game, net = Blob(cards=2), network()
+    state = games_of(game, 4)
+
+    def plain(observation, mask):
+        return net(observation, mask)
+
+    for evaluator in (plain, NetworkEvaluator(plain)):
+        assert ways_of(lambda e=evaluator: [search(game, state, e, CONFIG) for _ in range(3)]) == {"eager": 3}
+    assert ways_of(lambda: [search(game, state, net, CONFIG, graphs=False) for _ in range(3)]) == {"eager": 3}
+    assert len(graphs.GRAPHS.kept) == 0
+
+
+def test_a_cpu_records_nothing() -> None:
+    game = Blob(cards=2)
+    net = InferenceNet(BlobNet(PRESETS["small"]))
+    assert net.capturable
+    assert ways_of(lambda: [search(game, game.deal(4), net, CONFIG) for _ in range(3)]) == {"eager": 3}
+
+
+@pytest.fixture
+def played() -> Iterator[Callable[..., object]]:
+    """Self-play of 12 games at a time on the GPU."""
+    game = Blob(cards=1)
+    net = network(game=game)
+
+    def play(**options: object) -> object:
+        return self_play(game, net, CONFIG, 12, seed=3, device="cuda", **options)
+
+    yield play
+
+
+@pytest.mark.gpu
+def test_self_play_replays_and_makes_the_same_games(played) -> None:
+    before, found = WAYS.copy(), [played() for _ in range(2)]
+    assert set(WAYS - before) == {"eager", "graph"}
+    without = played(graphs=False)
+    for ours in found:
+        assert torch.equal(ours.scores.cpu(), without.scores.cpu()) and ours.evaluations == without.evaluations
+        assert torch.equal(ours.examples.policy.cpu(), without.examples.policy.cpu())
+    assert len(graphs.GRAPHS.kept) <= 2  # the bids of all games, and the plays of a half or more of them
+
+
+@pytest.mark.gpu
+def test_graphs_make_room_when_memory_runs_out(played, gpu: EmulatedGpu | None, caplog) -> None:
+    """An allocation that fails in mid-game cuts the chunk in two, and the graphs let go of their memory."""
+    if gpu is None:
+        pytest.skip("needs a memory that runs out when it shall")
+    whole = played()
+    played()
+    assert len(graphs.GRAPHS.kept)
+    gpu.memory.fail_at = 300
+    with caplog.at_level(logging.WARNING, logger="vecgame.fallback"):
+        cut = played()
+    assert [record.getMessage() for record in caplog.records] == [
+        "out of GPU memory with 12 games at a time: going on with 6"
+    ]
+    assert torch.equal(cut.scores.cpu(), whole.scores.cpu())
+
+
+def test_results_have_the_fields_that_are_compared() -> None:
+    assert {*FIELDS, "evaluations"} == set(SearchResult.__dataclass_fields__)

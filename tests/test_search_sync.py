@@ -138,7 +138,7 @@ def meta(monkeypatch) -> str:
 
 
 def search_twice(game: Blob, state: BlobState, evaluator: Evaluator, config: SearchConfig) -> None:
-    """The first search makes the tables that are kept for a device; the second must wait for the worlds' bounds only."""
+    """The first search makes the tables that are kept for a device; the second waits for the worlds' bounds only."""
     search(game, state, evaluator, config, seed=3)
     with NoWaiting() as waiting:
         search(game, state, evaluator, config, seed=3)

@@ -17,9 +17,8 @@ from training.replay import Examples
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
-from vecmcts import Evaluator, Past, SearchConfig, SearchResult, best_action, search
+from vecmcts import Evaluator, Past, SearchConfig, SearchResult, best_action, graphs, search
 from vecmcts.evaluators import Network, to_relative
-from vecmcts.graphs import GRAPHS
 from vecmcts.tree import Tree
 
 log = logging.getLogger("vecgame.fallback")
@@ -170,7 +169,7 @@ def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
             log.warning("out of GPU memory with %d games at a time: going on with %d", chunk.count, half)
             chunks[done:] = [part for waiting in chunks[done:] for part in waiting.cut(half)]
             del chunk
-            GRAPHS.clear()
+            graphs.clear()
             torch.cuda.empty_cache()
 
 

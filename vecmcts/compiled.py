@@ -9,9 +9,10 @@ Plain inductor, no CUDA graphs: those that torch captures by itself (mode "reduc
 change their arguments in place, as these change a tree, unless the arguments lie at the same address in every call; a
 search's trees do not. Nothing here waits for the device, so `vecmcts.graphs` records whole searches, these in them.
 
-Inductor writes a sum over fewer than eight slots as a chain of terms, after which it can fuse a whole descent, all depths
-of it, into one Triton kernel: 2,950 lines, six minutes to compile for an H200. Sums that stay sums keep the depths apart.
-What has been compiled is also kept on disk, in inductor's own cache (`TORCHINDUCTOR_CACHE_DIR`), for later processes.
+Inductor writes a sum over fewer than eight slots as a chain of terms, after which it can fuse a whole descent, all
+depths of it, into one Triton kernel: 2,950 lines, six minutes to compile for an H200. Sums that stay sums keep the
+depths apart. What has been compiled is also kept on disk, in inductor's own cache (`TORCHINDUCTOR_CACHE_DIR`), for later
+processes.
 """
 
 from __future__ import annotations

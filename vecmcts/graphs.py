@@ -143,7 +143,9 @@ class Graphs:
     @classmethod
     def new(cls) -> Graphs:
         """No graphs yet."""
-        graphs = cls(Kept(lambda: graphs.room(), lambda: graphs.give_up_pools()), Names(lambda name: graphs.forget(name)))
+        graphs = cls(
+            Kept(lambda: graphs.room(), lambda: graphs.give_up_pools()), Names(lambda name: graphs.forget(name))
+        )
         return graphs
 
     def room(self) -> int:
@@ -162,12 +164,6 @@ class Graphs:
         if not self.recording:
             gone, self.gone = self.gone, set()
             self.kept.drop(lambda key: key[0] in gone)
-
-    def clear(self) -> None:
-        """Drops all graphs, for whoever needs the memory."""
-        with self.lock:
-            self.kept.drop()
-            self.seen.clear()
 
     def first(self, key: Hashable) -> bool:
         """Whether a search has not run before, as far as is remembered."""
@@ -197,6 +193,13 @@ class Graphs:
 
 
 GRAPHS = Graphs.new()
+
+
+def clear() -> None:
+    """Drops all graphs, for whoever needs the memory."""
+    with GRAPHS.lock:
+        GRAPHS.kept.drop()
+        GRAPHS.seen.clear()
 
 
 def recordable(network: object, device: torch.device) -> bool:

@@ -161,8 +161,8 @@ def _search(
     seed: int,
     compile: bool = False,
 ) -> SearchResult:
-    """`search` in worlds that are drawn already. Where no lane is left out (`vecgame.lanes`), nothing here waits for the
-    device.
+    """`search` in worlds that are drawn already. Where no lane is left out (`vecgame.lanes`), nothing in it waits for
+    the device.
 
     Args:
         state: B games.
