@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
+from tests.emulated_gpu import EmulatedGpu
 from tests.positions import HashEvaluator
 from training import selfplay, warmup
 from training.arena import play_match
@@ -177,19 +178,39 @@ def test_chunks_follow_the_free_memory(monkeypatch) -> None:
     assert selfplay.largest_chunk(game, config, cpu) == selfplay.CHUNK_GAMES["cpu"]
 
 
-def test_compile_is_passed_on(monkeypatch) -> None:
-    asked: list[bool] = []
+GPUS = [  # GiB of memory, cards, games at once
+    (141, 5, 262_144),  # an H200
+    (141, 13, 262_144),
+    (8, 5, 53_000),  # an RTX 4060
+    (8, 13, 49_000),
+]
 
-    def spy(*arguments: object):
-        asked.append(arguments[5])
-        return search(*arguments[:5])
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(("gib", "cards", "games"), GPUS)
+def test_a_gpu_searches_as_many_games_as_fit(gpu: EmulatedGpu | None, gib: int, cards: int, games: int) -> None:
+    if gpu is None:
+        pytest.skip("needs GPUs of several sizes")
+    gpu.memory.total = gib << 30
+    gpu.memory.taken_by_others = (gib << 30) // 50
+    found = selfplay.largest_chunk(Blob(cards=cards), SearchConfig(), torch.device("cuda"))
+    assert 0.8 * games < found <= 1.2 * games and found <= selfplay.CHUNK_GAMES["cuda"] == 262_144
+
+
+def test_how_searches_are_run_is_passed_on(monkeypatch) -> None:
+    """21 games of which at most 8 are searched at once: three chunks of 7."""
+    asked: list[dict[str, object]] = []
+
+    def spy(*arguments: object, **ways: object):
+        asked.append({name: ways.pop(name) for name in ("compile", "graphs", "largest")})
+        return search(*arguments, **ways)
 
     monkeypatch.setattr(selfplay, "search", spy)
-    play(Blob(cards=2), 4, compile=True)
-    assert asked and all(asked)
-    asked.clear()
-    play(Blob(cards=2), 4)
-    assert asked and not any(asked)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    for ways in ({"compile": True, "graphs": True}, {"compile": False, "graphs": False}):
+        asked.clear()
+        play(Blob(cards=2), 21, chunk_games=8, **ways)
+        assert asked and all(each == {**ways, "largest": 7} for each in asked)
 
 
 def test_later_games_of_a_run_are_other_games() -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from reference import rules as reference
 from reference.worlds import World, consistent_worlds, unseen_cards
+from tests.emulated_gpu import EmulatedGpu
 from tests.helpers import (
     SEATS,
     assert_same_state,
@@ -27,7 +28,7 @@ from tests.helpers import (
     reshuffle,
     to_reference,
 )
-from vecgame import Blob, concatenate, worlds
+from vecgame import Blob, concatenate, patterns, worlds
 from vecgame.blob import BlobState
 
 ERROR_RATE = 1e-4
@@ -365,6 +366,39 @@ def test_chunks_are_as_large_as_the_tables_allow(monkeypatch):
     monkeypatch.setitem(worlds.TABLE_BYTES, "cpu", 4 * 8 * 27)  # nothing restricted: one table of 3**3 numbers
     game.determinize(state, 2, seed=0)
     assert sizes == [4, 4, 2]
+
+
+@pytest.mark.gpu
+def test_a_gpu_draws_all_worlds_in_one_piece_where_they_fit(gpu: EmulatedGpu | None, monkeypatch):
+    """In pieces where they do not; the worlds are those of a CPU all the same."""
+    game, state = at_every_decision(3, lanes=40, seed=36)
+    here, there = game.determinize(state, 2, seed=12), state.to("cuda")
+    sizes, chunk = [], worlds._determinize_chunk
+    monkeypatch.setattr(worlds, "_determinize_chunk", lambda *a: sizes.append(a[1].batch_size) or chunk(*a))
+    assert_same_state(game.determinize(there, 2, seed=12).to("cpu"), here)
+    assert sizes == [40]
+    if gpu is not None:
+        sizes.clear()
+        restricted, _, held = worlds._sizes(game, state)
+        tables = 8 * (restricted + 1) * (held + 1) ** 3
+        gpu.memory.taken_by_others = gpu.memory.total - gpu.memory.allocated - int(17 * tables / worlds.TABLE_SHARE)
+        gpu.memory.limit = gpu.memory.total
+        assert_same_state(game.determinize(there, 2, seed=12).to("cpu"), here)
+        assert max(sizes) in (16, 17) and sum(sizes) == 40
+
+
+@pytest.mark.parametrize("game", [Blob(cards=3), Blob(cards=3, players=5)], ids=["four seats", "five seats"])
+def test_tables_are_as_small_as_the_batch_allows(game):
+    """Nothing is restricted in the bidding, so there is no table; later it is bounded by what the batch holds."""
+    sampler = worlds if game.seats == 4 else patterns
+    state = game.deal(20, seed=3)
+    restricted, _, size = sampler._sizes(game, state)
+    assert restricted == 0
+    for _ in range(game.decisions - game.seats - 1):  # until one trick and a card are left
+        state = game.step(state, game.legal_actions(state)[:, 0])
+    restricted, _, held = sampler._sizes(game, state)
+    assert 0 < restricted < (26 if game.seats == 4 else 5)
+    assert held == 2 if game.seats == 4 else max(held) < max(size)
 
 
 @pytest.mark.parametrize(("cards", "digest"), [(5, "9b4a1d70ed40b7de"), (13, "67ad4e1221d8d057")])
