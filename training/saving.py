@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Self
@@ -23,11 +24,11 @@ from training.checkpoint import (
 )
 from training.distributed import ALONE, Group
 from training.evaluate import choose_device
-from training.folder import CHECKPOINT, CONFIG, METRICS
+from training.folder import CHECKPOINT, CONFIG, METRICS, NEWEST
 from training.gate import Gate
 from training.learner import Learner
 from training.lock import FolderLock
-from training.networks import network_config
+from training.networks import network_config, newest_network, progress_of
 from training.precision import check_precision
 from training.progress import Display
 from training.replay import ReplayBuffer
@@ -42,7 +43,8 @@ class SavedRun:
     config.json          the settings
     checkpoint.safetensors  weights, optimiser, replay buffer, counters, settings: all that it takes to go on exactly
     metrics.jsonl        a line for each warm-up update, iteration and evaluation
-    network-*.safetensors   networks alone, one every --eval-every iterations
+    network-NNNNNN.safetensors  networks alone: the first, one every --eval-every iterations, the last
+    network-newest.safetensors  that of the checkpoint, while none of these is it
     results.json         the final evaluation
     lock                 names the process that works on the run, if one does
 
@@ -77,6 +79,8 @@ class SavedRun:
         self.chunks = [self._chunk_games(game) for game in self.games]
         self.lock: FolderLock | None = None
         self.saved_at = 0.0
+        # The network that was written last, and how far the run was: as `training.networks.progress_of` has it.
+        self.network_written: tuple[Path, tuple[int, int]] | None = None
 
     def _chunk_games(self, game: Blob) -> int:
         """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
@@ -149,6 +153,9 @@ class SavedRun:
             raise ValueError(f"{misfit}: {str(error).splitlines()[-1].strip()}") from None
         self._write_config()
         metrics.keep(self.folder / METRICS, self._is_done)
+        with suppress(ValueError):  # there is none, or it is damaged: it will be written again
+            newest = newest_network(self.folder)
+            self.network_written = newest, progress_of(newest)
 
     def _write_config(self) -> None:
         write_atomically(self.folder / CONFIG, json.dumps(asdict(self.settings), indent=1).encode())
@@ -171,10 +178,15 @@ class SavedRun:
             self.chunks = counters["chunks"]
 
     def save(self) -> None:
-        """Writes the checkpoint, once the metrics that belong to it are on the disk."""
+        """Writes the network and the checkpoint, once the metrics that belong to it are on the disk.
+
+        The network comes first, as it is much the smaller: what ends the run within a checkpoint's write, as torchrun
+        does with a process that is not gone 30 seconds after SIGTERM, leaves it there.
+        """
         self.saved_at = time.monotonic()
         if self.group.leader:
             metrics.sync(self.folder / METRICS)
+            self._write_network(self.folder / NEWEST)
             save_tensors(self.folder / CHECKPOINT, *self._state())
 
     def save_if_due(self) -> None:
@@ -185,9 +197,21 @@ class SavedRun:
         return self.folder / f"network-{iteration:06d}.safetensors"
 
     def save_network(self) -> None:
+        """Writes the network under the iteration's number, in place of the one that went with a checkpoint."""
         if self.group.leader:
-            metadata = {"iteration": self.iteration, "game": self.settings.game}
-            save_network(self.network_path(self.iteration), self.learner.averaged(), metadata)
+            self._write_network(self.network_path(self.iteration))
+            (self.folder / NEWEST).unlink(missing_ok=True)  # no newer than what has just been written
+
+    def _write_network(self, path: Path) -> None:
+        """Writes the network to ``path``, unless that file holds it already, or `NEWEST` would say it twice."""
+        progress = self.iteration, self.updates
+        if self.network_written is not None:
+            written, then = self.network_written
+            if then == progress and written.is_file() and (written == path or path.name == NEWEST):
+                return
+        metadata = {"iteration": self.iteration, "updates": self.updates, "game": self.settings.game}
+        save_network(path, self.learner.averaged(), metadata)
+        self.network_written = path, progress
 
     def record(self, kind: str, **numbers: object) -> None:
         """Adds a line to the metrics."""
