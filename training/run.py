@@ -17,6 +17,7 @@ from training.distributed import ALONE, Group
 from training.evaluate import Results
 from training.judge import Judge
 from training.learner import NotFiniteError, learn
+from training.networks import newest_network
 from training.precision import inference_net
 from training.progress import Display, duration
 from training.replay import Examples
@@ -44,6 +45,7 @@ class Run(SavedRun):
         super().__init__(folder, settings, display, group)
         self.player: InferenceNet | None = None  # of self-play
         self.stopping = False
+        self.whole = True  # the state is one between two steps, and so can be saved
         self.steps_checked = 0
         self.judge = Judge(self)
 
@@ -57,39 +59,81 @@ class Run(SavedRun):
         started = time.monotonic()
         self._describe()
         try:
-            self.judge.find_due()
-            while self.updates < self.settings.warmup_updates:
-                self._warm_up()
-            self.save_if_due()
-            first, begun = self.iteration, time.monotonic()
-            while self.iteration < self.settings.iterations:
-                self._iterate()
-                left = (
-                    (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
-                )
-                self.display.run_left = f"run: {duration(left)} left"
-                self.judge.after_iteration()
-            self.display.run_left = ""
-            self.save()
-            self.save_network()
+            self._work()
             if not self.group.leader:
                 return {}
             self.judge.collect(wait=True)
             return self.judge.finish(started) if judge else {}
         except Interrupted:
-            self.save()
-            self.display.line(f"Stopped and saved. Go on with: python train.py --resume {self.folder}")
+            try:
+                self.save()
+            except KeyboardInterrupt:  # the second Ctrl+C: as anywhere, what is whole is saved
+                self.save()
+            self._tell_saved("Stopped and saved", started)
             return None
         except NotFiniteError as error:
             self.save()
             step = "the warm-up" if self.updates < self.settings.warmup_updates else f"iteration {self.iteration + 1}"
             raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._stop_at_once()) from None
+        except Exception:
+            self._save_after_error(started)
+            raise
         finally:
             self.judge.stop()
             if self.lock is not None:
                 self.lock.release()
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _work(self) -> None:
+        """The warm-up and the iterations, as many as are left."""
+        self.judge.find_due()
+        while self.updates < self.settings.warmup_updates:
+            self._warm_up()
+        self.save_if_due()
+        first, begun = self.iteration, time.monotonic()
+        while self.iteration < self.settings.iterations:
+            self._iterate()
+            left = (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
+            self.display.run_left = f"run: {duration(left)} left"
+            self.judge.after_iteration()
+        self.display.run_left = ""
+        self.save_network()
+        self.save()
+
+    def _tell_saved(self, what: str, started: float) -> None:
+        """Says how to go on with the run, once it is saved, and where its network is."""
+        if self.group.leader:
+            self.display.line(f"{what}. {self._how_to_go_on()}")
+            network = newest_network(self.folder)
+            self.display.line(f"{duration(time.monotonic() - started)} in all; the network: {network}")
+
+    def _how_to_go_on(self) -> str:
+        return f"Go on with: python train.py --resume {self.folder}"
+
+    def _stop_at_once(self) -> str:
+        """What is done and said after a second Ctrl+C, which can come at any moment: it may find a step half done."""
+        if not self.group.leader:
+            return "the first process says whether the run is saved"
+        if self.whole:
+            self.save()
+            saved = "the run is saved"
+        else:
+            saved = "within a step, so the run goes on from its last checkpoint"
+        return f"{saved}. {self._how_to_go_on()}; the network: {newest_network(self.folder)}"
+
+    def _save_after_error(self, started: float) -> None:
+        """Saves a run that an error ends, unless it is within a step; where that fails, the last checkpoint stands."""
+        if not self.whole:
+            return
+        try:
+            self.save()
+        except (OSError, RuntimeError) as failure:
+            self.display.line(f"Not saved, so the run goes on from its last checkpoint: {failure}")
+        else:
+            self._tell_saved("Saved", started)
 
     def _on_interrupt(self, signum: int, frame: object) -> None:
         if self.stopping:
@@ -111,13 +155,25 @@ class Run(SavedRun):
             raise Interrupted
 
     @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The state changes inside: what ends there, by whatever exception, leaves none that could be saved."""
+        self.whole = False
+        yield
+        self.whole = True
+
+    @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Puts the learner back as it was if the work inside is interrupted or comes to nothing."""
+        """Puts the learner back as it was if the work inside does not come to its end, whatever the reason.
+
+        It is the first thing that changes within `_changing`, so that the state is whole again then.
+        """
         before = {name: tensor.detach().clone() for name, tensor in self.learner.state_dict().items()}
         try:
             yield
-        except (Interrupted, NotFiniteError):
+        except BaseException:
             self.learner.load_state_dict(before)
+            self.learner.net.eval()
+            self.whole = True
             raise
 
     def _seed(self, purpose: int) -> int:
@@ -156,12 +212,13 @@ class Run(SavedRun):
                     settings.extras(),
                 ).gather(self.group)
                 self._check_together()
-                with self._all_or_nothing():
-                    numbers = warmup.update(
-                        self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
-                    )
-                self.updates += 1
-                self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
+                with self._changing():
+                    with self._all_or_nothing():
+                        numbers = warmup.update(
+                            self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
+                        )
+                    self.updates += 1
+                    self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
                 task.update(self.updates - first, games=(self.updates - first) * settings.warmup_games)
                 self.save_if_due()
         self.display.line(
@@ -172,12 +229,13 @@ class Run(SavedRun):
     def _iterate(self) -> None:
         """Self-play, then learning."""
         if self.pending is None:
-            self.pending = self._self_play()
+            self._self_play()
             self.save_if_due()
-        entry = self.pending | self._learn(self.pending["examples"])
-        self.iteration += 1
-        self.pending = None
-        self.record("iteration", **entry)
+        with self._changing():
+            entry = self.pending | self._learn(self.pending["examples"])
+            self.iteration += 1
+            self.pending = None
+            self.record("iteration", **entry)
         self.save_if_due()
         self.display.line(
             f"iteration {self.iteration} of {self.settings.iterations}: "
@@ -187,7 +245,11 @@ class Run(SavedRun):
         )
 
     def _self_play(self) -> dict[str, object]:
-        """Plays the iteration's games, shared out among the processes, and puts their examples into the buffer."""
+        """Plays the iteration's games, shared out among the processes, and puts their examples into the buffer.
+
+        Returns:
+            The figures for the metrics, which are `pending` from then on.
+        """
         begun = time.monotonic()
         stopped, shares = False, []
         try:
@@ -200,12 +262,11 @@ class Run(SavedRun):
         finished, evaluations = self.settings.games_per_iter, sum(part.evaluations for part in played)
         seconds = time.monotonic() - begun
         examples = Examples.concatenate([part.examples for part in played])
-        self.buffer.add(examples)
         weights = [len(part.scores) / finished for part in played]
         bids = {}  # there are games without
         if played[0].bids_met is not None:
             bids["bids_met"] = sum(w * part.bids_met for w, part in zip(weights, played, strict=True))
-        return {
+        figures = {
             **self.gate.figures,
             **bids,
             "games": finished,
@@ -218,10 +279,22 @@ class Run(SavedRun):
             "policy_entropy": sum(w * part.policy_entropy for w, part in zip(weights, played, strict=True)),
             "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
         }
+        with self._changing():
+            self.buffer.add(examples)
+            self.pending = figures
+        return figures
 
     def _player(self) -> InferenceNet:
         """What plays self-play: the same object with other weights each time, for which graphs may be recorded."""
-        net = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self.check, self._by_leader)
+        net = self.gate.choose(
+            self.learner.net,
+            self.iteration,
+            self.games,
+            self.display,
+            self.check,
+            self._by_leader,
+            self._changing,
+        )
         if self.player is None:
             self.player = inference_net(net, self.settings.precision, self.games, self.settings.compile)
         else:
