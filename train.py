@@ -99,8 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 3
-    except KeyboardInterrupt:
-        print(f"stopped at once{group.label}; the run goes on from its last checkpoint", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        what = str(stop) or "the run goes on from its last checkpoint"
+        print(f"stopped at once{group.label}; {what}", file=sys.stderr)
         return 130
     return 0 if finished is not None else 130
 

@@ -173,14 +173,17 @@ def largest_difference(data: bytes, net: BlobNet, observation: Tensor) -> float 
 def export(checkpoint: Path, target: Path) -> str:
     """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line."""
     # Here, because `net` itself stands on nothing else of this project; the command needs what reads and writes files.
-    from training.checkpoint import load_network, load_tensors, write_atomically
+    from training.checkpoint import load_metadata, load_network, write_atomically
     from training.folder import CONFIG, read_config
-    from training.networks import newest_network
+    from training.networks import how_far, newest_network
     from vecgame import observation
 
     path = newest_network(checkpoint)
+    source = f"{path}{how_far(path)}"  # now: a run that is at work may write another
     net = load_network(path)
-    properties = {"source": path.name, "iteration": str(load_tensors(path)[1].get("iteration", "unknown"))}
+    metadata = load_metadata(path)
+    properties = {"source": path.name}
+    properties |= {name: str(metadata.get(name, "unknown")) for name in ("iteration", "updates")}
     if (path.parent / CONFIG).is_file():
         properties["settings"] = json.dumps(read_config(path.parent))
     data = onnx_model(net, properties, observation.__doc__).SerializeToString()
@@ -193,7 +196,7 @@ def export(checkpoint: Path, target: Path) -> str:
     else:
         raise ValueError(f"the graph differs from PyTorch by {difference:.1e}, more than {TOLERANCE}; nothing written")
     write_atomically(target, data)
-    return f"{path} -> {target} ({len(data) / 1e6:.1f} MB): {checked}"
+    return f"{source} -> {target} ({len(data) / 1e6:.1f} MB): {checked}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

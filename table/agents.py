@@ -13,6 +13,7 @@ from net import InferenceNet
 from table.session import Match, Settings
 from training.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import load_network
+from training.networks import label
 from vecgame.observation import FEATURES
 from vecmcts import SearchConfig
 
@@ -37,7 +38,7 @@ def make_agent(settings: Settings) -> Player:
             f"--agent {path} is no file; give a network-*.safetensors, a run's folder, or {', '.join(BOTS)}"
         )
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
-    name = f"{path.stem}, search {config.worlds}x{config.simulations}"
+    name = f"{label(path)}, search {config.worlds}x{config.simulations}"
     return SearchPlayer(InferenceNet(load_network(path, features=FEATURES)), config, name)
 
 

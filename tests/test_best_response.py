@@ -26,6 +26,7 @@ from training.best_response import (
 )
 from training.bots import RuleBot
 from training.checkpoint import load_network, save_network
+from training.folder import NEWEST
 from training.progress import Display
 from training.run import Run
 from training.settings import Settings
@@ -225,11 +226,17 @@ def test_the_gain_falls_over_training(tmp_path) -> None:
 def test_the_command(tmp_path, capsys) -> None:
     network, output = tmp_path / "network-000000.safetensors", tmp_path / "gains.json"
     save_network(network, BlobNet(PRESETS["small"]), {})
+    save_network(tmp_path / NEWEST, BlobNet(PRESETS["small"]), {"iteration": 2, "updates": 5})
     flags = ["--device", "cpu", "--suits", "2", "--ranks", "2", "--cards", "1"]
     assert main([str(tmp_path), *flags, "--json", str(output)]) == 0
     assert "1 cards a seat from 2 suits x 2 ranks" in capsys.readouterr().out
     results = json.loads(output.read_text())
-    assert [name.split("/")[-1] for name in results] == ["random", "rule-based", "network-000000"]
+    assert [name.split("/")[-1] for name in results] == [
+        "random",
+        "rule-based",
+        "network-000000",
+        "network-newest (iteration 2)",
+    ]
     assert results["random"]["mean_gain"] == pytest.approx(4.1041667)
     assert main([str(network), "--cards", "5", "--suits", "4", "--ranks", "13"]) == 2
     error = capsys.readouterr().err

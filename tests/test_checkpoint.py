@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from net import BlobNet, NetConfig
 from training import checkpoint
-from training.checkpoint import load_network, load_tensors, save_network, save_tensors
+from training.checkpoint import load_metadata, load_network, load_tensors, save_network, save_tensors
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 
@@ -19,7 +19,7 @@ def test_tensors_and_metadata_come_back(tmp_path) -> None:
     tensors = {"a": torch.arange(6).view(2, 3), "b.c": torch.randn(4).half(), "n": torch.tensor(3)}
     save_tensors(path, tensors, {"iteration": 7})
     loaded, metadata = load_tensors(path)
-    assert metadata == {"iteration": 7}
+    assert metadata == load_metadata(path) == {"iteration": 7}
     assert loaded.keys() == tensors.keys()
     assert all(
         torch.equal(loaded[name], tensors[name]) and loaded[name].dtype == tensors[name].dtype for name in tensors

@@ -20,10 +20,11 @@ from net import NetConfig
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start_group, tensors_of
 from tests.test_learner import make_examples
 from training import warmup
-from training.checkpoint import load_tensors, save_tensors
+from training.checkpoint import load_network, load_tensors, save_tensors
 from training.distributed import ALONE, Group, LeaderError, process_group
-from training.folder import METRICS, RESULTS
+from training.folder import CHECKPOINT, METRICS, RESULTS
 from training.learner import Learner, learn
+from training.networks import newest_network, progress_of
 from training.replay import Examples, ReplayBuffer
 from training.run import Run
 from training.settings import Settings
@@ -32,6 +33,7 @@ from vecgame import Blob
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 RUN = changed(games_per_iter=12, iterations=3, eval_deals=1, device="cpu", simulations=3)
+RARELY = replace(RUN, checkpoint_seconds=3600)  # no checkpoint but the one at the beginning, unless a stop makes one
 
 
 # -- exchange ---------------------------------------------------------------------------------------------------------
@@ -227,11 +229,11 @@ def start_training(size: int, folder: Path, settings: Settings = RUN) -> list[Ba
     return start_group(size, train_in_group, [*flags_of(settings), f"--run={folder}", "--resume-if-exists"], folder)
 
 
-def wait_for_iteration(folder: Path, seconds: float = 60) -> None:
+def wait_for_iterations(folder: Path, count: int, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
-    while not ((folder / METRICS).exists() and '"kind": "iteration"' in (folder / METRICS).read_text()):
+    while not (folder / METRICS).exists() or (folder / METRICS).read_text().count('"kind": "iteration"') < count:
         assert time.monotonic() < deadline
-        time.sleep(0.01)
+        time.sleep(0.005)
 
 
 def errors_of(folder: Path, size: int) -> list[str]:
@@ -255,17 +257,30 @@ def test_a_run_of_two_processes_is_whole(two: Path) -> None:
     assert entry["games"] == 12 and entry["examples_learned"] == 2 * entry["examples"]
 
 
-@pytest.mark.parametrize("victim", [pytest.param(0, marks=pytest.mark.slow), 1])
+def assert_newest_network_is_saved(folder: Path) -> None:
+    """It is that of the checkpoint, of an iteration at least; killed within a checkpoint, it may be the next."""
+    tensors, counters = load_tensors(folder / CHECKPOINT)
+    newest, progress = newest_network(folder), (counters["iteration"], counters["updates"])
+    assert progress_of(newest) >= max(progress, (1, 2))
+    weights, first = (load_network(path).state_dict() for path in (newest, folder / "network-000000.safetensors"))
+    assert not torch.equal(weights["policy_out.weight"], first["policy_out.weight"])
+    if progress_of(newest) == progress:
+        assert all(torch.equal(tensor, tensors[f"net.{name}"]) for name, tensor in weights.items())
+
+
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_killed_process_ends_the_job_and_it_goes_on_bit_for_bit(two: Path, tmp_path, victim: int) -> None:
+    """The leader saves what it has when the other is gone; when it is the leader, its last checkpoint stands."""
     folder = tmp_path / "run"
-    processes = start_training(2, folder)
-    wait_for_iteration(folder)
+    processes = start_training(2, folder, RARELY if victim else RUN)
+    wait_for_iterations(folder, 1 if victim else 2)  # whose line is there before its checkpoint
     processes[victim].kill()
     codes = ends(processes, 30)
     assert codes[victim] == -signal.SIGKILL and codes[1 - victim] == 2
     error = errors_of(folder, 2)[1 - victim]
     assert error.startswith(f"error (process {2 - victim} of 2): another process of this job has ended")
     assert error.count("\n") == 1
+    assert_newest_network_is_saved(folder)
     assert ends(start_training(2, folder)) == [0, 0]
     assert same(folder, two) and metrics_of(folder) == metrics_of(two)
 
@@ -273,7 +288,7 @@ def test_a_killed_process_ends_the_job_and_it_goes_on_bit_for_bit(two: Path, tmp
 def test_ctrl_c_stops_all_processes_and_the_run_goes_on_with_another_number(two: Path, tmp_path) -> None:
     folder = tmp_path / "run"
     processes = start_training(2, folder)
-    wait_for_iteration(folder)
+    wait_for_iterations(folder, 1)
     for process in processes:
         os.kill(process.pid, signal.SIGINT)
     assert ends(processes, 30) == [130, 130]
@@ -284,6 +299,20 @@ def test_ctrl_c_stops_all_processes_and_the_run_goes_on_with_another_number(two:
     assert any(not torch.equal(saved[name], tensor) for name, tensor in tensors_of(two).items() if name in saved)
     assert train.main(["--resume", str(folder), "--iterations=4"]) == 0  # alone
     assert [entry["iteration"] for entry in metrics_of(folder) if entry["kind"] == "iteration"] == [1, 2, 3, 4]
+
+
+def test_sigterm_to_all_processes_leaves_the_newest_network(two: Path, tmp_path) -> None:
+    """As torchrun sends it when it is stopped itself, or when a process on another machine has ended."""
+    folder = tmp_path / "run"
+    processes = start_training(2, folder, RARELY)
+    wait_for_iterations(folder, 1)
+    for process in processes:
+        process.terminate()
+    assert ends(processes, 30) == [130, 130]
+    assert errors_of(folder, 2) == ["", ""]
+    assert_newest_network_is_saved(folder)
+    assert ends(start_training(2, folder)) == [0, 0]
+    assert same(folder, two) and metrics_of(folder) == metrics_of(two)
 
 
 def test_what_the_leader_cannot_do_it_says_once(two: Path) -> None:
@@ -319,11 +348,22 @@ def test_torchrun_restarts_a_killed_process_and_the_run_is_the_same(two: Path, t
     assert (folder / RESULTS).read_text() == (two / RESULTS).read_text()
 
 
-def wait_for_iterations(folder: Path, count: int, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not (folder / METRICS).exists() or (folder / METRICS).read_text().count('"kind": "iteration"') < count:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_torchrun_that_is_stopped_leaves_the_newest_network(two: Path, tmp_path, number: int) -> None:
+    folder, root = tmp_path / "run", Path(__file__).parents[1]
+    command = [*torchrun("--nproc-per-node=2"), *flags_of(RARELY), f"--run-folder={folder}"]
+    with (tmp_path / "output").open("w") as output:
+        job = subprocess.Popen(command, cwd=root, stdout=output, stderr=output)
+        wait_for_iterations(folder, 1)
+        job.send_signal(number)
+        assert job.wait(60) != 0
+    shown = (tmp_path / "output").read_text()
+    assert f"Stopped and saved. Go on with: python train.py --resume {folder}\n" in shown
+    assert f"the network: {newest_network(folder)}\n" in shown
+    assert_newest_network_is_saved(folder)
+    assert ends(start_training(2, folder)) == [0, 0]
+    assert same(folder, two) and metrics_of(folder) == metrics_of(two)
 
 
 def rank_of_job(agent: int, rank: int) -> int:

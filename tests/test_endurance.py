@@ -26,7 +26,7 @@ from training.lock import FolderLock
 from training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
-WRITES = 40  # of a run as below: about as many files are synced, renamed, and their folder synced
+WRITES = 50  # of a run as below: about as many files are synced, renamed, and their folder synced
 SMALLEST = changed(
     games_per_iter=4,
     cards="1-2",
@@ -166,7 +166,7 @@ def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_p
 def test_killed_within_a_write_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
     """Its first checkpoint half written, then a later one complete but not yet in its place."""
     folder = tmp_path / "run"
-    for event, share in ((7, 0.5), (11, 0.2)):
+    for event, share in ((7, 0.5), (15, 0.2)):
         assert ends([start(dying_command_line, train_at(folder), event, share)]) == [-signal.SIGKILL]
         assert list(folder.glob(f"{CHECKPOINT}.*.tmp"))
     assert ends([start(command_line, train_at(folder))]) == [0]

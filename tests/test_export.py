@@ -15,6 +15,7 @@ from tests.positions import mixed_batch
 from tests.test_net import observations, random_net
 from training.bots import NetworkPlayer
 from training.checkpoint import save_network
+from training.folder import NEWEST
 from training.networks import newest_network
 from vecgame import Blob, observation
 
@@ -219,6 +220,15 @@ def test_the_newest_network_of_a_run(run: Path) -> None:
     assert newest_network(run).name == "network-1000000.safetensors"
     file = run / "network-999999.safetensors"
     assert newest_network(file) == file
+
+
+def test_the_network_of_a_stopped_run(run: Path, tmp_path, capsys) -> None:
+    save_network(run / NEWEST, random_net(TINY, seed=3), {"iteration": 1_000_001, "updates": 4})
+    target = tmp_path / "agent.onnx"
+    assert main([str(run), "--onnx", str(target)]) == 0
+    assert capsys.readouterr().out.startswith(f"{run / NEWEST} (iteration 1000001) -> {target} (")
+    properties = {entry.key: entry.value for entry in onnx.load(target).metadata_props}
+    assert [properties[name] for name in ("source", "iteration", "updates")] == [NEWEST, "1000001", "4"]
 
 
 def test_net_itself_stands_on_nothing_of_ours() -> None:

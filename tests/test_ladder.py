@@ -12,8 +12,9 @@ from training.arena import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_
 from training.bots import RandomBot, RuleBot
 from training.checkpoint import save_network
 from training.evaluate import main as evaluate_main
+from training.folder import NEWEST
 from training.ladder import Ladder, half_wins, main
-from training.networks import saved_networks
+from training.networks import newest_network, saved_networks
 from vecgame import Blob
 
 
@@ -84,6 +85,55 @@ def test_a_new_network_plays_only_its_own_pairings(networks, monkeypatch, capsys
     assert after["ratings"]["rule-based"] == {"elo": 0, "low": 0, "high": 0}
     assert list(after["ratings"].values()) == sorted(after["ratings"].values(), key=lambda rating: -rating["elo"])
     assert "run/network-000001" in capsys.readouterr().out
+
+
+def test_the_newest_network_of_a_run_that_goes_on_is_another_agent_each_time(networks, monkeypatch) -> None:
+    """Its results are kept under how far the run was, and are never those of what the file holds later."""
+    played = []
+    monkeypatch.setattr(module, "play_pairing", lambda *arguments: played.append(arguments) or [1, 1, 2])
+
+    def stop_at(iteration: int, updates: int) -> str:
+        torch.manual_seed(10 * iteration + updates)
+        save_network(networks / NEWEST, BlobNet(PRESETS["small"]), {"iteration": iteration, "updates": updates})
+        played.clear()
+        assert main([str(networks), *FLAGS]) == 0
+        return list(json.loads((networks / "ladder.json").read_text())["agents"])[-1]
+
+    (networks / "network-000001.safetensors").unlink()
+    assert stop_at(0, 5) == "run/network-newest (warm-up update 5)" and len(played) == 10
+    assert stop_at(0, 6) == "run/network-newest (warm-up update 6)" and len(played) == 4
+    assert stop_at(3, 6) == "run/network-newest (iteration 3)" and len(played) == 4
+    digests = json.loads((networks / "ladder.json").read_text())["agents"]
+    assert len(set(digests.values()) - {None}) == 4
+    torch.manual_seed(1)  # another network that was as far, as of a run that was begun anew in the same place
+    save_network(networks / NEWEST, BlobNet(PRESETS["small"]), {"iteration": 3, "updates": 6})
+    assert main([str(networks), *FLAGS]) == 2
+
+
+@pytest.mark.parametrize(
+    ("numbered", "newest", "taken"),
+    [
+        ({0: {}}, None, 0),  # runs that were made before there was a newest one
+        ({0: {}, 12: {"iteration": 12}}, None, 12),
+        ({0: {"updates": 0}}, {"iteration": 0, "updates": 1}, NEWEST),
+        ({0: {"updates": 0}}, {"iteration": 0, "updates": 0}, 0),
+        ({0: {}}, {"iteration": 0, "updates": 7}, NEWEST),
+        ({0: {}, 10: {"iteration": 10, "updates": 7}}, {"iteration": 10, "updates": 7}, 10),
+        ({0: {}, 10: {"iteration": 10, "updates": 7}}, {"iteration": 9, "updates": 7}, 10),
+        ({0: {}, 10: {"iteration": 10, "updates": 7}}, {"iteration": 11, "updates": 7}, NEWEST),
+        ({}, {"iteration": 1, "updates": 7}, NEWEST),
+    ],
+)
+def test_the_newest_network(tmp_path, numbered, newest, taken) -> None:
+    net = BlobNet(PRESETS["small"])
+    for iteration, metadata in numbered.items():
+        save_network(tmp_path / f"network-{iteration:06d}.safetensors", net, metadata)
+    if newest is not None:
+        save_network(tmp_path / NEWEST, net, newest)
+    name = taken if taken == NEWEST else f"network-{taken:06d}.safetensors"
+    assert newest_network(tmp_path).name == name
+    assert [path.name for path in saved_networks([tmp_path], 9).values()][-1] == name
+    assert len(saved_networks([tmp_path], 9)) == len(numbered) + (taken == NEWEST)
 
 
 def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> None:

@@ -34,6 +34,7 @@ from table.ui import PlainLines, Screen
 from tests.helpers import assert_same_state, reshuffle
 from training.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
 from training.checkpoint import save_network
+from training.folder import NEWEST
 from vecgame import Blob
 from vecmcts import PlayoutEvaluator, SearchConfig
 from vecmcts.evaluators import play_out
@@ -727,9 +728,11 @@ def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> 
 
 def test_a_run_stands_for_its_newest_network(tmp_path) -> None:
     for number in (0, 3, 12):
-        (tmp_path / f"network-{number:06d}.safetensors").touch()
+        save_network(tmp_path / f"network-{number:06d}.safetensors", BlobNet(SMALL), {"iteration": number})
     assert play.with_agent({"agent": str(tmp_path)}) == {"agent": str(tmp_path / "network-000012.safetensors")}
     assert play.with_agent({"agent": "flat"}) == {"agent": "flat"}
+    save_network(tmp_path / NEWEST, BlobNet(SMALL), {"iteration": 13, "updates": 0})  # of one that was stopped
+    assert play.with_agent({"agent": str(tmp_path)}) == {"agent": str(tmp_path / NEWEST)}
 
 
 def test_default_agent_is_the_one_for_the_largest_hand(tmp_path) -> None:

@@ -18,6 +18,7 @@ from tests.helpers import cards_of, to_reference
 from tests.test_net import random_net
 from training import report as report_module
 from training.checkpoint import save_network
+from training.folder import NEWEST
 from training.progress import Display
 from training.report import (
     bids_met,
@@ -469,6 +470,13 @@ def test_the_page_is_the_same_again(folder: Path, text: str) -> None:
 
 
 # -- the command --
+
+
+def test_the_page_of_a_stopped_run_is_about_its_newest_network(tmp_path) -> None:
+    folder = write_run(tmp_path / "run", entries())
+    save_network(folder / NEWEST, random_net(TINY, seed=7), {"iteration": 5, "updates": 2})
+    page = report(folder, 5, quiet())
+    assert "network-newest (iteration 5)" in page and "network-000004" not in page
 
 
 def test_the_command_writes_the_page(tmp_path, capsys) -> None:

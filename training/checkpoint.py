@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -65,6 +66,23 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
     Raises:
         ValueError: in one line, when there is no such file, or it is damaged or from something else.
     """
+    with _opened(path) as (file, metadata):
+        return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
+
+
+def load_metadata(path: Path) -> dict[str, object]:
+    """Reads the metadata alone of what `save_tensors` wrote, from the file's header: no tensor is read.
+
+    Raises:
+        ValueError: as `load_tensors`.
+    """
+    with _opened(path) as (_, metadata):
+        return metadata
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[safe_open, dict[str, object]]]:
+    """A file that `save_tensors` wrote, and its metadata; what is wrong with it is a ValueError in one line."""
     if not path.is_file():
         raise ValueError(f"{path} is not a file")
     try:
@@ -72,7 +90,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
             header = file.metadata() or {}
             if header.get("format") != FORMAT:
                 raise ValueError(f"{path} is a safetensors file, but not one of vecgame ({FORMAT})")
-            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(header["vecgame"])  # noqa: SIM118
+            yield file, json.loads(header["vecgame"])
     except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
         raise ValueError(f"{path} is damaged or no checkpoint: {error}") from None
 

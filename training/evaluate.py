@@ -24,7 +24,7 @@ from training.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, 
 from training.checkpoint import load_network, write_atomically
 from training.command_line import Parser
 from training.ismcts import ISMCTSPlayer
-from training.networks import newest_network, settings_for
+from training.networks import how_far, label, newest_network, settings_for
 from training.precision import inference_net
 from training.progress import Display
 from training.settings import Settings, add_flags
@@ -167,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         device = choose_device(settings.device)
         games = settings.games()
         fits = {"device": device, "game": settings.game, "features": games[0].features}
+        judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
         network = inference_net(load_network(own.network, **fits), settings.precision, games)
         ways = {"alone": NetworkPlayer(network), "search": search_player(network, settings.search())}
         players = [ways[name] for name in own.players]
@@ -177,12 +178,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
         if own.against is not None:
             rival = inference_net(load_network(own.against, **fits), settings.precision, games)
-            opponents.append(search_player(rival, settings.search(), name=f"search with {own.against.stem}"))
+            opponents.append(search_player(rival, settings.search(), name=f"search with {label(own.against)}"))
         results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    display.console.print(results_table(results, f"{own.network}: {terms(games[0], settings)}", seatings_of(games[0])))
+    display.console.print(results_table(results, f"{judged}: {terms(games[0], settings)}", seatings_of(games[0])))
     if own.json is not None:
         write_atomically(own.json, json.dumps(results_json(results), indent=1).encode())
     return 0

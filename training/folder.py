@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 CHECKPOINT, CONFIG, METRICS, RESULTS = "checkpoint.safetensors", "config.json", "metrics.jsonl", "results.json"
+NEWEST = "network-newest.safetensors"  # the checkpoint's network, while no network-NNNNNN.safetensors is it
 
 
 def read_config(folder: Path) -> dict[str, object]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -113,21 +114,25 @@ class Gate:
         display: Display,
         check: Callable[[], None] = lambda: None,
         by_leader: Callable[[Callable[[], Figures]], Figures] = lambda make: make(),
+        changing: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> BlobNet:
         """The network that plays iteration ``iteration``, counted from 0. Interrupted by ``check``, nothing changes.
 
         Args:
             by_leader: has one of several processes play the match, and tells all of them its outcome.
+            changing: a context around the moments in which the gate's state changes.
         """
         if self.net is None:
             return newest
         if iteration == 0:
-            self.net.load_state_dict(newest.state_dict())
+            with changing():
+                self.net.load_state_dict(newest.state_dict())
         elif self.judged != iteration:
             figures = by_leader(lambda: self._match(newest, iteration, games, check))
-            if figures["gate_passed"]:
-                self.net.load_state_dict(newest.state_dict())
-            self.judged, self.figures = iteration, figures
+            with changing():
+                if figures["gate_passed"]:
+                    self.net.load_state_dict(newest.state_dict())
+                self.judged, self.figures = iteration, figures
             outcome = "the newest network takes over" if figures["gate_passed"] else "the older network plays on"
             display.line(f"gate: {outcome} after {figures['gate_deals']} deals")
         return self.net

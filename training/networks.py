@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from net import PRESETS, NetConfig
-from training.folder import CONFIG, read_config
+from training.checkpoint import load_metadata
+from training.folder import CONFIG, NEWEST, read_config
 from training.settings import Settings, from_flags
 from vecgame import Game
 from vecgame.cards import DECK, SEATS
@@ -38,7 +39,7 @@ def network_config(
 
 
 def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:
-    """The networks of runs (folders) and files, by name: the folder's and the file's, as in ``NAME/network-000010``.
+    """The networks of runs (folders) and files, by name: the folder's and `label`, as in ``NAME/network-000010``.
 
     Args:
         most: networks of one run, at most; of more, evenly spaced ones with the first and the last among them.
@@ -51,14 +52,14 @@ def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:
         for network in _spread(_networks_of(path), most) if path.is_dir() else [path]:
             if not network.is_file():
                 raise ValueError(f"{network} is neither a run's folder nor a network-*.safetensors")
-            name = f"{network.resolve().parent.name}/{network.stem}"
+            name = f"{network.resolve().parent.name}/{label(network)}"
             if found.setdefault(name, network).resolve() != network.resolve():
                 raise ValueError(f"{found[name]} and {network} would both be called {name}; rename a folder")
     return found
 
 
 def newest_network(path: Path) -> Path:
-    """The file itself, or of a run's folder the network of the last iteration.
+    """The file itself, or of a run's folder the network that has learned most, be the run over, stopped or killed.
 
     Raises:
         ValueError: when a folder holds no network.
@@ -66,12 +67,56 @@ def newest_network(path: Path) -> Path:
     return _networks_of(path)[-1] if path.is_dir() else path
 
 
+def progress_of(network: Path) -> tuple[int, int]:
+    """How far a run was when it saved a network: iterations and updates of the warm-up, as the file's header says.
+
+    Networks of runs that did not save the updates read 0 of them.
+
+    Raises:
+        ValueError: in one line, when the file is damaged or something else.
+    """
+    metadata = load_metadata(network)
+    return metadata.get("iteration", 0), metadata.get("updates", 0)
+
+
+def how_far(network: Path) -> str:
+    """Of the file `NEWEST`, which becomes another network as its run goes on, how far that was; else nothing.
+
+    Raises:
+        ValueError: see `progress_of`.
+    """
+    if network.name != NEWEST:
+        return ""
+    iteration, updates = progress_of(network)
+    return f" (iteration {iteration})" if iteration else f" (warm-up update {updates})"
+
+
+def label(network: Path) -> str:
+    """What to call a network among others: its file's name, and `how_far` where that does not say."""
+    return network.stem + how_far(network)
+
+
 def _networks_of(run: Path) -> list[Path]:
-    """The networks of a run by iteration, one at least."""
+    """The networks of a run from the first to the newest, one at least."""
     networks = [file for file in run.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
+    networks.sort(key=_number_of)
+    newest = run / NEWEST
+    if newest.is_file() and (not networks or _is_newer(newest, networks[-1])):
+        networks.append(newest)
     if not networks:
         raise ValueError(f"{run} holds no network: it has no network-*.safetensors")
-    return sorted(networks, key=lambda file: int(file.stem.removeprefix("network-")))
+    return networks
+
+
+def _number_of(network: Path) -> int:
+    """The iteration that a network's name tells."""
+    return int(network.stem.removeprefix("network-"))
+
+
+def _is_newer(newest: Path, last: Path) -> bool:
+    """Whether the network that a run saved with its checkpoint has learned more than its last numbered one."""
+    iteration, updates = progress_of(newest)
+    return iteration > _number_of(last) or (iteration, updates) > progress_of(last)
 
 
 def _spread(networks: list[Path], most: int) -> list[Path]:

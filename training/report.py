@@ -28,7 +28,7 @@ from training.arena import FIRST_INDEX, Interval
 from training.checkpoint import load_network, write_atomically
 from training.command_line import Parser
 from training.folder import METRICS, RESULTS, read_config
-from training.networks import newest_network
+from training.networks import label, newest_network
 from training.progress import Display
 from training.report_charts import (
     Chart,
@@ -382,9 +382,10 @@ def report(folder: Path, games: int, display: Display) -> str:
     values = shown = ""
     if games:
         path = newest_network(folder)
+        which = label(path)  # before the games are played: a run that is at work may write another
         network = InferenceNet(load_network(path, features=settings.games()[0].features), dtype=torch.float32)
         played = play_all(settings, network, games, display)
-        values, shown = played_charts(played, path.stem), annotated_games(played)
+        values, shown = played_charts(played, which), annotated_games(played)
     rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]
     sections = {
         "Strength": strength_charts(strengths) if strengths else "",

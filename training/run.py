@@ -1,43 +1,29 @@
-"""A training run: its folder, its state, and the loop of self-play, learning and evaluation."""
+"""A training run at work: the loop of self-play, learning and evaluation, and how it is stopped."""
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor
 
 from net import InferenceNet, parameter_count
-from training import metrics, warmup
-from training.checkpoint import (
-    load_network,
-    load_tensors,
-    remove_temporaries,
-    save_network,
-    save_tensors,
-    write_atomically,
-)
+from training import warmup
 from training.distributed import ALONE, Group
-from training.evaluate import Results, choose_device
-from training.folder import CHECKPOINT, CONFIG, METRICS
-from training.gate import Gate
+from training.evaluate import Results
 from training.judge import Judge
-from training.learner import Learner, NotFiniteError, learn
-from training.lock import FolderLock
-from training.networks import network_config
-from training.precision import check_precision, inference_net
+from training.learner import NotFiniteError, learn
+from training.networks import newest_network
+from training.precision import inference_net
 from training.progress import Display, duration
-from training.replay import Examples, ReplayBuffer
-from training.selfplay import SelfPlay, largest_chunk, self_play, threads_for
-from training.settings import Settings, fixed_changes
-from vecgame import Blob
+from training.replay import Examples
+from training.saving import SavedRun
+from training.selfplay import SelfPlay, self_play
+from training.settings import Settings
 
 T = TypeVar("T")
 
@@ -49,178 +35,19 @@ class Interrupted(Exception):  # noqa: N818
     """The user has asked the run to stop."""
 
 
-class Run:
-    """Everything that a run is made of, in a folder:
+class Run(SavedRun):
+    """A run at work: it plays, learns, and has its networks evaluated.
 
-    config.json          the settings
-    checkpoint.safetensors  weights, optimiser, replay buffer, counters, settings: all that it takes to go on exactly
-    metrics.jsonl        a line for each warm-up update, iteration and evaluation
-    network-*.safetensors   networks alone, one every --eval-every iterations
-    results.json         the final evaluation
-    lock                 names the process that works on the run, if one does
-
-    Everything random is a function of the seed and the counters, so no generator has a state to save. Of several
-    processes only the leader of their ``group`` touches the folder; all hold the same state.
+    Everything random is a function of the seed and the counters. Several processes take the same steps.
     """
 
     def __init__(self, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> None:
-        self.folder, self.settings, self.display, self.group = folder, settings, display, group
-        self.device = choose_device(settings.device, group.local_rank)
-        check_precision(settings.precision, self.device)
-        if group.size > 1 and ":" in settings.device:
-            raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
-        if group.size > settings.warmup_games:
-            raise ValueError(
-                f"{group.size} processes need at least as many --warmup-games, got {settings.warmup_games}"
-            )
-        if group.size > 1 and self.device.type == "cuda":
-            torch.cuda.set_device(group.local_rank)
-        self.games = settings.games()
-        game = self.games[0]
-        extras = settings.extras()
-        config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
-        self.learner = Learner(settings, config, self.device, group)
-        room = (game.features, game.num_actions, game.seats, extras)
-        self.buffer = ReplayBuffer(settings.replay_examples, self.device, *room)
-        self.gate = Gate(settings, self.learner.net, self.device)
+        super().__init__(folder, settings, display, group)
         self.player: InferenceNet | None = None  # of self-play
-        self.updates = 0  # of the warm-up, done
-        self.iteration = 0  # iterations done
-        # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
-        self.pending: dict[str, object] | None = None
-        self.chunks = [self._chunk_games(game) for game in self.games]
-        self.lock: FolderLock | None = None
-        self.saved_at = 0.0
         self.stopping = False
+        self.whole = True  # the state is one between two steps, and so can be saved
         self.steps_checked = 0
         self.judge = Judge(self)
-
-    def _chunk_games(self, game: Blob) -> int:
-        """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
-        between two nearly equal actions, varies with the size of its batches."""
-        count = self.group.share(self.settings.games_per_iter // len(self.games))[1]
-        workers = threads_for(count, self.device) * (self.group.local_size if self.device.type == "cpu" else 1)
-        return largest_chunk(game, self.settings.search(self_play=True), self.device, workers)
-
-    # -- its folder ---------------------------------------------------------------------------------------------------
-
-    @classmethod
-    def create(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Run:
-        """Begins a run in a new or empty folder."""
-        run = cls(folder, settings, display, group)
-        group.from_leader(run._set_initial_weights)  # what is wrong with them leaves no folder behind
-        run._open(run._begin)
-        return run
-
-    @classmethod
-    def resume(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Run:
-        """Goes on with the run in ``folder`` from its last checkpoint."""
-        run = cls(folder, settings, display, group)
-        run._open(run._restore)
-        return run
-
-    def _open(self, prepare: Callable[[], None]) -> None:
-        """Takes the folder's lock, has the leader ``prepare`` the folder and the state, and shares the state out."""
-
-        def as_leader() -> None:
-            self.lock = FolderLock.take(self.folder)
-            try:
-                prepare()
-            except BaseException:
-                self.lock.release()
-                raise
-
-        self.group.from_leader(as_leader)
-        if self.group.size > 1:
-            tensors, counters = self._state()
-            self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
-
-    def _begin(self) -> None:
-        if (self.folder / CONFIG).exists():
-            raise ValueError(
-                f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
-            )
-        self._write_config()
-        self.save_network()
-        self.save()
-
-    def _set_initial_weights(self) -> None:
-        if self.settings.initial_network:
-            path = Path(self.settings.initial_network)
-            self.learner.begin_with(load_network(path, self.device, self.settings.game))
-
-    def _restore(self) -> None:
-        remove_temporaries(self.folder)
-        path = self.folder / CHECKPOINT
-        if not path.exists() and not (self.folder / METRICS).exists():
-            self._set_initial_weights()
-            self.save_network()  # it was stopped before its first save: begin again
-            self.save()
-        tensors, counters = load_tensors(path)
-        misfit = f"{path} does not fit the run's {CONFIG}"
-        changed = fixed_changes(self.settings, counters.get("settings", {}))
-        if changed:
-            listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
-            raise ValueError(f"{misfit}: {listed}")
-        try:
-            self._load_state(tensors, counters)
-        except (RuntimeError, KeyError) as error:
-            raise ValueError(f"{misfit}: {str(error).splitlines()[-1].strip()}") from None
-        self._write_config()
-        metrics.keep(self.folder / METRICS, self._is_done)
-
-    def _write_config(self) -> None:
-        write_atomically(self.folder / CONFIG, json.dumps(asdict(self.settings), indent=1).encode())
-
-    def _state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """All that the run is: tensors, and plain values. It is a state between two steps of the loop."""
-        replay = {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
-        counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
-        counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
-        counters["gate"] = self.gate.counters()
-        return self.learner.state_dict() | replay | self.gate.state_dict(), counters
-
-    def _load_state(self, tensors: dict[str, Tensor], counters: dict[str, object]) -> None:
-        replay = {name.removeprefix("replay."): t for name, t in tensors.items() if name.startswith("replay.")}
-        self.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
-        self.buffer.load_state_dict(replay)
-        self.gate.load_state_dict(tensors, counters["gate"])
-        self.updates, self.iteration, self.pending = (counters[k] for k in ("updates", "iteration", "pending"))
-        if counters.get("device") == self.device.type:
-            self.chunks = counters["chunks"]
-
-    def save(self) -> None:
-        """Writes the checkpoint, once the metrics that belong to it are on the disk."""
-        self.saved_at = time.monotonic()
-        if self.group.leader:
-            metrics.sync(self.folder / METRICS)
-            save_tensors(self.folder / CHECKPOINT, *self._state())
-
-    def save_if_due(self) -> None:
-        if time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds:
-            self.save()
-
-    def network_path(self, iteration: int) -> Path:
-        return self.folder / f"network-{iteration:06d}.safetensors"
-
-    def save_network(self) -> None:
-        if self.group.leader:
-            metadata = {"iteration": self.iteration, "game": self.settings.game}
-            save_network(self.network_path(self.iteration), self.learner.averaged(), metadata)
-
-    def record(self, kind: str, **numbers: object) -> None:
-        """Adds a line to the metrics."""
-        if self.group.leader:
-            entry = {"kind": kind, "updates": self.updates, "iteration": self.iteration, **numbers}
-            metrics.append(self.folder / METRICS, entry)
-
-    def _is_done(self, entry: metrics.Entry) -> bool:
-        """Whether the state has what an entry of the metrics tells of; what it has not will be done again."""
-        if entry["kind"] == "final evaluation" and entry["iteration"] == self.iteration >= self.settings.iterations:
-            return False
-        return (entry["updates"], entry["iteration"]) <= (self.updates, self.iteration)
-
-    # -- its loop -----------------------------------------------------------------------------------------------------
 
     def train(self, judge: bool = True) -> Results | None:
         """Runs to the last iteration and the final evaluation; None when the user stopped it before.
@@ -232,39 +59,81 @@ class Run:
         started = time.monotonic()
         self._describe()
         try:
-            self.judge.find_due()
-            while self.updates < self.settings.warmup_updates:
-                self._warm_up()
-            self.save_if_due()
-            first, begun = self.iteration, time.monotonic()
-            while self.iteration < self.settings.iterations:
-                self._iterate()
-                left = (
-                    (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
-                )
-                self.display.run_left = f"run: {duration(left)} left"
-                self.judge.after_iteration()
-            self.display.run_left = ""
-            self.save()
-            self.save_network()
+            self._work()
             if not self.group.leader:
                 return {}
             self.judge.collect(wait=True)
             return self.judge.finish(started) if judge else {}
         except Interrupted:
-            self.save()
-            self.display.line(f"Stopped and saved. Go on with: python train.py --resume {self.folder}")
+            try:
+                self.save()
+            except KeyboardInterrupt:  # the second Ctrl+C: as anywhere, what is whole is saved
+                self.save()
+            self._tell_saved("Stopped and saved", started)
             return None
         except NotFiniteError as error:
             self.save()
             step = "the warm-up" if self.updates < self.settings.warmup_updates else f"iteration {self.iteration + 1}"
             raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._stop_at_once()) from None
+        except Exception:
+            self._save_after_error(started)
+            raise
         finally:
             self.judge.stop()
             if self.lock is not None:
                 self.lock.release()
             for number, handler in previous.items():
                 signal.signal(number, handler)
+
+    def _work(self) -> None:
+        """The warm-up and the iterations, as many as are left."""
+        self.judge.find_due()
+        while self.updates < self.settings.warmup_updates:
+            self._warm_up()
+        self.save_if_due()
+        first, begun = self.iteration, time.monotonic()
+        while self.iteration < self.settings.iterations:
+            self._iterate()
+            left = (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
+            self.display.run_left = f"run: {duration(left)} left"
+            self.judge.after_iteration()
+        self.display.run_left = ""
+        self.save_network()
+        self.save()
+
+    def _tell_saved(self, what: str, started: float) -> None:
+        """Says how to go on with the run, once it is saved, and where its network is."""
+        if self.group.leader:
+            self.display.line(f"{what}. {self._how_to_go_on()}")
+            network = newest_network(self.folder)
+            self.display.line(f"{duration(time.monotonic() - started)} in all; the network: {network}")
+
+    def _how_to_go_on(self) -> str:
+        return f"Go on with: python train.py --resume {self.folder}"
+
+    def _stop_at_once(self) -> str:
+        """What is done and said after a second Ctrl+C, which can come at any moment: it may find a step half done."""
+        if not self.group.leader:
+            return "the first process says whether the run is saved"
+        if self.whole:
+            self.save()
+            saved = "the run is saved"
+        else:
+            saved = "within a step, so the run goes on from its last checkpoint"
+        return f"{saved}. {self._how_to_go_on()}; the network: {newest_network(self.folder)}"
+
+    def _save_after_error(self, started: float) -> None:
+        """Saves a run that an error ends, unless it is within a step; where that fails, the last checkpoint stands."""
+        if not self.whole:
+            return
+        try:
+            self.save()
+        except (OSError, RuntimeError) as failure:
+            self.display.line(f"Not saved, so the run goes on from its last checkpoint: {failure}")
+        else:
+            self._tell_saved("Saved", started)
 
     def _on_interrupt(self, signum: int, frame: object) -> None:
         if self.stopping:
@@ -286,13 +155,25 @@ class Run:
             raise Interrupted
 
     @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The state changes inside: what ends there, by whatever exception, leaves none that could be saved."""
+        self.whole = False
+        yield
+        self.whole = True
+
+    @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Puts the learner back as it was if the work inside is interrupted or comes to nothing."""
+        """Puts the learner back as it was if the work inside does not come to its end, whatever the reason.
+
+        It is the first thing that changes within `_changing`, so that the state is whole again then.
+        """
         before = {name: tensor.detach().clone() for name, tensor in self.learner.state_dict().items()}
         try:
             yield
-        except (Interrupted, NotFiniteError):
+        except BaseException:
             self.learner.load_state_dict(before)
+            self.learner.net.eval()
+            self.whole = True
             raise
 
     def _seed(self, purpose: int) -> int:
@@ -331,12 +212,13 @@ class Run:
                     settings.extras(),
                 ).gather(self.group)
                 self._check_together()
-                with self._all_or_nothing():
-                    numbers = warmup.update(
-                        self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
-                    )
-                self.updates += 1
-                self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
+                with self._changing():
+                    with self._all_or_nothing():
+                        numbers = warmup.update(
+                            self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
+                        )
+                    self.updates += 1
+                    self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
                 task.update(self.updates - first, games=(self.updates - first) * settings.warmup_games)
                 self.save_if_due()
         self.display.line(
@@ -347,12 +229,13 @@ class Run:
     def _iterate(self) -> None:
         """Self-play, then learning."""
         if self.pending is None:
-            self.pending = self._self_play()
+            self._self_play()
             self.save_if_due()
-        entry = self.pending | self._learn(self.pending["examples"])
-        self.iteration += 1
-        self.pending = None
-        self.record("iteration", **entry)
+        with self._changing():
+            entry = self.pending | self._learn(self.pending["examples"])
+            self.iteration += 1
+            self.pending = None
+            self.record("iteration", **entry)
         self.save_if_due()
         self.display.line(
             f"iteration {self.iteration} of {self.settings.iterations}: "
@@ -362,7 +245,11 @@ class Run:
         )
 
     def _self_play(self) -> dict[str, object]:
-        """Plays the iteration's games, shared out among the processes, and puts their examples into the buffer."""
+        """Plays the iteration's games, shared out among the processes, and puts their examples into the buffer.
+
+        Returns:
+            The figures for the metrics, which are `pending` from then on.
+        """
         begun = time.monotonic()
         stopped, shares = False, []
         try:
@@ -375,12 +262,11 @@ class Run:
         finished, evaluations = self.settings.games_per_iter, sum(part.evaluations for part in played)
         seconds = time.monotonic() - begun
         examples = Examples.concatenate([part.examples for part in played])
-        self.buffer.add(examples)
         weights = [len(part.scores) / finished for part in played]
         bids = {}  # there are games without
         if played[0].bids_met is not None:
             bids["bids_met"] = sum(w * part.bids_met for w, part in zip(weights, played, strict=True))
-        return {
+        figures = {
             **self.gate.figures,
             **bids,
             "games": finished,
@@ -393,10 +279,22 @@ class Run:
             "policy_entropy": sum(w * part.policy_entropy for w, part in zip(weights, played, strict=True)),
             "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
         }
+        with self._changing():
+            self.buffer.add(examples)
+            self.pending = figures
+        return figures
 
     def _player(self) -> InferenceNet:
         """What plays self-play: the same object with other weights each time, for which graphs may be recorded."""
-        net = self.gate.choose(self.learner.net, self.iteration, self.games, self.display, self.check, self._by_leader)
+        net = self.gate.choose(
+            self.learner.net,
+            self.iteration,
+            self.games,
+            self.display,
+            self.check,
+            self._by_leader,
+            self._changing,
+        )
         if self.player is None:
             self.player = inference_net(net, self.settings.precision, self.games, self.settings.compile)
         else:
