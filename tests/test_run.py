@@ -189,3 +189,10 @@ def test_progress_draws_bars_on_a_terminal() -> None:
     with display.task("learning 1", 100, "examples") as task:
         task.update(50, examples=50)
     assert "learning 1" in display.console.file.getvalue() and "━" in display.console.file.getvalue()
+
+
+@pytest.mark.parametrize(("change", "flag"), [({"compile": True}, "--compile"), ({"graphs": False}, "--no-graphs")])
+def test_what_only_a_gpu_can_do_is_refused_on_a_cpu(tmp_path, change: dict[str, bool], flag: str) -> None:
+    with pytest.raises(ValueError, match=f"^{flag} is for GPUs; leave it out on cpu, where it would change nothing$"):
+        Run.create(tmp_path / "run", changed(**change, device="cpu"), quiet())
+    assert not (tmp_path / "run").exists()

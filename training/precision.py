@@ -53,6 +53,14 @@ def check_precision(precision: str, device: torch.device) -> None:
         )
 
 
+def check_ways(compile: bool, graphs: bool, device: torch.device) -> None:
+    """Raises ValueError in one line where searches cannot be run as asked: compiled, or without graphs, on a CPU, where
+    there is neither."""
+    asked = ["--compile"] * compile + ["--no-graphs"] * (not graphs)
+    if device.type != "cuda" and asked:
+        raise ValueError(f"{asked[0]} is for GPUs; leave it out on {device}, where it would change nothing")
+
+
 def positions(games: Sequence[Game], count: int) -> Tensor:
     """Positions of random play, from all decisions of all the games alike: [count, F] float32, the same every time."""
     parts = []

@@ -29,7 +29,7 @@ from training.gate import Gate
 from training.learner import Learner
 from training.lock import FolderLock
 from training.networks import network_config, newest_network, progress_of
-from training.precision import check_precision
+from training.precision import check_precision, check_ways
 from training.progress import Display
 from training.replay import ReplayBuffer
 from training.selfplay import largest_chunk, threads_for
@@ -56,6 +56,7 @@ class SavedRun:
         self.folder, self.settings, self.display, self.group = folder, settings, display, group
         self.device = choose_device(settings.device, group.local_rank)
         check_precision(settings.precision, self.device)
+        check_ways(settings.compile, settings.graphs, self.device)
         if group.size > 1 and ":" in settings.device:
             raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
         if group.size > settings.warmup_games:
