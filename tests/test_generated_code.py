@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("triton", reason="inductor writes Triton code only where the package is")
 
-# Lines of the longest kernel. One of 821 lines, with 13 cards, is the longest that is known to compile in time: the
-# whole walk takes Triton 3.6 less than 30 s for sm_90. Unrolled sums make kernels of 1,108 lines (2 cards, PyTorch
-# 2.13) and of 2,950 (5 cards, PyTorch 2.11), the latter taking 366 s.
-LONGEST = {2: 700, 5: 900, 13: 900}
-LAUNCHES = {2: 41, 5: 43, 13: 44}  # of Triton kernels, both graphs
+# Lines of the longest kernel. Triton 3.6 compiles one of 343 lines (5 cards, PyTorch 2.11) for sm_90 in 1.3 s, and all
+# four forms of it that inductor tries in 5 s; the whole walk is 15 s of one core, 45 s in all forms, which are compiled
+# side by side. Unrolled sums make it 519 lines with 2 cards; they and kernels of any size made it 2,950 with 5 (366 s).
+LONGEST = 450
+LAUNCHES = {2: 46, 5: 52, 13: 56}  # of Triton kernels, both graphs
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def test_kernels_are_few_and_short(cards: int, selection: str) -> None:
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert [graph["graph"] for graph in found] == ["walk", "finish"]
-    assert max(graph["longest"] for graph in found) <= LONGEST[cards]
+    assert max(graph["longest"] for graph in found) <= LONGEST
     assert sum(graph["launches"] for graph in found) <= LAUNCHES[cards]
