@@ -9,7 +9,7 @@ from torch import Tensor
 
 from net.blobnet import BlobNet
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 # Rows a CPU evaluates at once. Document network in bfloat16 on two Xeon cores with AMX, thousand evaluations/s at
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
@@ -153,6 +153,11 @@ class InferenceNet:
         self._embed, self._embed_norm, *layers, self._hidden, self._out = self._blocks
         self._layers = [tuple(layers[i : i + 5]) for i in range(0, len(layers), 5)]
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether it runs compiled: that was asked for, and has not failed so far."""
+        return self._compiled is not None
 
     @property
     def has_critic(self) -> bool:

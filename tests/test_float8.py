@@ -142,10 +142,11 @@ def test_without_a_compiler_the_network_goes_on(monkeypatch: pytest.MonkeyPatch,
         assert form(rows)[0].equal(InferenceNet(net, torch.float32)(rows)[0])
         form(rows)
     assert [r.getMessage() for r in caplog.records] == ["the network on cpu goes on uncompiled: no compiler"]
+    assert not form.compiled and InferenceNet(net, torch.float32, compile=True).compiled
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("fused", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_gpu_computes_what_a_cpu_does(fused: bool) -> None:
     gpu = torch.device("cuda")
     if not float8_products(gpu):

@@ -109,7 +109,7 @@ def test_a_failed_recording_is_said_once_and_the_search_goes_on(recordings: list
     monkeypatch.setattr(graphs, "record", fail)
     game, net = Blob(cards=2), network()
     state = mixed_batch(game, 5, seed=1)
-    with caplog.at_level(logging.WARNING, logger="vecmcts.graphs"):
+    with caplog.at_level(logging.WARNING, logger="vecgame.fallback"):
         results = [search(game, state, net, CONFIG, compile=True) for _ in range(2)]
     assert [record.getMessage() for record in caplog.records] == [
         "searches on cpu go on without graphs: operation not permitted when stream is capturing"

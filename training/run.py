@@ -451,9 +451,9 @@ class Run:
                         settings.policy_target,
                         settings.chunk_games or chunk,
                         settings.compile,
-                        report,
-                        settings.playout_cap(),
-                        settings.extras(),
+                        report=report,
+                        cap=settings.playout_cap(),
+                        extras=settings.extras(),
                     )
                     parts.append(part)
                     finished += number

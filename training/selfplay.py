@@ -21,7 +21,7 @@ from vecmcts import Evaluator, Past, SearchConfig, SearchResult, best_action, se
 from vecmcts.evaluators import Network, to_relative
 from vecmcts.tree import Tree
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 Report = Callable[[float, int], None]
 """Called as work goes on with (games finished so far, in fractions, and evaluations so far)."""
@@ -86,6 +86,7 @@ def self_play(
     policy_target: str = "improved",
     chunk_games: int = 0,
     compile: bool = False,
+    graphs: bool = True,
     report: Report | None = None,
     cap: PlayoutCap | None = None,
     extras: Collection[str] = (),
@@ -95,14 +96,14 @@ def self_play(
     Decisions in the first ``sampled_share`` of a game are drawn from the target policy, later ones take its best
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
-    runs out of memory gets smaller chunks. ``compile`` is `vecmcts.search`'s. With a ``cap`` some decisions are made by
-    a fast search: they take its best action and are not stored. ``extras`` names the fields of `replay.EXTRAS` that
-    examples shall have.
+    runs out of memory gets smaller chunks. ``compile`` and ``graphs`` are `vecmcts.search`'s. With a ``cap`` some
+    decisions are made by a fast search: they take its best action and are not stored. ``extras`` names the fields of
+    `replay.EXTRAS` that examples shall have.
     """
     device = torch.device(device)
     workers = threads_for(games, device)
     sampled = int(sampled_share * game.decisions)
-    terms = _Terms(game, evaluator, config, seed, device, sampled, policy_target, compile, cap, extras)
+    terms = _Terms(game, evaluator, config, seed, device, sampled, policy_target, compile, graphs, cap, extras)
     largest = chunk_games or largest_chunk(game, config, device, workers)
     chunks = [_Chunk(terms, first_index + start, count) for start, count in split(games, largest, workers)]
 
@@ -202,11 +203,12 @@ class _Terms:
     sampled: int  # decisions of a game, from its start, that are drawn from the target policy
     policy_target: str
     compile: bool
+    graphs: bool
     cap: PlayoutCap | None
     extras: Collection[str]
 
     def search(self, state: State, config: SearchConfig, past: Past | None) -> SearchResult:
-        return search(self.game, state, self.evaluator, config, self.seed, self.compile, past)
+        return search(self.game, state, self.evaluator, config, self.seed, self.compile, self.graphs, past)
 
 
 class _Chunk:

@@ -30,7 +30,7 @@ from vecmcts.root import Choose
 from vecmcts.simulation import Descent, Leaves, back_up, descend, grow, settle
 from vecmcts.tree import Tree
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 T = TypeVar("T")
 Function = Callable[..., list[Tensor]]

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vecgame.state import State
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("vecgame.fallback")
 
 Work = Callable[[], None]
 Body = Callable[[State, Tensor], Any]

@@ -8,6 +8,7 @@ strong heuristic, not an equilibrium: it suffers from strategy fusion (Frank and
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,8 @@ from torch import Tensor
 from vecgame.game import Game
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
-from vecmcts import compiled, graphs
+from vecmcts import compiled
+from vecmcts import graphs as recordings
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, Network, as_evaluator
 from vecmcts.inference import Past, follows, infer
@@ -26,6 +28,9 @@ from vecmcts.root import SELECTIONS
 from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
 from vecmcts.tree import ROOT, Tree
+
+WAYS: Counter[str] = Counter()
+"""Searches made in this process, by how they ran: eager, compiled, graph, compiled graph."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def search(
     config: SearchConfig = SearchConfig(),
     seed: int = 0,
     compile: bool = False,
+    graphs: bool = True,
     past: Past | None = None,
 ) -> SearchResult:
     """Searches the current decision of every game.
@@ -78,6 +84,7 @@ def search(
         compile: run compiled simulations (`vecmcts.compiled`) in one CUDA graph a search (`vecmcts.graphs`) if the
             evaluator is a network and the device a GPU; the first search of a size then takes a minute or so longer.
             Elsewhere it changes nothing.
+        graphs: if compiled, whether in a CUDA graph.
         past: of these games, for ``config.candidates``; those worlds are drawn outside of CUDA graphs.
 
     Returns:
@@ -108,14 +115,17 @@ def search(
             )
         worlds = infer(played, state, past, evaluator, config, seed) if games else state
     if not use_compiled:
+        WAYS["eager"] += 1
         return _search(game, state, live, evaluator, config, seed, worlds)
 
     def body(state: State, live: Tensor) -> SearchResult:
         return _search(game, state, live, evaluator, config, seed, worlds)
 
-    if state.device.type not in graphs.DEVICES or worlds is not None:
+    if not graphs or state.device.type not in recordings.DEVICES or worlds is not None:
+        WAYS["compiled"] += 1
         return body(state, live).first(games)
-    return graphs.replayed(evaluator.network, (game, config, seed), body, state, live).first(games)
+    WAYS["compiled graph"] += 1
+    return recordings.replayed(evaluator.network, (game, config, seed), body, state, live).first(games)
 
 
 def _search(
