@@ -90,7 +90,9 @@ def test_searches_with_it_are_compared() -> None:
     """Though no CPU may be asked to play with it."""
     assert "float8" in comparable(CPU) and "float8" not in available(CPU)
     config = SearchConfig(worlds=1, simulations=4)
-    exact, rough = agreement(random_net(SMALL), Blob(cards=2), config, 8, ["float32", "float8"], CPU)
+    found = agreement(random_net(SMALL), Blob(cards=2), config, 8, ["float32", "float8"], CPU)
+    (exact, _), (rough, ways) = found
+    assert ways == {"eager": 1}
     assert exact.same_action == 1 and exact.divergence == 0
     assert rough.same_action > 0.8 and 0 < rough.network_divergence < 0.05
 
@@ -180,6 +182,7 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
     for module in ("training.run", "benchmarks.parts", "bench"):
         monkeypatch.setattr(f"{module}.inference_net", spy)
     Run.create(tmp_path / "run", changed(compile=fused, device="cpu"), quiet())._player()
+    monkeypatch.setattr(bench, "check", lambda options, device: None)  # which refuses --compile without a GPU
     flags = ["--device=cpu", "--quick", "--network=small", "--repeats=1", "--cards=1", "--simulations=1", "--batches=2"]
     for what in ("net", "self-play"):
         assert bench.main([what, *flags, *["--compile"] * fused]) == 0
