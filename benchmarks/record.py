@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 from rich.console import Console
 
-from training.checkpoint import write_atomically
+from training.files import write_atomically
 
 T = TypeVar("T")
 Figure = dict[str, object]
