@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import platform
 import statistics
@@ -15,11 +14,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.fallback import Fallbacks
 from net import Float8Net, InferenceNet, Int8Net
 from vecmcts.search import WAYS
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-FALLBACK = "vecgame.fallback"  # the logger of whatever goes on otherwise than asked
 
 
 @dataclass(frozen=True)
@@ -85,25 +84,22 @@ def name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-class Watch(logging.Handler):
+class Watch:
     """What is said of a row beside its figure, of what is measured within a `with` block: the lines about what went on
     otherwise than asked, and the most memory in use."""
 
     def __init__(self, device: torch.device) -> None:
-        super().__init__(logging.WARNING)
         self.peak = PeakMemory(device)
         self.fell_back: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.fell_back.append(record.getMessage())
+        self.fallbacks = Fallbacks(self.fell_back.append)
 
     def __enter__(self) -> Watch:
-        logging.getLogger(FALLBACK).addHandler(self)
+        self.fallbacks.__enter__()
         self.peak.begin()
         return self
 
     def __exit__(self, *error: object) -> None:
-        logging.getLogger(FALLBACK).removeHandler(self)
+        self.fallbacks.__exit__(*error)
 
     def figures(self) -> dict[str, object]:
         """The lines so far; the memory in GiB, None where it cannot be told apart from that of earlier rows."""

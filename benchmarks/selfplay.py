@@ -87,6 +87,7 @@ class SelfPlayRow:
     passes: int  # times that the games were played: what is compiled or recorded at a first use costs the first ones
     precision: str  # of the network's products
     network_compiled: bool
+    asked: str  # the way that its searches were to run
     ways: dict[str, int]  # searches of the last pass, by the way they ran
     cpu: float  # share of all cores that was busy
     gpu: float | None  # likewise of the GPU, None where it is not known
@@ -192,6 +193,7 @@ def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iter
             passes=number,
             precision=arithmetic(play.network),
             network_compiled=play.network.compiled,
+            asked=play.way,
             ways=ways,
             cpu=used.cpu,
             gpu=used.gpu,

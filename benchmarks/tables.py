@@ -28,7 +28,15 @@ def ran(figure: dict[str, Any]) -> str:
 def row_line(label: str, rate: str, figure: dict[str, Any]) -> str:
     """A row in one line, and one more for each thing that went on otherwise than asked."""
     first = ", ".join(filter(None, (f"{label}: {rate}", ran(figure))))
-    return "\n".join([first, *(f"  fell back: {line}" for line in figure["fell_back"])])
+    return "\n".join([first, *(f"  fell back: {line}" for line in deviations(figure))])
+
+
+def deviations(figure: dict[str, Any]) -> list[str]:
+    """What went on otherwise than asked, a line each."""
+    asked = figure.get("asked")
+    other = asked is not None and set(figure["ways"]) != {asked}
+    ways = [f"searches ran {described(figure['ways']) or 'not at all'}, not {asked}"] if other else []
+    return [*figure["fell_back"], *ways]
 
 
 def self_play_line(label: str, figure: dict[str, Any]) -> str:

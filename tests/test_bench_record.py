@@ -14,6 +14,7 @@ import torch
 
 import bench
 from benchmarks import measure, parts, selfplay
+from benchmarks.fallback import Fallbacks
 from benchmarks.measure import PeakMemory, Utilisation, Watch, described
 from benchmarks.selfplay import Counted, Play, detail, timed_self_play
 from benchmarks.tables import limit_line, rate_line, self_play_line
@@ -114,7 +115,7 @@ def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkey
     rows = json.loads(path.read_text())["figures"]
     assert [row["fell_back"] for row in rows] == [[], [said], []]
     assert capsys.readouterr().out.count(f"  fell back: {said}\n") == 1
-    assert not [handler for handler in fallback.handlers if isinstance(handler, Watch)]
+    assert not [handler for handler in fallback.handlers if isinstance(handler, Fallbacks)]
 
 
 def test_lines_of_rows_are_short() -> None:
