@@ -298,7 +298,7 @@ class Bench:
             line = f"{name} is not installed: no comparison with it ({INSTALL})"
             if required:
                 raise ValueError(line) from None
-            self.console.print(line)
+            self.console.print(line, markup=False)
             return False
 
 

@@ -85,6 +85,7 @@ class SelfPlayRow:
     evaluations_per_game: float  # positions that a search had judged and uses
     evaluations_per_second: float
     passes: int  # times that the games were played: what is compiled or recorded at a first use costs the first ones
+    settled: bool  # whether another pass would run no other way
     precision: str  # of the network's products
     network_compiled: bool
     asked: str  # the way that its searches were to run
@@ -185,12 +186,15 @@ def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iter
                 played, spent, counted[games] = play_counted(play, games)
             else:
                 played, spent = play_once(play, games, report=lambda *_, used=used: used.sample())
+        settled = play.way == "eager" or set(ways) == before or number == MOST_PASSES
+        before = set(ways)
         yield SelfPlayRow(
             games=games,
             games_per_minute=60 * games / spent.wall,
             evaluations_per_game=played.evaluations / games,
             evaluations_per_second=played.evaluations / spent.wall,
             passes=number,
+            settled=settled,
             precision=arithmetic(play.network),
             network_compiled=play.network.compiled,
             asked=play.way,
@@ -198,9 +202,8 @@ def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iter
             cpu=used.cpu,
             gpu=used.gpu,
         )
-        if play.way == "eager" or set(ways) == before:
+        if settled:
             return
-        before = set(ways)
 
 
 def counts_as_it_plays(play: Play) -> bool:

@@ -34,14 +34,14 @@ def row_line(label: str, rate: str, figure: dict[str, Any]) -> str:
 def deviations(figure: dict[str, Any]) -> list[str]:
     """What went on otherwise than asked, a line each."""
     asked = figure.get("asked")
-    other = asked is not None and set(figure["ways"]) != {asked}
+    other = asked is not None and figure["settled"] and set(figure["ways"]) != {asked}
     ways = [f"searches ran {described(figure['ways']) or 'not at all'}, not {asked}"] if other else []
     return [*figure["fell_back"], *ways]
 
 
 def self_play_line(label: str, figure: dict[str, Any]) -> str:
     """Of a timed row of self-play."""
-    again = f" (pass {figure['passes']})" if figure["passes"] > 1 else ""
+    again = f" (pass {figure['passes']})" if figure["passes"] > 1 or not figure["settled"] else ""
     return row_line(label, f"{figure['games_per_minute']:,.0f} games/min{again}", figure)
 
 
@@ -70,41 +70,46 @@ def new_table(title: str, *names: str) -> Table:
 
 def print_self_play(console: Console, title: str, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
     """Self-play rows, each with its label for the column ``first``: their speed, then where the time went."""
-    speed = new_table(title, first, "games/min", "ran", "rows", "limit", "of it", "evaluations", "limit", "of it")
+    speed = new_table(title, first, "games/min", "ran", "evaluations a game", "CPU", "GPU", "GiB")
     for label, row in rows:
-        cells = [label, f"{row['games_per_minute']:,.0f}", ran(row)]
-        if "shares" in row:
-            cells += [f"{row['rows_per_game']:,.0f}", f"{row['limit_by_rows']:,.0f}", f"{row['share_by_rows']:.0%}"]
-            cells += [f"{row['evaluations_per_game']:,.0f}", f"{row['limit_by_evaluations']:,.0f}"]
-            cells += [f"{row['share_by_evaluations']:.0%}"]
-        else:
-            cells += ["", "", "", f"{row['evaluations_per_game']:,.0f}", "", ""]
-        speed.add_row(*cells)
+        cells = [
+            f"{row['games_per_minute']:,.0f}",
+            ran(row),
+            f"{row['evaluations_per_game']:,.0f}",
+            f"{row['cpu']:.0%}",
+        ]
+        speed.add_row(label, *cells, "n/a" if row["gpu"] is None else f"{row['gpu']:.0%}", gibibytes(row["memory"]))
     console.print(speed)
-    console.print(
-        "rows, evaluations: of the network, a game; lanes without work are rows that do not count as evaluations."
-    )
-    console.print("limit: games/min if nothing but the network took time for so many, measured in the same run.")
     detailed = [(label, row) for label, row in rows if "shares" in row]
-    batches = new_table("batches and the machine", first, "requests", "mean batch", "max batch", "CPU", "GPU", "GiB")
+    if detailed:
+        print_limits(console, detailed, first)
+        print_phases(console, detailed, first)
+
+
+def print_limits(console: Console, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
+    """How near the rows come to what the network alone allows, and what was asked of it."""
+    title, counts = "the network's limit, games/min", ("requests", "mean batch", "max batch")
+    table = new_table(title, first, "rows", "limit", "of it", "evaluations", "limit", "of it", *counts)
     for label, row in rows:
-        counts = (
-            [f"{row['requests']:,}", f"{row['mean_batch']:,.0f}", f"{row['max_batch']:,}"] if "shares" in row else []
-        )
-        gpu = "n/a" if row["gpu"] is None else f"{row['gpu']:.0%}"
-        batches.add_row(label, *(counts or [""] * 3), f"{row['cpu']:.0%}", gpu, gibibytes(row["memory"]))
-    console.print(batches)
-    if not detailed:
-        return
-    phases = new_table("share of the time, by phase; worlds: sampling hidden hands", first, *PHASES)
-    for label, row in detailed:
-        phases.add_row(label, *(f"{row['shares'][phase]:.0%}" for phase in PHASES))
-    console.print(phases)
-    for label, row in detailed:
-        if row["counted_games"] != row["games"] or row["ways"] != {"eager": sum(row["ways"].values())}:
-            console.print(
-                f"{label}: rows, batches and phases are of {row['counted_games']:,} of the games, in eager searches."
-            )
+        cells = [f"{row['rows_per_game']:,.0f}", f"{row['limit_by_rows']:,.0f}", f"{row['share_by_rows']:.0%}"]
+        cells += [f"{row['evaluations_per_game']:,.0f}", f"{row['limit_by_evaluations']:,.0f}"]
+        cells += [f"{row['share_by_evaluations']:.0%}", f"{row['requests']:,}", f"{row['mean_batch']:,.0f}"]
+        table.add_row(label, *cells, f"{row['max_batch']:,}")
+    console.print(table)
+    console.print("limit: games/min if nothing but the network took time for so many a game, measured in the same run.")
+    console.print("rows: what goes to the network; where lanes without work are carried along, more than evaluations.")
+
+
+def print_phases(console: Console, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
+    """Where the time went, and of which games that is known."""
+    table = new_table("share of the time, by phase; worlds: sampling hidden hands", first, *PHASES)
+    for label, row in rows:
+        table.add_row(label, *(f"{row['shares'][phase]:.0%}" for phase in PHASES))
+    console.print(table)
+    for label, row in rows:
+        if row["counted_games"] != row["games"] or set(row["ways"]) != {"eager"}:
+            games = f"{row['counted_games']:,} of the games, searched eagerly"
+            console.print(f"{first} {label}: rows, batches and phases are of {games}.")
 
 
 def gibibytes(memory: float | None) -> str:

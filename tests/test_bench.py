@@ -255,7 +255,10 @@ def test_a_missing_openspiel_is_said_and_the_rest_runs(monkeypatch, capsys) -> N
     monkeypatch.setitem(sys.modules, "pyspiel", None)
     assert bench.main(["engine", "--quick", "--cards", "2", "--device", "cpu", "--repeats", "1"]) == 0
     output = capsys.readouterr().out
-    assert "OpenSpiel is not installed" in output and "random games" in output
+    assert (
+        "OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n" in output
+        and "random games" in output
+    )
     assert bench.main(["peers", "--quick", "--device", "cpu"]) == 2  # there it is what was asked for
     error = capsys.readouterr().err
     assert error == "error: OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n"

@@ -17,7 +17,7 @@ from benchmarks import measure, parts, selfplay
 from benchmarks.fallback import Fallbacks
 from benchmarks.measure import PeakMemory, Utilisation, Watch, described
 from benchmarks.selfplay import Counted, Play, detail, timed_self_play
-from benchmarks.tables import limit_line, rate_line, self_play_line
+from benchmarks.tables import deviations, limit_line, rate_line, self_play_line
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob, lanes
 from vecmcts import SearchConfig
@@ -120,7 +120,14 @@ def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkey
 
 def test_lines_of_rows_are_short() -> None:
     ran = {"ways": {"compiled graph": 20}, "precision": "bfloat16", "network_compiled": True, "fell_back": []}
-    row = {**ran, "games_per_minute": 812_345.0, "passes": 2, "rows_per_game": 1432.0, "evaluations_per_game": 1116.0}
+    row = {
+        **ran,
+        "games_per_minute": 812_345.0,
+        "passes": 2,
+        "settled": True,
+        "rows_per_game": 1432.0,
+        "evaluations_per_game": 1116.0,
+    }
     line = self_play_line("131,072 games", row)
     assert line == "131,072 games: 812,345 games/min (pass 2), compiled graph, bfloat16, network compiled"
     limits = limit_line({**row, "share_by_rows": 0.43, "share_by_evaluations": 0.34})
@@ -212,6 +219,10 @@ def test_games_are_played_until_searches_run_the_same_way(passes: list, expected
     play = small_play()
     rows = list(timed_self_play(play, 8, counted))
     assert play.way == "graph" and [row.passes for row in rows] == list(range(1, expected + 1))
+    assert [row.settled for row in rows] == [False] * (expected - 1) + [True]
+    said = [deviations({**asdict(row), "fell_back": []}) for row in rows]
+    failed = passes[-1] == {"eager": 4}
+    assert said == [[]] * (expected - 1) + [["searches ran eager, not graph"] if failed else []]
     assert [row.ways for row in rows] == passes and not left and not counted
 
 

@@ -239,7 +239,7 @@ def fake_report(folder: Path) -> tuple[Report, list[dict]]:
 
 
 def test_searches_that_ran_another_way_than_asked_degrade_a_part(tmp_path, monkeypatch) -> None:
-    ran = {"fell_back": ["smaller chunks"], "asked": "graph", "ways": {"eager": 2, "graph": 18}}
+    ran = {"fell_back": ["smaller chunks"], "asked": "graph", "settled": True, "ways": {"eager": 2, "graph": 18}}
 
     def main(arguments: list[str], listener) -> int:
         Path(arguments[-1]).write_text(json.dumps({"left_out": ["131,072 games: does not fit in memory"]}))

@@ -50,16 +50,24 @@ def facts(report: Report, commands: list[list[str]]) -> None:
     }
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
-        machine |= {"memory_gib": properties.total_memory / 2**30, "processors": properties.multi_processor_count}
+        machine["memory_gib"] = round(properties.total_memory / 2**30, 1)
+        machine["processors"] = properties.multi_processor_count
         machine["capability"] = f"{properties.major}.{properties.minor}"
     report.row(machine, ", ".join(f"{name} {value}" for name, value in machine.items()))
-    rates = {"product_tflops": 2 * matmul_peak(default_inference_dtype(device), device) / 1e12}
-    rates["copy_gb_per_second"] = copy_rate(device) / 1e9
-    rates["launch_us"] = 1e6 * launch_seconds(device)
-    if device.type == "cuda":
-        rates["graph_node_us"] = 1e6 * graph_node_seconds(device)
-    report.row(rates, ", ".join(f"{name} {value:,.2f}" for name, value in rates.items()))
-    report.headline(f"{rates['product_tflops']:,.1f} TFLOP/s, {rates['launch_us']:.1f} us a launch")
+    rates = {
+        "TFLOP/s of a product": lambda: 2 * matmul_peak(default_inference_dtype(device), device) / 1e12,
+        "GB/s of a copy": lambda: copy_rate(device) / 1e9,
+        "us a launch": lambda: 1e6 * launch_seconds(device),
+        "us a node of a graph": lambda: 1e6 * graph_node_seconds(device),
+    }
+    if device.type == "cpu":
+        del rates["us a node of a graph"]
+    lines = []
+    for unit, measure in rates.items():
+        value = measure()
+        lines.append(f"{value:,.1f} {unit}")
+        report.row({"unit": unit, "value": value}, lines[-1])
+        report.headline(", ".join(lines))
 
 
 def copy_rate(device: torch.device) -> float:
