@@ -13,12 +13,10 @@ python bench.py peers        engine and search beside OpenSpiel and mctx: pip in
 """
 
 import argparse
-import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
-from pathlib import Path
 
 # OpenMP's threads spin at every barrier for as long as they like, by default; beside another busy process that made a
 # search over 5 times slower (measured, two cores). A bounded spin costs 4% on an idle machine. Read as torch loads.
@@ -29,71 +27,42 @@ from rich.console import Console
 
 from benchmarks import parts, peers, plot, strategies, sweep
 from benchmarks.agreement import agreement, available, comparable
-from benchmarks.measure import environment
-from benchmarks.selfplay import measure_self_play
+from benchmarks.measure import Watch, environment
+from benchmarks.options import check, parse
+from benchmarks.record import Attempts, Figure, Listener, Record, termination_as_interrupt
+from benchmarks.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
 from benchmarks.tables import (
-    Attempts,
-    Figures,
+    agreement_line,
+    limit_line,
     print_agreement,
     print_rates,
     print_self_play,
     print_strategies,
-    self_play_figures,
+    rate_line,
+    self_play_line,
+    strategy_line,
     verdict,
 )
 from net import PRESETS, BlobNet, int8_available
-from training.checkpoint import load_network, write_atomically
-from training.command_line import Parser
+from training.checkpoint import load_network
 from training.evaluate import choose_device
 from training.networks import network_config
 from training.oh_hell import max_cards
-from training.precision import PRECISIONS, inference_net
+from training.precision import inference_net
 from training.settings import read_rules
-from vecgame import GAMES, default_rules, make_game
+from vecgame import default_rules, make_game
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    """The command line."""
-    parser = Parser(description=__doc__)
-    parser.add_argument("what", nargs="?", default="self-play", choices=tuple(BENCHES))
-    parser.add_argument(
-        "--game", default="blob", choices=tuple(GAMES), help="self-play, engine, search: the game (default: blob)"
-    )
-    parser.add_argument(
-        "--rules", default="", metavar="NAME=V,..", help="there: other rules of the game, such as players=5"
-    )
-    parser.add_argument("--cards", type=int, help="cards dealt to a seat (default: 5 in blob, else 13)")
-    parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
-    parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
-    parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
-    parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
-    parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="self-play: the network's arithmetic")
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="agreement: the network to compare")
-    parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
-    parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
-    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="strategies: time of a row")
-    parser.add_argument("--set", nargs="+", metavar="NAME=V,..", default=[], help="sweep: the grid")
-    parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each part (default: 3)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
-    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
-    parser.add_argument(
-        "--compile", action="store_true", help="self-play, net: compiled searches and network, on a GPU"
-    )
-    parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
-    return parser.parse_args(arguments)
+MICRO_BATCH = 8192  # rows whose widest layer stays in the L2 cache of a large GPU
 
 
 class Bench:
-    """One run of a benchmark: its options, where it prints, and what did not fit in memory."""
+    """One run of a benchmark: its options, where it prints, and where its rows go."""
 
-    def __init__(self, options: argparse.Namespace, device: torch.device, console: Console) -> None:
-        self.options, self.device, self.console = options, device, console
-        self.attempt = Attempts(console)
+    def __init__(self, options: argparse.Namespace, device: torch.device, console: Console, record: Record) -> None:
+        self.options, self.device, self.console, self.record = options, device, console, record
+        self.attempt = Attempts(record)
         cards = {} if options.cards is None else {"cards": options.cards}
         self.game = make_game(options.game, **{**cards, **read_rules(options.rules, default_rules(options.game))})
         options.cards = self.game.cards
@@ -110,64 +79,111 @@ class Bench:
     def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
         """Batch sizes: as asked for, else those for the device; the smallest of them for a quick check."""
         sizes = cuda if self.device.type == "cuda" else cpu
-        return self.options.batches or ([min(sizes[0], 16)] if self.options.quick else sizes)
+        return self.options.batches or ([min(*sizes, 16)] if self.options.quick else sizes)
 
-    def rates(self, title: str, unit: str, measures: list[tuple[str, Callable[[], parts.Rate]]]) -> Figures:
+    def rates(self, title: str, unit: str, measures: list[tuple[str, Callable[[], parts.Rate]]]) -> None:
         """Measures and prints rates."""
-        rates = [rate for label, measure in measures for rate in self.attempt(label, measure)]
-        return print_rates(self.console, title, unit, rates)
+        first = len(self.record.figures)
+        for label, measure in measures:
+            for figure in self.attempt(label, lambda measure=measure: self.rate(unit, measure)):
+                self.record.add(figure, rate_line(figure))
+        print_rates(self.console, title, self.record.figures[first:])
 
-    def self_play(self) -> Figures:
+    def rate(self, unit: str, measure: Callable[[], parts.Rate], **more: object) -> Iterator[Figure]:
+        """The figures of one rate."""
+        with Watch(self.device) as watch:
+            yield {**more, "unit": unit, **asdict(measure()), **watch.figures()}
+
+    def self_play(self) -> None:
         """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
-        config = network_config(self.options.network, self.game)
-        net = BlobNet(config).to(self.device)
-        network = inference_net(net, self.options.precision, [self.game], self.options.compile)
-        rows = []
-        for games in self.sizes([64, 512, 4096], [1024, 4096, 10_000, 16_384]):
-            rows += self.attempt(
-                f"{games:,} games at once",
-                lambda n=games: measure_self_play(
-                    self.game, network, self.config, n, self.device, compile=self.options.compile
-                ),
-            )
+        options, device = self.options, self.device
+        config = network_config(options.network, self.game)
+        network = inference_net(BlobNet(config).to(device), options.precision, [self.game], options.compile)
+        play = Play(self.game, network, self.config, device, options.compile, options.graphs)
+        counted: dict[int, Counted] = {}
+        rows: list[tuple[str, int, SelfPlayRow]] = []
+        later = device.type == "cuda"  # where limits and phases take a slower pass: after the times of all batches
+        for games in self.sizes([64, 512, 4096], [131_072, 16_384, 4096, 1024]):
+            label = f"{games:,} games"
+            number, row = self.timed(play, games, label, counted, kind="self-play")
+            if row is not None:
+                rows.append((label, number, row))
+                if not later and not options.timing_only:
+                    self.detailed(play, label, number, row, counted)
         if not rows:
-            return []
-        print_self_play(self.console, f"self-play, {self.setting}", [(f"{r.games:,}", r) for r in rows], "games")
-        best = max(row.games_per_minute for row in rows)
-        name, size = self.options.network, 64 if self.options.quick else 2048
-        dtype = parts.precisions(self.device)[0]
-        learner = parts.learning(config, name, size, dtype, self.device, self.options.repeats)
-        if self.options.game == "blob" and not self.options.rules:  # which is what the document's criteria are for
-            self.console.print(verdict(best, learner.per_second))
-        return [self_play_figures(row, kind="self-play") for row in rows] + [{"kind": "learner", **asdict(learner)}]
+            return
+        for label, number, row in rows if later and not options.timing_only else []:
+            self.detailed(play, label, number, row, counted)
+        figures = self.record.figures
+        print_self_play(
+            self.console, f"self-play, {self.setting}", [(f"{r.games:,}", figures[n]) for _, n, r in rows], "games"
+        )
+        if options.timing_only:
+            return
+        dtype, size = parts.precisions(device)[0], 64 if options.quick else 2048
+        measure = lambda: parts.learning(config, options.network, size, dtype, device, options.repeats)  # noqa: E731
+        for learner in self.rate("examples/s", measure, kind="learner"):
+            self.record.add(learner, rate_line(learner))
+            if options.game == "blob" and not options.rules:  # which is what the document's criteria are for
+                best = max(row.games_per_minute for _, _, row in rows)
+                self.console.print(verdict(best, learner["per_second"]))
 
-    def strategies(self) -> Figures:
+    def timed(
+        self, play: Play, games: int, label: str, counted: dict[int, Counted], **more: object
+    ) -> tuple[int, SelfPlayRow | None]:
+        """Times self-play of so many games: the number of its row, and the row; None if it does not fit in memory."""
+        number, last = -1, None
+        with Watch(self.device) as watch:
+            for row in self.attempt(label, lambda: timed_self_play(play, games, counted)):
+                figure = {**more, **asdict(row), **watch.figures()}
+                line = self_play_line(label, figure)
+                if last is None:
+                    number = self.record.add(figure, line)
+                else:
+                    self.record.change(number, figure, line, news=line)
+                last = row
+        return number, last
+
+    def detailed(self, play: Play, label: str, number: int, row: SelfPlayRow, counted: dict[int, Counted]) -> None:
+        """Adds limits and phases to a timed row."""
+        before, line = self.record.figures[number], self.record.lines[number]
+        with Watch(self.device) as watch:
+            for found in self.attempt(f"{label}: its limit", lambda: iter([detail(play, row, counted)])):
+                fell_back = [*before["fell_back"], *watch.fell_back]
+                figure = {**before, **asdict(found), "fell_back": fell_back}
+                self.record.change(number, figure, line, news=f"{label}:\n{limit_line(figure)}")
+
+    def strategies(self) -> None:
         """The four strategies, one row a configuration."""
         options, quick = self.options, self.options.quick
         cores = os.cpu_count() or 1
         workers = options.workers or ([cores] if quick else [cores, 128, 256])
         games = (options.batches or [64 if quick else 4096 if self.device.type == "cpu" else 10_000])[0]
-        rows: list[strategies.StrategyRow] = []
-        for row in strategies.measure_strategies(
-            strategies.plans(cores, workers, quick, games, self.device.type == "cpu" and int8_available()),
+        plans = strategies.plans(cores, workers, quick, games, self.device.type == "cpu" and int8_available())
+        rows = strategies.measure_strategies(
+            plans,
             BlobNet(PRESETS[options.network]),
             self.game,
             self.config,
             options.seconds or (1.0 if quick else 20.0),
             self.device,
-        ):
-            rows.append(row)
-            if not self.console.is_terminal:  # the table comes last, and some rows take minutes to set up
-                print(f"{row.label}: {row.games_per_minute or float('nan'):,.1f} games/min", file=sys.stderr)
-        print_strategies(self.console, f"strategies, {self.setting}, network {options.network}", rows)
-        return [{"kind": "strategy", **asdict(row)} for row in rows]
+        )
+        for _ in plans:
+            with Watch(self.device) as watch:
+                row = next(rows)
+                figure = {"kind": "strategy", **asdict(row), **watch.figures()}
+            if row.strategy == strategies.PROCESSES:
+                figure["memory"] = None  # it is in other processes
+            self.record.add(figure, strategy_line(figure))
+        title = f"strategies, {self.setting}, network {options.network}"
+        print_strategies(self.console, title, self.record.figures)
 
-    def engine(self, required: bool = False) -> Figures:
+    def engine(self, required: bool = False) -> None:
         """The rules alone, and OpenSpiel's."""
         game, repeats = self.game, self.options.repeats
         measures = [
             (f"batch {size:,}", lambda n=size: parts.engine(game, n, self.device, repeats))
-            for size in self.sizes([100, 1000, 10_000, 100_000], [10_000, 100_000, 1_000_000])
+            for size in self.sizes([100, 1000, 10_000, 100_000], [1_000_000, 100_000, 10_000])
         ]
         seconds = 0.3 if self.options.quick else 3.0
         blob = self.options.game == "blob"
@@ -175,24 +191,29 @@ class Bench:
             measures.append(("OpenSpiel", lambda: peers.openspiel_engine(game.cards, seconds, game.seats)))
         threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
         title = f"random play, {self.terms}; a game has {game.decisions} decisions; {threads}"
-        return self.rates(title, "games/s", measures)
+        self.rates(title, "games/s", measures)
 
-    def net(self) -> Figures:
-        """The network alone."""
+    def net(self) -> None:
+        """The network alone, on a GPU also in micro-batches."""
         config, repeats, fused = PRESETS[self.options.network], self.options.repeats, self.options.compile
+        cuda = self.device.type == "cuda"
         measures = [
-            (f"batch {size:,}", lambda n=size, p=name: parts.network(config, n, p, self.device, repeats, fused))
+            (
+                f"batch {size:,}",
+                lambda n=size, p=name, m=micro: parts.network(config, n, p, self.device, repeats, fused, m),
+            )
+            for size in self.sizes([1, 32, 256, 2048, 8192], [131_072, 32_768, 4096, 256, 1])
             for name in available(self.device)
-            for size in self.sizes([1, 32, 256, 2048, 8192], [1, 256, 4096, 32_768])
+            for micro in ([None, MICRO_BATCH] if cuda and size > MICRO_BATCH else [None])
         ]
-        return self.rates(f"network {self.options.network}, folded", "evaluations/s", measures)
+        self.rates(f"network {self.options.network}, folded", "evaluations/s", measures)
 
-    def search(self, required: bool = False) -> Figures:
+    def search(self, required: bool = False) -> None:
         """The trees alone, and mctx's in a game that both can play."""
-        options, repeats = self.options, self.options.repeats
-        sizes = self.sizes([16, 256, 2048], [256, 4096, 16_384])
+        options, repeats, ways = self.options, self.options.repeats, (self.options.compile, self.options.graphs)
+        sizes = self.sizes([16, 256, 2048], [131_072, 16_384, 4096, 256])
         measures = [
-            (f"batch {size:,}", lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats))
+            (f"batch {size:,}", lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats, *ways))
             for size in sizes
         ]
         if self.has("mctx", "mctx", required):
@@ -208,9 +229,9 @@ class Bench:
             f"search of the first decision, {self.options.game}, a network that costs nothing; and of a toy game of "
             "6 actions that mctx plays too"
         )
-        return self.rates(title, "tree-simulations/s", measures)
+        self.rates(title, "tree-simulations/s", measures)
 
-    def train(self) -> Figures:
+    def train(self) -> None:
         """The learner alone."""
         name, repeats = self.options.network, self.options.repeats
         measures = [
@@ -219,46 +240,54 @@ class Bench:
                 lambda n=size, d=dtype: parts.learning(PRESETS[name], name, n, d, self.device, repeats),
             )
             for dtype in parts.precisions(self.device)
-            for size in self.sizes([256, 2048], [2048, 16_384])
+            for size in self.sizes([256, 2048], [16_384, 4096, 2048])
         ]
         title = "learner, all of a step: forward, backward, clipping, AdamW"
-        return self.rates(title, "examples/s", measures)
+        self.rates(title, "examples/s", measures)
 
-    def agreement(self) -> Figures:
+    def agreement(self) -> None:
         """Searches by the network's arithmetic, against those in float32."""
         options = self.options
         if options.weights is None:
             raise ValueError("agreement compares searches with a trained network: --weights network-*.safetensors")
         net = load_network(options.weights, self.device)
         games = (options.batches or [8 if options.quick else 256])[0]
-        config = replace(self.config, noise_fraction=0.0)
-        rows = agreement(net, self.game, config, games, comparable(self.device), self.device)
-        print_agreement(self.console, f"{options.weights.name}, {self.setting}", rows)
-        return [{"kind": "agreement", **asdict(row)} for row in rows]
+        config, precisions = replace(self.config, noise_fraction=0.0), comparable(self.device)
+        found = agreement(net, self.game, config, games, precisions, self.device)
+        for _ in precisions:
+            with Watch(self.device) as watch:
+                row, ways = next(found)
+                figure = {"kind": "agreement", **asdict(row), "ways": ways, "network_compiled": False}
+                figure |= watch.figures()
+            self.record.add(figure, agreement_line(figure))
+        print_agreement(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
 
-    def sweep(self) -> Figures:
+    def sweep(self) -> None:
         """Self-play over a grid of settings."""
         options = self.options
-        named = ("cards", "worlds", "simulations", "leaves_per_step", "network")
-        defaults = {**sweep.DEFAULTS, **{name: getattr(options, name) for name in named}}
+        names = ("cards", "worlds", "simulations", "leaves_per_step", "network")
+        defaults = {**sweep.DEFAULTS, **{name: getattr(options, name) for name in names}}
         defaults["games"] = (options.batches or [16 if options.quick else 1024])[0]
         grid = sweep.read_grid(options.set or (["games=8,16"] if options.quick else ["games=64,256,1024"]), defaults)
-        rows, figures = [], []
-        for names, row in sweep.measure_sweep(grid, defaults, self.device):
-            label = ", ".join(f"{name}={value}" for name, value in names.items())
-            if isinstance(row, str):
-                self.attempt.failed += 1
-                self.console.print(f"{label}: {row}; left out")
-                continue
-            rows.append((label, row))
-            figures.append(self_play_figures(row, kind="sweep", settings=names))
-        if rows:
+        labels = []
+        for point in sweep.points(grid, defaults):
+            settings = sweep.named(grid, point)
+            label, counted = ", ".join(f"{name}={value}" for name, value in settings.items()), {}
+            with sweep.prepared(point, self.device, options.compile, options.graphs) as play:
+                number, row = self.timed(play, point["games"], label, counted, kind="sweep", settings=settings)
+                if row is None:
+                    continue
+                labels.append(label)
+                if not options.timing_only:
+                    self.detailed(play, label, number, row, counted)
+        if labels:
+            rows = list(zip(labels, self.record.figures, strict=True))
             print_self_play(self.console, "self-play", rows, "setting")
-        return figures
 
-    def peers(self) -> Figures:
+    def peers(self) -> None:
         """Everything that compares with other people's software."""
-        return self.engine(required=True) + self.search(required=True)
+        self.engine(required=True)
+        self.search(required=True)
 
     def has(self, module: str, name: str, required: bool) -> bool:
         """Whether a package is installed; if not, one line says so, or ends the program where it is required."""
@@ -269,11 +298,11 @@ class Bench:
             line = f"{name} is not installed: no comparison with it ({INSTALL})"
             if required:
                 raise ValueError(line) from None
-            self.console.print(line)
+            self.console.print(line, markup=False)
             return False
 
 
-BENCHES: dict[str, Callable[[Bench], Figures]] = {
+BENCHES: dict[str, Callable[[Bench], None]] = {
     "self-play": Bench.self_play,
     "strategies": Bench.strategies,
     "engine": Bench.engine,
@@ -286,51 +315,37 @@ BENCHES: dict[str, Callable[[Bench], Figures]] = {
 }
 
 
-OF_ANY_GAME = ("self-play", "engine", "search")  # what measures other games than the document's
-
-
-def check(options: argparse.Namespace) -> None:
-    """Raises ValueError on an option out of range."""
-    counts = {"repeats": [options.repeats], "batches": options.batches or [1], "workers": options.workers or [1]}
-    for name, values in counts.items():
-        if min(values) < 1:
-            raise ValueError(f"--{name} must be at least 1, got {min(values)}")
-    if options.game != "blob" and options.what not in OF_ANY_GAME:
-        raise ValueError(f"--game {options.game} is for {', '.join(OF_ANY_GAME)}; {options.what} measures blob")
-    if options.rules and options.what not in OF_ANY_GAME:
-        raise ValueError(f"--rules are for {', '.join(OF_ANY_GAME)}; {options.what} measures blob as it is")
-    if not 0 <= options.seconds < float("inf"):
-        raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit status."""
-    options = parse(arguments)
+def main(arguments: list[str] | None = None, listener: Listener | None = None) -> int:
+    """The command line; returns the exit status. ``listener`` is told of every row."""
+    options = parse(arguments, __doc__, tuple(BENCHES))
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 190)
+    record = None
     try:
-        check(options)
-        device = choose_device(options.device)
-        if options.plot is not None:
-            plot.load_matplotlib()  # its absence is better known before minutes of work
-        settings = environment(device)
-        console.print(
-            f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "
-            f"PyTorch {settings['torch']}, {settings['system']}"
-        )
-        bench = Bench(options, device, console)
-        written = {"what": options.what, "environment": settings, "figures": BENCHES[options.what](bench)}
-        if options.json is not None:
-            write_atomically(options.json, json.dumps(written, indent=1).encode())
-        if options.plot is not None:
-            for path in plot.plot(written, options.plot):
-                console.print(f"wrote {path}")
+        with termination_as_interrupt():
+            device = choose_device(options.device)
+            check(options, device)
+            if options.plot is not None:
+                plot.load_matplotlib()  # its absence is better known before minutes of work
+            settings = environment(device)
+            record = Record(console, options.json, options.what, settings, listener)
+            console.print(
+                f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "
+                f"PyTorch {settings['torch']}, {settings['system']}"
+            )
+            BENCHES[options.what](Bench(options, device, console, record))
+            record.finish()
+            if options.plot is not None:
+                for path in plot.plot(record.plain(), options.plot):
+                    console.print(f"wrote {path}")
     except (ValueError, OSError, ModuleNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        if record is not None:
+            record.write()
+        print("stopped" if record is None else record.stopped(), file=sys.stderr)
         return 130
-    return 3 if bench.attempt.failed else 0
+    return 3 if record.left_out else 0
 
 
 if __name__ == "__main__":

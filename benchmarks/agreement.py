@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from benchmarks.measure import counted_ways
 from net import BlobNet, float8_products
 from training.precision import PRECISIONS, check_precision, form_of
 from vecgame import Blob, BlobState, Purpose, Stream, concatenate
@@ -50,16 +51,16 @@ def _is_fit(precision: str, device: torch.device) -> bool:
 
 def agreement(
     net: BlobNet, game: Blob, config: SearchConfig, games: int, precisions: Sequence[str], device: torch.device
-) -> list[Agreement]:
-    """Compares searches of every decision of ``games`` games in which the float32 network plays its own policy."""
+) -> Iterator[tuple[Agreement, dict[str, int]]]:
+    """Compares searches of every decision of ``games`` games in which the float32 network plays its own policy: yields
+    each arithmetic's figures and the ways that its searches ran. No search comes twice, so none is recorded."""
     exact = form_of(net, EXACT, [game])
     state = self_played(game, exact, games, device)
-    expected = search(game, state, exact, config)
-    found = []
+    expected = search(game, state, exact, config, graphs=False)
     for precision in precisions:
-        result = search(game, state, form_of(net, precision, [game]), config)
-        found.append(compare(precision, expected, result))
-    return found
+        with counted_ways() as ways:
+            result = search(game, state, form_of(net, precision, [game]), config, graphs=False)
+        yield compare(precision, expected, result), ways
 
 
 def self_played(game: Blob, network: object, games: int, device: torch.device) -> BlobState:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+
+from benchmarks.fallback import Fallbacks
+from net import Float8Net, InferenceNet, Int8Net
+from vecmcts.search import WAYS
+
+CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 @dataclass(frozen=True)
@@ -23,6 +29,7 @@ class Timing:
     low: float
     high: float
     repeats: int
+    ways: dict[str, int] = field(default_factory=dict)  # searches of the repeats, by the way they ran
 
     @property
     def spread(self) -> float:
@@ -41,13 +48,62 @@ def timed(work: Callable[[], object], device: torch.device, repeats: int = 3, wa
     for _ in range(warmup):
         work()
     seconds = []
-    for _ in range(repeats):
-        synchronize(device)
-        begun = time.perf_counter()
-        work()
-        synchronize(device)
-        seconds.append(time.perf_counter() - begun)
-    return Timing(statistics.median(seconds), min(seconds), max(seconds), repeats)
+    with counted_ways() as ways:
+        for _ in range(repeats):
+            synchronize(device)
+            begun = time.perf_counter()
+            work()
+            synchronize(device)
+            seconds.append(time.perf_counter() - begun)
+    return Timing(statistics.median(seconds), min(seconds), max(seconds), repeats, ways)
+
+
+@contextmanager
+def counted_ways() -> Iterator[dict[str, int]]:
+    """The searches made within a `with` block, by the way they ran (keys as of `vecmcts.search.WAYS`)."""
+    before, found = WAYS.copy(), {}
+    try:
+        yield found
+    finally:
+        found.update(WAYS - before)
+
+
+def described(ways: dict[str, int]) -> str:
+    """The way that all searches ran, or of several each with its number; nothing for no search."""
+    return next(iter(ways)) if len(ways) == 1 else ", ".join(f"{way} {count:,}" for way, count in ways.items())
+
+
+def arithmetic(network: InferenceNet) -> str:
+    """What the network's products are computed in, by the name of the type."""
+    if isinstance(network, Float8Net):
+        return "float8"
+    return "int8" if isinstance(network, Int8Net) else name_of(network.dtype)
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+class Watch:
+    """What is said of a row beside its figure, of what is measured within a `with` block: the lines about what went on
+    otherwise than asked, and the most memory in use."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.peak = PeakMemory(device)
+        self.fell_back: list[str] = []
+        self.fallbacks = Fallbacks(self.fell_back.append)
+
+    def __enter__(self) -> Watch:
+        self.fallbacks.__enter__()
+        self.peak.begin()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.fallbacks.__exit__(*error)
+
+    def figures(self) -> dict[str, object]:
+        """The lines so far; the memory in GiB, None where it cannot be told apart from that of earlier rows."""
+        return {"fell_back": list(self.fell_back), "memory": self.peak.read()}
 
 
 def cpu_name() -> str:
@@ -75,12 +131,33 @@ def environment(device: torch.device) -> dict[str, object]:
     }
 
 
-def peak_memory(device: torch.device) -> float:
-    """Most memory used so far, in GiB: of the GPU if that is the device, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**30
+class PeakMemory:
+    """Most memory in use since `begin`, in GiB: of the GPU if that is the device, else of this process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.known = False
+
+    def begin(self) -> None:
+        """Forgets what was used before."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+            self.known = True
+            return
+        try:
+            CLEAR_REFS.write_text("5")  # Linux: the mark VmHWM goes back to what is in use
+            self.known = True
+        except OSError:
+            self.known = False
+
+    def read(self) -> float | None:
+        """The most so far; None where the system does not tell."""
+        if not self.known:
+            return None
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**30
+        marks = [line.split() for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(marks[0][1]) / 2**20 if marks else None
 
 
 class Utilisation:
@@ -95,16 +172,17 @@ class Utilisation:
         self.begun, times = time.perf_counter(), os.times()
         self.used = times.user + times.system
         self.samples: list[float] = []
+        self.asks = self.device.type == "cuda"
         return self
 
     def sample(self) -> None:
         """Reads the GPU's utilisation over its last fraction of a second; call it now and then."""
-        if self.device.type != "cuda":
+        if not self.asks:
             return
         try:
             self.samples.append(float(torch.cuda.utilization(self.device)))
-        except (ModuleNotFoundError, RuntimeError):  # NVML's Python package is not installed, or cannot be used
-            return
+        except Exception:  # NVML's package is missing, or raises errors of its own, whose base is not RuntimeError
+            self.asks = False
 
     def __exit__(self, *error: object) -> None:
         times = os.times()

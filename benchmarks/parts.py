@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
-from benchmarks.measure import Timing, timed
+from benchmarks.measure import Timing, arithmetic, name_of, timed
 from net import BlobNet, NetConfig, default_inference_dtype
 from training.learner import Learner, learn
 from training.precision import inference_net
@@ -27,11 +27,24 @@ class Rate:
     per_second: float
     spread: float  # width of the repeats as a share of the median
     share: float | None = None  # of the physical limit measured beside it, None where there is none
+    precision: str | None = None  # of the network's products, None where there is no network
+    network_compiled: bool = False
+    ways: dict[str, int] = field(default_factory=dict)  # searches timed, by the way they ran
 
     @classmethod
-    def of(cls, label: str, size: int, count: float, timing: Timing, limit: float | None = None) -> Rate:
+    def of(
+        cls,
+        label: str,
+        size: int,
+        count: float,
+        timing: Timing,
+        limit: float | None = None,
+        precision: str | None = None,
+        network_compiled: bool = False,
+    ) -> Rate:
         rate = count / timing.median
-        return cls(label, size, rate, timing.spread, rate / limit if limit else None)
+        share = rate / limit if limit else None
+        return cls(label, size, rate, timing.spread, share, precision, network_compiled, timing.ways)
 
 
 def play_at_random(game: Game, games: int, seed: int, device: torch.device) -> None:
@@ -65,11 +78,22 @@ def multiply_adds(config: NetConfig) -> int:
 
 
 def network(
-    config: NetConfig, size: int, precision: str, device: torch.device, repeats: int, compile: bool = False
+    config: NetConfig,
+    size: int,
+    precision: str,
+    device: torch.device,
+    repeats: int,
+    compile: bool = False,
+    micro_batch: int | None = None,
 ) -> Rate:
-    """Evaluations a second, and their share of the matrix product's peak (of 8 bits: of bfloat16's)."""
+    """Evaluations a second, and their share of the matrix product's peak (of 8 bits: of bfloat16's).
+
+    Args:
+        micro_batch: rows evaluated at once; None for as many as the network takes by itself.
+    """
     rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
     form = inference_net(BlobNet(config).to(device), precision, [Blob()], compile)
+    form.micro_batch = micro_batch or form.micro_batch
     times = max(1, 1024 // size)
 
     def work() -> None:
@@ -77,7 +101,9 @@ def network(
             form(rows)
 
     limit = matmul_peak(form.dtype, device) / multiply_adds(config)
-    return Rate.of(precision, size, size * times, timed(work, device, repeats), limit)
+    timing = timed(work, device, repeats)
+    label = precision if micro_batch is None else f"{precision}, {micro_batch:,} at a time"
+    return Rate.of(label, size, size * times, timing, limit, arithmetic(form), form.compiled)
 
 
 def precisions(device: torch.device) -> tuple[torch.dtype, ...]:
@@ -85,24 +111,32 @@ def precisions(device: torch.device) -> tuple[torch.dtype, ...]:
     return tuple(dict.fromkeys((default_inference_dtype(device), torch.float32)))
 
 
-def name_of(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
 def free_network(seats: int) -> Network:
-    """A network that costs nothing, so that only the trees take time."""
+    """A network that costs nothing, so that only the trees take time. It may be recorded, for it has no weights."""
 
     def evaluate(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return torch.zeros_like(mask, dtype=observation.dtype), observation.new_full((len(observation), seats), 0.3)
 
+    evaluate.capturable = True
     return evaluate
 
 
-def searches(game: Game, size: int, config: SearchConfig, device: torch.device, repeats: int) -> Rate:
+def searches(
+    game: Game,
+    size: int,
+    config: SearchConfig,
+    device: torch.device,
+    repeats: int,
+    compile: bool = False,
+    graphs: bool = True,
+) -> Rate:
     """Tree-simulations a second at the first decision of ``size`` games with a network that costs nothing."""
     state = game.deal(size, 0, device)
     network = free_network(game.seats)
-    timing = timed(lambda: search(game, state, network, config), device, repeats)
+    # Two searches before: on a GPU what is compiled or recorded may be so at the second of its shape.
+    timing = timed(
+        lambda: search(game, state, network, config, compile=compile, graphs=graphs), device, repeats, warmup=2
+    )
     label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
     return Rate.of(label, size, size * config.worlds * config.simulations, timing)
 
@@ -118,7 +152,7 @@ def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device
     buffer = ReplayBuffer(4 * size, device, config.observation, config.actions, config.values)
     buffer.add(random_examples(config, 4 * size, device))
     timing = timed(lambda: learn(learner, buffer, 4 * size, 0), device, repeats)
-    return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit)
+    return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit, name_of(dtype))
 
 
 def random_examples(config: NetConfig, count: int, device: torch.device) -> Examples:

@@ -238,6 +238,8 @@ def rows_of(figures: dict[str, Any], kind: str | None, *needed: str) -> list[Row
     """
     rate = "games_per_minute" if kind else "per_second"
     rows = [row for row in figures["figures"] if (row.get("kind") == kind if kind else rate in row)]
+    # Beside a rate of games belongs the limit of what the games need; older files have one limit only.
+    rows = [{"limit": row["limit_by_evaluations"], **row} if "limit_by_evaluations" in row else row for row in rows]
     for row in rows:
         missing = [name for name in (rate, *needed) if name not in row]
         if missing:

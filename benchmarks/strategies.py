@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 
-from benchmarks.selfplay import CountingNetwork, play_once
-from net import BlobNet, InferenceNet
+from benchmarks.measure import arithmetic, counted_ways, name_of
+from benchmarks.selfplay import CountingNetwork, Play, play_once
+from net import BlobNet, InferenceNet, default_inference_dtype
 from reference.mcts import SearchConfig as ReferenceSearch
 from reference.measure import Settings
 from reference.processes import WorkerError
@@ -49,10 +50,13 @@ class StrategyRow:
     games: int  # finished
     games_per_minute: float | None  # None: it could not be run, see the note
     evaluations_per_second: float | None
-    mean_batch: float | None
+    mean_batch: float | None  # None: not counted
     max_batch: int | None
     cpu: float | None  # share of all cores
     note: str = ""
+    precision: str | None = None  # of the network's products, None where it was not asked
+    network_compiled: bool = False
+    ways: dict[str, int] = field(default_factory=dict)  # searches of `vecmcts`, by the way they ran
 
 
 def plans(cores: int, workers: list[int], quick: bool, vectorised_games: int, int8: bool) -> list[Plan]:
@@ -106,7 +110,7 @@ def measure_strategies(
 
 def mean_evaluations(net: BlobNet, game: Blob, config: SearchConfig, device: torch.device) -> float:
     """Evaluations of a game of these settings, over 256 games."""
-    played, _ = play_once(game, InferenceNet(net), config, 256, device)
+    played, _ = play_once(Play(game, InferenceNet(net), config, device), 256)
     return played.evaluations / 256
 
 
@@ -170,6 +174,7 @@ def by_reference(
         max_batch=result.max_batch,
         cpu=result.cpu_seconds / result.seconds / (os.cpu_count() or 1),
         note=result.note,
+        precision=name_of(default_inference_dtype(device)),
     )
 
 
@@ -177,17 +182,20 @@ def vectorised(
     plan: Plan, net: BlobNet, game: Blob, config: SearchConfig, seconds: float, device: torch.device
 ) -> StrategyRow:
     """A row of strategy 4: batches of games, whole ones only, until the time is over."""
-    config = SearchConfig(**{**vars(config), "leaves_per_step": plan.leaves})
-    counting = CountingNetwork(inference_net(net, plan.precision, [game]))
-    play_once(game, counting.network, config, min(plan.games, 64), device)  # warm-up
+    network = inference_net(net, plan.precision, [game])
+    play = Play(game, network, replace(config, leaves_per_step=plan.leaves), device)
+    play_once(play, min(plan.games, 64))  # warm-up
+    # On a GPU searches are recorded, and a recorded search calls no network that could count.
+    counting = CountingNetwork(network) if device.type == "cpu" else None
     games = evaluations = 0
     spent = cpu = 0.0
-    while spent < seconds:
-        played, timing = play_once(game, counting, config, plan.games, device, first_index=games)
-        games += plan.games
-        evaluations += played.evaluations
-        spent += timing.wall
-        cpu += timing.cpu
+    with counted_ways() as ways:
+        while spent < seconds:
+            played, timing = play_once(replace(play, network=counting or network), plan.games, first_index=games)
+            games += plan.games
+            evaluations += played.evaluations
+            spent += timing.wall
+            cpu += timing.cpu
     return StrategyRow(
         label=plan.label,
         strategy=plan.strategy,
@@ -197,7 +205,9 @@ def vectorised(
         games=games,
         games_per_minute=60 * games / spent,
         evaluations_per_second=evaluations / spent,
-        mean_batch=sum(counting.batches) / len(counting.batches),
-        max_batch=max(counting.batches),
+        mean_batch=sum(counting.batches) / len(counting.batches) if counting else None,
+        max_batch=max(counting.batches) if counting else None,
         cpu=cpu / spent / (os.cpu_count() or 1),
+        precision=arithmetic(network),
+        ways=ways,
     )

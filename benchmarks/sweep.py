@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-from benchmarks.selfplay import SelfPlayRow, measure_self_play
+from benchmarks.selfplay import Play
 from net import PRESETS, BlobNet
 from training.precision import PRECISIONS, inference_net
 from vecgame import Blob
@@ -54,12 +55,12 @@ def points(grid: dict[str, list[Setting]], defaults: dict[str, Setting]) -> list
     return [{**defaults, **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
 
 
-def measure_point(point: dict[str, Setting], device: torch.device) -> SelfPlayRow:
-    """Self-play with the settings of one point.
+@contextmanager
+def prepared(point: dict[str, Setting], device: torch.device, compile: bool, graphs: bool) -> Iterator[Play]:
+    """Self-play with the settings of one point, PyTorch's threads as it says within a `with` block.
 
     Raises:
         ValueError: on a setting out of range.
-        MemoryError: when the games would not fit.
     """
     for name, known in (("network", PRESETS), ("precision", PRECISIONS)):
         if point[name] not in known:
@@ -69,11 +70,11 @@ def measure_point(point: dict[str, Setting], device: torch.device) -> SelfPlayRo
     game = Blob(cards=point["cards"])
     fields = ("worlds", "simulations", "leaves_per_step", "c_puct", "noise_fraction")
     config = SearchConfig(**{name: point[name] for name in fields})
-    network = inference_net(BlobNet(PRESETS[point["network"]]).to(device), point["precision"], [game])
+    network = inference_net(BlobNet(PRESETS[point["network"]]).to(device), point["precision"], [game], compile)
     threads = torch.get_num_threads()
     torch.set_num_threads(point["threads"] or threads)
     try:
-        return measure_self_play(game, network, config, point["games"], device)
+        yield Play(game, network, config, device, compile, graphs)
     finally:
         torch.set_num_threads(threads)
 
@@ -81,14 +82,3 @@ def measure_point(point: dict[str, Setting], device: torch.device) -> SelfPlayRo
 def named(grid: dict[str, list[Setting]], point: dict[str, Setting]) -> dict[str, Setting]:
     """What distinguishes a point: the values of the names that are swept."""
     return {name: point[name] for name in grid}
-
-
-def measure_sweep(
-    grid: dict[str, list[Setting]], defaults: dict[str, Setting], device: torch.device
-) -> Iterator[tuple[dict[str, Setting], SelfPlayRow | str]]:
-    """Each point and its figures, or one line that says why there are none."""
-    for point in points(grid, defaults):
-        try:
-            yield named(grid, point), measure_point(point, device)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            yield named(grid, point), f"does not fit in memory: {str(error).splitlines()[0]}"

@@ -156,6 +156,11 @@ class InferenceNet:
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
 
     @property
+    def compiled(self) -> bool:
+        """Whether it runs compiled: that was asked for, and has not failed so far."""
+        return self._compiled is not None
+
+    @property
     def has_critic(self) -> bool:
         """Whether it has values for who sees the other hands."""
         return self.config.critic > 0

@@ -16,7 +16,7 @@ import bench
 from benchmarks import selfplay, strategies, sweep
 from benchmarks.measure import Utilisation, timed
 from benchmarks.parts import multiply_adds
-from benchmarks.selfplay import PHASES, measure_self_play, network_seconds
+from benchmarks.selfplay import PHASES, Play, detail, network_seconds, timed_self_play
 from benchmarks.tables import verdict
 from net import BlobNet, InferenceNet, NetConfig, int8_available
 from training.checkpoint import save_network
@@ -47,7 +47,7 @@ def test_self_play_of_other_games(game: list[str], tmp_path, capsys) -> None:
     flags = ["--quick", "--network", "small", "--simulations", "2", "--device", "cpu", "--repeats", "1"]
     assert bench.main(["self-play", *game, *flags, "--batches", "4", "--json", str(path)]) == 0
     row, learner = json.loads(path.read_text())["figures"]
-    assert row["games_per_minute"] > 0 and 0 < row["share_of_limit"] < 1 and learner["per_second"] > 0
+    assert row["games_per_minute"] > 0 and 0 < row["share_by_rows"] < 1 and learner["per_second"] > 0
     assert "criteria" not in capsys.readouterr().out
     assert bench.main(["net", *game]) == 2 and "for self-play, engine, search" in capsys.readouterr().err
 
@@ -65,7 +65,9 @@ def test_strategies_side_by_side(tmp_path, capsys) -> None:
     one_by_one = [row for row in rows if row["strategy"] < 4 and not row["batched"]]
     assert all(row["max_batch"] == 1 for row in one_by_one)
     assert rows[7]["max_batch"] > rows[6]["max_batch"]  # 16 games at once and one game
-    assert capsys.readouterr().out.count("phase") == 2
+    assert capsys.readouterr().out.count("phase") == 2 * 2  # a line as it is measured, a row in the table
+    assert {tuple(row["ways"]) for row in rows[:5]} == {()} and {tuple(row["ways"]) for row in rows[5:]} == {("eager",)}
+    assert rows[1]["memory"] is None and all(row["precision"] for row in rows)
 
 
 def test_a_game_that_is_cut_off_counts_by_its_evaluations(monkeypatch) -> None:
@@ -101,7 +103,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
     flags = ["--quick", "--network", "small", "--cards", "2", "--device", "cpu", "--repeats", "1"]
     assert bench.main(["self-play", *flags, "--batches", "4", "1000000000"]) == 3
     output = capsys.readouterr().out
-    assert "1,000,000,000 games at once: does not fit in memory (1,000,000,000 games at once need about" in output
+    assert "1,000,000,000 games: does not fit in memory (1,000,000,000 games at once need about" in output
     assert "criteria at" in output  # the batch of 4 ran
     assert bench.main(["net", *flags, "--batches", "4", "100000000000"]) == 3
     output = capsys.readouterr().out
@@ -136,8 +138,11 @@ def test_agreement_of_a_network_in_a_file(tmp_path, capsys) -> None:
 def test_a_sweep_by_threads_and_precision() -> None:
     threads = torch.get_num_threads()
     points = sweep.points(sweep.read_grid(["threads=1", "precision=float32"], sweep.DEFAULTS), sweep.DEFAULTS)
-    row = sweep.measure_point({**points[0], "games": 4, "cards": 1, "network": "small"}, CPU)
-    assert row.games == 4 and torch.get_num_threads() == threads
+    point = {**points[0], "games": 4, "cards": 1, "network": "small"}
+    with sweep.prepared(point, CPU, compile=False, graphs=True) as play:
+        assert torch.get_num_threads() == 1
+        (row,) = timed_self_play(play, 4, {})
+    assert row.games == 4 and row.precision == "float32" and torch.get_num_threads() == threads
 
 
 def test_charts_are_drawn(tmp_path, capsys) -> None:
@@ -149,14 +154,21 @@ def test_charts_are_drawn(tmp_path, capsys) -> None:
 
 
 def test_self_play_figures_add_up() -> None:
-    network = InferenceNet(BlobNet(SMALL))
-    row = measure_self_play(Blob(cards=3), network, SearchConfig(worlds=2, simulations=6), 20, CPU)
-    assert sum(row.shares.values()) == pytest.approx(1)
-    assert set(row.shares) == set(PHASES) and all(share > 0 for share in row.shares.values())
+    """On a CPU, where every row of the network is an evaluation that counts."""
+    play = Play(Blob(cards=3), InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=6), CPU)
+    counted = {}
+    (row,) = timed_self_play(play, 20, counted)
+    found = detail(play, row, counted)
+    assert sum(found.shares.values()) == pytest.approx(1)
+    assert set(found.shares) == set(PHASES) and all(share > 0 for share in found.shares.values())
     assert row.evaluations_per_second == pytest.approx(row.evaluations_per_game * row.games_per_minute / 60)
-    assert row.mean_batch * row.requests == pytest.approx(20 * row.evaluations_per_game)
-    assert row.mean_batch <= row.max_batch <= 20 * 2
+    assert found.mean_batch * found.requests == pytest.approx(20 * row.evaluations_per_game)
+    assert found.mean_batch <= found.max_batch <= 20 * 2 and found.counted_games == row.games == 20
+    assert found.rows_per_game == pytest.approx(row.evaluations_per_game)
+    assert found.limit_by_rows == pytest.approx(found.limit_by_evaluations)
+    assert found.share_by_rows == pytest.approx(row.games_per_minute / found.limit_by_rows)
     assert row.gpu is None and 0 < row.cpu <= 1.5
+    assert set(row.ways) == {"eager"} and row.passes == 1 and not row.network_compiled
 
 
 def test_the_limit_is_the_time_of_the_same_evaluations() -> None:
@@ -243,7 +255,10 @@ def test_a_missing_openspiel_is_said_and_the_rest_runs(monkeypatch, capsys) -> N
     monkeypatch.setitem(sys.modules, "pyspiel", None)
     assert bench.main(["engine", "--quick", "--cards", "2", "--device", "cpu", "--repeats", "1"]) == 0
     output = capsys.readouterr().out
-    assert "OpenSpiel is not installed" in output and "random games" in output
+    assert (
+        "OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n" in output
+        and "random games" in output
+    )
     assert bench.main(["peers", "--quick", "--device", "cpu"]) == 2  # there it is what was asked for
     error = capsys.readouterr().err
     assert error == "error: OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n"

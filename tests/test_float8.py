@@ -90,7 +90,9 @@ def test_searches_with_it_are_compared() -> None:
     """Though no CPU may be asked to play with it."""
     assert "float8" in comparable(CPU) and "float8" not in available(CPU)
     config = SearchConfig(worlds=1, simulations=4)
-    exact, rough = agreement(random_net(SMALL), Blob(cards=2), config, 8, ["float32", "float8"], CPU)
+    found = agreement(random_net(SMALL), Blob(cards=2), config, 8, ["float32", "float8"], CPU)
+    (exact, _), (rough, ways) = found
+    assert ways == {"eager": 1}
     assert exact.same_action == 1 and exact.divergence == 0
     assert rough.same_action > 0.8 and 0 < rough.network_divergence < 0.05
 
@@ -142,13 +144,16 @@ def test_without_a_compiler_the_network_goes_on(monkeypatch: pytest.MonkeyPatch,
         assert form(rows)[0].equal(InferenceNet(net, torch.float32)(rows)[0])
         form(rows)
     assert [r.getMessage() for r in caplog.records] == ["the network on cpu goes on uncompiled: no compiler"]
+    assert not form.compiled and InferenceNet(net, torch.float32, compile=True).compiled
 
 
 @pytest.mark.parametrize(
     "fused",
     [
         pytest.param(False, marks=pytest.mark.gpu),
-        pytest.param(True, marks=pytest.mark.gpu(emulated=False, reason="compiles kernels with Triton")),
+        pytest.param(
+            True, marks=[pytest.mark.slow, pytest.mark.gpu(emulated=False, reason="compiles kernels with Triton")]
+        ),
     ],
 )
 def test_a_gpu_computes_what_a_cpu_does(fused: bool) -> None:
@@ -183,7 +188,9 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
 
     for module in ("training.run", "benchmarks.parts", "bench"):
         monkeypatch.setattr(f"{module}.inference_net", spy)
+    monkeypatch.setattr("training.saving.check_ways", lambda *_: None)  # which refuses --compile without a GPU
     Run.create(tmp_path / "run", changed(compile=fused, device="cpu"), quiet())._player()
+    monkeypatch.setattr(bench, "check", lambda options, device: None)  # which refuses --compile without a GPU
     flags = ["--device=cpu", "--quick", "--network=small", "--repeats=1", "--cards=1", "--simulations=1", "--batches=2"]
     for what in ("net", "self-play"):
         assert bench.main([what, *flags, *["--compile"] * fused]) == 0

@@ -95,7 +95,8 @@ def test_spans_are_of_what_the_layers_are_given() -> None:
 @needs_int8
 def test_searches_by_precision_are_compared() -> None:
     net = random_net(PRESETS["small"])
-    rows = agreement(net, Blob(cards=3), SearchConfig(worlds=2, simulations=8), 40, available(CPU), CPU)
+    found = agreement(net, Blob(cards=3), SearchConfig(worlds=2, simulations=8), 40, available(CPU), CPU)
+    rows = [row for row, _ in found]
     found = {row.precision: row for row in rows}
     assert list(found) == ["float32", "bfloat16", "int8"]
     assert found["float32"].same_action == 1 and found["float32"].divergence == 0

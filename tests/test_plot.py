@@ -167,6 +167,14 @@ def test_nothing_to_chart_is_no_chart(figures: dict, tmp_path) -> None:
 
 
 @pytest.mark.usefixtures("drawing")
+def test_self_play_throughput_by_the_limit_of_what_counts() -> None:
+    row = {**self_play_row(64, 290.0, 0.0), "limit_by_rows": 3000.0, "limit_by_evaluations": 3808.0}
+    del row["limit"]
+    lines = named(charts.self_play_throughput(figures_of("self-play", [row])).axes[0])
+    assert points(lines["limit: nothing but the network takes time"]) == [(64, 3808.0)]
+
+
+@pytest.mark.usefixtures("drawing")
 def test_self_play_throughput() -> None:
     axes = charts.self_play_throughput(SELF_PLAY).axes[0]
     lines = named(axes)

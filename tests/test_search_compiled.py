@@ -154,6 +154,7 @@ def test_other_evaluators_and_a_cpu_that_leaves_lanes_out_are_not_compiled(monke
 
 
 @pytest.mark.gpu(emulated=False, reason="compiles kernels with Triton")
+@pytest.mark.slow
 @pytest.mark.parametrize("leaves", [1, 3])
 def test_a_gpu_compiles_the_same_search(leaves: int) -> None:
     game = Blob(cards=5)

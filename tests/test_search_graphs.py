@@ -140,7 +140,8 @@ def test_networks_in_low_precision_are_recorded(arithmetic: str) -> None:
     assert len(graphs.GRAPHS.kept) == 1
 
 
-@pytest.mark.gpu(emulated=False, reason="torch.compile makes kernels for a real one")
+@pytest.mark.gpu(emulated=False, reason="compiles kernels with Triton")
+@pytest.mark.slow
 def test_a_compiled_network_is_recorded() -> None:
     game, net = Blob(cards=3), network(dtype=torch.float32, compile=True)
     for seed in (1, 2, 3):

@@ -349,10 +349,10 @@ class Run(SavedRun):
                         settings.policy_target,
                         settings.chunk_games or chunk,
                         settings.compile,
-                        report,
-                        settings.playout_cap(),
-                        settings.extras(),
-                        settings.graphs,
+                        report=report,
+                        cap=settings.playout_cap(),
+                        extras=settings.extras(),
+                        graphs=settings.graphs,
                     )
                     parts.append(part)
                     finished += number

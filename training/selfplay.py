@@ -86,10 +86,10 @@ def self_play(
     policy_target: str = "improved",
     chunk_games: int = 0,
     compile: bool = False,
+    graphs: bool = True,
     report: Report | None = None,
     cap: PlayoutCap | None = None,
     extras: Collection[str] = (),
-    graphs: bool = True,
 ) -> SelfPlay:
     """Plays ``games`` games, numbers ``first_index`` onwards of the run that ``seed`` names.
 

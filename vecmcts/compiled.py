@@ -11,9 +11,9 @@ search's trees do not. Nothing here waits for the device, so `vecmcts.graphs` re
 
 Inductor writes a sum over fewer than eight slots as a chain of terms, after which it can fuse a whole descent, all
 depths of it, into one Triton kernel: 2,950 lines, six minutes to compile for an H200. Sums that stay sums keep the
-depths apart: 837 lines, 15 s for each of the four forms that inductor tries. With at most 16 operations in a kernel there
-are 50 kernels instead of 41, and the longest takes 5 s in all its forms. What has been compiled is also kept on disk for later processes, in inductor's own cache
-(`TORCHINDUCTOR_CACHE_DIR`).
+depths apart: 837 lines, 15 s for each of the four forms that inductor tries. With at most 16 operations in a kernel
+there are 50 kernels instead of 41, and the longest takes 5 s in all its forms. What has been compiled is also kept on
+disk for later processes, in inductor's own cache (`TORCHINDUCTOR_CACHE_DIR`).
 """
 
 from __future__ import annotations

@@ -1,0 +1,264 @@
+"""What bench.py writes down beside a figure, and that it is written as soon as it is measured."""
+
+import json
+import logging
+import os
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+import bench
+from benchmarks import measure, parts, selfplay
+from benchmarks.fallback import Fallbacks
+from benchmarks.measure import PeakMemory, Utilisation, Watch, described
+from benchmarks.selfplay import Counted, Play, detail, timed_self_play
+from benchmarks.tables import deviations, limit_line, rate_line, self_play_line
+from net import BlobNet, InferenceNet, NetConfig
+from vecgame import Blob, lanes
+from vecmcts import SearchConfig
+from vecmcts import graphs as recordings
+from vecmcts.search import WAYS
+
+CPU = torch.device("cpu")
+FLAGS = ["--quick", "--network", "small", "--cards", "1", "--device", "cpu", "--repeats", "1"]
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+fallback = logging.getLogger("vecgame.fallback")
+
+
+def small_play(**more: object) -> Play:
+    return Play(Blob(cards=2), InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=4), CPU, **more)
+
+
+def stopping_at(monkeypatch: pytest.MonkeyPatch, size: int, stop) -> None:
+    """Has the engine's benchmark call ``stop`` at one size of a batch."""
+    measured = parts.engine
+
+    def engine(game, n, *rest):
+        if n == size:
+            stop()
+        return measured(game, n, *rest)
+
+    monkeypatch.setattr(parts, "engine", engine)
+    monkeypatch.setitem(sys.modules, "pyspiel", None)
+
+
+def test_every_row_is_in_the_file_when_it_is_measured(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setitem(sys.modules, "pyspiel", None)
+    path, seen = tmp_path / "figures.json", []
+
+    def listener(number: int, figure: dict, line: str) -> None:
+        written = json.loads(path.read_text())
+        assert written["figures"][number] == figure and line in capsys.readouterr().out
+        seen.append((number, len(written["figures"]), written["complete"]))
+
+    assert bench.main(["engine", *FLAGS, "--batches", "3", "5", "--json", str(path)], listener) == 0
+    assert seen == [(0, 1, False), (1, 2, False)]
+    assert json.loads(path.read_text())["complete"] is True
+
+
+def test_the_time_of_self_play_is_written_before_its_phases(tmp_path) -> None:
+    path, seen = tmp_path / "figures.json", []
+
+    def listener(number: int, figure: dict, line: str) -> None:
+        written = json.loads(path.read_text())["figures"]
+        seen.append((number, "shares" in written[number], figure["games_per_minute"] if number == 0 else None))
+
+    flags = [*FLAGS, "--simulations", "2", "--batches", "3", "--json", str(path)]
+    assert bench.main(flags, listener) == 0
+    rate = seen[0][2]
+    assert seen == [(0, False, rate), (0, True, rate), (1, False, None)]
+    row = json.loads(path.read_text())["figures"][0]
+    assert row["precision"] in ("bfloat16", "float32") and set(row["ways"]) == {"eager"} and row["fell_back"] == []
+    assert bench.main([*flags, "--timing-only"]) == 0
+    (row,) = json.loads(path.read_text())["figures"]
+    assert "shares" not in row and row["games_per_minute"] > 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_benchmark_keeps_its_rows(number: int, tmp_path, monkeypatch, capsys) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    stopping_at(monkeypatch, 5, lambda: os.kill(os.getpid(), number))
+    path = tmp_path / "figures.json"
+    assert bench.main(["engine", *FLAGS, "--batches", "3", "5", "7", "--json", str(path)]) == 130
+    error = capsys.readouterr().err
+    assert error.startswith("stopped after 1 row, kept in ") and error.count("\n") == 1
+    assert "random games, batch 3: " in error and "games/s" in error
+    written = json.loads(path.read_text())
+    assert written["complete"] is False and [row["size"] for row in written["figures"]] == [3]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_missing_folder_is_said_before_any_work(tmp_path, capsys) -> None:
+    assert bench.main(["engine", *FLAGS, "--json", str(tmp_path / "none" / "figures.json")]) == 2
+    captured = capsys.readouterr()
+    assert "there is no folder" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
+
+
+def test_what_did_not_fit_is_in_the_file(tmp_path) -> None:
+    path = tmp_path / "figures.json"
+    assert bench.main(["net", *FLAGS, "--batches", "2", "100000000000", "--json", str(path)]) == 3
+    written = json.loads(path.read_text())
+    assert written["complete"] and all("does not fit in memory" in line for line in written["left_out"])
+    assert written["left_out"] and written["figures"]
+
+
+def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkeypatch, capsys) -> None:
+    said = "searches on cuda go on without graphs: no"
+    stopping_at(monkeypatch, 5, lambda: fallback.warning("searches on %s go on without graphs: %s", "cuda", "no"))
+    path = tmp_path / "figures.json"
+    assert bench.main(["engine", *FLAGS, "--batches", "3", "5", "7", "--json", str(path)]) == 0
+    rows = json.loads(path.read_text())["figures"]
+    assert [row["fell_back"] for row in rows] == [[], [said], []]
+    assert capsys.readouterr().out.count(f"  fell back: {said}\n") == 1
+    assert not [handler for handler in fallback.handlers if isinstance(handler, Fallbacks)]
+
+
+def test_lines_of_rows_are_short() -> None:
+    ran = {"ways": {"compiled graph": 20}, "precision": "bfloat16", "network_compiled": True, "fell_back": []}
+    row = {
+        **ran,
+        "games_per_minute": 812_345.0,
+        "passes": 2,
+        "settled": True,
+        "rows_per_game": 1432.0,
+        "evaluations_per_game": 1116.0,
+    }
+    line = self_play_line("131,072 games", row)
+    assert line == "131,072 games: 812,345 games/min (pass 2), compiled graph, bfloat16, network compiled"
+    limits = limit_line({**row, "share_by_rows": 0.43, "share_by_evaluations": 0.34})
+    assert limits == "  of the network's limit: 43% by 1,432 rows, 34% by 1,116 evaluations"
+    rate = {**ran, "label": "bfloat16, 8,192 at a time", "size": 131_072, "per_second": 51e6, "unit": "evaluations/s"}
+    assert max(map(len, (line, limits, rate_line({**rate, "ways": {}})))) <= 90
+    assert described({"graph": 18, "eager": 2}) == "graph 18, eager 2" and described({}) == ""
+
+
+def test_trouble_with_nvml_costs_no_run(monkeypatch) -> None:
+    class NVMLError(Exception):  # as in pynvml: no RuntimeError
+        pass
+
+    asked = []
+
+    def utilization(device: torch.device) -> int:
+        asked.append(device)
+        raise NVMLError("Driver Not Loaded")
+
+    monkeypatch.setattr(torch.cuda, "utilization", utilization)
+    with Utilisation(torch.device("cuda")) as used:
+        used.sample()
+        used.sample()
+    assert used.gpu is None and len(asked) == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak of a row")
+def test_the_peak_of_memory_is_the_rows_own() -> None:
+    found = []
+    for mebibytes in (400, 10):
+        with Watch(CPU) as watch:
+            torch.ones(mebibytes << 18)
+            found.append(watch.figures()["memory"])
+    assert found[0] - found[1] > 0.25  # GiB; not "the most so far"
+
+
+def test_memory_that_cannot_be_told_by_row_is_not_said(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(measure, "CLEAR_REFS", tmp_path / "none" / "clear_refs")
+    peak = PeakMemory(CPU)
+    peak.begin()
+    assert peak.read() is None
+
+
+def test_a_gpus_batches_are_measured_from_the_largest(monkeypatch) -> None:
+    asked: dict[str, list[int]] = {}
+    for what in ("self-play", "engine", "net", "search", "train"):
+        monkeypatch.setattr(
+            bench.Bench, "sizes", lambda self, cpu, cuda, what=what: asked.setdefault(what, cuda) and [2]
+        )
+        assert bench.main([what, *FLAGS]) == 0
+    assert asked["self-play"] == [131_072, 16_384, 4096, 1024]
+    assert all(sizes == sorted(sizes, reverse=True) for sizes in asked.values()) and len(asked) == 5
+
+
+def test_rows_of_the_network_beside_evaluations_that_count(monkeypatch) -> None:
+    """In the GPU's way all lanes are carried along, and more rows go to the network than count."""
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    play, counted = small_play(), {}
+    (row,) = timed_self_play(play, 8, counted)
+    found = detail(play, row, counted)
+    assert found.rows_per_game > 1.05 * row.evaluations_per_game
+    assert found.mean_batch * found.requests == pytest.approx(8 * found.rows_per_game)
+    assert found.limit_by_rows < found.limit_by_evaluations
+    assert found.share_by_rows > found.share_by_evaluations
+    by_rows, by_evaluations = found.limit_by_rows * found.rows_per_game, found.limit_by_evaluations
+    assert by_rows == pytest.approx(by_evaluations * row.evaluations_per_game)
+
+
+@pytest.mark.parametrize(
+    ("passes", "expected"),
+    [
+        ([{"eager": 3, "graph": 1}, {"graph": 4}, {"graph": 4}], 3),  # recorded at the second use of a size
+        ([{"graph": 4}, {"graph": 4}], 2),  # at the first
+        ([{"eager": 4}, {"eager": 4}], 2),  # recording has failed: no pass will be another
+    ],
+)
+def test_games_are_played_until_searches_run_the_same_way(passes: list, expected: int, monkeypatch) -> None:
+    left = list(passes)
+
+    def self_play(*arguments: object, report, **options: object) -> SimpleNamespace:
+        WAYS.update(left.pop(0))
+        report(1.0, 1)
+        return SimpleNamespace(evaluations=80)
+
+    monkeypatch.setattr(recordings, "DEVICES", frozenset({"cpu"}))
+    monkeypatch.setattr(selfplay, "search", lambda *arguments: None)
+    monkeypatch.setattr(selfplay, "self_play", self_play)
+    counted: dict[int, Counted] = {}
+    play = small_play()
+    rows = list(timed_self_play(play, 8, counted))
+    assert play.way == "graph" and [row.passes for row in rows] == list(range(1, expected + 1))
+    assert [row.settled for row in rows] == [False] * (expected - 1) + [True]
+    said = [deviations({**asdict(row), "fell_back": []}) for row in rows]
+    failed = passes[-1] == {"eager": 4}
+    assert said == [[]] * (expected - 1) + [["searches ran eager, not graph"] if failed else []]
+    assert [row.ways for row in rows] == passes and not left and not counted
+
+
+def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) -> None:
+    """Where a recorded search calls no network that could count."""
+    played = selfplay.self_play
+    asked: list[tuple[int, bool, bool]] = []
+
+    def self_play(*arguments, compile: bool, graphs: bool, **options):
+        asked.append((arguments[3], compile, graphs))
+        return played(*arguments, compile=compile, graphs=graphs, **options)
+
+    play, counted = small_play(), {}
+    (row,) = timed_self_play(play, 8, {})
+    monkeypatch.setattr(selfplay, "self_play", self_play)
+    monkeypatch.setattr(selfplay, "COUNTED_GAMES", 4)
+    monkeypatch.setattr(recordings, "DEVICES", frozenset({"cpu"}))
+    found = detail(play, row, counted)
+    assert found.counted_games == 4 and asked == [(4, False, False)]
+    assert asdict(detail(play, row, counted))["shares"] == found.shares and len(asked) == 1  # counted once
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["self-play", "--compile"], "--compile is for GPUs; leave it out on cpu, where it would change nothing"),
+        (["sweep", "--no-graphs"], "--no-graphs is for GPUs; leave it out on cpu, where it would change nothing"),
+        (["engine", "--compile"], "--compile is for self-play, search, sweep, net; it would change nothing of engine"),
+        (["net", "--no-graphs"], "--no-graphs is for self-play, search, sweep; it would change nothing of net"),
+        (
+            ["self-play", "--timing-only", "--plot", "."],
+            "--plot draws limits and phases, which --timing-only leaves out",
+        ),
+        (["train", "--timing-only"], "--timing-only is for self-play, sweep; it would change nothing of train"),
+    ],
+)
+def test_flags_that_would_change_nothing_are_refused(flags: list[str], message: str, capsys) -> None:
+    assert bench.main([*flags, *FLAGS]) == 2
+    assert capsys.readouterr().err == f"error: {message}\n"
