@@ -224,7 +224,7 @@ def detail(play: Play, row: SelfPlayRow, counted: dict[int, Counted]) -> Detail:
     """Rows, limits and phases of a timed row.
 
     On a GPU rows are counted in an untimed pass of the same games, the first `COUNTED_GAMES` of them at most. What
-    recorded searches add to fill their batches up (`vecmcts.sizes`; 8% of a run over all card counts) is not among them.
+    recorded searches add to fill their batches up (`vecmcts.sizes`; 8% over all card counts) is not among them.
 
     Args:
         counted: counts by the number of games; what is missing is counted and added.
