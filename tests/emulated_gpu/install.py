@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.emulated_gpu import autograd, graphs, guard, streams
 from tests.emulated_gpu.gpu import EmulatedGpu, _installed
 from tests.emulated_gpu.operations import run
+from tests.emulated_gpu.tensors import EmulatedTensor
 
 NAME = "emulated H200"
 CAPABILITY = (9, 0)
@@ -29,7 +30,14 @@ class Mode(TorchDispatchMode):
         super().__init__()
         self.gpu = gpu
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; torch's guard against it costs as much as the rest of the emulation."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if EmulatedTensor not in types and (not kwargs or "device" not in kwargs):
+            return func(*args, **(kwargs or {}))  # of the CPU's
         return run(self.gpu, func, args, kwargs or {})
 
 
