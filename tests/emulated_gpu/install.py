@@ -84,6 +84,9 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
     def reset_peak(*device: object) -> None:
         memory.peak = memory.allocated
 
+    def set_memory_fraction(fraction: float, device: object = None) -> None:
+        memory.limit = int(fraction * memory.total) if fraction < 1 else None
+
     def nothing(*arguments: object, **options: object) -> None:
         pass
 
@@ -112,6 +115,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         "max_memory_allocated": lambda *device: memory.peak,
         "max_memory_reserved": lambda *device: memory.peak + memory.pooled,
         "reset_peak_memory_stats": reset_peak,
+        "set_per_process_memory_fraction": set_memory_fraction,
         "empty_cache": nothing,
         "synchronize": lambda *device: gpu.synchronize(),
         "set_sync_debug_mode": gpu.set_sync_mode,
