@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -20,11 +21,12 @@ from tests.emulated_gpu.tensors import EmulatedTensor
 
 NAME = "emulated H200"
 CAPABILITY = (9, 0)
+_run_thread = threading.Thread.run
 PACKAGES = ("vecgame", "vecmcts", "net", "training", "benchmarks")
 
 
 class Mode(TorchDispatchMode):
-    """Sends every operation of this thread to the emulation."""
+    """Sends every operation of a thread to the emulation."""
 
     def __init__(self, gpu: EmulatedGpu) -> None:
         super().__init__()
@@ -43,7 +45,7 @@ class Mode(TorchDispatchMode):
 
 @contextmanager
 def emulated_gpu() -> Iterator[EmulatedGpu]:
-    """Within the block this machine has a CUDA device, for this thread.
+    """Within the block this machine has a CUDA device, for this thread and those that begin meanwhile.
 
     Tables that the project keeps for a device are dropped before and after: whether a test waits for their making does
     not depend on the tests before it, and no emulated tensor is found by work that comes later.
@@ -86,6 +88,10 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
 
     def set_memory_fraction(fraction: float, device: object = None) -> None:
         memory.limit = int(fraction * memory.total) if fraction < 1 else None
+
+    def run_thread(thread: threading.Thread) -> None:
+        with Mode(gpu):
+            _run_thread(thread)
 
     def nothing(*arguments: object, **options: object) -> None:
         pass
@@ -134,6 +140,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         (torch.cuda.graph, {"default_capture_stream": None}),
         # A tensor around another cannot be made in inference mode, which promises less than no_grad.
         (torch._C, {"_InferenceMode": _NoGrad, "_host_emptyCache": nothing}),
+        (threading.Thread, {"run": run_thread}),
         (torch.Tensor, {"backward": autograd.backward}),
         (torch.optim.Optimizer, {"_accelerator_graph_capture_health_check": nothing}),
         (torch._subclasses.fake_tensor, {"init_gpu_context": nothing}),
