@@ -567,9 +567,11 @@ def to_both(game: Blob, lanes: int, seed: int) -> Iterator[tuple[BlobState, Blob
 @pytest.mark.parametrize("cards", GAME_SIZES)
 def test_a_gpu_deals_and_plays_the_same_games(cards):
     for game in games_of(cards)[: sized(6, 1)]:
-        for here, there in to_both(game, sized(500, 7), seed=13):
+        for number, (here, there) in enumerate(to_both(game, sized(500, 7), seed=13)):
             assert there.device.type == "cuda"
             assert_same_state(there.to("cpu"), here)
+            if number % sized(1, cards):
+                continue
             assert_same_state(game.play_forced(there).to("cpu"), game.play_forced(here))
             for function in (game.mover, game.legal_mask, game.legal_actions, game.is_terminal, game.scores):
                 assert torch.equal(function(there).cpu(), function(here))
@@ -582,5 +584,5 @@ def test_a_gpu_deals_and_plays_the_same_games(cards):
 def test_a_gpu_samples_the_same_worlds(cards):
     game = Blob(cards=cards)
     for number, (here, there) in enumerate(to_both(game, sized(300, 7), seed=14)):
-        if number % sized(1, cards) == 0:
+        if number % sized(1, 2 * cards) == 0:
             assert_same_state(game.determinize(there, 3, seed=4).to("cpu"), game.determinize(here, 3, seed=4))

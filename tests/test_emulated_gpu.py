@@ -4,13 +4,22 @@ import copy
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 from torch import nn
 
 from net import PRESETS, BlobNet
-from tests.emulated_gpu import EmulatedGpu, EmulatedTensor, EmulationError, NoCompilerError, emulated_gpu, guard
+from tests.emulated_gpu import (
+    EmulatedGpu,
+    EmulatedTensor,
+    EmulationError,
+    NoCompilerError,
+    emulated_gpu,
+    guard,
+    launches,
+)
 from vecgame import Blob, cards
 
 pytestmark = pytest.mark.gpu
@@ -136,6 +145,11 @@ def test_kernels_are_counted_by_phase(emulation: EmulatedGpu) -> None:
             x.mul_(2).sum()
         x + 1
     assert record.by_phase() == {"other": 1, "outer": 2, "inner": 2} and record.launches == 5
+
+
+def test_a_searchs_kernels_do_not_depend_on_the_number_of_games(emulation: EmulatedGpu) -> None:
+    few, more = (launches.search_launches(emulation, 1, 2, games, worlds=2) for games in (2, 5))
+    assert few == more and few.keys() == launches.PHASES.keys() | {"other"}
 
 
 # --- memory ---
@@ -303,6 +317,24 @@ def test_pools_hold_the_largest_graph_and_end_with_the_last(emulation: EmulatedG
 
 
 # --- the installation ---
+
+
+def test_threads_that_begin_meanwhile_have_it() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        made = pool.submit(lambda: torch.zeros(2, device="cuda") + 1).result()
+    assert made.is_cuda and made.tolist() == [1, 1]
+
+
+def test_all_of_it_is_put_back() -> None:
+    """In a process of its own, as this test is under an emulation itself."""
+    script = "from tests.emulated_gpu import emulated_gpu, install\nimport torch\n"
+    script += "owners = [torch.cuda, torch.cuda.graph, torch._C, torch.Tensor, torch.optim.Optimizer]\n"
+    script += "before = [dict(vars(owner)) for owner in owners]\n"
+    script += "with emulated_gpu():\n    assert torch.cuda.is_available()\n"
+    script += "    assert [dict(vars(owner)) for owner in owners] != before\n"
+    script += "assert [dict(vars(owner)) for owner in owners] == before and not torch.cuda.is_available()\n"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_tables_of_the_emulation_are_dropped_with_it() -> None:

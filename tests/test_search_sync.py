@@ -12,6 +12,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from net import BlobNet, InferenceNet, NetConfig
+from tests.emulated_gpu import sized
 from tests.positions import linear_network, mixed_batch
 from vecgame import Blob, State, concatenate, lanes, patterns, worlds
 from vecgame.blob import BlobState
@@ -240,7 +241,7 @@ def test_leaving_lanes_out_would_wait() -> None:
 @pytest.mark.parametrize("config", CONFIGS, ids=["one leaf, noise", "three leaves"])
 @pytest.mark.parametrize("name", EVALUATORS)
 def test_the_driver_sees_no_wait(name: str, config: SearchConfig) -> None:
-    game = Blob(cards=5)
+    game = Blob(cards=sized(5, 1))
     state = positions(game).to("cuda")
     evaluator = EVALUATORS[name]("cuda")
     drawn = game.determinize(state, config.worlds, seed=3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
@@ -16,26 +17,35 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from tests.emulated_gpu import autograd, graphs, guard, streams
 from tests.emulated_gpu.gpu import EmulatedGpu, _installed
 from tests.emulated_gpu.operations import run
+from tests.emulated_gpu.tensors import EmulatedTensor
 
 NAME = "emulated H200"
 CAPABILITY = (9, 0)
+_run_thread = threading.Thread.run
 PACKAGES = ("vecgame", "vecmcts", "net", "training", "benchmarks")
 
 
 class Mode(TorchDispatchMode):
-    """Sends every operation of this thread to the emulation."""
+    """Sends every operation of a thread to the emulation."""
 
     def __init__(self, gpu: EmulatedGpu) -> None:
         super().__init__()
         self.gpu = gpu
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Nothing is compiled here; torch's guard against it costs as much as the rest of the emulation."""
+        return False
+
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
+        if EmulatedTensor not in types and (not kwargs or "device" not in kwargs):
+            return func(*args, **(kwargs or {}))  # of the CPU's
         return run(self.gpu, func, args, kwargs or {})
 
 
 @contextmanager
 def emulated_gpu() -> Iterator[EmulatedGpu]:
-    """Within the block this machine has a CUDA device, for this thread.
+    """Within the block this machine has a CUDA device, for this thread and those that begin meanwhile.
 
     Tables that the project keeps for a device are dropped before and after: whether a test waits for their making does
     not depend on the tests before it, and no emulated tensor is found by work that comes later.
@@ -76,6 +86,13 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
     def reset_peak(*device: object) -> None:
         memory.peak = memory.allocated
 
+    def set_memory_fraction(fraction: float, device: object = None) -> None:
+        memory.limit = int(fraction * memory.total) if fraction < 1 else None
+
+    def run_thread(thread: threading.Thread) -> None:
+        with Mode(gpu):
+            _run_thread(thread)
+
     def nothing(*arguments: object, **options: object) -> None:
         pass
 
@@ -104,6 +121,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         "max_memory_allocated": lambda *device: memory.peak,
         "max_memory_reserved": lambda *device: memory.peak + memory.pooled,
         "reset_peak_memory_stats": reset_peak,
+        "set_per_process_memory_fraction": set_memory_fraction,
         "empty_cache": nothing,
         "synchronize": lambda *device: gpu.synchronize(),
         "set_sync_debug_mode": gpu.set_sync_mode,
@@ -122,6 +140,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         (torch.cuda.graph, {"default_capture_stream": None}),
         # A tensor around another cannot be made in inference mode, which promises less than no_grad.
         (torch._C, {"_InferenceMode": _NoGrad, "_host_emptyCache": nothing}),
+        (threading.Thread, {"run": run_thread}),
         (torch.Tensor, {"backward": autograd.backward}),
         (torch.optim.Optimizer, {"_accelerator_graph_capture_health_check": nothing}),
         (torch._subclasses.fake_tensor, {"init_gpu_context": nothing}),

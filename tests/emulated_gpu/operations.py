@@ -76,7 +76,8 @@ def run(gpu: EmulatedGpu, func: Any, args: tuple, kwargs: dict) -> Any:
     if func is torch.ops.prim.device.default:
         return CUDA if isinstance(args[0], EmulatedTensor) else args[0].device
     ours: list[EmulatedTensor] = []
-    inner_args, inner_kwargs = _inside(args, ours), {name: _inside(x, ours) for name, x in kwargs.items()}
+    inner_args = _inside(args, ours)
+    inner_kwargs = {name: _inside(x, ours) for name, x in kwargs.items()} if kwargs else {}
     device = kwargs.get("device")
     device = torch.device(device) if device is not None else None
     made_on_gpu = device is not None and device.type == "cuda"
@@ -101,8 +102,7 @@ def run(gpu: EmulatedGpu, func: Any, args: tuple, kwargs: dict) -> Any:
         result = out
     if kind.shares:
         return result
-    signature = (func, _signature(args), _signature(tuple(kwargs.items())))
-    wrong = complaint(func, args, kwargs, result, signature)
+    wrong = complaint(func, args, kwargs, result, (func, _signature(args), _signature(tuple(kwargs.items()))))
     if wrong is not None:
         gpu.record.errors[kind.name, project_lines(), wrong] += 1
     if kind.launches:
@@ -136,11 +136,12 @@ def _wait(
 
 def _inside(x: Any, ours: list[EmulatedTensor]) -> Any:
     """The argument with the CPU's tensors for emulated ones, which are added to ``ours``."""
-    if isinstance(x, EmulatedTensor):
+    kind = type(x)
+    if kind is EmulatedTensor:
         ours.append(x)
         return x.inner
-    if isinstance(x, (tuple, list)):
-        return type(x)([_inside(part, ours) for part in x])
+    if kind is tuple or kind is list:
+        return kind([_inside(part, ours) for part in x])
     return x
 
 
@@ -157,12 +158,12 @@ def _around(gpu: EmulatedGpu, kind: Kind, out: Tensor, ours: list[EmulatedTensor
 
 def _signature(x: Any) -> Any:
     """Everything about an argument but the data of its tensors, hashable."""
-    if isinstance(x, Tensor):
-        own = isinstance(x, EmulatedTensor)
-        inner = x.inner if own else x
-        return inner.shape, inner.stride(), inner.dtype, own
-    if isinstance(x, (tuple, list)):
+    kind = type(x)
+    if kind is EmulatedTensor:
+        x = x.inner
+        return x.shape, x.stride(), x.dtype, True
+    if kind is tuple or kind is list:
         return tuple([_signature(part) for part in x])
-    if isinstance(x, torch.Generator):
-        return "generator"
-    return x, type(x)  # 1, 1.0 and True are equal
+    if isinstance(x, Tensor):
+        return x.shape, x.stride(), x.dtype, False
+    return "generator" if kind is torch.Generator else (x, kind)  # 1, 1.0 and True are equal

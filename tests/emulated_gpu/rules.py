@@ -19,11 +19,13 @@ FAKE = FakeTensorMode(allow_non_fake_inputs=False)
 # Results of which the others' dtypes differ on a GPU: mean and deviation of a bfloat16 row are float32 there.
 FIRST_ONLY = {aten.native_layer_norm.default}
 
-_known: dict[object, str | None] = {}
+BY_SIZE = {aten._scaled_mm.default}  # their rules ask for multiples of a size; others' for equal sizes and 1 only
+
+_known: dict[object, str | None] = {}  # by exact signature, and by pattern
 
 
-def complaint(func: Any, args: tuple, kwargs: dict, result: object, signature: object) -> str | None:
-    """What is wrong with an operation, None if nothing is; looked up where the ``signature`` has been seen before.
+def complaint(func: Any, args: tuple, kwargs: dict, result: object, signature: tuple) -> str | None:
+    """What is wrong with an operation, None if nothing is; looked up where its like has been seen before.
 
     Args:
         args: of the operation, emulated tensors among them.
@@ -31,8 +33,23 @@ def complaint(func: Any, args: tuple, kwargs: dict, result: object, signature: o
         signature: the operation and everything of its arguments but the tensors' data; hashable.
     """
     if signature not in _known:
-        _known[signature] = _complaint(func, args, kwargs, result)
+        pattern = signature if func in BY_SIZE else _pattern(signature, {})
+        if pattern not in _known:
+            _known[pattern] = _complaint(func, args, kwargs, result)
+        _known[signature] = _known[pattern]
     return _known[signature]
+
+
+def _pattern(signature: object, names: dict[int, str]) -> object:
+    """The signature with a name for each size of the tensors from 2 on, and strides by their order."""
+    if not isinstance(signature, tuple):
+        return signature
+    if len(signature) != 4 or not isinstance(signature[0], torch.Size):
+        return tuple([_pattern(part, names) for part in signature])
+    sizes, strides, *rest = signature
+    order = sorted(set(strides))
+    named = [size if size < 2 else names.setdefault(size, f"size {len(names)}") for size in sizes]
+    return (*named, *[stride if stride < 2 else -order.index(stride) for stride in strides], *rest)
 
 
 def _complaint(func: Any, args: tuple, kwargs: dict, result: object) -> str | None:

@@ -35,7 +35,7 @@ class EmulatedTensor(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
-        """Reached outside of the emulation's dispatch mode only, as in another thread."""
+        """Reached outside of the emulation's dispatch mode only, as in an older thread."""
         from tests.emulated_gpu.gpu import the_gpu
         from tests.emulated_gpu.operations import run
 
