@@ -165,6 +165,7 @@ def test_a_gpu_computes_what_a_cpu_does(fused: bool) -> None:
     there = Float8Net(net, rows, gpu, compile=fused)(rows.to(gpu))
     for found, expected in zip(there, here, strict=True):
         assert (found.cpu() - expected).std() < 0.02 * expected.std()
+    assert there.compiled == fused  # it has not fallen back
 
 
 def test_compile_reaches_the_network_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:

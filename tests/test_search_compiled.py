@@ -7,13 +7,16 @@ import sys
 
 import pytest
 import torch
+from torch import Tensor
 
+from net import PRESETS, BlobNet, InferenceNet
 from tests.positions import HashEvaluator, linear_network, mixed_batch
 from tests.test_search_lanes import assert_same
 from tests.test_search_sync import NoWaiting, positions
 from vecgame import Blob, BlobMatch, Game, lanes, make_game
 from vecgame.contract import mixed_positions
-from vecmcts import NetworkEvaluator, SearchConfig, SearchResult, compiled, search
+from vecmcts import NetworkEvaluator, SearchConfig, SearchResult, compiled, graphs, search
+from vecmcts.search import WAYS, _search
 
 MINUTES = pytest.mark.skipif(
     not os.environ.get("VECGAME_COMPILE"), reason="minutes of compiling: set VECGAME_COMPILE=1"
@@ -49,7 +52,7 @@ def both(game: Blob, state, evaluator, config: SearchConfig) -> tuple[SearchResu
     """A search compiled, and uncompiled."""
     ours = search(game, state, evaluator, config, seed=2, compile=True)
     assert len(compiled.PAIRS) and not compiled._failed
-    return ours, search(game, state, evaluator, config, seed=2)
+    return ours, search(game, state, evaluator, config, seed=2, graphs=False)
 
 
 def compare(game: Blob, state, evaluator, config: SearchConfig) -> None:
@@ -157,22 +160,26 @@ def test_other_evaluators_and_a_cpu_that_leaves_lanes_out_are_not_compiled(monke
 @pytest.mark.slow
 @pytest.mark.parametrize("leaves", [1, 3])
 def test_a_gpu_compiles_the_same_search(leaves: int) -> None:
+    """Compiled at the first call, recorded with its compiled simulations at the second, and neither in vain."""
     game = Blob(cards=5)
-    state = mixed_batch(game, 41, seed=3).to("cuda")
-    weight = torch.randn(256, 56, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).to("cuda") / 4
-
-    def network(observation, mask):
-        output = (observation.double()[:, :, None] * weight).sum(1)
-        return output[:, :52], output[:, 52:].sigmoid()
-
+    torch.manual_seed(0)
+    network = InferenceNet(BlobNet(PRESETS["small"]).to("cuda"), torch.float64)
     config = SearchConfig(worlds=2, simulations=12, leaves_per_step=leaves)
-    ours, theirs = both(game, state, network, config)
-    assert_same(ours, theirs, atol=1e-9)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        search(game, state, network, config, seed=2, compile=True)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    before = WAYS.copy()
+    for seed in (3, 4, 5):
+        state = mixed_batch(game, 41, seed=seed).to("cuda")
+        ours, theirs = both(game, state, network, config)
+        assert_same(ours.map(Tensor.cpu), theirs.map(Tensor.cpu), atol=1e-9)
+    ways = WAYS - before
+    assert ways["compiled"] == 1 and ways["compiled graph"] == 2 and not graphs.GRAPHS.failed
+    drawn, evaluator = game.determinize(state, config.worlds, 2), NetworkEvaluator(network)
+    live = torch.ones(41, dtype=torch.bool, device="cuda")
+    for mode in ("default", "error"):
+        torch.cuda.set_sync_debug_mode(mode)
+        try:
+            _search(game, state, drawn, live, evaluator, config, 2, compile=True)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 CACHED = """
