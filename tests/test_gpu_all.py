@@ -23,7 +23,7 @@ from benchmarks.options import check, parse
 from net import BlobNet, NetConfig
 from training.checkpoint import load_network, load_tensors, save_network
 
-ROOT = Path(gpu_all.__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 
 
 def drive(folder: Path, *parts: str, flags: tuple[str, ...] = (), **options: int) -> tuple[int, dict, str]:
@@ -168,9 +168,11 @@ def test_a_stopped_driver_brings_home_what_there_is(number: int, tmp_path) -> No
     driver = subprocess.Popen(
         command, env={**os.environ, "PYTHON": sys.executable}, cwd=tmp_path, stdout=subprocess.PIPE, text=True
     )
-    said = []
-    while "asleep" not in "".join(said):
-        said.append(driver.stdout.readline())
+    said = ""
+    while "asleep" not in said:
+        line = driver.stdout.readline()
+        assert line, f"the driver has ended: {said}"
+        said += line
     driver.send_signal(number)
     rest = driver.communicate(timeout=30)[0]
     name = signal.Signals(number).name
