@@ -25,13 +25,19 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 import torch
 from rich.console import Console
 
-from benchmarks import parts, peers, plot, strategies, sweep
-from benchmarks.agreement import agreement, available, comparable
-from benchmarks.measure import Watch, environment
-from benchmarks.options import check, parse
-from benchmarks.record import Attempts, Figure, Listener, Record, termination_as_interrupt
-from benchmarks.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
-from benchmarks.tables import (
+from net import PRESETS, BlobNet, int8_available
+from vecgame import default_rules, make_game
+from veclab.agents.checkpoint import load_network
+from veclab.agents.networks import network_config
+from veclab.arena.evaluate import choose_device
+from veclab.arena.oh_hell import max_cards
+from veclab.bench import parts, peers, plot, strategies, sweep
+from veclab.bench.agreement import agreement, available, comparable
+from veclab.bench.measure import Watch, environment
+from veclab.bench.options import check, parse
+from veclab.bench.record import Attempts, Figure, Listener, Record, termination_as_interrupt
+from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
+from veclab.bench.tables import (
     agreement_line,
     limit_line,
     print_agreement,
@@ -43,14 +49,8 @@ from benchmarks.tables import (
     strategy_line,
     verdict,
 )
-from net import PRESETS, BlobNet, int8_available
-from training.checkpoint import load_network
-from training.evaluate import choose_device
-from training.networks import network_config
-from training.oh_hell import max_cards
-from training.precision import inference_net
-from training.settings import read_rules
-from vecgame import default_rules, make_game
+from veclab.precision import inference_net
+from veclab.settings import read_rules
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"

@@ -19,17 +19,17 @@ from pathlib import Path
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 try:  # torch takes seconds to load
-    from table.agents import BOTS, default_agent, make_agent
-    from table.app import Sitting
-    from table.saving import load_match, save_match
-    from table.session import PERSON, Match, Settings, begin
-    from table.ui import open_interface
-    from training.command_line import Parser
-    from training.networks import newest_network
+    from veclab.agents.networks import newest_network
+    from veclab.command_line import Parser
+    from veclab.table.agents import BOTS, default_agent, make_agent
+    from veclab.table.app import Sitting
+    from veclab.table.saving import load_match, save_match
+    from veclab.table.session import PERSON, Match, Settings, begin
+    from veclab.table.ui import open_interface
 except KeyboardInterrupt:
     sys.exit(130)
 
-AGENTS = Path(__file__).parent / "agents"  # networks that come with the program
+AGENTS = Path(__file__).parent / "veclab" / "agents"  # networks that come with the program
 CHANGEABLE = ("agent", "worlds", "simulations")  # what a resumed match may change: its deals stay the same
 
 
@@ -40,7 +40,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     parser.add_argument("--cards", **given, help="cards of the largest hand, 1-13 (default: 5)")
     parser.add_argument("--games", **given, help="play only the first N games of the match, 0 = all (default: 0)")
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)} (default: that of agents/ for the largest hand)"
+    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)} (default: the one that comes for the largest hand)"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=agents)
     parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
     parser.add_argument("--simulations", **given, help="simulations of a search in each of them (default: 30)")

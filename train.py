@@ -20,12 +20,12 @@ os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 import torch
 
-from training.command_line import Parser
-from training.distributed import ALONE, Group, LeaderError, end_process, process_group
-from training.folder import CONFIG, read_config
-from training.progress import Display, silent
-from training.run import Run
-from training.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
+from veclab.agents.folder import CONFIG, read_config
+from veclab.command_line import Parser
+from veclab.progress import Display, silent
+from veclab.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
+from veclab.training.distributed import ALONE, Group, LeaderError, end_process, process_group
+from veclab.training.run import Run
 
 
 def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object]]:

@@ -9,15 +9,16 @@ import pytest
 import torch
 
 from net import PRESETS, NetConfig
-from net import export as export_module
-from net.export import LOGITS, TOLERANCE, main, onnx_model
 from tests.positions import mixed_batch
 from tests.test_net import observations, random_net
-from training.bots import NetworkPlayer
-from training.checkpoint import save_network
-from training.folder import NEWEST
-from training.networks import newest_network
-from vecgame import Blob, observation
+from vecgame import Blob
+from vecgame.games import blob_observation as observation
+from veclab import export as export_module
+from veclab.agents.checkpoint import save_network
+from veclab.agents.folder import NEWEST
+from veclab.agents.networks import newest_network
+from veclab.arena.bots import NetworkPlayer
+from veclab.export import LOGITS, TOLERANCE, main, onnx_model
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

@@ -21,21 +21,21 @@ from rich.console import Console
 
 import play
 from net import BlobNet, InferenceNet, NetConfig
-from table import lines, view
-from table.advice import action_values, give_hint
-from table.agents import BOTS, choose, default_agent
-from table.app import Sitting
-from table.commands import Mistake, Request, bid_range, parse
-from table.glyphs import ASCII, UNICODE, glyphs_for
-from table.saving import load_match, save_match
-from table.session import PERSON, Match, Settings, begin, schedule, undo, walk
-from table.sight import Seen, look
-from table.ui import PlainLines, Screen
 from tests.helpers import assert_same_state, reshuffle
-from training.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
-from training.checkpoint import save_network
-from training.folder import NEWEST
 from vecgame import Blob
+from veclab.agents.checkpoint import save_network
+from veclab.agents.folder import NEWEST
+from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
+from veclab.table import lines, view
+from veclab.table.advice import action_values, give_hint
+from veclab.table.agents import BOTS, choose, default_agent
+from veclab.table.app import Sitting
+from veclab.table.commands import Mistake, Request, bid_range, parse
+from veclab.table.glyphs import ASCII, UNICODE, glyphs_for
+from veclab.table.saving import load_match, save_match
+from veclab.table.session import PERSON, Match, Settings, begin, schedule, undo, walk
+from veclab.table.sight import Seen, look
+from veclab.table.ui import PlainLines, Screen
 from vecmcts import PlayoutEvaluator, SearchConfig
 from vecmcts.evaluators import play_out
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import plot as charts
-from benchmarks.plot import plot
+from veclab.bench import plot as charts
+from veclab.bench.plot import plot
 
 ROOT = Path(__file__).parent.parent
 MACHINE = {"device": "Some Processor", "cores": 4, "threads": 3, "torch": "2.13.0+cpu", "date": "2026-11-23"}
@@ -342,7 +342,7 @@ def test_command_line_charts_committed_results(tmp_path) -> None:
     """Without torch, which a chart needs not, and without pyplot's global state."""
     files = sorted(map(str, (ROOT / "benchmarks" / "results").glob("*.json")))
     code = (
-        "import sys; from benchmarks.plot import main; status = main(sys.argv[1:]); "
+        "import sys; from veclab.bench.plot import main; status = main(sys.argv[1:]); "
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys(); sys.exit(status)"
     )
     command = [sys.executable, "-c", code, *files, "--out", str(tmp_path)]

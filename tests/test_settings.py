@@ -7,7 +7,7 @@ import json
 import pytest
 
 import train
-from training.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
+from veclab.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
 
 
 def parsed(*arguments: str) -> dict[str, object]:

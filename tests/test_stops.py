@@ -12,16 +12,16 @@ import pytest
 import torch
 
 import train
-from table.agents import make_agent
-from table.session import Settings as MatchSettings
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start
-from training import saving
-from training.checkpoint import load_network, load_tensors
-from training.evaluate import main as evaluate_main
-from training.folder import CHECKPOINT, NEWEST
-from training.learner import Learner
-from training.networks import label, newest_network, progress_of
-from training.run import Run
+from veclab.agents.checkpoint import load_network, load_tensors
+from veclab.agents.folder import CHECKPOINT, NEWEST
+from veclab.agents.networks import label, newest_network, progress_of
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.table.agents import make_agent
+from veclab.table.session import Settings as MatchSettings
+from veclab.training import saving
+from veclab.training.learner import Learner
+from veclab.training.run import Run
 
 # No checkpoint but the one at the beginning, unless the stop makes one.
 SETTINGS = changed(average_decay=0.9, checkpoint_seconds=3600, device="cpu")
