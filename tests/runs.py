@@ -43,7 +43,7 @@ TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "e
 TIMES += ("examples_per_second",)
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "train"])
+_forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "veclab.training.command"])
 
 
 def changed(**changes: object) -> Settings:

@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import bench
 from net import BlobNet, InferenceNet, NetConfig, int8_available
 from vecgame import Blob
 from veclab.agents.checkpoint import save_network
+from veclab.bench import command as bench
 from veclab.bench import selfplay, strategies, sweep
 from veclab.bench.measure import Utilisation, timed
 from veclab.bench.parts import multiply_adds

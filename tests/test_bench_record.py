@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import bench
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob, lanes
+from veclab.bench import command as bench
 from veclab.bench import measure, parts, selfplay
 from veclab.bench.fallback import Fallbacks
 from veclab.bench.measure import PeakMemory, Utilisation, Watch, described

@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
 from net import NetConfig
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start_group, tensors_of
 from tests.test_learner import make_examples
@@ -24,6 +23,7 @@ from veclab.agents.checkpoint import load_network, load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.agents.networks import newest_network, progress_of
 from veclab.settings import Settings
+from veclab.training import command as train
 from veclab.training import warmup
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group
 from veclab.training.learner import Learner, learn

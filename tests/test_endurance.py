@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
+from veclab.training import command as train
 from veclab.training import metrics
 from veclab.training.learner import Learner, Losses
 from veclab.training.lock import FolderLock

@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-import train
 from net import PRESETS, BlobNet
 from vecgame import Blob
 from veclab.agents.checkpoint import save_network
@@ -16,6 +15,7 @@ from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.ladder import Ladder, half_wins, main
 from veclab.arena.matches import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
+from veclab.training import command as train
 
 
 def test_seatings() -> None:

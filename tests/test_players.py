@@ -7,8 +7,6 @@ from collections import Counter
 import pytest
 import torch
 
-import bench
-import train
 from net import BlobNet, InferenceNet, NetConfig
 from tests.helpers import chi_square_p
 from tests.test_blob import compare_random_games
@@ -20,9 +18,11 @@ from veclab.agents.networks import settings_for
 from veclab.arena import best_response, evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot
 from veclab.arena.matches import even_seatings_of, play_deals, play_match, seatings_of, side_points
+from veclab.bench import command as bench
 from veclab.doors.shared import four_seats
 from veclab.reference import rules as reference
 from veclab.reference.worlds import consistent_worlds, sample_world
+from veclab.training import command as train
 from veclab.training.selfplay import self_play
 from vecmcts import SearchConfig, search
 

@@ -13,12 +13,12 @@ import pytest
 import torch
 from rich.console import Console
 
-import train
 from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.progress import Display, duration
+from veclab.training import command as train
 from veclab.training.run import Run
 
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-import train
 from net import BlobNet, NetConfig
 from tests.helpers import bits_of
 from vecgame import GAMES, Blob, Hearts, Spades, TrickGame, TrickState, Whist, default_rules, make_game, register
@@ -15,6 +14,7 @@ from veclab.arena.evaluate import main as evaluate_main
 from veclab.export import main as export_main
 from veclab.report.page import main as report_main
 from veclab.settings import Settings
+from veclab.training import command as train
 
 SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
 

@@ -5,7 +5,6 @@ import random
 import pytest
 import torch
 
-import train
 from tests.helpers import bits_of, chi_square_p, pack_mask, play_randomly, to_reference
 from vecgame import Blob, Rules, contract
 from vecgame.cards import popcount, suit_of
@@ -13,6 +12,7 @@ from veclab.arena.bots import RuleBot
 from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.reference import rules as reference
 from veclab.reference.worlds import unseen_cards
+from veclab.training import command as train
 from vecmcts import Past
 
 ERROR_RATE = 1e-4

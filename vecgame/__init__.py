@@ -15,6 +15,8 @@ from vecgame.state import State, concatenate
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
 
+__version__ = "0.1.0"
+
 __all__ = [
     "GAMES",
     "Blob",

@@ -1,7 +1,7 @@
 """How much a best response gains against a policy, exactly, on decks small enough to enumerate.
 
-python -m veclab.arena.best_response runs/NAME                                     by checkpoint, on the run's own rules
-python -m veclab.arena.best_response NETWORK --suits 2 --ranks 2 --cards 1         one network
+vecgame best-response runs/NAME                                    by checkpoint, on the run's own rules
+vecgame best-response NETWORK --suits 2 --ranks 2 --cards 1        one network
 
 Three seats play the policy; the fourth plays whatever is best for it, knowing the policy but of the cards only what a
 player knows. What it wins more a game than by playing the policy itself is its gain. Gains of 0 for every seat make an
@@ -45,7 +45,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import RULES, require_four_seats, saved_networks, settings_for
 from veclab.arena.bots import Player, RuleBot
 from veclab.arena.evaluate import choose_device
-from veclab.command_line import Parser
+from veclab.command_line import parser_of
 from veclab.progress import Display
 from veclab.settings import add_flags
 from vecmcts.evaluators import Network
@@ -250,7 +250,7 @@ def _respond(levels: list[Level], scores: Tensor, seat: int) -> Tensor:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(prog="python -m veclab.arena.best_response", description=__doc__)
+    parser = parser_of("best-response", __doc__)
     parser.add_argument(
         "networks", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files"
     )

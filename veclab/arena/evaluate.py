@@ -1,7 +1,7 @@
 """Strength of networks against the known opponents.
 
-python -m veclab.arena.evaluate runs/NAME/network-000010.safetensors --eval-deals 1000
-python -m veclab.arena.evaluate runs/NAME/network-000010.safetensors --opponents ismcts --ismcts-simulations 1000
+vecgame evaluate runs/NAME/network-000010.safetensors --eval-deals 1000
+vecgame evaluate runs/NAME/network-000010.safetensors --opponents ismcts --ismcts-simulations 1000
 
 By the rules of the run that the network lies in, unless flags give others.
 """
@@ -25,7 +25,7 @@ from veclab.arena import oh_hell
 from veclab.arena.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, search_player
 from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
-from veclab.command_line import Parser
+from veclab.command_line import parser_of
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags
@@ -147,7 +147,7 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(prog="python -m veclab.arena.evaluate", description=__doc__.splitlines()[0])
+    parser = parser_of("evaluate", __doc__.splitlines()[0])
     parser.add_argument("network", type=Path, help="a network-*.safetensors, or a run for its newest")
     parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
     parser.add_argument("--json", type=Path, help="write the results to this file")

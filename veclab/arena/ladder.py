@@ -1,8 +1,8 @@
 """A ladder of networks and bots: Elo ratings with 95% intervals.
 
-python -m veclab.arena.ladder runs/NAME                       a run's networks and the bots
-python -m veclab.arena.ladder runs/NAME --search              the networks search, as in evaluations
-python -m veclab.arena.ladder runs/A runs/B/network-000010.safetensors --json ladder.json
+vecgame ladder runs/NAME                       a run's networks and the bots
+vecgame ladder runs/NAME --search              the networks search, as in evaluations
+vecgame ladder runs/A runs/B/network-000010.safetensors --json ladder.json
 
 Every two agents play the same deals, two against two: each deal six times, once for every way to give an agent two of
 the four seats. Both thus hold the same cards in the same places. (One against three would measure two different things,
@@ -36,7 +36,7 @@ from veclab.arena.bots import NetworkPlayer, Player, RandomBot, RuleBot, search_
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import bots, bots_of, choose_device
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
-from veclab.command_line import Parser
+from veclab.command_line import parser_of
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags
 
@@ -182,7 +182,7 @@ def share_text(ladder: Ladder, name: str, other: str) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(prog="python -m veclab.arena.ladder", description=__doc__)
+    parser = parser_of("ladder", __doc__)
     parser.add_argument("agents", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files")
     parser.add_argument(
         "--most", type=int, default=8, metavar="N", help="networks of one run, evenly spaced (default: 8)"

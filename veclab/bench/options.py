@@ -8,7 +8,7 @@ import torch
 
 from net import PRESETS
 from vecgame import GAMES
-from veclab.command_line import Parser
+from veclab.command_line import parser_of
 from veclab.precision import PRECISIONS, check_ways
 
 OF_ANY_GAME = ("self-play", "engine", "search")  # what measures other games than the document's
@@ -19,7 +19,7 @@ TIMED = ("self-play", "sweep")  # what measures more than the time
 
 def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -> argparse.Namespace:
     """The command line; ``names`` of the benchmarks."""
-    parser = Parser(description=description)
+    parser = parser_of("bench", description)
     parser.add_argument("what", nargs="?", default="self-play", choices=tuple(names))
     parser.add_argument(
         "--game", default="blob", choices=tuple(GAMES), help="self-play, engine, search: the game (default: blob)"

@@ -1,7 +1,7 @@
 """A run as one web page: strength, learning, speed, the value head's calibration, and games with what it thought.
 
-python -m veclab.report.page runs/NAME               writes runs/NAME/report.html
-python -m veclab.report.page runs/NAME --games 0     from the metrics alone, without playing
+vecgame report runs/NAME               writes runs/NAME/report.html
+vecgame report runs/NAME --games 0     from the metrics alone, without playing
 
 The page needs nothing beside itself, neither scripts nor other files, and is the same whenever it is made again.
 """
@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-
-# As in train.py; beside a busy process a report took 12 s without it and 4 s with it. Read as torch loads.
-os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "20000")
 
 import torch
 from torch import Tensor
@@ -30,7 +26,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS, read_config
 from veclab.agents.networks import label, newest_network
 from veclab.arena.matches import FIRST_INDEX, Interval
-from veclab.command_line import Parser
+from veclab.command_line import parser_of
 from veclab.progress import Display
 from veclab.report.charts import (
     Chart,
@@ -434,7 +430,7 @@ def _header(name: str, settings: Settings, iterations: Sequence[Entry], strength
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(prog="python -m veclab.report.page", description=__doc__.splitlines()[0])
+    parser = parser_of("report", __doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="the folder of a run")
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page to write (default: RUN/report.html)")
     parser.add_argument(

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, fields
 from pathlib import Path
 
+from veclab.agents import SHIPPED
 from veclab.agents.checkpoint import write_atomically
 from veclab.table.session import Match, Settings, walk
 
@@ -44,5 +45,13 @@ def _replay(saved: object) -> Match:
         raise ValueError("its settings are not those of a match")
     if not isinstance(history, list) or not all(type(action) is int for action in history):
         raise ValueError("its history is not a list of actions")
-    *_, match = walk(Settings(**settings), history)
+    *_, match = walk(Settings(**{**settings, "agent": _found(settings["agent"])}), history)
     return match
+
+
+def _found(agent: object) -> object:
+    """Where a network is that came with the program, if the match was saved when it was elsewhere."""
+    if not isinstance(agent, str) or "\0" in agent or Path(agent).is_file():
+        return agent
+    here = SHIPPED / Path(agent).name
+    return str(here) if Path(agent).parent.name == SHIPPED.name and here.is_file() else agent

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import NoReturn
 
 import torch
 import torch.distributed as dist
@@ -195,24 +192,6 @@ def _meet(store: dist.Store, rank: int, size: int) -> str:
         missing = {other for other in missing if not store.check([f"heard/{token}/{other}"])}
         time.sleep(0.01)
     return token
-
-
-def end_process(main: Callable[[], int]) -> NoReturn:
-    """Calls ``main`` and ends the process with the status that it returns.
-
-    A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others
-    are still open then, and it was seen to wait for ever or to crash over them.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        sys.exit(main())
-    try:
-        status = main()
-    except Exception:
-        traceback.print_exc()
-        status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import torch
 from net import InferenceNet, parameter_count
 from veclab.agents.networks import newest_network
 from veclab.arena.evaluate import Results
+from veclab.command_line import called
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
 from veclab.settings import Settings
@@ -111,7 +112,7 @@ class Run(SavedRun):
             self.display.line(f"{duration(time.monotonic() - started)} in all; the network: {network}")
 
     def _how_to_go_on(self) -> str:
-        return f"Go on with: python train.py --resume {self.folder}"
+        return f"Go on with: {called('train')} --resume {self.folder}"
 
     def _stop_at_once(self) -> str:
         """What is done and said after a second Ctrl+C, which can come at any moment: it may find a step half done."""

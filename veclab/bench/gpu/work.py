@@ -13,20 +13,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import bench  # sets up the threads of PyTorch before it is loaded
-
-# isort: split
 import torch
 
-import train
 from net import default_inference_dtype
 from veclab.agents.checkpoint import load_tensors, save_tensors
 from veclab.agents.folder import METRICS
 from veclab.agents.networks import newest_network
+from veclab.bench import command as bench
 from veclab.bench.gpu.worker import Report
 from veclab.bench.measure import cpu_name, timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
+from veclab.training import command as train
 
 RUN = "run"  # folder of the training's run, within the part's
 
