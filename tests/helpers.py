@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vecgame import Blob, State
-from vecgame.games.blob import BlobState
+from vecgame.games.blob_state import BlobState
 from veclab.reference import rules as reference
 
 SEATS = 4

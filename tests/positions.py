@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tests.helpers import bits_of
 from vecgame import Blob, Purpose, State, Stream
-from vecgame.games.blob import BlobState
+from vecgame.games.blob_state import BlobState
 from veclab.reference import rules as reference
 from vecmcts import random_action
 

@@ -23,7 +23,7 @@ from tests.helpers import (
 from vecgame import Blob, Game, concatenate
 from vecgame import lanes as lanes_module
 from vecgame.cards import DECK, list_cards, lowest_card, pack, popcount, rotate_suits, unpack
-from vecgame.games.blob import BlobState
+from vecgame.games.blob_state import BlobState
 from veclab.reference import rules as reference
 
 NO_TRUMP = 4

@@ -13,7 +13,7 @@ from tests.helpers import assert_same_state, bits_of, chi_square_p, pack_mask, p
 from tests.test_worlds import as_games, positions, shown_voids, shows_void_now, tally
 from vecgame import Blob, concatenate, lanes, patterns, worlds
 from vecgame.cards import popcount
-from vecgame.games.blob import BlobState
+from vecgame.games.blob_state import BlobState
 from veclab.reference.rules import is_bidding
 from veclab.reference.worlds import World, consistent_worlds, unseen_cards
 

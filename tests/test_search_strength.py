@@ -5,7 +5,7 @@ import torch
 
 from tests.helpers import to_reference
 from vecgame import Blob, Purpose, Stream, concatenate
-from vecgame.games.blob import BlobState
+from vecgame.games.blob_state import BlobState
 from veclab.arena.bots import RandomBot, RuleBot, SearchPlayer
 from veclab.arena.matches import play_match
 from veclab.reference import rules as reference

@@ -27,7 +27,7 @@ from tests.helpers import (
     to_reference,
 )
 from vecgame import Blob, concatenate, patterns, worlds
-from vecgame.games.blob import BlobState
+from vecgame.games.blob_state import BlobState
 from veclab.reference import rules as reference
 from veclab.reference.worlds import World, consistent_worlds, unseen_cards
 

@@ -1,9 +1,10 @@
 """Card games as tensors: rules, deals, observations and hidden-hand sampling for thousands of games at once."""
 
 from vecgame.game import Game, resolve_device
-from vecgame.games.blob import Blob, BlobState
+from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.blob_rules import Rules, score
+from vecgame.games.blob_state import BlobState
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades

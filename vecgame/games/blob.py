@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -26,28 +26,12 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.game import Game, check_action
-from vecgame.games import blob_observation as observation
+from vecgame.games import blob_observation
 from vecgame.games.blob_rules import TURNED, Rules, score
+from vecgame.games.blob_state import BlobState
 from vecgame.lanes import around, entries, none, pick, place_of, steps_while, with_entries, working
 from vecgame.philox import check_seed
-from vecgame.state import State
 from vecgame.symmetry import SuitSymmetry
-
-
-@dataclass(frozen=True)
-class BlobState(State):
-    """B games of Blob for P players. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8."""
-
-    hands: Tensor  # [B, P] int64, the cards that each absolute seat still holds
-    seen: Tensor  # [B] int64, the cards played so far, those of the current trick included, and the one turned up
-    trick: Tensor  # [B, P] int8, the card each seat has played to the current trick, -1 = none yet
-    bids: Tensor  # [B, P] int8, -1 = not yet made
-    won: Tensor  # [B, P] int8, tricks won
-    voids: Tensor  # [B, P] int8, bit s: the seat has shown that it holds no card of suit s
-    trump: Tensor  # [B] int8, suit 0..3, 4 = none
-    dealer: Tensor  # [B] int8
-    leader: Tensor  # [B] int8, who leads the current trick; during the bidding the seat after the dealer
-    made: Tensor  # [B] int8, decisions made, 0 .. P + P * cards
 
 
 class Blob(Game):
@@ -66,7 +50,7 @@ class Blob(Game):
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
         self.cards = self.rules.cards
         self.seats = self.rules.players
-        self.features = observation.features(self.seats)
+        self.features = blob_observation.features(self.seats)
         self.deck = deck_bits(self.rules.suits, self.rules.ranks)
         self.num_actions = DECK
         self.max_legal = self.cards + 1
@@ -204,9 +188,9 @@ class Blob(Game):
         bidding = state.made < self.seats
         if none(bidding):
             return plays
-        return torch.where(bidding, ((1 << (self.cards_of(state) + 1)) - 1) & ~self._hook_bits(state), plays)
+        return torch.where(bidding, ((1 << (self.cards_of(state) + 1)) - 1) & ~self.hook_bits(state), plays)
 
-    def _hook_bits(self, state: BlobState) -> Tensor:
+    def hook_bits(self, state: BlobState) -> Tensor:
         """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
         bound = state.made == self.seats - 1
         if not self.rules.hook or none(bound):
@@ -363,26 +347,26 @@ class Blob(Game):
 
     def observe(self, state: BlobState, seat: Tensor | None = None) -> Tensor:
         """Features of what the mover (or ``seat``, [B] int64) knows: [B, F] float32, see `blob_observation`."""
-        return observation.observe(self, state, self.mover(state) if seat is None else seat)
+        return blob_observation.observe(self, state, self.mover(state) if seat is None else seat)
 
     def others_hands(self, state: BlobState) -> Tensor:
         hands = state.hands.gather(1, worlds.opponents(self.mover(state), self.seats))
-        return rotate_suits(hands, observation.first_suit(state)[:, None])
+        return rotate_suits(hands, blob_observation.first_suit(state)[:, None])
 
     def policy_columns(self, state: BlobState, action: Tensor) -> Tensor:
         """Columns of actions [B, K] in a network's policy: bids as they are, cards with the trump suit first."""
-        rotation = RANKS * observation.first_suit(state).long()[:, None]
+        rotation = RANKS * blob_observation.first_suit(state).long()[:, None]
         turned = torch.remainder(action.clamp(min=0) - rotation, DECK)
         return torch.where((state.made < self.seats)[:, None], action.clamp(min=0), turned)
 
     def policy_mask(self, state: BlobState) -> Tensor:
         legal = self.legal_bits(state)
-        turned = rotate_suits(legal, observation.first_suit(state))
+        turned = rotate_suits(legal, blob_observation.first_suit(state))
         return unpack(torch.where(state.made < self.seats, legal, turned))
 
     def suit_symmetry(self) -> SuitSymmetry | None:
         """None in decks of fewer suits, where it is known which suits hold no cards."""
-        return observation.symmetry(self.seats) if self.rules.suits == SUITS else None
+        return blob_observation.symmetry(self.seats) if self.rules.suits == SUITS else None
 
     def may_hold(self, state: BlobState, viewer: Tensor) -> Tensor:
         """Cards of the suits that the seats after ``viewer`` [B] have not shown to be void in: [P - 1, B] int64."""

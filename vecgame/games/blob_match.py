@@ -19,9 +19,10 @@ from torch import Tensor
 
 from vecgame import dealing
 from vecgame.cards import DECK, bit, suit_of
-from vecgame.games import blob_observation as observation
-from vecgame.games.blob import Blob, BlobState
+from vecgame.games import blob_observation
+from vecgame.games.blob import Blob
 from vecgame.games.blob_rules import TURNED, Rules, score
+from vecgame.games.blob_state import BlobState
 from vecgame.lanes import around, entries, working
 from vecgame.philox import Purpose, Stream
 
@@ -229,7 +230,7 @@ class BlobMatch(Blob):
         lead = ((totals - totals[0]) / (LEAD_SCALE * self.rules.max_score)).clamp(-4, 4)
         left = (self.games - 1 - state.number.long()).clamp(min=0)
         standing = torch.cat([lead, (left / self.games)[None], (left == 0)[None].float()]).t()
-        return torch.cat([observation.observe(self, state, viewer), standing], dim=-1)
+        return torch.cat([blob_observation.observe(self, state, viewer), standing], dim=-1)
 
     def determinize(self, state: MatchState, count: int = 3, seed: int = 0) -> MatchState:
         """As `Blob.determinize`, and another future in each world."""

@@ -33,7 +33,7 @@ those of four players; with more or fewer the rows come in the same order, and t
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -50,11 +50,22 @@ from vecgame.cards import (
     trick_winner,
     unpack,
 )
+from vecgame.games.blob_state import BlobState
 from vecgame.lanes import around, entries, place_of
 from vecgame.symmetry import SuitSymmetry
 
-if TYPE_CHECKING:
-    from vecgame.games.blob import Blob, BlobState
+
+class Seen(Protocol):
+    """What a game of Blob says about itself that is seen."""
+
+    seats: int
+    deck: int  # bitboard
+
+    def cards_of(self, state: BlobState) -> int | Tensor: ...
+
+    def mover(self, state: BlobState) -> Tensor: ...
+
+    def hook_bits(self, state: BlobState) -> Tensor: ...
 
 
 def features(seats: int) -> int:
@@ -80,7 +91,7 @@ def first_suit(state: BlobState) -> Tensor:
     return torch.where(state.trump == NO_TRUMP, 0, state.trump)
 
 
-def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
+def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
     """The table above for seat ``viewer`` [B] int64 of every lane: [B, 216 + 10 P] float32.
 
     Columns are made as rows of length B and turned at the end, which a CPU does in half the time of joining [B, n]
@@ -110,7 +121,7 @@ def observe(game: Blob, state: BlobState, viewer: Tensor) -> Tensor:
     needs = (bids - won) * has_bid
     bidding = state.made < players
     tricks_left = cards - won.sum(0)
-    hooked = (game._hook_bits(state) != 0) & (viewer == game.mover(state))
+    hooked = (game.hook_bits(state) != 0) & (viewer == game.mover(state))
     forbidden = (cards - bids.sum(0)) * hooked
 
     def one_hot(index: Tensor, places: Tensor = seat) -> Tensor:

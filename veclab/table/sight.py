@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vecgame.cards import SEATS, suit_of, unpack
-from vecgame.games.blob import trick_winner
+from vecgame.cards import SEATS, suit_of, trick_winner, unpack
 from veclab.table.session import Match, Result, Trick
 
 SEAT_NAMES = ("South", "West", "North", "East")  # clockwise, as the turn goes

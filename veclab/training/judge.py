@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
@@ -15,16 +15,18 @@ from veclab.precision import inference_net
 from veclab.progress import duration
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
-
-if TYPE_CHECKING:
-    from veclab.training.run import Run
+from veclab.training.saving import SavedRun
 
 
 class Judge:
-    """Has the networks of a run evaluated, and takes the results into its metrics."""
+    """Has the networks of a run evaluated, and takes the results into its metrics.
 
-    def __init__(self, run: Run) -> None:
-        self.run = run
+    Args:
+        check: called now and then while it waits or plays; ends it by an exception.
+    """
+
+    def __init__(self, run: SavedRun, check: Callable[[], None]) -> None:
+        self.run, self.check = run, check
         self.due: list[int] = []  # iterations whose evaluation waits for its turn
         self.evaluation: BackgroundEvaluation | None = None
 
@@ -68,7 +70,7 @@ class Judge:
             if self.evaluation.running:
                 if not wait:
                     return
-                self.run.check()
+                self.check()
                 time.sleep(0.2)
             else:
                 evaluation, self.evaluation = self.evaluation, None
@@ -108,7 +110,7 @@ class Judge:
             settings.seed,
             run.device,
             run.display,
-            run.check,
+            self.check,
         )
         run.record("final evaluation", results=results_json(results))
         write_atomically(run.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())

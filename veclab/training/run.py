@@ -48,7 +48,7 @@ class Run(SavedRun):
         self.stopping = False
         self.whole = True  # the state is one between two steps, and so can be saved
         self.steps_checked = 0
-        self.judge = Judge(self)
+        self.judge = Judge(self, lambda: self.check())
 
     def train(self, judge: bool = True) -> Results | None:
         """Runs to the last iteration and the final evaluation; None when the user stopped it before.
