@@ -24,7 +24,7 @@ def drawing() -> None:
 
 
 def figures_of(what: str, rows: list[dict]) -> dict:
-    """As bench.py writes them."""
+    """As vecgame bench writes them."""
     return {"what": what, "environment": MACHINE, "figures": rows}
 
 
@@ -367,7 +367,7 @@ def test_one_files_charts_go_straight_to_the_folder(tmp_path, capsys) -> None:
     ("content", "message"),
     [
         (None, "No such file"),
-        ("no json", "is no JSON of bench.py: Expecting value"),
+        ("no json", "is no JSON of vecgame bench: Expecting value"),
         ("[1]", "it needs what, environment and a list of figures"),
         (json.dumps({"what": "net", "figures": []}), "it needs what, environment and a list of figures"),
         (json.dumps(figures_of("net", [1])), "it needs what, environment and a list of figures"),

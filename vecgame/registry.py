@@ -1,4 +1,4 @@
-"""The games by name: what ``python train.py --game NAME`` knows."""
+"""The games by name: what ``vecgame train --game NAME`` knows."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measurements: what `bench.py` runs."""
+"""Measurements: what `vecgame bench` runs."""

@@ -2,7 +2,7 @@
 
     python -m veclab.bench.ablation start.safetensors --seconds 120 --seeds 4 --json ablation.json
 
-Every run begins with the same network (for instance one of `train.py --warmup-updates N --games-per-iter 1
+Every run begins with the same network (for instance one of `vecgame train --warmup-updates N --games-per-iter 1
 --iterations 1 --epochs 0`) and has one thread. Its length comes from a trial run, so that all take about as much
 processor time, which other work on the machine changes little; what they took is in the table. Then it plays deals that
 are the same for all: alone against three of the starting network, and with a search of 3 x 30 against three rule-based
@@ -227,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m veclab.bench.ablation", description=__doc__)
     parser.add_argument("start", type=Path, metavar="NETWORK", help="the network that all runs begin with")
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
-    parser.add_argument("--cards", default="5", help="as of train.py (default: 5)")
+    parser.add_argument("--cards", default="5", help="as of vecgame train (default: 5)")
     parser.add_argument("--seconds", type=float, default=120, help="processor time of a run (default: 120)")
     parser.add_argument("--seeds", type=int, default=4, help="runs of each option (default: 4)")
     parser.add_argument("--deals", type=int, default=250, help="of a match with search; 4 times without (default: 250)")

@@ -1,4 +1,4 @@
-"""The command line of `bench.py`."""
+"""The command line of `vecgame bench`."""
 
 import argparse
 from collections.abc import Sequence

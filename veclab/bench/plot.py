@@ -1,4 +1,4 @@
-"""Charts, as PNG files, of the figures that `bench.py` writes as JSON.
+"""Charts, as PNG files, of the figures that `vecgame bench` writes as JSON.
 
 python -m veclab.bench.plot benchmarks/results/*.json --out FOLDER
 """
@@ -59,7 +59,7 @@ def load_matplotlib() -> tuple[type, type]:
 
 
 def plot(figures: dict[str, Any], folder: Path) -> list[Path]:
-    """Writes the charts that suit what `bench.py` measured as `<what>-<chart>.png`; returns their paths, if any.
+    """Writes the charts that suit what `vecgame bench` measured as `<what>-<chart>.png`; returns their paths, if any.
 
     Raises:
         ModuleNotFoundError: when matplotlib is not installed.
@@ -354,7 +354,7 @@ def thinned(values: Iterable[float], low: float, high: float, gap: float) -> lis
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The figures of a file that `bench.py` wrote.
+    """The figures of a file that `vecgame bench` wrote.
 
     Raises:
         ValueError: when it is another kind of file.
@@ -362,18 +362,18 @@ def read(path: Path) -> dict[str, Any]:
     try:
         figures = json.loads(path.read_text())
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON of bench.py: {error}") from error
+        raise ValueError(f"{path} is no JSON of vecgame bench: {error}") from error
     shape = {"what": str, "environment": dict, "figures": list}
     whole = isinstance(figures, dict) and all(isinstance(figures.get(name), kind) for name, kind in shape.items())
     if not whole or not all(isinstance(row, dict) for row in figures["figures"]):
-        raise ValueError(f"{path} is no JSON of bench.py: it needs what, environment and a list of figures")
+        raise ValueError(f"{path} is no JSON of vecgame bench: it needs what, environment and a list of figures")
     return figures
 
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(prog="python -m veclab.bench.plot", description="Charts of bench.py's JSON files.")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="written by bench.py --json")
+    parser = Parser(prog="python -m veclab.bench.plot", description="Charts of vecgame bench's JSON files.")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="written by vecgame bench --json")
     parser.add_argument(
         "--out",
         required=True,

@@ -127,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = Parser(prog="python -m veclab.bench.searches", description=__doc__)
     parser.add_argument("network", type=Path, help="a network-*.safetensors for Blob")
     parser.add_argument("--searches", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="NAME")
-    parser.add_argument("--cards", default="5", help="as of train.py (default: 5)")
+    parser.add_argument("--cards", default="5", help="as of vecgame train (default: 5)")
     parser.add_argument("--deals", type=int, default=250, help="each played four times (default: 250)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     own = parser.parse_args(arguments)

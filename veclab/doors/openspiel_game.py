@@ -20,8 +20,8 @@ in ascending order it draws the owner, a seat 0..3 or 4 for the undealt pile, in
 still needs. So every deal is exactly one path of the game tree, whereas dealing to one seat after the other would
 repeat it once for every order within a hand, (cards!)**4 times. Deals are uniform either way.
 
-**Rules** come from `reference`, which plays one game at a time in plain Python, in a hundredth of the time that a batch
-of one takes as tensors (docs/doors.md has the figures); CFR and IS-MCTS walk single states. The tests hold `reference`,
+**Rules** come from `veclab.reference`, which plays one game at a time in plain Python, in a hundredth of the time that
+a batch of one takes as tensors (docs/doors.md has the figures); CFR and IS-MCTS walk single states. The tests hold it,
 and this game, equal to `vecgame` move by move.
 
 IS-MCTS is `open_spiel.python.algorithms.ismcts.ISMCTSBot`. The bot of the same name in pyspiel, in C++, does not find

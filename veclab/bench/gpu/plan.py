@@ -34,7 +34,7 @@ COLLECT = ("--collect-only", "-m")
 
 
 def bench(name: str, seconds: float, *commands: str, smoke: str | None = None, gpu_only: bool = False) -> Part:
-    """A part of command lines of `bench.py`; on a CPU the quick form of the first, with ``smoke`` added."""
+    """A part of command lines of `vecgame bench`; on a CPU the quick form of the first, with ``smoke`` added."""
     split = tuple(tuple(command.split()) for command in commands)
     quick = (*split[0], *QUICK) if smoke is None else (*smoke.split(), *QUICK)
     return Part(name, "benchmarks", seconds, split, None if gpu_only else (quick,))

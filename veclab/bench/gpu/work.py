@@ -101,13 +101,13 @@ def graph_node_seconds(device: torch.device) -> float:
 
 
 def benchmarks(report: Report, commands: list[list[str]]) -> None:
-    """Command lines of bench.py, one after the other, each with a JSON file."""
+    """Command lines of vecgame bench, one after the other, each with a JSON file."""
     for place, command in enumerate(commands):
         benchmark(report, command, report.folder / f"figures-{place + 1}-{command[0]}.json")
 
 
 def benchmark(report: Report, command: list[str], path: Path) -> None:
-    """One command line of bench.py."""
+    """One command line of vecgame bench."""
     rows = Rows(report)
     try:
         call(lambda: bench.main([*command, "--device", report.device, "--json", str(path)], rows.add), (0, 3))
@@ -128,7 +128,7 @@ class Rows:
         self.best: float = 0.0
 
     def add(self, number: int, figure: dict[str, Any], line: str) -> None:
-        """A listener of bench.py; the best rate is the part's headline."""
+        """A listener of vecgame bench; the best rate is the part's headline."""
         self.figures[number] = figure
         first = line.splitlines()[0]
         self.report.row(figure, first, self.first + number)
