@@ -33,6 +33,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     if torch.cuda.is_available():
         yield None
         return
+    monkeypatch.setattr(graphs, "WIDEST_PRODUCT", 16)  # it makes a GPU take memory, and a CPU work for seconds
     try:
         emulation = emulated_gpu()
         request.node.stash[EMULATION] = emulation.__enter__()

@@ -79,6 +79,7 @@ def test_layouts_that_a_gpu_refuses_are_an_error(emulation: EmulatedGpu) -> None
     assert "_scaled_mm" in errors_of(emulation)
 
 
+@pytest.mark.slow
 def test_errors_fail_the_test_that_made_them(pytester_run) -> None:
     done = pytester_run(
         "@pytest.mark.gpu\ndef test_mixed():\n    torch.ones(3, device='cuda') + torch.ones(3)\n"
@@ -325,6 +326,7 @@ def test_threads_that_begin_meanwhile_have_it() -> None:
     assert made.is_cuda and made.tolist() == [1, 1]
 
 
+@pytest.mark.slow
 def test_all_of_it_is_put_back() -> None:
     """In a process of its own, as this test is under an emulation itself."""
     script = "from tests.emulated_gpu import emulated_gpu, install\nimport torch\n"

@@ -92,7 +92,8 @@ def test_parts_are_measured() -> None:
 
 
 def test_arithmetics_are_compared() -> None:
-    found = agreement(small(GAME).to("cuda"), GAME, CONFIG, sized(100, 3), comparable(GPU), GPU)
+    compared = agreement(small(GAME).to("cuda"), GAME, CONFIG, sized(100, 3), comparable(GPU), GPU)
+    found = [row for row, ways in compared if ways == {"eager": 1}]
     assert {row.precision for row in found} >= {"float32", "bfloat16"}
     exact = next(row for row in found if row.precision == "float32")
     assert exact.same_action == 1 and exact.value_error == 0
@@ -100,6 +101,9 @@ def test_arithmetics_are_compared() -> None:
 
 def test_self_play_is_measured() -> None:
     net = InferenceNet(small(GAME).to("cuda"), torch.float32)
-    row = self_play_benchmark.measure_self_play(GAME, net, CONFIG, sized(200, 3), GPU)
-    assert row.games_per_minute > 0 and row.limit > 0 and row.mean_batch > 0
-    assert sum(row.shares.values()) == pytest.approx(1)
+    play = self_play_benchmark.Play(GAME, net, CONFIG, GPU)
+    rows = list(self_play_benchmark.timed_self_play(play, sized(200, 3), counted := {}))
+    assert rows[-1].settled and set(rows[-1].ways) == {"graph"} and rows[-1].games_per_minute > 0
+    detail = self_play_benchmark.detail(play, rows[-1], counted)
+    assert detail.rows_per_game >= rows[-1].evaluations_per_game and detail.limit_by_rows > 0
+    assert sum(detail.shares.values()) == pytest.approx(1)

@@ -15,6 +15,8 @@ from vecgame.contract import mixed_positions
 from veclab.arena.bots import FlatMonteCarlo, RandomBot
 from vecmcts import IsmctsConfig, Past, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search
 from vecmcts.endgame import solve
+from vecmcts.evaluators import as_evaluator
+from vecmcts.search import _search
 
 pytestmark = pytest.mark.gpu
 CONFIG = SearchConfig(worlds=2, simulations=4, noise_fraction=0.25)
@@ -145,15 +147,16 @@ def test_a_float8_network_is_searched() -> None:
     assert (found.value - expected.value).abs().mean() < 0.02
 
 
-def test_a_search_waits_for_nothing_the_second_time() -> None:
+def test_nothing_waits_once_the_worlds_are_drawn() -> None:
     """By torch's own debug mode, for the kinds of search that `tests.test_search_sync` does not have."""
     game = Blob(cards=2)
     state, net = positions(game).to("cuda"), network(game, "cuda")
     for name in ("shared", "gumbel"):
         config = replace(SEARCHES[name], simulations=2)
-        search(game, state, net, config, 7)
+        drawn = game.determinize(state, config.worlds, 7)
+        _search(game, state, drawn, None, as_evaluator(net), config, 7)
         torch.cuda.set_sync_debug_mode("error")
         try:
-            search(game, state, net, config, 7)
+            _search(game, state, drawn, None, as_evaluator(net), config, 7)
         finally:
             torch.cuda.set_sync_debug_mode("default")

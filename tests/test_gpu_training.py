@@ -131,7 +131,7 @@ def test_what_does_not_fit_in_memory_is_played_in_smaller_chunks(caplog: pytest.
     net = network(game, "cuda")
 
     def played() -> SelfPlay:
-        return self_play(game, net, CONFIG, games, seed=3, device="cuda")
+        return self_play(game, net, CONFIG, games, seed=3, device="cuda", graphs=False)
 
     self_play(game, net, CONFIG, 2, seed=3, device="cuda")  # makes the tables that are kept
     torch.cuda.empty_cache()
@@ -140,7 +140,7 @@ def test_what_does_not_fit_in_memory_is_played_in_smaller_chunks(caplog: pytest.
     expected = played()
     needed = torch.cuda.max_memory_allocated() - before
     torch.cuda.empty_cache()
-    allowed = torch.cuda.memory_reserved() + 0.8 * needed
+    allowed = torch.cuda.memory_reserved() + 0.6 * needed
     torch.cuda.set_per_process_memory_fraction(allowed / torch.cuda.get_device_properties(0).total_memory)
     try:
         with caplog.at_level(logging.WARNING):

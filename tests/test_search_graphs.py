@@ -54,7 +54,7 @@ def ways_of(work: Callable[[], object]) -> dict[str, int]:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("leaves", [1, 3])
+@pytest.mark.parametrize("leaves", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_graph_searches_other_games(leaves: int) -> None:
     """The first search of its kind runs as it is, the second is recorded; 17 to 20 games are of one size."""
     game, net = Blob(cards=2), network()
@@ -86,7 +86,7 @@ SEARCHES = {
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in ("a match", "hearts, passing", "spades", "whist") else [])
+        pytest.param(name, marks=[] if name in ("gumbel", "shared", "three players") else pytest.mark.slow)
         for name in SEARCHES
     ],
 )

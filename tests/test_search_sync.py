@@ -15,6 +15,7 @@ from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
 from tests.positions import linear_network, mixed_batch
 from vecgame import Blob, State, concatenate, lanes, patterns, worlds
+from vecgame.cards import RANKS
 from vecgame.games.blob_state import BlobState
 from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
@@ -96,13 +97,20 @@ class NoWaiting(TorchDispatchMode):
 def bounded(device: str, monkeypatch) -> None:
     """Lets worlds be drawn on tensors without data, whose batch cannot be asked for its bounds: by the game's."""
     monkeypatch.setitem(worlds.TABLE_BYTES, device, 1 << 30)
-    sizes = worlds._sizes
+    for sampler in (worlds, patterns):
+        monkeypatch.setattr(sampler, "_sizes", _of_game(sampler._sizes, sampler is patterns))
 
-    def of_game(game, state):
-        deck = game.deck.bit_count()
-        return (deck, deck, game.cards) if state.device.type == "meta" else sizes(game, state)
 
-    monkeypatch.setattr(worlds, "_sizes", of_game)
+def _of_game(sizes: Callable[[Blob, State], tuple], by_pattern: bool) -> Callable[[Blob, State], tuple]:
+    """A sampler's bounds, and on tensors without data the game's."""
+
+    def bounds(game: Blob, state: State) -> tuple:
+        if state.device.type != "meta":
+            return sizes(game, state)
+        deck, needs = game.deck.bit_count(), (game.seats - 1) * game.cards
+        return (needs, needs, (RANKS + 1,) * 3) if by_pattern else (deck, deck, game.cards)
+
+    return bounds
 
 
 def assert_no_wait(state: State, work: Callable[[State], object], monkeypatch) -> None:

@@ -67,8 +67,8 @@ def search(
     config: SearchConfig = SearchConfig(),
     seed: int = 0,
     compile: bool = False,
-    past: Past | None = None,
     graphs: bool = True,
+    past: Past | None = None,
     largest: int = 0,
 ) -> SearchResult:
     """Searches the current decision of every game.
@@ -86,10 +86,10 @@ def search(
         seed: of the worlds, the noise and the playouts; may be the seed of the deal.
         compile: run compiled simulations (`vecmcts.compiled`) if the evaluator is a network and the device a GPU; the
             first search of a size then takes half a minute longer. Elsewhere it changes nothing.
-        past: of these games, for ``config.candidates``.
         graphs: on a GPU, replay the search as one CUDA graph (`vecmcts.graphs`) from the second one of its kind on, if
             the evaluator is a network that says it may be recorded (``capturable``), as `net.InferenceNet` does. All
             but the drawing of worlds is in it. Elsewhere it changes nothing.
+        past: of these games, for ``config.candidates``.
         largest: the most games that the caller searches at once, if it knows. Compiled and recorded searches are for
             some numbers of games only (`vecmcts.sizes`), which then suit it.
 

@@ -22,7 +22,7 @@ from tests.emulated_gpu.tensors import EmulatedTensor
 NAME = "emulated H200"
 CAPABILITY = (9, 0)
 _run_thread = threading.Thread.run
-PACKAGES = ("vecgame", "vecmcts", "net", "training", "benchmarks")
+PACKAGES = ("vecgame", "vecmcts", "net", "veclab")
 
 
 class Mode(TorchDispatchMode):
@@ -67,6 +67,8 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
         stack.callback(clear_tables)
         torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(.., device="cuda") is a copy from the host
         stack.callback(torch._C._set_only_lift_cpu_tensors, lifts_cpu_only)
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(1)  # tests are small: threads would wait for each other longer than they work
         _installed.append(gpu)
         stack.callback(_installed.clear)
         stack.enter_context(Mode(gpu))

@@ -12,7 +12,7 @@ import importlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from unittest import mock
 
 import torch
@@ -61,22 +61,27 @@ def _counted(gpu: EmulatedGpu, phase: str, function: Callable[..., object]) -> C
     return counted
 
 
-def launches(gpu: EmulatedGpu, work: Callable[[], object]) -> Counter[str]:
-    """Kernels of a call of ``work`` by phase, after one call that makes the tables that are kept for a device."""
-    work()
+def launches(gpu: EmulatedGpu, work: Callable[[], object], calls: int = 1) -> Counter[str]:
+    """Kernels that the host starts one by one in a call of ``work``, by phase, after ``calls`` of it that make what is
+    made once: the tables that are kept for a device, and by the second one a graph."""
+    for _ in range(calls):
+        work()
     gpu.record.clear()
     with phases(gpu):
         work()
     return gpu.record.by_phase()
 
 
-def search_launches(gpu: EmulatedGpu, cards: int, simulations: int, games: int, worlds: int = 3) -> Counter[str]:
-    """Kernels of the search of the first decision of ``games`` games by the document's network in bfloat16."""
+def search_launches(
+    gpu: EmulatedGpu, cards: int, simulations: int, games: int, worlds: int = 3, replayed: bool = False
+) -> Counter[str]:
+    """Kernels of the search of the first decision of ``games`` games by the document's network in bfloat16, run as it
+    is or replayed from a graph, whose kernels the host does not start."""
     game, config = Blob(cards=cards), SearchConfig(worlds=worlds, simulations=simulations, noise_fraction=0.25)
     torch.manual_seed(0)
     network = InferenceNet(BlobNet().to("cuda"), torch.bfloat16)
     state = game.deal(games, 0, "cuda")
-    return launches(gpu, lambda: search(game, state, network, config, 3))
+    return launches(gpu, lambda: search(game, state, network, config, 3, graphs=replayed), calls=2 if replayed else 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,13 +93,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--worlds", type=int, default=3, help="of a search (default: 3)")
     asked = parser.parse_args(arguments)
     with emulated_gpu() as gpu:
-        found = search_launches(gpu, asked.cards, asked.simulations, asked.games, asked.worlds)
+        search_of = partial(search_launches, gpu, asked.cards, asked.simulations, asked.games, asked.worlds)
+        found = search_of()
+        waits = gpu.record.waits.copy()
+        replayed = search_of(replayed=True).total()
         gpu.record.raise_errors()
-        waits = gpu.record.waits
     print(f"{asked.cards} cards, {asked.worlds}x{asked.simulations}, {asked.games} games")
     for phase, count in found.most_common():
         print(f"  {phase:20}{count:8,}{count / asked.simulations:10,.1f} a simulation")
     print(f"  {'in all':20}{found.total():8,}")
+    print(f"  replayed: {replayed:,} kernels that the host starts one by one, and a graph")
     for (where, what), times in waits.items():
         print(f"  waits for {what} at {where}: {times}")
     return 0

@@ -178,7 +178,7 @@ def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iter
     """
     check_memory(play, games)
     first = play.game.deal(games, play.seed, play.device)
-    search(play.game, first, play.network, play.config, play.seed, play.compile, play.graphs)
+    search(play.game, first, play.network, play.config, play.seed, play.compile, play.graphs, largest=games)
     before: set[str] = set()
     for number in range(1, MOST_PASSES + 1):
         with Utilisation(play.device) as used, counted_ways() as ways:

@@ -1,0 +1,37 @@
+"""How many kernels a search takes: a GPU that plays few games at once waits for them to be started.
+
+The bounds are what they were when docs/performance.md's table was made (`python -m tests.emulated_gpu.launches`); a
+change that needs more has to say why, one that needs fewer lowers them.
+"""
+
+import pytest
+
+from tests.emulated_gpu import EmulatedGpu
+from tests.emulated_gpu.launches import search_launches
+
+SIMULATIONS = 6
+OPERATIONS = {  # of a search of 3 worlds x 6 simulations, at most, by phase
+    5: {"step, forced moves": 3294, "descend": 696, "worlds": 1539, "observe": 924, "settle": 714, "network": 392},
+    13: {"step, forced moves": 3294, "descend": 696, "worlds": 1323, "observe": 924, "settle": 1098, "network": 392},
+}
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("cards", OPERATIONS)
+def test_a_search_takes_no_more_kernels(cards: int, gpu: EmulatedGpu | None) -> None:
+    if gpu is None:
+        pytest.skip("kernels are counted on the emulated GPU")
+    found = search_launches(gpu, cards, SIMULATIONS, games=2)
+    assert {phase: found[phase] for phase in OPERATIONS[cards] if found[phase] > OPERATIONS[cards][phase]} == {}
+    assert found.total() <= sum(OPERATIONS[cards].values()) + 1000  # roots, backups, sums
+    waits = list(gpu.record.waits.items())
+    assert len(waits) == 1 and waits[0][1] == 1 and waits[0][0][0].startswith("vecgame/worlds.py")
+
+
+@pytest.mark.gpu
+def test_a_replayed_search_takes_those_of_its_worlds_and_one_graph(gpu: EmulatedGpu | None) -> None:
+    if gpu is None:
+        pytest.skip("kernels are counted on the emulated GPU")
+    found = search_launches(gpu, 5, SIMULATIONS, games=2, replayed=True)
+    assert found.total() <= OPERATIONS[5]["worlds"] + 60  # to copy the games to their places, and the result
+    assert gpu.record.replays == 1 and sum(gpu.record.waits.values()) == 1
