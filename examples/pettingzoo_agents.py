@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from doors.pettingzoo_env import AGENTS, BlobAEC, env
-from training.bots import RuleBot
 from vecgame import Blob
+from veclab.arena.bots import RuleBot
+from veclab.doors.pettingzoo_env import AGENTS, BlobAEC, env
 
 
 def rule_based_action(blob: BlobAEC, seed: int) -> int:

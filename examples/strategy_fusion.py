@@ -22,10 +22,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from training.arena import Interval, play_match
-from training.bots import IsmctsPlayer, RuleBot, SearchPlayer
-from training.cheating import CheatingSearch
 from vecgame import Blob, Game, Purpose, State, Stream
+from veclab.arena.bots import IsmctsPlayer, RuleBot, SearchPlayer
+from veclab.arena.cheating import CheatingSearch
+from veclab.arena.matches import Interval, play_match
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search
 
 SURE = 0.6  # what the coin game pays for not playing on

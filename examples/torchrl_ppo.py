@@ -1,7 +1,7 @@
 """Learns Blob by self-play with TorchRL's own GAE and ClipPPOLoss: `python examples/torchrl_ppo.py`.
 
 One network plays all four seats of every game. Each update plays a batch of whole games, regroups them into what each
-seat went through (`doors.torchrl_env.by_seat`), and makes a few passes of PPO over that. At the end, and at the
+seat went through (`veclab.doors.torchrl_env.by_seat`), and makes a few passes of PPO over that. At the end, and at the
 beginning, the network meets three rule-based players.
 """
 
@@ -17,13 +17,13 @@ from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from doors.shared import action_of_column
-from doors.torchrl_env import BlobEnv, by_seat
-from training.arena import play_match
-from training.bots import RuleBot
 from vecgame import Blob, BlobState
 from vecgame.cards import DECK
-from vecgame.observation import FEATURES
+from vecgame.games.blob_observation import FEATURES
+from veclab.arena.bots import RuleBot
+from veclab.arena.matches import play_match
+from veclab.doors.shared import action_of_column
+from veclab.doors.torchrl_env import BlobEnv, by_seat
 
 EPOCHS, MINIBATCH = 2, 1024
 
@@ -33,7 +33,7 @@ def mlp(outputs: int) -> nn.Sequential:
 
 
 class Learner:
-    """The policy at the table, in its most probable action; a `training.bots.Player`."""
+    """The policy at the table, in its most probable action; a `veclab.arena.bots.Player`."""
 
     name = "learner"
 

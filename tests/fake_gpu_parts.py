@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.gpu.plan import Part
-from benchmarks.gpu.worker import Report
+from veclab.bench.gpu.plan import Part
+from veclab.bench.gpu.worker import Report
 
 WORK = __name__
 TOTAL = 60.0

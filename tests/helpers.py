@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reference import rules as reference
 from vecgame import Blob, State
-from vecgame.blob import BlobState
+from vecgame.games.blob_state import BlobState
+from veclab.reference import rules as reference
 
 SEATS = 4
 UNKNOWN_SEAT = -1

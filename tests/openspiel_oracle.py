@@ -4,8 +4,8 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from training.oh_hell import OUR_SUIT, load, max_cards, our_action, our_card
 from vecgame.cards import DECK, NO_TRUMP, SEATS
+from veclab.arena.oh_hell import OUR_SUIT, load, max_cards, our_action, our_card
 
 
 @dataclass(frozen=True)

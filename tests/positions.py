@@ -5,10 +5,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from reference import rules as reference
 from tests.helpers import bits_of
 from vecgame import Blob, Purpose, State, Stream
-from vecgame.blob import BlobState
+from vecgame.games.blob_state import BlobState
+from veclab.reference import rules as reference
 from vecmcts import random_action
 
 MULTIPLIER, INCREMENT = 6364136223846793005, 1442695040888963407  # of Knuth's MMIX generator

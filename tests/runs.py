@@ -16,11 +16,11 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from training.checkpoint import load_tensors
-from training.folder import CHECKPOINT, METRICS
-from training.progress import Display
-from training.run import Run
-from training.settings import Settings
+from veclab.agents.checkpoint import load_tensors
+from veclab.agents.folder import CHECKPOINT, METRICS
+from veclab.progress import Display
+from veclab.settings import Settings
+from veclab.training.run import Run
 
 TINY = Settings(
     games_per_iter=12,
@@ -43,7 +43,7 @@ TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "e
 TIMES += ("examples_per_second",)
 
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "train"])
+_forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "veclab.training.command"])
 
 
 def changed(**changes: object) -> Settings:
@@ -109,7 +109,7 @@ def _begin(environment: dict[str, str], work: Callable[..., None], arguments: tu
 
 
 def start_group(size: int, work: Callable[..., None], *arguments: object) -> list[BaseProcess]:
-    """Starts ``size`` processes that can form a `training.distributed.Group`, as torchrun would."""
+    """Starts ``size`` processes that can form a `veclab.training.distributed.Group`, as torchrun would."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

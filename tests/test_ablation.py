@@ -6,10 +6,10 @@ import math
 import pytest
 import torch
 
-from benchmarks import ablation, searches
-from benchmarks.ablation import BASELINE, Trained, gain, report
 from net import PRESETS, BlobNet
-from training.checkpoint import save_network
+from veclab.agents.checkpoint import save_network
+from veclab.bench import ablation, searches
+from veclab.bench.ablation import BASELINE, Trained, gain, report
 
 
 @pytest.fixture

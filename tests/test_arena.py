@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from training.arena import Interval, play_match
-from training.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
 from vecgame import Blob
+from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
+from veclab.arena.matches import Interval, play_match
 from vecmcts import PlayoutEvaluator, SearchConfig
 
 GAME = Blob(cards=5)

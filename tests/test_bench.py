@@ -12,15 +12,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import bench
-from benchmarks import selfplay, strategies, sweep
-from benchmarks.measure import Utilisation, timed
-from benchmarks.parts import multiply_adds
-from benchmarks.selfplay import PHASES, Play, detail, network_seconds, timed_self_play
-from benchmarks.tables import verdict
 from net import BlobNet, InferenceNet, NetConfig, int8_available
-from training.checkpoint import save_network
 from vecgame import Blob
+from veclab.agents.checkpoint import save_network
+from veclab.bench import command as bench
+from veclab.bench import selfplay, strategies, sweep
+from veclab.bench.measure import Utilisation, timed
+from veclab.bench.parts import multiply_adds
+from veclab.bench.selfplay import PHASES, Play, detail, network_seconds, timed_self_play
+from veclab.bench.tables import verdict
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")

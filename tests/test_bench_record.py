@@ -12,14 +12,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import bench
-from benchmarks import measure, parts, selfplay
-from benchmarks.fallback import Fallbacks
-from benchmarks.measure import PeakMemory, Utilisation, Watch, described
-from benchmarks.selfplay import Counted, Play, detail, timed_self_play
-from benchmarks.tables import deviations, limit_line, rate_line, self_play_line
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob, lanes
+from veclab.bench import command as bench
+from veclab.bench import measure, parts, selfplay
+from veclab.bench.fallback import Fallbacks
+from veclab.bench.measure import PeakMemory, Utilisation, Watch, described
+from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
+from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
 from vecmcts import SearchConfig
 from vecmcts import graphs as recordings
 from vecmcts.search import WAYS

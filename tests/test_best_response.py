@@ -12,10 +12,11 @@ import torch
 from rich.console import Console
 
 from net import PRESETS, BlobNet, InferenceNet
-from reference import rules as reference
 from tests.helpers import bits_of, cards_of, reference_rules
-from training.arena import TWO_AGAINST_TWO, play_deals
-from training.best_response import (
+from vecgame import Blob
+from veclab.agents.checkpoint import load_network, save_network
+from veclab.agents.folder import NEWEST
+from veclab.arena.best_response import (
     DEALER,
     all_deals,
     best_response,
@@ -24,13 +25,12 @@ from training.best_response import (
     player_policy,
     uniform_policy,
 )
-from training.bots import RuleBot
-from training.checkpoint import load_network, save_network
-from training.folder import NEWEST
-from training.progress import Display
-from training.run import Run
-from training.settings import Settings
-from vecgame import Blob
+from veclab.arena.bots import RuleBot
+from veclab.arena.matches import TWO_AGAINST_TWO, play_deals
+from veclab.progress import Display
+from veclab.reference import rules as reference
+from veclab.settings import Settings
+from veclab.training.run import Run
 
 TINIEST = Blob(cards=1, suits=2, ranks=2, trump="none")
 

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference import rules as reference
 from tests.emulated_gpu import sized
 from tests.helpers import (
     SEATS,
@@ -23,8 +22,9 @@ from tests.helpers import (
 )
 from vecgame import Blob, Game, concatenate
 from vecgame import lanes as lanes_module
-from vecgame.blob import BlobState
 from vecgame.cards import DECK, list_cards, lowest_card, pack, popcount, rotate_suits, unpack
+from vecgame.games.blob_state import BlobState
+from veclab.reference import rules as reference
 
 NO_TRUMP = 4
 ERROR_RATE = 1e-4  # how often a correct implementation would fail a chi-square test for another seed

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import save_file
 
 from net import BlobNet, NetConfig
-from training import checkpoint
-from training.checkpoint import load_metadata, load_network, load_tensors, save_network, save_tensors
+from veclab.agents import checkpoint
+from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_network, save_tensors
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 

@@ -7,15 +7,15 @@ import torch
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
-from training import warmup
-from training.arena import play_match
-from training.bots import FlatMonteCarlo, RandomBot
-from training.learner import Learner, learn
-from training.replay import ReplayBuffer
-from training.selfplay import self_play
-from training.settings import Settings
 from vecgame import GAMES, Game, Hearts, Spades, State, Stream, Whist, contract, make_game
 from vecgame.cards import popcount
+from veclab.arena.bots import FlatMonteCarlo, RandomBot
+from veclab.arena.matches import play_match
+from veclab.settings import Settings
+from veclab.training import warmup
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import ReplayBuffer
+from veclab.training.selfplay import self_play
 from vecmcts import SearchConfig, search
 
 CPU = torch.device("cpu")

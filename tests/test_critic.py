@@ -10,14 +10,14 @@ from net import BlobNet, InferenceNet, Int8Net, NetConfig, int8_available
 from net.inference import folded_weights
 from tests.positions import HashEvaluator, fraction, mix
 from tests.test_learner import make_examples
-from training import warmup
-from training.learner import Learner, learn
-from training.replay import Examples, ReplayBuffer
-from training.selfplay import self_play
-from training.settings import Settings
 from vecgame import Blob, Hearts, Spades, State, Stream, Whist, lanes
 from vecgame.cards import pack, unpack
 from vecgame.contract import mixed_positions
+from veclab.settings import Settings
+from veclab.training import warmup
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.selfplay import self_play
 from vecmcts import CriticEvaluator, Past, SearchConfig, compiled, search
 from vecmcts.evaluators import NetworkEvaluator, as_evaluator, to_absolute
 

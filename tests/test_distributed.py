@@ -15,20 +15,20 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
 from net import NetConfig
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start_group, tensors_of
 from tests.test_learner import make_examples
-from training import warmup
-from training.checkpoint import load_network, load_tensors, save_tensors
-from training.distributed import ALONE, Group, LeaderError, process_group
-from training.folder import CHECKPOINT, METRICS, RESULTS
-from training.learner import Learner, learn
-from training.networks import newest_network, progress_of
-from training.replay import Examples, ReplayBuffer
-from training.run import Run
-from training.settings import Settings
 from vecgame import Blob
+from veclab.agents.checkpoint import load_network, load_tensors, save_tensors
+from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
+from veclab.agents.networks import newest_network, progress_of
+from veclab.settings import Settings
+from veclab.training import command as train
+from veclab.training import warmup
+from veclab.training.distributed import ALONE, Group, LeaderError, process_group
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.run import Run
 
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)

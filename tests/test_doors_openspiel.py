@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from reference.worlds import consistent_worlds
 from tests.doors_docs import run_example, run_snippet
 from tests.helpers import chi_square_p
 from vecgame import Blob
+from veclab.reference.worlds import consistent_worlds
 
 pytest.importorskip("pyspiel")
 import pyspiel
@@ -20,7 +20,7 @@ from open_spiel.python.algorithms import exploitability, ismcts, mcts
 from open_spiel.python.algorithms.get_all_states import get_all_states
 from open_spiel.python.observation import make_observation
 
-from doors.openspiel_game import NAME, UNDEALT
+from veclab.doors.openspiel_game import NAME, UNDEALT
 
 TINY = f"{NAME}(cards=1,suits=2,ranks=2,trump=none,dealer=3)"
 GAMES = [

@@ -13,7 +13,7 @@ from vecgame import Blob
 pytest.importorskip("pettingzoo")
 from pettingzoo.test import api_test, seed_test
 
-from doors.pettingzoo_env import AGENTS, BlobAEC, env
+from veclab.doors.pettingzoo_env import AGENTS, BlobAEC, env
 
 # PettingZoo says this of every environment with masks but those of a list of its own.
 OF_MASKS = {

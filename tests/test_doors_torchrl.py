@@ -18,7 +18,7 @@ from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
 from torchrl.objectives import ClipPPOLoss
 from torchrl.objectives.value import GAE
 
-from doors.torchrl_env import BlobEnv, by_seat
+from veclab.doors.torchrl_env import BlobEnv, by_seat
 
 RULES = [{"cards": 5}, {"cards": 1, "suits": 2, "ranks": 2}, {"cards": 3, "hook": False, "trump": "none"}]
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from training import elo
-from training.elo import fit, rate
+from veclab.arena import elo
+from veclab.arena.elo import fit, rate
 
 
 def expected_wins(ratings: torch.Tensor, games: float) -> tuple[torch.Tensor, torch.Tensor]:

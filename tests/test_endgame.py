@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from reference.maxn import maxn_value
 from tests.helpers import to_reference
 from tests.positions import mixed_batch
-from training.arena import play_match
-from training.bots import SearchPlayer
-from training.cheating import CheatingSearch, OpenHands
 from vecgame import Blob
+from veclab.arena.bots import SearchPlayer
+from veclab.arena.cheating import CheatingSearch, OpenHands
+from veclab.arena.matches import play_match
+from veclab.reference.maxn import maxn_value
 from vecmcts import PlayoutEvaluator, SearchConfig, endgame
 from vecmcts.endgame import solve
 from vecmcts.evaluators import random_action

@@ -15,15 +15,15 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
-from training import metrics
-from training.checkpoint import load_network
-from training.evaluate import main as evaluate_main
-from training.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
-from training.learner import Learner, Losses
-from training.lock import FolderLock
-from training.run import Run
+from veclab.agents.checkpoint import load_network
+from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.training import command as train
+from veclab.training import metrics
+from veclab.training.learner import Learner, Losses
+from veclab.training.lock import FolderLock
+from veclab.training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
 WRITES = 50  # of a run as below: about as many files are synced, renamed, and their folder synced

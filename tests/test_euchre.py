@@ -13,7 +13,7 @@ from tests.helpers import bits_of, cards_of, chi_square_p
 from tests.test_trick_games import CLUBS, DIAMONDS, HEARTS, SPADES, card, legal, play
 from vecgame import Euchre, TrickGame, contract
 from vecgame.cards import pack, popcount, rotate_suits, unpack
-from vecgame.euchre import ALONE, EUCHRE_DECK, PASS, TOGETHER, EuchreState
+from vecgame.games.euchre import ALONE, EUCHRE_DECK, PASS, TOGETHER, EuchreState
 
 P_LIMIT = 1e-6  # a right sampler fails one of the tests of distributions with probability below 2e-5
 NEXT, ACROSS, LAST = 2, 3, 4  # bids of the suits after that of the card turned up

@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import bench
-from benchmarks.agreement import agreement, available, comparable
 from net import PRESETS, BlobNet, Float8Net, InferenceNet, float8_products
 from net.float8 import E4M3, _Float8Linear, rounded
 from tests.runs import changed, quiet
 from tests.test_net import observations, random_net
-from training import precision as precision_module
-from training.run import Run
 from vecgame import Blob
+from veclab import precision as precision_module
+from veclab.bench import command as bench
+from veclab.bench.agreement import agreement, available, comparable
+from veclab.training.run import Run
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")
@@ -187,9 +187,9 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
         asked.append(compile)
         return precision_module.inference_net(net, name, games, compile)
 
-    for module in ("training.run", "benchmarks.parts", "bench"):
+    for module in ("veclab.training.run", "veclab.bench.parts", "veclab.bench.command"):
         monkeypatch.setattr(f"{module}.inference_net", spy)
-    monkeypatch.setattr("training.saving.check_ways", lambda *_: None)  # which refuses --compile without a GPU
+    monkeypatch.setattr("veclab.training.saving.check_ways", lambda *_: None)  # which refuses --compile without a GPU
     Run.create(tmp_path / "run", changed(compile=fused, device="cpu"), quiet())._player()
     monkeypatch.setattr(bench, "check", lambda options, device: None)  # which refuses --compile without a GPU
     flags = ["--device=cpu", "--quick", "--network=small", "--repeats=1", "--cards=1", "--simulations=1", "--batches=2"]

@@ -4,14 +4,14 @@ import pytest
 import torch
 
 from tests.runs import interrupt_at, metrics_of, quiet, same
-from training import gate as module
-from training.arena import TWO_AGAINST_TWO, Interval, play_deals, side_points
-from training.bots import RandomBot, RuleBot
-from training.checkpoint import load_network
-from training.gate import CHUNK, Gate, Verdict, crossing, judge
-from training.run import Run
-from training.settings import Settings
 from vecgame import Blob
+from veclab.agents.checkpoint import load_network
+from veclab.arena import gate as module
+from veclab.arena.bots import RandomBot, RuleBot
+from veclab.arena.gate import CHUNK, Gate, Verdict, crossing, judge
+from veclab.arena.matches import TWO_AGAINST_TWO, Interval, play_deals, side_points
+from veclab.settings import Settings
+from veclab.training.run import Run
 
 GAME = Blob(cards=5)
 

@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-import bench
-import train
-from benchmarks import gpu_all
-from benchmarks.gpu import archive, plan, summary, work
-from benchmarks.gpu.plan import PARTS
-from benchmarks.gpu.worker import Report
-from benchmarks.options import check, parse
 from net import BlobNet, NetConfig
-from training.checkpoint import load_network, load_tensors, save_network
+from veclab.agents.checkpoint import load_network, load_tensors, save_network
+from veclab.bench import command as bench
+from veclab.bench import gpu_all
+from veclab.bench.gpu import archive, plan, summary, work
+from veclab.bench.gpu.plan import PARTS
+from veclab.bench.gpu.worker import Report
+from veclab.bench.options import check, parse
+from veclab.training import command as train
 
 ROOT = Path(__file__).parents[1]
 

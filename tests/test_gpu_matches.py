@@ -4,18 +4,18 @@ no timings."""
 import pytest
 import torch
 
-import benchmarks.parts as parts
-import benchmarks.selfplay as self_play_benchmark
-from benchmarks.agreement import agreement, comparable
+import veclab.bench.parts as parts
+import veclab.bench.selfplay as self_play_benchmark
 from net import InferenceNet
 from tests.emulated_gpu import sized
 from tests.runs import quiet
 from tests.test_gpu_searches import network, small
-from training.arena import play_match
-from training.best_response import best_response, network_policy, player_policy
-from training.bots import IsmctsPlayer, NetworkPlayer, Player, RandomBot, RuleBot, search_player
-from training.evaluate import evaluate
 from vecgame import Blob, make_game
+from veclab.arena.best_response import best_response, network_policy, player_policy
+from veclab.arena.bots import IsmctsPlayer, NetworkPlayer, Player, RandomBot, RuleBot, search_player
+from veclab.arena.evaluate import evaluate
+from veclab.arena.matches import play_match
+from veclab.bench.agreement import agreement, comparable
 from vecmcts import IsmctsConfig, SearchConfig
 
 pytestmark = pytest.mark.gpu

@@ -10,9 +10,9 @@ from net import BlobNet, Float8Net, InferenceNet, NetConfig, float8_products
 from tests.emulated_gpu import sized
 from tests.positions import mixed_batch
 from tests.test_search_lanes import FIELDS, assert_same
-from training.bots import FlatMonteCarlo, RandomBot
 from vecgame import Blob, BlobMatch, Game, State, make_game
 from vecgame.contract import mixed_positions
+from veclab.arena.bots import FlatMonteCarlo, RandomBot
 from vecmcts import IsmctsConfig, Past, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search
 from vecmcts.endgame import solve
 from vecmcts.evaluators import as_evaluator

@@ -11,13 +11,13 @@ from tests.emulated_gpu import sized
 from tests.runs import changed, metrics_of, quiet, tensors_of
 from tests.test_gpu_searches import network
 from tests.test_learner import make_examples
-from training.learner import Learner, learn
-from training.playout_cap import PlayoutCap
-from training.replay import EXTRAS, Examples, ReplayBuffer
-from training.run import Run
-from training.selfplay import SelfPlay, self_play
-from training.settings import Settings
 from vecgame import Blob
+from veclab.playout_cap import PlayoutCap
+from veclab.settings import Settings
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import EXTRAS, Examples, ReplayBuffer
+from veclab.training.run import Run
+from veclab.training.selfplay import SelfPlay, self_play
 from vecmcts import SearchConfig, search
 
 pytestmark = pytest.mark.gpu

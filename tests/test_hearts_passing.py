@@ -15,7 +15,7 @@ from tests.helpers import bits_of, cards_of, chi_square_p
 from tests.test_trick_games import CLUBS, DIAMONDS, HEARTS, SPADES, card, legal, play, suit
 from vecgame import Hearts, TrickGame, contract, knowledge
 from vecgame.cards import deck_bits, popcount, unpack
-from vecgame.hearts import PassingState
+from vecgame.games.hearts import PassingState
 from vecgame.lanes import entries, place_of
 
 P_LIMIT = 1e-6  # a right sampler fails one of the dozen tests of distributions with probability below 2e-5

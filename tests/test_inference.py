@@ -7,18 +7,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from reference.worlds import consistent_worlds
 from tests.helpers import bits_of, chi_square_p, to_reference
 from tests.positions import HashEvaluator, linear_network
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import NoWaiting
 from tests.test_worlds import as_games
-from training.arena import play_match
-from training.bots import InferringPlayer, RandomBot, search_player
-from training.selfplay import self_play
-from training.settings import Settings
 from vecgame import Blob, Euchre, Purpose, Spades, Stream, lanes
 from vecgame.state import concatenate
+from veclab.arena.bots import InferringPlayer, RandomBot, search_player
+from veclab.arena.matches import play_match
+from veclab.reference.worlds import consistent_worlds
+from veclab.settings import Settings
+from veclab.training.selfplay import self_play
 from vecmcts import NetworkEvaluator, Past, SearchConfig, compiled, inference, random_action, search
 from vecmcts.inference import infer, log_likelihood, resample
 

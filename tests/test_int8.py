@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from benchmarks.agreement import agreement, available
 from net import PRESETS, BlobNet, InferenceNet, Int8Net, int8, int8_available
 from net.calibration import activation_spans
 from net.inference import folded_weights
 from net.int8 import _Int8Linear
 from tests.test_net import TINY, observations, random_net
-from training.precision import check_precision, inference_net, positions
 from vecgame import Blob
+from veclab.bench.agreement import agreement, available
+from veclab.precision import check_precision, inference_net, positions
 from vecmcts import SearchConfig
 
 needs_int8 = pytest.mark.skipif(not int8_available(), reason="this CPU or PyTorch has no 8-bit products")
@@ -120,7 +120,7 @@ def test_bad_input_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         check_precision("int8", torch.device("cuda"))
     with pytest.raises(ValueError, match="float8 needs an NVIDIA GPU from Ada or Hopper on, not cpu"):
         check_precision("float8", CPU)
-    monkeypatch.setattr("training.precision.int8_available", lambda: False)
+    monkeypatch.setattr("veclab.precision.int8_available", lambda: False)
     with pytest.raises(ValueError, match="needs a CPU with VNNI"):
         check_precision("int8", CPU)
     monkeypatch.setattr(int8, "int8_available", lambda: False)

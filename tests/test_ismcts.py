@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.helpers import play_randomly
-from training import oh_hell
-from training.arena import play_games, play_match
-from training.bots import RandomBot, RuleBot
-from training.checkpoint import save_network
-from training.evaluate import main as evaluate_main
-from training.ismcts import ISMCTSPlayer, mirror, played_by
 from vecgame import Blob
-from vecgame.rules import Rules
+from vecgame.games.blob_rules import Rules
+from veclab.agents.checkpoint import save_network
+from veclab.arena import oh_hell
+from veclab.arena.bots import RandomBot, RuleBot
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.arena.ismcts import ISMCTSPlayer, mirror, played_by
+from veclab.arena.matches import play_games, play_match
 from vecmcts import Past
 
 

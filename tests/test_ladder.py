@@ -5,17 +5,17 @@ import json
 import pytest
 import torch
 
-import train
 from net import PRESETS, BlobNet
-from training import ladder as module
-from training.arena import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
-from training.bots import RandomBot, RuleBot
-from training.checkpoint import save_network
-from training.evaluate import main as evaluate_main
-from training.folder import NEWEST
-from training.ladder import Ladder, half_wins, main
-from training.networks import newest_network, saved_networks
 from vecgame import Blob
+from veclab.agents.checkpoint import save_network
+from veclab.agents.folder import NEWEST
+from veclab.agents.networks import newest_network, saved_networks
+from veclab.arena import ladder as module
+from veclab.arena.bots import RandomBot, RuleBot
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.arena.ladder import Ladder, half_wins, main
+from veclab.arena.matches import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
+from veclab.training import command as train
 
 
 def test_seatings() -> None:

@@ -7,9 +7,9 @@ import torch
 
 from net import NetConfig
 from tests.test_search_sync import NoWaiting
-from training.learner import FINAL_RATE, MAX_SKIPPED, Learner, Losses, NotFiniteError, StepCount, learn
-from training.replay import Examples, ReplayBuffer
-from training.settings import Settings
+from veclab.settings import Settings
+from veclab.training.learner import FINAL_RATE, MAX_SKIPPED, Learner, Losses, NotFiniteError, StepCount, learn
+from veclab.training.replay import Examples, ReplayBuffer
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 CPU = torch.device("cpu")

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.runs import changed, metrics_of, quiet, same, tensors_of
-from training.run import Run
+from veclab.training.run import Run
 
 OPTIONS = {
     "cap and suits": {"full_share": 0.5, "fast_simulations": 2, "augment_suits": True},

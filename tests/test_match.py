@@ -6,15 +6,15 @@ from itertools import permutations
 import pytest
 import torch
 
-import train
 from tests.helpers import assert_same_state, chi_square_p, play_randomly, random_actions
 from tests.test_search_sync import assert_no_wait
-from training.bots import RuleBot, SearchPlayer
-from training.checkpoint import load_network
 from vecgame import Blob, BlobMatch, BlobState, make_game
 from vecgame.cards import popcount
-from vecgame.match import MatchState, schedule
-from vecgame.rules import Rules
+from vecgame.games.blob_match import MatchState, schedule
+from vecgame.games.blob_rules import Rules
+from veclab.agents.checkpoint import load_network
+from veclab.arena.bots import RuleBot, SearchPlayer
+from veclab.training import command as train
 from vecmcts import PlayoutEvaluator, SearchConfig
 
 MATCHES = [

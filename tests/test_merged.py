@@ -5,14 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reference import maxn
-from reference import rules as reference
 from tests.helpers import bits_of, cards_of, to_reference
 from tests.positions import HashEvaluator, mixed_batch
-from training.bots import RuleBot
-from training.selfplay import self_play
 from vecgame import Blob
 from vecgame.cards import same_as_lower
+from veclab.arena.bots import RuleBot
+from veclab.reference import maxn
+from veclab.reference import rules as reference
+from veclab.training.selfplay import self_play
 from vecmcts import SearchConfig, search
 
 MERGING = SearchConfig(worlds=2, simulations=24, merge_equivalent=True)

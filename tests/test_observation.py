@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference import rules as reference
 from tests.helpers import SEATS, play_randomly, random_actions, reshuffle, to_reference
 from vecgame import Blob
 from vecgame.cards import list_cards
-from vecgame.observation import FEATURES
+from vecgame.games.blob_observation import FEATURES
+from veclab.reference import rules as reference
 
 CARDS, NO_TRUMP = 52, 4
 GAMES = [
@@ -33,7 +33,7 @@ def name(game: Blob) -> str:
 
 
 def features(rules: reference.Rules, state: reference.State, viewer: int) -> list[float]:
-    """The table of `vecgame.observation`, line by line, for one game."""
+    """The table of `vecgame.games.blob_observation`, line by line, for one game."""
     players = rules.players
     row = [0.0] * (216 + 10 * players)
     leads = 213 + 4 * players

@@ -8,8 +8,8 @@ import torch
 
 from tests.helpers import bits_of, pack_mask
 from tests.openspiel_oracle import OracleGame, play_games, rules_kwargs
-from training.oh_hell import max_cards
 from vecgame import Blob
+from veclab.arena.oh_hell import max_cards
 
 pytest.importorskip("pyspiel")
 

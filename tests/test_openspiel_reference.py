@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from reference.rules import Rules, State, is_terminal, legal_actions, mover, new_state, scores, step
 from tests.openspiel_oracle import OracleGame, play_games, rules_kwargs
+from veclab.reference.rules import Rules, State, is_terminal, legal_actions, mover, new_state, scores, step
 
 pytest.importorskip("pyspiel")
 

@@ -9,13 +9,13 @@ from math import comb, factorial, prod
 import pytest
 import torch
 
-from reference.rules import is_bidding
-from reference.worlds import World, consistent_worlds, unseen_cards
 from tests.helpers import assert_same_state, bits_of, chi_square_p, pack_mask, play_randomly, reshuffle, to_reference
 from tests.test_worlds import as_games, positions, shown_voids, shows_void_now, tally
 from vecgame import Blob, concatenate, lanes, patterns, worlds
-from vecgame.blob import BlobState
 from vecgame.cards import popcount
+from vecgame.games.blob_state import BlobState
+from veclab.reference.rules import is_bidding
+from veclab.reference.worlds import World, consistent_worlds, unseen_cards
 
 ERROR_RATE = 1e-4
 SMALL_DECKS = [

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import peers
-from benchmarks.peers import ACTIONS, ToyGame, ToyState, judgements, root_keys
+from veclab.bench import peers
+from veclab.bench.peers import ACTIONS, ToyGame, ToyState, judgements, root_keys
 from vecmcts import SearchConfig, SearchResult, search
 
 CPU = torch.device("cpu")
@@ -167,6 +167,6 @@ def test_a_missing_package_is_named(
 
 
 def test_the_import_needs_none_of_them() -> None:
-    code = "import sys, benchmarks.peers; print(sorted({'jax', 'mctx', 'pyspiel'} & set(sys.modules)))"
+    code = "import sys, veclab.bench.peers; print(sorted({'jax', 'mctx', 'pyspiel'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

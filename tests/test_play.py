@@ -19,26 +19,28 @@ import pytest
 import torch
 from rich.console import Console
 
-import play
 from net import BlobNet, InferenceNet, NetConfig
-from table import lines, view
-from table.advice import action_values, give_hint
-from table.agents import BOTS, choose, default_agent
-from table.app import Sitting
-from table.commands import Mistake, Request, bid_range, parse
-from table.glyphs import ASCII, UNICODE, glyphs_for
-from table.saving import load_match, save_match
-from table.session import PERSON, Match, Settings, begin, schedule, undo, walk
-from table.sight import Seen, look
-from table.ui import PlainLines, Screen
 from tests.helpers import assert_same_state, reshuffle
-from training.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
-from training.checkpoint import save_network
-from training.folder import NEWEST
 from vecgame import Blob
+from veclab.agents import SHIPPED
+from veclab.agents.checkpoint import save_network
+from veclab.agents.folder import NEWEST
+from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
+from veclab.table import command as play
+from veclab.table import lines, view
+from veclab.table.advice import action_values, give_hint
+from veclab.table.agents import BOTS, choose, default_agent
+from veclab.table.app import Sitting
+from veclab.table.commands import Mistake, Request, bid_range, parse
+from veclab.table.glyphs import ASCII, UNICODE, glyphs_for
+from veclab.table.saving import load_match, save_match
+from veclab.table.session import PERSON, Match, Settings, begin, schedule, undo, walk
+from veclab.table.sight import Seen, look
+from veclab.table.ui import PlainLines, Screen
 from vecmcts import PlayoutEvaluator, SearchConfig
 from vecmcts.evaluators import play_out
 
+ROOT = Path(__file__).parents[1]
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 CARD = re.compile(r"(?:10|[2-9JQKA])[♠♥♣♦]")
 
@@ -550,13 +552,25 @@ def test_foreign_and_damaged_files_get_one_line(text: str, tmp_path: Path, capsy
     assert path.read_text(encoding="latin-1") == text
 
 
+def test_a_match_with_an_agent_that_came_with_an_older_program(tmp_path: Path) -> None:
+    """Its network is found where the agents are now; one of the user's own keeps its path, be it there or not."""
+    path = tmp_path / "match.json"
+    for agent, found in [
+        ("/home/me/vecgame/agents/blob-1-13.safetensors", str(SHIPPED / "blob-1-13.safetensors")),
+        ("/home/me/vecgame/agents/mine.safetensors", "/home/me/vecgame/agents/mine.safetensors"),
+        ("/home/me/blob-1-13.safetensors", "/home/me/blob-1-13.safetensors"),
+    ]:
+        save_match(path, begin(Settings(cards=2, agent=agent)))
+        assert load_match(path).settings.agent == found
+
+
 # -- the command ----------------------------------------------------------------------------------------------------
 
 
 def run(monkeypatch, capsys, typed: str, *flags: str) -> tuple[int, str, str]:
     """The command with lines typed at it: exit status, output and errors."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    monkeypatch.setattr(play, "AGENTS", Path("no-such-folder"))
+    monkeypatch.setattr(play, "SHIPPED", Path("no-such-folder"))
     try:
         status = play.main(list(flags))
     except SystemExit as stop:
@@ -609,7 +623,7 @@ def test_a_match_left_in_mid_trick_goes_on_as_if_never_left(monkeypatch, capsys,
     run(monkeypatch, capsys, typed[0], *flags, "--save", str(parts))
     for line in typed[1:]:  # one answer a sitting
         status, output, _ = run(monkeypatch, capsys, "", "--resume", str(parts))
-        assert status == 0 and output.endswith(f"go on by python play.py --resume {parts}\n")
+        assert status == 0 and output.endswith(f"go on by vecgame play --resume {parts}\n")
         assert load_match(parts).history == match.history[: len(load_match(parts).history)]
         assert run(monkeypatch, capsys, line, "--resume", str(parts))[0] == 0
     assert load_match(parts) == match and match.over
@@ -675,7 +689,7 @@ def test_ctrl_c_leaves_cleanly(monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.setattr("builtins.input", interrupt)
     status, output, error = run(monkeypatch, capsys, "", "--seed", "1", "--save", str(path))
     assert (status, error) == (130, "")
-    assert output.endswith(f"\nYou have left the match; go on by python play.py --resume {path}\n")
+    assert output.endswith(f"\nYou have left the match; go on by vecgame play --resume {path}\n")
     assert len(load_match(path).history) == 3
 
 
@@ -773,7 +787,7 @@ def test_default_agent_is_the_one_for_the_largest_hand(tmp_path) -> None:
     ],
 )
 def test_bad_flags_get_one_line(flags: list[str], message: str, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(Path(play.__file__).parent)
+    monkeypatch.chdir(ROOT)
     status, output, error = run(monkeypatch, capsys, "q\n", *flags)
     assert status == 2 and message in error and error.count("\n") == 1
     assert error.startswith("error: ") and output == ""
@@ -810,9 +824,8 @@ def test_on_a_real_terminal(tmp_path) -> None:
     environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", "LINES": "24", "PYTHONUTF8": "1"}
     environment.pop("NO_COLOR", None)
     flags = ["--cards", "3", "--seed", "2", "--agent", "rules", "--delay", "0", "--save", str(path)]
-    process = subprocess.Popen(
-        [sys.executable, play.__file__, *flags], stdin=follower, stdout=follower, stderr=follower, env=environment
-    )
+    command = [sys.executable, str(ROOT / "play.py"), *flags]
+    process = subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=environment)
     os.close(follower)
 
     def read_until(part: str, idle: Callable[[], object] = lambda: None) -> str:

@@ -7,23 +7,23 @@ from collections import Counter
 import pytest
 import torch
 
-import bench
-import train
-from doors.shared import four_seats
 from net import BlobNet, InferenceNet, NetConfig
-from reference import rules as reference
-from reference.worlds import consistent_worlds, sample_world
 from tests.helpers import chi_square_p
 from tests.test_blob import compare_random_games
 from tests.test_contract import CountsTricks
 from tests.test_search_sync import assert_no_wait, positions
-from training import best_response, evaluate, ladder
-from training.arena import even_seatings_of, play_deals, play_match, seatings_of, side_points
-from training.bots import FlatMonteCarlo, RandomBot, RuleBot
-from training.checkpoint import load_network, save_network
-from training.networks import settings_for
-from training.selfplay import self_play
 from vecgame import Blob, Rules, State, contract, make_game
+from veclab.agents.checkpoint import load_network, save_network
+from veclab.agents.networks import settings_for
+from veclab.arena import best_response, evaluate, ladder
+from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot
+from veclab.arena.matches import even_seatings_of, play_deals, play_match, seatings_of, side_points
+from veclab.bench import command as bench
+from veclab.doors.shared import four_seats
+from veclab.reference import rules as reference
+from veclab.reference.worlds import consistent_worlds, sample_world
+from veclab.training import command as train
+from veclab.training.selfplay import self_play
 from vecmcts import SearchConfig, search
 
 PLAYERS = (3, 5, 6, 7)

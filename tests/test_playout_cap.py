@@ -10,14 +10,14 @@ from net import NetConfig
 from tests.positions import HashEvaluator
 from tests.runs import changed, metrics_of, quiet
 from tests.test_learner import make_examples
-from training import selfplay
-from training.learner import Learner, learn
-from training.playout_cap import PlayoutCap
-from training.replay import Examples, ReplayBuffer
-from training.run import Run
-from training.selfplay import SelfPlay, self_play
-from training.settings import Settings, for_resume
 from vecgame import Blob, Purpose, Stream, lanes
+from veclab.playout_cap import PlayoutCap
+from veclab.settings import Settings, for_resume
+from veclab.training import selfplay
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.run import Run
+from veclab.training.selfplay import SelfPlay, self_play
 from vecmcts import SearchConfig, best_action, search
 
 CPU = torch.device("cpu")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import plot as charts
-from benchmarks.plot import plot
+from veclab.bench import plot as charts
+from veclab.bench.plot import plot
 
 ROOT = Path(__file__).parent.parent
 MACHINE = {"device": "Some Processor", "cores": 4, "threads": 3, "torch": "2.13.0+cpu", "date": "2026-11-23"}
@@ -24,7 +24,7 @@ def drawing() -> None:
 
 
 def figures_of(what: str, rows: list[dict]) -> dict:
-    """As bench.py writes them."""
+    """As vecgame bench writes them."""
     return {"what": what, "environment": MACHINE, "figures": rows}
 
 
@@ -342,7 +342,7 @@ def test_command_line_charts_committed_results(tmp_path) -> None:
     """Without torch, which a chart needs not, and without pyplot's global state."""
     files = sorted(map(str, (ROOT / "benchmarks" / "results").glob("*.json")))
     code = (
-        "import sys; from benchmarks.plot import main; status = main(sys.argv[1:]); "
+        "import sys; from veclab.bench.plot import main; status = main(sys.argv[1:]); "
         "assert not {'torch', 'matplotlib.pyplot'} & sys.modules.keys(); sys.exit(status)"
     )
     command = [sys.executable, "-c", code, *files, "--out", str(tmp_path)]
@@ -367,7 +367,7 @@ def test_one_files_charts_go_straight_to_the_folder(tmp_path, capsys) -> None:
     ("content", "message"),
     [
         (None, "No such file"),
-        ("no json", "is no JSON of bench.py: Expecting value"),
+        ("no json", "is no JSON of vecgame bench: Expecting value"),
         ("[1]", "it needs what, environment and a list of figures"),
         (json.dumps({"what": "net", "figures": []}), "it needs what, environment and a list of figures"),
         (json.dumps(figures_of("net", [1])), "it needs what, environment and a list of figures"),

@@ -7,9 +7,9 @@ from itertools import combinations
 
 import pytest
 
-from reference.rules import SEATS, Rules, State, apply_action, deal, is_terminal, legal_actions, mover, suit_of
-from reference.worlds import consistent_worlds, sample_world, unseen_cards, world_state
 from tests.helpers import chi_square_p
+from veclab.reference.rules import SEATS, Rules, State, apply_action, deal, is_terminal, legal_actions, mover, suit_of
+from veclab.reference.worlds import consistent_worlds, sample_world, unseen_cards, world_state
 
 UNDEALT = Rules(cards=3, ranks=4, suits=4)  # 4 of 16 cards stay undealt
 ALL_DEALT = Rules(cards=4, ranks=4, suits=4)

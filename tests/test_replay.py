@@ -2,7 +2,7 @@
 
 import torch
 
-from training.replay import Examples, ReplayBuffer
+from veclab.training.replay import Examples, ReplayBuffer
 
 
 def numbered(first: int, count: int) -> Examples:

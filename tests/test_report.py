@@ -16,22 +16,12 @@ from rich.console import Console
 from net import InferenceNet, NetConfig
 from tests.helpers import cards_of, to_reference
 from tests.test_net import random_net
-from training import report as report_module
-from training.checkpoint import save_network
-from training.folder import NEWEST
-from training.progress import Display
-from training.report import (
-    bids_met,
-    calibration,
-    calibration_error,
-    main,
-    play,
-    play_all,
-    read_metrics,
-    read_strength,
-    report,
-)
-from training.report_charts import (
+from vecgame import Blob
+from veclab.agents.checkpoint import save_network
+from veclab.agents.folder import NEWEST
+from veclab.progress import Display
+from veclab.report import page as report_module
+from veclab.report.charts import (
     BOTTOM,
     LEFT,
     RIGHT,
@@ -45,8 +35,18 @@ from training.report_charts import (
     number_text,
     table_html,
 )
-from training.settings import Settings
-from vecgame import Blob
+from veclab.report.page import (
+    bids_met,
+    calibration,
+    calibration_error,
+    main,
+    play,
+    play_all,
+    read_metrics,
+    read_strength,
+    report,
+)
+from veclab.settings import Settings
 
 TINY = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 NAME = """a <b> & "c" 'd'"""

@@ -13,13 +13,13 @@ import pytest
 import torch
 from rich.console import Console
 
-import train
 from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
-from training.checkpoint import load_network
-from training.evaluate import main as evaluate_main
-from training.folder import CHECKPOINT, METRICS, RESULTS
-from training.progress import Display, duration
-from training.run import Run
+from veclab.agents.checkpoint import load_network
+from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.progress import Display, duration
+from veclab.training import command as train
+from veclab.training.run import Run
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_progress_falls_back_to_plain_lines(monkeypatch) -> None:
-    monkeypatch.setattr("training.progress.LINE_SECONDS", 0.0)
+    monkeypatch.setattr("veclab.progress.LINE_SECONDS", 0.0)
     display = quiet()
     display.run_left = "run: 3 s left"
     with display.task("self-play 1", 100, "games") as task:

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference import mcts
-from reference import rules as reference
 from tests.helpers import bits_of, one_lane, to_reference
 from tests.positions import HashEvaluator, fraction, hash_reference, linear_network, mix, mixed_batch
 from vecgame import Blob, Purpose, State, Stream
+from veclab.reference import mcts
+from veclab.reference import rules as reference
 from vecmcts import NetworkEvaluator, SearchConfig, search
 from vecmcts.search import ROOT, plant
 

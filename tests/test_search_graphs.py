@@ -12,9 +12,9 @@ from net import PRESETS, BlobNet, Float8Net, InferenceNet, NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.positions import mixed_batch
 from tests.test_search_lanes import FIELDS, assert_same
-from training.selfplay import self_play
 from vecgame import Blob, BlobMatch, Game, State, make_game
 from vecgame.contract import mixed_positions
+from veclab.training.selfplay import self_play
 from vecmcts import NetworkEvaluator, Past, SearchConfig, SearchResult, graphs, search
 from vecmcts.search import WAYS
 

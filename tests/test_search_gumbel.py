@@ -7,15 +7,15 @@ import math
 import pytest
 import torch
 
-from reference import mcts
 from tests.helpers import chi_square_p, to_reference
 from tests.micro_games import Flat, MicroGame
 from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
 from tests.test_search_golden import MASKED, HashGame, Judge, mctx_game, unvisited_take_the_node_value
 from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, assert_same
 from tests.test_search_sync import positions, search_twice
-from training.settings import Settings
 from vecgame import Blob, lanes
+from veclab.reference import mcts
+from veclab.settings import Settings
 from vecmcts import NetworkEvaluator, SearchConfig, best_action, compiled, search
 from vecmcts.root import gumbel, schedule
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference import rules as reference
 from tests.helpers import to_reference
 from tests.micro_games import Flat, MicroGame, MicroState
 from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import positions
 from vecgame import Blob, Purpose, Stream, lanes
+from veclab.reference import rules as reference
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, ismcts, search
 
 

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from reference import mcts
 from tests.helpers import to_reference
 from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from vecgame import Blob, Stream
 from vecgame.philox import dirichlet
+from veclab.reference import mcts
 from vecmcts import SearchConfig, search
 from vecmcts.selection import improved_policy
 

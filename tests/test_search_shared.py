@@ -5,16 +5,16 @@ import functools
 import pytest
 import torch
 
-from reference import mcts
 from tests.helpers import to_reference
 from tests.micro_games import Flat, MicroGame
 from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
 from tests.test_search_gumbel import no_graphs  # noqa: F401, a fixture
 from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, assert_same
 from tests.test_search_sync import positions, search_twice
-from training.settings import Settings
 from vecgame import Blob, lanes
 from vecgame.philox import Stream, dirichlet
+from veclab.reference import mcts
+from veclab.settings import Settings
 from vecmcts import NetworkEvaluator, SearchConfig, best_action, compiled, search
 
 SHARED = functools.partial(SearchConfig, root_selection="shared")

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from reference import rules as reference
-from reference.worlds import consistent_worlds
 from tests.helpers import to_reference
-from training.arena import play_match
-from training.bots import RandomBot, RuleBot, SearchPlayer
 from vecgame import Blob, Purpose, Stream, concatenate
-from vecgame.blob import BlobState
+from vecgame.games.blob_state import BlobState
+from veclab.arena.bots import RandomBot, RuleBot, SearchPlayer
+from veclab.arena.matches import play_match
+from veclab.reference import rules as reference
+from veclab.reference.worlds import consistent_worlds
 from vecmcts import PlayoutEvaluator, SearchConfig, random_action, search
 
 

@@ -15,8 +15,8 @@ from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
 from tests.positions import linear_network, mixed_batch
 from vecgame import Blob, State, concatenate, lanes, patterns, worlds
-from vecgame.blob import BlobState
 from vecgame.cards import RANKS
+from vecgame.games.blob_state import BlobState
 from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
 search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function

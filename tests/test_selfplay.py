@@ -9,13 +9,13 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.positions import HashEvaluator
-from training import selfplay, warmup
-from training.arena import play_match
-from training.bots import NetworkPlayer, RandomBot
-from training.learner import Learner
-from training.selfplay import sample, self_play, split
-from training.settings import Settings
 from vecgame import Blob
+from veclab.arena.bots import NetworkPlayer, RandomBot
+from veclab.arena.matches import play_match
+from veclab.settings import Settings
+from veclab.training import selfplay, warmup
+from veclab.training.learner import Learner
+from veclab.training.selfplay import sample, self_play, split
 from vecmcts import Evaluator, PlayoutEvaluator, SearchConfig, search
 from vecmcts.tree import Tree
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-import train
-from training.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
+from veclab.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
+from veclab.training import command as train
 
 
 def parsed(*arguments: str) -> dict[str, object]:

@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 import torch
 
-import train
-from table.agents import make_agent
-from table.session import Settings as MatchSettings
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start
-from training import saving
-from training.checkpoint import load_network, load_tensors
-from training.evaluate import main as evaluate_main
-from training.folder import CHECKPOINT, NEWEST
-from training.learner import Learner
-from training.networks import label, newest_network, progress_of
-from training.run import Run
+from veclab.agents.checkpoint import load_network, load_tensors
+from veclab.agents.folder import CHECKPOINT, NEWEST
+from veclab.agents.networks import label, newest_network, progress_of
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.table.agents import make_agent
+from veclab.table.session import Settings as MatchSettings
+from veclab.training import command as train
+from veclab.training import saving
+from veclab.training.learner import Learner
+from veclab.training.run import Run
 
 # No checkpoint but the one at the beginning, unless the stop makes one.
 SETTINGS = changed(average_decay=0.9, checkpoint_seconds=3600, device="cpu")
@@ -86,7 +86,7 @@ def test_a_signal(finished: Path, tmp_path, stage: str, number: int) -> None:
     assert run.train() is None
     assert_newest_is_the_checkpoints(folder)
     output = run.display.console.file.getvalue()
-    assert f"Stopped and saved. Go on with: python train.py --resume {folder}\n" in output
+    assert f"Stopped and saved. Go on with: vecgame train --resume {folder}\n" in output
     assert output.endswith(f"in all; the network: {folder / NEWEST}\n")
     assert_goes_on_to_the_same_end(folder, finished)
 
@@ -98,7 +98,7 @@ def test_a_second_ctrl_c_between_two_steps_or_in_one_that_is_undone(finished: Pa
     signal_in(run, stage, signal.SIGINT, times=2)
     with pytest.raises(KeyboardInterrupt) as stop:
         run.train()
-    assert str(stop.value).startswith(f"the run is saved. Go on with: python train.py --resume {folder}; the network: ")
+    assert str(stop.value).startswith(f"the run is saved. Go on with: vecgame train --resume {folder}; the network: ")
     assert str(stop.value).endswith(str(folder / NEWEST))
     assert_newest_is_the_checkpoints(folder)
     assert_goes_on_to_the_same_end(folder, finished)

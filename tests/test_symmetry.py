@@ -12,16 +12,16 @@ from torch import Tensor
 from net import BlobNet, InferenceNet, NetConfig
 from tests.helpers import assert_same_state, chi_square_p
 from tests.test_learner import make_examples
-from training import warmup
-from training.distributed import ALONE, Group
-from training.learner import Learner, learn
-from training.replay import Examples, ReplayBuffer
-from training.settings import Settings
 from vecgame import Blob, Game, Hearts, Spades, State, Stream, Whist
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SUITS, pack, pack_mask, unpack, unpack_mask
 from vecgame.contract import mixed_positions
-from vecgame.observation import symmetry
+from vecgame.games.blob_observation import symmetry
 from vecgame.symmetry import ORDERS, WITH_FIRST_FIXED, Orders
+from veclab.settings import Settings
+from veclab.training import warmup
+from veclab.training.distributed import ALONE, Group
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import Examples, ReplayBuffer
 
 CPU = torch.device("cpu")
 SYMMETRY = symmetry(4)

@@ -5,16 +5,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-import train
 from net import BlobNet, NetConfig
-from net.export import main as export_main
 from tests.helpers import bits_of
-from training.checkpoint import load_network, save_network
-from training.evaluate import main as evaluate_main
-from training.report import main as report_main
-from training.settings import Settings
 from vecgame import GAMES, Blob, Hearts, Spades, TrickGame, TrickState, Whist, default_rules, make_game, register
 from vecgame.cards import pack_mask, unpack_mask
+from veclab.agents.checkpoint import load_network, save_network
+from veclab.arena.evaluate import main as evaluate_main
+from veclab.export import main as export_main
+from veclab.report.page import main as report_main
+from veclab.settings import Settings
+from veclab.training import command as train
 
 SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
 

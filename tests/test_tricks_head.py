@@ -11,17 +11,17 @@ from net.inference import folded_weights
 from tests.positions import HashEvaluator
 from tests.runs import changed, quiet
 from tests.test_learner import make_examples
-from training import warmup
-from training.checkpoint import load_network, save_network
-from training.distributed import ALONE, Group
-from training.folder import CONFIG, read_config
-from training.learner import Learner, learn, tricks_error
-from training.replay import Examples, ReplayBuffer
-from training.run import Run
-from training.selfplay import SelfPlay, self_play
-from training.settings import Settings, for_resume
 from vecgame import Blob, Hearts, Spades, Whist
 from vecgame.contract import positions
+from veclab.agents.checkpoint import load_network, save_network
+from veclab.agents.folder import CONFIG, read_config
+from veclab.settings import Settings, for_resume
+from veclab.training import warmup
+from veclab.training.distributed import ALONE, Group
+from veclab.training.learner import Learner, learn, tricks_error
+from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.run import Run
+from veclab.training.selfplay import SelfPlay, self_play
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")

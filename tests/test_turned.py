@@ -5,14 +5,14 @@ import random
 import pytest
 import torch
 
-import train
-from reference import rules as reference
-from reference.worlds import unseen_cards
 from tests.helpers import bits_of, chi_square_p, pack_mask, play_randomly, to_reference
-from training.bots import RuleBot
-from training.ismcts import ISMCTSPlayer
 from vecgame import Blob, Rules, contract
 from vecgame.cards import popcount, suit_of
+from veclab.arena.bots import RuleBot
+from veclab.arena.ismcts import ISMCTSPlayer
+from veclab.reference import rules as reference
+from veclab.reference.worlds import unseen_cards
+from veclab.training import command as train
 from vecmcts import Past
 
 ERROR_RATE = 1e-4
@@ -38,7 +38,7 @@ def test_games_agree_with_openspiel(players, cards):
 
 def test_openspiel_turns_up_any_undealt_card_alike():
     pytest.importorskip("pyspiel")
-    from training.oh_hell import load, our_card
+    from veclab.arena.oh_hell import load, our_card
 
     state = load(3).new_initial_state()
     dealt, rng = [], random.Random(1)

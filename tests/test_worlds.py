@@ -14,8 +14,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from reference import rules as reference
-from reference.worlds import World, consistent_worlds, unseen_cards
 from tests.emulated_gpu import EmulatedGpu
 from tests.helpers import (
     SEATS,
@@ -29,7 +27,9 @@ from tests.helpers import (
     to_reference,
 )
 from vecgame import Blob, concatenate, patterns, worlds
-from vecgame.blob import BlobState
+from vecgame.games.blob_state import BlobState
+from veclab.reference import rules as reference
+from veclab.reference.worlds import World, consistent_worlds, unseen_cards
 
 ERROR_RATE = 1e-4
 SMALL_DECKS = [

@@ -23,7 +23,6 @@ to ace, the game's `first_suit` first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -40,18 +39,15 @@ from vecgame.cards import (
     unpack,
 )
 from vecgame.lanes import entries, place_of
+from vecgame.own_rules import OwnRules, TrickState
 from vecgame.symmetry import SuitSymmetry
-
-if TYPE_CHECKING:
-    from vecgame.own_rules import TrickState
-    from vecgame.tricks import TrickGame
 
 BOARDS = 6  # of 52 columns each
 FEATURES = BOARDS * DECK + 20
 TRUMP = 329  # column
 
 
-def observe(game: TrickGame, state: TrickState, viewer: Tensor) -> Tensor:
+def observe(game: OwnRules, state: TrickState, viewer: Tensor) -> Tensor:
     """The table above, and the game's own block, for seat ``viewer`` [B] int64 of every lane: [B, F] float32."""
     hand = entries(state.hands, place_of(viewer))
     unseen = game.deck & ~(hand | state.seen)

@@ -8,13 +8,11 @@ are the same; tests hold the two ways against each other.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from vecgame.state import StateT
+from vecgame.state import StateT
 
 COMPACT = {"cpu": True, "cuda": False}
 

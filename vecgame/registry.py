@@ -1,16 +1,16 @@
-"""The games by name: what ``python train.py --game NAME`` knows."""
+"""The games by name: what ``vecgame train --game NAME`` knows."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from vecgame.blob import Blob
-from vecgame.euchre import Euchre
 from vecgame.game import Game
-from vecgame.hearts import Hearts
-from vecgame.match import BlobMatch
-from vecgame.spades import Spades
-from vecgame.whist import Whist
+from vecgame.games.blob import Blob
+from vecgame.games.blob_match import BlobMatch
+from vecgame.games.euchre import Euchre
+from vecgame.games.hearts import Hearts
+from vecgame.games.spades import Spades
+from vecgame.games.whist import Whist
 
 GAMES: dict[str, type[Game]] = {}
 

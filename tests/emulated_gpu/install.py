@@ -22,7 +22,7 @@ from tests.emulated_gpu.tensors import EmulatedTensor
 NAME = "emulated H200"
 CAPABILITY = (9, 0)
 _run_thread = threading.Thread.run
-PACKAGES = ("vecgame", "vecmcts", "net", "training", "benchmarks")
+PACKAGES = ("vecgame", "vecmcts", "net", "veclab")
 
 
 class Mode(TorchDispatchMode):

@@ -1,1 +1,0 @@
-"""Measurements: what `bench.py` runs."""

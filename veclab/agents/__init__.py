@@ -1,0 +1,5 @@
+"""What a saved agent is, and the agents that come with the program."""
+
+from pathlib import Path
+
+SHIPPED = Path(__file__).parent  # the folder of their networks, called NAME-LOW-HIGH by the cards that they are for

@@ -1,0 +1,149 @@
+"""Networks for a game; saved ones by the run or file that a command line names, and the rules they are trained for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from net import PRESETS, NetConfig
+from vecgame import Game
+from vecgame.cards import DECK, SEATS
+from veclab.agents.checkpoint import load_metadata
+from veclab.agents.folder import CONFIG, NEWEST, read_config
+from veclab.settings import Settings, from_flags
+
+RULES = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
+
+
+def network_config(
+    preset: str, game: Game, scalar: bool = False, tricks: bool = False, critic: bool = False
+) -> NetConfig:
+    """A network of that size for the game's observations, actions and seats.
+
+    Args:
+        preset: a name in `net.PRESETS`.
+        scalar: one value, the mover's, instead of one for each seat.
+        tricks: with the head that tells how many tricks each seat will win.
+        critic: with the one that values positions seeing the other hands.
+    """
+    return replace(
+        PRESETS[preset],
+        observation=game.features,
+        actions=game.num_actions,
+        values=1 if scalar else game.seats,
+        # Whatever the number of cards, it tells all numbers of tricks apart that the deck has room for.
+        tricks=DECK // game.seats + 1 if tricks else 0,
+        critic=(game.seats - 1) * DECK if critic else 0,
+    )
+
+
+def saved_networks(paths: Sequence[Path], most: int) -> dict[str, Path]:
+    """The networks of runs (folders) and files, by name: the folder's and `label`, as in ``NAME/network-000010``.
+
+    Args:
+        most: networks of one run, at most; of more, evenly spaced ones with the first and the last among them.
+
+    Raises:
+        ValueError: when a run has none, a path does not exist, or two have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in paths:
+        for network in _spread(_networks_of(path), most) if path.is_dir() else [path]:
+            if not network.is_file():
+                raise ValueError(f"{network} is neither a run's folder nor a network-*.safetensors")
+            name = f"{network.resolve().parent.name}/{label(network)}"
+            if found.setdefault(name, network).resolve() != network.resolve():
+                raise ValueError(f"{found[name]} and {network} would both be called {name}; rename a folder")
+    return found
+
+
+def newest_network(path: Path) -> Path:
+    """The file itself, or of a run's folder the network that has learned most, be the run over, stopped or killed.
+
+    Raises:
+        ValueError: when a folder holds no network.
+    """
+    return _networks_of(path)[-1] if path.is_dir() else path
+
+
+def progress_of(network: Path) -> tuple[int, int]:
+    """How far a run was when it saved a network: iterations and updates of the warm-up, as the file's header says.
+
+    Networks of runs that did not save the updates read 0 of them.
+
+    Raises:
+        ValueError: in one line, when the file is damaged or something else.
+    """
+    metadata = load_metadata(network)
+    return metadata.get("iteration", 0), metadata.get("updates", 0)
+
+
+def how_far(network: Path) -> str:
+    """Of the file `NEWEST`, which becomes another network as its run goes on, how far that was; else nothing.
+
+    Raises:
+        ValueError: see `progress_of`.
+    """
+    if network.name != NEWEST:
+        return ""
+    iteration, updates = progress_of(network)
+    return f" (iteration {iteration})" if iteration else f" (warm-up update {updates})"
+
+
+def label(network: Path) -> str:
+    """What to call a network among others: its file's name, and `how_far` where that does not say."""
+    return network.stem + how_far(network)
+
+
+def _networks_of(run: Path) -> list[Path]:
+    """The networks of a run from the first to the newest, one at least."""
+    networks = [file for file in run.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
+    networks.sort(key=_number_of)
+    newest = run / NEWEST
+    if newest.is_file() and (not networks or _is_newer(newest, networks[-1])):
+        networks.append(newest)
+    if not networks:
+        raise ValueError(f"{run} holds no network: it has no network-*.safetensors")
+    return networks
+
+
+def _number_of(network: Path) -> int:
+    """The iteration that a network's name tells."""
+    return int(network.stem.removeprefix("network-"))
+
+
+def _is_newer(newest: Path, last: Path) -> bool:
+    """Whether the network that a run saved with its checkpoint has learned more than its last numbered one."""
+    iteration, updates = progress_of(newest)
+    return iteration > _number_of(last) or (iteration, updates) > progress_of(last)
+
+
+def _spread(networks: list[Path], most: int) -> list[Path]:
+    """All of them, or ``most`` at even distances with the first and the last among them; of one the last."""
+    if len(networks) <= most:
+        return networks
+    if most == 1:
+        return networks[-1:]
+    return [networks[round(number * (len(networks) - 1) / (most - 1))] for number in range(most)]
+
+
+def require_four_seats(settings: Settings, what: str) -> None:
+    """Raises ValueError, in one line, unless the rules are for four players, which ``what`` is made for."""
+    seats = settings.games()[0].seats
+    if seats != SEATS:
+        raise ValueError(f"{what} is for four players; these rules have players={seats}")
+
+
+def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:
+    """Settings with the rules of the run that ``path`` is or lies in, and the given ones in their place.
+
+    Args:
+        default: rules where there is no run.
+    """
+    folder = path if path.is_dir() else path.resolve().parent
+    rules = default or {}
+    if (folder / CONFIG).is_file():
+        config = read_config(folder)
+        rules = {name: config[name] for name in RULES if name in config}
+    return from_flags("document", {**rules, **given})

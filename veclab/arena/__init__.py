@@ -1,0 +1,1 @@
+"""Players, and how they are compared."""

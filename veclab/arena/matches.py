@@ -1,0 +1,202 @@
+"""Matches on duplicate deals, with intervals."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from vecgame import Game, State
+from veclab.arena.bots import HistoryPlayer, Player
+from vecmcts import Past
+
+FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
+
+Report = Callable[[float], None]
+"""Called with the share of the work that is done."""
+
+Seatings = tuple[tuple[int, ...], ...]
+"""Which of two players sits at each seat, in each of the games that are played of a deal."""
+
+
+def one_against_all(seats: int) -> Seatings:
+    """Player 0 at each of so many seats in turn, player 1 at all others."""
+    return tuple(tuple(int(seat != own) for seat in range(seats)) for own in range(seats))
+
+
+ONE_AGAINST_THREE = one_against_all(4)
+TWO_AGAINST_TWO: Seatings = tuple(sorted(set(permutations((0, 0, 1, 1)))))
+SIDES: Seatings = ((0, 1, 0, 1), (1, 0, 1, 0))  # of partners, who sit opposite
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its 95% confidence interval, mean - half .. mean + half."""
+
+    mean: float
+    half: float
+
+    @classmethod
+    def of(cls, samples: Tensor) -> Interval:
+        """Of independent samples [N], by the normal approximation; one sample has an infinite interval."""
+        if len(samples) < 2:
+            return cls(float(samples.mean()), math.inf)
+        return cls(float(samples.mean()), 1.96 * float(samples.std()) / math.sqrt(len(samples)))
+
+    def __str__(self) -> str:
+        return f"{self.mean:.2f} ± {self.half:.2f}"
+
+
+@dataclass(frozen=True)
+class MatchResult:
+    """One player against all others, who are another; in a game of partners, two against two."""
+
+    player: Interval  # points a game of the player
+    opponents: Interval  # points a game of one opponent
+    lead: Interval  # their difference in the same games
+    games: int
+
+    @property
+    def significant(self) -> bool:
+        """The player is ahead and the interval of its lead excludes zero."""
+        return self.lead.mean - self.lead.half > 0
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain numbers for a JSON file."""
+        return dataclasses.asdict(self)
+
+
+def play_match(
+    games: Sequence[Game],
+    player: Player | HistoryPlayer,
+    opponent: Player | HistoryPlayer,
+    deals: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    report: Report | None = None,
+) -> MatchResult:
+    """Plays every deal once for each seat, with the player there and opponents at all others; in a game of partners
+    twice, with the player at both seats of each side in turn.
+
+    What the deal gives a seat thus counts for both sides alike. The games of a deal are not independent; the intervals
+    are over deals.
+
+    Args:
+        games: rules to mix; the deals are shared out among them.
+        seed: of the deals and of everything random that the players do.
+        report: called with the share of the match that is over.
+    """
+    seatings = seatings_of(games[0])
+    points = play_deals(games, (player, opponent), seatings, deals, seed, device, report)
+    mine, theirs = side_points(points, seatings).unbind(-1)
+    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * len(seatings))
+
+
+def seatings_of(game: Game) -> Seatings:
+    """How a match plays each deal: one against all others, in a game of partners side against side."""
+    return SIDES if game.partners else one_against_all(game.seats)
+
+
+def even_seatings_of(game: Game) -> Seatings:
+    """How two players meet in each deal at as many seats each: two and two of four in all ways, else every other seat.
+
+    With an odd number of seats one has a seat more; each deal is played again with the players exchanged.
+    """
+    if game.partners or game.seats == 4:
+        return SIDES if game.partners else TWO_AGAINST_TWO
+    first = tuple(seat % 2 for seat in range(game.seats))
+    turned = (first[start:] + first[:start] for start in range(game.seats))
+    return tuple(sorted({tuple(side ^ swapped for side in seats) for seats in turned for swapped in (0, 1)}))
+
+
+def play_deals(
+    games: Sequence[Game],
+    players: Sequence[Player | HistoryPlayer],
+    seatings: Seatings,
+    deals: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    report: Report | None = None,
+    first_index: int = FIRST_INDEX,
+) -> Tensor:
+    """Plays deals ``first_index`` onwards, shared out among the rules ``games``, each once in every seating.
+
+    Returns:
+        [deals, seatings, seats] float64, points by absolute seat.
+    """
+    parts = []
+    for number, game in enumerate(games):
+        count = deals // len(games) + (number < deals % len(games))
+        if count == 0:
+            continue
+        begun, share = number / len(games), 1 / len(games)
+        inner = None if report is None else lambda done, begun=begun, share=share: report(begun + share * done)
+        state = game.deal(count, seed, device, first_index).repeat(len(seatings))
+        seats = torch.tensor(seatings, device=state.device).repeat(count, 1)
+        parts.append(play_games(game, state, players, seats, seed, inner).view(count, len(seatings), game.seats))
+        first_index += count
+    return torch.cat(parts)
+
+
+def play_games(
+    game: Game,
+    state: State,
+    players: Sequence[Player | HistoryPlayer],
+    seats: Tensor,
+    seed: int,
+    report: Report | None = None,
+) -> Tensor:
+    """Plays games that have just been dealt to their ends.
+
+    Args:
+        seats: [B, seats] int64, which of the players sits at each absolute seat.
+
+    Returns:
+        [B, seats] float64, points by absolute seat.
+    """
+    told = any(hasattr(player, "act_after") for player in players)  # keeping the past takes memory
+    past = Past.none(game, state.batch_size, state.device) if told else None
+    for decision in range(game.decisions):
+        who = seats.gather(1, game.mover(state)[:, None])[:, 0]
+        action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
+        for number, player in enumerate(players):
+            lanes = (who == number).nonzero()[:, 0]
+            if len(lanes):
+                action[lanes] = _act(player, game, state.take(lanes), past, lanes, seed)
+        past = None if past is None else past.then(state, action)
+        state = game.step(state, action)
+        if report is not None:
+            report((decision + 1) / game.decisions)
+    return game.scores(state).double()
+
+
+def _act(
+    player: Player | HistoryPlayer, game: Game, state: State, past: Past | None, lanes: Tensor, seed: int
+) -> Tensor:
+    if hasattr(player, "act_after"):
+        return player.act_after(game, state, past.take(lanes), seed)
+    return player.act(game, state, seed)
+
+
+def side_points(points: Tensor, seatings: Seatings) -> Tensor:
+    """Mean points a game and seat of both players over each deal's games: [D, K, seats] -> [D, 2] float64."""
+    seats = torch.tensor(seatings, device=points.device)
+    return torch.stack([points[:, seats == side].mean(-1) for side in (0, 1)], dim=-1)
+
+
+def win_shares(points: Tensor, seatings: Seatings) -> Tensor:
+    """How much of each deal's games player 0 won from player 1: [D, K, seats] -> [D] float64 in 0..1.
+
+    In a game, every seat of one player is compared with every seat of the other: more points win, equal points are half
+    a win for each. The share is over all these comparisons in all games of the deal.
+    """
+    seats = torch.tensor(seatings, device=points.device)
+    opposed = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, seats, seats]
+    ahead = (points[..., :, None] > points[..., None, :]).double()
+    equal = (points[..., :, None] == points[..., None, :]).double()
+    return (ahead + equal / 2)[:, opposed].mean(-1)

@@ -1,0 +1,103 @@
+"""OpenSpiel's `oh_hell` in our numbers: cards, actions, deals.
+
+OpenSpiel asks chance for the number of tricks, the dealer, the cards one by one (to seats 0, 1, .., 0, 1, ..) and a
+card that is turned up to name trump, in this order. Its cards are 4 * rank + suit, the suits being clubs, diamonds,
+spades, hearts, and its bids are the actions from 52 on. It checks none of these actions, and hands and turned-up card
+are apart in it, so a card may be turned up that has been dealt as well.
+
+OpenSpiel (the extra ``peers``) is imported by `load` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
+from vecgame.games.blob_rules import TURNED, Rules
+
+if TYPE_CHECKING:
+    import pyspiel
+
+OUR_SUIT = {0: 2, 1: 3, 2: 0, 3: 1}  # of OpenSpiel's suit
+THEIR_SUIT = {ours: theirs for theirs, ours in OUR_SUIT.items()}
+
+
+def load(cards: int, off_bid_penalty: bool = True, players: int = SEATS) -> pyspiel.Game:
+    """The game of ``cards`` cards to each of so many seats.
+
+    Raises:
+        ModuleNotFoundError: when OpenSpiel is not installed.
+    """
+    import pyspiel
+
+    options = {
+        "players": players,
+        "num_tricks_fixed": cards,
+        "points_per_trick": 1,
+        "off_bid_penalty": off_bid_penalty,
+    }
+    return pyspiel.load_game("oh_hell", options)
+
+
+def our_card(card: int) -> int:
+    """Our number of OpenSpiel's card."""
+    return RANKS * OUR_SUIT[card % SUITS] + card // SUITS
+
+
+def their_card(card: int) -> int:
+    """OpenSpiel's number of our card."""
+    return SUITS * (card % RANKS) + THEIR_SUIT[card // RANKS]
+
+
+def our_action(action: int) -> int:
+    """Our number of a decision of OpenSpiel's: bids count from 0."""
+    return action - DECK if action >= DECK else our_card(action)
+
+
+def max_cards(players: int) -> int:
+    """The most cards to a seat: one more must be left to turn up; with 13 to each of four seats OpenSpiel stalls."""
+    return min((DECK - 1) // players, RANKS)
+
+
+def their_actions(history: Sequence[int], players: int = SEATS) -> list[int]:
+    """OpenSpiel's numbers of a game's decisions from its first on: a bid of each player, then cards."""
+    return [DECK + action if turn < players else their_card(action) for turn, action in enumerate(history)]
+
+
+def begin(game: pyspiel.Game, hands: Sequence[Sequence[int]], dealer: int, turned_up: int) -> pyspiel.State:
+    """The state before the first bid.
+
+    Args:
+        game: of `load`.
+        hands: our cards of each seat, by seat.
+        turned_up: our card that names trump.
+    """
+    cards = len(hands[0])
+    dealt = [their_card(hand[number]) for number in range(cards) for hand in hands]
+    state = game.new_initial_state()
+    for outcome in (cards, dealer, *dealt, their_card(turned_up)):
+        state.apply_action(outcome)
+    return state
+
+
+def playable(rules: Rules) -> list[Rules]:
+    """The rules as OpenSpiel can play them: the same ones, or, where trump varies, one for each suit as trump.
+
+    OpenSpiel always has a trump suit, so deals without trump are left out. Its own rule is trump "turned".
+
+    Raises:
+        ValueError: in one line, on rules that it does not know.
+    """
+    if rules.cards > max_cards(rules.players):
+        raise ValueError(
+            f"OpenSpiel's oh_hell deals 1 to {max_cards(rules.players)} cards to a seat, not {rules.cards}"
+        )
+    if (rules.suits, rules.ranks) != (SUITS, RANKS) or not rules.hook:
+        raise ValueError("OpenSpiel's oh_hell is played with 52 cards and the hook here; leave --no-hook out")
+    if rules.trump == TRUMP_NAMES[NO_TRUMP]:
+        raise ValueError("OpenSpiel's oh_hell always has a trump suit; choose --trump random or a suit")
+    if rules.trump in (*TRUMP_NAMES, TURNED):
+        return [rules]
+    return [replace(rules, trump=name) for name in TRUMP_NAMES[:NO_TRUMP]]

@@ -1,0 +1,1 @@
+"""Measurements: what `vecgame bench` runs."""

@@ -1,0 +1,271 @@
+"""What learns best in equal time: each option of training alone against the baseline, several seeds.
+
+    python -m veclab.bench.ablation start.safetensors --seconds 120 --seeds 4 --json ablation.json
+
+Every run begins with the same network (for instance one of `vecgame train --warmup-updates N --games-per-iter 1
+--iterations 1 --epochs 0`) and has one thread. Its length comes from a trial run, so that all take about as much
+processor time, which other work on the machine changes little; what they took is in the table. Then it plays deals that
+are the same for all: alone against three of the starting network, and with a search of 3 x 30 against three rule-based
+players. The figure of an option is its lead over the opponents less the baseline's with the same seed, with a 95%
+interval over the seeds (Student's t), which has in it what differs from run to run as well as the luck of the deals.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import shlex
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from net import InferenceNet
+from veclab.agents.checkpoint import load_network, write_atomically
+from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
+from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
+from veclab.bench.measure import environment
+from veclab.command_line import Parser
+from veclab.progress import Display, silent
+from veclab.settings import Settings, from_flags
+from veclab.training.run import Run
+from vecmcts import SearchConfig
+
+BASE = {
+    "games_per_iter": 256,
+    "epochs": 4,
+    "simulations": 30,
+    "leaf_values": "mover",
+    "eval_every": 0,
+    "checkpoint_seconds": 10**6,
+    "device": "cpu",
+    "warmup_updates": 0,
+}
+BASELINE = "baseline: PUCT 3x30"
+POLICY_GRADIENT = {"games_per_iter": 1, "iterations": 1, "epochs": 0}
+OPTIONS: dict[str, dict[str, object]] = {
+    BASELINE: {},
+    "PUCT 3x8": {"simulations": 8},
+    "Gumbel 3x8": {"root_selection": "gumbel", "simulations": 8},
+    "worlds share statistics": {"root_selection": "shared"},
+    "worlds by likelihood, 3 of 12": {"candidates": 12},
+    "visit counts as target": {"policy_target": "visits"},
+    "playout cap, 1 of 4 in full": {"full_share": 0.25, "fast_simulations": 6},
+    "suit augmentation": {"augment_suits": True},
+    "tricks head": {"tricks_weight": 0.1},
+    "leaf values of the sampled world": {"leaf_values": "world"},
+    "PUCT 3x8, leaf values of the sampled world": {"simulations": 8, "leaf_values": "world"},
+    "Gumbel 3x8, leaf values of the sampled world": {
+        "root_selection": "gumbel",
+        "simulations": 8,
+        "leaf_values": "world",
+    },
+    "averaged weights": {"average_decay": 0.99},
+    "policy gradient": {**POLICY_GRADIENT, "warmup_updates": 1},
+    "policy gradient, suit augmentation": {**POLICY_GRADIENT, "warmup_updates": 1, "augment_suits": True},
+    "policy gradient, critic": {**POLICY_GRADIENT, "warmup_updates": 1, "leaf_values": "world"},
+    "policy gradient, tricks head": {**POLICY_GRADIENT, "warmup_updates": 1, "tricks_weight": 0.1},
+}
+SEARCH = SearchConfig(worlds=3, simulations=30)
+T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One run and what it came to."""
+
+    option: str
+    seed: int
+    length: int  # iterations, or updates of policy gradient
+    seconds: float  # of processor time
+    alone: float  # mean lead over three of the starting network, without search
+    searching: float  # mean lead over three rule-based players, with search
+
+
+def settings_of(option: str, start: Path, cards: str, seed: int, length: int) -> Settings:
+    """Those of a run of that length."""
+    unit = "warmup_updates" if "warmup_updates" in OPTIONS[option] else "iterations"
+    given = {**BASE, **OPTIONS[option], "cards": cards, "seed": seed, "initial_network": str(start), unit: length}
+    return from_flags("quick", given)
+
+
+def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, deals: int, length: int = 0) -> Trained:
+    """Trains for about so many seconds of processor time, or for a length that is known, and plays the deals."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        if not length:
+            trial = 3
+            taken = _train(settings_of(option, start, cards, seed, trial), Path(folder) / "trial")[0]
+            length = max(1, round(seconds * trial / taken))
+        taken, network = _train(settings_of(option, start, cards, seed, length), Path(folder) / "run")
+    beginning = InferenceNet(load_network(start))
+    games = settings_of(option, start, cards, seed, 1).games()
+
+    def lead(player: object, opponent: object, count: int) -> float:
+        points = play_deals(games, (player, opponent), ONE_AGAINST_THREE, count, 1)
+        mine, theirs = side_points(points, ONE_AGAINST_THREE).mean(0).tolist()
+        return mine - theirs
+
+    alone = lead(NetworkPlayer(network), NetworkPlayer(beginning), 4 * deals)
+    searching = lead(SearchPlayer(network, SEARCH), RuleBot(), deals)
+    return Trained(option, seed, length, taken, alone, searching)
+
+
+def _train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
+    """Processor seconds of a run, and its network."""
+    begun = time.process_time()
+    run = Run.create(folder, settings, silent())
+    run.train(judge=False)
+    return time.process_time() - begun, InferenceNet(run.learner.averaged())
+
+
+def run_all(
+    own: argparse.Namespace, options: Sequence[str], done: list[Trained], keep: Callable[[list[Trained]], None]
+) -> None:
+    """Every option with every seed that is not ``done`` yet, ``own.jobs`` at a time; ``keep`` is called after each.
+
+    The first seed of an option says how long the others are.
+    """
+    terms = (own.start, own.cards)
+    with (
+        ProcessPoolExecutor(own.jobs, mp_context=get_context("spawn")) as pool,
+        Display().task("ablation", own.seeds * len(options), "runs") as task,
+    ):
+        waiting: set[Future[Trained]] = set()
+
+        def go_on(option: str) -> None:
+            """Puts to work what is left of an option."""
+            seeds = {result.seed: result for result in done if result.option == option}
+            if 1 not in seeds:
+                waiting.add(pool.submit(run_one, option, *terms, 1, own.seconds, own.deals))
+                return
+            for seed in range(2, own.seeds + 1):
+                if seed not in seeds:
+                    length = seeds[1].length
+                    waiting.add(pool.submit(run_one, option, *terms, seed, own.seconds, own.deals, length))
+
+        for option in options:
+            go_on(option)
+        while waiting:
+            future = next(as_completed(waiting))
+            waiting.remove(future)
+            done.append(future.result())
+            keep(done)
+            task.update(len(done))
+            if done[-1].seed == 1:
+                go_on(done[-1].option)
+
+
+def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) -> tuple[float, float]:
+    """Mean of an option's lead less the baseline's, seed by seed, and half its 95% interval over the seeds."""
+    differences = [
+        getattr(ours, match) - getattr(theirs, match) for ours, theirs in zip(results, baseline, strict=True)
+    ]
+    if len(differences) < 2:
+        return differences[0], math.inf
+    spread = T_95[min(len(differences) - 2, len(T_95) - 1)] * statistics.stdev(differences)
+    return statistics.fmean(differences), spread / math.sqrt(len(differences))
+
+
+def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str, object]]]:
+    """A table, and the same as plain numbers."""
+    table = Table(title=title, title_justify="left", caption="gain: over the baseline, 95% interval over the seeds")
+    table.add_column("option", no_wrap=True)
+    for column in ("seconds", "lead alone", "gain", "lead searching", "gain"):
+        table.add_column(column, justify="right")
+    rows = []
+    by_option = {
+        option: [r for r in results if r.option == option] for option in dict.fromkeys(r.option for r in results)
+    }
+    for option, runs in by_option.items():
+        row: dict[str, object] = {"option": option, "settings": OPTIONS[option], "lengths": [r.length for r in runs]}
+        row["seconds"] = statistics.fmean(r.seconds for r in runs)
+        cells = [option, f"{row['seconds']:.0f}"]
+        for match in ("alone", "searching"):
+            row[match] = statistics.fmean(getattr(r, match) for r in runs)
+            row[f"{match}_gain"], row[f"{match}_gain_half"] = gain(runs, by_option[BASELINE], match)
+            itself = option == BASELINE
+            cells += [
+                f"{row[match]:+.2f}",
+                "" if itself else f"{row[f'{match}_gain']:+.2f} ± {row[f'{match}_gain_half']:.2f}",
+            ]
+        table.add_row(*cells)
+        rows.append(row)
+    return table, rows
+
+
+def stored_runs(path: Path | None, terms: dict[str, object]) -> list[Trained]:
+    """The runs that a file of results holds; none where there is no file.
+
+    Raises:
+        ValueError: when the file is something else or has other terms.
+    """
+    if path is None or not path.exists():
+        return []
+    try:
+        stored = json.loads(path.read_text())
+        runs = [Trained(**run) for run in stored["runs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} holds no ablation; name another --json") from None
+    if stored["terms"] != terms:
+        raise ValueError(f"{path} was made with {stored['terms']}, not {terms}; name another --json")
+    return runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m veclab.bench.ablation", description=__doc__)
+    parser.add_argument("start", type=Path, metavar="NETWORK", help="the network that all runs begin with")
+    parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
+    parser.add_argument("--cards", default="5", help="as of vecgame train (default: 5)")
+    parser.add_argument("--seconds", type=float, default=120, help="processor time of a run (default: 120)")
+    parser.add_argument("--seeds", type=int, default=4, help="runs of each option (default: 4)")
+    parser.add_argument("--deals", type=int, default=250, help="of a match with search; 4 times without (default: 250)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
+    own = parser.parse_args(arguments)
+    options = list(dict.fromkeys([BASELINE, *own.options]))
+    command = "python -m veclab.bench.ablation " + shlex.join(arguments or sys.argv[1:])
+    title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread, {own.cards} cards, from {own.start.name}"
+    terms = {"cards": own.cards, "seconds": own.seconds, "deals": own.deals, "base": BASE, "search": asdict(SEARCH)}
+
+    def keep(done: list[Trained]) -> None:
+        if own.json is not None:
+            found = {**environment(torch.device("cpu")), "command": command, "title": title, "terms": terms}
+            found["runs"] = [asdict(run) for run in done]
+            found["results"] = report(whole(done), title)[1]
+            write_atomically(own.json, json.dumps(found, indent=1).encode())
+
+    def whole(done: list[Trained]) -> list[Trained]:
+        """The runs of options that all seeds have run."""
+        full = [o for o in options if sum(run.option == o for run in done) >= own.seeds]
+        runs = [run for run in done if run.option in full] if BASELINE in full else []
+        return sorted(runs, key=lambda run: (options.index(run.option), run.seed))
+
+    try:
+        for name in ("seconds", "seeds", "deals", "jobs"):
+            if not getattr(own, name) > 0:
+                raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
+        settings_of(BASELINE, own.start, own.cards, 1, 1)
+        load_network(own.start)
+        done = stored_runs(own.json, terms)
+        run_all(own, options, done, keep)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    Console().print(report(whole(done), title)[0])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

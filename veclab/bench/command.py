@@ -1,0 +1,344 @@
+"""Measures throughput on this machine, with the physical limit beside it.
+
+vecgame bench              self-play by batch size in the document's setting, and what that means for its workload
+vecgame bench strategies   the document's four strategies side by side
+vecgame bench engine       random games a second, and OpenSpiel's in the same run
+vecgame bench net          evaluations a second by precision and batch
+vecgame bench search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
+vecgame bench train        examples a second of the learner
+vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
+vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
+vecgame bench engine --game hearts               the same of another game; search knows them, too
+vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
+
+import torch
+from rich.console import Console
+
+from net import PRESETS, BlobNet, int8_available
+from vecgame import default_rules, make_game
+from veclab.agents.checkpoint import load_network
+from veclab.agents.networks import network_config
+from veclab.arena.evaluate import choose_device
+from veclab.arena.oh_hell import max_cards
+from veclab.bench import parts, peers, plot, strategies, sweep
+from veclab.bench.agreement import agreement, available, comparable
+from veclab.bench.measure import Watch, environment
+from veclab.bench.options import check, parse
+from veclab.bench.record import Attempts, Figure, Listener, Record, termination_as_interrupt
+from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
+from veclab.bench.tables import (
+    agreement_line,
+    limit_line,
+    print_agreement,
+    print_rates,
+    print_self_play,
+    print_strategies,
+    rate_line,
+    self_play_line,
+    strategy_line,
+    verdict,
+)
+from veclab.precision import inference_net
+from veclab.settings import read_rules
+from vecmcts import SearchConfig
+
+INSTALL = "pip install -e '.[peers]'"
+MICRO_BATCH = 8192  # rows whose widest layer stays in the L2 cache of a large GPU
+
+
+class Bench:
+    """One run of a benchmark: its options, where it prints, and where its rows go."""
+
+    def __init__(self, options: argparse.Namespace, device: torch.device, console: Console, record: Record) -> None:
+        self.options, self.device, self.console, self.record = options, device, console, record
+        self.attempt = Attempts(record)
+        cards = {} if options.cards is None else {"cards": options.cards}
+        self.game = make_game(options.game, **{**cards, **read_rules(options.rules, default_rules(options.game))})
+        options.cards = self.game.cards
+        self.config = SearchConfig(
+            worlds=options.worlds,
+            simulations=options.simulations,
+            leaves_per_step=options.leaves_per_step,
+            merge_equivalent=options.merge_equivalent,
+            noise_fraction=0.25,
+        )
+        self.terms = ", ".join(filter(None, (options.game, f"{options.cards} cards", options.rules)))
+        self.setting = f"{self.terms}, {options.worlds} worlds x {options.simulations} simulations"
+
+    def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
+        """Batch sizes: as asked for, else those for the device; the smallest of them for a quick check."""
+        sizes = cuda if self.device.type == "cuda" else cpu
+        return self.options.batches or ([min(*sizes, 16)] if self.options.quick else sizes)
+
+    def rates(self, title: str, unit: str, measures: list[tuple[str, Callable[[], parts.Rate]]]) -> None:
+        """Measures and prints rates."""
+        first = len(self.record.figures)
+        for label, measure in measures:
+            for figure in self.attempt(label, lambda measure=measure: self.rate(unit, measure)):
+                self.record.add(figure, rate_line(figure))
+        print_rates(self.console, title, self.record.figures[first:])
+
+    def rate(self, unit: str, measure: Callable[[], parts.Rate], **more: object) -> Iterator[Figure]:
+        """The figures of one rate."""
+        with Watch(self.device) as watch:
+            yield {**more, "unit": unit, **asdict(measure()), **watch.figures()}
+
+    def self_play(self) -> None:
+        """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
+        options, device = self.options, self.device
+        config = network_config(options.network, self.game)
+        network = inference_net(BlobNet(config).to(device), options.precision, [self.game], options.compile)
+        play = Play(self.game, network, self.config, device, options.compile, options.graphs)
+        counted: dict[int, Counted] = {}
+        rows: list[tuple[str, int, SelfPlayRow]] = []
+        later = device.type == "cuda"  # where limits and phases take a slower pass: after the times of all batches
+        for games in self.sizes([64, 512, 4096], [131_072, 16_384, 4096, 1024]):
+            label = f"{games:,} games"
+            number, row = self.timed(play, games, label, counted, kind="self-play")
+            if row is not None:
+                rows.append((label, number, row))
+                if not later and not options.timing_only:
+                    self.detailed(play, label, number, row, counted)
+        if not rows:
+            return
+        for label, number, row in rows if later and not options.timing_only else []:
+            self.detailed(play, label, number, row, counted)
+        figures = self.record.figures
+        print_self_play(
+            self.console, f"self-play, {self.setting}", [(f"{r.games:,}", figures[n]) for _, n, r in rows], "games"
+        )
+        if options.timing_only:
+            return
+        dtype, size = parts.precisions(device)[0], 64 if options.quick else 2048
+        measure = lambda: parts.learning(config, options.network, size, dtype, device, options.repeats)  # noqa: E731
+        for learner in self.rate("examples/s", measure, kind="learner"):
+            self.record.add(learner, rate_line(learner))
+            if options.game == "blob" and not options.rules:  # which is what the document's criteria are for
+                best = max(row.games_per_minute for _, _, row in rows)
+                self.console.print(verdict(best, learner["per_second"]))
+
+    def timed(
+        self, play: Play, games: int, label: str, counted: dict[int, Counted], **more: object
+    ) -> tuple[int, SelfPlayRow | None]:
+        """Times self-play of so many games: the number of its row, and the row; None if it does not fit in memory."""
+        number, last = -1, None
+        with Watch(self.device) as watch:
+            for row in self.attempt(label, lambda: timed_self_play(play, games, counted)):
+                figure = {**more, **asdict(row), **watch.figures()}
+                line = self_play_line(label, figure)
+                if last is None:
+                    number = self.record.add(figure, line)
+                else:
+                    self.record.change(number, figure, line, news=line)
+                last = row
+        return number, last
+
+    def detailed(self, play: Play, label: str, number: int, row: SelfPlayRow, counted: dict[int, Counted]) -> None:
+        """Adds limits and phases to a timed row."""
+        before, line = self.record.figures[number], self.record.lines[number]
+        with Watch(self.device) as watch:
+            for found in self.attempt(f"{label}: its limit", lambda: iter([detail(play, row, counted)])):
+                fell_back = [*before["fell_back"], *watch.fell_back]
+                figure = {**before, **asdict(found), "fell_back": fell_back}
+                self.record.change(number, figure, line, news=f"{label}:\n{limit_line(figure)}")
+
+    def strategies(self) -> None:
+        """The four strategies, one row a configuration."""
+        options, quick = self.options, self.options.quick
+        cores = os.cpu_count() or 1
+        workers = options.workers or ([cores] if quick else [cores, 128, 256])
+        games = (options.batches or [64 if quick else 4096 if self.device.type == "cpu" else 10_000])[0]
+        plans = strategies.plans(cores, workers, quick, games, self.device.type == "cpu" and int8_available())
+        rows = strategies.measure_strategies(
+            plans,
+            BlobNet(PRESETS[options.network]),
+            self.game,
+            self.config,
+            options.seconds or (1.0 if quick else 20.0),
+            self.device,
+        )
+        for _ in plans:
+            with Watch(self.device) as watch:
+                row = next(rows)
+                figure = {"kind": "strategy", **asdict(row), **watch.figures()}
+            if row.strategy == strategies.PROCESSES:
+                figure["memory"] = None  # it is in other processes
+            self.record.add(figure, strategy_line(figure))
+        title = f"strategies, {self.setting}, network {options.network}"
+        print_strategies(self.console, title, self.record.figures)
+
+    def engine(self, required: bool = False) -> None:
+        """The rules alone, and OpenSpiel's."""
+        game, repeats = self.game, self.options.repeats
+        measures = [
+            (f"batch {size:,}", lambda n=size: parts.engine(game, n, self.device, repeats))
+            for size in self.sizes([100, 1000, 10_000, 100_000], [1_000_000, 100_000, 10_000])
+        ]
+        seconds = 0.3 if self.options.quick else 3.0
+        blob = self.options.game == "blob"
+        if blob and game.cards <= max_cards(game.seats) and self.has("pyspiel", "OpenSpiel", required):
+            measures.append(("OpenSpiel", lambda: peers.openspiel_engine(game.cards, seconds, game.seats)))
+        threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
+        title = f"random play, {self.terms}; a game has {game.decisions} decisions; {threads}"
+        self.rates(title, "games/s", measures)
+
+    def net(self) -> None:
+        """The network alone, on a GPU also in micro-batches."""
+        config, repeats, fused = PRESETS[self.options.network], self.options.repeats, self.options.compile
+        cuda = self.device.type == "cuda"
+        measures = [
+            (
+                f"batch {size:,}",
+                lambda n=size, p=name, m=micro: parts.network(config, n, p, self.device, repeats, fused, m),
+            )
+            for size in self.sizes([1, 32, 256, 2048, 8192], [131_072, 32_768, 4096, 256, 1])
+            for name in available(self.device)
+            for micro in ([None, MICRO_BATCH] if cuda and size > MICRO_BATCH else [None])
+        ]
+        self.rates(f"network {self.options.network}, folded", "evaluations/s", measures)
+
+    def search(self, required: bool = False) -> None:
+        """The trees alone, and mctx's in a game that both can play."""
+        options, repeats, ways = self.options, self.options.repeats, (self.options.compile, self.options.graphs)
+        sizes = self.sizes([16, 256, 2048], [131_072, 16_384, 4096, 256])
+        measures = [
+            (f"batch {size:,}", lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats, *ways))
+            for size in sizes
+        ]
+        if self.has("mctx", "mctx", required):
+            for trees in [size * options.worlds for size in sizes]:
+                for engine in (peers.vecmcts_search, peers.mctx_search):
+                    measures.append(
+                        (
+                            f"toy game, {trees:,} trees",
+                            lambda n=trees, run=engine: run(n, options.simulations, str(self.device), repeats),
+                        )
+                    )
+        title = (
+            f"search of the first decision, {self.options.game}, a network that costs nothing; and of a toy game of "
+            "6 actions that mctx plays too"
+        )
+        self.rates(title, "tree-simulations/s", measures)
+
+    def train(self) -> None:
+        """The learner alone."""
+        name, repeats = self.options.network, self.options.repeats
+        measures = [
+            (
+                f"batch {size:,}",
+                lambda n=size, d=dtype: parts.learning(PRESETS[name], name, n, d, self.device, repeats),
+            )
+            for dtype in parts.precisions(self.device)
+            for size in self.sizes([256, 2048], [16_384, 4096, 2048])
+        ]
+        title = "learner, all of a step: forward, backward, clipping, AdamW"
+        self.rates(title, "examples/s", measures)
+
+    def agreement(self) -> None:
+        """Searches by the network's arithmetic, against those in float32."""
+        options = self.options
+        if options.weights is None:
+            raise ValueError("agreement compares searches with a trained network: --weights network-*.safetensors")
+        net = load_network(options.weights, self.device)
+        games = (options.batches or [8 if options.quick else 256])[0]
+        config, precisions = replace(self.config, noise_fraction=0.0), comparable(self.device)
+        found = agreement(net, self.game, config, games, precisions, self.device)
+        for _ in precisions:
+            with Watch(self.device) as watch:
+                row, ways = next(found)
+                figure = {"kind": "agreement", **asdict(row), "ways": ways, "network_compiled": False}
+                figure |= watch.figures()
+            self.record.add(figure, agreement_line(figure))
+        print_agreement(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
+
+    def sweep(self) -> None:
+        """Self-play over a grid of settings."""
+        options = self.options
+        names = ("cards", "worlds", "simulations", "leaves_per_step", "network")
+        defaults = {**sweep.DEFAULTS, **{name: getattr(options, name) for name in names}}
+        defaults["games"] = (options.batches or [16 if options.quick else 1024])[0]
+        grid = sweep.read_grid(options.set or (["games=8,16"] if options.quick else ["games=64,256,1024"]), defaults)
+        labels = []
+        for point in sweep.points(grid, defaults):
+            settings = sweep.named(grid, point)
+            label, counted = ", ".join(f"{name}={value}" for name, value in settings.items()), {}
+            with sweep.prepared(point, self.device, options.compile, options.graphs) as play:
+                number, row = self.timed(play, point["games"], label, counted, kind="sweep", settings=settings)
+                if row is None:
+                    continue
+                labels.append(label)
+                if not options.timing_only:
+                    self.detailed(play, label, number, row, counted)
+        if labels:
+            rows = list(zip(labels, self.record.figures, strict=True))
+            print_self_play(self.console, "self-play", rows, "setting")
+
+    def peers(self) -> None:
+        """Everything that compares with other people's software."""
+        self.engine(required=True)
+        self.search(required=True)
+
+    def has(self, module: str, name: str, required: bool) -> bool:
+        """Whether a package is installed; if not, one line says so, or ends the program where it is required."""
+        try:
+            __import__(module)
+            return True
+        except ModuleNotFoundError:
+            line = f"{name} is not installed: no comparison with it ({INSTALL})"
+            if required:
+                raise ValueError(line) from None
+            self.console.print(line, markup=False)
+            return False
+
+
+BENCHES: dict[str, Callable[[Bench], None]] = {
+    "self-play": Bench.self_play,
+    "strategies": Bench.strategies,
+    "engine": Bench.engine,
+    "net": Bench.net,
+    "search": Bench.search,
+    "train": Bench.train,
+    "agreement": Bench.agreement,
+    "sweep": Bench.sweep,
+    "peers": Bench.peers,
+}
+
+
+def main(arguments: list[str] | None = None, listener: Listener | None = None) -> int:
+    """The command line; returns the exit status. ``listener`` is told of every row."""
+    options = parse(arguments, __doc__, tuple(BENCHES))
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 190)
+    record = None
+    try:
+        with termination_as_interrupt():
+            device = choose_device(options.device)
+            check(options, device)
+            if options.plot is not None:
+                plot.load_matplotlib()  # its absence is better known before minutes of work
+            settings = environment(device)
+            record = Record(console, options.json, options.what, settings, listener)
+            console.print(
+                f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "
+                f"PyTorch {settings['torch']}, {settings['system']}"
+            )
+            BENCHES[options.what](Bench(options, device, console, record))
+            record.finish()
+            if options.plot is not None:
+                for path in plot.plot(record.plain(), options.plot):
+                    console.print(f"wrote {path}")
+    except (ValueError, OSError, ModuleNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if record is not None:
+            record.write()
+        print("stopped" if record is None else record.stopped(), file=sys.stderr)
+        return 130
+    return 3 if record.left_out else 0

@@ -1,0 +1,80 @@
+"""The command line of `vecgame bench`."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from net import PRESETS
+from vecgame import GAMES
+from veclab.command_line import parser_of
+from veclab.precision import PRECISIONS, check_ways
+
+OF_ANY_GAME = ("self-play", "engine", "search")  # what measures other games than the document's
+RECORDED = ("self-play", "search", "sweep")  # what makes searches that a GPU can replay as CUDA graphs
+COMPILED = (*RECORDED, "net")
+TIMED = ("self-play", "sweep")  # what measures more than the time
+
+
+def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -> argparse.Namespace:
+    """The command line; ``names`` of the benchmarks."""
+    parser = parser_of("bench", description)
+    parser.add_argument("what", nargs="?", default="self-play", choices=tuple(names))
+    parser.add_argument(
+        "--game", default="blob", choices=tuple(GAMES), help="self-play, engine, search: the game (default: blob)"
+    )
+    parser.add_argument(
+        "--rules", default="", metavar="NAME=V,..", help="there: other rules of the game, such as players=5"
+    )
+    parser.add_argument("--cards", type=int, help="cards dealt to a seat (default: 5 in blob, else 13)")
+    parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
+    parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
+    parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
+    parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
+    parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="self-play: the network's arithmetic")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="agreement: the network to compare")
+    parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
+    parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
+    parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="strategies: time of a row")
+    parser.add_argument("--set", nargs="+", metavar="NAME=V,..", default=[], help="sweep: the grid")
+    parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each part (default: 3)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file, row by row")
+    parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
+    parser.add_argument(
+        "--compile", action="store_true", help="self-play, search, sweep, net, on a GPU: compiled searches and network"
+    )
+    parser.add_argument(
+        "--no-graphs",
+        action="store_false",
+        dest="graphs",
+        help="self-play, search, sweep, on a GPU: searches without CUDA graphs",
+    )
+    parser.add_argument(
+        "--timing-only", action="store_true", help="self-play, sweep: games/min alone, no limits and no phases"
+    )
+    parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
+    return parser.parse_args(arguments)
+
+
+def check(options: argparse.Namespace, device: torch.device) -> None:
+    """Raises ValueError on an option that is out of range, or would change nothing."""
+    counts = {"repeats": [options.repeats], "batches": options.batches or [1], "workers": options.workers or [1]}
+    for name, values in counts.items():
+        if min(values) < 1:
+            raise ValueError(f"--{name} must be at least 1, got {min(values)}")
+    if options.game != "blob" and options.what not in OF_ANY_GAME:
+        raise ValueError(f"--game {options.game} is for {', '.join(OF_ANY_GAME)}; {options.what} measures blob")
+    if options.rules and options.what not in OF_ANY_GAME:
+        raise ValueError(f"--rules are for {', '.join(OF_ANY_GAME)}; {options.what} measures blob as it is")
+    if not 0 <= options.seconds < float("inf"):
+        raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
+    if options.timing_only and options.plot is not None:
+        raise ValueError("--plot draws limits and phases, which --timing-only leaves out")
+    on_gpus = {"--compile": (options.compile, COMPILED), "--no-graphs": (not options.graphs, RECORDED)}
+    for flag, (given, names) in {**on_gpus, "--timing-only": (options.timing_only, TIMED)}.items():
+        if given and options.what not in names:
+            raise ValueError(f"{flag} is for {', '.join(names)}; it would change nothing of {options.what}")
+    check_ways(options.compile, options.graphs, device)

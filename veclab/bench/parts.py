@@ -1,0 +1,165 @@
+"""Throughput of the parts: the rules' engine, the network, the search, the learner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from net import BlobNet, NetConfig, default_inference_dtype
+from vecgame import Blob, Game, Purpose, Stream
+from vecgame.cards import pack_mask
+from veclab.bench.measure import Timing, arithmetic, name_of, timed
+from veclab.precision import inference_net
+from veclab.settings import Settings
+from veclab.training.learner import Learner, learn
+from veclab.training.replay import Examples, ReplayBuffer
+from vecmcts import SearchConfig, random_action, search
+from vecmcts.evaluators import Network
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How many of something a second, from a timing of ``count`` of them."""
+
+    label: str
+    size: int  # of the batch
+    per_second: float
+    spread: float  # width of the repeats as a share of the median
+    share: float | None = None  # of the physical limit measured beside it, None where there is none
+    precision: str | None = None  # of the network's products, None where there is no network
+    network_compiled: bool = False
+    ways: dict[str, int] = field(default_factory=dict)  # searches timed, by the way they ran
+
+    @classmethod
+    def of(
+        cls,
+        label: str,
+        size: int,
+        count: float,
+        timing: Timing,
+        limit: float | None = None,
+        precision: str | None = None,
+        network_compiled: bool = False,
+    ) -> Rate:
+        rate = count / timing.median
+        share = rate / limit if limit else None
+        return cls(label, size, rate, timing.spread, share, precision, network_compiled, timing.ways)
+
+
+def play_at_random(game: Game, games: int, seed: int, device: torch.device) -> None:
+    """Deals and plays games to the end by uniformly random legal actions."""
+    state = game.deal(games, seed, device)
+    for _ in range(game.decisions):
+        stream = Stream(seed, state.index, game.turn(state))
+        state = game.step(state, random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0]))
+    game.scores(state)
+
+
+def engine(game: Game, size: int, device: torch.device, repeats: int) -> Rate:
+    """Random games a second, ``size`` at once; a game has `game.decisions` steps."""
+    timing = timed(lambda: play_at_random(game, size, 0, device), device, repeats)
+    return Rate.of("random games", size, size, timing)
+
+
+def matmul_peak(dtype: torch.dtype, device: torch.device) -> float:
+    """Multiply-adds a second of a large square matrix product: what the network's arithmetic can reach at most."""
+    side = 8192 if device.type == "cuda" else 2048
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return side**3 / timed(lambda: a @ b, device, repeats=5, warmup=2).median
+
+
+def multiply_adds(config: NetConfig) -> int:
+    """Multiply-adds of one evaluation in the folded form: one for each weight of a matrix that is left."""
+    layer = config.dim * config.dim + 2 * config.dim * config.ffn
+    policy = config.dim * config.policy_hidden + config.policy_hidden * config.actions
+    value = config.dim * config.value_hidden + config.value_hidden * config.values
+    return config.observation * config.dim + config.layers * layer + policy + value
+
+
+def network(
+    config: NetConfig,
+    size: int,
+    precision: str,
+    device: torch.device,
+    repeats: int,
+    compile: bool = False,
+    micro_batch: int | None = None,
+) -> Rate:
+    """Evaluations a second, and their share of the matrix product's peak (of 8 bits: of bfloat16's).
+
+    Args:
+        micro_batch: rows evaluated at once; None for as many as the network takes by itself.
+    """
+    rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
+    form = inference_net(BlobNet(config).to(device), precision, [Blob()], compile)
+    form.micro_batch = micro_batch or form.micro_batch
+    times = max(1, 1024 // size)
+
+    def work() -> None:
+        for _ in range(times):
+            form(rows)
+
+    limit = matmul_peak(form.dtype, device) / multiply_adds(config)
+    timing = timed(work, device, repeats)
+    label = precision if micro_batch is None else f"{precision}, {micro_batch:,} at a time"
+    return Rate.of(label, size, size * times, timing, limit, arithmetic(form), form.compiled)
+
+
+def precisions(device: torch.device) -> tuple[torch.dtype, ...]:
+    """The precision that is taken on this device, and float32."""
+    return tuple(dict.fromkeys((default_inference_dtype(device), torch.float32)))
+
+
+def free_network(seats: int) -> Network:
+    """A network that costs nothing, so that only the trees take time. It may be recorded, for it has no weights."""
+
+    def evaluate(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros_like(mask, dtype=observation.dtype), observation.new_full((len(observation), seats), 0.3)
+
+    evaluate.capturable = True
+    return evaluate
+
+
+def searches(
+    game: Game,
+    size: int,
+    config: SearchConfig,
+    device: torch.device,
+    repeats: int,
+    compile: bool = False,
+    graphs: bool = True,
+) -> Rate:
+    """Tree-simulations a second at the first decision of ``size`` games with a network that costs nothing."""
+    state = game.deal(size, 0, device)
+    network = free_network(game.seats)
+    # Two searches before: on a GPU what is compiled or recorded may be so at the second of its shape.
+    timing = timed(
+        lambda: search(game, state, network, config, compile=compile, graphs=graphs), device, repeats, warmup=2
+    )
+    label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
+    return Rate.of(label, size, size * config.worlds * config.simulations, timing)
+
+
+def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Rate:
+    """Examples a second of the learner, as the document's benchmark set 1.
+
+    The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
+    """
+    limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
+    learner = Learner(Settings(epochs=1, batch_size=size), config, device)
+    learner.amp = dtype
+    buffer = ReplayBuffer(4 * size, device, config.observation, config.actions, config.values)
+    buffer.add(random_examples(config, 4 * size, device))
+    timing = timed(lambda: learn(learner, buffer, 4 * size, 0), device, repeats)
+    return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit, name_of(dtype))
+
+
+def random_examples(config: NetConfig, count: int, device: torch.device) -> Examples:
+    """Examples of the right shapes, all actions legal."""
+    return Examples(
+        observation=(torch.rand(count, config.observation, device=device) < 0.2).half(),
+        legal=pack_mask(torch.ones(count, config.actions, dtype=torch.bool, device=device)),
+        policy=torch.full((count, config.actions), 1 / config.actions, device=device).half(),
+        value=torch.rand(count, config.values, device=device),
+    )

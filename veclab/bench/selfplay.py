@@ -1,0 +1,352 @@
+"""Self-play throughput by batch size, with its limit and where its time goes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+from net import InferenceNet
+from vecgame import Blob, Game
+from vecgame.games.blob_observation import FEATURES
+from vecgame.lanes import compacts
+from vecgame.memory import free_memory
+from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
+from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
+from vecmcts import SearchConfig, search
+from vecmcts import graphs as recordings
+from vecmcts.tree import Tree
+
+LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
+TOGETHER = {
+    "cpu": (2048,),
+    "cuda": (16_384, 131_072),
+}  # batches for the limit: the best, or great enough to be bound by arithmetic
+COUNTED_GAMES = 16_384  # games of the slower pass for phases and rows, at most
+MOST_PASSES = 3
+PHASES = ("select", "step", "observe", "network", "backup", "worlds", "other")
+
+
+class CountingNetwork:
+    """A network that notes the size of every batch it is asked for, thread by thread."""
+
+    needs_mask = False
+
+    def __init__(self, network: InferenceNet) -> None:
+        self.network, self.has_critic = network, getattr(network, "has_critic", False)
+        self.by_thread: defaultdict[int, list[int]] = defaultdict(list)
+
+    def __call__(self, observation: Tensor, mask: Tensor | None, *hidden: Tensor) -> tuple[Tensor, Tensor]:
+        self.by_thread[threading.get_ident()].append(observation.shape[0])
+        return self.network(observation, mask, *hidden)
+
+    @property
+    def batches(self) -> list[int]:
+        """Rows of every call so far."""
+        return [size for sizes in self.by_thread.values() for size in sizes]
+
+
+@dataclass(frozen=True)
+class Play:
+    """Self-play to be measured, but for the number of games."""
+
+    game: Game
+    network: InferenceNet | CountingNetwork
+    config: SearchConfig
+    device: torch.device
+    compile: bool = False
+    graphs: bool = True
+    seed: int = 0
+
+    @property
+    def way(self) -> str:
+        """How its searches are to run, by the names of `vecmcts.search.WAYS`."""
+        compiled = self.compile and not compacts(self.device)
+        recorded = self.graphs and self.device.type in recordings.DEVICES
+        return " ".join(["compiled"] * compiled + ["graph"] * recorded) or "eager"
+
+
+@dataclass(frozen=True)
+class SelfPlayRow:
+    """The time of self-play of one batch of games."""
+
+    games: int
+    games_per_minute: float  # of the last pass
+    evaluations_per_game: float  # positions that a search had judged and uses
+    evaluations_per_second: float
+    passes: int  # times that the games were played: what is compiled or recorded at a first use costs the first ones
+    settled: bool  # whether another pass would run no other way
+    precision: str  # of the network's products
+    network_compiled: bool
+    asked: str  # the way that its searches were to run
+    ways: dict[str, int]  # searches of the last pass, by the way they ran
+    cpu: float  # share of all cores that was busy
+    gpu: float | None  # likewise of the GPU, None where it is not known
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What self-play asked of the network, and where its time went."""
+
+    games: int
+    requests: list[list[int]]  # thread by thread, the rows of each call
+    shares: dict[str, float]  # of the time, by phase
+
+    @property
+    def rows(self) -> int:
+        return sum(map(sum, self.requests))
+
+
+@dataclass(frozen=True)
+class Detail:
+    """What takes longer to find out than the time. Rows of a game are what goes to the network for it: where all lanes
+    are carried along (`vecgame.lanes`) that is more than the evaluations that count."""
+
+    counted_games: int  # games that the counts and the shares are of: the same ones, the first of them
+    rows_per_game: float
+    requests: int
+    mean_batch: float
+    max_batch: int
+    limit_by_rows: float  # games/min if nothing but the network took time, for all these rows
+    limit_by_evaluations: float  # likewise if only what counts went to the network
+    share_by_rows: float  # of that limit
+    share_by_evaluations: float
+    shares: dict[str, float]  # of the time, by phase
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of a piece of work."""
+
+    wall: float
+    cpu: float  # of the processor, all cores together
+
+
+def play_once(play: Play, games: int, first_index: int = 0, report: Report | None = None) -> tuple[SelfPlay, Spent]:
+    """Plays ``games`` games at once, on a CPU as one chunk in each thread that plays."""
+    device = play.device
+    at_once = -(-games // threads_for(games, device))
+    check_memory(play, games)
+    synchronize(device)
+    begun, cpu = time.perf_counter(), time.process_time()
+    played = self_play(
+        play.game,
+        play.network,
+        play.config,
+        games,
+        play.seed,
+        first_index,
+        device=device,
+        chunk_games=at_once,
+        compile=play.compile,
+        graphs=play.graphs,
+        report=report,
+    )
+    synchronize(device)
+    return played, Spent(time.perf_counter() - begun, time.process_time() - cpu)
+
+
+def check_memory(play: Play, games: int) -> None:
+    """Raises MemoryError in one line when so many games at once cannot fit. A GPU finds out by itself."""
+    free = free_memory(play.device)
+    needed = games * play.config.worlds * Tree.bytes_per_tree(play.game, play.config.simulations)
+    if play.device.type == "cpu" and free is not None and needed > free:
+        raise MemoryError(f"{games:,} games at once need about {needed / 2**30:,.1f} GiB, {free / 2**30:,.1f} are free")
+
+
+def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iterator[SelfPlayRow]:
+    """Plays ``games`` games at once, after a search of as many: yields a row after each pass, the last one's counts.
+
+    Searches that are compiled or recorded make that at the first uses of a size, and a game has many sizes. So the
+    games are played until the searches run the same way twice running, `MOST_PASSES` times at most.
+
+    Args:
+        counted: on a CPU, where counting costs nothing, the counts of these games are put here.
+
+    Raises:
+        MemoryError: when they would not fit.
+    """
+    check_memory(play, games)
+    first = play.game.deal(games, play.seed, play.device)
+    search(play.game, first, play.network, play.config, play.seed, play.compile, play.graphs, largest=games)
+    before: set[str] = set()
+    for number in range(1, MOST_PASSES + 1):
+        with Utilisation(play.device) as used, counted_ways() as ways:
+            if counts_as_it_plays(play):
+                played, spent, counted[games] = play_counted(play, games)
+            else:
+                played, spent = play_once(play, games, report=lambda *_, used=used: used.sample())
+        settled = play.way == "eager" or set(ways) == before or number == MOST_PASSES
+        before = set(ways)
+        yield SelfPlayRow(
+            games=games,
+            games_per_minute=60 * games / spent.wall,
+            evaluations_per_game=played.evaluations / games,
+            evaluations_per_second=played.evaluations / spent.wall,
+            passes=number,
+            settled=settled,
+            precision=arithmetic(play.network),
+            network_compiled=play.network.compiled,
+            asked=play.way,
+            ways=ways,
+            cpu=used.cpu,
+            gpu=used.gpu,
+        )
+        if settled:
+            return
+
+
+def counts_as_it_plays(play: Play) -> bool:
+    """Whether rows and phases are noted in the timed pass itself: on a GPU the clock would make the host wait between
+    phases, and a recorded search calls no network that could count."""
+    return play.device.type == "cpu" and play.way == "eager"
+
+
+def play_counted(play: Play, games: int) -> tuple[SelfPlay, Spent, Counted]:
+    """Plays with neither compiled nor recorded searches, every phase and every call of the network noted."""
+    counting, clock = CountingNetwork(play.network), PhaseClock(play.device)
+    with phases(clock, counting):
+        played, spent = play_once(replace(play, network=counting, compile=False, graphs=False), games)
+    return played, spent, Counted(games, list(counting.by_thread.values()), clock.shares())
+
+
+def detail(play: Play, row: SelfPlayRow, counted: dict[int, Counted]) -> Detail:
+    """Rows, limits and phases of a timed row.
+
+    On a GPU rows are counted in an untimed pass of the same games, the first `COUNTED_GAMES` of them at most. What
+    recorded searches add to fill their batches up (`vecmcts.sizes`; 8% over all card counts) is not among them.
+
+    Args:
+        counted: counts by the number of games; what is missing is counted and added.
+    """
+    games = min(row.games, COUNTED_GAMES) if row.games not in counted else row.games
+    if games not in counted:
+        counted[games] = play_counted(play, games)[2]
+    found = counted[games]
+    seconds = network_seconds(play.network, found.requests, play.device, play.game.features) / found.rows  # of a row
+    per_game, calls = found.rows / games, [size for sizes in found.requests for size in sizes]
+    by_rows, by_evaluations = (60 / (seconds * count) for count in (per_game, row.evaluations_per_game))
+    return Detail(
+        counted_games=games,
+        rows_per_game=per_game,
+        requests=len(calls),
+        mean_batch=found.rows / len(calls),
+        max_batch=max(calls),
+        limit_by_rows=by_rows,
+        limit_by_evaluations=by_evaluations,
+        share_by_rows=row.games_per_minute / by_rows,
+        share_by_evaluations=row.games_per_minute / by_evaluations,
+        shares=found.shares,
+    )
+
+
+def network_seconds(
+    network: InferenceNet, requests: list[list[int]], device: torch.device, features: int = FEATURES
+) -> float:
+    """Time of the network alone for as many rows: the physical limit of a search that asks for them.
+
+    The least of these: the same requests, each thread's in a thread of its own; and all of them in batches of a size in
+    `TOGETHER` by all threads together. Of many requests every n-th is timed, and its time counts n times.
+
+    Args:
+        requests: the sizes of the batches that each thread asked for.
+        features: of an observation.
+    """
+    total = sum(map(sum, requests))
+    every = -(-total // LIMIT_EVALUATIONS[device.type])
+    apart = [sizes[::every] for sizes in requests]
+    sizes = {min(size, total) for size in TOGETHER[device.type]}
+    together = [[[size] * max(1, sum(map(sum, apart)) // size)] for size in sorted(sizes)]
+    return total * min(seconds_each(network, parts, device, features) for parts in (apart, *together))
+
+
+def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> float:
+    """Time of one evaluation when each list of requests is asked for by a thread of its own; one list by all of
+    PyTorch's threads together."""
+    random = torch.Generator().manual_seed(0)
+    rows = (torch.rand(max(map(max, requests)), features, generator=random) < 0.2).float().to(device)
+
+    def ask(sizes: list[int]) -> None:
+        for size in sizes:
+            network(rows[:size], None)
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(max(1, threads // len(requests)))
+    try:
+        with ThreadPoolExecutor(
+            len(requests), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
+        ) as pool:
+            timing = timed(lambda: list(pool.map(ask, requests)), device, repeats=1, warmup=0)
+    finally:
+        torch.set_num_threads(threads)
+    return timing.median / sum(map(sum, requests))
+
+
+class PhaseClock:
+    """Exclusive time by phase, added up over threads: an inner phase's time does not count for the outer one."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.spent = dict.fromkeys(PHASES, 0.0)
+        self.lock = threading.Lock()
+        self.mine = threading.local()  # each thread's phases under way, and when the last border was
+
+    def book(self) -> None:
+        """Books the time since this thread's last border to its phase under way."""
+        synchronize(self.device)
+        now = time.perf_counter()
+        if hasattr(self.mine, "last"):
+            with self.lock:
+                self.spent[self.mine.phases[-1]] += now - self.mine.last
+        else:
+            self.mine.phases = ["other"]
+        self.mine.last = now
+
+    def shares(self) -> dict[str, float]:
+        """Share of the time so far in each phase."""
+        total = sum(self.spent.values())
+        return {phase: seconds / total for phase, seconds in self.spent.items()}
+
+    def wrap(self, name: str, function: Callable[..., object]) -> Callable[..., object]:
+        """The function, its time booked as phase ``name``."""
+
+        @functools.wraps(function)
+        def wrapped(*arguments: object, **options: object) -> object:
+            self.book()
+            self.mine.phases.append(name)
+            try:
+                return function(*arguments, **options)
+            finally:
+                self.book()
+                self.mine.phases.pop()
+
+        return wrapped
+
+
+@contextlib.contextmanager
+def phases(clock: PhaseClock, network: CountingNetwork) -> Iterator[None]:
+    """Has the clock book every phase of a self-play with this network, within a `with` block."""
+    searching = importlib.import_module("vecmcts.search")  # the module; the package's name `search` is the function
+    places = {
+        "select": [(searching, "descend")],
+        "backup": [(searching, "back_up")],
+        "step": [(Blob, "step"), (Blob, "play_forced"), (Blob, "legal_actions")],
+        "observe": [(Blob, "observe"), (Blob, "policy_mask")],
+        "worlds": [(Blob, "determinize")],
+        "network": [(network, "network")],
+    }
+    with contextlib.ExitStack() as patches:
+        for phase, owners in places.items():
+            for owner, name in owners:
+                patches.enter_context(mock.patch.object(owner, name, clock.wrap(phase, getattr(owner, name))))
+        yield

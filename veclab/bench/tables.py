@@ -1,0 +1,202 @@
+"""What the benchmarks print: a short line for each row as it is measured, and tables of all of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from veclab.bench.measure import described
+from veclab.bench.selfplay import PHASES
+from veclab.progress import duration
+
+ITERATIONS, GAMES, EXAMPLES, EPOCHS = 500, 10_000, 80_000_000, 10  # the document's whole workload
+TARGETS = (("minimum viable", 100), ("target", 500), ("stretch", 1000))  # its decision criteria, games/min
+DOCUMENT_DAYS, DOCUMENT_BEST = 196, 18.8
+
+Figures = list[dict[str, Any]]
+
+
+def ran(figure: dict[str, Any]) -> str:
+    """How a row ran: the way of its searches, the network's arithmetic, and whether that was compiled."""
+    words = [described(figure["ways"]), figure["precision"] or ""]
+    return ", ".join(filter(None, [*words, "network compiled" if figure["network_compiled"] else ""]))
+
+
+def row_line(label: str, rate: str, figure: dict[str, Any]) -> str:
+    """A row in one line, and one more for each thing that went on otherwise than asked."""
+    first = ", ".join(filter(None, (f"{label}: {rate}", ran(figure))))
+    return "\n".join([first, *(f"  fell back: {line}" for line in deviations(figure))])
+
+
+def deviations(figure: dict[str, Any]) -> list[str]:
+    """What went on otherwise than asked, a line each."""
+    asked = figure.get("asked")
+    other = asked is not None and figure["settled"] and set(figure["ways"]) != {asked}
+    ways = [f"searches ran {described(figure['ways']) or 'not at all'}, not {asked}"] if other else []
+    return [*figure["fell_back"], *ways]
+
+
+def self_play_line(label: str, figure: dict[str, Any]) -> str:
+    """Of a timed row of self-play."""
+    again = f" (pass {figure['passes']})" if figure["passes"] > 1 or not figure["settled"] else ""
+    return row_line(label, f"{figure['games_per_minute']:,.0f} games/min{again}", figure)
+
+
+def limit_line(figure: dict[str, Any]) -> str:
+    """Of the same row, once its limits are known."""
+    return (
+        f"  of the network's limit: {figure['share_by_rows']:.0%} by {figure['rows_per_game']:,.0f} rows, "
+        f"{figure['share_by_evaluations']:.0%} by {figure['evaluations_per_game']:,.0f} evaluations"
+    )
+
+
+def rate_line(figure: dict[str, Any]) -> str:
+    """Of a rate."""
+    label = f"{figure['label']}, batch {figure['size']:,}"
+    said = {**figure, "precision": None} if figure["precision"] in label.split(", ") else figure
+    return row_line(label, f"{figure['per_second']:,.0f} {figure['unit']}", said)
+
+
+def new_table(title: str, *names: str) -> Table:
+    """A narrow table, all of it to the right."""
+    table = Table(title=title, box=box.SIMPLE, padding=(0, 1))
+    for name in names:
+        table.add_column(name, justify="right")
+    return table
+
+
+def print_self_play(console: Console, title: str, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
+    """Self-play rows, each with its label for the column ``first``: their speed, then where the time went."""
+    speed = new_table(title, first, "games/min", "ran", "evaluations a game", "CPU", "GPU", "GiB")
+    for label, row in rows:
+        cells = [
+            f"{row['games_per_minute']:,.0f}",
+            ran(row),
+            f"{row['evaluations_per_game']:,.0f}",
+            f"{row['cpu']:.0%}",
+        ]
+        speed.add_row(label, *cells, "n/a" if row["gpu"] is None else f"{row['gpu']:.0%}", gibibytes(row["memory"]))
+    console.print(speed)
+    detailed = [(label, row) for label, row in rows if "shares" in row]
+    if detailed:
+        print_limits(console, detailed, first)
+        print_phases(console, detailed, first)
+
+
+def print_limits(console: Console, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
+    """How near the rows come to what the network alone allows, and what was asked of it."""
+    title, counts = "the network's limit, games/min", ("requests", "mean batch", "max batch")
+    table = new_table(title, first, "rows", "limit", "of it", "evaluations", "limit", "of it", *counts)
+    for label, row in rows:
+        cells = [f"{row['rows_per_game']:,.0f}", f"{row['limit_by_rows']:,.0f}", f"{row['share_by_rows']:.0%}"]
+        cells += [f"{row['evaluations_per_game']:,.0f}", f"{row['limit_by_evaluations']:,.0f}"]
+        cells += [f"{row['share_by_evaluations']:.0%}", f"{row['requests']:,}", f"{row['mean_batch']:,.0f}"]
+        table.add_row(label, *cells, f"{row['max_batch']:,}")
+    console.print(table)
+    console.print("limit: games/min if nothing but the network took time for so many a game, measured in the same run.")
+    console.print("rows: what goes to the network; where lanes without work are carried along, more than evaluations.")
+
+
+def print_phases(console: Console, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
+    """Where the time went, and of which games that is known."""
+    table = new_table("share of the time, by phase; worlds: sampling hidden hands", first, *PHASES)
+    for label, row in rows:
+        table.add_row(label, *(f"{row['shares'][phase]:.0%}" for phase in PHASES))
+    console.print(table)
+    for label, row in rows:
+        if row["counted_games"] != row["games"] or set(row["ways"]) != {"eager"}:
+            games = f"{row['counted_games']:,} of the games, searched eagerly"
+            console.print(f"{first} {label}: rows, batches and phases are of {games}.")
+
+
+def gibibytes(memory: float | None) -> str:
+    return "n/a" if memory is None else f"{memory:.1f}"
+
+
+def print_rates(console: Console, title: str, figures: Figures) -> None:
+    """Rates, all of one unit."""
+    if not figures:
+        return
+    limited = any(figure["share"] is not None for figure in figures)
+    shares = ["of the product's peak"] if limited else []
+    table = new_table(title, "", "batch", figures[0]["unit"], "spread", *shares, "ran", "GiB")
+    for figure in figures:
+        share = ["" if figure["share"] is None else f"{figure['share']:.0%}"] if limited else []
+        rate = [f"{figure['size']:,}", f"{figure['per_second']:,.0f}", f"{figure['spread']:.0%}"]
+        table.add_row(figure["label"], *rate, *share, ran(figure), gibibytes(figure["memory"]))
+    console.print(table)
+
+
+def strategy_line(figure: dict[str, Any]) -> str:
+    """Of a row of the strategies."""
+    rate = figure["games_per_minute"]
+    return row_line(figure["label"], figure["note"] if rate is None else f"{rate:,.1f} games/min", figure)
+
+
+def print_strategies(console: Console, title: str, rows: Figures) -> None:
+    """The strategies side by side, each with its multiple of the first row's throughput."""
+    table = Table(title=title)
+    table.add_column("strategy")
+    for name in ("games/min", "times the first", "evaluations/s", "mean batch", "max batch", "CPU"):
+        table.add_column(name, justify="right")
+    table.add_column("note")
+    first = next((row["games_per_minute"] for row in rows if row["games_per_minute"]), None)
+    for row in rows:
+        if row["games_per_minute"] is None or first is None:
+            table.add_row(row["label"], *["n/a"] * 6, row["note"])
+            continue
+        table.add_row(
+            row["label"],
+            f"{row['games_per_minute']:,.1f}",
+            f"{row['games_per_minute'] / first:,.1f}",
+            f"{row['evaluations_per_second']:,.0f}",
+            "n/a" if row["mean_batch"] is None else f"{row['mean_batch']:,.1f}",
+            "n/a" if row["max_batch"] is None else f"{row['max_batch']:,}",
+            f"{row['cpu']:.0%}",
+            row["note"],
+        )
+    console.print(table)
+
+
+def agreement_line(figure: dict[str, Any]) -> str:
+    """Of a row of agreement."""
+    return row_line(
+        f"network in {figure['precision']}",
+        f"{figure['same_action']:.2%} same best action in {figure['positions']:,} positions",
+        {**figure, "precision": None},
+    )
+
+
+def print_agreement(console: Console, title: str, rows: Figures) -> None:
+    """Searches by the network's arithmetic, against those in float32."""
+    names = ("network in", "positions", "same best action", "policy, nats", "network's policy, nats", "value error")
+    table = new_table(title, *names)
+    for row in rows:
+        table.add_row(
+            row["precision"],
+            f"{row['positions']:,}",
+            f"{row['same_action']:.2%}",
+            f"{row['divergence']:.5f}",
+            f"{row['network_divergence']:.6f}",
+            f"{row['value_error']:.5f}",
+        )
+    console.print(table)
+    console.print(
+        "nats: mean Kullback-Leibler divergence from float32. Value error: root mean square, of the best score."
+    )
+
+
+def verdict(games_per_minute: float, examples_per_second: float) -> str:
+    """The document's decision criteria, and its workload in this machine's time."""
+    met = [f"{name} (> {least}): {'met' if games_per_minute > least else 'missed'}" for name, least in TARGETS]
+    play = 60 * ITERATIONS * GAMES / games_per_minute
+    learn = EXAMPLES * EPOCHS / examples_per_second
+    return (
+        f"The document's criteria at {games_per_minute:,.0f} games/min: {', '.join(met)}.\n"
+        f"Its whole workload here: {duration(play)} of self-play and {duration(learn)} of learning "
+        f"({examples_per_second:,.0f} examples/s), {duration(play + learn)} in all; the document projected "
+        f"{DOCUMENT_DAYS} days of self-play at {DOCUMENT_BEST} games/min."
+    )

@@ -1,0 +1,87 @@
+"""The command `vecgame`, and what the scripts of a clone call.
+
+Nothing here loads PyTorch, which takes seconds, before a command needs it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, NoReturn
+
+from veclab.command_line import bound_spinning
+
+
+class Command(NamedTuple):
+    """A command: the module whose ``main(arguments)`` it calls, and what it does."""
+
+    module: str
+    summary: str
+
+
+COMMANDS = {
+    "train": Command("veclab.training.command", "trains an agent by self-play, or goes on with a run"),
+    "play": Command("veclab.table.command", "plays a match of Blob at the terminal"),
+    "evaluate": Command("veclab.arena.evaluate", "plays a network against the known opponents"),
+    "ladder": Command("veclab.arena.ladder", "rates a run's networks and the bots by Elo"),
+    "best-response": Command("veclab.arena.best_response", "says how exploitable networks are, on small decks"),
+    "report": Command("veclab.report.page", "writes a run as one web page"),
+    "export": Command("veclab.export", "writes a network as ONNX"),
+    "bench": Command("veclab.bench.command", "measures throughput on this machine"),
+    "games": Command("veclab.games", "lists the games, their rules and the rules' defaults"),
+}
+
+
+def usage() -> str:
+    """What there is to ask for."""
+    lines = [f"  {name:<15}{command.summary}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: vecgame COMMAND ..", "", *lines, "", "vecgame COMMAND --help says more; --version"])
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Calls the command that the first argument names with the others; returns the exit status."""
+    name, *rest = arguments or ["--help"]
+    if name in ("-h", "--help"):
+        print(usage())
+        return 0
+    if name not in COMMANDS and name != "--version":
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"the nearest is {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
+        print(f"error: there is no command {name}; {hint} (vecgame --help says what they do)", file=sys.stderr)
+        return 2
+    bound_spinning()
+    try:
+        if name == "--version":
+            print(f"vecgame {importlib.import_module('vecgame').__version__}")
+            return 0
+        command = importlib.import_module(COMMANDS[name].module)
+    except KeyboardInterrupt:  # PyTorch takes seconds to load
+        return 130
+    return command.main(rest)
+
+
+def end_process(main: Callable[[], int]) -> NoReturn:
+    """Calls ``main`` and ends the process with the status that it returns.
+
+    A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others
+    are still open then, and it was seen to wait for ever or to crash over them.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        sys.exit(main())
+    try:
+        status = main()
+    except Exception:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def main(*before: str) -> NoReturn:
+    """The process of a command, which is named on the command line or ``before`` it."""
+    end_process(lambda: call([*before, *sys.argv[1:]]))

@@ -1,0 +1,8 @@
+"""Blob for the tools of others, one module each, none of which is imported unless it is asked for.
+
+- `veclab.doors.pettingzoo_env`: one game as a PettingZoo AEC environment (`pip install -e '.[pettingzoo]'`)
+- `veclab.doors.torchrl_env`: a batch of games as a TorchRL environment (`pip install -e '.[torchrl]'`)
+- `veclab.doors.openspiel_game`: an OpenSpiel game, ``python_vecgame_blob`` (`pip install -e '.[openspiel]'`)
+
+``pip install -e '.[doors]'`` installs all three. docs/doors.md shows each at work.
+"""

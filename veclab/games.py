@@ -1,0 +1,45 @@
+"""The games, with their rules and the rules' defaults.
+
+vecgame games             all of them
+vecgame games hearts      one
+
+A rule is changed by `--rules NAME=VALUE,..` of `vecgame train` and `vecgame bench`, with the values as they stand here.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from vecgame import GAMES, default_rules, make_game
+from veclab.command_line import parser_of
+
+
+def described(name: str) -> list[str]:
+    """Lines about a game: its name, players and decisions by its own rules, then a line for each rule.
+
+    Raises:
+        ValueError: on a name that is none.
+    """
+    game = make_game(name)
+    rules = default_rules(name).items()
+    lines = [f"  {rule}={str(value).lower() if isinstance(value, bool) else value}" for rule, value in rules]
+    return [f"{name}: {game.seats} players, {game.decisions} decisions", *lines]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = parser_of("games", __doc__)
+    parser.add_argument("names", nargs="*", metavar="GAME", help="only these (default: all)")
+    names = parser.parse_args(arguments).names
+    try:
+        for name in names or GAMES:
+            print("\n".join(described(name)))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,424 @@
+"""Tree search in one fully known world, and its sum over several worlds of one decision.
+
+The tree has one value for each of the four seats, and the player to move at a node reads its own. Values are scores
+divided by `Rules.max_score`. The batched search of the tensor code must make the same visits.
+
+The search itself is a generator: it yields the nodes that it needs judged and goes on when it is sent the judgements.
+So one thread can run the searches of many games and have their nodes judged in one batch.
+"""
+
+import math
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from veclab.reference.rules import Rules, State, apply_action, is_terminal, legal_actions, mover, scores
+
+Evaluation = tuple[Mapping[int, float], Sequence[float]]
+"""What an evaluator says of a position: a logit for each legal action, a value for each seat."""
+
+Evaluator = Callable[[Rules, State], Evaluation]
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How much to search."""
+
+    simulations: int = 30  # descents from the root of each world
+    c_puct: float = 0.6  # weight of the prior against the values
+    leaves_per_step: int = 1  # descents before their leaves are evaluated; above 1 they repel by virtual loss
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """A position of the tree. `prior`, `visits`, `totals` and `children` are keyed by action."""
+
+    state: State
+    actions: list[int]  # ascending; empty at the end of the game
+    mover: int | None = None  # None at the end of the game
+    value: list[float] | None = None  # by seat; None until evaluated
+    prior: dict[int, float] = field(default_factory=dict)
+    visits: dict[int, int] = field(default_factory=dict)
+    totals: dict[int, float] = field(default_factory=dict)  # sums of the mover's backed-up values
+    children: dict[int, "Node"] = field(default_factory=dict)
+
+
+Path = list[tuple[Node, int]]  # (node, action taken there), from the root down
+
+T = TypeVar("T")
+Steps = Generator[list[Node], Sequence[Evaluation], T]  # yields nodes to judge, is sent their evaluations, returns a T
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search has found out about its root. Mappings are keyed by action, lists by seat."""
+
+    visits: dict[int, int]
+    totals: dict[int, float]  # W: sums of the backed-up values of the root's mover
+    value: list[float]  # mean of the root's own value and all backed-up ones
+    prior: dict[int, float]  # the evaluator's at the root, without noise
+    root_value: list[float]  # the evaluator's at the root
+    evaluations: int  # evaluator calls
+
+
+def softmax(logits: Mapping[int, float]) -> dict[int, float]:
+    """Probabilities in proportion to exp(logit)."""
+    top = max(logits.values())
+    weights = {action: math.exp(logit - top) for action, logit in logits.items()}
+    total = sum(weights.values())
+    return {action: weight / total for action, weight in weights.items()}
+
+
+def search(
+    rules: Rules,
+    state: State,
+    evaluator: Evaluator,
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+) -> SearchResult:
+    """Search one world with perfect information.
+
+    Args:
+        state: the root, not terminal; it is never played forward, even if it has only one legal action.
+        root_noise: for each legal action; the root's prior becomes (1 - noise_fraction) * prior + noise_fraction * it.
+    """
+    return run(rules, search_steps(rules, state, config, root_noise, noise_fraction), evaluator)
+
+
+def run(rules: Rules, steps: Steps[T], evaluator: Evaluator) -> T:
+    """Do the work to its end, with the nodes judged one by one."""
+    evaluations = None
+    while True:
+        try:
+            nodes = steps.send(evaluations)
+        except StopIteration as end:
+            return end.value
+        evaluations = [evaluator(rules, node.state) for node in nodes]
+
+
+def search_steps(
+    rules: Rules,
+    state: State,
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+    root_evaluation: Evaluation | None = None,
+) -> Steps[SearchResult]:
+    """`search` as a generator; with `root_evaluation` given, the root is not yielded for one."""
+    if is_terminal(state):
+        raise ValueError("nothing to search: the game is over")
+    if config.leaves_per_step < 1:
+        raise ValueError("leaves_per_step must be at least 1")
+    root = _new_node(rules, state, legal_actions(rules, state))
+    evaluations = 0
+    if root_evaluation is None:
+        (root_evaluation,) = yield [root]
+        evaluations = 1
+    _take_in(root, root_evaluation)
+    prior, value_sum = root.prior, root.value
+    if root_noise is not None:
+        root.prior = {a: (1 - noise_fraction) * p + noise_fraction * root_noise[a] for a, p in root.prior.items()}
+    for first in range(0, config.simulations, config.leaves_per_step):
+        count = min(config.leaves_per_step, config.simulations - first)
+        descents = [descend(rules, root, config.c_puct) for _ in range(count)]
+        # Two descents may have ended in the same new leaf.
+        new = list(dict.fromkeys(leaf for _, leaf in descents if leaf.value is None))
+        if new:
+            evaluations += len(new)
+            for leaf, evaluation in zip(new, (yield new), strict=True):
+                _take_in(leaf, evaluation)
+        for path, leaf in descents:
+            back_up(path, leaf.value)
+            value_sum = [total + v for total, v in zip(value_sum, leaf.value, strict=True)]
+    value = [total / (1 + config.simulations) for total in value_sum]
+    return SearchResult(root.visits, root.totals, value, prior, root.value, evaluations)
+
+
+def descend(rules: Rules, root: Node, c_puct: float) -> tuple[Path, Node]:
+    """Walk down to a leaf: a new node, one that still awaits its evaluation, or the end of a game.
+
+    Every edge on the way gets its visit here and its value later, in `back_up`: until then the visit counts
+    with value 0.
+    """
+    path, node = [], root
+    while node.value is not None and node.actions:
+        action = select(node, c_puct)
+        node.visits[action] += 1
+        path.append((node, action))
+        if action not in node.children:
+            node.children[action] = _leaf(rules, node.state, action)
+            return path, node.children[action]
+        node = node.children[action]
+    return path, node
+
+
+def select(node: Node, c_puct: float) -> int:
+    """The action with the highest upper confidence bound, the lowest action on a tie."""
+    root_of_visits = math.sqrt(1 + sum(node.visits.values()))
+    prior, visits, totals, own_value = node.prior, node.visits, node.totals, node.value[node.mover]
+    best, best_bound = node.actions[0], -math.inf
+    for action in node.actions:  # ascending, so that the first of equals stays
+        n = visits[action]
+        q = totals[action] / n if n > 0 else own_value
+        bound = q + c_puct * prior[action] * root_of_visits / (1 + n)
+        if bound > best_bound:
+            best, best_bound = action, bound
+    return best
+
+
+def back_up(path: Path, value: Sequence[float]) -> None:
+    """Add a leaf's value to every edge of its path, as seen by the player who chose that edge."""
+    for node, action in path:
+        node.totals[action] += value[node.mover]
+
+
+def _leaf(rules: Rules, state: State, action: int) -> Node:
+    """The position after the action and all forced moves that follow it."""
+    state = state.copy()
+    apply_action(rules, state, action)
+    while len(actions := legal_actions(rules, state)) == 1:
+        apply_action(rules, state, actions[0])
+    return _new_node(rules, state, actions)
+
+
+def _new_node(rules: Rules, state: State, actions: list[int]) -> Node:
+    if not actions:
+        return Node(state, [], value=[score / rules.max_score for score in scores(rules, state)])
+    zeros = dict.fromkeys(actions, 0)
+    return Node(state, actions, mover(rules, state), visits=zeros, totals=dict.fromkeys(actions, 0.0))
+
+
+def _take_in(node: Node, evaluation: Evaluation) -> None:
+    """Give a node that is not terminal its prior and its value."""
+    logits, values = evaluation
+    node.prior = softmax({action: logits[action] for action in node.actions})
+    node.value = [float(v) for v in values]
+
+
+def search_worlds(
+    rules: Rules,
+    worlds: Sequence[State],
+    evaluator: Evaluator,
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+) -> SearchResult:
+    """Search several worlds of one decision: visits and totals are summed over the worlds, all else is their mean.
+
+    The mover's hand must be the same in all worlds, and the noise is.
+    """
+    return combine([search(rules, world, evaluator, config, root_noise, noise_fraction) for world in worlds])
+
+
+def search_worlds_steps(
+    rules: Rules,
+    worlds: Sequence[State],
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+    together: bool = False,
+) -> Steps[SearchResult]:
+    """`search_worlds` as a generator, for evaluators that judge by what the mover knows: the root, which is then the
+    same in all worlds, is evaluated once. With `together`, nodes of all worlds are yielded at once; no result changes.
+    """
+    if is_terminal(worlds[0]):
+        raise ValueError("nothing to search: the game is over")
+    (root_evaluation,) = yield [_new_node(rules, worlds[0], legal_actions(rules, worlds[0]))]
+    searches = [search_steps(rules, world, config, root_noise, noise_fraction, root_evaluation) for world in worlds]
+    if together:
+        results = yield from in_step(searches)
+    else:
+        results = []
+        for one in searches:
+            results.append((yield from one))
+    return replace(combine(results), evaluations=1 + sum(result.evaluations for result in results))
+
+
+def in_step(works: Sequence[Steps[T]]) -> Steps[list[T]]:
+    """Several works at a time: what they ask for is yielded as one list."""
+    results: list[T | None] = [None] * len(works)
+    replies: list[Sequence[Evaluation] | None] = [None] * len(works)
+    active = list(range(len(works)))
+    while active:
+        asked: list[tuple[int, list[Node]]] = []
+        for i in active:
+            try:
+                asked.append((i, works[i].send(replies[i])))
+            except StopIteration as end:
+                results[i] = end.value
+        active = [i for i, _ in asked]
+        if active:
+            evaluations = yield [node for _, nodes in asked for node in nodes]
+            start = 0
+            for i, nodes in asked:
+                replies[i] = evaluations[start : start + len(nodes)]
+                start += len(nodes)
+    return results
+
+
+def combine(results: Sequence[SearchResult]) -> SearchResult:
+    """The results of several worlds of one decision as one: sums of visits and totals, means of all else."""
+    actions = list(results[0].visits)
+    if any(list(result.visits) != actions for result in results):
+        raise ValueError("the worlds differ in the mover's legal actions")
+
+    def means(vectors: Sequence[Sequence[float]]) -> list[float]:
+        return [sum(values) / len(vectors) for values in zip(*vectors, strict=True)]
+
+    return SearchResult(
+        visits={a: sum(result.visits[a] for result in results) for a in actions},
+        totals={a: sum(result.totals[a] for result in results) for a in actions},
+        value=means([result.value for result in results]),
+        prior={a: sum(result.prior[a] for result in results) / len(results) for a in actions},
+        root_value=means([result.root_value for result in results]),
+        evaluations=sum(result.evaluations for result in results),
+    )
+
+
+def improved_policy(
+    prior: Mapping[int, float],
+    visits: Mapping[int, int],
+    totals: Mapping[int, float],
+    v_hat: float,
+    c_visit: float = 50,
+    c_scale: float = 0.2,
+    trusted_visits: float = 100,
+) -> dict[int, float]:
+    """The policy target of Gumbel MuZero (Danihelka et al. 2022, equations 10, 11 and 33).
+
+    Actions without visits get the value v_mix, so that not having been tried is neither a merit nor a fault.
+
+    Args:
+        prior: the evaluator's probabilities at the root, without noise.
+        totals: sums of the mover's backed-up values.
+        v_hat: the evaluator's value of the root for the mover.
+    """
+    prior = {a: max(p, sys.float_info.min) for a, p in prior.items()}  # its logarithm is needed
+    q = {a: totals[a] / visits[a] for a in prior if visits[a] > 0}
+    v_mix = v_hat
+    if q:
+        visit_sum, tried_prior = sum(visits.values()), sum(prior[a] for a in q)
+        v_mix = (v_hat + visit_sum / tried_prior * sum(prior[a] * q[a] for a in q)) / (1 + visit_sum)
+    weight = (c_visit + min(max(visits.values()), trusted_visits)) * c_scale
+    return softmax({a: math.log(p) + weight * q.get(a, v_mix) for a, p in prior.items()})
+
+
+def _judged_roots(rules: Rules, worlds: Sequence[State], evaluator: Evaluator) -> list[Node]:
+    roots = [_new_node(rules, world, legal_actions(rules, world)) for world in worlds]
+    for root in roots:
+        _take_in(root, evaluator(rules, root.state))
+    return roots
+
+
+def _gather(
+    roots: Sequence[Node], value_sums: Sequence[Sequence[float]], config: SearchConfig, evaluations: int
+) -> SearchResult:
+    """What the searches below some roots have come to; ``value_sums`` are of each root's own and its leaves' values."""
+    means = [[total / (1 + config.simulations) for total in sums] for sums in value_sums]
+    results = [
+        SearchResult(root.visits, root.totals, value, root.prior, root.value, 0)
+        for root, value in zip(roots, means, strict=True)
+    ]
+    return replace(combine(results), evaluations=evaluations)
+
+
+def search_by_halving(
+    rules: Rules,
+    worlds: Sequence[State],
+    evaluator: Evaluator,
+    noise: Mapping[int, float],
+    considered: int = 16,
+    config: SearchConfig = SearchConfig(),
+) -> SearchResult:
+    """Search several worlds of one decision, with the root's actions chosen by Sequential Halving with Gumbel.
+
+    All worlds take the same root action at every simulation: of those still in the race and tried least, the one with
+    the largest noise + log prior + weighted value, as in `improved_policy`. Below the root it is `search_worlds`.
+
+    Args:
+        noise: a Gumbel number for each legal action.
+        considered: how many actions the race begins with, at most.
+    """
+    roots = _judged_roots(rules, worlds, evaluator)
+    actions, seat, judged = roots[0].actions, roots[0].mover, list(roots)
+    value_sums = [list(root.value) for root in roots]
+
+    def gathered() -> SearchResult:
+        return _gather(roots, value_sums, config, len(judged))
+
+    def merit(action: int) -> float:
+        now = gathered()
+        policy = improved_policy(now.prior, now.visits, now.totals, now.root_value[seat])
+        return noise[action] + math.log(policy[action])
+
+    def simulate(action: int) -> None:
+        for root, values in zip(roots, value_sums, strict=True):
+            root.actions = [action]  # the only one that the descent may take there
+            path, leaf = descend(rules, root, config.c_puct)
+            root.actions = actions
+            if leaf.value is None:
+                _take_in(leaf, evaluator(rules, leaf.state))
+                judged.append(leaf)
+            back_up(path, leaf.value)
+            values[:] = [total + v for total, v in zip(values, leaf.value, strict=True)]
+
+    left, round_, budget = min(considered, len(actions)), 0, config.simulations
+    phases = max(1, math.ceil(math.log2(left)))
+    while budget > 0:
+        for _ in range(max(1, config.simulations // (phases * left))):
+            for _ in range(min(left, budget)):
+                simulate(max((a for a in actions if roots[0].visits[a] == round_), key=merit))
+                budget -= 1
+            round_ += 1
+        left = min(left, max(2, left // 2))
+    return gathered()
+
+
+def search_sharing_worlds(
+    rules: Rules,
+    worlds: Sequence[State],
+    evaluator: Evaluator,
+    config: SearchConfig = SearchConfig(),
+    root_noise: Mapping[int, float] | None = None,
+    noise_fraction: float = 0.0,
+) -> SearchResult:
+    """Search several worlds of one decision, whose roots choose by PUCT over the sums of all worlds.
+
+    In every simulation one world after the other descends, and no leaf is backed up before all have: to those after
+    it a descent is a visit of which nothing else is known (Liu et al. 2020). Below the root it is `search_worlds`, and
+    as there it takes one leaf a step.
+    """
+    roots = _judged_roots(rules, worlds, evaluator)
+    actions, seat, judged = roots[0].actions, roots[0].mover, list(roots)
+    values = [list(root.value) for root in roots]
+    clean = {a: sum(root.prior[a] for root in roots) / len(roots) for a in actions}
+    own_value = sum(root.value[seat] for root in roots) / len(roots)
+    prior = clean
+    if root_noise is not None:
+        prior = {a: (1 - noise_fraction) * p + noise_fraction * root_noise[a] for a, p in clean.items()}
+
+    def choose(known: Mapping[int, int], mean: Mapping[int, float], on_the_way: Sequence[int]) -> int:
+        tried = {a: known[a] + on_the_way.count(a) for a in actions}
+        spread = config.c_puct * math.sqrt(1 + sum(tried.values()))
+        return max(actions, key=lambda a: mean[a] + spread * prior[a] / (1 + tried[a]))
+
+    for _ in range(config.simulations):
+        known = {a: sum(root.visits[a] for root in roots) for a in actions}
+        total = {a: sum(root.totals[a] for root in roots) for a in actions}
+        mean = {a: total[a] / n if n else own_value for a, n in known.items()}
+        taken: list[int] = []
+        descents = []
+        for root in roots:
+            taken.append(choose(known, mean, taken))
+            root.actions = [taken[-1]]  # the only one that the descent may take there
+            descents.append(descend(rules, root, config.c_puct))
+            root.actions = actions
+        for number, (path, leaf) in enumerate(descents):
+            if leaf.value is None:
+                _take_in(leaf, evaluator(rules, leaf.state))
+                judged.append(leaf)
+            back_up(path, leaf.value)
+            values[number] = [total + v for total, v in zip(values[number], leaf.value, strict=True)]
+    return _gather(roots, values, config, len(judged))

@@ -1,0 +1,372 @@
+"""Every setting of a training run: one dataclass is the source of the flags, of config.json and of the defaults."""
+
+import argparse
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass, field
+
+from net import PRESETS as NETWORKS
+from vecgame import Game, SuitSymmetry, default_rules, make_game
+from veclab.playout_cap import PlayoutCap
+from veclab.precision import PRECISIONS
+from vecmcts import SearchConfig
+from vecmcts.config import ROOT_SELECTIONS
+
+LEAF_VALUES = ("mover", "world")
+BLOB_FLAGS = ("trump", "hook", "suits", "ranks")  # rules of Blob that have flags of their own
+
+
+def _flag(default: object, text: str, **extra: object) -> object:
+    return field(default=default, metadata={"help": text, **extra})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of a run; the defaults are the document's workload. Raises ValueError on values that cannot work."""
+
+    games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
+    iterations: int = _flag(500, "iterations of self-play and learning")
+    epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
+    cards: str = _flag(
+        "auto",
+        "cards dealt to a seat: a number, a range such as 3-13, mixed within an iteration, or a list of both, where a "
+        "repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
+    )
+    trump: str = _flag(
+        "random",
+        "blob: trump suit: random, rotate, turned (of the next card of the deck, which all see), none or a suit's name",
+    )
+    hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
+    suits: int = _flag(4, "blob: suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
+    ranks: int = _flag(13, "blob: ranks of each suit, 1 to 13, two upwards")
+    game: str = _flag("blob", "the game by its name; an unknown one lists those that there are")
+    rules: str = _flag("", "other rules of the game, as NAME=VALUE,..; an unknown name lists those that there are")
+
+    worlds: int = _flag(3, "sampled deals that a search looks at")
+    simulations: int = _flag(30, "simulations in each of them")
+    c_puct: float = _flag(0.6, "weight of the prior in the search's selection")
+    leaves_per_step: int = _flag(1, "leaves that a tree collects under virtual loss before the network is asked")
+    merge_equivalent: bool = _flag(False, "search cards that win and lose against the same cards as one move")
+    root_selection: str = _flag(
+        "puct",
+        "how a search chooses at its root: puct in each world; shared: puct over the sums of all worlds; gumbel: "
+        "Sequential Halving with Gumbel, for few simulations",
+        choices=ROOT_SELECTIONS,
+    )
+    considered_actions: int = _flag(16, "root actions that gumbel begins with, at most")
+    candidates: int = _flag(
+        0, "worlds of which a search's are drawn by how likely they make what was bid and played; 0: all alike"
+    )
+    trust: float = _flag(0.9, "then: how far the others are thought to play by the network rather than at random")
+    noise_fraction: float = _flag(0.25, "share of Dirichlet noise in the root's prior during self-play by puct")
+    noise_alpha: float = _flag(1.0, "concentration of that noise")
+    policy_target: str = _flag(
+        "improved",
+        "what the policy learns: the prior improved by completed Q-values, or the visit counts",
+        choices=("improved", "visits"),
+    )
+    sampled_share: float = _flag(0.5, "share of a game's decisions, from its start, that are sampled, not greedy")
+
+    full_share: float = _flag(
+        1.0,
+        "share of self-play's decisions that are searched in full and learned from; the others are made fast",
+    )
+    fast_simulations: int = _flag(5, "simulations in each world of the others' searches, which have no noise")
+
+    network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
+    initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
+    values: int = _flag(
+        4, "values of the network: 4, one for each seat however many, or 1, the document's scalar", choices=(1, 4)
+    )
+    batch_size: int = _flag(2048, "examples in a learning step")
+    learning_rate: float = _flag(1e-3, "AdamW's learning rate at the start; falls to a tenth over the run as a cosine")
+    weight_decay: float = _flag(1e-4, "AdamW's weight decay")
+    grad_clip: float = _flag(1.0, "largest norm of the gradient")
+    average_decay: float = _flag(
+        0.0, "play matches with weights averaged over the steps, so much of the average kept at each; 0 = off"
+    )
+    value_weight: float = _flag(1.0, "weight of the value loss against the policy loss")
+    tricks_weight: float = _flag(
+        0.0, "weight of learning, by a head of its own, how many tricks each seat will win; 0 = no such head"
+    )
+    leaf_values: str = _flag(
+        "mover",
+        "whose view the values of a search's leaves are: that of the mover, or of a critic that sees the sampled world",
+        choices=LEAF_VALUES,
+    )
+    replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
+
+    augment_suits: bool = _flag(
+        False, "learn from examples with the suits beside trump in a random order, where their names mean nothing"
+    )
+
+    warmup_updates: int = _flag(0, "updates of policy-gradient self-play without search before the first iteration")
+    warmup_games: int = _flag(2048, "games in each of them")
+    warmup_entropy: float = _flag(0.01, "weight of the policy's entropy in them")
+
+    gate: str = _flag(
+        "always",
+        "which network plays self-play: always the newest, or by test the newest once it has beaten the one that plays",
+        choices=("always", "test"),
+    )
+    gate_error: float = _flag(0.05, "probability with which such a test lets a network pass that is only as good")
+    gate_deals: int = _flag(250, "deals of such a test at most, each played six times with search")
+
+    eval_every: int = _flag(10, "iterations between evaluations against the bots, 0 = only at the end")
+    eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat")
+
+    seed: int = _flag(0, "seed of everything random")
+    device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
+    precision: str = _flag(
+        "auto",
+        "arithmetic of the network in self-play and evaluation; auto: bfloat16 where the hardware has it; int8 for "
+        "CPUs and float8 for GPUs from Ada or Hopper on: faster and rougher",
+        choices=PRECISIONS,
+    )
+    chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
+    compile: bool = _flag(
+        False,
+        "on a GPU, compile searches, network and learner; the first of each size takes half a minute",
+    )
+    graphs: bool = _flag(True, "on a GPU, replay searches as CUDA graphs, which no compiler is needed for")
+    checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
+
+    def __post_init__(self) -> None:
+        for name in ("games_per_iter", "iterations", "batch_size", "replay_examples", "warmup_games", "eval_deals"):
+            _at_least(self, name, 1)
+        for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
+            _at_least(self, name, 0)
+        _at_least(self, "tricks_weight", 0)
+        _at_least(self, "gate_deals", 30)  # for the test's normal approximation
+        for name in ("learning_rate", "grad_clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{_flag_name(name)} must be above 0, got {getattr(self, name)!r}")
+        if not 0 <= self.average_decay < 1:
+            raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
+        if not 0 <= self.sampled_share <= 1:
+            raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
+        if not 0 < self.full_share <= 1:
+            raise ValueError(f"--full-share must be above 0 and at most 1, got {self.full_share!r}")
+        _at_least(self, "fast_simulations", 1)
+        if self.full_share < 1 and self.fast_simulations >= self.simulations:
+            raise ValueError(
+                f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
+            )
+        if not 0 < self.gate_error < 1:
+            raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
+        for name in ("root_selection", "policy_target", "network", "values", "leaf_values", "gate", "precision"):
+            choices = type(self).__dataclass_fields__[name].metadata["choices"]
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
+        if self.cards == "auto":
+            object.__setattr__(self, "cards", str(make_game(self.game).cards))
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
+        game = self.games()[0]
+        self.search()
+        if self.candidates and not game.fixed_hands:
+            raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
+        if self.tricks_weight > 0 and game.tricks_won(game.deal(1)) is None:
+            raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
+        if self.leaf_values == "world" and game.others_hands(game.deal(1)) is None:
+            raise ValueError(f"--leaf-values world is for games of hidden hands, which {self.describe()} is not")
+        if self.leaf_values == "world" and self.values == 1:
+            raise ValueError("--leaf-values world needs --values 4, as the critic judges all seats at once")
+        if self.augment_suits and self.suit_symmetry() is None:
+            raise ValueError(
+                f"--augment-suits needs suits that only their names tell apart, which {self.describe()} has not"
+            )
+
+    def card_counts(self) -> tuple[int, ...]:
+        """The card counts that an iteration mixes, in equal shares."""
+        counts: list[int] = []
+        for part in self.cards.split(","):
+            low, _, high = part.partition("-")
+            try:
+                first, last = int(low), int(high or low)
+            except ValueError:
+                raise ValueError(
+                    f"--cards must be a number, a range such as 3-13, or a list such as 1-13,5,5, got {self.cards!r}"
+                ) from None
+            if not 1 <= first <= last <= 13:
+                raise ValueError(f"--cards must lie within 1-13, a range from low to high, got {self.cards!r}")
+            counts += range(first, last + 1)
+        return tuple(counts)
+
+    def games(self) -> tuple[Game, ...]:
+        """The rules for each card count."""
+        known = default_rules(self.game)
+        rules = read_rules(self.rules, known)
+        if self.game == "blob":
+            rules = {**{name: getattr(self, name) for name in BLOB_FLAGS}, **rules}
+        else:
+            for name in BLOB_FLAGS:
+                if getattr(self, name) != type(self).__dataclass_fields__[name].default:
+                    raise ValueError(f"{_flag_name(name)} is for blob; other games take --rules {name}=VALUE if at all")
+        if "cards" in known:
+            return tuple(make_game(self.game, **{"cards": cards, **rules}) for cards in self.card_counts())
+        game = make_game(self.game, **rules)
+        if self.card_counts() != (game.cards,):
+            raise ValueError(f"--cards must be {game.cards} in {self.game}, got {self.cards!r}")
+        return (game,)
+
+    def suit_symmetry(self) -> SuitSymmetry | None:
+        """Which columns follow their suit where suits are put into random orders, else None. Card counts share them."""
+        return self.games()[0].suit_symmetry() if self.augment_suits else None
+
+    def describe(self) -> str:
+        """The game in a few words."""
+        named = "Blob" if self.game == "blob" else self.game
+        trump = f", trump {self.trump}" if self.game == "blob" else ""
+        return f"{named}, {self.cards} cards{trump}{f', {self.rules}' if self.rules else ''}"
+
+    def search(self, self_play: bool = False) -> SearchConfig:
+        """The search of self-play (with noise at the root) or of a match (without)."""
+        return SearchConfig(
+            worlds=self.worlds,
+            simulations=self.simulations,
+            c_puct=self.c_puct,
+            leaves_per_step=self.leaves_per_step,
+            merge_equivalent=self.merge_equivalent,
+            noise_fraction=self.noise_fraction if self_play and self.root_selection != "gumbel" else 0.0,
+            noise_alpha=self.noise_alpha,
+            root_selection=self.root_selection,
+            considered_actions=self.considered_actions,
+            gumbel_scale=1.0 if self_play else 0.0,
+            candidates=self.candidates,
+            trust=self.trust,
+        )
+
+    def extras(self) -> tuple[str, ...]:
+        """What examples must tell beside the usual (`veclab.training.replay.EXTRAS`)."""
+        return ("tricks",) * (self.tricks_weight > 0) + ("hidden",) * (self.leaf_values == "world")
+
+    def playout_cap(self) -> PlayoutCap | None:
+        """Which of self-play's decisions are searched in full; None where all are."""
+        if self.full_share == 1:
+            return None
+        return PlayoutCap(self.full_share, dataclasses.replace(self.search(), simulations=self.fast_simulations))
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "document": {},
+    "quick": {
+        "games_per_iter": 1000,
+        "iterations": 3,
+        "epochs": 2,
+        "simulations": 8,
+        "leaf_values": "world",
+        "network": "small",
+        "learning_rate": 1e-3,
+        "warmup_updates": 100,
+        "eval_every": 0,
+    },
+}
+
+# What a resumed run may change without becoming another run.
+CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
+CHANGEABLE += ("checkpoint_seconds",)
+
+
+def read_rules(text: str, known: dict[str, object]) -> dict[str, object]:
+    """Reads "NAME=VALUE,..", each value as what its default in ``known`` is.
+
+    Raises:
+        ValueError: on a name that is not known, or a value that cannot be read.
+    """
+    rules: dict[str, object] = {}
+    for part in filter(None, text.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or name not in known:
+            raise ValueError(f"--rules {part!r} is no NAME=VALUE of this game; its rules are {', '.join(known)}")
+        rules[name] = _read(name, value, known[name])
+    return rules
+
+
+def _read(name: str, value: str, default: object) -> object:
+    if isinstance(default, bool):
+        if value not in ("true", "false"):
+            raise ValueError(f"--rules {name} must be true or false, got {value!r}")
+        return value == "true"
+    if isinstance(default, str):  # a seat may stand for a word
+        return int(value) if value.isdecimal() else value
+    try:
+        return type(default)(value)
+    except ValueError:
+        raise ValueError(f"--rules {name} must be a number such as {default}, got {value!r}") from None
+
+
+def _flag_name(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _at_least(settings: Settings, name: str, low: int) -> None:
+    if getattr(settings, name) < low:
+        raise ValueError(f"{_flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
+
+
+def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
+    """One flag for each setting, or those named; flags that are not given do not appear in the parsed namespace."""
+    for item in dataclasses.fields(Settings):
+        if names is not None and item.name not in names:
+            continue
+        options: dict[str, object] = {"default": argparse.SUPPRESS}
+        options["help"] = f"{item.metadata['help']} (default: {item.default})"
+        if item.type is bool or item.type == "bool":
+            options["action"] = argparse.BooleanOptionalAction
+        else:
+            options["type"] = type(item.default)
+            if "choices" in item.metadata:
+                options["choices"] = item.metadata["choices"]
+            else:
+                options["metavar"] = {int: "N", float: "X", str: "TEXT"}[type(item.default)]
+        parser.add_argument(_flag_name(item.name), **options)
+
+
+def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
+    """The flags that give these settings their values."""
+    values = {name: getattr(settings, name) for name in names}
+    return [
+        (_flag_name(name) if value else _flag_name(f"no_{name}"))
+        if isinstance(value, bool)
+        else f"{_flag_name(name)}={value}"
+        for name, value in values.items()
+    ]
+
+
+def from_flags(preset: str, given: dict[str, object]) -> Settings:
+    """The preset's settings with the given ones in their place."""
+    return Settings(**{**PRESETS[preset], **given})
+
+
+def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
+    """A saved run's settings with the given ones in their place.
+
+    Raises:
+        ValueError: naming each setting that would make it another run.
+    """
+    known = {item.name for item in dataclasses.fields(Settings)}
+    unknown = sorted(set(saved) - known)
+    if unknown:
+        raise ValueError(f"the run has settings that this version does not know: {', '.join(unknown)}")
+    settings = Settings(**saved)
+    changed = fixed_changes(settings, given)
+    if changed:
+        listed = ", ".join(f"{flag} (run: {ours}, flag: {theirs})" for flag, ours, theirs in changed)
+        raise ValueError(f"a resumed run cannot change {listed}; start a new run for that")
+    return dataclasses.replace(settings, **given)
+
+
+def fixed_changes(settings: Settings, given: dict[str, object]) -> list[tuple[str, object, object]]:
+    """What ``given`` would change of a run's settings that it may not: (flag, the run's value, the given value)."""
+    return [
+        (_flag_name(name), getattr(settings, name), value)
+        for name, value in given.items()
+        if name not in CHANGEABLE and value != getattr(settings, name)
+    ]
+
+
+def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
+    """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
+    fixed = {n: v for n, v in dataclasses.asdict(from_flags(preset, given)).items() if n not in CHANGEABLE}
+    return for_resume(saved, {**fixed, **given})

@@ -1,0 +1,1 @@
+"""A person at the table: matches against agents, on a terminal or as plain lines. See `vecgame play`."""

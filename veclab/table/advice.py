@@ -1,0 +1,97 @@
+"""Hints: what an adviser would do in the mover's place, by what the mover knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vecgame import Blob, BlobState, Stream
+from veclab.arena.bots import NetworkPlayer, Player, SearchPlayer
+from veclab.table.session import Match
+from vecmcts import SearchConfig, search
+from vecmcts.evaluators import play_out
+from vecmcts.selection import improved_policy
+
+WORLDS = 512  # most deals in which every action is tried: points then have a standard error of about 0.2
+NETWORK_EVALUATIONS = 30_000  # of the network for one hint, which lowers the worlds early in games of many cards
+
+Finish = Callable[[Blob, BlobState, Stream], Tensor]
+"""(rules, K unfinished games, random numbers for each) -> values of each seat at their ends, [K, seats]."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What a hint says of one legal action."""
+
+    action: int
+    probability: float  # that the adviser takes it
+    points: float  # expected in this game after it
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What an adviser thinks of a decision."""
+
+    source: str
+    advice: tuple[Advice, ...]  # the most probable first
+
+
+def give_hint(agent: Player, match: Match) -> Hint:
+    """The agent's own advice when it searches with a network, else that of random playouts (flat Monte Carlo)."""
+    game, state, seed = match.game, match.state, match.settings.seed
+    actions = torch.tensor(match.legal)
+    if isinstance(agent, SearchPlayer):
+        evaluations = len(actions) * (game.decisions - int(game.turn(state)))
+        worlds = min(WORLDS, max(32, NETWORK_EVALUATIONS // evaluations))
+        source = f"the agents' network ({agent.name}; points: {worlds} deals that it played out)"
+        values = action_values(game, state, actions, network_finish(NetworkPlayer(agent.evaluator)), worlds, seed)
+        policy = search(game, state, agent.evaluator, agent.config, seed).policy[0, actions]
+    else:
+        source = f"random playouts of {WORLDS} deals"
+        values = action_values(game, state, actions, play_out, WORLDS, seed)
+        policy = _policy_of_values(values)
+    points = game.rules.max_score * values  # values are shares of it, see `Blob.values`
+    advice = [Advice(*row) for row in zip(match.legal, policy.tolist(), points.tolist(), strict=True)]
+    return Hint(source, tuple(sorted(advice, key=lambda one: (-one.probability, -one.points))))
+
+
+def action_values(game: Blob, state: BlobState, actions: Tensor, finish: Finish, worlds: int, seed: int) -> Tensor:
+    """Mean value to the mover of each action [A] over sampled deals that are played to their ends: [A] float32.
+
+    Every action is tried in all of the same worlds. The Q-values of a search would not do: its trees go where their own
+    world makes an action good, so that a mean over their visits promises too much.
+
+    Args:
+        state: a batch of one.
+    """
+    tried = actions.repeat(worlds)
+    stream = Stream.of_worlds(seed, state.index, game.turn(state), worlds)
+    stream = stream.take(torch.arange(worlds).repeat_interleave(len(actions)))
+    after = game.play_forced(game.step(game.determinize(state, worlds, seed).repeat(len(actions)), tried))
+    values = game.values(after)
+    going = (~game.is_terminal(after)).nonzero()[:, 0]
+    if len(going):
+        values[going] = finish(game, after.take(going), stream.take(going))
+    return values[:, int(game.mover(state))].view(worlds, len(actions)).mean(0)
+
+
+def network_finish(player: NetworkPlayer) -> Finish:
+    """Plays games to their ends by a network alone, in all seats."""
+
+    def finish(game: Blob, state: BlobState, stream: Stream) -> Tensor:
+        while len(going := (~game.is_terminal(state)).nonzero()[:, 0]):
+            some = state.take(going)
+            state = state.put(going, game.play_forced(game.step(some, player.act(game, some, stream.seed))))
+        return game.values(state)
+
+    return finish
+
+
+def _policy_of_values(values: Tensor) -> Tensor:
+    """The search's own formula from values that were each tried in all worlds, with a uniform prior: [A]."""
+    visits = torch.full_like(values, WORLDS)[None]
+    uniform = torch.zeros_like(visits).log_softmax(-1)
+    return improved_policy(uniform, visits, visits * values, values.mean()[None], SearchConfig())[0]

@@ -1,0 +1,106 @@
+"""The course of a match at a terminal: who decides, what is shown, and when it is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from veclab.arena.bots import Player
+from veclab.table import lines
+from veclab.table.advice import give_hint
+from veclab.table.agents import choose
+from veclab.table.commands import REQUESTS, Mistake, Request, parse
+from veclab.table.session import Match, undo
+from veclab.table.sight import Seen, look
+from veclab.table.ui import Interface
+
+
+class Sitting:
+    """One sitting at the table, from taking up a match to its end or to the person's leaving.
+
+    Args:
+        agent: takes every seat but the person's.
+        person: the seat that the interface is asked for; None when agents take all seats.
+        save: called with the match after every change.
+    """
+
+    def __init__(self, agent: Player, person: int | None, interface: Interface, save: Callable[[Match], None]) -> None:
+        self.agent, self.person, self.interface, self.save = agent, person, interface, save
+
+    def play(self, match: Match, title: str) -> bool:
+        """Plays the match on, with ``title`` as the first line shown.
+
+        Returns:
+            Whether the match is over; False when the person has left before.
+        """
+        self.save(match)
+        self.interface.begin(self._look(match), title)
+        while not match.over:
+            after = self._decide(match) if match.mover == self.person else match.act(choose(self.agent, match))
+            if after is not None and len(after.history) > len(match.history):
+                after = self._show(match, after)
+            if after is None:
+                return False
+            match = after
+        return True
+
+    def _look(self, match: Match) -> Seen:
+        return look(match, self.person)
+
+    def _show(self, match: Match, after: Match) -> Match | None:
+        """Saves and shows a move; between games the person may take it back, or leave (None)."""
+        self.save(after)
+        self.interface.moved(self._look(match), after.history[-1], self._look(after))
+        ended = len(after.results) > len(match.results)
+        return self._rest(after) if ended and self.interface.pauses and not after.over else after
+
+    def _decide(self, match: Match) -> Match | None:
+        """The match after the person's move, or an earlier one after an undo, or None when the person leaves."""
+        seen, glyphs = self._look(match), self.interface.glyphs
+        self.interface.decision(seen)
+        while True:
+            try:
+                answer = parse(self.interface.ask(lines.prompt(seen, glyphs)), seen, glyphs)
+            except EOFError:
+                answer = self._end_of_input()
+            if isinstance(answer, int):
+                return match.act(answer)
+            if answer is Request.QUIT:
+                return None
+            if answer is Request.UNDO and (earlier := self._take_back(match)) is not None:
+                return earlier
+            self.interface.tell(*self._reply(answer, match))
+
+    def _rest(self, match: Match) -> Match | None:
+        """Waits between two games; as `_decide`."""
+        while True:
+            try:
+                word = self.interface.ask("Enter for the next game, u to undo, q to quit: ").strip().lower()
+                answer = REQUESTS.get(word)
+            except EOFError:
+                word, answer = "q", self._end_of_input()
+            if not word:
+                return match
+            if answer is Request.QUIT:
+                return None
+            if answer is Request.UNDO and (earlier := self._take_back(match)) is not None:
+                return earlier
+
+    def _end_of_input(self) -> Request:
+        self.interface.tell("")  # ends the line of the prompt
+        return Request.QUIT
+
+    def _take_back(self, match: Match) -> Match | None:
+        """The match at the person's last choice, saved and shown, or None when there has been none."""
+        earlier = undo(match, self.person)
+        if earlier is not None:
+            self.save(earlier)
+            self.interface.went_back(self._look(earlier))
+        return earlier
+
+    def _reply(self, answer: Request | Mistake, match: Match) -> Sequence[str]:
+        """What is said to an answer that changes nothing."""
+        if isinstance(answer, Mistake):
+            return [answer.text]
+        if answer is Request.HINT:
+            return lines.hint_lines(give_hint(self.agent, match), self._look(match).bidding, self.interface.glyphs)
+        return ["There is no choice of yours to take back."] if answer is Request.UNDO else lines.HELP

@@ -1,0 +1,1 @@
+"""Runs: self-play, learning, and what a run keeps."""

@@ -1,0 +1,65 @@
+"""Evaluations beside training: `python -m veclab.arena.evaluate` in a process of its own, at low priority."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from veclab.settings import Settings, as_flags
+
+# The settings that say what is played, and how it is searched.
+PASSED_ON = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
+PASSED_ON += ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent")
+PASSED_ON += ("root_selection", "considered_actions", "candidates", "trust", "precision", "eval_deals", "seed")
+
+
+class BackgroundEvaluation:
+    """A network of a run against the bots and the run's first network.
+
+    Args:
+        folder: the run's; the result and a log are written there.
+        iteration: the network's, which the files are named after.
+        networks: the network to judge, and the first one.
+    """
+
+    def __init__(
+        self, folder: Path, iteration: int, networks: tuple[Path, Path], settings: Settings, device: torch.device
+    ) -> None:
+        self.iteration = iteration
+        self.output = folder / f"evaluation-{iteration:06d}.json"
+        self.output.unlink(missing_ok=True)
+        network, first = networks
+        command = [sys.executable, "-m", "veclab.arena.evaluate", str(network), "--against", str(first)]
+        command += ["--json", str(self.output), "--device", str(device), "--parent", str(os.getpid())]
+        self.log = (folder / "evaluation.log").open("ab")
+        self.process = subprocess.Popen(
+            [*command, *as_flags(settings, PASSED_ON)],
+            stdin=subprocess.DEVNULL,
+            stdout=self.log,
+            stderr=self.log,
+            start_new_session=True,  # Ctrl+C is the training's to handle
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        if hasattr(os, "setpriority"):
+            os.setpriority(os.PRIO_PROCESS, self.process.pid, 15)
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def results(self) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
+        """What it found, once it has ended; None when it failed (its log says why)."""
+        self.log.close()
+        return json.loads(self.output.read_text()) if self.process.returncode == 0 else None
+
+    def stop(self) -> None:
+        """Ends it, if it is still running."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait()
+        self.log.close()

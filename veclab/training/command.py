@@ -1,0 +1,102 @@
+"""Trains an agent for Blob, or another card game, by batched self-play.
+
+vecgame train --games-per-iter 10000            the document's workload: 500 iterations on a large network
+vecgame train --preset quick                    a decent agent on a laptop in minutes
+vecgame train --preset quick --game hearts      the same for Hearts; spades, whist, euchre
+vecgame train --resume runs/NAME                goes on with a run
+torchrun --nproc-per-node=2 -m veclab train --run-folder runs/NAME    several processes, one run
+"""
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from veclab.agents.folder import CONFIG, read_config
+from veclab.command_line import parser_of
+from veclab.progress import Display, silent
+from veclab.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
+from veclab.training.distributed import ALONE, Group, LeaderError, process_group
+from veclab.training.run import Run
+
+
+def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object]]:
+    """Flags of the command itself, and the settings that were given."""
+    parser = parser_of("train", __doc__)
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="document", help="settings to begin with")
+    parser.add_argument(
+        "--run",
+        "--run-folder",  # torchrun takes --run for its own --run-path, even after train.py
+        type=Path,
+        help="folder of the new run (default: runs/ and the time)",
+    )
+    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
+    parser.add_argument(
+        "--resume-if-exists",
+        action="store_true",
+        help="go on with the run in the folder of --run if there is one: the same command begins and restarts a run",
+    )
+    add_flags(parser)
+    given = vars(parser.parse_args(arguments))
+    own = argparse.Namespace(**{name: given.pop(name) for name in ("preset", "run", "resume", "resume_if_exists")})
+    return own, given
+
+
+def plan(own: argparse.Namespace, given: dict[str, object]) -> dict[str, object]:
+    """What the flags ask for: the run's folder, its settings, and whether to go on with it."""
+    if own.resume is not None:
+        if own.run is not None or own.preset != "document" or own.resume_if_exists:
+            raise ValueError(
+                "--resume takes the run's own folder and settings; leave --run and --preset out, "
+                "and --resume-if-exists too"
+            )
+        settings = for_resume(read_config(own.resume), given)
+        return {"folder": str(own.resume), "settings": asdict(settings), "resume": True}
+    if own.resume_if_exists and own.run is None:
+        raise ValueError("--resume-if-exists needs --run FOLDER, to find the run again")
+    if int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) and not own.resume_if_exists:
+        raise ValueError(
+            "torchrun restarts this job (--max-restarts): give --run-folder FOLDER --resume-if-exists, or "
+            "--resume FOLDER, so that it finds its run again"
+        )
+    folder = own.run or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
+    resume = own.resume_if_exists and (folder / CONFIG).exists()
+    settings = for_restart(read_config(folder), own.preset, given) if resume else from_flags(own.preset, given)
+    return {"folder": str(folder), "settings": asdict(settings), "resume": resume}
+
+
+def open_run(own: argparse.Namespace, given: dict[str, object], group: Group) -> Run:
+    """The run that the flags ask for; those of the leader count."""
+    planned = group.from_leader(lambda: plan(own, given))
+    opened = Run.resume if planned["resume"] else Run.create
+    display = Display() if group.leader else silent()
+    return opened(Path(planned["folder"]), Settings(**planned["settings"]), display, group)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    own, given = parse(arguments)
+    group = ALONE
+    try:
+        with process_group() as group:
+            finished = open_run(own, given, group).train()
+    except LeaderError:
+        return 2  # the leader has said why
+    except (ValueError, OSError) as error:
+        print(f"error{group.label}: {error}", file=sys.stderr)
+        return 2
+    except torch.OutOfMemoryError as error:
+        print(
+            f"error{group.label}: out of GPU memory; a smaller --chunk-games needs less. {str(error).splitlines()[0]}",
+            file=sys.stderr,
+        )
+        return 3
+    except KeyboardInterrupt as stop:
+        what = str(stop) or "the run goes on from its last checkpoint"
+        print(f"stopped at once{group.label}; {what}", file=sys.stderr)
+        return 130
+    return 0 if finished is not None else 130

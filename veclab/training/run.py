@@ -1,0 +1,378 @@
+"""A training run at work: the loop of self-play, learning and evaluation, and how it is stopped."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from net import InferenceNet, parameter_count
+from veclab.agents.networks import newest_network
+from veclab.arena.evaluate import Results
+from veclab.command_line import called
+from veclab.precision import inference_net
+from veclab.progress import Display, duration
+from veclab.settings import Settings
+from veclab.training import warmup
+from veclab.training.distributed import ALONE, Group
+from veclab.training.judge import Judge
+from veclab.training.learner import NotFiniteError, learn
+from veclab.training.replay import Examples
+from veclab.training.saving import SavedRun
+from veclab.training.selfplay import SelfPlay, self_play
+
+T = TypeVar("T")
+
+WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
+STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
+
+
+class Interrupted(Exception):  # noqa: N818
+    """The user has asked the run to stop."""
+
+
+class Run(SavedRun):
+    """A run at work: it plays, learns, and has its networks evaluated.
+
+    Everything random is a function of the seed and the counters. Several processes take the same steps.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> None:
+        super().__init__(folder, settings, display, group)
+        self.player: InferenceNet | None = None  # of self-play
+        self.stopping = False
+        self.whole = True  # the state is one between two steps, and so can be saved
+        self.steps_checked = 0
+        self.judge = Judge(self, lambda: self.check())
+
+    def train(self, judge: bool = True) -> Results | None:
+        """Runs to the last iteration and the final evaluation; None when the user stopped it before.
+
+        Args:
+            judge: whether there is a final evaluation; without one the results are empty.
+        """
+        previous = {number: signal.signal(number, self._on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        started = time.monotonic()
+        self._describe()
+        try:
+            self._work()
+            if not self.group.leader:
+                return {}
+            self.judge.collect(wait=True)
+            return self.judge.finish(started) if judge else {}
+        except Interrupted:
+            try:
+                self.save()
+            except KeyboardInterrupt:  # the second Ctrl+C: as anywhere, what is whole is saved
+                self.save()
+            self._tell_saved("Stopped and saved", started)
+            return None
+        except NotFiniteError as error:
+            self.save()
+            step = "the warm-up" if self.updates < self.settings.warmup_updates else f"iteration {self.iteration + 1}"
+            raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(self._stop_at_once()) from None
+        except Exception:
+            self._save_after_error(started)
+            raise
+        finally:
+            self.judge.stop()
+            if self.lock is not None:
+                self.lock.release()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def _work(self) -> None:
+        """The warm-up and the iterations, as many as are left."""
+        self.judge.find_due()
+        while self.updates < self.settings.warmup_updates:
+            self._warm_up()
+        self.save_if_due()
+        first, begun = self.iteration, time.monotonic()
+        while self.iteration < self.settings.iterations:
+            self._iterate()
+            left = (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
+            self.display.run_left = f"run: {duration(left)} left"
+            self.judge.after_iteration()
+        self.display.run_left = ""
+        self.save_network()
+        self.save()
+
+    def _tell_saved(self, what: str, started: float) -> None:
+        """Says how to go on with the run, once it is saved, and where its network is."""
+        if self.group.leader:
+            self.display.line(f"{what}. {self._how_to_go_on()}")
+            network = newest_network(self.folder)
+            self.display.line(f"{duration(time.monotonic() - started)} in all; the network: {network}")
+
+    def _how_to_go_on(self) -> str:
+        return f"Go on with: {called('train')} --resume {self.folder}"
+
+    def _stop_at_once(self) -> str:
+        """What is done and said after a second Ctrl+C, which can come at any moment: it may find a step half done."""
+        if not self.group.leader:
+            return "the first process says whether the run is saved"
+        if self.whole:
+            self.save()
+            saved = "the run is saved"
+        else:
+            saved = "within a step, so the run goes on from its last checkpoint"
+        return f"{saved}. {self._how_to_go_on()}; the network: {newest_network(self.folder)}"
+
+    def _save_after_error(self, started: float) -> None:
+        """Saves a run that an error ends, unless it is within a step; where that fails, the last checkpoint stands."""
+        if not self.whole:
+            return
+        try:
+            self.save()
+        except (OSError, RuntimeError) as failure:
+            self.display.line(f"Not saved, so the run goes on from its last checkpoint: {failure}")
+        else:
+            self._tell_saved("Saved", started)
+
+    def _on_interrupt(self, signum: int, frame: object) -> None:
+        if self.stopping:
+            raise KeyboardInterrupt
+        self.stopping = True
+        self.display.line("Stopping after the current step; once more to stop at once.")
+
+    def check(self) -> None:
+        """Raises `Interrupted` once the user has asked the run to stop; called at every point where it can."""
+        if self.stopping:
+            raise Interrupted
+
+    def _check_together(self) -> None:
+        """As `check`, called by all processes after the same step of learning: now and then they agree on it."""
+        self.steps_checked += 1
+        if self.group.size == 1:
+            self.check()
+        elif self.steps_checked % STEPS_PER_AGREEMENT == 0 and self.group.any(self.stopping):
+            raise Interrupted
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """The state changes inside: what ends there, by whatever exception, leaves none that could be saved."""
+        self.whole = False
+        yield
+        self.whole = True
+
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Puts the learner back as it was if the work inside does not come to its end, whatever the reason.
+
+        It is the first thing that changes within `_changing`, so that the state is whole again then.
+        """
+        before = {name: tensor.detach().clone() for name, tensor in self.learner.state_dict().items()}
+        try:
+            yield
+        except BaseException:
+            self.learner.load_state_dict(before)
+            self.learner.net.eval()
+            self.whole = True
+            raise
+
+    def _seed(self, purpose: int) -> int:
+        """A seed for the learner's order of examples, another for every step of the run."""
+        return (self.settings.seed * 1_000_003 + 2 * (self.updates + self.iteration) + purpose) % 2**63
+
+    def _describe(self) -> None:
+        settings, net = self.settings, self.learner.net
+        self.display.line(
+            f"{self.folder}: {settings.describe()}, search of {settings.worlds} worlds x "
+            f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
+            f"on {self.device} in {str(self.learner.amp).removeprefix('torch.')}, PyTorch {torch.__version__}"
+        )
+
+    def _warm_up(self) -> None:
+        """Updates of the warm-up, as many as are left."""
+        settings = self.settings
+        network = InferenceNet(self.learner.net, dtype=torch.float32)
+        with self.display.task("warm-up", settings.warmup_updates - self.updates, "updates") as task:
+            first = self.updates
+            while self.updates < settings.warmup_updates:
+                begun = time.monotonic()
+                network.refresh(self.learner.net)
+                self.learner.set_rate(self.updates / settings.warmup_updates)
+                game = self.games[self.updates % len(self.games)]
+                start, count = self.group.share(settings.warmup_games)
+                index = WARMUP_INDEX + self.updates * settings.warmup_games + start
+                rollout = warmup.play(
+                    game,
+                    network,
+                    count,
+                    settings.seed,
+                    index,
+                    self.device,
+                    self.learner.symmetry,
+                    settings.extras(),
+                ).gather(self.group)
+                self._check_together()
+                with self._changing():
+                    with self._all_or_nothing():
+                        numbers = warmup.update(
+                            self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
+                        )
+                    self.updates += 1
+                    self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
+                task.update(self.updates - first, games=(self.updates - first) * settings.warmup_games)
+                self.save_if_due()
+        self.display.line(
+            f"warm-up: {self.updates} updates of {settings.warmup_games:,} games without search, "
+            f"{numbers['score']:.2f} points a game against itself"
+        )
+
+    def _iterate(self) -> None:
+        """Self-play, then learning."""
+        if self.pending is None:
+            self._self_play()
+            self.save_if_due()
+        with self._changing():
+            entry = self.pending | self._learn(self.pending["examples"])
+            self.iteration += 1
+            self.pending = None
+            self.record("iteration", **entry)
+        self.save_if_due()
+        self.display.line(
+            f"iteration {self.iteration} of {self.settings.iterations}: "
+            f"{entry['games_per_minute']:,.0f} games/min, {entry['evaluations_per_second']:,.0f} evaluations/s, "
+            f"{entry['examples_per_second']:,.0f} examples/s, policy loss {entry['policy_loss']:.3f}, "
+            f"value loss {entry['value_loss']:.4f}" + (f", {self.display.run_left}" if self.display.run_left else "")
+        )
+
+    def _self_play(self) -> dict[str, object]:
+        """Plays the iteration's games, shared out among the processes, and puts their examples into the buffer.
+
+        Returns:
+            The figures for the metrics, which are `pending` from then on.
+        """
+        begun = time.monotonic()
+        stopped, shares = False, []
+        try:
+            shares = self._play_share(self._player())
+        except Interrupted:
+            stopped = True
+        if self.group.any(stopped):
+            raise Interrupted
+        played = [part for part in (share.gather(self.group) for share in shares) if len(part.scores)]
+        finished, evaluations = self.settings.games_per_iter, sum(part.evaluations for part in played)
+        seconds = time.monotonic() - begun
+        examples = Examples.concatenate([part.examples for part in played])
+        weights = [len(part.scores) / finished for part in played]
+        bids = {}  # there are games without
+        if played[0].bids_met is not None:
+            bids["bids_met"] = sum(w * part.bids_met for w, part in zip(weights, played, strict=True))
+        figures = {
+            **self.gate.figures,
+            **bids,
+            "games": finished,
+            "examples": len(examples),
+            "evaluations": evaluations,
+            "self_play_seconds": seconds,
+            "games_per_minute": 60 * finished / seconds,
+            "evaluations_per_second": evaluations / seconds,
+            "score": sum(w * float(part.scores.mean()) for w, part in zip(weights, played, strict=True)),
+            "policy_entropy": sum(w * part.policy_entropy for w, part in zip(weights, played, strict=True)),
+            "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
+        }
+        with self._changing():
+            self.buffer.add(examples)
+            self.pending = figures
+        return figures
+
+    def _player(self) -> InferenceNet:
+        """What plays self-play: the same object with other weights each time, for which graphs may be recorded."""
+        net = self.gate.choose(
+            self.learner.net,
+            self.iteration,
+            self.games,
+            self.display,
+            self.check,
+            self._by_leader,
+            self._changing,
+        )
+        if self.player is None:
+            self.player = inference_net(net, self.settings.precision, self.games, self.settings.compile)
+        else:
+            self.player.refresh(net)
+        return self.player
+
+    def _by_leader(self, make: Callable[[], T]) -> T:
+        """What the leader makes, plain JSON, for all processes; if it is interrupted, all are."""
+
+        def attempt() -> dict[str, T]:
+            try:
+                return {"made": make()}
+            except Interrupted:
+                return {}
+
+        answer = self.group.from_leader(attempt)
+        if "made" not in answer:
+            raise Interrupted
+        return answer["made"]
+
+    def _play_share(self, network: InferenceNet) -> list[SelfPlay]:
+        """This process's games of the iteration: a part for each of the rules that it mixes."""
+        settings, group = self.settings, self.group
+        parts: list[SelfPlay] = []
+        counts = [
+            settings.games_per_iter // len(self.games) + (number < settings.games_per_iter % len(self.games))
+            for number in range(len(self.games))
+        ]
+        total = sum(group.share(count)[1] for count in counts)
+        first = self.iteration * settings.games_per_iter
+        finished = evaluations = 0
+        with self.display.task(f"self-play {self.iteration + 1}{group.label}", total, "games") as task:
+
+            def report(done: float, judged: int) -> None:
+                self.check()
+                task.update(finished + done, evaluations=evaluations + judged)
+
+            for game, count, chunk in zip(self.games, counts, self.chunks, strict=True):
+                start, number = group.share(count)
+                if number == 0:
+                    parts.append(SelfPlay.nothing(game, self.device, settings.extras()))
+                else:
+                    part = self_play(
+                        game,
+                        network,
+                        settings.search(self_play=True),
+                        number,
+                        settings.seed,
+                        first + start,
+                        self.device,
+                        settings.sampled_share,
+                        settings.policy_target,
+                        settings.chunk_games or chunk,
+                        settings.compile,
+                        report=report,
+                        cap=settings.playout_cap(),
+                        extras=settings.extras(),
+                        graphs=settings.graphs,
+                    )
+                    parts.append(part)
+                    finished += number
+                    evaluations += part.evaluations
+                first += count
+        return parts
+
+    def _learn(self, new_examples: int) -> dict[str, object]:
+        """Learns from the buffer, as much as so many new examples call for."""
+        settings = self.settings
+        begun = time.monotonic()
+        self.learner.set_rate(self.iteration / settings.iterations)
+        total = settings.epochs * min(new_examples, len(self.buffer))
+        with self.display.task(f"learning {self.iteration + 1}", total, "examples") as task, self._all_or_nothing():
+
+            def report(done: int, total: int) -> None:
+                self._check_together()
+                task.update(done, examples=done)
+
+            numbers = learn(self.learner, self.buffer, new_examples, self._seed(1), report)
+        seconds = time.monotonic() - begun
+        return {**numbers, "learn_seconds": seconds, "examples_per_second": numbers["examples_learned"] / seconds}

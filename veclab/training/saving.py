@@ -1,0 +1,227 @@
+"""What a training run is made of, and how its folder keeps it: created, gone on with, saved."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vecgame import Blob
+from veclab.agents.checkpoint import (
+    load_network,
+    load_tensors,
+    remove_temporaries,
+    save_network,
+    save_tensors,
+    write_atomically,
+)
+from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST
+from veclab.agents.networks import network_config, newest_network, progress_of
+from veclab.arena.evaluate import choose_device
+from veclab.arena.gate import Gate
+from veclab.precision import check_precision, check_ways
+from veclab.progress import Display
+from veclab.settings import Settings, fixed_changes
+from veclab.training import metrics
+from veclab.training.distributed import ALONE, Group
+from veclab.training.learner import Learner
+from veclab.training.lock import FolderLock
+from veclab.training.replay import ReplayBuffer
+from veclab.training.selfplay import largest_chunk, threads_for
+
+
+class SavedRun:
+    """Everything that a run is made of, in a folder:
+
+    config.json          the settings
+    checkpoint.safetensors  weights, optimiser, replay buffer, counters, settings: all that it takes to go on exactly
+    metrics.jsonl        a line for each warm-up update, iteration and evaluation
+    network-NNNNNN.safetensors  networks alone: the first, one every --eval-every iterations, the last
+    network-newest.safetensors  that of the checkpoint, while none of these is it
+    results.json         the final evaluation
+    lock                 names the process that works on the run, if one does
+
+    Everything random is a function of the seed and the counters, so no generator has a state to save. Of several
+    processes only the leader of their ``group`` touches the folder; all hold the same state.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> None:
+        self.folder, self.settings, self.display, self.group = folder, settings, display, group
+        self.device = choose_device(settings.device, group.local_rank)
+        check_precision(settings.precision, self.device)
+        check_ways(settings.compile, settings.graphs, self.device)
+        if group.size > 1 and ":" in settings.device:
+            raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
+        if group.size > settings.warmup_games:
+            raise ValueError(
+                f"{group.size} processes need at least as many --warmup-games, got {settings.warmup_games}"
+            )
+        if group.size > 1 and self.device.type == "cuda":
+            torch.cuda.set_device(group.local_rank)
+        self.games = settings.games()
+        game = self.games[0]
+        extras = settings.extras()
+        config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
+        self.learner = Learner(settings, config, self.device, group)
+        room = (game.features, game.num_actions, game.seats, extras)
+        self.buffer = ReplayBuffer(settings.replay_examples, self.device, *room)
+        self.gate = Gate(settings, self.learner.net, self.device)
+        self.updates = 0  # of the warm-up, done
+        self.iteration = 0  # iterations done
+        # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
+        self.pending: dict[str, object] | None = None
+        self.chunks = [self._chunk_games(game) for game in self.games]
+        self.lock: FolderLock | None = None
+        self.saved_at = 0.0
+        # The network that was written last, and how far the run was: as `veclab.agents.networks.progress_of` has it.
+        self.network_written: tuple[Path, tuple[int, int]] | None = None
+
+    def _chunk_games(self, game: Blob) -> int:
+        """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
+        between two nearly equal actions, varies with the size of its batches."""
+        count = self.group.share(self.settings.games_per_iter // len(self.games))[1]
+        workers = threads_for(count, self.device) * (self.group.local_size if self.device.type == "cpu" else 1)
+        return largest_chunk(game, self.settings.search(self_play=True), self.device, workers)
+
+    @classmethod
+    def create(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Self:
+        """Begins a run in a new or empty folder."""
+        run = cls(folder, settings, display, group)
+        group.from_leader(run._set_initial_weights)  # what is wrong with them leaves no folder behind
+        run._open(run._begin)
+        return run
+
+    @classmethod
+    def resume(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Self:
+        """Goes on with the run in ``folder`` from its last checkpoint."""
+        run = cls(folder, settings, display, group)
+        run._open(run._restore)
+        return run
+
+    def _open(self, prepare: Callable[[], None]) -> None:
+        """Takes the folder's lock, has the leader ``prepare`` the folder and the state, and shares the state out."""
+
+        def as_leader() -> None:
+            self.lock = FolderLock.take(self.folder)
+            try:
+                prepare()
+            except BaseException:
+                self.lock.release()
+                raise
+
+        self.group.from_leader(as_leader)
+        if self.group.size > 1:
+            tensors, counters = self._state()
+            self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
+
+    def _begin(self) -> None:
+        if (self.folder / CONFIG).exists():
+            raise ValueError(
+                f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
+            )
+        self._write_config()
+        self.save_network()
+        self.save()
+
+    def _set_initial_weights(self) -> None:
+        if self.settings.initial_network:
+            path = Path(self.settings.initial_network)
+            self.learner.begin_with(load_network(path, self.device, self.settings.game))
+
+    def _restore(self) -> None:
+        remove_temporaries(self.folder)
+        path = self.folder / CHECKPOINT
+        if not path.exists() and not (self.folder / METRICS).exists():
+            self._set_initial_weights()
+            self.save_network()  # it was stopped before its first save: begin again
+            self.save()
+        tensors, counters = load_tensors(path)
+        misfit = f"{path} does not fit the run's {CONFIG}"
+        changed = fixed_changes(self.settings, counters.get("settings", {}))
+        if changed:
+            listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
+            raise ValueError(f"{misfit}: {listed}")
+        try:
+            self._load_state(tensors, counters)
+        except (RuntimeError, KeyError) as error:
+            raise ValueError(f"{misfit}: {str(error).splitlines()[-1].strip()}") from None
+        self._write_config()
+        metrics.keep(self.folder / METRICS, self._is_done)
+        with suppress(ValueError):  # there is none, or it is damaged: it will be written again
+            newest = newest_network(self.folder)
+            self.network_written = newest, progress_of(newest)
+
+    def _write_config(self) -> None:
+        write_atomically(self.folder / CONFIG, json.dumps(asdict(self.settings), indent=1).encode())
+
+    def _state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
+        """All that the run is: tensors, and plain values. It is a state between two steps of the loop."""
+        replay = {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
+        counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
+        counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
+        counters["gate"] = self.gate.counters()
+        return self.learner.state_dict() | replay | self.gate.state_dict(), counters
+
+    def _load_state(self, tensors: dict[str, Tensor], counters: dict[str, object]) -> None:
+        replay = {name.removeprefix("replay."): t for name, t in tensors.items() if name.startswith("replay.")}
+        self.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
+        self.buffer.load_state_dict(replay)
+        self.gate.load_state_dict(tensors, counters["gate"])
+        self.updates, self.iteration, self.pending = (counters[k] for k in ("updates", "iteration", "pending"))
+        if counters.get("device") == self.device.type:
+            self.chunks = counters["chunks"]
+
+    def save(self) -> None:
+        """Writes the network and the checkpoint, once the metrics that belong to it are on the disk.
+
+        The network comes first, as it is much the smaller: what ends the run within a checkpoint's write, as torchrun
+        does with a process that is not gone 30 seconds after SIGTERM, leaves it there.
+        """
+        self.saved_at = time.monotonic()
+        if self.group.leader:
+            metrics.sync(self.folder / METRICS)
+            self._write_network(self.folder / NEWEST)
+            save_tensors(self.folder / CHECKPOINT, *self._state())
+
+    def save_if_due(self) -> None:
+        if time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds:
+            self.save()
+
+    def network_path(self, iteration: int) -> Path:
+        return self.folder / f"network-{iteration:06d}.safetensors"
+
+    def save_network(self) -> None:
+        """Writes the network under the iteration's number, in place of the one that went with a checkpoint."""
+        if self.group.leader:
+            self._write_network(self.network_path(self.iteration))
+            (self.folder / NEWEST).unlink(missing_ok=True)  # no newer than what has just been written
+
+    def _write_network(self, path: Path) -> None:
+        """Writes the network to ``path``, unless that file holds it already, or `NEWEST` would say it twice."""
+        progress = self.iteration, self.updates
+        if self.network_written is not None:
+            written, then = self.network_written
+            if then == progress and written.is_file() and (written == path or path.name == NEWEST):
+                return
+        metadata = {"iteration": self.iteration, "updates": self.updates, "game": self.settings.game}
+        save_network(path, self.learner.averaged(), metadata)
+        self.network_written = path, progress
+
+    def record(self, kind: str, **numbers: object) -> None:
+        """Adds a line to the metrics."""
+        if self.group.leader:
+            entry = {"kind": kind, "updates": self.updates, "iteration": self.iteration, **numbers}
+            metrics.append(self.folder / METRICS, entry)
+
+    def _is_done(self, entry: metrics.Entry) -> bool:
+        """Whether the state has what an entry of the metrics tells of; what it has not will be done again."""
+        if entry["kind"] == "final evaluation" and entry["iteration"] == self.iteration >= self.settings.iterations:
+            return False
+        return (entry["updates"], entry["iteration"]) <= (self.updates, self.iteration)
