@@ -213,7 +213,7 @@ def test_games_are_played_until_searches_run_the_same_way(passes: list, expected
         return SimpleNamespace(evaluations=80)
 
     monkeypatch.setattr(recordings, "DEVICES", frozenset({"cpu"}))
-    monkeypatch.setattr(selfplay, "search", lambda *arguments: None)
+    monkeypatch.setattr(selfplay, "search", lambda *arguments, **options: None)
     monkeypatch.setattr(selfplay, "self_play", self_play)
     counted: dict[int, Counted] = {}
     play = small_play()

@@ -162,10 +162,10 @@ def test_a_gpu_computes_what_a_cpu_does(fused: bool) -> None:
         pytest.skip("this GPU multiplies no 8-bit floats")
     net, rows = random_net(SMALL), observations(SMALL, 500)
     here = Float8Net(net, rows)(rows)
-    there = Float8Net(net, rows, gpu, compile=fused)(rows.to(gpu))
-    for found, expected in zip(there, here, strict=True):
+    form = Float8Net(net, rows, gpu, compile=fused)
+    for found, expected in zip(form(rows.to(gpu)), here, strict=True):
         assert (found.cpu() - expected).std() < 0.02 * expected.std()
-    assert there.compiled == fused  # it has not fallen back
+    assert form.compiled == fused  # it has not fallen back
 
 
 def test_compile_reaches_the_network_on_a_gpu_only(monkeypatch: pytest.MonkeyPatch) -> None:
