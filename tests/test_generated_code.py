@@ -16,16 +16,8 @@ LONGEST = 450
 LAUNCHES = {2: 46, 5: 52, 13: 56}  # of Triton kernels, both graphs
 
 
-@pytest.mark.parametrize(
-    ("cards", "selection"),
-    [
-        (2, "puct"),
-        pytest.param(5, "puct", marks=pytest.mark.slow),
-        pytest.param(13, "puct", marks=pytest.mark.slow),
-        pytest.param(5, "gumbel", marks=pytest.mark.slow),
-        pytest.param(5, "shared", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("cards", "selection"), [(2, "puct"), (5, "puct"), (13, "puct"), (5, "gumbel"), (5, "shared")])
 def test_kernels_are_few_and_short(cards: int, selection: str) -> None:
     command = [sys.executable, "-m", "tests.generated_code", "--cards", str(cards), "--selection", selection]
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])

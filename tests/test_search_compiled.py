@@ -90,10 +90,7 @@ GAMES = {
 
 @pytest.mark.parametrize(
     "game",
-    [
-        pytest.param(game, id=name, marks=[] if isinstance(game, Blob) or name == "euchre" else pytest.mark.slow)
-        for name, game in GAMES.items()
-    ],
+    [pytest.param(game, id=name, marks=[] if type(game) is Blob else pytest.mark.slow) for name, game in GAMES.items()],
 )
 def test_every_game_is_traced_into_the_same_search(game: Game, monkeypatch) -> None:
     """The traced graphs themselves, which inductor would compile: their shapes depend on no data."""

@@ -171,7 +171,15 @@ def test_noise_is_one_draw_a_game_and_mixed_in_proportion() -> None:
     assert root_prior(1.0, 20.0).amax(-1).mean() < 0.3 and root_prior(1.0, 0.05).amax(-1).mean() > 0.8
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        torch.bfloat16,
+        pytest.param(torch.float16, marks=pytest.mark.slow),
+        torch.float32,
+        pytest.param(torch.float64, marks=pytest.mark.slow),
+    ],
+)
 def test_visits_are_counted_exactly_whatever_the_network_computes_in(dtype: torch.dtype) -> None:
     """bfloat16 cannot count beyond 256."""
     game = Blob(cards=1)

@@ -138,7 +138,7 @@ def test_carrying_all_lanes_along_plays_forced_moves_alike(monkeypatch) -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("cards", [1, 5, 13])
+@pytest.mark.parametrize("cards", [1, 5, pytest.param(13, marks=pytest.mark.slow)])
 def test_a_gpu_makes_the_same_visits(cards: int) -> None:
     game = Blob(cards=cards)
     state = mixed_batch(game, 40, seed=8)

@@ -69,6 +69,7 @@ def test_open_endgames_are_solved() -> None:
     assert found == asked
 
 
+@pytest.mark.slow
 def test_playouts_alone_beat_random_players() -> None:
     player = SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=4, simulations=16))
     match = play_match([Blob(cards=3)], player, RandomBot(), 60, seed=1)
