@@ -171,6 +171,7 @@ def test_memory_that_cannot_be_told_by_row_is_not_said(monkeypatch, tmp_path) ->
     assert peak.read() is None
 
 
+@pytest.mark.slow
 def test_a_gpus_batches_are_measured_from_the_largest(monkeypatch) -> None:
     asked: dict[str, list[int]] = {}
     for what in ("self-play", "engine", "net", "search", "train"):

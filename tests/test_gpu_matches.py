@@ -99,6 +99,7 @@ def test_arithmetics_are_compared() -> None:
     assert exact.same_action == 1 and exact.value_error == 0
 
 
+@pytest.mark.slow
 def test_self_play_is_measured() -> None:
     net = InferenceNet(small(GAME).to("cuda"), torch.float32)
     play = self_play_benchmark.Play(GAME, net, CONFIG, GPU)

@@ -213,6 +213,7 @@ def assert_saved(run: Run) -> None:
         assert found and found[0].device.type == "cpu" and torch.equal(found[0], tensor.cpu()), name
 
 
+@pytest.mark.slow
 def test_a_checkpoint_goes_from_gpu_to_cpu_and_back(tmp_path) -> None:
     """Each resumption begins with what the last one ended with, and goes on."""
     last: dict[str, torch.Tensor] = {}

@@ -134,6 +134,7 @@ def test_a_restored_learner_goes_on_bit_for_bit() -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+@pytest.mark.slow
 def test_the_documents_network_learns() -> None:
     """At the default rate. With PyTorch's own initial weights its six post-norm layers collapse: the output becomes the
     same for every observation, and the loss stays at the targets' variance."""

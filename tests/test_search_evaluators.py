@@ -176,7 +176,7 @@ def test_noise_is_one_draw_a_game_and_mixed_in_proportion() -> None:
     [
         torch.bfloat16,
         pytest.param(torch.float16, marks=pytest.mark.slow),
-        torch.float32,
+        pytest.param(torch.float32, marks=pytest.mark.slow),
         pytest.param(torch.float64, marks=pytest.mark.slow),
     ],
 )

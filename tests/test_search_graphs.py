@@ -212,6 +212,7 @@ def test_graphs_go_with_their_network() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.slow
 def test_the_least_recently_used_graphs_go_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     game, net = Blob(cards=2), network()
     small, middle, large = (games_of(game, count) for count in (4, 8, 16))
@@ -318,6 +319,7 @@ def test_self_play_replays_and_makes_the_same_games(played) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.slow
 def test_graphs_make_room_when_memory_runs_out(played, gpu: EmulatedGpu | None, caplog) -> None:
     """An allocation that fails in mid-game cuts the chunk in two, and the graphs let go of their memory."""
     if gpu is None:

@@ -76,6 +76,7 @@ def test_playouts_alone_beat_random_players() -> None:
     assert match.significant and match.player.mean > 5
 
 
+@pytest.mark.slow
 def test_more_search_beats_less() -> None:
     strong = SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=16, simulations=16))
     weak = SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=1, simulations=2))
