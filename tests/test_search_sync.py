@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
+from tests.emulated_gpu.operations import INDEXING, WAITING
 from tests.positions import linear_network, mixed_batch
 from vecgame import Blob, State, concatenate, lanes, patterns, worlds
 from vecgame.cards import RANKS
@@ -21,23 +22,6 @@ from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator,
 
 search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function
 aten = torch.ops.aten
-WAITING = {  # operations whose result the host reads, or whose shape depends on data
-    aten._local_scalar_dense,
-    aten.is_nonzero,
-    aten.item,
-    aten.equal,
-    aten.allclose,
-    aten.nonzero,
-    aten.nonzero_numpy,
-    aten.argwhere,
-    aten.masked_select,
-    aten.unique_dim,
-    aten.unique_consecutive,
-    aten._unique,
-    aten._unique2,
-    aten.bincount,
-}
-INDEXING = {aten.index, aten.index_put, aten.index_put_, aten._index_put_impl_, aten._unsafe_index}
 EVALUATORS = {
     "network": lambda device: NetworkEvaluator(small_network(device)),
     "scalar network": lambda device: NetworkEvaluator(small_network(device, values=1)),
