@@ -153,7 +153,7 @@ class Graphs:
         return int(MEMORY_SHARE * sum(self.kept.bytes + (free_memory(device) or 0) for device in self.recorders))
 
     def give_up_pools(self) -> None:
-        """Gives up the pools of devices without graphs, and what they had taken."""
+        """Gives up the pools, and what they had taken, when no graph is left."""
         if not len(self.kept):
             for recorder in self.recorders.values():
                 recorder.pool = None
@@ -162,7 +162,12 @@ class Graphs:
         """Drops a network's graphs; not in the middle of a recording, which may be when the network goes."""
         self.gone.add(name)
         if not self.recording:
-            gone, self.gone = self.gone, set()
+            self.drop_gone()
+
+    def drop_gone(self) -> None:
+        """Drops the graphs of networks that have ceased to be."""
+        gone, self.gone = self.gone, set()
+        if gone:
             self.kept.drop(lambda key: key[0] in gone)
 
     def first(self, key: Hashable) -> bool:
@@ -189,6 +194,7 @@ class Graphs:
             if collects:
                 gc.enable()
         self.kept.put(key, recorded, max(0, before - free_memory(device)))
+        self.drop_gone()  # those that went meanwhile
         return recorded
 
 
