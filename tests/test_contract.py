@@ -96,8 +96,8 @@ class NeverFollows(Whist):
 class PaysTooMuch(Spades):
     """Counts points where a value should be."""
 
-    def worth(self, points):
-        return points
+    def values(self, state, dtype=torch.float32):
+        return self.scores(state).to(dtype)
 
 
 class CouplesGames(Whist):

@@ -351,7 +351,8 @@ class PutsAwayLowCards(Euchre):
         drawn = super().determinize(state, count, seed)
         undealt = self.deck & ~(drawn.hands.sum(-1) | drawn.seen)
         low = torch.where(drawn.discarded != 0, (undealt & -undealt)[:, None], 0)
-        return replace(drawn, discarded=torch.where(self.knows(drawn, self.mover(drawn)), drawn.discarded, low))
+        known = self.hidden(drawn)["discarded"].seen_by(self.mover(drawn))
+        return replace(drawn, discarded=torch.where(known, drawn.discarded, low))
 
 
 class ForgetsWhatItPutAway(Euchre):

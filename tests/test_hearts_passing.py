@@ -276,8 +276,9 @@ class ForgetsWhatItGave(SmallHearts):
 class ForgetsItsChoice(SmallHearts):
     """Draws what the mover itself has passed, too."""
 
-    def knows(self, state, viewer):
-        return super().knows(state, viewer) & False
+    def hidden(self, state):
+        fields = super().hidden(state)
+        return {**fields, "passed": replace(fields["passed"], sees=fields["passed"].sees & False)}
 
 
 class ThinksInLowCards(SmallHearts):

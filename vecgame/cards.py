@@ -1,9 +1,11 @@
 """Cards, suits and sets of cards as 64-bit words.
 
-A card is an id ``13 * suit + rank``; a set of cards is one int64 whose bit ``c`` says whether card ``c`` is in it
-(a *bitboard*). Fifty-two cards leave the sign bit alone, so every shift below is free of sign extension.
+A card is an id ``ranks * suit + rank``, 13 ranks a suit unless a game's `Layout` says otherwise; a set of cards is one
+int64 whose bit ``c`` says whether card ``c`` is in it (a *bitboard*). Up to 63 cards leave the sign bit alone, so every
+shift below is free of sign extension.
 """
 
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -16,10 +18,54 @@ DECK = SUITS * RANKS
 NO_TRUMP = 4
 SUIT_NAMES = ("spades", "hearts", "clubs", "diamonds")
 TRUMP_NAMES = (*SUIT_NAMES, "none")
+RANK_NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K", "A")
+MOST_CARDS = 63  # of a deck: the sign bit of a word stays clear
 
 SUIT_BITS = (1 << RANKS) - 1
 DECK_BITS = (1 << DECK) - 1
 TOP_RANKS = sum(1 << (RANKS * suit + RANKS - 1) for suit in range(SUITS))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the ids of a deck's cards are laid out: suit after suit, then cards of no suit. Two cards that look alike are
+    two ids. Raises ValueError beyond 63 cards, and on names that are not one for each suit, rank and extra card."""
+
+    suits: int = SUITS
+    ranks: int = RANKS  # ids of each suit
+    extra: int = 0  # cards of no suit, such as jokers; their ids come last
+    suit_names: tuple[str, ...] = ()  # by default the first of spades, hearts, clubs, diamonds
+    rank_names: tuple[str, ...] = ()  # by default the highest of two .. ace
+    extra_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.suits >= 0 and self.ranks >= 0 and self.extra >= 0 and 1 <= self.size <= MOST_CARDS):
+            raise ValueError(f"a deck has 1 to {MOST_CARDS} cards; {self.suits} x {self.ranks} + {self.extra} are not")
+        object.__setattr__(self, "suit_names", self.suit_names or SUIT_NAMES[: self.suits])
+        object.__setattr__(self, "rank_names", self.rank_names or RANK_NAMES[-self.ranks :])
+        for what, count in (("suit", self.suits), ("rank", self.ranks), ("extra", self.extra)):
+            names = getattr(self, f"{what}_names")
+            if len(names) != count:
+                raise ValueError(f"{what}_names must be {count} names, got {len(names)}: {', '.join(names) or 'none'}")
+
+    @property
+    def size(self) -> int:
+        """Card ids: 0 .. size - 1."""
+        return self.suits * self.ranks + self.extra
+
+    @property
+    def bits(self) -> int:
+        """All cards, as a bitboard."""
+        return (1 << self.size) - 1
+
+    def block(self, suit: int) -> int:
+        """The cards of a suit, or the extra ones for ``suits``, as a bitboard."""
+        return self.bits & (
+            ((1 << self.ranks) - 1) << self.ranks * suit if suit < self.suits else -1 << self.size - self.extra
+        )
+
+
+STANDARD = Layout()
 
 
 def deck_bits(suits: int = SUITS, ranks: int = RANKS) -> int:
@@ -52,14 +98,15 @@ def _suit_masks(device: torch.device, dtype: torch.dtype) -> Tensor:
     return ((bits[:, None] >> torch.arange(RANKS, device=device)) & 1).to(dtype)
 
 
-def unpack(bits: Tensor, dtype: torch.dtype = torch.bool) -> Tensor:
-    """Bitboards as masks of 52 cards: [...] int64 -> [..., 52].
+def unpack(bits: Tensor, dtype: torch.dtype = torch.bool, size: int = DECK) -> Tensor:
+    """Bitboards as masks of cards 0 .. size - 1: [...] int64 -> [..., size].
 
-    A table look-up a suit: measured 14 times as fast on a CPU as shifting 52 copies of each word.
+    A table look-up for each 13 cards: measured 14 times as fast on a CPU as shifting 52 copies of each word.
     """
-    suits = (bits.unsqueeze(-1) >> RANKS * torch.arange(SUITS, device=bits.device)) & SUIT_BITS
-    rows = _suit_masks(bits.device, dtype).index_select(0, suits.flatten())
-    return rows.view(*bits.shape, DECK)
+    suits = -(-size // RANKS)
+    words = (bits.unsqueeze(-1) >> RANKS * torch.arange(suits, device=bits.device)) & SUIT_BITS
+    rows = _suit_masks(bits.device, dtype).index_select(0, words.flatten())
+    return rows.view(*bits.shape, suits * RANKS)[..., :size]
 
 
 def pack(mask: Tensor) -> Tensor:

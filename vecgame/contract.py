@@ -199,12 +199,10 @@ def hidden_hands_are_hidden(game: Game) -> None:
             kept = drawn.hands[:, viewer]
             assert torch.equal(kept, before.hands[:, viewer]), "determinize changes the mover's hand"
             fields = {"hands": before.hands}
-            for name in _private(game):
-                cards, known = getattr(before, name), game.knows(before, seat[mine].repeat_interleave(2))
+            for name, field in game.hidden(before).items():
+                cards, known = getattr(before, name), field.seen_by(seat[mine].repeat_interleave(2))
                 assert torch.equal(getattr(drawn, name)[known], cards[known]), "determinize changes what is known"
                 fields[name] = cards
-            if hasattr(before, "future"):  # names what is dealt later, which nobody knows
-                fields["future"] = before.future
             assert same(replace(drawn, **fields), before), "determinize changes what is public"
 
 
@@ -228,18 +226,15 @@ def _shown(game: Game, state: State) -> Tensor:
     return torch.zeros_like(state.hands) if shown is None else shown
 
 
-def _private(game: Game) -> tuple[str, ...]:
-    """Fields beside the hands that not everybody sees (`vecgame.TrickGame.private`)."""
-    return getattr(game, "private", ())
-
-
 def _scrambled(game: Game, state: State, viewer: Tensor) -> State:
     """Other cards in what the seats ``viewer`` [B] do not see beside the hands; none where there was none."""
     fields = {}
-    for name in _private(game):
+    for name, field in game.hidden(state).items():
+        if name == "hands" or field.holds != "sets":
+            continue
         cards = getattr(state, name)
         moved = rotate_suits(((cards & ~TOP_RANKS) << 1) | ((cards & TOP_RANKS) >> RANKS - 1), torch.tensor(1))
-        fields[name] = torch.where(game.knows(state, viewer), cards, moved)
+        fields[name] = torch.where(field.seen_by(viewer), cards, moved)
     return replace(state, **fields)
 
 

@@ -1,11 +1,17 @@
 """What a game must offer to be searched and learned, and what it gets for free."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vecgame.cards import SEATS
+from vecgame import hidden
+from vecgame.cards import SEATS, STANDARD, Layout
+from vecgame.hidden import Hidden
+from vecgame.philox import check_seed
 from vecgame.state import State
 from vecgame.symmetry import SuitSymmetry
 
@@ -14,13 +20,19 @@ class Game(ABC):
     """The rules of a game for many games at once: pure functions of an immutable `State`.
 
     The first axis of every tensor is the batch of B games ("lanes"), which never influence each other. Lanes may be at
-    different decisions. Subclasses are frozen and hashable. A search needs `legal_actions`, `step`, `mover`,
-    `is_terminal`, `values`, `observe`, `legal_mask` and `determinize` only; self-play and matches also deal games and
-    count points, by `deal` and `scores` as in `vecgame.Blob`.
+    different decisions. Subclasses are frozen and hashable. Trick games begin from `vecgame.TrickGame`; others, with or
+    without cards, from here. What is abstract a search needs; self-play and matches also `deal`, count `scores`, and
+    want to know what is `hidden`.
     """
 
     name: str  # in the registry, and on the command line
-    seats: int = SEATS
+    rules_type: ClassVar[type]  # a frozen dataclass: what may be changed about the game
+    rules: object  # an instance of `rules_type`
+    seats: int = SEATS  # 2..8
+    layout: Layout = STANDARD  # of card ids
+    deck: int = 0  # the cards in play, as a bitboard; 0 in a game without cards
+    lowest: float = 0.0  # score of a finished game
+    highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
     fixed_hands: bool = True  # a card that was dealt to a seat stays in its hand until the seat plays it
     num_actions: int  # size of the action space
@@ -45,17 +57,40 @@ class Game(ABC):
     def is_terminal(self, state: State) -> Tensor:
         """Whether the game is over: [B] bool."""
 
-    @abstractmethod
+    def deal(self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0) -> State:
+        """Begins games ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names; a game
+        depends on its number and the seed only. `vecgame.dealing.numbers` checks these and gives random numbers."""
+        raise NotImplementedError(f"{type(self).__name__} deals no games: it has no method deal")
+
+    def scores(self, state: State) -> Tensor:
+        """Points of each absolute seat: [B, seats] float32, ``lowest`` to ``highest``; 0 in a game that is not over."""
+        raise NotImplementedError(f"{type(self).__name__} counts no points: it has no method scores")
+
+    def hidden(self, state: State) -> Mapping[str, Hidden]:
+        """The fields that not everybody sees, by name, and who sees which entry. Empty where all is open."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what is hidden: it has no method hidden")
+
     def values(self, state: State, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Worth of a finished game to each absolute seat, at most 1: [B, seats] ``dtype``."""
+        """Worth of a finished game to each absolute seat, its score on the scale from 0 to 1: [B, seats] ``dtype``; 0
+        in a game that is not over."""
+        scores = self.scores(state).to(dtype)
+        if self.lowest == 0:
+            return scores / self.highest
+        worth = (scores - self.lowest) / (self.highest - self.lowest)
+        return torch.where(self.is_terminal(state)[:, None], worth, 0.0)
 
     @abstractmethod
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:
         """What ``seat`` ([B] int64, default the mover) knows, as features: [B, F] float32."""
 
-    @abstractmethod
-    def determinize(self, state: State, count: int, seed: int) -> State:
-        """``count`` worlds a game, consistent with what its mover knows, adjacent: B * count lanes."""
+    def open_cards(self, state: State) -> Tensor:
+        """Cards that all see or that are out of play, in no hidden place: [B] int64."""
+        return torch.zeros_like(state.index)
+
+    def determinize(self, state: State, count: int = 3, seed: int = 0) -> State:
+        """``count`` worlds a game, consistent with what its mover knows, adjacent: B * count lanes. Here each hidden
+        card may be in any hidden place; a game in which more is known overrides it."""
+        return hidden.dealt_anew(self, state, count, check_seed(seed))
 
     @abstractmethod
     def turn(self, state: State) -> Tensor:
@@ -111,13 +146,21 @@ class Game(ABC):
         return state
 
 
-def check_action(action: Tensor, batch_size: int) -> None:
-    """Raises ValueError, in one line, unless there is one integer for each of the games."""
-    if action.shape != (batch_size,) or action.is_floating_point() or action.dtype == torch.bool:
+def actions_of(action: Tensor | Sequence[int] | np.ndarray, state: State) -> Tensor:
+    """An action for each of the games, as a tensor [B] of integers on their device; lists and arrays will do.
+
+    Raises:
+        ValueError: in one line, unless there is one integer for each of the games.
+    """
+    if not isinstance(action, Tensor):
+        array = np.asarray(action)
+        action = torch.as_tensor(array if array.dtype != object else np.zeros(0), device=state.device)
+    if action.shape != state.index.shape or action.is_floating_point() or action.dtype == torch.bool:
         raise ValueError(
-            f"action must be {batch_size} integers of shape [{batch_size}], "
+            f"action must be {state.batch_size} integers of shape [{state.batch_size}], "
             f"got shape {list(action.shape)} of {action.dtype}"
         )
+    return action
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

@@ -16,9 +16,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import dealing, worlds
+from vecgame import dealing, hidden, worlds
 from vecgame.cards import NO_TRUMP, SEATS, suit_bits, suit_of, trick_winner
 from vecgame.game import Game
+from vecgame.hidden import Hidden
 from vecgame.lanes import entries, place_of
 from vecgame.philox import Stream
 from vecgame.state import State
@@ -40,15 +41,11 @@ class TrickState(State):
 class OwnRules(Game):
     """The part of `vecgame.TrickGame` that is a game's own: class attributes to set and methods to override."""
 
-    rules_type: ClassVar[type]  # a frozen dataclass: what may be changed about the game
     state_type: ClassVar[type[TrickState]] = TrickState
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     own_features: ClassVar[int] = 0  # columns of `own_block`
-    private: ClassVar[tuple[str, ...]] = ()  # fields [B, 4] int64 of sets of cards of which `knows` tells who sees them
 
-    rules: object  # an instance of `rules_type`
     cards: int  # dealt to a seat
-    deck: int  # bitboard
     bids: int  # bids of the opening are 0 .. bids - 1
     most_bids: int  # most of them that can be legal at a decision
     opening: int  # decisions of the opening: a multiple of four; bids go round from the leader
@@ -138,10 +135,6 @@ class OwnRules(Game):
     def points(self, state: TrickState) -> Tensor:
         """Points of a finished game: [B, 4] float32 by absolute seat."""
 
-    @abstractmethod
-    def worth(self, points: Tensor) -> Tensor:
-        """Points [B, 4] on the scale of search and learning, within [0, 1]."""
-
     def first_suit(self, state: TrickState) -> Tensor | None:
         """[B] int8, the suit that comes first in observations and policies, so that positions look alike that differ in
         the names of the suits only; None where suits have names of their own."""
@@ -157,9 +150,9 @@ class OwnRules(Game):
         in which no such card is ever known. Other seats lack them."""
         return None
 
-    def knows(self, state: TrickState, viewer: Tensor) -> Tensor:
-        """[B, 4] bool, the entries of the `private` fields that seat ``viewer`` [B] int64 sees: its own."""
-        return torch.arange(SEATS, device=viewer.device) == viewer[:, None]
+    def hidden(self, state: TrickState) -> dict[str, Hidden]:
+        """A seat sees its own hand only."""
+        return {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
 
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the three seats after ``viewer`` [B] may hold as far as it knows, seen or not: [3, B] int64."""

@@ -14,7 +14,7 @@ from torch import Tensor
 
 WORD = 0xFFFFFFFF
 ROUNDS = 10
-DECISION_BITS = 8  # a stream's low bits: no game here has more than 255 decisions
+DECISION_BITS = 8  # a stream's low bits, for a game's decision; its world's number stands above them
 MULTIPLIER = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 
@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     PLAYOUT_CAP = 13
     SUITS = 14
     MATCH = 15
+    HIDDEN = 16
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

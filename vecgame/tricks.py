@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, knowledge, worlds
+from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import (
     DECK,
     DECK_BITS,
@@ -23,7 +23,7 @@ from vecgame.cards import (
     rotate_suits,
     unpack,
 )
-from vecgame.game import check_action
+from vecgame.game import actions_of
 from vecgame.lanes import entries, none, place_of, steps_while, with_entries
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
@@ -170,7 +170,7 @@ class TrickGame(OwnRules):
         Raises:
             ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
         """
-        check_action(action, state.batch_size)
+        action = actions_of(action, state)
         if validate:
             self._check_legal(state, action)
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
@@ -250,10 +250,10 @@ class TrickGame(OwnRules):
         """Points of each absolute seat: [B, 4] float32; 0 for all in a game that is not over."""
         return torch.where(self.is_terminal(state)[:, None], self.points(state), 0.0)
 
-    def values(self, state: TrickState, dtype: torch.dtype = torch.float32) -> Tensor:
-        return torch.where(self.is_terminal(state)[:, None], self.worth(self.points(state).to(dtype)), 0.0)
-
     # -- what a player knows ------------------------------------------------------------------------------------------
+
+    def open_cards(self, state: TrickState) -> Tensor:
+        return state.seen
 
     def hands(self, state: TrickState) -> Tensor:
         """The cards that each absolute seat still holds: [B, 4, 52] bool."""
@@ -285,9 +285,15 @@ class TrickGame(OwnRules):
         adjacent; see `vecgame.worlds`."""
         seed, shown = check_seed(seed), self.shows(state)
         if shown is None:
-            return worlds.determinize(self, state, count, seed)
+            return self._others_drawn(worlds.determinize(self, state, count, seed), count, seed)
         # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
-        hidden = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
-        drawn = worlds.determinize(self, hidden, count, seed)
+        rest = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
+        drawn = worlds.determinize(self, rest, count, seed)
         shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
-        return replace(drawn, hands=drawn.hands | shown, seen=seen)
+        return self._others_drawn(replace(drawn, hands=drawn.hands | shown, seen=seen), count, seed)
+
+    def _others_drawn(self, worlds: TrickState, count: int, seed: int) -> TrickState:
+        """Worlds whose hands are drawn, with what else is hidden drawn too."""
+        if all(name == "hands" or not field.place for name, field in self.hidden(worlds).items()):
+            return worlds
+        return hidden.dealt_anew(self, worlds, count, seed, given=["hands"])

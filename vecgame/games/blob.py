@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, patterns, worlds
+from vecgame import dealing, hidden, patterns, worlds
 from vecgame.cards import (
     DECK,
     NO_TRUMP,
@@ -25,10 +25,11 @@ from vecgame.cards import (
     trick_winner,
     unpack,
 )
-from vecgame.game import Game, check_action
+from vecgame.game import Game, actions_of
 from vecgame.games import blob_observation
 from vecgame.games.blob_rules import TURNED, Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.hidden import Hidden
 from vecgame.lanes import around, entries, none, pick, place_of, steps_while, with_entries, working
 from vecgame.philox import check_seed
 from vecgame.symmetry import SuitSymmetry
@@ -52,6 +53,7 @@ class Blob(Game):
         self.seats = self.rules.players
         self.features = blob_observation.features(self.seats)
         self.deck = deck_bits(self.rules.suits, self.rules.ranks)
+        self.highest = self.rules.max_score
         self.num_actions = DECK
         self.max_legal = self.cards + 1
         self.decisions = self.rules.decisions
@@ -249,7 +251,7 @@ class Blob(Game):
         Raises:
             ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
         """
-        check_action(action, state.batch_size)
+        action = actions_of(action, state)
         if validate:
             self._check_legal(state, action)
         mover = place_of(self.mover(state), self.seats)
@@ -330,9 +332,6 @@ class Blob(Game):
         points = score(self.rules, state.bids, state.won)
         return torch.where(self.is_terminal(state)[:, None], points, 0.0)
 
-    def values(self, state: BlobState, dtype: torch.dtype = torch.float32) -> Tensor:
-        return self.scores(state).to(dtype) / self.rules.max_score
-
     def bids_met(self, state: BlobState) -> Tensor:
         return state.bids == state.won
 
@@ -340,6 +339,13 @@ class Blob(Game):
         return state.won
 
     # -- what a player knows ------------------------------------------------------------------------------------------
+
+    def open_cards(self, state: BlobState) -> Tensor:
+        return state.seen
+
+    def hidden(self, state: BlobState) -> dict[str, Hidden]:
+        """A seat sees its own hand only."""
+        return {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
 
     def hands(self, state: BlobState) -> Tensor:
         """The cards that each absolute seat still holds: [B, P, 52] bool."""

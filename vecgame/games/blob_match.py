@@ -17,12 +17,13 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vecgame import dealing
+from vecgame import dealing, hidden
 from vecgame.cards import DECK, bit, suit_of
 from vecgame.games import blob_observation
 from vecgame.games.blob import Blob
 from vecgame.games.blob_rules import TURNED, Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.hidden import Hidden
 from vecgame.lanes import around, entries, working
 from vecgame.philox import Purpose, Stream
 
@@ -85,6 +86,7 @@ class BlobMatch(Blob):
     def __init__(self, rules: MatchRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
         self.games = len(self.rules.hands)
+        self.highest = 1.0
         self.features += self.seats + OWN_FEATURES
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
@@ -213,9 +215,6 @@ class BlobMatch(Blob):
         share = winners / winners.sum(-1, keepdim=True)
         return torch.where(self.is_terminal(state)[:, None], share, 0.0)
 
-    def values(self, state: MatchState, dtype: torch.dtype = torch.float32) -> Tensor:
-        return self.scores(state).to(dtype)
-
     def tricks_won(self, state: MatchState) -> None:
         """Not told: a match's decisions are in games whose tricks its last state no longer has."""
         return None
@@ -231,6 +230,11 @@ class BlobMatch(Blob):
         left = (self.games - 1 - state.number.long()).clamp(min=0)
         standing = torch.cat([lead, (left / self.games)[None], (left == 0)[None].float()]).t()
         return torch.cat([blob_observation.observe(self, state, viewer), standing], dim=-1)
+
+    def hidden(self, state: MatchState) -> dict[str, Hidden]:
+        """Nobody knows what is dealt later."""
+        later = Hidden(hidden.nobody(state.future, self.seats), holds="number")
+        return {**super().hidden(state), "future": later}
 
     def determinize(self, state: MatchState, count: int = 3, seed: int = 0) -> MatchState:
         """As `Blob.determinize`, and another future in each world."""

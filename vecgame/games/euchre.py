@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, knowledge
-from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, bit, suit_of, unpack
-from vecgame.lanes import entries, none, place_of
+from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, bit, suit_of
+from vecgame.hidden import Hidden
+from vecgame.lanes import entries, place_of
 from vecgame.own_rules import TrickState, partners
-from vecgame.philox import Purpose, Stream
+from vecgame.philox import Stream
 from vecgame.tricks import TrickGame
 
 NINE, JACK = 7, 9  # ranks count from the two, 0
@@ -73,13 +74,13 @@ class Euchre(TrickGame):
     fixed_hands = False  # the dealer picks the card up that is turned up
     rules_type = EuchreRules
     state_type = EuchreState
-    private = ("discarded",)
     own_features = 2 * DECK + 2 * SEATS + 4
 
     def set_up(self) -> None:
         self.cards, self.deck = 5, EUCHRE_DECK
         self.bids, self.most_bids, self.opening = BIDS, SUITS, PLAY
-        self.most_points = LONE_POINTS if self.rules.alone else ALL_POINTS
+        self.highest = float(LONE_POINTS if self.rules.alone else ALL_POINTS)
+        self.lowest = -self.highest
 
     def chance(self) -> Mapping[str, int]:
         return {**super().chance(), "upcard": DECK - 1}
@@ -204,9 +205,6 @@ class Euchre(TrickGame):
         points = torch.where(won >= NEEDED, made, -EUCHRED_POINTS).float()
         return torch.where(state.maker[:, None] < 0, 0.0, torch.where(makers, points, -points))
 
-    def worth(self, points: Tensor) -> Tensor:
-        return (points + self.most_points) / (2 * self.most_points)
-
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def first_suit(self, state: EuchreState) -> Tensor:
@@ -242,17 +240,10 @@ class Euchre(TrickGame):
         """Nobody holds what the viewer has put away."""
         return super().may_hold(state, viewer) & ~entries(state.discarded, place_of(viewer))
 
-    def determinize(self, state: EuchreState, count: int = 3, seed: int = 0) -> EuchreState:
-        """Worlds drawn uniformly from all deals, and cards that the dealer has put away, consistent with what the mover
-        knows: B * count lanes, those of a game adjacent; see `vecgame.worlds`."""
-        drawn = super().determinize(state, count, seed)
-        hidden = ~self.knows(drawn, self.mover(drawn)) & (drawn.discarded != 0)
-        if state.batch_size == 0 or none(hidden.any(-1)):
-            return drawn
-        undealt = self.deck & ~(drawn.hands.sum(-1) | drawn.seen)
-        keys = Stream.of_worlds(seed, state.index, self.turn(state), count).uniform(Purpose.GIVEN, DECK)
-        card = bit(torch.where(unpack(undealt), keys, 2.0).argmin(-1))
-        return replace(drawn, discarded=torch.where(hidden, card[:, None], drawn.discarded))
+    def hidden(self, state: EuchreState) -> dict[str, Hidden]:
+        """The dealer knows what it has put away."""
+        fields = super().hidden(state)
+        return {**fields, "discarded": Hidden(fields["hands"].sees)}
 
 
 def _card_of(bits: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vecgame import knowledge
 from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
+from vecgame.hidden import Hidden
 from vecgame.lanes import entries, none, place_of, with_entries
 from vecgame.own_rules import TrickState, followed
 from vecgame.philox import Purpose, Stream
@@ -79,6 +80,7 @@ class Hearts(TrickGame):
     # The first lead; and once for each seat, with hearts unbroken and one other card left.
     forced_leads = 1 + SEATS
     own_features = SEATS + 2
+    highest = float(ALL_POINTS)
 
     def set_up(self) -> None:
         self.passes = self.rules.passing != "none"
@@ -86,7 +88,6 @@ class Hearts(TrickGame):
         if self.passes:
             self.opening = SEATS * PASSED
             self.state_type = PassingState
-            self.private = ("passed",)
             self.own_features = Hearts.own_features + 2 * DECK + SEATS
 
     def chance(self) -> Mapping[str, int]:
@@ -166,9 +167,6 @@ class Hearts(TrickGame):
             against = torch.where(shot, ALL_POINTS - against, against)
         return ALL_POINTS - against
 
-    def worth(self, points: Tensor) -> Tensor:
-        return points / ALL_POINTS
-
     def own_block(self, state: HeartsState, viewer: Tensor) -> list[Tensor]:
         """Points taken by each seat, of 26; hearts are broken; the queen of spades has been played.
 
@@ -191,11 +189,14 @@ class Hearts(TrickGame):
             knowledge.one_hot(state.direction),
         ]
 
-    def knows(self, state: HeartsState, viewer: Tensor) -> Tensor:
-        """A seat sees what it passes, and what it was passed once it has it."""
-        mine = super().knows(state, viewer)
-        giver = (viewer - state.direction) & (SEATS - 1)
-        return mine | (super().knows(state, giver) & ~self.giving(state)[:, None])
+    def hidden(self, state: HeartsState) -> dict[str, Hidden]:
+        """A seat also sees what it passes, and what it was passed once it has it; the cards lie in a hand, too."""
+        fields = super().hidden(state)
+        if not self.passes:
+            return fields
+        mine = fields["hands"].sees
+        giver = _seats_on(-state.direction)[:, :, None] == torch.arange(SEATS, device=state.device)
+        return {**fields, "passed": Hidden(mine | (giver & ~self.giving(state)[:, None, None]), place=False)}
 
     def may_hold(self, state: HeartsState, viewer: Tensor) -> Tensor:
         may = super().may_hold(state, viewer)
@@ -215,14 +216,14 @@ class Hearts(TrickGame):
         giving = self.giving(drawn)[:, None]
         had = drawn.hands | drawn.played | torch.where(drawn.trick >= 0, bit(drawn.trick.clamp(min=0)), 0)
         had = torch.where(giving, drawn.hands, had.gather(1, _seats_on(drawn.direction)))
-        hidden = ~self.knows(drawn, self.mover(drawn)) & (drawn.passed != 0)
-        if none(hidden.any(-1)):
+        unknown = ~self.hidden(drawn)["passed"].seen_by(self.mover(drawn)) & (drawn.passed != 0)
+        if none(unknown.any(-1)):
             return drawn
         # The three cards of each set with the smallest numbers; sets do not meet, so one number a card is enough.
         keys = Stream.of_worlds(seed, state.index, self.turn(state), count).uniform(Purpose.GIVEN, DECK)
         keys = torch.where(unpack(had), keys[:, None], 2.0)
         chosen = bit(keys.topk(PASSED, largest=False).indices).sum(-1)
-        return replace(drawn, passed=torch.where(hidden, chosen, drawn.passed))
+        return replace(drawn, passed=torch.where(unknown, chosen, drawn.passed))
 
 
 def _opener(hands: Tensor) -> Tensor:

@@ -115,9 +115,6 @@ class Spades(TrickGame):
         nil = torch.where(bids == 0, torch.where(won == 0, rules.nil_points, -rules.nil_points), 0)
         return kept + partners(nil)
 
-    def worth(self, points: Tensor) -> Tensor:
-        return (points - self.lowest) / (self.highest - self.lowest)
-
     def bids_met(self, state: SpadesState) -> Tensor:
         """A nil is met without a trick; another bid if the partnership has as many tricks as it bid."""
         return torch.where(state.bids == 0, state.won == 0, partners(state.won) >= partners(state.bids))

@@ -52,6 +52,9 @@ class Whist(TrickGame):
     state_type = WhistState
     own_features = DECK + SEATS
 
+    def set_up(self) -> None:
+        self.highest = float(self.cards)
+
     def chance(self) -> Mapping[str, int]:
         turned = self.rules.trump == "turned"
         return {"dealer": SEATS - 1} if turned else {"dealer": SEATS - 1, "trump": NO_TRUMP}
@@ -89,9 +92,6 @@ class Whist(TrickGame):
 
     def points(self, state: WhistState) -> Tensor:
         return partners(state.won.float())
-
-    def worth(self, points: Tensor) -> Tensor:
-        return points / self.cards
 
     def own_block(self, state: WhistState, viewer: Tensor) -> list[Tensor]:
         """The card turned up, played or not, and who dealt."""
