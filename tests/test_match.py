@@ -37,7 +37,7 @@ def one_game(game: BlobMatch, number: int) -> Blob:
 
 
 def of_blob(state: MatchState) -> BlobState:
-    return BlobState(**{n: getattr(state, n) for n in BlobState.__dataclass_fields__})
+    return BlobState(**{field.name: getattr(state, field.name) for field in fields(BlobState)})
 
 
 @pytest.mark.parametrize(
