@@ -1,6 +1,7 @@
 """Whole matches: games as Blob's one after the other, hidden futures, outcomes, and players that play for the win."""
 
 import json
+from dataclasses import fields
 from itertools import permutations
 
 import pytest
