@@ -6,6 +6,7 @@ by the winner of the one before. What a game may add or change is told in `vecga
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -50,10 +51,10 @@ class TrickGame(OwnRules):
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
         self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
         self.own_suits = not self._changes("suits_of_cards")
-        changed = [name for name in ("preferences", "giving", "sits_out") if self._changes(name)]
-        self.plain = (
-            not changed and self.tricks == self.cards
-        )  # players only follow, and the last trick is one card each
+        self.follows = not self._changes("preferences")
+        # The last trick is a card of each seat, which nobody chooses.
+        follows = self.follows and not self._changes("giving") and not self._changes("sits_out")
+        self.plain = follows and self.tricks == self.cards
         self._check()
 
     def _changes(self, name: str) -> bool:
@@ -143,12 +144,12 @@ class TrickGame(OwnRules):
 
     def mover(self, state: TrickState) -> Tensor:
         """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
-        return around(state.leader + self._played(state), self.seats).long()
+        return around(state.leader + self._played(state.made), self.seats).long()
 
-    def _played(self, state: TrickState) -> Tensor:
-        """[B] int8, a number that is one more with each decision, and at each lead a multiple of the seats'."""
+    def _played(self, made: Tensor) -> Tensor:
+        """Of decisions made [B] int8 a number that is one more with each, and at each lead a multiple of the seats'."""
         odd = self.opening % self.seats
-        return state.made - torch.where(state.made >= self.opening, odd, 0).to(torch.int8) if odd else state.made
+        return made - torch.where(made >= self.opening, odd, 0).to(torch.int8) if odd else made
 
     def turn(self, state: TrickState) -> Tensor:
         return state.made.long()
@@ -169,7 +170,7 @@ class TrickGame(OwnRules):
             if self.free_cards:
                 choice, binding = choice | hand & self.free_cards, binding & ~self.free_cards
             legal = torch.where(binding != 0, choice, legal)
-        return torch.where(self.is_terminal(state), 1, legal)
+        return legal | self.is_terminal(state)
 
     def legal_bits(self, state: TrickState) -> Tensor:
         """Legal actions as bitboards: [B] int64. Bit b is bid b where `bidding`, card b elsewhere."""
@@ -212,58 +213,61 @@ class TrickGame(OwnRules):
         if validate:
             self._check_legal(state, action)
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
-        playing = ~bidding & going
+        seat, playing = self.mover(state), ~bidding & going
+        place = place_of(seat, self.seats)
         if self.bids and not none(bidding):
-            bid = (action - self.first_bid).clamp(0, self.bids - 1).to(torch.int8)
-            bid_made = self.bid(state, place_of(self.mover(state), self.seats), bid, bidding)
-            state, action = bid_made, torch.where(bidding, 0, action)
+            bid = action - self.first_bid if self.first_bid else action
+            state = self.bid(state, place, bid.clamp(0, self.bids - 1).to(torch.int8), bidding)
         if giving is not None:
             playing = playing & ~giving
             if not none(giving):
-                place = place_of(self.mover(state), self.seats)
                 state = self.give(state, place, torch.where(giving, bit(action), 0), giving)
-        return self._play(state, action, playing, going)
+        return self._play(state, seat, place, action, playing, going)
 
-    def _play(self, state: TrickState, action: Tensor, playing: Tensor, going: Tensor) -> TrickState:
-        """Plays the card ``action`` [B] where ``playing`` [B] bool holds, and passes over a seat that sits out; where
-        ``going`` [B] bool does, a decision counts."""
-        seat, seats = self.mover(state), self.seats
-        mover, advance = place_of(seat, seats), going.to(torch.int8)
-        out = self.sits_out(state)
+    def _play(
+        self, state: TrickState, seat: Tensor, mover: Tensor, action: Tensor, playing: Tensor, going: Tensor
+    ) -> TrickState:
+        """Plays the card ``action`` [B] of ``seat`` [B], whose place in a [B, P] field is ``mover`` [B], where
+        ``playing`` [B] bool holds, and passes over a seat that sits out; where ``going`` [B] bool does, a decision
+        counts."""
+        seats, advance, out = self.seats, going.to(torch.int8), self.sits_out(state)
         if out is not None:
             advance = advance + (playing & (around(seat + 1, seats) == out)).to(torch.int8)
         card = torch.where(playing, bit(action), 0)
         small = torch.where(playing, action.to(torch.int8), entries(state.trick, mover))
         trick = with_entries(state.trick, mover, small)
         led = self.suit_led(state, trick)
-        shown = self._shown(self.preferences(state, torch.where(seat == state.leader, -1, led)), card)
-        complete = playing & (around(self._played(state), seats) + advance == seats)
+        # A lead follows nothing; where one only ever follows suit, to follow the suit of one's own card is the same.
+        before = led if self.follows else torch.where(seat == state.leader, -1, led)
+        shown = self._shown(self.preferences(state, before), card, playing)
+        made = state.made + advance
+        complete = playing & (around(self._played(made), seats) == 0)
         winner = self.winner(state, trick, led)
         taker = place_of(winner, seats)
         after = replace(
             state,
-            hands=with_entries(state.hands, mover, entries(state.hands, mover) & ~card),
+            hands=with_entries(state.hands, mover, entries(state.hands, mover) ^ card),
             seen=state.seen | card,
             trick=trick | -complete.to(torch.int8)[:, None],  # every bit set is -1: no card
             won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
-            lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | torch.where(playing, shown, 0)),
+            lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | shown),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
-            made=state.made + advance,
+            made=made,
         )
         return self.taken(after, trick, taker, complete)
 
-    def _shown(self, preferences: list[Tensor], card: Tensor) -> Tensor:
-        """What the play of ``card`` ([B] int64, one bit) tells that the hand does not hold: [B] int64.
+    def _shown(self, preferences: list[Tensor], card: Tensor, played: Tensor) -> Tensor:
+        """What the play of ``card`` ([B] int64, one bit), where it is ``played`` [B] bool, tells that the hand does not
+        hold: [B] int64.
 
         A set that comes before the first one with the card in it did not meet the hand; nor did any if none has it.
+        What a free card is played in place of is not told.
         """
-        shown, passed = torch.zeros_like(card), torch.ones_like(card, dtype=torch.bool)
-        if self.free_cards:
-            passed = card & self.free_cards == 0
+        shown, passed = [], played & (card & self.free_cards == 0) if self.free_cards else played
         for preferred in preferences:
             passed = passed & (preferred & card == 0)
-            shown = shown | torch.where(passed, preferred & ~self.free_cards, 0)
-        return shown
+            shown.append(torch.where(passed, preferred & ~self.free_cards if self.free_cards else preferred, 0))
+        return functools.reduce(torch.bitwise_or, shown)
 
     def _check_legal(self, state: TrickState, action: Tensor) -> None:
         inside = (action >= 0) & (action < self.num_actions)
@@ -306,7 +310,9 @@ class TrickGame(OwnRules):
         trick = torch.where(state.trick >= 0, state.trick, lowest_card(state.hands).to(torch.int8))
         led = self.suit_led(state, trick)
         suit = self.followed(state, led)[:, None]
-        told = (state.trick < 0) & ((suit | self.free_cards) & state.hands == 0)
+        told = torch.where((state.trick < 0) & (suit & state.hands == 0), suit, 0)
+        if self.free_cards:
+            told = torch.where(state.hands & self.free_cards == 0, told & ~self.free_cards, 0)
         winner = self.winner(state, trick, led)
         taker = place_of(winner, self.seats)
         after = replace(
@@ -315,7 +321,7 @@ class TrickGame(OwnRules):
             seen=state.seen | state.hands.sum(-1),  # hands are disjoint, so the sum is their union
             trick=torch.full_like(trick, -1),
             won=with_entries(state.won, taker, entries(state.won, taker) + 1),
-            lacks=state.lacks | torch.where(told, suit & ~self.free_cards, 0),
+            lacks=state.lacks | told,
             leader=winner.to(torch.int8),
             made=torch.full_like(state.made, self.decisions),
         )
