@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, worlds
-from vecgame.cards import NO_TRUMP, SEATS, suit_bits, suit_of, trick_winner
+from vecgame.cards import NO_TRUMP, SEATS, STANDARD, Layout, suit_bits, suit_of, trick_winner
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, place_of
@@ -28,6 +28,8 @@ from vecgame.state import State
 @dataclass(frozen=True)
 class TrickState(State):
     """B games. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own fields."""
+
+    layout: ClassVar[Layout] = STANDARD  # of the card ids in it
 
     hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
     seen: Tensor  # [B] int64, the cards played so far, those of the current trick included, and others lying open
@@ -44,6 +46,7 @@ class OwnRules(Game):
     state_type: ClassVar[type[TrickState]] = TrickState
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     own_features: ClassVar[int] = 0  # columns of `own_block`
+    give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
 
     cards: int  # dealt to a seat
     bids: int  # bids of the opening are 0 .. bids - 1
@@ -157,6 +160,22 @@ class OwnRules(Game):
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the three seats after ``viewer`` [B] may hold as far as it knows, seen or not: [3, B] int64."""
         return ~state.lacks.gather(1, worlds.opponents(viewer)).t()
+
+    def bid_name(self, bid: int, state: TrickState | None = None) -> str:
+        """What people call a bid; ``state`` is one lane, if the bid's meaning depends on it."""
+        return f"bid {bid}"
+
+    def action_name(self, action: int, state: TrickState | None = None, lane: int = 0) -> str:
+        """A card's name, `give_word` before it where it is given away, or `bid_name`. Raises ValueError on a number
+        that is no action, and without a state where bids have the ids of cards."""
+        first, one = getattr(self, "first_bid", self.layout.size), None if state is None else state[lane]
+        name = super().action_name(action)
+        if first < self.layout.size and one is None:
+            raise ValueError(f"{self.name}: action {action} may be a card or a bid; give action_name the state as well")
+        if bool(self.bidding(one)) if first < self.layout.size else action >= first:
+            return self.bid_name(action - first, one)
+        giving = None if one is None else self.giving(one)
+        return name if giving is None or not bool(giving) else f"{self.give_word} {name}"
 
     @abstractmethod
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:

@@ -203,6 +203,12 @@ class Blob(Game):
     def legal_mask(self, state: BlobState) -> Tensor:
         return unpack(self.legal_bits(state))
 
+    def action_name(self, action: int, state: BlobState | None = None, lane: int = 0) -> str:
+        if state is None:
+            raise ValueError(f"{self.name}: action {action} may be a card or a bid; give action_name the state as well")
+        name = super().action_name(action)
+        return f"bid {action}" if state.made[lane] < self.seats else name
+
     def legal_actions(self, state: BlobState) -> Tensor:
         return list_cards(self._moves(state), self.max_legal)
 
