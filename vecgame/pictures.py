@@ -19,29 +19,28 @@ from vecgame.cards import SUIT_NAMES, Layout
 from vecgame.text import AS_TEXT, Seen
 
 MOST_SEATS = 8
+MOST_PILES = 2  # on the table; others are told below it
 WIDTH = 560
 EDGE = 14  # free around everything
 SIDE = 122  # width of the columns of seats to the left and the right of the table
-LEAST_TABLE = 236  # height of the table, more for a ring of more than six cards
-LEAST_RING = 290
+LEAST_TABLE = 252  # height of the table, more for a ring of more than four cards
+LEAST_RING = 300
+LONGEST_NAME = 15  # of a seat, in characters
 LINE = 15  # from one line of small print to the next
 APART = 14  # seats of one column
 SMALL, LARGE = (32, 44), (42, 60)  # cards above the table; below it and on it
 
-INK, FAINT, PAGE, FELT, RIM, PAPER, EDGING, BACK, TURN = (
+INK, FAINT, PAGE, FELT, PAPER, BACK = (
     ("#22262b", "#e8e6e1"),  # text: in the light scheme, in the dark one
     ("#5d656d", "#a6adb4"),  # small print
     ("#faf9f6", "#1b1e22"),
     ("#2f7d5b", "#245a44"),
-    ("#256549", "#32715a"),
     ("#ffffff", "#efece4"),  # a card's face
-    ("#8d949b", "#77736a"),
     ("#43618f", "#4f6d9c"),  # a card's back
-    ("#f0b429", "#f0b429"),  # whose turn it is
 )
+RIM, EDGING, TURN = "#256549", "#8d949b", "#f0b429"  # of the table, of a card, of whose turn it is, in both
 CLASSES = {"ink": INK, "faint": FAINT, "page": PAGE, "felt": FELT, "paper": PAPER, "back": BACK}
-SUIT_INKS = {"spades": "#1d2125", "hearts": "#c4242b", "clubs": "#17733a", "diamonds": "#1f5fbf"}
-OTHER_INKS = ("#1d2125", "#c4242b", "#17733a", "#1f5fbf", "#8a4b08", "#6f3fa8")  # of other suits and of no suit
+INKS = ("#1d2125", "#c4242b", "#17733a", "#1f5fbf", "#8a4b08", "#6f3fa8")  # of suits by number, the usual ones first
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def svg(seen: Seen, names: Sequence[str] | None = None) -> str:
     table_top = above + (_row_height(SMALL) if top else 0)
     blocks = {seat: _side_height(seen, seat) for seat in (*left, *right)}
     stacks = [sum(blocks[seat] for seat in column) + APART * max(len(column) - 1, 0) for column in (left, right)]
-    table = max(LEAST_TABLE if seen.seats <= 6 else LEAST_RING, *stacks)
+    table = max(LEAST_TABLE if seen.seats <= 4 else LEAST_RING, *stacks)
     bottom = table_top + table + 8
     foot = _wrapped(_footer(seen, names), 86)
     height = bottom + _row_height(LARGE) + LINE * len(foot) + EDGE
@@ -116,7 +115,7 @@ def svg(seen: Seen, names: Sequence[str] | None = None) -> str:
         x = WIDTH * (2 * number + 1) / (2 * len(top))
         parts.append(_row_seat(seen, seat, names, x, above, WIDTH / len(top) - 2 * EDGE, *SMALL))
     parts.append(_row_seat(seen, seen.viewer or 0, names, WIDTH / 2, bottom, WIDTH - 2 * EDGE, *LARGE))
-    parts += [*_trick(seen, table_top, table), *_piles(seen, table_top, table)]
+    parts += _trick(seen, table_top, table)
     parts.append(_text(seen.title, EDGE, EDGE + 12, "ink", 15, bold=True))
     parts += [_text(line, EDGE, EDGE + 14 + LINE * (number + 1), "faint") for number, line in enumerate(facts)]
     parts += [_text(line, EDGE, height - EDGE - LINE * (len(foot) - 1 - n), "faint") for n, line in enumerate(foot)]
@@ -150,22 +149,18 @@ def _round_the_table(seats: int, bottom: int) -> tuple[list[int], list[int], lis
 
 
 def _table(seen: Seen, y: float, height: float) -> str:
-    """The table, the sign of the trump suit on it."""
-    x, width = SIDE + 2 * EDGE, WIDTH - 2 * SIDE - 4 * EDGE
-    parts = [
-        f'<rect class="vg-felt" x="{x}" y="{y:.1f}" width="{width}" height="{height:.1f}" rx="44" fill="{FELT[0]}" '
-        f'stroke="{RIM[0]}" stroke-width="3"/>'
-    ]
+    """The table, in its middle the cards that are no seat's, or else the sign of the trump suit."""
+    x, width, middle = SIDE + 2 * EDGE, WIDTH - 2 * SIDE - 4 * EDGE, y + height / 2
+    place = f'x="{x}" y="{y:.1f}" width="{width}" height="{height:.1f}" rx="44"'
+    parts = [f'<rect class="vg-felt" {place} fill="{FELT[0]}" stroke="{RIM}" stroke-width="3"/>', *_piles(seen, middle)]
     trump = seen.values.get("trump")
     if seen.kinds.get("trump") == "suits" and trump is not None and 0 <= trump < seen.layout.suits:
-        symbol, middle = text.suit_symbol(seen.layout, trump), y + height / 2
-        if len(symbol) == 1:
-            parts.append(
-                f'<text x="{WIDTH / 2}" y="{middle + 14:.1f}" text-anchor="middle" font-size="64" fill="#ffffff" '
-                f'fill-opacity="0.3">{symbol}{AS_TEXT}</text>'
-            )
+        symbol = text.suit_symbol(seen.layout, trump)
+        if len(symbol) == 1 and len(parts) == 1:
+            place = f'x="{WIDTH / 2}" y="{middle + 14:.1f}" text-anchor="middle" font-size="64"'
+            parts.append(f'<text {place} fill="#ffffff" fill-opacity="0.3">{symbol}{AS_TEXT}</text>')
         parts.append(
-            _text(f"trump {seen.layout.suit_names[trump]}", WIDTH / 2, middle + 32, "white", 11, anchor="middle")
+            _text(f"trump {seen.layout.suit_names[trump]}", WIDTH / 2, middle + 34, "white", 11, anchor="middle")
         )
     return "".join(parts)
 
@@ -198,16 +193,10 @@ def _facts(seen: Seen) -> list[str]:
 def _footer(seen: Seen, names: Sequence[str] | None) -> list[str]:
     """Whose turn it is, and which choices are no cards of its hand; then the cards that lie nowhere on the table."""
     told = []
+    playable = seen.playable()
     if seen.mover is not None:
-        bids = [
-            name for action, name in zip(seen.legal, seen.choices, strict=True) if _card_of(seen, action, name) is None
-        ]
-        verbs = {
-            name.removesuffix(text.card_name(seen.layout, action)).strip()
-            for action, name in zip(seen.legal, seen.choices, strict=True)
-            if _card_of(seen, action, name) is not None
-        } - {""}
-        may = ", ".join([*sorted(verbs), *bids])
+        others = [name for action, name in zip(seen.legal, seen.choices, strict=True) if action not in playable]
+        may = ", ".join([*sorted({*playable.values()} - {""}), *others])
         told.append(f"{seen.seat_name(seen.mover, names)} to move{': ' + may if may else ''}")
     elif seen.scores is not None:
         told.append("the game is over")
@@ -242,13 +231,13 @@ def _marks(seen: Seen, seat: int) -> list[str]:
 
 def _name(seen: Seen, seat: int, names: Sequence[str] | None, x: float, y: float, anchor: str) -> str:
     """A seat's name, on a shield with an arrow where it is to move."""
-    name = seen.seat_name(seat, names)
+    name = textwrap.shorten(seen.seat_name(seat, names), LONGEST_NAME, placeholder="…") or "…"
     if seat != seen.mover:
         return _text(name, x, y, "ink", 13, bold=True, anchor=anchor)
     name = f"{text.POINTER} {name}"
     wide = 7.4 * len(name) + 12
     left = {"start": x - 6, "middle": x - wide / 2, "end": x - wide + 6}[anchor]
-    shield = f'<rect x="{left:.1f}" y="{y - 13:.1f}" width="{wide:.1f}" height="18" rx="9" fill="{TURN[0]}"/>'
+    shield = f'<rect x="{left:.1f}" y="{y - 13:.1f}" width="{wide:.1f}" height="18" rx="9" fill="{TURN}"/>'
     return shield + _text(name, x, y, "onturn", 13, bold=True, anchor=anchor)
 
 
@@ -310,17 +299,9 @@ def _row_seat(
     return "".join(parts)
 
 
-def _card_of(seen: Seen, action: int, name: str) -> int | None:
-    """The card that an action plays or gives away, None for one that does no such thing."""
-    is_card = action < seen.layout.size and name.endswith(text.card_name(seen.layout, action))
-    return action if is_card else None
-
-
-def _legal_cards(seen: Seen, seat: int) -> set[int | None]:
+def _legal_cards(seen: Seen, seat: int) -> set[int]:
     """The cards of a seat that it may play, where not all are."""
-    if seat != seen.mover:
-        return set()
-    legal = {_card_of(seen, *choice) for choice in zip(seen.legal, seen.choices, strict=True)} - {None}
+    legal = set(seen.playable()) if seat == seen.mover else set()
     return legal if len(legal) < seen.count("hands", seat) else set()
 
 
@@ -328,26 +309,25 @@ def _legal_cards(seen: Seen, seat: int) -> set[int | None]:
 
 
 def _pile_fields(seen: Seen) -> list[str]:
-    """The fields of cards that are no seat's and not drawn yet, such as a stock or the card turned up; four at most."""
+    """The fields of cards that are no seat's and not drawn yet, such as a stock or the card turned up."""
     shown = {card for seat in range(seen.seats) for card in seen.held("hands", seat)} | {
         card for _, card in seen.plays()
     }
     fields = [name for name in seen.counts if name not in ("seen", "trick") and not seen.per_seat(name)]
-    return [name for name in fields if seen.count(name) and not shown & set(seen.held(name))][:4]
+    return [name for name in fields if seen.count(name) and not shown & set(seen.held(name))][:MOST_PILES]
 
 
-def _piles(seen: Seen, y: float, height: float) -> list[str]:
-    """Those in the corners of the table, with their names."""
-    parts = []
-    for place, name in enumerate(_pile_fields(seen)):
-        x = SIDE + 2 * EDGE + 16 if place % 2 == 0 else WIDTH - SIDE - 2 * EDGE - 50
-        top = y + 16 if place < 2 else y + height - 76
+def _piles(seen: Seen, middle: float) -> list[str]:
+    """Those side by side, each with its name, around the height ``middle``."""
+    parts, fields = [], _pile_fields(seen)
+    for place, name in enumerate(fields):
+        x, y = WIDTH / 2 - 17 + 48 * (place - (len(fields) - 1) / 2), middle - 40
         held, count = seen.held(name), seen.count(name)
-        parts += [_back(x + 2 * n, top + n, 34, 46) for n in range(min(count, 4))] if not held or count > 1 else []
+        parts += [_back(x + 2 * n, y + n, 34, 46) for n in range(min(count, 4))] if not held or count > 1 else []
         if held:
-            parts.append(_face(seen.layout, held[0], x, top, 34, 46, whole=True))
+            parts.append(_face(seen.layout, held[0], x, y, 34, 46, whole=True))
         told = name if count == 1 else f"{name}: {count}"
-        parts.append(_text(told, x + 17, top + 60, "white", 10, anchor="middle"))
+        parts.append(_text(told, x + 17, y + 60, "white", 10, anchor="middle"))
     return parts
 
 
@@ -356,10 +336,8 @@ def _face(
 ) -> str:
     """A card, known by its left edge, or with ``strip`` by its upper one; ``whole`` ones have a large sign as well."""
     name, (suit, rank, sign) = text.card_name(layout, card), _index(layout, card)
-    ink = SUIT_INKS.get(suit) or OTHER_INKS[(card // max(layout.ranks, 1)) % len(OTHER_INKS)]
-    parts = [
-        f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING[0]}"/>'
-    ]
+    ink = INKS[(SUIT_NAMES.index(suit) if suit in SUIT_NAMES else card // max(layout.ranks, 1)) % len(INKS)]
+    parts = [f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING}"/>']
     short = len(sign) == 1
     mark = f'fill="{ink}" font-weight="600"'
     if strip:
@@ -405,7 +383,7 @@ def _squeezed(label: str, each: float, room: float) -> str:
 
 def _back(x: float, y: float, width: float, height: float) -> str:
     """A card's back."""
-    outer = f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING[0]}"/>'
+    outer = f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING}"/>'
     inner = f'<rect class="vg-back" x="2.5" y="2.5" width="{width - 5}" height="{height - 5}" rx="2" fill="{BACK[0]}"/>'
     return f'<g class="vg-hidden" transform="translate({x:.1f} {y:.1f})">{outer}{inner}</g>'
 

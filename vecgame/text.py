@@ -125,6 +125,12 @@ class Seen:
         turns = [(first + place) % len(trick) for place in range(len(trick))]
         return [(seat, trick[seat]) for seat in turns if trick[seat] is not None and trick[seat] >= 0]
 
+    def playable(self) -> dict[int, str]:
+        """The cards among the choices, with what is done with each but to play it: "" or such as "pass"."""
+        cards = {card: card_name(self.layout, card) for card in self.legal if card < self.layout.size}
+        named = dict(zip(self.legal, self.choices, strict=True))
+        return {c: named[c].removesuffix(name).strip() for c, name in cards.items() if named[c].endswith(name)}
+
     def per_seat(self, name: str) -> bool:
         """Whether a field has one entry for each seat."""
         value = self.values[name]
