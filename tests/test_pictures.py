@@ -9,6 +9,7 @@ import torch
 
 from tests.card_tables import SECRET, CoinState, TableGame, TableState, WizardState
 from tests.micro_games import MicroGame
+from tests.readme_picture import PATH, drawing
 from vecgame import GAMES, Blob, Game, Hearts, Spades, State, make_game
 from vecgame.contract import random_action
 from vecgame.pictures import LARGE, picture
@@ -194,6 +195,10 @@ def test_pictures_that_there_are_not_are_one_line() -> None:
     micro = MicroGame([0], [[0]], lambda moves: moves)
     with pytest.raises(ValueError, match="there are no hands of 2 to 8 seats to draw"):
         picture(micro, micro.new(1))
+
+
+def test_the_picture_in_the_readme_is_what_is_drawn() -> None:
+    assert PATH.read_text() == drawing(), "write it anew: python -m tests.readme_picture"
 
 
 # -- in a notebook ----------------------------------------------------------------------------------------------------

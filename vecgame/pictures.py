@@ -86,6 +86,7 @@ def state_picture(state: Any) -> str | None:
 
 
 def drawable(seen: Seen) -> bool:
+    """Whether there are hands, of as many seats as there is room for."""
     return "hands" in seen.counts and seen.per_seat("hands") and 2 <= seen.seats <= MOST_SEATS
 
 
@@ -95,14 +96,13 @@ def drawable(seen: Seen) -> bool:
 def svg(seen: Seen, names: Sequence[str] | None = None) -> str:
     """The picture of what is `drawable`."""
     left, top, right = _round_the_table(seen.seats, seen.viewer or 0)
-    facts = _wrapped(_facts(seen), 86)
+    facts, foot = _wrapped(_facts(seen), 86), _wrapped(_footer(seen, names), 86)
     above = EDGE + 20 + LINE * len(facts) + 6
     table_top = above + (_row_height(SMALL) if top else 0)
     blocks = {seat: _side_height(seen, seat) for seat in (*left, *right)}
     stacks = [sum(blocks[seat] for seat in column) + APART * max(len(column) - 1, 0) for column in (left, right)]
     table = max(LEAST_TABLE if seen.seats <= 4 else LEAST_RING, *stacks)
     bottom = table_top + table + 8
-    foot = _wrapped(_footer(seen, names), 86)
     height = bottom + _row_height(LARGE) + LINE * len(foot) + EDGE
 
     parts = [_table(seen, table_top, table)]
@@ -241,12 +241,8 @@ def _name(seen: Seen, seat: int, names: Sequence[str] | None, x: float, y: float
     return shield + _text(name, x, y, "onturn", 13, bold=True, anchor=anchor)
 
 
-def _side_lines(seen: Seen, seat: int) -> list[str]:
-    return _wrapped(_marks(seen, seat), 21)
-
-
 def _side_height(seen: Seen, seat: int) -> float:
-    return LINE * (1 + len(_side_lines(seen, seat))) + 8 + _column_height(seen, seat)
+    return LINE * (1 + len(_wrapped(_marks(seen, seat), 21))) + 8 + _column_height(seen, seat)
 
 
 def _column_height(seen: Seen, seat: int) -> float:
@@ -259,7 +255,7 @@ def _side_seat(seen: Seen, seat: int, names: Sequence[str] | None, x: float, y: 
     onwards = x < WIDTH / 2
     anchor, edge = ("start", x) if onwards else ("end", x + SIDE)
     parts = [_name(seen, seat, names, edge, y + 12, anchor)]
-    lines = _side_lines(seen, seat)
+    lines = _wrapped(_marks(seen, seat), 21)
     parts += [_text(line, edge, y + 14 + LINE * (n + 1), "faint", anchor=anchor) for n, line in enumerate(lines)]
     top = y + LINE * (1 + len(lines)) + 8
     held, legal = seen.held("hands", seat), _legal_cards(seen, seat)
@@ -348,7 +344,7 @@ def _face(
     else:
         label = rank if short or not sign else f"{rank} {sign}"
         if short:
-            fit = _squeezed(rank, 7, 14)
+            fit = _squeezed(rank, 8, 14)
             parts.append(f'<text x="10" y="15" text-anchor="middle" {mark} font-size="14"{fit}>{escape(rank)}</text>')
             if not whole or height >= LARGE[1]:  # or the large sign says it
                 parts.append(

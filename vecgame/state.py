@@ -61,8 +61,7 @@ class State:
 
     def __getstate__(self) -> dict[str, Tensor]:
         """What is pickled: a few lanes of a large batch do not bring its memory along."""
-        lean = {name: t.nbytes == t.untyped_storage().nbytes() for name, t in self.tensors().items()}
-        return {name: tensor if lean[name] else tensor.clone() for name, tensor in self.tensors().items()}
+        return {n: t.clone() if t.nbytes < t.untyped_storage().nbytes() else t for n, t in self.tensors().items()}
 
     @property
     def batch_size(self) -> int:
@@ -134,11 +133,9 @@ def concatenate(states: Sequence[StateT]) -> StateT:
 def _may_be_loaded(cls: type) -> None:
     """Lets `torch.load` with weights_only=True make states of a class, which are nothing but tensors, and no longer
     those of an older class of the same name, from an earlier run of a notebook's cell."""
-    known = torch.serialization.get_safe_globals()
-    older = [one for one in known if repr(one) == repr(cls)]
-    if older:
-        torch.serialization.clear_safe_globals()
-    torch.serialization.add_safe_globals([cls, *(one for one in known if one not in older)])
+    others = [one for one in torch.serialization.get_safe_globals() if repr(one) != repr(cls)]
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*others, cls])
 
 
 def as_tensor(values: object) -> Tensor | None:
