@@ -13,7 +13,7 @@ from vecgame import GAMES, Blob, Euchre, Game, Hearts, Spades, State, Whist, mak
 from vecgame.cards import STANDARD, Layout
 from vecgame.contract import random_action
 from vecgame.game import actions_of
-from vecgame.text import card_name, cards_text, see, suit_name
+from vecgame.text import card_name, cards_text, see, suit_name, words
 
 
 def played(game: Game, decisions: int, batch_size: int = 3) -> State:
@@ -177,10 +177,16 @@ def test_a_game_of_blob_in_words() -> None:
     assert game.text(state).endswith("over")
 
 
-def cards_in(words: str) -> set[str]:
+def test_seats_by_their_names() -> None:
+    game = Blob(cards=2)
+    told = words(see(game, played(game, 4), 0, 1), ["Ann", "Bob", "Cleo", "Dan"])
+    assert "Bob (you)  ♠" in told and "seat" not in told
+
+
+def cards_in(told: str) -> set[str]:
     """The cards that a text speaks of, as suit and rank."""
-    found = {rank + suit for rank, suit in re.findall(r"(10|[2-9JQKA])([♠♥♣♦])", words)}
-    for suit, ranks in re.findall(r"([♠♥♣♦])((?: (?:10|[2-9JQKA])\b)+)", words):
+    found = {rank + suit for rank, suit in re.findall(r"(10|[2-9JQKA])([♠♥♣♦])", told)}
+    for suit, ranks in re.findall(r"([♠♥♣♦])((?: (?:10|[2-9JQKA])\b)+)", told):
         found |= {rank + suit for rank in ranks.split()}
     return found
 
@@ -233,8 +239,8 @@ def test_views_that_there_are_not_are_one_line() -> None:
 
 def test_a_game_without_cards_in_words() -> None:
     game = MicroGame([0, 1], [[0, 1], [0, 1, 2]], lambda moves: moves.float().repeat(1, 2))
-    words = game.text(game.step(game.new(2), torch.tensor([1, 0])), 1)
-    assert words.splitlines() == [
+    told = game.text(game.step(game.new(2), torch.tensor([1, 0])), 1)
+    assert told.splitlines() == [
         "MicroGame, game 1",
         "  moves           0 -1",
         "  decisions made  1",
@@ -248,9 +254,9 @@ def test_a_game_without_cards_in_words() -> None:
 
 
 def test_a_large_batch_prints_its_first_games() -> None:
-    words = repr(Spades().deal(10_000))
-    assert words.startswith("SpadesState of 10,000 games on cpu\ngame 0\n") and words.endswith("and 9,997 more games")
-    assert "tensor(" not in words and len(words.splitlines()) < 40
+    told = repr(Spades().deal(10_000))
+    assert told.startswith("SpadesState of 10,000 games on cpu\ngame 0\n") and told.endswith("and 9,997 more games")
+    assert "tensor(" not in told and len(told.splitlines()) < 40
     assert repr(Spades().deal(4)).endswith("and 1 more game")
     assert repr(Spades().deal(1)).startswith("SpadesState of 1 game on cpu\ngame 0\n  seat 0  ♠")
     assert repr(Spades().deal(1)[:0]) == "SpadesState of 0 games on cpu"

@@ -340,6 +340,8 @@ def field_words(seen: Seen, name: str, names: Sequence[str] | None) -> str:
             return set_words(seen, name)
         parts = [(seen.seat_name(seat, names), set_words(seen, name, seat)) for seat in range(seen.seats)]
         return ", ".join(f"{seat}: {cards}" for seat, cards in parts if cards)
+    if seen.kinds[name] == "seats" and not isinstance(value, list) and value is not None and value >= 0:
+        return seen.seat_name(value, names)
     entries = list(_flat(value))
     if all(entry is None for entry in entries):
         return "hidden"
