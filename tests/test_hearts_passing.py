@@ -14,12 +14,12 @@ from tests import test_contract as on_every_game
 from tests.helpers import bits_of, cards_of, chi_square_p
 from tests.test_trick_games import CLUBS, DIAMONDS, HEARTS, SPADES, card, legal, play, suit
 from vecgame import Hearts, TrickGame, contract, knowledge
-from vecgame.cards import deck_bits, popcount, unpack
+from vecgame.cards import STANDARD, deck_bits, popcount, unpack
 from vecgame.games.hearts import PassingState
 from vecgame.lanes import entries, place_of
 
 P_LIMIT = 1e-6  # a right sampler fails one of the dozen tests of distributions with probability below 2e-5
-POINTS = knowledge.FEATURES  # where the game's own block begins
+POINTS = knowledge.features(STANDARD, 4, 4)  # where the game's own block begins
 
 
 def one_suit_each() -> torch.Tensor:

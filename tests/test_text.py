@@ -102,12 +102,12 @@ def test_every_legal_action_has_a_name_of_its_own(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "actions", [[1, 2, 0], (1, 2, 0), np.array([1, 2, 0], np.uint16), [np.int8(1), np.int64(2), 0], range(3)]
+    "actions", [[1, 2, 0], (1, 2, 0), np.array([1, 2, 0], np.uint16), [np.int8(1), np.int64(2), 0]]
 )
 def test_actions_as_python_and_numpy_have_them(actions: object) -> None:
     state = Blob(cards=2).deal(3)
-    assert actions_of(actions, state).tolist() == list(actions)
-    assert Blob(cards=2).step(state, actions) == Blob(cards=2).step(state, torch.tensor(list(actions)))
+    assert actions_of(actions, state).tolist() == [1, 2, 0]
+    assert Blob(cards=2).step(state, actions) == Blob(cards=2).step(state, torch.tensor([1, 2, 0]))
 
 
 @pytest.mark.parametrize("action", [1, np.int16(1), torch.tensor(1), [1], np.array(1)])
@@ -161,10 +161,10 @@ def test_a_game_of_blob_in_words() -> None:
         "  seat 3  ♥ A  ♦ A  bid 1  won 0",
         "  trick           A♠ (seat 0)",
         "  seen            ♠ A",
-        "  trump           hearts ♥",
-        "  dealer          seat 3",
         "  leader          seat 0",
         "  decisions made  5",
+        "  trump           hearts ♥",
+        "  dealer          seat 3",
         "  to move         seat 1: K♠",
     ]
     seen = game.text(state, seat=2)

@@ -26,7 +26,6 @@ TRICK_KINDS = {
     "dealer": "seats",
     "maker": "seats",
     "trump": "suits",
-    "voids": "suits",
 }
 LABELS = {"bids": "bid", "made": "decisions made"}
 POINTER = "▸"
@@ -139,12 +138,14 @@ class Seen:
     def notes(self, seat: int) -> list[str]:
         """What is to be said of a seat beside its cards: bids, tricks, points."""
         notes = []
-        for name, kind in self.kinds.items():
-            if not self.per_seat(name) or kind in ("sets", "cards") or isinstance(self.values[name][seat], list):
+        for name in sorted(self.kinds, key=lambda name: name != "bids"):  # bids first, then as the state has them
+            if (
+                not self.per_seat(name)
+                or self.kinds[name] in ("sets", "cards")
+                or isinstance(self.values[name][seat], list)
+            ):
                 continue
             value = self.values[name][seat]
-            if name == "voids":
-                continue
             if value is True:
                 notes.append(name)
             elif value is None or (value is not False and value != -1):
@@ -154,9 +155,9 @@ class Seen:
         return notes if self.scores is None else [*notes, f"score {self.scores[seat]:g}"]
 
     def _voids(self, seat: int) -> list[int]:
-        """The suits that a seat is known to be out of, as its state says it: by suits or by cards."""
-        suits, lacks = (self.values[name][seat] or 0 if name in self.values else 0 for name in ("voids", "lacks"))
-        return [s for s in range(self.layout.suits) if suits >> s & 1 or not self.layout.block(s) & ~lacks]
+        """The suits that a seat is known to be out of, by `TrickState.lacks`."""
+        lacks = self.values["lacks"][seat] or 0 if "lacks" in self.values else 0
+        return [suit for suit in range(self.layout.suits) if not self.layout.block(suit) & ~lacks]
 
     def worded(self, name: str, value: Value) -> str:
         """One entry of a field that holds no cards."""

@@ -88,8 +88,7 @@ class BlobMatch(Blob):
 
     def __init__(self, rules: MatchRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
-        self.games = len(self.rules.hands)
-        self.highest = 1.0
+        self.games, self.decisions, self.highest = len(self.rules.hands), self.rules.decisions, 1.0
         self.features += self.seats + OWN_FEATURES
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
@@ -162,7 +161,7 @@ class BlobMatch(Blob):
             trick=zeros - 1,
             bids=zeros - 1,
             won=zeros,
-            voids=zeros,
+            lacks=torch.zeros_like(hands),
             trump=trump.to(torch.int8),
             dealer=dealer.to(torch.int8),
             leader=around(dealer + 1, self.seats).to(torch.int8),
@@ -208,7 +207,7 @@ class BlobMatch(Blob):
 
     def play_forced(self, state: MatchState) -> MatchState:
         """Plays on while the mover has one legal action; the first bid of a game never is the only one."""
-        return self._play_single_moves(state, self.max_forced_run, lambda part: ~self.is_terminal(part))
+        return self.single_moves(state, self.max_forced_run, lambda part: ~self.is_terminal(part))
 
     # -- ending it ----------------------------------------------------------------------------------------------------
 

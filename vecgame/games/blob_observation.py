@@ -46,8 +46,6 @@ from vecgame.cards import (
     bit,
     popcount,
     rotate_suits,
-    suit_of,
-    trick_winner,
     unpack,
 )
 from vecgame.games.blob_state import BlobState
@@ -66,6 +64,10 @@ class Seen(Protocol):
     def mover(self, state: BlobState) -> Tensor: ...
 
     def hook_bits(self, state: BlobState) -> Tensor: ...
+
+    def suit_led(self, state: BlobState, trick: Tensor) -> Tensor: ...
+
+    def winner(self, state: BlobState, trick: Tensor, led: Tensor) -> Tensor: ...
 
 
 def features(seats: int) -> int:
@@ -108,7 +110,9 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
         return entries(field, relative.flatten()).view(players, -1)
 
     hand = entries(state.hands, relative[0])
-    best, best_card, led = _current_trick(state, players)
+    led = game.suit_led(state, state.trick)
+    best = game.winner(state, state.trick, led)
+    best_card = entries(state.trick, place_of(best, players))
     trick = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
     unseen = game.deck & ~(hand | state.seen)
     winning = torch.where(led >= 0, bit(best_card.clamp(min=0)), 0)
@@ -138,7 +142,7 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
         needs * scale,
         one_hot(around(state.leader - viewer, players)),
         one_hot(torch.where(led >= 0, around(best - viewer, players), -1)),
-        _voids(seats(state.voids)[1:], first),
+        _voids(seats(state.lacks)[1:], first),
         popcount(hand)[None] / RANKS,
         (torch.zeros_like(hand, dtype=torch.float32) + cards)[None] / RANKS,
         bids.sum(0)[None] * scale,
@@ -153,15 +157,8 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
     return columns
 
 
-def _current_trick(state: BlobState, players: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Seat that is winning the current trick, [B] int64, its card, [B] int8, and suit led, [B] int8; card and suit are
-    -1 (and the seat any) when no card is out."""
-    led = suit_of(entries(state.trick, place_of(state.leader, players)))
-    best = trick_winner(state.trick, led, state.trump)
-    return best, entries(state.trick, place_of(best, players)), led
-
-
-def _voids(voids: Tensor, first: Tensor) -> Tensor:
-    """Voids shown by n seats, [n, B] int8 -> [4 n, B] int8, suits turned so that ``first`` [B] comes first."""
-    suits = (first + torch.arange(SUITS, dtype=torch.int8, device=first.device)[:, None]) & (SUITS - 1)  # [4, B]
-    return ((voids[:, None] >> suits) & 1).flatten(0, 1)
+def _voids(lacks: Tensor, first: Tensor) -> Tensor:
+    """Suits that n seats lack, of sets of cards [n, B] int64 -> [4 n, B] bool, turned so that ``first`` [B] comes
+    first."""
+    suits = (first + torch.arange(SUITS, device=first.device)[:, None]) & (SUITS - 1)  # [4, B]
+    return ((lacks[:, None] >> RANKS * suits) & 1).flatten(0, 1)

@@ -21,7 +21,7 @@ from vecgame import knowledge
 from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, none, place_of, with_entries
-from vecgame.own_rules import TrickState, followed
+from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
 from vecgame.tricks import TrickGame
 
@@ -97,7 +97,7 @@ class Hearts(TrickGame):
     def chance(self) -> Mapping[str, int]:
         return {"direction": SEATS - 1} if self.rules.passing in ("random", "rotate") else {}
 
-    def draw(self, stream: Stream) -> dict[str, Tensor]:
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
         if self.rules.passing == "random":
             return {"direction": stream.integers(Purpose.DIRECTION, SEATS)}
         if self.rules.passing == "rotate":
@@ -147,7 +147,9 @@ class Hearts(TrickGame):
 
     def preferences(self, state: HeartsState, led: Tensor) -> list[Tensor]:
         lead = torch.where(self.broken(state), -1, ~ALL_HEARTS)
-        first = torch.where(led >= 0, followed(led), torch.where(state.made == self.opening, OPENING_CARD, lead))
+        first = torch.where(
+            led >= 0, self.followed(state, led), torch.where(state.made == self.opening, OPENING_CARD, lead)
+        )
         if self.passes:
             mine = entries(state.passed, place_of(self.mover(state)))
             first = torch.where(self.giving(state), ~mine, first)
