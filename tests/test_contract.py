@@ -135,7 +135,7 @@ def test_the_contract_finds_what_is_broken(broken: Game, check, message: str) ->
 
 def test_equal_rules_are_equal_games(game: Game) -> None:
     again = type(game)(game.rules)
-    assert again == game and hash(again) == hash(game) and repr(game.rules) in repr(game)
+    assert again == game and hash(again) == hash(game) and type(game).__name__ in repr(game)
     assert game != object() and type(game).name in GAMES
 
 

@@ -1,6 +1,7 @@
 """Games, actions and cards in words: whole, readable, and no word of what a seat does not see."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -191,10 +192,19 @@ def cards_in(told: str) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("name", list(GAMES))
-@pytest.mark.parametrize("decisions", [0, 5, 14, 30])
-def test_what_a_seat_reads_is_the_same_in_every_world(name: str, decisions: int) -> None:
-    game = make_game(name, **({"passing": "left"} if name == "hearts" else {}))
+@pytest.mark.parametrize(
+    "game",
+    [
+        *(make_game(name) for name in GAMES),
+        Hearts(passing="left"),
+        Blob(cards=1, sight="forehead"),
+        Blob(cards=1, sight="blind"),
+        Blob(cards=5, bidding="once", hook=False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("decisions", [0, 3, 5, 14, 30])
+def test_what_a_seat_reads_is_the_same_in_every_world(game: Game, decisions: int) -> None:
     state = played(game, decisions)
     worlds = game.determinize(state, 3, seed=2)
     for lane in range(3):
@@ -225,6 +235,21 @@ def test_a_stock_and_a_number_that_nobody_knows(state_type: type) -> None:
         assert seen.values["secret"] is None and str(SECRET) not in game.text(state, 1, seat).replace(",", "")
         assert f"stock           {game.layout.size - 13} cards" in game.text(state, 1, seat)
     assert f"{SECRET:,}" in game.text(state, 1)
+
+
+def test_a_seat_that_does_not_see_its_own_cards_reads_of_the_others_only() -> None:
+    class Foreheads(TableGame):
+        def hidden(self, state: State) -> dict:
+            fields = super().hidden(state)
+            return {**fields, "hands": replace(fields["hands"], sees=~fields["hands"].sees)}
+
+    game = Foreheads(4, 3)
+    state = game.played(2)
+    seat = int(game.mover(state)[0])
+    hands = [cards_in(cards_text(game.layout, bits)) for bits in state.hands[0].tolist()]
+    told = cards_in(game.text(state, 0, seat))
+    assert not told & hands[seat] and told >= set().union(*hands[:seat], *hands[seat + 1 :])
+    assert cards_in(game.text(state, 0, (seat + 1) % 4)) >= hands[seat]
 
 
 def test_views_that_there_are_not_are_one_line() -> None:

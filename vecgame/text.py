@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -212,7 +212,7 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
         hidden = {}
     over, mover = bool(game.is_terminal(one)), int(game.mover(one))
     legal = [] if over or seat not in (None, mover) else game.legal_mask(one)[0].nonzero()[:, 0].tolist()
-    return _seen(
+    seen = _seen(
         one,
         hidden,
         seat,
@@ -224,6 +224,10 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
         choices=[game.action_name(action, one) for action in legal],
         scores=_scores(game, one) if over else None,
     )
+    if seat is None or "hands" not in hidden or bool(hidden["hands"].sees[0, seat, seat].all()):
+        return seen
+    blind = [choice for choice in zip(seen.legal, seen.choices, strict=True) if choice[0] not in seen.playable()]
+    return replace(seen, legal=[action for action, _ in blind], choices=[name for _, name in blind])
 
 
 def see_all(state: Any, lane: int, title: str) -> Seen:
