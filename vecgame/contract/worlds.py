@@ -22,7 +22,7 @@ FEWEST = 8  # positions in which something could have differed, to say that it n
 OFTEN = 0.4  # share of worlds: what happens in so many happens in one of `GAMES` true deals at least
 MOST_DEALS = 1500  # that a test of the worlds' distribution lists
 MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the first decision on
-DRAWS = 20  # worlds for each of them
+DRAWS = 12  # worlds for each of them
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 TOO_FEW = "worlds: not enough positions to compare their distribution"
 
