@@ -1,11 +1,12 @@
-"""Card games without tricks, so small that every deal of them is listed: a poker, a stock to draw from, a count."""
+"""Card games so small that every deal is listed: a poker, a stock to draw from, a count, tricks in five suits."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from vecgame import Game, State, Stream, dealing, hidden
+from vecgame import Game, State, Stream, TrickGame, TrickState, dealing, hidden
 from vecgame.cards import Layout, bit, unpack
 from vecgame.hidden import Hidden
 from vecgame.philox import Purpose
@@ -224,3 +225,28 @@ class Count(Small):
 
     def hidden(self, state):
         return {}
+
+
+@dataclass(frozen=True)
+class FiveSuitsRules:
+    cards: int = 3
+    players: int = 4
+
+
+@dataclass(frozen=True)
+class FiveSuitsState(TrickState):
+    layout: ClassVar[Layout] = Layout(suits=5, ranks=3, suit_names=("red", "green", "blue", "black", "white"))
+
+
+class FiveSuits(TrickGame):
+    """Four seats follow suit, a point a trick; three cards of fifteen stay out of play."""
+
+    name = "small-five-suits"
+    rules_type = FiveSuitsRules
+    state_type = FiveSuitsState
+
+    def set_up(self):
+        self.highest = float(self.cards)
+
+    def points(self, state):
+        return state.won.float()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.small_games import Count, CountState, Draw, DrawState, Kuhn
+from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
 from vecgame import Blob, Spades, Stream, Whist, contract
 from vecgame.cards import bit, popcount
 from vecgame.hidden import Hidden, dealt_anew, nobody, places
@@ -16,8 +16,19 @@ from vecgame.philox import Purpose
 NOTE = "worlds: not enough positions to compare their distribution"
 
 
-@pytest.mark.parametrize("game", [Kuhn(), Draw(), Draw(face_up=True), Count()], ids=lambda game: type(game).__name__)
-def test_games_without_tricks_are_compared_in_all(game) -> None:
+RIGHT = {
+    "nothing hidden": Count(),
+    "poker": Kuhn(),
+    "a stock": Draw(),
+    "a stock, its next card face up": Draw(face_up=True),
+    "tricks in five suits": FiveSuits(),
+    "bids that are shown together": Blob(cards=2, ranks=3, bidding="once", hook=False),
+    "cards unseen while bidding": Blob(cards=1, ranks=2, sight="blind"),
+}
+
+
+@pytest.mark.parametrize("game", RIGHT.values(), ids=RIGHT)
+def test_right_games_are_compared_in_all(game) -> None:
     assert contract.check(game) == ()
 
 
@@ -201,13 +212,13 @@ class PaysNothing(Count):
         return super().points(state) / 0
 
 
-class TakesTwoSuitsForOne(Whist):
-    """Tells the fourth suit, if it is led, as it tells the first."""
+class TakesTwoSuitsForOne(FiveSuits):
+    """Tells the fifth suit, if it is led, as it tells the first."""
 
     def observe(self, state, seat=None):
         view = copy(self)
-        vars(view)["suit_led"] = lambda state, trick: self.suit_led(state, trick) % 3
-        return Whist.observe(view, state, seat)
+        vars(view)["suit_led"] = lambda state, trick: torch.remainder(self.suit_led(state, trick), 4)
+        return FiveSuits.observe(view, state, seat)
 
 
 # --- lanes, and what is hidden ---
@@ -396,7 +407,7 @@ class NeverFollows(Whist):
         (PaysBelow(), "a score of -2 is outside of -1 to 2"),
         (PaysTooMuch(), "values are not the scores on the scale from lowest to highest"),
         (PaysNothing(), "scores has a number that is not finite"),
-        (TakesTwoSuitsForOne(), "observe does not tell suit 3 led from suit 0 led"),
+        (TakesTwoSuitsForOne(), "observe does not tell suit 4 led from suit 0 led"),
         (CouplesGames(), "observe depends on the other games"),
         (DrawsFromElsewhere(), "determinize differs when called again"),
         (LeavesTheStock(out=2), "stock is left in place in every world"),

@@ -152,7 +152,7 @@ def worlds_are_uniform(game: Game) -> str | None:
         which = which.split([len(part) for part in parts])
         ways, truth, counts = (part.bincount(minlength=len(rows)) for part in which)
         assert (ways[truth > 0] > 0).all(), "the true deal is not among those in which the past is legal"
-        assert (ways > 0).all(), "a world is drawn in which the past would be illegal"
+        assert (ways > 0).all(), "a world is drawn in which the past would be illegal or look otherwise"
         if len(rows) > 1:
             z = _standard_errors(counts, DRAWS * ways)
             assert z < Z_LIMIT, f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals"
@@ -216,7 +216,10 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     fixed = begin == fixed_since
     if not fixed and any(field.holds == "number" for field in hidden.values()):
         return None
-    played = held & ~places(game.hidden(now), now)[0] if fixed else 0
+    played = 0
+    if fixed:
+        played = held & ~places(game.hidden(now), now)[0]
+        seen = seen | seen_places(game.hidden(now), now, viewer)[0]
     known = torch.where(seen, held, played)
     unseen = game.deck & ~int(known.sum() | game.open_cards(first)[0])
     needs = popcount(held & ~known).tolist()
@@ -229,11 +232,11 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     if says:
         again = again[_agrees(game, first, again, viewer)]
     for (state, action), (following, _) in itertools.pairwise(past[begin:]):
-        if int(game.mover(state)[0]) != seat and _is_secret(game, state, following, seat):
+        if int(game.mover(state)[0]) != seat and _is_secret(game, state, following, now, seat):
             return None
-        count = again.batch_size
-        alike = _looks_alike(game, again, state.repeat(count), seat) & (game.mover(again) == game.mover(state))
-        again = again[alike & game.legal_mask(again)[:, action[0]]]
+        alike = _looks_alike(game, again, state.repeat(again.batch_size), seat)
+        alike &= (game.mover(again) == game.mover(state)) & game.legal_mask(again)[:, action[0]]
+        again = again[alike]
         again = game.step(again, action.expand(again.batch_size))
     again = again[_looks_alike(game, again, now.repeat(again.batch_size), seat)]
     return places(game.hidden(again), again)
@@ -259,11 +262,18 @@ def _agrees(game: Game, first: State, again: State, viewer: Tensor) -> Tensor:
     return legal if shown is None else legal & (shown & ~again.hands == 0).all(-1)
 
 
-def _is_secret(game: Game, state: State, following: State, seat: int) -> bool:
-    """Whether another action would have looked the same to a seat: then others may have done that instead."""
+def _is_secret(game: Game, state: State, following: State, now: State, seat: int) -> bool:
+    """Whether another action would have looked the same to a seat, and what it would have changed is not seen now: then
+    others may have done that instead."""
     legal = game.legal_mask(state)[0].nonzero()[:, 0]
     after = game.step(state.repeat(len(legal)), legal)
-    return int(_looks_alike(game, after, following.repeat(len(legal)), seat).sum()) > 1
+    after = after[_looks_alike(game, after, following.repeat(len(legal)), seat)]
+    for name, field in game.hidden(now).items():
+        old = getattr(following, name)
+        told = field.seen_by(torch.tensor([seat])) & (getattr(now, name) == old)
+        if ((getattr(after, name) != old) & ~told).any():
+            return True
+    return False
 
 
 def _fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
