@@ -1,42 +1,54 @@
 """Sampling hidden hands: exactly uniform over every deal that the mover's information allows.
 
 The mover knows its own hand, the cards played, how many cards each seat holds, how many are undealt, and cards that a
-seat has shown it does not hold: whole suits, for the most part. List the unseen cards in any order and let
-N_i(r1, r2, r3) be the number of ways to give cards i, i+1, .. to owners so that the three opponents get r1, r2 and r3
-of them and the undealt pile the rest:
+seat has shown it does not hold: whole suits, for the most part. Items are dealt one after the other into bins of
+places, all of which are told apart, so that every deal comes from equally many ways to do it. The ways to place the
+items i, i+1, .. with m_a places left in bin a are
 
-    N_i(r) = sum of N_{i+1}(r - e_owner) over the owners that may hold card i,    N_end(0) = 1, N_end(r) = 0 otherwise.
+    N_i(m) = sum of m_a N_{i+1}(m - e_a) over the bins a that may take item i,    N_end = 1,
 
-Dealing card after card to an owner with probability N_{i+1}(r - e_owner) / N_i(r) makes every consistent deal equally
-likely, without rejection. Counts are float64: exact below 2**53, and within a relative 1e-14 of exact above.
+and dealing item after item into bin a with probability m_a N_{i+1}(m - e_a) / N_i(m) makes every consistent deal
+equally likely, without rejection. Only items that some bin may not take need counting. What comes after them may go
+anywhere, in equally many ways whatever was done before: there N is the same everywhere, and no table is needed, as
+during all of the bidding. There are two lists of items:
 
-Cards that some opponent is known not to hold come first in the list. From there on every owner may hold every card: the
-N_i are multinomial coefficients, and a card goes to an opponent with probability r_k / (cards left). So the tables are
-as long as the *restricted* cards, and no table is needed where there are none, as during all of the bidding.
+- of cards, with the opponents and the undealt pile for bins (`_cards_into_hands`). Cards that some opponent is known not
+  to hold come first. The tables have an axis an opponent: the right shape for three of them, too large for six.
+- of *needs*, with the cards for places (`_needs_from_classes`). A need is one card that an opponent still gets. Needs of
+  opponents who may not hold every unseen card come first, then all others take any card that is left. A bin is a class of
+  cards, those that the same opponents may hold: a few for any number of opponents.
+
+The places left in all bins are known at every item, so the bin with the most places follows from the others and takes no
+axis. Counts are float64: exact below 2**53, and within a relative 1e-14 of exact above. They are summed in the order of
+the bins, so that a game's worlds do not depend on the batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, reduce
+from math import prod
 from typing import Protocol
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from vecgame.cards import DECK, SEATS, SUITS, popcount, suit_bits
-from vecgame.lanes import around
+from vecgame.cards import DECK, SEATS, STANDARD, SUITS, Layout, nth_card, popcount, suit_bits
+from vecgame.lanes import around, none
 from vecgame.memory import free_memory
 from vecgame.philox import Purpose, Stream
-from vecgame.state import State, StateT, concatenate
+from vecgame.state import State, StateT
 
-# Completion tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for
-# its cache to help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
+# Tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for its cache to
+# help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
 TABLE_BYTES = {"cpu": 32 << 20}
 TABLE_SHARE = 0.25
-OPPONENTS = SEATS - 1  # of the tables below; `vecgame.patterns` samples for any other number of them
+BY_CARD = 3  # hands for which the list of cards is used
+
+Sizes = list[int]  # what bounds the shapes: most items that need counting, most others, then a side for each bin
+Draw = Callable[[slice, Tensor, Sizes, Tensor], Tensor]  # of some games, [I, W, B] random numbers: their hands [K, W, B]
 
 
 class HiddenHands(Protocol):
@@ -45,7 +57,7 @@ class HiddenHands(Protocol):
 
     seats: int
     deck: int  # bitboard
-    cards: int  # dealt to a seat, at most
+    layout: Layout
 
     def mover(self, state: State) -> Tensor:
         """[B] int64, the seat that knows its own hand."""
@@ -71,56 +83,15 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
     Returns:
         B * count lanes, the worlds of a game adjacent.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    if state.batch_size == 0:
-        return state
-    sizes = _sizes(game, state)
-    restricted, _, held = sizes
-    bytes_per_game = 8 * (restricted + 1) * (held + 1) ** OPPONENTS
-    chunk = chunk_of(state, bytes_per_game)
-    workspace = torch.empty(chunk * bytes_per_game // 8, dtype=torch.float64, device=state.device)
-    return in_chunks(state, chunk, lambda part: _determinize_chunk(game, part, count, seed, sizes, workspace))
-
-
-def chunk_of(state: State, bytes_per_game: int) -> int:
-    """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
-    room = TABLE_BYTES.get(state.device.type)
-    if room is None:
-        room = int(TABLE_SHARE * free_memory(state.device))
-    return min(max(1, room // bytes_per_game), state.batch_size)
-
-
-def in_chunks(state: StateT, chunk: int, draw: Callable[[StateT], StateT]) -> StateT:
-    """What ``draw`` makes of ``chunk`` games at a time, joined."""
-    parts = [draw(state[start : start + chunk]) for start in range(0, state.batch_size, chunk)]
-    return parts[0] if len(parts) == 1 else concatenate(parts)
-
-
-def _sizes(game: HiddenHands, state: State) -> tuple[int, int, int]:
-    """What bounds the shapes: the batch's most restricted cards, most free ones, most cards that a seat holds.
-
-    Read from the device together, for which the host waits once. That pays on a GPU too: the game's own bounds would
-    mean tables of the whole deck at every decision, in the bidding as well, where no card is restricted.
-    """
-    restricted, free, _ = _unseen(game, state)
-    sizes = torch.stack([popcount(bits).max() for bits in (restricted, free, state.hands)])
-    return tuple(sizes.tolist())
-
-
-def _unseen(game: HiddenHands, state: State) -> tuple[Tensor, Tensor, Tensor]:
-    """The cards that the mover has not seen, as bitboards.
-
-    Returns:
-        [B] those that some opponent is known not to hold; [B] the others; [3, B] the cards that the mover's next,
-        second and third opponent may hold.
-    """
     mover = game.mover(state)
-    own = state.hands.gather(1, mover[:, None])[:, 0]
-    unseen = game.deck & ~(own | state.seen)
+    others = opponents(mover, game.seats)
+    unseen = game.deck & ~(state.hands.gather(1, mover[:, None])[:, 0] | state.seen)
+    needs = popcount(state.hands).gather(1, others).t()
     may = game.may_hold(state, mover)
-    free = unseen & may[0] & may[1] & may[2]
-    return unseen ^ free, free, may
+    hands = draw_hands(unseen, needs, may, state.index, game.turn(state), count, seed, game.layout)
+    drawn = rearrange(hands, "opponent world lane -> (lane world) opponent")
+    worlds = state.repeat(count)
+    return replace(worlds, hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn))
 
 
 def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:
@@ -136,53 +107,147 @@ def suits_left(device: torch.device) -> Tensor:
     return (suit_bits(suits) * (1 - missing)).sum(-1).to(device)
 
 
-def _determinize_chunk(
-    game: HiddenHands, state: StateT, count: int, seed: int, sizes: tuple[int, int, int], workspace: Tensor
-) -> StateT:
-    listed, dealt_freely, held = sizes
-    mover = game.mover(state)
-    others = opponents(mover)
-    restricted, free, may = _unseen(game, state)
-    cards = single_cards(restricted, listed)  # [R, B]
-    allowed = (cards[:, None] & may) != 0  # [R, 3, B]
-    stream = Stream.of_worlds(seed, state.index, game.turn(state), count)
-    left = popcount(state.hands).gather(1, others).t().double()  # [3, B]
-    left = list(left[:, None].expand(OPPONENTS, count, state.batch_size))  # cards each opponent still gets: 3 x [W, B]
-    hands = [torch.zeros(count, state.batch_size, dtype=torch.int64, device=state.device)] * OPPONENTS
+def draw_hands(
+    unseen: Tensor,
+    needs: Tensor,
+    may: Tensor,
+    index: Tensor,
+    turn: Tensor,
+    count: int,
+    seed: int,
+    layout: Layout = STANDARD,
+) -> Tensor:
+    """Draws K hands from the unseen cards, every way to do so with the same probability. What they leave is undealt.
 
-    if listed:
-        bottom = _multinomials(held, state.device).index_select(0, popcount(free)).t()
-        table = completion_counts(allowed, bottom, workspace)
-        uniform = uniforms(stream, count, listed)
-        hands, left = _deal_restricted(table, cards, allowed, held, hands, left, uniform)
-    uniform = uniforms(stream.at(DECK), count, dealt_freely)
-    hands = _deal_freely(single_cards(free, dealt_freely), popcount(free), hands, left, uniform)
-
-    return repeat_with(state, count, others, torch.stack(hands))
-
-
-def repeat_with(state: StateT, count: int, others: Tensor, hands: Tensor) -> StateT:
-    """``count`` worlds a game with other hands.
+    `determinize` draws the hands of all seats but the mover. A game in which the mover has not looked at its own hand, or
+    sees the others' and not its own, calls this with the hands that are hidden from it.
 
     Args:
-        others: [B, P - 1] int64, the seats whose hands are drawn.
-        hands: [P - 1, W, B] int64, their hands.
+        unseen: [B] int64 bitboards, the cards that may be anywhere.
+        needs: [K, B] int64, cards that each hand gets; 0 for a hand that is known, and out of ``unseen``.
+        may: [K, B] int64 bitboards, the cards that each hand may hold, unseen or not.
+        index: [B] int64, the games' numbers.
+        turn: [B] int64, how many decisions have been made in each.
+        count: W, worlds a game, at least 1.
+        seed: of the draw; with the game's number, the decision and the world's number it fixes the hands.
+        layout: of the cards.
 
     Returns:
-        B * W lanes, the worlds of a game adjacent.
+        [K, W, B] int64 bitboards.
+
+    Raises:
+        ValueError: on a count below 1, or where hands need more cards than there are.
     """
-    drawn = rearrange(hands, "opponent world lane -> (lane world) opponent")
-    worlds = state.repeat(count)
-    return replace(worlds, hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn))
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    if needs.numel() == 0:
+        return needs.new_zeros(len(needs), count, len(index))
+    if len(needs) == BY_CARD:
+        numbers, draw = _cards_into_hands(unseen, needs, may)
+    else:
+        numbers, draw = _needs_from_classes(unseen, needs, may, layout)
+    *sizes, beyond = _sizes([*numbers, needs.sum(0) - popcount(unseen)])
+    if beyond > 0:
+        raise ValueError(f"hands need {beyond} more cards than are unseen")
+    listed, others, *sides = sizes
+    entries = (listed + 1) * prod(_axes(sides))  # of a game's tables
+    chunk = min(_chunk(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
+    workspace = torch.empty(chunk * entries if listed else 0, dtype=torch.float64, device=unseen.device)
+    hands = []
+    for start in range(0, len(index), chunk):
+        part = slice(start, start + chunk)
+        stream = Stream.of_worlds(seed, index[part], turn[part], count)
+        uniform = torch.cat([_uniforms(stream, count, listed), _uniforms(stream.at(DECK), count, others)])
+        hands.append(draw(part, uniform, sizes, workspace))
+    return hands[0] if len(hands) == 1 else torch.cat(hands, -1)
 
 
-def uniforms(stream: Stream, count: int, cards: int) -> Tensor:
-    """Random numbers for every card of every world: [cards, W, B] float64."""
-    uniform = stream.uniform(Purpose.WORLD, max(cards, 1))
-    return rearrange(uniform, "(lane world) card -> card world lane", world=count).contiguous()
+def _sizes(numbers: Sequence[Tensor]) -> Sizes:
+    """The largest of each [B] in the batch. Read from the device together, for which the host waits once.
+
+    That pays on a GPU too: the game's own bounds would mean tables of the whole deck at every decision, in the bidding
+    as well, where no card is restricted.
+    """
+    return torch.stack([number.max() for number in numbers]).tolist()
 
 
-def single_cards(bits: Tensor, count: int) -> Tensor:
+def _chunk(device: torch.device, bytes_per_game: int) -> int:
+    """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
+    room = TABLE_BYTES.get(device.type)
+    if room is None:
+        room = int(TABLE_SHARE * free_memory(device))
+    return max(1, room // bytes_per_game)
+
+
+def _uniforms(stream: Stream, count: int, items: int) -> Tensor:
+    """Random numbers for every item of every world: [items, W, B] float64."""
+    uniform = stream.uniform(Purpose.WORLD, items)
+    return rearrange(uniform, "(lane world) item -> item world lane", world=count)
+
+
+# --- the two lists: items, bins, and the largest of their numbers ---
+
+
+def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[list[Tensor], Draw]:
+    """Items are the unseen cards, those first that some hand may not hold; bins are the hands and the undealt pile."""
+    free = unseen & reduce(torch.bitwise_and, may)
+    restricted = unseen ^ free
+    places = torch.cat([needs, (popcount(unseen) - needs.sum(0))[None]])  # [K + 1, B]
+
+    def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
+        listed, others, *sides = sizes
+        cards = _single_cards(restricted[part], listed)  # [N, B]
+        takes = torch.cat([cards[:, None] & may[:, part] != 0, cards[:, None] != 0], 1)
+        axis = torch.eye(len(places), dtype=torch.bool, device=uniform.device)[:, :, None]
+        hands = torch.zeros(len(needs), *uniform.shape[1:], dtype=torch.int64, device=uniform.device)
+        dealt = _deal(places[:, part], takes, axis, sides, uniform, workspace)
+        for card, (taken, _, _) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
+            hands = hands + torch.where(taken[:-1], card, 0)
+        return hands
+
+    return [popcount(restricted), popcount(free), *(places + 1)], draw
+
+
+def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layout) -> tuple[list[Tensor], Draw]:
+    """Items are needs, those of hands first that may not hold every unseen card; bins are sets of cards of a class."""
+    bound = unseen & ~may != 0  # [K, B]
+    bins, classes = _classes(unseen, may, bound & (needs > 0), layout)
+
+    def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
+        listed, others, *sides = sizes
+        owner, wanted = _owners((needs * bound)[:, part], listed)
+        left = unseen[part].expand(uniform.shape[1:])
+        hands = torch.zeros(len(needs), *left.shape, dtype=torch.int64, device=uniform.device)
+        if listed:
+            used = [place for place, side in enumerate(sides) if side]
+            sets, same = (torch.stack([found[place][part] for place in used]) for found in (bins, classes))  # [S, B]
+            takes = (may[:, part].gather(0, owner)[:, None] & sets != 0) & wanted[:, None]
+            axis = same[:, None] & sets != 0
+            sides = [sides[place] for place in used]
+            dealt = _deal(popcount(sets), takes, axis, sides, uniform[:listed], workspace)
+            for seat, (taken, beyond, each) in zip(owner, dealt, strict=True):
+                # What the bin's interval leaves of the draw is uniform again, and says which of its cards it is.
+                nth = torch.where(taken, beyond / each, 0).sum(0).long()
+                card = nth_card(left & torch.where(taken, sets[:, None], 0).sum(0), nth)
+                left, hands = left ^ card, _with(hands, seat, card)
+        remaining = popcount(unseen[part]) - wanted.sum(0)
+        owner, wanted = _owners((needs * ~bound)[:, part], others)
+        for place, number in enumerate(uniform[listed:]):
+            nth = (number * (remaining - place)).long()
+            card = nth_card(torch.where(wanted[place], left, 0), nth)
+            left, hands = left ^ card, _with(hands, owner[place], card)
+        return hands
+
+    sides = [(popcount(same) + 1) * (cards != 0) for cards, same in zip(bins, classes, strict=True)]
+    return [(needs * bound).sum(0), (needs * ~bound).sum(0), *sides], draw
+
+
+def _with(hands: Tensor, owner: Tensor, card: Tensor) -> Tensor:
+    """The hands [K, W, B] with ``card`` [W, B] in that of ``owner`` [B]."""
+    return hands + torch.where(owner == torch.arange(len(hands), device=owner.device)[:, None, None], card, 0)
+
+
+def _single_cards(bits: Tensor, count: int) -> Tensor:
     """The cards of each set in ascending order, as bitboards of one card: [B] int64 -> [count, B], filled up with 0."""
     cards = []
     for _ in range(count):
@@ -192,109 +257,137 @@ def single_cards(bits: Tensor, count: int) -> Tensor:
     return torch.stack(cards) if cards else bits.new_empty(0, *bits.shape)
 
 
-def completion_counts(allowed: Tensor, bottom: Tensor, workspace: Tensor) -> Tensor:
+def _owners(needs: Tensor, places: int) -> tuple[Tensor, Tensor]:
+    """Whose each place of the list is.
+
+    Args:
+        needs: [K, B] int64, how many places each hand has, one hand after the other.
+        places: N, at least the most places of a lane.
+
+    Returns:
+        [N, B] int64 hands, the last one after a lane's places; [N, B] bool, it is one of the lane's places.
+    """
+    ends = needs.cumsum(0)
+    place = torch.arange(places, device=needs.device)[:, None]
+    owner = (place[:, None] >= ends).sum(1)
+    return owner.clamp(max=len(needs) - 1), place < ends[-1]
+
+
+def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tuple[list[Tensor], list[Tensor]]:
+    """The classes of cards that the same bound hands may hold, each cut up by suits; cards that no bound hand may hold are
+    left out.
+
+    Args:
+        unseen: [B] int64.
+        may: [K, B] int64.
+        bound: [K, B] bool.
+
+    Returns:
+        Sets of cards of one class and suit, [B] int64 each, by suit; lanes with fewer have empty ones. For each its whole
+        class, [B] int64, but nothing where another set of the class came before.
+    """
+    cards = unseen & reduce(torch.bitwise_or, torch.where(bound, may, 0))
+    may = torch.where(bound, may, -1)
+    sets, classes = [], []
+    for suit in range(layout.suits + 1):
+        rest = cards & layout.block(suit)
+        for _ in range(min(layout.block(suit).bit_count(), (1 << len(may)) - 1)):
+            if none(rest != 0):
+                break
+            low = rest & -rest
+            alike = cards & reduce(torch.bitwise_and, torch.where(may & low != 0, may, ~may))
+            sets.append(rest & alike)
+            classes.append(torch.where(alike & -alike == low, alike, 0))
+            rest = rest & ~alike
+    return sets, classes
+
+
+# --- the recursion ---
+
+
+def _deal(
+    places: Tensor, takes: Tensor, axis: Tensor, sides: Sequence[int], uniform: Tensor, workspace: Tensor
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Deals I items into n bins, item after item; those after the first N may go anywhere.
+
+    Args:
+        places: [n, B] int64, places in each bin.
+        takes: [N, n, B] bool, the bin may take the item; none of them where the item is not the lane's.
+        axis: [n, n, B or 1] bool, the places of the second axis's bin count as the first's: all for the same bin.
+        sides: n, one more than the most places that count as each bin's, in the batch.
+        uniform: [I, W, B] float64 in [0, 1).
+        workspace: [at least (N + 1) * prod(_axes(sides)) * B] float64, overwritten.
+
+    Yields:
+        For each item: [n, W, B] bool, the bin that takes it, none if the lane has no such item; [n, W, B] float64 twice,
+        how far the draw is beyond the bins before, and the ways for each place of the bin (for the first N).
+    """
+    left = places.double()[:, None].repeat(1, uniform.shape[1], 1)  # [n, W, B]
+    bounds = torch.zeros(len(left) + 1, *left.shape[1:], dtype=left.dtype, device=left.device)
+    if len(takes):
+        table, steps = _completions(takes, places.sum(0), sides, workspace)
+        step = sum(size * counts for size, counts in zip(steps, axis, strict=True))[:, None]  # [n, 1, B or 1]
+        here = (places[:, None] * step).sum(0) + torch.arange(places.shape[1], device=left.device)  # N_i(m): [1, B]
+        weight = takes.double()[:, :, None]
+    for i, number in enumerate(uniform):
+        each = ways = left
+        if i < len(takes):
+            reached = (here - step).clamp(min=0)  # where a bin has no places, whatever is there counts 0 times
+            each = table[i + 1].view(-1).index_select(0, reached.view(-1)).view(reached.shape) * weight[i]
+            ways = left * each
+        torch.cumsum(ways, 0, out=bounds[1:])
+        draw = number * bounds[-1]
+        below = draw < bounds
+        taken = below[1:] ^ below[:-1]
+        yield taken, draw - bounds[:-1], each
+        left = left.add(taken, alpha=-1)
+        if i < len(takes):
+            here = here - (taken * step).sum(0)
+
+
+def _axes(sides: Sequence[int]) -> list[int]:
+    """The sides of a table: the longest, whose bin follows from the others, is 1. Bins that no lane has are left out."""
+    sides = [side for side in sides if side]
+    if sides:
+        sides[sides.index(max(sides))] = 1
+    return sides
+
+
+def _completions(
+    takes: Tensor, places: Tensor, sides: Sequence[int], workspace: Tensor
+) -> tuple[Tensor, list[int]]:
     """The tables N_i of the module's docstring.
 
     Args:
-        allowed: [U, 3, B] bool, opponent k may hold card i; a card that no opponent may hold is left undealt.
-        bottom: [side**3, B] float64, N_end: the ways to deal what comes after the listed cards.
-        workspace: [at least (U + 1) * side**3 * B] float64, overwritten and returned as the tables.
+        takes: [N, n, B] bool.
+        places: [B] int64, in all bins together.
+        sides, workspace: as in `_deal`.
 
     Returns:
-        [U + 1, side, side, side, B] float64. The batch comes last: the shifts then run over long rows.
+        [N + 1, *_axes(sides), B] float64 in the workspace. The batch comes last: the shifts then run over long rows. And
+        n numbers: how far apart in a table the entries for one place more and less of a bin are.
     """
-    listed, _, lanes = allowed.shape
-    side = round(bottom.shape[0] ** (1 / OPPONENTS))
-    table = workspace[: (listed + 1) * side**OPPONENTS * lanes].view(listed + 1, side, side, side, lanes)
-    table[listed] = bottom.view(side, side, side, lanes)
-    weight = allowed.double()
-    for i in reversed(range(listed)):
+    items, bins, lanes = takes.shape
+    axes, implied = _axes(sides), list(sides).index(max(sides))
+    steps = [lanes * prod(axes[k + 1 :]) if k != implied else 0 for k in range(bins)]
+    table = workspace[: (items + 1) * prod(axes) * lanes].view(items + 1, *axes, lanes)
+    table[items] = 1
+    dealt, taken = (torch.arange(n, device=takes.device) for n in (items, sum(axes) - bins + 1))
+    left = places - dealt[:, None, None] - taken[:, None]  # of the bin without an axis, by those of all others together
+    left = torch.where(takes.any(1)[:, None], left.clamp(min=0) * takes[:, implied, None], 1).double()
+    terms = {implied: left.as_strided((items, *axes, lanes), (len(taken) * lanes, *[lanes] * bins, 1))}
+    for k, side in enumerate(axes):
+        if side > 1:
+            weight = takes[:, k, None] * torch.arange(1, side, device=takes.device)[:, None]
+            terms[k] = weight.double().view(items, side - 1, *[1] * (bins - 1 - k), lanes)
+    for i in reversed(range(items)):
         after, now = table[i + 1], table[i]
-        now.copy_(after)
-        now[1:].addcmul_(after[:-1], weight[i, 0])
-        now[:, 1:].addcmul_(after[:, :-1], weight[i, 1])
-        now[:, :, 1:].addcmul_(after[:, :, :-1], weight[i, 2])
-    return table
-
-
-@cache
-def _multinomials(held: int, device: torch.device) -> Tensor:
-    """Ways to give r1, r2 and r3 of n cards to three opponents that may hold any: [53, (held + 1)**3] float64 at
-    [n, r]."""
-    side = held + 1
-    nothing = torch.zeros(side**OPPONENTS, 1, dtype=torch.float64)
-    nothing[0] = 1
-    anything = torch.ones(DECK, OPPONENTS, 1, dtype=torch.bool)
-    workspace = torch.empty((DECK + 1) * side**OPPONENTS, dtype=torch.float64)
-    return completion_counts(anything, nothing, workspace).flatten(1).flip(0).to(device)
-
-
-def _deal_restricted(
-    table: Tensor,
-    cards: Tensor,
-    allowed: Tensor,
-    held: int,
-    hands: list[Tensor],
-    left: list[Tensor],
-    uniform: Tensor,
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Deals the restricted cards, card after card, by the tables.
-
-    Args:
-        table: [R + 1, side, side, side, B], see `completion_counts`.
-        cards: [R, B] int64 bitboards of one card or none.
-        allowed: [R, 3, B] bool.
-        held: side - 1.
-        hands: 3 times [W, B] int64 bitboards.
-        left: 3 times [W, B] float64, cards that each opponent still gets.
-        uniform: [R, W, B] float64 in [0, 1).
-
-    Returns:
-        hands and left after these cards.
-    """
-    lanes, side = cards.shape[1], held + 1
-    strides = (lanes * side * side, lanes * side, lanes)  # in a table, for one card to each opponent
-    here = sum(count.long() * stride for count, stride in zip(left, strides, strict=True))
-    here = here + torch.arange(lanes, device=cards.device)  # N_i(left) in its table: [W, B]
-    for i in range(len(cards)):
-        after = table[i + 1].view(-1)
-        bounds, bound = [], 0.0
-        for k, stride in enumerate(strides):
-            may = allowed[i, k] & (left[k] > 0)
-            bound = bound + _look_up(after, (here - stride).clamp(min=0)) * may
-            bounds.append(bound)
-        taken = _owner(uniform[i] * (bound + _look_up(after, here)), bounds)
-        here = here - sum(mine * stride for mine, stride in zip(taken, strides, strict=True))
-        left = [count - mine.double() for count, mine in zip(left, taken, strict=True)]
-        hands = [hand | mine * cards[i] for hand, mine in zip(hands, taken, strict=True)]
-    return hands, left
-
-
-def _deal_freely(
-    cards: Tensor, count: Tensor, hands: list[Tensor], left: list[Tensor], uniform: Tensor
-) -> list[Tensor]:
-    """Deals cards that every opponent may hold: `_deal_restricted` with probabilities in closed form.
-
-    Args:
-        cards: [F, B] int64 bitboards of one card or none.
-        count: [B] int64, how many there are.
-        hands, left, uniform: as there.
-    """
-    remaining = count.double()  # [B] cards not dealt yet
-    for i in range(len(cards)):
-        first, second = left[0], left[0] + left[1]
-        taken = _owner(uniform[i] * remaining, [first, second, second + left[2]])
-        left = [mine - hit.double() for mine, hit in zip(left, taken, strict=True)]
-        hands = [hand | hit * cards[i] for hand, hit in zip(hands, taken, strict=True)]
-        remaining = (remaining - 1).clamp(min=0)
-    return hands
-
-
-def _look_up(table: Tensor, place: Tensor) -> Tensor:
-    return table.index_select(0, place.view(-1)).view(place.shape)
-
-
-def _owner(draw: Tensor, bounds: list[Tensor]) -> list[Tensor]:
-    """Which opponent gets a card, as 3 masks: the first whose cumulated ways exceed the draw, none if none does."""
-    below = [draw < bound for bound in bounds]
-    return [below[0], below[1] & ~below[0], below[2] & ~below[1]]
+        for number, k in enumerate(sorted(terms)):  # in the same order whichever bin has no axis
+            less = int(k != implied)
+            source, target = after.narrow(k, 0, axes[k] - less), now.narrow(k, less, axes[k] - less)
+            if number:
+                target.addcmul_(source, terms[k][i])
+            else:
+                now.narrow(k, 0, less).zero_()
+                torch.mul(source, terms[k][i], out=target)
+    return table, steps

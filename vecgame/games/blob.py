@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, patterns, worlds
+from vecgame import dealing, hidden, worlds
 from vecgame.cards import (
     DECK,
     NO_TRUMP,
@@ -381,6 +381,5 @@ class Blob(Game):
 
     def determinize(self, state: BlobState, count: int = 3, seed: int = 0) -> BlobState:
         """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
-        adjacent; see `vecgame.worlds`, and `vecgame.patterns` for other numbers of players than four."""
-        sampler = worlds if self.seats == SEATS else patterns
-        return sampler.determinize(self, state, count, check_seed(seed))
+        adjacent; see `vecgame.worlds`."""
+        return worlds.determinize(self, state, count, check_seed(seed))
