@@ -47,7 +47,7 @@ TABLE_BYTES = {"cpu": 32 << 20}
 TABLE_SHARE = 0.25
 BY_CARD = 3  # hands for which the list of cards is used
 
-Sizes = list[int]  # what bounds the shapes: most items that need counting, most others, then a side for each bin
+Sizes = list[int]  # what bounds the shapes: most items that need counting, most others, most bins, a side for each axis
 Draw = Callable[[slice, Tensor, Sizes, Tensor], Tensor]  # of some games, [I, W, B] random numbers: their hands [K, W, B]
 
 
@@ -149,7 +149,7 @@ def draw_hands(
     *sizes, beyond = _sizes([*numbers, needs.sum(0) - popcount(unseen)])
     if beyond > 0:
         raise ValueError(f"hands need {beyond} more cards than are unseen")
-    listed, others, *sides = sizes
+    listed, others, _, *sides = sizes
     entries = (listed + 1) * prod(_axes(sides))  # of a game's tables
     chunk = min(_chunk(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
     workspace = torch.empty(chunk * entries if listed else 0, dtype=torch.float64, device=unseen.device)
@@ -195,17 +195,17 @@ def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[list[
     places = torch.cat([needs, (popcount(unseen) - needs.sum(0))[None]])  # [K + 1, B]
 
     def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
-        listed, others, *sides = sizes
+        listed, others, bins, *sides = sizes
         cards = _single_cards(restricted[part], listed)  # [N, B]
         takes = torch.cat([cards[:, None] & may[:, part] != 0, cards[:, None] != 0], 1)
-        axis = torch.eye(len(places), dtype=torch.bool, device=uniform.device)[:, :, None]
+        axis = torch.eye(bins, dtype=torch.bool, device=uniform.device)[:, :, None]
         hands = torch.zeros(len(needs), *uniform.shape[1:], dtype=torch.int64, device=uniform.device)
-        dealt = _deal(places[:, part], takes, axis, sides, uniform, workspace)
-        for card, (taken, _, _) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
-            hands = hands + torch.where(taken[:-1], card, 0)
+        dealt = _deal(places[:, part], takes, takes, axis, sides, uniform, workspace)
+        for card, (taken, *_) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
+            hands += torch.where(taken[:-1], card, 0)
         return hands
 
-    return [popcount(restricted), popcount(free), *(places + 1)], draw
+    return [popcount(restricted), popcount(free), torch.full_like(unseen, len(places)), *(places + 1)], draw
 
 
 def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layout) -> tuple[list[Tensor], Draw]:
@@ -214,37 +214,36 @@ def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layo
     bins, classes = _classes(unseen, may, bound & (needs > 0), layout)
 
     def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
-        listed, others, *sides = sizes
+        listed, others, most_bins, *sides = sizes
         owner, wanted = _owners((needs * bound)[:, part], listed)
         left = unseen[part].expand(uniform.shape[1:])
         hands = torch.zeros(len(needs), *left.shape, dtype=torch.int64, device=uniform.device)
         if listed:
-            used = [place for place, side in enumerate(sides) if side]
-            sets, same = (torch.stack([found[place][part] for place in used]) for found in (bins, classes))  # [S, B]
-            takes = (may[:, part].gather(0, owner)[:, None] & sets != 0) & wanted[:, None]
-            axis = same[:, None] & sets != 0
-            sides = [sides[place] for place in used]
-            dealt = _deal(popcount(sets), takes, axis, sides, uniform[:listed], workspace)
-            for seat, (taken, beyond, each) in zip(owner, dealt, strict=True):
+            sets, same = bins[:most_bins, part], classes[: len(sides), part]  # [S, B], [A, B]
+            mine = torch.where(wanted, may[:, part].gather(0, owner), 0)[:, None]
+            takes, counted = mine & sets != 0, mine & same != 0
+            dealt = _deal(popcount(sets), takes, counted, same[:, None] & sets != 0, sides, uniform[:listed], workspace)
+            for seat, (taken, draw, bounds, each) in zip(owner, dealt, strict=True):
                 # What the bin's interval leaves of the draw is uniform again, and says which of its cards it is.
-                nth = torch.where(taken, beyond / each, 0).sum(0).long()
+                nth = torch.where(taken, (draw - bounds[:-1]) / each, 0).sum(0).long()
                 card = nth_card(left & torch.where(taken, sets[:, None], 0).sum(0), nth)
-                left, hands = left ^ card, _with(hands, seat, card)
+                left = left ^ card
+                _give(hands, seat, card)
         remaining = popcount(unseen[part]) - wanted.sum(0)
         owner, wanted = _owners((needs * ~bound)[:, part], others)
         for place, number in enumerate(uniform[listed:]):
-            nth = (number * (remaining - place)).long()
-            card = nth_card(torch.where(wanted[place], left, 0), nth)
-            left, hands = left ^ card, _with(hands, owner[place], card)
+            card = nth_card(torch.where(wanted[place], left, 0), (number * (remaining - place)).long())
+            left = left ^ card
+            _give(hands, owner[place], card)
         return hands
 
-    sides = [(popcount(same) + 1) * (cards != 0) for cards, same in zip(bins, classes, strict=True)]
-    return [(needs * bound).sum(0), (needs * ~bound).sum(0), *sides], draw
+    sides = [number for number in popcount(classes) + 1]
+    return [(needs * bound).sum(0), (needs * ~bound).sum(0), (bins != 0).sum(0), *sides], draw
 
 
-def _with(hands: Tensor, owner: Tensor, card: Tensor) -> Tensor:
-    """The hands [K, W, B] with ``card`` [W, B] in that of ``owner`` [B]."""
-    return hands + torch.where(owner == torch.arange(len(hands), device=owner.device)[:, None, None], card, 0)
+def _give(hands: Tensor, owner: Tensor, card: Tensor) -> None:
+    """Puts ``card`` [W, B] into the hand of ``owner`` [B], of hands [K, W, B]."""
+    hands += torch.where(owner == torch.arange(len(hands), device=owner.device)[:, None, None], card, 0)
 
 
 def _single_cards(bits: Tensor, count: int) -> Tensor:
@@ -273,9 +272,8 @@ def _owners(needs: Tensor, places: int) -> tuple[Tensor, Tensor]:
     return owner.clamp(max=len(needs) - 1), place < ends[-1]
 
 
-def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tuple[list[Tensor], list[Tensor]]:
-    """The classes of cards that the same bound hands may hold, each cut up by suits; cards that no bound hand may hold are
-    left out.
+def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """The classes of cards that the same bound hands may hold; cards that no bound hand may hold are in none.
 
     Args:
         unseen: [B] int64.
@@ -283,12 +281,12 @@ def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tupl
         bound: [K, B] bool.
 
     Returns:
-        Sets of cards of one class and suit, [B] int64 each, by suit; lanes with fewer have empty ones. For each its whole
-        class, [B] int64, but nothing where another set of the class came before.
+        [C, B] int64, the cards of each class and suit, by suit; [C, B] int64, the classes, the largest first. Empty sets
+        fill up both.
     """
     cards = unseen & reduce(torch.bitwise_or, torch.where(bound, may, 0))
     may = torch.where(bound, may, -1)
-    sets, classes = [], []
+    sets, classes = [torch.zeros_like(cards)], [torch.zeros_like(cards)]
     for suit in range(layout.suits + 1):
         rest = cards & layout.block(suit)
         for _ in range(min(layout.block(suit).bit_count(), (1 << len(may)) - 1)):
@@ -297,88 +295,97 @@ def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tupl
             low = rest & -rest
             alike = cards & reduce(torch.bitwise_and, torch.where(may & low != 0, may, ~may))
             sets.append(rest & alike)
-            classes.append(torch.where(alike & -alike == low, alike, 0))
+            classes.append(torch.where(alike & -alike == low, alike, 0))  # once each, with its lowest card
             rest = rest & ~alike
-    return sets, classes
+    sets, classes = torch.stack(sets), torch.stack(classes)
+    by_size = popcount(classes).sort(dim=0, descending=True, stable=True).indices
+    return sets.gather(0, (sets == 0).sort(dim=0, stable=True).indices), classes.gather(0, by_size)
 
 
 # --- the recursion ---
 
 
 def _deal(
-    places: Tensor, takes: Tensor, axis: Tensor, sides: Sequence[int], uniform: Tensor, workspace: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    places: Tensor,
+    takes: Tensor,
+    counted: Tensor,
+    axis: Tensor,
+    sides: Sequence[int],
+    uniform: Tensor,
+    workspace: Tensor,
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
     """Deals I items into n bins, item after item; those after the first N may go anywhere.
 
     Args:
         places: [n, B] int64, places in each bin.
         takes: [N, n, B] bool, the bin may take the item; none of them where the item is not the lane's.
-        axis: [n, n, B or 1] bool, the places of the second axis's bin count as the first's: all for the same bin.
-        sides: n, one more than the most places that count as each bin's, in the batch.
+        counted: [N, A, B] bool, the same of the bins that each axis counts together.
+        axis: [A, n, B or 1] bool, which those are.
+        sides, workspace: see `_completions`.
         uniform: [I, W, B] float64 in [0, 1).
-        workspace: [at least (N + 1) * prod(_axes(sides)) * B] float64, overwritten.
 
     Yields:
-        For each item: [n, W, B] bool, the bin that takes it, none if the lane has no such item; [n, W, B] float64 twice,
-        how far the draw is beyond the bins before, and the ways for each place of the bin (for the first N).
+        For each item [n, W, B] bool, the bin that takes it, none if the lane has no such item; and how it was drawn:
+        [W, B] float64, the draw; [n + 1, W, B], the bounds between the bins; [n, W, B], the ways for each of the
+        bin's places. The tensors are used again for the next item.
     """
     left = places.double()[:, None].repeat(1, uniform.shape[1], 1)  # [n, W, B]
     bounds = torch.zeros(len(left) + 1, *left.shape[1:], dtype=left.dtype, device=left.device)
     if len(takes):
-        table, steps = _completions(takes, places.sum(0), sides, workspace)
+        table, steps = _completions(counted, places.sum(0), sides, workspace)
         step = sum(size * counts for size, counts in zip(steps, axis, strict=True))[:, None]  # [n, 1, B or 1]
         here = (places[:, None] * step).sum(0) + torch.arange(places.shape[1], device=left.device)  # N_i(m): [1, B]
         weight = takes.double()[:, :, None]
     for i, number in enumerate(uniform):
-        each = ways = left
+        each, ways = None, left
         if i < len(takes):
-            reached = (here - step).clamp(min=0)  # where a bin has no places, whatever is there counts 0 times
-            each = table[i + 1].view(-1).index_select(0, reached.view(-1)).view(reached.shape) * weight[i]
+            # A bin that has no place left may lead to another bin's entry, or another game's. It counts 0 times.
+            reached = (here - step).clamp_(min=0)
+            each = table[i + 1].view(-1).index_select(0, reached.view(-1)).view(reached.shape).mul_(weight[i])
             ways = left * each
         torch.cumsum(ways, 0, out=bounds[1:])
         draw = number * bounds[-1]
         below = draw < bounds
         taken = below[1:] ^ below[:-1]
-        yield taken, draw - bounds[:-1], each
-        left = left.add(taken, alpha=-1)
+        yield taken, draw, bounds, each
+        left.add_(taken, alpha=-1)
         if i < len(takes):
             here = here - (taken * step).sum(0)
 
 
 def _axes(sides: Sequence[int]) -> list[int]:
-    """The sides of a table: the longest, whose bin follows from the others, is 1. Bins that no lane has are left out."""
-    sides = [side for side in sides if side]
-    if sides:
-        sides[sides.index(max(sides))] = 1
-    return sides
+    """The sides of a table: the longest, whose bin follows from the others, is 1."""
+    longest = sides.index(max(sides))
+    return [*sides[:longest], 1, *sides[longest + 1 :]]
 
 
 def _completions(
-    takes: Tensor, places: Tensor, sides: Sequence[int], workspace: Tensor
+    counted: Tensor, places: Tensor, sides: Sequence[int], workspace: Tensor
 ) -> tuple[Tensor, list[int]]:
     """The tables N_i of the module's docstring.
 
     Args:
-        takes: [N, n, B] bool.
+        counted: [N, A, B] bool, the bins of the axis may take the item.
         places: [B] int64, in all bins together.
-        sides, workspace: as in `_deal`.
+        sides: A, one more than the most places that count on the axis in the batch.
+        workspace: [at least (N + 1) * prod(_axes(sides)) * B] float64, overwritten.
 
     Returns:
         [N + 1, *_axes(sides), B] float64 in the workspace. The batch comes last: the shifts then run over long rows. And
-        n numbers: how far apart in a table the entries for one place more and less of a bin are.
+        for each axis, how far apart in a table the entries for one place more and less are.
     """
-    items, bins, lanes = takes.shape
-    axes, implied = _axes(sides), list(sides).index(max(sides))
+    items, bins, lanes = counted.shape
+    axes, implied = _axes(sides), sides.index(max(sides))
     steps = [lanes * prod(axes[k + 1 :]) if k != implied else 0 for k in range(bins)]
     table = workspace[: (items + 1) * prod(axes) * lanes].view(items + 1, *axes, lanes)
     table[items] = 1
-    dealt, taken = (torch.arange(n, device=takes.device) for n in (items, sum(axes) - bins + 1))
+    dealt, taken = (torch.arange(n, device=counted.device) for n in (items, sum(axes) - bins + 1))
     left = places - dealt[:, None, None] - taken[:, None]  # of the bin without an axis, by those of all others together
-    left = torch.where(takes.any(1)[:, None], left.clamp(min=0) * takes[:, implied, None], 1).double()
+    left = torch.where(counted.any(1)[:, None], left.clamp(min=0) * counted[:, implied, None], 1).double()
     terms = {implied: left.as_strided((items, *axes, lanes), (len(taken) * lanes, *[lanes] * bins, 1))}
     for k, side in enumerate(axes):
         if side > 1:
-            weight = takes[:, k, None] * torch.arange(1, side, device=takes.device)[:, None]
+            weight = counted[:, k, None] * torch.arange(1, side, device=counted.device)[:, None]
             terms[k] = weight.double().view(items, side - 1, *[1] * (bins - 1 - k), lanes)
     for i in reversed(range(items)):
         after, now = table[i + 1], table[i]
