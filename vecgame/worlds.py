@@ -202,7 +202,7 @@ def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[list[
         hands = torch.zeros(len(needs), *uniform.shape[1:], dtype=torch.int64, device=uniform.device)
         dealt = _deal(places[:, part], takes, takes, axis, sides, uniform, workspace)
         for card, (taken, *_) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
-            hands += torch.where(taken[:-1], card, 0)
+            hands |= card & -taken[: len(hands)]
         return hands
 
     return [popcount(restricted), popcount(free), torch.full_like(unseen, len(places)), *(places + 1)], draw
@@ -225,8 +225,8 @@ def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layo
             dealt = _deal(popcount(sets), takes, counted, same[:, None] & sets != 0, sides, uniform[:listed], workspace)
             for seat, (taken, draw, bounds, each) in zip(owner, dealt, strict=True):
                 # What the bin's interval leaves of the draw is uniform again, and says which of its cards it is.
-                nth = torch.where(taken, (draw - bounds[:-1]) / each, 0).sum(0).long()
-                card = nth_card(left & torch.where(taken, sets[:, None], 0).sum(0), nth)
+                beyond, ways = ((taken * number).sum(0) for number in (draw - bounds[:-1], each))
+                card = nth_card(left & (taken * sets[:, None]).sum(0), (beyond / ways.clamp(min=1)).long())
                 left = left ^ card
                 _give(hands, seat, card)
         remaining = popcount(unseen[part]) - wanted.sum(0)
@@ -243,7 +243,7 @@ def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layo
 
 def _give(hands: Tensor, owner: Tensor, card: Tensor) -> None:
     """Puts ``card`` [W, B] into the hand of ``owner`` [B], of hands [K, W, B]."""
-    hands += torch.where(owner == torch.arange(len(hands), device=owner.device)[:, None, None], card, 0)
+    hands |= card & -(owner == torch.arange(len(hands), device=owner.device)[:, None, None]).long()
 
 
 def _single_cards(bits: Tensor, count: int) -> Tensor:
@@ -325,9 +325,9 @@ def _deal(
         uniform: [I, W, B] float64 in [0, 1).
 
     Yields:
-        For each item [n, W, B] bool, the bin that takes it, none if the lane has no such item; and how it was drawn:
-        [W, B] float64, the draw; [n + 1, W, B], the bounds between the bins; [n, W, B], the ways for each of the
-        bin's places. The tensors are used again for the next item.
+        For each item [n, W, B] int64, 1 for the bin that takes it, 0 for all if the lane has no such item; and how it was
+        drawn: [W, B] float64, the draw; [n + 1, W, B], the bounds between the bins; [n, W, B], the ways for each of the
+        bin's places. After the first N items the last bin is left out of all.
     """
     left = places.double()[:, None].repeat(1, uniform.shape[1], 1)  # [n, W, B]
     bounds = torch.zeros(len(left) + 1, *left.shape[1:], dtype=left.dtype, device=left.device)
@@ -336,21 +336,29 @@ def _deal(
         step = sum(size * counts for size, counts in zip(steps, axis, strict=True))[:, None]  # [n, 1, B or 1]
         here = (places[:, None] * step).sum(0) + torch.arange(places.shape[1], device=left.device)  # N_i(m): [1, B]
         weight = takes.double()[:, :, None]
-    for i, number in enumerate(uniform):
-        each, ways = None, left
-        if i < len(takes):
-            # A bin that has no place left may lead to another bin's entry, or another game's. It counts 0 times.
-            reached = (here - step).clamp_(min=0)
-            each = table[i + 1].view(-1).index_select(0, reached.view(-1)).view(reached.shape).mul_(weight[i])
-            ways = left * each
-        torch.cumsum(ways, 0, out=bounds[1:])
+    for i, number in enumerate(uniform[: len(takes)]):
+        # A bin that has no place left may lead to another bin's entry, or another game's. It counts 0 times.
+        reached = (here - step).clamp_(min=0)
+        each = table[i + 1].view(-1).index_select(0, reached.view(-1)).view(reached.shape).mul_(weight[i])
+        torch.cumsum(left * each, 0, out=bounds[1:])
         draw = number * bounds[-1]
-        below = draw < bounds
-        taken = below[1:] ^ below[:-1]
+        taken = _bin_of(draw, bounds, left)
         yield taken, draw, bounds, each
-        left.add_(taken, alpha=-1)
-        if i < len(takes):
-            here = here - (taken * step).sum(0)
+        here = here - (taken * step).sum(0)
+    remaining, left, bounds = left.sum(0), left[:-1], bounds[:-1]
+    for i, number in enumerate(uniform[len(takes) :]):  # what the last bin gets is what the others do not
+        torch.cumsum(left, 0, out=bounds[1:])
+        draw = number * (remaining - i)
+        yield _bin_of(draw, bounds, left), draw, bounds, left
+
+
+def _bin_of(draw: Tensor, bounds: Tensor, left: Tensor) -> Tensor:
+    """The bin whose interval ``draw`` [W, B] is in: [n, W, B] int64, 1 for that one, which has a place less ``left``
+    [n, W, B] then. In float64, as comparisons to bool take twice as long on a CPU."""
+    below = torch.lt(draw, bounds, out=torch.empty_like(bounds))
+    taken = below[1:] - below[:-1]
+    left -= taken
+    return taken.long()
 
 
 def _axes(sides: Sequence[int]) -> list[int]:
