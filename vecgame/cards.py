@@ -146,8 +146,8 @@ def _counts_by_byte(bits: Tensor) -> Tensor:
 
 
 def nth_card(bits: Tensor, nth: Tensor) -> Tensor:
-    """The card of each set that has ``nth`` others below it, as a bitboard: [...] int64 twice -> [...] int64. Beyond the
-    highest card it is that one; an empty set gives 0.
+    """The card of each set that has ``nth`` others below it, as a bitboard: [...] int64 twice -> [...] int64. The
+    highest one where there are not so many, 0 in an empty set.
 
     Which byte it is in is a comparison of eight counts in one word (Vigna, "Broadword implementation of rank/select
     queries", 2008), the rest a table look-up.

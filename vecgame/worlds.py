@@ -1,34 +1,21 @@
 """Sampling hidden hands: exactly uniform over every deal that the mover's information allows.
 
 The mover knows its own hand, the cards played, how many cards each seat holds, how many are undealt, and cards that a
-seat has shown it does not hold: whole suits, for the most part. Items are dealt one after the other into bins of
-places, all of which are told apart, so that every deal comes from equally many ways to do it. The ways to place the
-items i, i+1, .. with m_a places left in bin a are
+seat has shown it does not hold: whole suits, for the most part. `vecgame.counts` deals items into bins of places, and
+there are two lists of items. Those that may go anywhere need no counting, as all of them during the bidding.
 
-    N_i(m) = sum of m_a N_{i+1}(m - e_a) over the bins a that may take item i,    N_end = 1,
-
-and dealing item after item into bin a with probability m_a N_{i+1}(m - e_a) / N_i(m) makes every consistent deal
-equally likely, without rejection. Only items that some bin may not take need counting. What comes after them may go
-anywhere, in equally many ways whatever was done before: there N is the same everywhere, and no table is needed, as
-during all of the bidding. There are two lists of items:
-
-- of cards, with the opponents and the undealt pile for bins (`_cards_into_hands`). Cards that some opponent is known not
-  to hold come first. The tables have an axis an opponent: the right shape for three of them, too large for six.
-- of *needs*, with the cards for places (`_needs_from_classes`). A need is one card that an opponent still gets. Needs of
-  opponents who may not hold every unseen card come first, then all others take any card that is left. A bin is a class of
-  cards, those that the same opponents may hold: a few for any number of opponents.
-
-The places left in all bins are known at every item, so the bin with the most places follows from the others and takes no
-axis. Counts are float64: exact below 2**53, and within a relative 1e-14 of exact above. They are summed in the order of
-the bins, so that a game's worlds do not depend on the batch.
+- Of cards, with the hands and the undealt pile for bins. Cards that some hand may not hold come first. The tables have
+  an axis a hand: the right shape for three of them, too large for six.
+- Of *needs*, with the cards for places. A need is one card that a hand still gets. Needs of hands that may not hold
+  every unseen card come first; all others take any card that is left. The tables have an axis for each class of cards,
+  which are those that the same hands may hold: a few, however many hands there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, reduce
-from math import prod
 from typing import Protocol
 
 import torch
@@ -36,19 +23,22 @@ from einops import rearrange
 from torch import Tensor
 
 from vecgame.cards import DECK, SEATS, STANDARD, SUITS, Layout, nth_card, popcount, suit_bits
+from vecgame.counts import deal_items, table_size
 from vecgame.lanes import around, none
 from vecgame.memory import free_memory
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, StateT
 
-# Tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for its cache to
-# help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
+# Tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for its cache
+# to help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
 TABLE_BYTES = {"cpu": 32 << 20}
 TABLE_SHARE = 0.25
-BY_CARD = 3  # hands for which the list of cards is used
+BY_CARD = 3  # so many hands are drawn by the list of cards
 
-Sizes = list[int]  # what bounds the shapes: most items that need counting, most others, most bins, a side for each axis
-Draw = Callable[[slice, Tensor, Sizes, Tensor], Tensor]  # of some games, [I, W, B] random numbers: their hands [K, W, B]
+Sizes = list[
+    int
+]  # that bound the shapes: most items that are counted, most others, most bins, and a side for each axis
+Draw = Callable[[slice, Tensor, Sizes, Tensor], Tensor]  # games, random numbers [I, W, B], .., workspace -> hands
 
 
 class HiddenHands(Protocol):
@@ -119,13 +109,14 @@ def draw_hands(
 ) -> Tensor:
     """Draws K hands from the unseen cards, every way to do so with the same probability. What they leave is undealt.
 
-    `determinize` draws the hands of all seats but the mover. A game in which the mover has not looked at its own hand, or
-    sees the others' and not its own, calls this with the hands that are hidden from it.
+    `determinize` draws the hands of all seats but the mover. A game in which the mover has not looked at its own hand,
+    or sees all but its own, calls this with the hands that are hidden from it.
 
     Args:
         unseen: [B] int64 bitboards, the cards that may be anywhere.
         needs: [K, B] int64, cards that each hand gets; 0 for a hand that is known, and out of ``unseen``.
-        may: [K, B] int64 bitboards, the cards that each hand may hold, unseen or not.
+        may: [K, B] int64 bitboards, the cards that each hand may hold, unseen or not, so that some deal is possible.
+            With another number of hands than three, memory is for a few classes of cards, not for dozens.
         index: [B] int64, the games' numbers.
         turn: [B] int64, how many decisions have been made in each.
         count: W, worlds a game, at least 1.
@@ -136,7 +127,7 @@ def draw_hands(
         [K, W, B] int64 bitboards.
 
     Raises:
-        ValueError: on a count below 1, or where hands need more cards than there are.
+        ValueError: on a count below 1, or where hands need more cards than they may hold.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}")
@@ -146,11 +137,12 @@ def draw_hands(
         numbers, draw = _cards_into_hands(unseen, needs, may)
     else:
         numbers, draw = _needs_from_classes(unseen, needs, may, layout)
-    *sizes, beyond = _sizes([*numbers, needs.sum(0) - popcount(unseen)])
-    if beyond > 0:
-        raise ValueError(f"hands need {beyond} more cards than are unseen")
+    missing = torch.cat([needs - popcount(unseen & may), (needs.sum(0) - popcount(unseen))[None]])
+    *sizes, most_missing = _sizes([*numbers, missing])
+    if most_missing > 0:
+        raise ValueError(f"hidden hands need {most_missing} cards more than they may hold")
     listed, others, _, *sides = sizes
-    entries = (listed + 1) * prod(_axes(sides))  # of a game's tables
+    entries = table_size(listed, sides)
     chunk = min(_chunk(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
     workspace = torch.empty(chunk * entries if listed else 0, dtype=torch.float64, device=unseen.device)
     hands = []
@@ -163,7 +155,7 @@ def draw_hands(
 
 
 def _sizes(numbers: Sequence[Tensor]) -> Sizes:
-    """The largest of each [B] in the batch. Read from the device together, for which the host waits once.
+    """The largest number in each tensor. Read from the device together, for which the host waits once.
 
     That pays on a GPU too: the game's own bounds would mean tables of the whole deck at every decision, in the bidding
     as well, where no card is restricted.
@@ -200,7 +192,7 @@ def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[list[
         takes = torch.cat([cards[:, None] & may[:, part] != 0, cards[:, None] != 0], 1)
         axis = torch.eye(bins, dtype=torch.bool, device=uniform.device)[:, :, None]
         hands = torch.zeros(len(needs), *uniform.shape[1:], dtype=torch.int64, device=uniform.device)
-        dealt = _deal(places[:, part], takes, takes, axis, sides, uniform, workspace)
+        dealt = deal_items(places[:, part], takes, takes, axis, sides, uniform, workspace)
         for card, (taken, *_) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
             hands |= card & -taken[: len(hands)]
         return hands
@@ -219,10 +211,13 @@ def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layo
         left = unseen[part].expand(uniform.shape[1:])
         hands = torch.zeros(len(needs), *left.shape, dtype=torch.int64, device=uniform.device)
         if listed:
+            sides = [side for side in sides if side > 1]
             sets, same = bins[:most_bins, part], classes[: len(sides), part]  # [S, B], [A, B]
             mine = torch.where(wanted, may[:, part].gather(0, owner), 0)[:, None]
             takes, counted = mine & sets != 0, mine & same != 0
-            dealt = _deal(popcount(sets), takes, counted, same[:, None] & sets != 0, sides, uniform[:listed], workspace)
+            dealt = deal_items(
+                popcount(sets), takes, counted, same[:, None] & sets != 0, sides, uniform[:listed], workspace
+            )
             for seat, (taken, draw, bounds, each) in zip(owner, dealt, strict=True):
                 # What the bin's interval leaves of the draw is uniform again, and says which of its cards it is.
                 beyond, ways = ((taken * number).sum(0) for number in (draw - bounds[:-1], each))
@@ -237,8 +232,7 @@ def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layo
             _give(hands, owner[place], card)
         return hands
 
-    sides = [number for number in popcount(classes) + 1]
-    return [(needs * bound).sum(0), (needs * ~bound).sum(0), (bins != 0).sum(0), *sides], draw
+    return [(needs * bound).sum(0), (needs * ~bound).sum(0), (bins != 0).sum(0), *(popcount(classes) + 1)], draw
 
 
 def _give(hands: Tensor, owner: Tensor, card: Tensor) -> None:
@@ -281,8 +275,8 @@ def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tupl
         bound: [K, B] bool.
 
     Returns:
-        [C, B] int64, the cards of each class and suit, by suit; [C, B] int64, the classes, the largest first. Empty sets
-        fill up both.
+        [C, B] int64, the cards of each class and suit, by suit; [C, B] int64, the classes, the largest first. Both are
+        filled up with empty sets.
     """
     cards = unseen & reduce(torch.bitwise_or, torch.where(bound, may, 0))
     may = torch.where(bound, may, -1)
@@ -300,109 +294,3 @@ def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tupl
     sets, classes = torch.stack(sets), torch.stack(classes)
     by_size = popcount(classes).sort(dim=0, descending=True, stable=True).indices
     return sets.gather(0, (sets == 0).sort(dim=0, stable=True).indices), classes.gather(0, by_size)
-
-
-# --- the recursion ---
-
-
-def _deal(
-    places: Tensor,
-    takes: Tensor,
-    counted: Tensor,
-    axis: Tensor,
-    sides: Sequence[int],
-    uniform: Tensor,
-    workspace: Tensor,
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Deals I items into n bins, item after item; those after the first N may go anywhere.
-
-    Args:
-        places: [n, B] int64, places in each bin.
-        takes: [N, n, B] bool, the bin may take the item; none of them where the item is not the lane's.
-        counted: [N, A, B] bool, the same of the bins that each axis counts together.
-        axis: [A, n, B or 1] bool, which those are.
-        sides, workspace: see `_completions`.
-        uniform: [I, W, B] float64 in [0, 1).
-
-    Yields:
-        For each item [n, W, B] int64, 1 for the bin that takes it, 0 for all if the lane has no such item; and how it was
-        drawn: [W, B] float64, the draw; [n + 1, W, B], the bounds between the bins; [n, W, B], the ways for each of the
-        bin's places. After the first N items the last bin is left out of all.
-    """
-    left = places.double()[:, None].repeat(1, uniform.shape[1], 1)  # [n, W, B]
-    bounds = torch.zeros(len(left) + 1, *left.shape[1:], dtype=left.dtype, device=left.device)
-    if len(takes):
-        table, steps = _completions(counted, places.sum(0), sides, workspace)
-        step = sum(size * counts for size, counts in zip(steps, axis, strict=True))[:, None]  # [n, 1, B or 1]
-        here = (places[:, None] * step).sum(0) + torch.arange(places.shape[1], device=left.device)  # N_i(m): [1, B]
-        weight = takes.double()[:, :, None]
-    for i, number in enumerate(uniform[: len(takes)]):
-        # A bin that has no place left may lead to another bin's entry, or another game's. It counts 0 times.
-        reached = (here - step).clamp_(min=0)
-        each = table[i + 1].view(-1).index_select(0, reached.view(-1)).view(reached.shape).mul_(weight[i])
-        torch.cumsum(left * each, 0, out=bounds[1:])
-        draw = number * bounds[-1]
-        taken = _bin_of(draw, bounds, left)
-        yield taken, draw, bounds, each
-        here = here - (taken * step).sum(0)
-    remaining, left, bounds = left.sum(0), left[:-1], bounds[:-1]
-    for i, number in enumerate(uniform[len(takes) :]):  # what the last bin gets is what the others do not
-        torch.cumsum(left, 0, out=bounds[1:])
-        draw = number * (remaining - i)
-        yield _bin_of(draw, bounds, left), draw, bounds, left
-
-
-def _bin_of(draw: Tensor, bounds: Tensor, left: Tensor) -> Tensor:
-    """The bin whose interval ``draw`` [W, B] is in: [n, W, B] int64, 1 for that one, which has a place less ``left``
-    [n, W, B] then. In float64, as comparisons to bool take twice as long on a CPU."""
-    below = torch.lt(draw, bounds, out=torch.empty_like(bounds))
-    taken = below[1:] - below[:-1]
-    left -= taken
-    return taken.long()
-
-
-def _axes(sides: Sequence[int]) -> list[int]:
-    """The sides of a table: the longest, whose bin follows from the others, is 1."""
-    longest = sides.index(max(sides))
-    return [*sides[:longest], 1, *sides[longest + 1 :]]
-
-
-def _completions(
-    counted: Tensor, places: Tensor, sides: Sequence[int], workspace: Tensor
-) -> tuple[Tensor, list[int]]:
-    """The tables N_i of the module's docstring.
-
-    Args:
-        counted: [N, A, B] bool, the bins of the axis may take the item.
-        places: [B] int64, in all bins together.
-        sides: A, one more than the most places that count on the axis in the batch.
-        workspace: [at least (N + 1) * prod(_axes(sides)) * B] float64, overwritten.
-
-    Returns:
-        [N + 1, *_axes(sides), B] float64 in the workspace. The batch comes last: the shifts then run over long rows. And
-        for each axis, how far apart in a table the entries for one place more and less are.
-    """
-    items, bins, lanes = counted.shape
-    axes, implied = _axes(sides), sides.index(max(sides))
-    steps = [lanes * prod(axes[k + 1 :]) if k != implied else 0 for k in range(bins)]
-    table = workspace[: (items + 1) * prod(axes) * lanes].view(items + 1, *axes, lanes)
-    table[items] = 1
-    dealt, taken = (torch.arange(n, device=counted.device) for n in (items, sum(axes) - bins + 1))
-    left = places - dealt[:, None, None] - taken[:, None]  # of the bin without an axis, by those of all others together
-    left = torch.where(counted.any(1)[:, None], left.clamp(min=0) * counted[:, implied, None], 1).double()
-    terms = {implied: left.as_strided((items, *axes, lanes), (len(taken) * lanes, *[lanes] * bins, 1))}
-    for k, side in enumerate(axes):
-        if side > 1:
-            weight = counted[:, k, None] * torch.arange(1, side, device=counted.device)[:, None]
-            terms[k] = weight.double().view(items, side - 1, *[1] * (bins - 1 - k), lanes)
-    for i in reversed(range(items)):
-        after, now = table[i + 1], table[i]
-        for number, k in enumerate(sorted(terms)):  # in the same order whichever bin has no axis
-            less = int(k != implied)
-            source, target = after.narrow(k, 0, axes[k] - less), now.narrow(k, less, axes[k] - less)
-            if number:
-                target.addcmul_(source, terms[k][i])
-            else:
-                now.narrow(k, 0, less).zero_()
-                torch.mul(source, terms[k][i], out=target)
-    return table, steps

@@ -12,7 +12,6 @@ from vecgame.cards import (
     DECK,
     NO_TRUMP,
     RANKS,
-    SEATS,
     SUITS,
     bit,
     deck_bits,
