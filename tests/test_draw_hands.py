@@ -188,3 +188,12 @@ def test_the_nth_card_of_a_set(sets, nth):
         cards = [1 << card for card in range(63) if bits >> card & 1]
         expected.append(cards[min(nth, len(cards) - 1)] if cards else 0)
     assert nth_card(torch.tensor(sets), torch.full((len(sets),), nth)).tolist() == expected
+
+
+def test_suits_that_the_same_hands_may_hold_share_an_axis(monkeypatch):
+    """One hand is void in spades: the other suits are one class, whose number follows from the needs dealt so far."""
+    found, deal, layout = [], worlds.deal_items, Layout()
+    monkeypatch.setattr(worlds, "deal_items", lambda *a: found.append(a) or deal(*a))
+    drawn([(layout.bits, [5] * 4, [layout.bits ^ layout.block(0), *[layout.bits] * 3])], 1, 1, layout)
+    ((places, takes, _, _, sides, *_),) = found
+    assert places.flatten().tolist() == [13] * 3 and len(takes) == 5 and sides == [40]
