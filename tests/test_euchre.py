@@ -163,7 +163,6 @@ def test_points(won, maker: int, alone: bool, points: int) -> None:
         (lambda: Euchre(dealer=4), "dealer must be a seat 0..3"),
         (lambda: dealt(upcard="8h"), "upcard is no card of this deck"),
         (lambda: dealt(upcard="Jh"), "upcard is in a hand of its game"),
-        (lambda: Euchre().from_hands(torch.zeros(1, 4, 5)), "euchre needs the card turned up: upcard="),
         (lambda: Euchre().from_hands(torch.zeros(1, 4, 5), upcard=7), "hands holds an id that is no card of this deck"),
         (lambda: bid(Euchre(), dealt(), 2), "action 54 is illegal in lane 0; legal there: .52, 53"),
         (lambda: play(Euchre(), bid(Euchre(), dealt(), 1), "9h"), "action 20 is illegal in lane 0"),
@@ -365,9 +364,9 @@ class ForgetsWhatItPutAway(Euchre):
 class FollowsByName(Euchre):
     """Takes the left bower for a card of the suit on its face, when voids are noted."""
 
-    @staticmethod
-    def _shown(preferences, played):
-        return TrickGame._shown([pack(unpack(p) & ~unpack(torch.tensor(1 << card("Jd")))) for p in preferences], played)
+    def _shown(self, preferences, laid, played):
+        preferences = [pack(unpack(p) & ~unpack(torch.tensor(1 << card("Jd")))) for p in preferences]
+        return super()._shown(preferences, laid, played)
 
 
 @pytest.mark.parametrize("broken", [ForgetsThePickUp, PutsAwayLowCards, ForgetsWhatItPutAway, FollowsByName])
@@ -388,7 +387,7 @@ class TellsWhatWasPutAway(Euchre):
 
 def test_the_contract_finds_what_is_broken() -> None:
     with pytest.raises(AssertionError, match="observe tells of hidden cards"):
-        contract.hidden_hands_are_hidden(TellsWhatWasPutAway())
+        contract.hidden_cards_are_hidden(TellsWhatWasPutAway())
 
 
 @pytest.mark.slow

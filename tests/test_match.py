@@ -1,6 +1,7 @@
 """Whole matches: games as Blob's one after the other, hidden futures, outcomes, and players that play for the win."""
 
 import json
+from dataclasses import fields
 from itertools import permutations
 
 import pytest
@@ -37,7 +38,7 @@ def one_game(game: BlobMatch, number: int) -> Blob:
 
 
 def of_blob(state: MatchState) -> BlobState:
-    return BlobState(**{n: getattr(state, n) for n in BlobState.__dataclass_fields__})
+    return BlobState(**{field.name: getattr(state, field.name) for field in fields(BlobState)})
 
 
 @pytest.mark.parametrize(

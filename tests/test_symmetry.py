@@ -16,7 +16,8 @@ from vecgame import Blob, Game, Hearts, Spades, State, Stream, Whist
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SUITS, pack, pack_mask, unpack, unpack_mask
 from vecgame.contract import mixed_positions
 from vecgame.games.blob_observation import symmetry
-from vecgame.symmetry import ORDERS, WITH_FIRST_FIXED, Orders
+from vecgame.symmetry import Orders
+from vecgame.symmetry import orders as orders_of
 from veclab.settings import Settings
 from veclab.training import warmup
 from veclab.training.distributed import ALONE, Group
@@ -24,6 +25,8 @@ from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 
 CPU = torch.device("cpu")
+ORDERS = orders_of(4)
+WITH_FIRST_FIXED = 6  # of them leave the first suit first
 SYMMETRY = symmetry(4)
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 ERROR_RATE = 1e-4

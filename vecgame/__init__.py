@@ -1,5 +1,6 @@
 """Card games as tensors: rules, deals, observations and hidden-hand sampling for thousands of games at once."""
 
+from vecgame.cards import Layout
 from vecgame.game import Game, resolve_device
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
@@ -9,9 +10,10 @@ from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
-from vecgame.registry import GAMES, default_rules, make_game, register
+from vecgame.registry import GAMES, default_rules, game_of, identity, make_game, register
 from vecgame.state import State, concatenate
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
@@ -26,6 +28,8 @@ __all__ = [
     "Euchre",
     "Game",
     "Hearts",
+    "Hidden",
+    "Layout",
     "Purpose",
     "Rules",
     "Spades",
@@ -37,6 +41,8 @@ __all__ = [
     "Whist",
     "concatenate",
     "default_rules",
+    "game_of",
+    "identity",
     "make_game",
     "register",
     "resolve_device",

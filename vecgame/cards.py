@@ -44,7 +44,7 @@ class Layout:
         if not (self.suits >= 0 and self.ranks >= 0 and self.extra >= 0 and 1 <= self.size <= MOST_CARDS):
             raise ValueError(f"a deck has 1 to {MOST_CARDS} cards; {self.suits} x {self.ranks} + {self.extra} are not")
         object.__setattr__(self, "suit_names", self.suit_names or SUIT_NAMES[: self.suits])
-        object.__setattr__(self, "rank_names", self.rank_names or RANK_NAMES[max(RANKS - self.ranks, 0) :])
+        object.__setattr__(self, "rank_names", self.rank_names or RANK_NAMES[-self.ranks :] * (self.ranks > 0))
         for what, count in (("suit", self.suits), ("rank", self.ranks), ("extra", self.extra)):
             names = getattr(self, f"{what}_names")
             if len(names) != count:
@@ -60,6 +60,33 @@ class Layout:
         """All cards, as a bitboard."""
         return (1 << self.size) - 1
 
+    def suit_of(self, card: Tensor) -> Tensor:
+        """Suit of each card id, ``suits`` for an extra card, -1 for -1, in the card tensor's shape and dtype.
+
+        5 / 64 is near enough to 1 / 13 up to card 63; a shift takes a seventh of a division's time on a CPU.
+        """
+        wide = card.to(torch.int16)
+        if self.ranks == RANKS and self.extra <= RANKS:
+            return ((wide * 5) >> 6).to(card.dtype)
+        return torch.div(wide, max(self.ranks, 1), rounding_mode="floor").clamp(max=self.suits).to(card.dtype)
+
+    def suit_bits(self, suit: Tensor) -> Tensor:
+        """Bitboards of whole suits: [...] integer suits -> [...] int64."""
+        return ((1 << self.ranks) - 1) << (self.ranks * suit.long())
+
+    def rotate(self, bits: Tensor, first: Tensor) -> Tensor:
+        """Renames suits so that suit ``first`` becomes suit 0, the others following in order; extra cards stay.
+
+        Args:
+            bits: [...] int64 bitboards.
+            first: integers 0 .. suits - 1 that broadcast against ``bits``.
+        """
+        width, shift = self.suits * self.ranks, self.ranks * first.long()
+        turning = (1 << width) - 1
+        body = bits & turning if self.extra else bits
+        turned = ((body >> shift) | (body << (width - shift))) & turning
+        return turned | (bits & ~turning) if self.extra else turned
+
     def block(self, suit: int) -> int:
         """The cards of a suit, or the extra ones for ``suits``, as a bitboard."""
         return self.bits & (
@@ -68,24 +95,12 @@ class Layout:
 
 
 STANDARD = Layout()
+suit_of, suit_bits, rotate_suits = STANDARD.suit_of, STANDARD.suit_bits, STANDARD.rotate
 
 
 def deck_bits(suits: int = SUITS, ranks: int = RANKS) -> int:
     """The bitboard of a deck with the first ``suits`` suits and the lowest ``ranks`` ranks of each."""
     return sum(((1 << ranks) - 1) << (RANKS * suit) for suit in range(suits))
-
-
-def suit_of(card: Tensor) -> Tensor:
-    """Suit 0..3 of each card id, -1 for -1, in the card tensor's shape and dtype.
-
-    5 / 64 is near enough to 1 / 13 up to card 63; a shift takes a seventh of a division's time on a CPU.
-    """
-    return ((card.to(torch.int16) * 5) >> 6).to(card.dtype)
-
-
-def suit_bits(suit: Tensor) -> Tensor:
-    """Bitboards of whole suits: [...] integer suits 0..3 -> [...] int64."""
-    return SUIT_BITS << (RANKS * suit.long())
 
 
 def bit(card: Tensor) -> Tensor:
@@ -187,17 +202,6 @@ def list_cards(bits: Tensor, count: int) -> Tensor:
     return torch.stack(columns, dim=-1) if columns else bits.new_empty(*bits.shape, 0)
 
 
-def rotate_suits(bits: Tensor, first: Tensor) -> Tensor:
-    """Renames suits so that suit ``first`` becomes suit 0, the others following in order.
-
-    Args:
-        bits: [...] int64 bitboards.
-        first: integers 0..3 that broadcast against ``bits``.
-    """
-    shift = RANKS * first.long()
-    return ((bits >> shift) | (bits << (DECK - shift))) & DECK_BITS
-
-
 def same_as_lower(cards: Tensor, apart: Tensor) -> Tensor:
     """Which cards of each set have a lower card of the set in their suit with nothing between the two that counts.
 
@@ -211,29 +215,3 @@ def same_as_lower(cards: Tensor, apart: Tensor) -> Tensor:
     """
     empty = DECK_BITS & ~(cards | apart | TOP_RANKS)
     return (empty + ((cards & ~TOP_RANKS) << 1)) & cards
-
-
-@cache
-def _strengths(device: torch.device) -> Tensor:
-    """How strong each card is in a trick: [5 * 4 * 53] int8 at (53 * (4 * trump + suit led) + card + 1), -1 for no card
-    (id -1)."""
-    card = torch.arange(DECK)
-    trump, led = torch.arange(NO_TRUMP + 1)[:, None, None], torch.arange(SUITS)[None, :, None]
-    power = torch.where(suit_of(card) == trump, 2 * RANKS, torch.where(suit_of(card) == led, RANKS, 0))
-    strength = torch.cat([torch.full((NO_TRUMP + 1, SUITS, 1), -1), card % RANKS + power], dim=-1)
-    return strength.flatten().to(device, torch.int8)
-
-
-def trick_winner(trick: Tensor, led: Tensor, trump: Tensor) -> Tensor:
-    """Who wins a trick, or is winning it so far.
-
-    Args:
-        trick: [B, P] int8 cards by seat, -1 = none.
-        led: [B] int8 suit led, -1 (and any seat) when no card is out.
-        trump: [B] int8, 4 = none.
-
-    Returns:
-        [B] int64 seats.
-    """
-    row = (trump.long() * SUITS + led.clamp(min=0)) * (DECK + 1) + 1
-    return _strengths(trick.device).index_select(0, (row[:, None] + trick).flatten()).view(trick.shape).argmax(-1)

@@ -5,7 +5,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from vecgame.cards import DECK, SEATS, TRUMP_NAMES, bit, unpack
+from vecgame.cards import DECK, SEATS, STANDARD, TRUMP_NAMES, Layout, bit, unpack
 from vecgame.game import resolve_device
 from vecgame.philox import Purpose, Stream, check_seed
 
@@ -25,27 +25,19 @@ def numbers(batch_size: int, seed: int, device: str | torch.device, first_index:
     return Stream(check_seed(seed), index, torch.zeros_like(index))
 
 
-def shuffled(stream: Stream, deck: int) -> Tensor:
-    """The deck of each lane in random order: [B, 52] int64 card ids, the cards of ``deck`` (a bitboard) first."""
-    words = stream.words(Purpose.DEAL, 2 * DECK)
+def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
+    """Card ids 0 .. size - 1 of each lane in random order, those of ``deck`` (a bitboard, or one [B] a lane) first:
+    [B, size] int64."""
+    words = stream.words(Purpose.DEAL, 2 * size)
     # 63-bit keys: two of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
     keys = (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
-    inside = unpack(torch.full((), deck, device=stream.game.device))
+    deck = deck if isinstance(deck, Tensor) else torch.full((), deck, device=stream.game.device)
+    inside = unpack(deck, size=size)
     keys = torch.where(inside, keys, torch.iinfo(torch.int64).max)
     return keys.argsort(dim=-1, stable=True)
 
 
-def dealt(stream: Stream, deck: int, cards: int) -> Tensor:
-    """``cards`` cards to each of four seats, from a shuffled deck: [B, 4, cards] int64 card ids."""
-    return hands_of(shuffled(stream, deck), cards)
-
-
-def hands_of(deck: Tensor, cards: int, seats: int = SEATS) -> Tensor:
-    """``cards`` cards to each seat, from the top of a deck [B, 52] int64: [B, seats, cards] int64 card ids."""
-    return deck[:, : seats * cards].reshape(-1, seats, cards)
-
-
-def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS) -> Tensor:
+def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layout: Layout = STANDARD) -> Tensor:
     """Given hands [B, seats, cards] as int64 card ids.
 
     Raises:
@@ -55,13 +47,14 @@ def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS) -> T
     if hands.ndim != 3 or hands.shape[1:] != (seats, cards):
         raise ValueError(f"hands must be [B, {seats}, {cards}] card ids, got shape {list(hands.shape)}")
     hands = hands.long()
-    inside = (hands >= 0) & (hands < DECK)
-    if not (inside & (bit(hands.clamp(0, DECK - 1)) & deck != 0)).all():
-        suits = [suit for suit in range(4) if deck >> 13 * suit & 0x1FFF]
-        ranks = max((deck >> 13 * suit & 0x1FFF).bit_length() for suit in suits)
+    inside = (hands >= 0) & (hands < layout.size)
+    if not (inside & (bit(hands.clamp(0, layout.size - 1)) & deck != 0)).all():
+        suits = [deck >> layout.ranks * suit & layout.block(0) for suit in range(layout.suits)]
+        most = max(suit for suit, cards in enumerate(suits) if cards) + 1
+        extra = f", or {layout.size - layout.extra} .. {layout.size - 1} of no suit" if layout.extra else ""
         raise ValueError(
-            "hands holds an id that is no card of this deck; ids are 13 * suit + rank, "
-            f"suit < {max(suits) + 1}, rank < {ranks}"
+            f"hands holds an id that is no card of this deck; ids are {layout.ranks} * suit + rank, suit < {most}, "
+            f"rank < {max(cards.bit_length() for cards in suits)}{extra}"
         )
     ordered = hands.flatten(1).sort(dim=-1).values
     if (ordered[:, 1:] == ordered[:, :-1]).any():

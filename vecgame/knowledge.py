@@ -1,18 +1,19 @@
 """Features of what one seat of a trick game knows; a game adds a block of its own (`TrickGame.own_block`).
 
-Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..). "Cards" are 52 columns, 13 a suit from two
-to ace, the game's `first_suit` first.
+Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..). "Cards" are a column for each id of the
+game's layout, the game's `first_suit` first. With P seats, N card ids and L suits that may be led the columns are, in
+this order, and at these places with four seats and the usual 52 cards:
 
 | columns | feature |
 |---|---|
-| 0-51    | cards in the viewer's hand |
-| 52-207  | cards not seen yet that seats 1, 2 and 3 may hold, by all that the viewer knows: 3 x cards |
-| 208-259 | cards of the current trick |
-| 260-311 | the card that is winning the current trick |
-| 312-315 | suit led to the current trick, the game's first suit first |
-| 316-319 | who leads the current trick; during the opening, who began it |
-| 320-323 | who is winning the current trick |
-| 324-327 | tricks won by each seat, as a fraction of the cards dealt to a seat |
+| 0-51    | cards in the viewer's hand: N |
+| 52-207  | cards not seen yet that seats 1, 2, .. may hold, by all that the viewer knows: (P - 1) x N |
+| 208-259 | cards of the current trick: N |
+| 260-311 | the card that is winning the current trick: N |
+| 312-315 | suit led to the current trick, the game's first suit first: L |
+| 316-319 | who leads the current trick; during the opening, who began it: P |
+| 320-323 | who is winning the current trick: P |
+| 324-327 | tricks won by each seat, as a fraction of a game's: P |
 | 328     | cards left in the viewer's hand, of 13 |
 | 329     | there is a trump suit |
 | 330     | the opening is going on |
@@ -27,77 +28,74 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from vecgame.cards import (
-    DECK,
-    NO_TRUMP,
-    RANKS,
-    SEATS,
-    SUITS,
-    bit,
-    popcount,
-    rotate_suits,
-    unpack,
-)
-from vecgame.lanes import entries, place_of
+from vecgame.cards import RANKS, SEATS, STANDARD, Layout, bit, popcount, unpack
+from vecgame.lanes import around, entries, place_of
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.symmetry import SuitSymmetry
 
-BOARDS = 6  # of 52 columns each
-FEATURES = BOARDS * DECK + 20
-TRUMP = 329  # column
+
+def features(layout: Layout, seats: int, led_suits: int) -> int:
+    """Columns of the table above."""
+    return (2 + seats) * layout.size + led_suits + 3 * seats + 4
 
 
 def observe(game: OwnRules, state: TrickState, viewer: Tensor) -> Tensor:
     """The table above, and the game's own block, for seat ``viewer`` [B] int64 of every lane: [B, F] float32."""
-    hand = entries(state.hands, place_of(viewer))
+    seats, layout = game.seats, game.layout
+    hand = entries(state.hands, place_of(viewer, seats))
     unseen = game.deck & ~(hand | state.seen)
     trump = game.trump(state)
     led = game.suit_led(state, state.trick)
     best = game.winner(state, state.trick, led)
-    best_card = entries(state.trick, place_of(best))
+    best_card = entries(state.trick, place_of(best, seats))
     trick = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
-    winning = torch.where(led >= 0, bit(best_card.clamp(min=0)), 0)
+    some = trick != 0
+    winning = torch.where(some, bit(best_card.clamp(min=0)), 0)
     boards = torch.cat([hand[None], game.may_hold(state, viewer) & unseen, trick[None], winning[None]])
     first = game.first_suit(state)
     if first is not None:
-        boards = rotate_suits(boards, first)
-    suit = led if first is None else led - first
+        boards = layout.rotate(boards, first)
+        suited = (led >= 0) & (led < layout.suits)
+        led = torch.where(suited, around(led - first, layout.suits), led)
     rows = [
-        one_hot(torch.where(led >= 0, suit & (SUITS - 1), -1)),
-        one_hot((state.leader - viewer) & (SEATS - 1)),
-        one_hot(torch.where(led >= 0, (best - viewer) & (SEATS - 1), -1)),
-        by_seat(state.won, viewer) / game.cards,
+        one_hot(led, game.led_suits),
+        one_hot(around(state.leader - viewer, seats), seats),
+        one_hot(torch.where(some, around(best - viewer, seats), -1), seats),
+        by_seat(state.won, viewer) / game.tricks,
         popcount(hand)[None] / RANKS,
-        (trump != NO_TRUMP)[None],
+        (trump < layout.suits)[None],
         (state.made < game.opening)[None],
         torch.full_like(hand, game.cards)[None] / RANKS,
     ]
     own = [row if row.ndim == 2 else row[None] for row in game.own_block(state, viewer)]
     numbers = torch.cat([row.float() for row in (*rows, *own)]).t()
-    return torch.cat([unpack(boards.t(), torch.float32).flatten(1), numbers], dim=-1)
+    return torch.cat([unpack(boards.t(), torch.float32, layout.size).flatten(1), numbers], dim=-1)
 
 
-def suits_alike(own_boards: Sequence[int] = ()) -> SuitSymmetry:
+def suits_alike(game: OwnRules, own_boards: Sequence[int] = ()) -> SuitSymmetry:
     """The columns above that follow their suit, for a game whose suits but for the first differ in their names only.
 
     Args:
-        own_boards: first of 52 columns of its own that are cards, counted from the start of its own block.
+        own_boards: first of the columns of its own that are cards, counted from the start of its own block.
     """
-    own = (FEATURES + start for start in own_boards)
-    return SuitSymmetry(boards=(*range(0, BOARDS * DECK, DECK), *own), suits=(BOARDS * DECK,), trump=TRUMP)
+    layout, led = game.layout, (2 + game.seats) * game.layout.size
+    own = (features(layout, game.seats, game.led_suits) + start for start in own_boards)
+    boards = (*range(0, led, layout.size), *own)
+    return SuitSymmetry(boards, suits=(led,), trump=led + game.led_suits + 3 * game.seats + 1, layout=layout)
 
 
-def one_hot(index: Tensor) -> Tensor:
-    """[B] integers 0..3, or -1 for none -> [4, B] bool."""
-    return index == torch.arange(4, device=index.device)[:, None]
+def one_hot(index: Tensor, count: int = SEATS) -> Tensor:
+    """[B] integers 0 .. count - 1, or -1 for none -> [count, B] bool."""
+    return index == torch.arange(count, device=index.device)[:, None]
 
 
 def by_seat(field: Tensor, viewer: Tensor) -> Tensor:
-    """A field [B, 4] by absolute seat as rows by relative seat, 0 = ``viewer`` [B] int64: [4, B]."""
-    seat = torch.arange(SEATS, device=viewer.device)[:, None]
-    return entries(field, (place_of(viewer & 0) + ((viewer + seat) & (SEATS - 1))).flatten()).view(SEATS, -1)
+    """A field [B, P] by absolute seat as rows by relative seat, 0 = ``viewer`` [B] int64: [P, B]."""
+    seats = field.shape[1]
+    seat = torch.arange(seats, device=viewer.device)[:, None]
+    return entries(field, (place_of(viewer & 0, seats) + around(viewer + seat, seats)).flatten()).view(seats, -1)
 
 
-def cards(bits: Tensor, first: Tensor | None = None) -> Tensor:
-    """A set of cards a lane as 52 rows, suit ``first`` [B] first: [B] int64 -> [52, B]."""
-    return unpack(bits if first is None else rotate_suits(bits, first), torch.float32).t()
+def cards(bits: Tensor, first: Tensor | None = None, layout: Layout = STANDARD) -> Tensor:
+    """A set of cards a lane as rows, suit ``first`` [B] first: [B] int64 -> [size, B]."""
+    return unpack(bits if first is None else layout.rotate(bits, first), torch.float32, layout.size).t()

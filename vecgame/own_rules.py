@@ -11,29 +11,33 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, worlds
-from vecgame.cards import NO_TRUMP, SEATS, suit_bits, suit_of, trick_winner
+from vecgame.cards import STANDARD, Layout
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.lanes import entries, place_of
+from vecgame.lanes import around, entries, place_of
 from vecgame.philox import Stream
 from vecgame.state import State
 
 
 @dataclass(frozen=True)
 class TrickState(State):
-    """B games. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own fields."""
+    """B games for P seats. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own
+    fields."""
 
-    hands: Tensor  # [B, 4] int64, the cards that each absolute seat still holds
+    layout: ClassVar[Layout] = STANDARD  # of the card ids in it
+
+    hands: Tensor  # [B, P] int64, the cards that each absolute seat still holds
     seen: Tensor  # [B] int64, the cards played so far, those of the current trick included, and others lying open
-    trick: Tensor  # [B, 4] int8, the card each seat has played to the current trick, -1 = none yet
-    won: Tensor  # [B, 4] int8, tricks won
-    lacks: Tensor  # [B, 4] int64, cards that everybody knows the seat does not hold, beside those seen
+    trick: Tensor  # [B, P] int8, the card each seat has played to the current trick, -1 = none yet
+    won: Tensor  # [B, P] int8, tricks won
+    lacks: Tensor  # [B, P] int64, cards that everybody knows the seat does not hold, beside those seen
     leader: Tensor  # [B] int8, who leads the current trick; during the opening who began it
     made: Tensor  # [B] int8, decisions made
 
@@ -43,32 +47,39 @@ class OwnRules(Game):
 
     state_type: ClassVar[type[TrickState]] = TrickState
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
+    free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing
+    first_of_equals: ClassVar[bool] = False  # of cards equally strong the one played first wins
     own_features: ClassVar[int] = 0  # columns of `own_block`
+    give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
 
     cards: int  # dealt to a seat
+    held: int  # most cards that a seat ever holds: by default those dealt
+    tricks: int  # of a game: by default as many as cards are dealt to a seat
+    led_suits: int  # suits that may be led, those of `suits_of_cards`: by default the layout's
     bids: int  # bids of the opening are 0 .. bids - 1
     most_bids: int  # most of them that can be legal at a decision
-    opening: int  # decisions of the opening: a multiple of four; bids go round from the leader
+    first_bid: int  # action that is bid 0: by default the number after the last card's
+    opening: int  # decisions before the first trick, of any number; bids go round from the leader
 
     def set_up(self) -> None:
-        """Sets what the rules change of cards, deck, bids and opening."""
+        """Sets what the rules change of the above, of seats and deck, and the lowest and highest score."""
 
     def chance(self) -> Mapping[str, int]:
         """What is drawn or given for a game beside its hands: names, and the largest number of each."""
-        return {"dealer": SEATS - 1}
+        return {"dealer": self.seats - 1}
 
-    def draw(self, stream: Stream) -> dict[str, Tensor]:
-        """Draws what `chance` names: [B] int64 each."""
-        return {"dealer": dealing.dealers(stream, getattr(self.rules, "dealer", "random"))}
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
+        """Draws what `chance` names: [B] int64 each. ``rest`` [B, R] int64 are the cards not dealt, in random order."""
+        return {"dealer": dealing.dealers(stream, getattr(self.rules, "dealer", "random"), self.seats)}
 
     def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> TrickState:
         """The state before the first decision; arguments after ``index`` are those that `chance` names.
 
         Args:
-            hands: [B, 4, cards] int64 card ids, in the order in which they were dealt.
+            hands: [B, P, cards] int64 card ids, in the order in which they were dealt.
             index: [B] int64.
         """
-        return self.start(hands, index, leader=(dealer + 1) % SEATS)
+        return self.start(hands, index, leader=(dealer + 1) % self.seats)
 
     def legal_bids(self, state: TrickState) -> Tensor:
         """Legal bids in the opening: [B] int64, bit b for bid b, at least one in each lane."""
@@ -78,7 +89,7 @@ class OwnRules(Game):
         """Records a bid.
 
         Args:
-            place: [B] int64, the mover's place in a flattened [B, 4] field (`vecgame.lanes.entries`).
+            place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).
             bid: [B] int8.
             bidding: [B] bool, lanes in the opening; nothing changes in the others.
         """
@@ -93,7 +104,7 @@ class OwnRules(Game):
         """Gives a card away.
 
         Args:
-            place: [B] int64, the mover's place in a flattened [B, 4] field (`vecgame.lanes.entries`).
+            place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).
             card: [B] int64 bitboards of one card, 0 in other lanes.
             giving: [B] bool, see `giving`; nothing changes in the other lanes.
         """
@@ -101,20 +112,54 @@ class OwnRules(Game):
 
     def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
         """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets
-        it. By default the suit led ([B] int8, -1 for a lead)."""
-        return [followed(led)]
+        it. By default the suit led ([B] int8, -1 where nothing is to be followed)."""
+        return [self.followed(state, led)]
+
+    def followed(self, state: TrickState, led: Tensor) -> Tensor:
+        """The cards that follow a suit [B] int8: [B] int64, all cards for -1."""
+        if self.own_suits:
+            return torch.where(led >= 0, self.layout.suit_bits(led.clamp(min=0)), -1)
+        return tables(self, led.device).members.index_select(
+            0, self.trump(state).long() * (self.led_suits + 1) + led + 1
+        )
+
+    def suit_of(self, state: TrickState, card: Tensor) -> Tensor:
+        """The suit that a card [B] int8 belongs to: [B] int8, -1 for no card (-1)."""
+        if self.own_suits:
+            return self.layout.suit_of(card)
+        row = self.trump(state).long() * (self.layout.size + 1) + 1
+        return tables(self, card.device).suits.index_select(0, row + card)
 
     def trump(self, state: TrickState) -> Tensor:
-        """[B] int8, suit 0..3 or 4 for none, which is the default."""
-        return torch.full_like(state.leader, NO_TRUMP)
+        """[B] int8, a suit, or the number of suits for none, which is the default."""
+        return torch.full_like(state.leader, self.layout.suits)
+
+    def suits_of_cards(self) -> Tensor:
+        """The suit that each card belongs to under each trump, 0 .. ``led_suits`` - 1 or more for none: [T, size]
+        integers. By default its own whatever is trump, and none for extra cards."""
+        return self.layout.suit_of(torch.arange(self.layout.size)).expand(self.layout.suits + 1, -1)
+
+    def strengths(self) -> Tensor:
+        """How strong each card is in a trick, under each trump when each suit is led: [T, led_suits, size] integers
+        0 .. 120. By default its rank, above those when its suit is led, and above these when it is trump."""
+        suits, size, ranks = self.suits_of_cards()[:, None], self.layout.size, self.layout.ranks
+        trump, led = torch.arange(len(suits))[:, None, None], torch.arange(self.led_suits)[:, None]
+        power = torch.where(suits == trump, 2 * ranks, torch.where(suits == led, ranks, 0))
+        return torch.arange(size) % ranks + torch.where(suits < self.led_suits, power, 0)
 
     def suit_led(self, state: TrickState, trick: Tensor) -> Tensor:
-        """The suit of the first card of a trick [B, 4] int8: [B] int8, -1 before there is one."""
-        return suit_of(entries(trick, place_of(state.leader)))
+        """The suit that the first card of a trick [B, P] int8 belongs to: [B] int8, -1 before there is one."""
+        return self.suit_of(state, entries(trick, place_of(state.leader, self.seats)))
 
     def winner(self, state: TrickState, trick: Tensor, led: Tensor) -> Tensor:
-        """Who wins a trick [B, 4] int8, or is winning it so far: [B] int64 seats, any where ``led`` [B] int8 is -1."""
-        return trick_winner(trick, led, self.trump(state))
+        """Who wins a trick [B, P] int8, or is winning it so far: [B] int64 seats, any where ``led`` [B] int8 is -1."""
+        row = (self.trump(state).long() * self.led_suits + led.clamp(min=0)) * (self.layout.size + 1) + 1
+        strengths = tables(self, trick.device).strengths
+        strength = strengths.index_select(0, (row[:, None] + trick).flatten()).view(trick.shape)
+        if self.first_of_equals:
+            turn = around(torch.arange(self.seats, device=trick.device) - state.leader[:, None], self.seats)
+            strength = self.seats * strength.long() - turn
+        return strength.argmax(-1)
 
     def sits_out(self, state: TrickState) -> Tensor | None:
         """[B] integers, the seat that plays no cards though it holds some, -1 for none; it leads no trick either. None
@@ -125,15 +170,15 @@ class OwnRules(Game):
         """Counts what a trick is worth beside being one.
 
         Args:
-            trick: [B, 4] int8, the cards of the trick.
-            place: [B] int64, its winner's place in a flattened [B, 4] field.
+            trick: [B, P] int8, the cards of the trick.
+            place: [B] int64, its winner's place in a flattened [B, P] field.
             complete: [B] bool; nothing changes in the other lanes.
         """
         return state
 
     @abstractmethod
     def points(self, state: TrickState) -> Tensor:
-        """Points of a finished game: [B, 4] float32 by absolute seat."""
+        """Points of a finished game: [B, P] float32 by absolute seat."""
 
     def first_suit(self, state: TrickState) -> Tensor | None:
         """[B] int8, the suit that comes first in observations and policies, so that positions look alike that differ in
@@ -146,7 +191,7 @@ class OwnRules(Game):
         return []
 
     def shows(self, state: TrickState) -> Tensor | None:
-        """[B, 4] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
+        """[B, P] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
         in which no such card is ever known. Other seats lack them."""
         return None
 
@@ -155,19 +200,52 @@ class OwnRules(Game):
         return {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
 
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
-        """Cards that the three seats after ``viewer`` [B] may hold as far as it knows, seen or not: [3, B] int64."""
-        return ~state.lacks.gather(1, worlds.opponents(viewer)).t()
+        """Cards that the seats after ``viewer`` [B] may hold as far as it knows, seen or not: [P - 1, B] int64."""
+        return ~state.lacks.gather(1, worlds.opponents(viewer, self.seats)).t()
+
+    def bid_name(self, bid: int, state: TrickState | None = None) -> str:
+        """What people call a bid; ``state`` is one lane, if the bid's meaning depends on it."""
+        return f"bid {bid}"
+
+    def action_name(self, action: int, state: TrickState | None = None, lane: int = 0) -> str:
+        """A card's name, `give_word` before it where it is given away, or `bid_name`. Raises ValueError on a number
+        that is no action, and without a state where bids have the ids of cards."""
+        first, one = self.first_bid, None if state is None else state[lane]
+        name = super().action_name(action)
+        if first < self.layout.size and one is None:
+            raise ValueError(f"{self.name}: action {action} may be a card or a bid; give action_name the state as well")
+        if bool(self.bidding(one)) if first < self.layout.size else action >= first:
+            return self.bid_name(action - first, one)
+        giving = None if one is None else self.giving(one)
+        return name if giving is None or not bool(giving) else f"{self.give_word} {name}"
 
     @abstractmethod
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
         """A state with nothing played yet; ``own`` are the fields that the game adds."""
 
 
-def followed(led: Tensor) -> Tensor:
-    """The cards that follow suit: [B] int64, all of them where none is led ([B] int8 suit, -1 for a lead)."""
-    return torch.where(led >= 0, suit_bits(led.clamp(min=0)), -1)
-
-
 def partners(field: Tensor) -> Tensor:
-    """Each seat's entry plus its partner's, the seat opposite: [B, 4] -> [B, 4]."""
+    """Each seat's entry plus its partner's, the seat opposite of four: [B, 4] -> [B, 4]."""
     return field + field.roll(2, dims=-1)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """`OwnRules.suits_of_cards` and `OwnRules.strengths` to look up, with a column before the cards for none (-1)."""
+
+    suits: Tensor  # [T * (size + 1)] int8, -1 for no card
+    members: Tensor  # [T * (led_suits + 1)] int64, the cards of each suit, and before them all cards for none
+    strengths: Tensor  # [T * led_suits * (size + 1)] int8, -1 for no card
+
+
+@cache
+def tables(game: OwnRules, device: torch.device) -> Tables:
+    """The tables of a game on a device."""
+    suits, strengths, cards = game.suits_of_cards(), game.strengths(), torch.arange(game.layout.size)
+    members = torch.where(suits[:, None] == torch.arange(game.led_suits)[:, None], 1 << cards, 0).sum(-1)
+    no_card = -torch.ones_like(strengths[..., :1])
+    return Tables(
+        torch.cat([no_card[:, 0].to(suits.dtype), suits], -1).flatten().to(device, torch.int8),
+        torch.cat([torch.full_like(members[:, :1], -1), members], -1).flatten().to(device),
+        torch.cat([no_card, strengths], -1).flatten().to(device, torch.int8),
+    )

@@ -1,55 +1,77 @@
-"""What every trick-taking game for four seats shares: a game of its own adds its rules to `TrickGame`, in one file.
+"""What every trick-taking game shares: a game of its own adds its rules to `TrickGame`, in one file.
 
-A deal, then an opening (bids, cards passed on or put away, or nothing), then tricks of four cards, each led by the
-winner of the one before. What a game may add or change is told in `vecgame.own_rules`.
+A deal, then an opening (bids, cards passed on or put away, or nothing), then tricks of a card from each seat, each led
+by the winner of the one before. What a game may add or change is told in `vecgame.own_rules`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
-from vecgame.cards import (
-    DECK,
-    DECK_BITS,
-    RANKS,
-    SEATS,
-    bit,
-    list_cards,
-    lowest_card,
-    rotate_suits,
-    unpack,
-)
+from vecgame.cards import RANKS, SEATS, bit, list_cards, lowest_card, unpack
 from vecgame.game import actions_of
-from vecgame.lanes import entries, none, place_of, steps_while, with_entries
+from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, working
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
+
+FEWEST_SEATS, MOST_SEATS = 2, 8
+MOST_DECISIONS = 127  # that a state's `made` can count
 
 
 class TrickGame(OwnRules):
     """Deal, opening, tricks. A subclass sets the class attributes and overrides the methods of `OwnRules`.
 
-    Actions 0..51 are the cards; action 52 + b is bid b of the opening. ``Whist(cards=5)`` and
-    ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike.
+    Actions 0 .. ``layout.size`` - 1 are the cards; action ``first_bid`` + b is bid b of the opening, 52 + b in a game
+    with the usual cards. ``Whist(cards=5)`` and ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike.
     """
 
     def __init__(self, rules: object = None, **changes: object) -> None:
+        kind = self.rules_type.__name__
         if rules is not None and not isinstance(rules, self.rules_type):
-            raise ValueError(f"rules must be a {self.rules_type.__name__}, got {rules!r}")
+            name = type(self).__name__
+            raise ValueError(f"rules must be a {kind}, got {rules!r}; for five cards a seat write {name}(cards=5)")
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+        self.layout = self.state_type.layout
+        self.seats = getattr(self.rules, "players", SEATS)
         self.cards = getattr(self.rules, "cards", RANKS)
-        self.deck = DECK_BITS
-        self.bids = self.most_bids = self.opening = 0
+        self.deck, self.led_suits, self.first_bid = self.layout.bits, self.layout.suits, self.layout.size
+        self.bids = self.most_bids = self.opening = self.held = self.tricks = 0
         self.set_up()
-        self.num_actions = DECK + self.bids
-        self.max_legal = max(self.cards, self.most_bids)
-        self.decisions = self.opening + SEATS * self.cards
-        # At most three followers before a seat that has a choice leads, or the last trick's four cards.
-        self.max_forced_run = (SEATS - 1) + SEATS * (1 + self.forced_leads)
-        self.features = knowledge.FEATURES + self.own_features
+        self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
+        self.num_actions = max(self.layout.size, self.first_bid + self.bids)
+        self.max_legal = max(self.held, self.most_bids)
+        self.decisions = self.opening + self.seats * self.tricks
+        # At most all followers before a seat that has a choice leads, or the last trick's cards.
+        self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
+        self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
+        self.own_suits = not self._changes("suits_of_cards")
+        self.follows = not self._changes("preferences")
+        # The last trick is a card of each seat, which nobody chooses.
+        follows = self.follows and not self._changes("giving") and not self._changes("sits_out")
+        self.plain = follows and self.tricks == self.cards
+        self._check()
+
+    def _changes(self, name: str) -> bool:
+        """Whether the game has a method of its own in place of that of `OwnRules`."""
+        return getattr(type(self), name) is not getattr(OwnRules, name)
+
+    def _check(self) -> None:
+        """Raises ValueError on numbers that make no game."""
+        name, cards = type(self).__name__, self.seats * self.cards
+        if not FEWEST_SEATS <= self.seats <= MOST_SEATS:
+            raise ValueError(f"{name} has {self.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
+        if self.deck & ~self.layout.bits:
+            raise ValueError(f"{name} has cards in its deck that are none of its layout's {self.layout.size}")
+        if cards > self.deck.bit_count():
+            raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
+        if self.decisions > MOST_DECISIONS:
+            raise ValueError(f"{name} has {self.decisions} decisions; there may be {MOST_DECISIONS}")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.rules == other.rules
@@ -58,7 +80,10 @@ class TrickGame(OwnRules):
         return hash((type(self), self.rules))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.rules})"
+        """The class and those of its rules that are not the defaults, and its cards."""
+        rules = [(field, getattr(self.rules, field.name)) for field in fields(self.rules)]
+        told = {field.name: value for field, value in rules if value != field.default or field.name == "cards"}
+        return f"{type(self).__name__}({', '.join(f'{name}={_named(value)}' for name, value in told.items())})"
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -73,20 +98,23 @@ class TrickGame(OwnRules):
             ValueError: on a batch size below 1, a seed or device that is none.
         """
         stream = dealing.numbers(batch_size, seed, device, first_index)
-        return self.begin(dealing.dealt(stream, self.deck, self.cards), stream.game, **self.draw(stream))
+        deck = dealing.shuffled(stream, self.deck, self.layout.size)
+        dealt, last = self.seats * self.cards, self.deck.bit_count()
+        hands = deck[:, :dealt].reshape(-1, self.seats, self.cards)
+        return self.begin(hands, stream.game, **self.draw(stream, deck[:, dealt:last]))
 
     def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> TrickState:
         """Games with given hands, before the first decision.
 
         Args:
-            hands: [B, 4, cards] integer card ids of each absolute seat, all different within a game.
+            hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
             index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
             given: what `chance` names, [B] integers or one for all; what is left out is drawn with seed 0.
 
         Raises:
             ValueError: on another shape, a card outside the deck or dealt twice, a name or number that is none.
         """
-        hands = dealing.checked_hands(hands, self.deck, self.cards)
+        hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats, self.layout)
         if index is None:
             index = torch.arange(len(hands), device=hands.device)
         limits = self.chance()
@@ -94,31 +122,37 @@ class TrickGame(OwnRules):
             raise ValueError(
                 f"{self.name} deals no {', '.join(unknown)}; beside the hands it deals {', '.join(limits) or 'nothing'}"
             )
-        drawn = self.draw(Stream(0, index, torch.zeros_like(index)))
+        stream = Stream(0, index, torch.zeros_like(index))
+        rest = dealing.shuffled(stream, self.deck & ~bit(hands).sum((-1, -2)), self.layout.size)
+        drawn = self.draw(stream, rest[:, : self.deck.bit_count() - self.seats * self.cards])
         for name, value in given.items():
             drawn[name] = dealing.per_game(name, value, len(hands), limits[name], hands.device)
         return self.begin(hands, index, **drawn)
 
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
         """A state with nothing played yet; ``own`` are the fields that the game adds."""
-        zeros = torch.zeros(len(hands), SEATS, dtype=torch.int8, device=hands.device)
+        zeros = torch.zeros(len(hands), self.seats, dtype=torch.int8, device=hands.device)
         return self.state_type(
             index=index,
             hands=bit(hands).sum(-1),
-            seen=torch.zeros_like(index),
             trick=zeros - 1,
             won=zeros,
-            lacks=torch.zeros(len(hands), SEATS, dtype=torch.int64, device=hands.device),
+            lacks=torch.zeros(len(hands), self.seats, dtype=torch.int64, device=hands.device),
             leader=leader.to(torch.int8),
             made=zeros[:, 0].clone(),
-            **own,
+            **{"seen": torch.zeros_like(index), **own},
         )
 
     # -- playing it ---------------------------------------------------------------------------------------------------
 
     def mover(self, state: TrickState) -> Tensor:
         """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
-        return ((state.leader + state.made) & (SEATS - 1)).long()
+        return around(state.leader + self._played(state.made), self.seats).long()
+
+    def _played(self, made: Tensor) -> Tensor:
+        """Of decisions made [B] int8 a number that is one more with each, and at each lead a multiple of the seats'."""
+        odd = self.opening % self.seats
+        return made - torch.where(made >= self.opening, odd, 0).to(torch.int8) if odd else made
 
     def turn(self, state: TrickState) -> Tensor:
         return state.made.long()
@@ -132,38 +166,46 @@ class TrickGame(OwnRules):
 
     def legal_cards(self, state: TrickState) -> Tensor:
         """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""
-        hand = entries(state.hands, place_of(self.mover(state)))
+        hand = entries(state.hands, place_of(self.mover(state), self.seats))
         legal = hand
         for preferred in reversed(self.preferences(state, self.suit_led(state, state.trick))):
-            choice = hand & preferred
-            legal = torch.where(choice != 0, choice, legal)
-        return torch.where(self.is_terminal(state), 1, legal)
+            choice = binding = hand & preferred
+            if self.free_cards:
+                choice, binding = choice | hand & self.free_cards, binding & ~self.free_cards
+            legal = torch.where(binding != 0, choice, legal)
+        return legal | self.is_terminal(state)
 
-    def legal_bits(self, state: TrickState) -> tuple[Tensor, Tensor]:
-        """Legal cards [B] int64 and legal bids [B] int64; one of the two is 0 in each lane."""
+    def legal_bits(self, state: TrickState) -> Tensor:
+        """Legal actions as bitboards: [B] int64. Bit b is bid b where `bidding`, card b elsewhere."""
         cards, bidding = self.legal_cards(state), self.bidding(state)
-        if not self.bids or none(bidding):
-            return cards, torch.zeros_like(cards)
-        return torch.where(bidding, 0, cards), torch.where(bidding, self.legal_bids(state), 0)
+        return cards if not self.bids or none(bidding) else torch.where(bidding, self.legal_bids(state), cards)
+
+    def moves(self, state: TrickState) -> Tensor:
+        """`legal_bits`, but of moves that are alike perhaps only one: [B] int64. From these `legal_actions` are."""
+        return self.legal_bits(state)
 
     def legal_mask(self, state: TrickState) -> Tensor:
-        return self._mask(*self.legal_bits(state))
+        return self._mask(state, self.legal_bits(state))
 
-    def _mask(self, cards: Tensor, bids: Tensor) -> Tensor:
-        """[B] and [B] int64 -> [B, num_actions] bool."""
-        mask = unpack(cards)
-        return torch.cat([mask, unpack(bids)[:, : self.bids]], dim=-1) if self.bids else mask
+    def _mask(self, state: TrickState, bits: Tensor) -> Tensor:
+        """`legal_bits`, or these with the suits turned, [B] -> [B, num_actions] bool."""
+        if self.first_bid < self.layout.size or not self.bids:
+            return unpack(bits, size=self.num_actions)
+        bidding = self.bidding(state)
+        cards, bids = torch.where(bidding, 0, bits), torch.where(bidding, bits, 0)
+        return torch.cat([unpack(cards, size=self.layout.size), unpack(bids, size=self.bids)], dim=-1)
 
     def legal_actions(self, state: TrickState) -> Tensor:
-        cards, bids = self.legal_bits(state)
-        listed = list_cards(cards | bids, self.max_legal)
-        return torch.where((bids != 0)[:, None] & (listed >= 0), listed + DECK, listed)
+        listed = list_cards(self.moves(state), self.max_legal)
+        if not self.bids or not self.first_bid:
+            return listed
+        return torch.where(self.bidding(state)[:, None] & (listed >= 0), listed + self.first_bid, listed)
 
-    def step(self, state: TrickState, action: Tensor, validate: bool = False) -> TrickState:
+    def step(self, state: TrickState, action: Tensor | Sequence[int], validate: bool = False) -> TrickState:
         """The state after one decision in every lane; a finished game stays as it is.
 
         Args:
-            action: [B] integers: a card id, or 52 + a bid during the opening.
+            action: [B] integers: a card id, or ``first_bid`` + a bid during the opening.
             validate: check that every action is legal. Costs a host synchronisation; without it an illegal action
                 gives a meaningless state in its own lane.
 
@@ -174,72 +216,119 @@ class TrickGame(OwnRules):
         if validate:
             self._check_legal(state, action)
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
-        playing = ~bidding & going
+        seat, playing = self.mover(state), ~bidding & going
+        place = place_of(seat, self.seats)
         if self.bids and not none(bidding):
-            bid = (action - DECK).clamp(0, self.bids - 1).to(torch.int8)
-            bid_made = self.bid(state, place_of(self.mover(state)), bid, bidding)
-            state, action = bid_made, torch.where(bidding, 0, action)
+            bid = action - self.first_bid if self.first_bid else action
+            state = self.bid(state, place, bid.clamp(0, self.bids - 1).to(torch.int8), bidding)
         if giving is not None:
             playing = playing & ~giving
             if not none(giving):
-                state = self.give(state, place_of(self.mover(state)), torch.where(giving, bit(action), 0), giving)
-        return self._play(state, action, playing, going)
+                state = self.give(state, place, torch.where(giving, bit(action), 0), giving)
+        return self._play(state, seat, place, action, playing, going)
 
-    def _play(self, state: TrickState, action: Tensor, playing: Tensor, going: Tensor) -> TrickState:
-        """Plays the card ``action`` [B] where ``playing`` [B] bool holds, and passes over a seat that sits out; where
-        ``going`` [B] bool does, a decision counts."""
-        seat = self.mover(state)
-        mover, advance = place_of(seat), going.to(torch.int8)
-        out = self.sits_out(state)
+    def _play(
+        self, state: TrickState, seat: Tensor, mover: Tensor, action: Tensor, playing: Tensor, going: Tensor
+    ) -> TrickState:
+        """Plays the card ``action`` [B] of ``seat`` [B], whose place in a [B, P] field is ``mover`` [B], where
+        ``playing`` [B] bool holds, and passes over a seat that sits out; where ``going`` [B] bool does, a decision
+        counts."""
+        seats, advance, out = self.seats, going.to(torch.int8), self.sits_out(state)
         if out is not None:
-            advance = advance + (playing & ((seat + 1) & (SEATS - 1) == out)).to(torch.int8)
+            advance = advance + (playing & (around(seat + 1, seats) == out)).to(torch.int8)
         card = torch.where(playing, bit(action), 0)
-        shown = self._shown(self.preferences(state, self.suit_led(state, state.trick)), card)
         small = torch.where(playing, action.to(torch.int8), entries(state.trick, mover))
         trick = with_entries(state.trick, mover, small)
-        complete = playing & ((state.made & (SEATS - 1)) + advance == SEATS)
-        winner = self.winner(state, trick, self.suit_led(state, trick))
-        taker = place_of(winner)
+        led = self.suit_led(state, trick)
+        # A lead follows nothing; where one only ever follows suit, to follow the suit of one's own card is the same.
+        before = led if self.follows else torch.where(seat == state.leader, -1, led)
+        shown = self._shown(self.preferences(state, before), card, playing)
+        made = state.made + advance
+        complete = playing & (around(self._played(made), seats) == 0)
+        winner = self.winner(state, trick, led)
+        taker = place_of(winner, seats)
         after = replace(
             state,
-            hands=with_entries(state.hands, mover, entries(state.hands, mover) & ~card),
+            hands=with_entries(state.hands, mover, entries(state.hands, mover) ^ card),
             seen=state.seen | card,
             trick=trick | -complete.to(torch.int8)[:, None],  # every bit set is -1: no card
             won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
-            lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | torch.where(playing, shown, 0)),
+            lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | shown),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
-            made=state.made + advance,
+            made=made,
         )
         return self.taken(after, trick, taker, complete)
 
-    @staticmethod
-    def _shown(preferences: list[Tensor], card: Tensor) -> Tensor:
-        """What the play of ``card`` ([B] int64, one bit) tells that the hand does not hold: [B] int64.
+    def _shown(self, preferences: list[Tensor], card: Tensor, played: Tensor) -> Tensor:
+        """What the play of ``card`` ([B] int64, one bit), where it is ``played`` [B] bool, tells that the hand does not
+        hold: [B] int64.
 
         A set that comes before the first one with the card in it did not meet the hand; nor did any if none has it.
+        What a free card is played in place of is not told.
         """
-        shown, passed = torch.zeros_like(card), torch.ones_like(card, dtype=torch.bool)
+        shown, passed = [], played & (card & self.free_cards == 0) if self.free_cards else played
         for preferred in preferences:
             passed = passed & (preferred & card == 0)
-            shown = shown | torch.where(passed, preferred, 0)
-        return shown
+            shown.append(torch.where(passed, preferred & ~self.free_cards if self.free_cards else preferred, 0))
+        return functools.reduce(torch.bitwise_or, shown)
 
     def _check_legal(self, state: TrickState, action: Tensor) -> None:
         inside = (action >= 0) & (action < self.num_actions)
         legal = inside & self.legal_mask(state).gather(1, action.long().clamp(0, self.num_actions - 1)[:, None])[:, 0]
         if not legal.all():
             lane = int((~legal).nonzero()[0, 0])
-            options = [a for a in self.legal_actions(state[lane : lane + 1])[0].tolist() if a >= 0]
+            options = self.legal_mask(state[lane : lane + 1])[0].nonzero()[:, 0].tolist()
             raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
 
     def play_forced(self, state: TrickState) -> TrickState:
-        def forced(part: TrickState) -> tuple[Tensor, Tensor]:
-            cards, bids = self.legal_bits(part)
-            legal = cards | bids
-            action = lowest_card(legal) + torch.where(bids != 0, DECK, 0)
-            return (legal & (legal - 1) == 0) & ~self.is_terminal(part), action
+        """Plays on while the mover has one legal action; where players only follow, the last trick all at once."""
+        if not self.plain:
+            return self.single_moves(state, self.max_forced_run, lambda part: ~self.is_terminal(part))
+        bound = self.decisions - self.seats
+        state = self.single_moves(state, self.seats - 1, lambda part: part.made < bound)
+        last = (state.made >= bound) & ~self.is_terminal(state)
+        lanes = working(last)
+        if lanes is not None and len(lanes) == 0:
+            return state
+        ended = self._last_trick(state.take(lanes))
+        return state.put(lanes, ended) if lanes is not None else ended.where(last, state)
 
-        return steps_while(state, self.max_forced_run, forced, self.step)
+    def single_moves(self, state: TrickState, most: int, may: Callable[[TrickState], Tensor]) -> TrickState:
+        """Up to ``most`` moves of each lane, as long as its mover has one legal action and ``may`` [K] bool holds."""
+
+        def forced(part: TrickState) -> tuple[Tensor, Tensor]:
+            legal = self.moves(part)
+            return (legal & (legal - 1) == 0) & may(part), legal
+
+        def move(part: TrickState, legal: Tensor) -> TrickState:
+            action = lowest_card(legal)
+            if self.bids and self.first_bid:
+                action = torch.where(self.bidding(part), action + self.first_bid, action)
+            return self.step(part, action)
+
+        return steps_while(state, most, forced, move)
+
+    def _last_trick(self, state: TrickState) -> TrickState:
+        """The ends of games whose every seat has one card or none left, of which it has to follow suit."""
+        trick = torch.where(state.trick >= 0, state.trick, lowest_card(state.hands).to(torch.int8))
+        led = self.suit_led(state, trick)
+        suit = self.followed(state, led)[:, None]
+        told = torch.where((state.trick < 0) & (suit & state.hands == 0), suit, 0)
+        if self.free_cards:
+            told = torch.where(state.hands & self.free_cards == 0, told & ~self.free_cards, 0)
+        winner = self.winner(state, trick, led)
+        taker = place_of(winner, self.seats)
+        after = replace(
+            state,
+            hands=torch.zeros_like(state.hands),
+            seen=state.seen | state.hands.sum(-1),  # hands are disjoint, so the sum is their union
+            trick=torch.full_like(trick, -1),
+            won=with_entries(state.won, taker, entries(state.won, taker) + 1),
+            lacks=state.lacks | told,
+            leader=winner.to(torch.int8),
+            made=torch.full_like(state.made, self.decisions),
+        )
+        return self.taken(after, trick, taker, torch.ones_like(led, dtype=torch.bool))
 
     def tricks_won(self, state: TrickState) -> Tensor:
         return state.won
@@ -247,7 +336,7 @@ class TrickGame(OwnRules):
     # -- ending it ----------------------------------------------------------------------------------------------------
 
     def scores(self, state: TrickState) -> Tensor:
-        """Points of each absolute seat: [B, 4] float32; 0 for all in a game that is not over."""
+        """Points of each absolute seat: [B, P] float32; 0 for all in a game that is not over."""
         return torch.where(self.is_terminal(state)[:, None], self.points(state), 0.0)
 
     # -- what a player knows ------------------------------------------------------------------------------------------
@@ -256,8 +345,8 @@ class TrickGame(OwnRules):
         return state.seen
 
     def hands(self, state: TrickState) -> Tensor:
-        """The cards that each absolute seat still holds: [B, 4, 52] bool."""
-        return unpack(state.hands)
+        """The cards that each absolute seat still holds: [B, P, size] bool."""
+        return unpack(state.hands, size=self.layout.size)
 
     def observe(self, state: TrickState, seat: Tensor | None = None) -> Tensor:
         """What the mover (or ``seat``, [B] int64) knows: [B, features] float32, see `vecgame.knowledge`; then
@@ -265,35 +354,44 @@ class TrickGame(OwnRules):
         return knowledge.observe(self, state, self.mover(state) if seat is None else seat)
 
     def others_hands(self, state: TrickState) -> Tensor:
-        hands, first = state.hands.gather(1, worlds.opponents(self.mover(state))), self.first_suit(state)
-        return hands if first is None else rotate_suits(hands, first[:, None])
+        hands = state.hands.gather(1, worlds.opponents(self.mover(state), self.seats))
+        first = self.first_suit(state)
+        return hands if first is None else self.layout.rotate(hands, first[:, None])
 
     def policy_columns(self, state: TrickState, action: Tensor) -> Tensor:
         """Columns of actions [B, K] in a network's policy: bids as they are, cards with `first_suit` first."""
         action, first = action.clamp(min=0).long(), self.first_suit(state)
         if first is None:
             return action
-        return torch.where(action < DECK, torch.remainder(action - RANKS * first.long()[:, None], DECK), action)
+        suited = self.layout.suits * self.layout.ranks
+        turned = torch.remainder(action - self.layout.ranks * first.long()[:, None], suited)
+        if self.bids and self.first_bid < suited:
+            return torch.where(self.bidding(state)[:, None], action, turned)
+        return torch.where(action < suited, turned, action)
 
     def policy_mask(self, state: TrickState) -> Tensor:
-        cards, bids = self.legal_bits(state)
-        first = self.first_suit(state)
-        return self._mask(cards if first is None else rotate_suits(cards, first), bids)
+        bits, first = self.legal_bits(state), self.first_suit(state)
+        if first is not None:
+            turned = self.layout.rotate(bits, first)
+            bits = torch.where(self.bidding(state), bits, turned) if self.bids else turned
+        return self._mask(state, bits)
 
     def determinize(self, state: TrickState, count: int = 3, seed: int = 0) -> TrickState:
         """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
         adjacent; see `vecgame.worlds`."""
         seed, shown = check_seed(seed), self.shows(state)
         if shown is None:
-            return self._others_drawn(worlds.determinize(self, state, count, seed), count, seed)
-        # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
-        rest = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
-        drawn = worlds.determinize(self, rest, count, seed)
-        shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
-        return self._others_drawn(replace(drawn, hands=drawn.hands | shown, seen=seen), count, seed)
+            drawn = worlds.determinize(self, state, count, seed)
+        else:  # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
+            rest = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
+            drawn = worlds.determinize(self, rest, count, seed)
+            shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
+            drawn = replace(drawn, hands=drawn.hands | shown, seen=seen)
+        if all(name == "hands" or not field.place for name, field in self.hidden(drawn).items()):
+            return drawn
+        return hidden.dealt_anew(self, drawn, count, seed, given=["hands"])
 
-    def _others_drawn(self, worlds: TrickState, count: int, seed: int) -> TrickState:
-        """Worlds whose hands are drawn, with what else is hidden drawn too."""
-        if all(name == "hands" or not field.place for name, field in self.hidden(worlds).items()):
-            return worlds
-        return hidden.dealt_anew(self, worlds, count, seed, given=["hands"])
+
+def _named(value: object) -> str:
+    """A function by its name, all else as Python writes it."""
+    return getattr(value, "__qualname__", None) or repr(value)

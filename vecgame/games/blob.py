@@ -1,73 +1,59 @@
-"""Blob (Oh Hell) for three to seven seats: deal, legal moves, step and scores of many games at once."""
+"""Blob (Oh Hell) for two to eight seats, a trick game in which every seat bids how many tricks it will win."""
 
-from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, worlds
-from vecgame.cards import (
-    DECK,
-    NO_TRUMP,
-    RANKS,
-    SUITS,
-    bit,
-    deck_bits,
-    list_cards,
-    lowest_card,
-    rotate_suits,
-    same_as_lower,
-    suit_bits,
-    suit_of,
-    trick_winner,
-    unpack,
-)
-from vecgame.game import Game, actions_of
+from vecgame import dealing, hidden
+from vecgame.cards import DECK, NO_TRUMP, SUITS, TRUMP_NAMES, bit, deck_bits, list_cards, same_as_lower, suit_of
 from vecgame.games import blob_observation
-from vecgame.games.blob_rules import TURNED, Rules, score
+from vecgame.games.blob_rules import BIDDER, FOREHEAD, ONCE, OWN, TURNED, Rules, score
 from vecgame.games.blob_state import BlobState
 from vecgame.hidden import Hidden
-from vecgame.lanes import around, entries, none, pick, place_of, steps_while, with_entries, working
-from vecgame.philox import check_seed
+from vecgame.lanes import around, entries, none, pick, place_of, with_entries, working
+from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.symmetry import SuitSymmetry
+from vecgame.tricks import TrickGame
+
+BIDS_FROM = 1 << 10  # in a world's random numbers: after those of its cards
 
 
-class Blob(Game):
+class Blob(TrickGame):
     """The rules of Blob for a whole batch; see `Rules` for what can be changed.
 
-    ``Blob(cards=5, hook=False)`` and ``Blob(Rules(cards=5, hook=False))`` are the same, equal and hash alike.
+    Action b is the bid b during the bidding and card b afterwards. ``Blob(cards=5, hook=False)`` and
+    ``Blob(Rules(cards=5, hook=False))`` are the same, equal and hash alike.
     """
 
     name = "blob"
     rules_type = Rules
+    state_type = BlobState
+
+    def set_up(self) -> None:
+        rules = self.rules
+        self.deck = deck_bits(rules.suits, rules.ranks)
+        self.bids = self.most_bids = self.cards + 1
+        self.first_bid, self.opening = 0, rules.opening
+        if rules.trump == BIDDER:
+            self.most_bids = max(self.most_bids, len(rules.trumps))
+            self.bids = max(self.bids, NO_TRUMP + 1)
+        self.lowest, self.highest = rules.range
+        self.merges = False  # see `merged`
 
     def __init__(self, rules: Rules | None = None, **changes: object) -> None:
-        if rules is not None and not isinstance(rules, self.rules_type):
-            kind = self.rules_type.__name__
-            raise ValueError(f"rules must be a {kind}, got {rules!r}; for five cards a seat write Blob(cards=5)")
-        self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
-        self.cards = self.rules.cards
-        self.seats = self.rules.players
-        self.features = blob_observation.features(self.seats)
-        self.deck = deck_bits(self.rules.suits, self.rules.ranks)
-        self.highest = self.rules.max_score
-        self.num_actions = DECK
-        self.max_legal = self.cards + 1
-        self.decisions = self.rules.decisions
-        self.merges = False  # see `merged`
-        # At most all followers before a seat with two cards must choose a lead, then the last trick's cards.
-        self.max_forced_run = (self.seats - 1) + self.seats
+        super().__init__(rules, **changes)
+        self.features = blob_observation.features(self.seats, shown=self.rules.sight == FOREHEAD)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Blob) and self.rules == other.rules and self.merges == other.merges
+        return super().__eq__(other) and self.merges == other.merges
 
     def __hash__(self) -> int:
-        return hash((self.rules, self.merges))
+        return hash((super().__hash__(), self.merges))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.rules})" + (".merged()" if self.merges else "")
+        return super().__repr__() + (".merged()" if self.merges else "")
 
     def merged(self) -> "Blob":
         """The same game on the same states, but of several cards that are the same move only the lowest is among the
@@ -82,25 +68,23 @@ class Blob(Game):
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
-    def deal(
-        self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
-    ) -> BlobState:
-        """Deals games ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names.
+    @property
+    def turns(self) -> bool:
+        """Whether a card is turned up for trump: not when all of them are dealt."""
+        return self.rules.trump == TURNED and self.seats * self.cards < self.deck.bit_count()
 
-        A game depends on its number and the seed only, so a run may be cut into batches anywhere. With ``rotate``,
-        trump and dealer follow the game's number as in a match.
+    def chance(self) -> dict[str, int]:
+        if self.rules.trump in (TURNED, BIDDER):
+            return {**super().chance(), **({"turned": DECK - 1} if self.turns else {})}
+        return {**super().chance(), "trump": NO_TRUMP}
 
-        Raises:
-            ValueError: on a batch size below 1, a seed or device that is none.
-        """
-        stream = dealing.numbers(batch_size, seed, device, first_index)
-        deck, index = dealing.shuffled(stream, self.deck), stream.game
-        hands = dealing.hands_of(deck, self.cards, self.seats)
-        dealer = dealing.dealers(stream, self.rules.dealer, self.seats)
-        if self.rules.trump == TURNED:
-            turned = deck[:, self.seats * self.cards]
-            return self._begin(hands, dealer, suit_of(turned), index, bit(turned))
-        return self._begin(hands, dealer, dealing.trumps(stream, self.rules.trump, self.rules.trumps), index)
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
+        drawn = super().draw(stream, rest)
+        if self.turns:
+            return {**drawn, "turned": rest[:, 0]}
+        if self.rules.trump in (TURNED, BIDDER):
+            return drawn
+        return {**drawn, "trump": dealing.trumps(stream, self.rules.trump, self.rules.trumps)}
 
     def from_hands(
         self,
@@ -115,98 +99,94 @@ class Blob(Game):
         Args:
             hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
             dealer: [B] integer seats (or one for all).
-            trump: [B] integers, suit 0..3, 4 = none (or one for all). Not given under trump "turned".
+            trump: [B] integers, suit 0..3, 4 = none (or one for all). Not given under trump "turned" or "bidder".
             index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
             turned: [B] integer card ids of the cards turned up (or one for all); given under trump "turned" only.
 
         Raises:
             ValueError: on another shape, a card outside the deck or dealt twice, a seat or trump that is none.
         """
-        turning = self.rules.trump == TURNED
-        if (trump is None) != turning or (turned is None) == turning:
+        given = {"trump": trump, "turned": turned}
+        needed = set(self.chance()) - {"dealer"}
+        if needed != {name for name, value in given.items() if value is not None}:
             raise ValueError(
                 "give from_hands the cards `turned` up and no `trump`: these rules turn trump up"
-                if turning
+                if self.turns
                 else "give from_hands a `trump`, and no `turned`: these rules turn no card up"
+                if needed
+                else "give from_hands neither `trump` nor `turned`: these rules leave trump to the play"
             )
-        hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats)
-        batch = hands.shape[0]
-        seats = dealing.per_game("dealer", dealer, batch, self.seats - 1, hands.device)
-        if index is None:
-            index = torch.arange(batch, device=hands.device)
-        if turning:
-            cards = dealing.per_game("turned", turned, batch, DECK - 1, hands.device)
-            if ((bit(cards) & ~(self.deck & ~bit(hands).sum((-1, -2)))) != 0).any():
-                raise ValueError("turned must be a card of the deck that is not dealt")
-            return self._begin(hands, seats, suit_of(cards), index, bit(cards))
-        trumps = dealing.per_game("trump", trump, batch, NO_TRUMP, hands.device)
-        if ((trumps >= self.rules.suits) & (trumps != NO_TRUMP)).any():
+        state = super().from_hands(hands, index, dealer=dealer, **{name: given[name] for name in needed})
+        if self.turns and (state.seen & (state.hands.sum(-1) | ~self.deck) != 0).any():
+            raise ValueError("turned must be a card of the deck that is not dealt")
+        if ((state.trump >= self.rules.suits) & (state.trump != NO_TRUMP)).any():
             raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
-        return self._begin(hands, seats, trumps, index)
+        return state
 
-    def _begin(
-        self, hands: Tensor, dealer: Tensor, trump: Tensor, index: Tensor, seen: Tensor | None = None
+    def begin(
+        self, hands: Tensor, index: Tensor, dealer: Tensor, trump: Tensor | None = None, turned: Tensor | None = None
     ) -> BlobState:
-        batch, device = hands.shape[0], hands.device
-        zeros = torch.zeros(batch, self.seats, dtype=torch.int8, device=device)
-        return BlobState(
-            index=index,
-            hands=bit(hands).sum(-1),
-            seen=torch.zeros_like(index) if seen is None else seen,
-            trick=zeros - 1,
-            bids=zeros - 1,
-            won=zeros,
-            voids=zeros,
+        if trump is None:
+            trump = torch.full_like(index, NO_TRUMP) if turned is None else suit_of(turned)
+        return self.start(
+            hands,
+            index,
+            leader=(dealer + 1) % self.seats,
+            bids=torch.full(hands.shape[:2], -1, dtype=torch.int8, device=hands.device),
             trump=trump.to(torch.int8),
             dealer=dealer.to(torch.int8),
-            leader=((dealer + 1) % self.seats).to(torch.int8),
-            made=zeros[:, 0].clone(),
+            seen=torch.zeros_like(index) if turned is None else bit(turned),
         )
 
     # -- playing it ---------------------------------------------------------------------------------------------------
-
-    def mover(self, state: BlobState) -> Tensor:
-        """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
-        return around(state.leader + state.made, self.seats).long()
 
     def cards_of(self, state: BlobState) -> int | Tensor:
         """Cards dealt to each seat: one number for all lanes, or [B] int64."""
         return self.cards
 
-    def turn(self, state: BlobState) -> Tensor:
-        return state.made.long()
+    def trump(self, state: BlobState) -> Tensor:
+        return state.trump
 
-    def is_terminal(self, state: BlobState) -> Tensor:
-        return state.made == self.decisions
+    def mover(self, state: BlobState) -> Tensor:
+        mover = super().mover(state)
+        return torch.where(self._naming(state), self._bidder(state), mover) if self.rules.trump == BIDDER else mover
 
-    def legal_bits(self, state: BlobState) -> Tensor:
-        """Legal actions as bitboards: [B] int64. Bit b is the bid b during the bidding, card b afterwards; a finished
-        game has bit 0, so that no mask is empty."""
-        hand = entries(state.hands, place_of(self.mover(state), self.seats))
-        led = entries(state.trick, place_of(state.leader, self.seats))
-        following = hand & torch.where(led >= 0, suit_bits(suit_of(led).clamp(min=0)), -1)
-        plays = torch.where(following != 0, following, hand) | self.is_terminal(state)
-        bidding = state.made < self.seats
-        if none(bidding):
-            return plays
-        return torch.where(bidding, ((1 << (self.cards_of(state) + 1)) - 1) & ~self.hook_bits(state), plays)
+    def _naming(self, state: BlobState) -> Tensor:
+        """[B] bool, all have bid and the highest bidder says what is trump."""
+        return state.made == self.seats
+
+    def _bidder(self, state: BlobState) -> Tensor:
+        """The seat with the highest bid, of several the first to make it: [B] int64."""
+        seat = torch.arange(self.seats, device=state.device)
+        turn = around(seat - state.dealer[:, None] - 1, self.seats)
+        return (state.bids.long() * self.seats - turn).argmax(-1)
+
+    def legal_bids(self, state: BlobState) -> Tensor:
+        bids = ((1 << (self.cards_of(state) + 1)) - 1) & ~self.hook_bits(state)
+        if self.rules.trump != BIDDER:
+            return bids
+        trumps = sum(1 << TRUMP_NAMES.index(name) for name in self.rules.trumps)
+        return torch.where(self._naming(state), trumps, bids)
+
+    def bid(self, state: BlobState, place: Tensor, bid: Tensor, bidding: Tensor) -> BlobState:
+        trump = state.trump
+        if self.rules.trump == BIDDER:
+            naming = self._naming(state)
+            trump, bidding = torch.where(naming, bid, trump), bidding & ~naming
+        made = torch.where(bidding, bid, entries(state.bids, place))
+        return replace(state, bids=with_entries(state.bids, place, made), trump=trump)
 
     def hook_bits(self, state: BlobState) -> Tensor:
         """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
-        bound = state.made == self.seats - 1
+        bound, cards = state.made == self.seats - 1, self.cards_of(state)
+        if (self.rules.hook_from, self.rules.hook_to) != (1, DECK):
+            bound = bound & (self.rules.hook_from <= cards) & (cards <= self.rules.hook_to)
         if not self.rules.hook or none(bound):
             return torch.zeros_like(state.seen)
-        left = self.cards_of(state) - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
+        left = cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
         return torch.where(bound & (left >= 0), bit(left.clamp(min=0)), 0)
 
-    def legal_mask(self, state: BlobState) -> Tensor:
-        return unpack(self.legal_bits(state))
-
-    def legal_actions(self, state: BlobState) -> Tensor:
-        return list_cards(self._moves(state), self.max_legal)
-
-    def _moves(self, state: BlobState) -> Tensor:
-        """`legal_bits`, without those that `merged` leaves out: [B] int64."""
+    def moves(self, state: BlobState) -> Tensor:
         legal = self.legal_bits(state)
         return legal & ~self._repeats(state, legal) if self.merges else legal
 
@@ -215,7 +195,7 @@ class Blob(Game):
         hand = entries(state.hands, place_of(self.mover(state), self.seats))
         table = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
         unseen = self.deck & ~(hand | state.seen)
-        return torch.where(state.made < self.seats, 0, same_as_lower(legal, unseen | table))
+        return torch.where(self.bidding(state), 0, same_as_lower(legal, unseen | table))
 
     def slot_logits(self, state: BlobState, actions: Tensor, logits: Tensor) -> Tensor:
         slots = super().slot_logits(state, actions, logits)
@@ -239,146 +219,66 @@ class Blob(Game):
         share = share.clamp(min=torch.finfo(share.dtype).tiny)  # a legal action stays one, however improbable
         return torch.where(actions >= 0, share.log() + most, -torch.inf)
 
-    def step(self, state: BlobState, action: Tensor, validate: bool = False) -> BlobState:
-        """The state after one decision in every lane; a finished game stays as it is.
-
-        Args:
-            action: [B] integers, a bid 0..cards during the bidding, a card id afterwards.
-            validate: check that every action is legal. Costs a host synchronisation; without it an illegal action
-                gives a meaningless state in its own lane.
-
-        Raises:
-            ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
-        """
-        action = actions_of(action, state)
-        if validate:
-            self._check_legal(state, action)
-        mover = place_of(self.mover(state), self.seats)
-        bidding = state.made < self.seats
-        playing = ~bidding & ~self.is_terminal(state)
-        small = action.to(torch.int8)
-
-        card = torch.where(playing, bit(action), 0)
-        trick = with_entries(state.trick, mover, torch.where(playing, small, entries(state.trick, mover)))
-        led = suit_of(entries(trick, place_of(state.leader, self.seats)))
-        shown = torch.where(playing & (suit_of(small) != led), 1 << led.clamp(min=0), 0)
-        complete = playing & (around(state.made, self.seats) == self.seats - 1)
-        winner = trick_winner(trick, led, state.trump)
-        taker = place_of(winner, self.seats)
-        return replace(
-            state,
-            hands=with_entries(state.hands, mover, entries(state.hands, mover) ^ card),
-            seen=state.seen | card,
-            trick=trick | -complete.to(torch.int8)[:, None],  # every bit set is -1: no card
-            bids=with_entries(state.bids, mover, torch.where(bidding, small, entries(state.bids, mover))),
-            won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
-            voids=with_entries(state.voids, mover, entries(state.voids, mover) | shown.to(torch.int8)),
-            leader=torch.where(complete, winner.to(torch.int8), state.leader),
-            made=state.made + (bidding | playing).to(torch.int8),
-        )
-
-    def _check_legal(self, state: BlobState, action: Tensor) -> None:
-        inside = (action >= 0) & (action < DECK)
-        legal = inside & (self.legal_bits(state) >> action.clamp(0, DECK - 1).long() & 1).bool()
-        if not legal.all():
-            lane = int((~legal).nonzero()[0, 0])
-            options = [a for a in self.legal_actions(state[lane : lane + 1])[0].tolist() if a >= 0]
-            raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
-
-    def play_forced(self, state: BlobState) -> BlobState:
-        """Plays on while the mover has one legal action: single moves of the followers, then the last trick at once."""
-        bound = self.decisions - self.seats
-        state = self._play_single_moves(state, self.seats - 1, lambda part: part.made < bound)
-        last = (state.made >= bound) & ~self.is_terminal(state)
-        lanes = working(last)
-        if lanes is not None and len(lanes) == 0:
-            return state
-        ended = self._play_last_trick(state.take(lanes))
-        return state.put(lanes, ended) if lanes is not None else ended.where(last, state)
-
-    def _play_single_moves(self, state: BlobState, most: int, may: Callable[[BlobState], Tensor]) -> BlobState:
-        """Up to ``most`` moves of each lane, as long as its mover has one legal action and ``may`` [K] bool holds."""
-
-        def forced(part: BlobState) -> tuple[Tensor, Tensor]:
-            legal = self._moves(part)
-            return (legal & (legal - 1) == 0) & may(part), legal
-
-        return steps_while(state, most, forced, lambda part, legal: self.step(part, lowest_card(legal)))
-
-    def _play_last_trick(self, state: BlobState) -> BlobState:
-        """The ends of games whose every seat has one card or none left: nobody has a choice any more."""
-        card = lowest_card(state.hands).to(torch.int8)
-        trick = torch.where(state.trick >= 0, state.trick, card)
-        led = suit_of(entries(trick, place_of(state.leader, self.seats)))
-        shown = torch.where((state.trick < 0) & (suit_of(trick) != led[:, None]), (1 << led)[:, None], 0)
-        winner = trick_winner(trick, led, state.trump)
-        taker = place_of(winner, self.seats)
-        return replace(
-            state,
-            hands=torch.zeros_like(state.hands),
-            seen=state.seen | state.hands.sum(-1),  # hands are disjoint, so the sum is their union
-            trick=torch.full_like(trick, -1),
-            won=with_entries(state.won, taker, entries(state.won, taker) + 1),
-            voids=state.voids | shown.to(torch.int8),
-            leader=winner.to(torch.int8),
-            made=torch.full_like(state.made, self.decisions),
-        )
-
     # -- ending it ----------------------------------------------------------------------------------------------------
 
-    def scores(self, state: BlobState) -> Tensor:
-        """Points of each absolute seat: [B, P] float32; 0 for all in a game that is not over."""
-        points = score(self.rules, state.bids, state.won)
-        return torch.where(self.is_terminal(state)[:, None], points, 0.0)
+    def points(self, state: BlobState) -> Tensor:
+        return score(self.rules, state.bids, state.won)
 
     def bids_met(self, state: BlobState) -> Tensor:
         return state.bids == state.won
 
-    def tricks_won(self, state: BlobState) -> Tensor:
-        return state.won
-
     # -- what a player knows ------------------------------------------------------------------------------------------
-
-    def open_cards(self, state: BlobState) -> Tensor:
-        return state.seen
-
-    def hidden(self, state: BlobState) -> dict[str, Hidden]:
-        """A seat sees its own hand only."""
-        return {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
-
-    def hands(self, state: BlobState) -> Tensor:
-        """The cards that each absolute seat still holds: [B, P, 52] bool."""
-        return unpack(state.hands)
 
     def observe(self, state: BlobState, seat: Tensor | None = None) -> Tensor:
         """Features of what the mover (or ``seat``, [B] int64) knows: [B, F] float32, see `blob_observation`."""
         return blob_observation.observe(self, state, self.mover(state) if seat is None else seat)
 
-    def others_hands(self, state: BlobState) -> Tensor:
-        hands = state.hands.gather(1, worlds.opponents(self.mover(state), self.seats))
-        return rotate_suits(hands, blob_observation.first_suit(state)[:, None])
-
-    def policy_columns(self, state: BlobState, action: Tensor) -> Tensor:
-        """Columns of actions [B, K] in a network's policy: bids as they are, cards with the trump suit first."""
-        rotation = RANKS * blob_observation.first_suit(state).long()[:, None]
-        turned = torch.remainder(action.clamp(min=0) - rotation, DECK)
-        return torch.where((state.made < self.seats)[:, None], action.clamp(min=0), turned)
-
-    def policy_mask(self, state: BlobState) -> Tensor:
-        legal = self.legal_bits(state)
-        turned = rotate_suits(legal, blob_observation.first_suit(state))
-        return unpack(torch.where(state.made < self.seats, legal, turned))
+    def first_suit(self, state: BlobState) -> Tensor:
+        return blob_observation.first_suit(state)
 
     def suit_symmetry(self) -> SuitSymmetry | None:
-        """None in decks of fewer suits, where it is known which suits hold no cards."""
-        return blob_observation.symmetry(self.seats) if self.rules.suits == SUITS else None
+        """None in decks of fewer suits, where it is known which suits hold no cards, and where bids name suits."""
+        alike = self.rules.suits == SUITS and self.rules.trump != BIDDER
+        return blob_observation.symmetry(self.seats, self.rules.sight == FOREHEAD) if alike else None
 
-    def may_hold(self, state: BlobState, viewer: Tensor) -> Tensor:
-        """Cards of the suits that the seats after ``viewer`` [B] have not shown to be void in: [P - 1, B] int64."""
-        others = worlds.opponents(viewer, self.seats)
-        return worlds.suits_left(state.device)[state.voids.gather(1, others).long().t()]
+    def unsighted(self, state: BlobState) -> Tensor | None:
+        """[B] bool, games whose bids are made without a sight of one's cards; None under rules that have none such."""
+        if self.rules.sight == OWN:
+            return None
+        return torch.as_tensor(self.cards_of(state) <= self.rules.sight_to, device=state.device).expand(len(state))
+
+    def veiled(self, state: BlobState) -> Tensor | None:
+        """[B] bool, these bids are made now: seats do not see their own cards."""
+        unsighted = self.unsighted(state)
+        return None if unsighted is None else unsighted & (state.made < self.seats)
+
+    def hidden(self, state: BlobState) -> dict[str, Hidden]:
+        """A seat sees its own hand, and all bids; `Rules.bidding` changes that while bids are made, and `Rules.sight`,
+        by which what was seen on the others' foreheads stays known."""
+        fields, veiled = super().hidden(state), self.veiled(state)
+        own = fields["hands"].sees
+        if veiled is not None:
+            sees = own & ~veiled[:, None, None]
+            others = self.unsighted(state)[:, None, None] & ~own & (self.rules.sight == FOREHEAD)
+            fields["hands"] = Hidden(sees | others)
+        if self.rules.bidding == ONCE:
+            fields["bids"] = Hidden(own | (state.made >= self.seats)[:, None, None], "number", place=False)
+        return fields
 
     def determinize(self, state: BlobState, count: int = 3, seed: int = 0) -> BlobState:
-        """Worlds drawn uniformly from all deals consistent with what the mover knows: B * count lanes, those of a game
-        adjacent; see `vecgame.worlds`."""
-        return worlds.determinize(self, state, count, check_seed(seed))
+        """As of any `TrickGame`. Of bids that the mover does not know yet any is as likely as the other."""
+        drawn, seed = super().determinize(state, count, seed), check_seed(seed)
+        if (self.rules.sight == OWN and self.rules.bidding != ONCE) or state.batch_size == 0:
+            return drawn
+        known = self.hidden(drawn)
+        if self.rules.sight != OWN:  # any card that a seat has not seen may be anywhere, or all hands have been seen
+            anew = hidden.dealt_anew(self, state.repeat(count), count, seed, given=["bids"])
+            told = self.unsighted(drawn) if self.rules.sight == FOREHEAD else self.veiled(drawn)
+            drawn = replace(drawn, hands=torch.where(told[:, None], anew.hands, drawn.hands))
+        if self.rules.bidding == ONCE:
+            stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(BIDS_FROM)
+            cards = torch.as_tensor(self.cards_of(drawn), device=state.device).expand(drawn.batch_size)
+            bids = (stream.uniform(Purpose.HIDDEN, self.seats) * (cards[:, None] + 1)).to(torch.int8)
+            unknown = ~known["bids"].seen_by(self.mover(drawn)) & (drawn.bids >= 0)
+            drawn = replace(drawn, bids=torch.where(unknown, bids, drawn.bids))
+        return drawn

@@ -14,13 +14,12 @@ likely as the other, so that pairs of a deal and a card put away are uniform ove
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 
 import torch
 from torch import Tensor
 
 from vecgame import dealing, knowledge
-from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, bit, suit_of
+from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUIT_NAMES, SUITS, bit, suit_of
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, place_of
 from vecgame.own_rules import TrickState, partners
@@ -75,6 +74,7 @@ class Euchre(TrickGame):
     rules_type = EuchreRules
     state_type = EuchreState
     own_features = 2 * DECK + 2 * SEATS + 4
+    give_word = "put away"
 
     def set_up(self) -> None:
         self.cards, self.deck = 5, EUCHRE_DECK
@@ -85,17 +85,15 @@ class Euchre(TrickGame):
     def chance(self) -> Mapping[str, int]:
         return {**super().chance(), "upcard": DECK - 1}
 
-    def draw(self, stream: Stream) -> dict[str, Tensor]:
-        return {**super().draw(stream), "upcard": dealing.shuffled(stream, self.deck)[:, SEATS * self.cards]}
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
+        return {**super().draw(stream, rest), "upcard": rest[:, 0]}
 
     def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> EuchreState:
-        """As of any `TrickGame`; the card turned up, ``upcard`` [B] or one for all, has to be given.
+        """As of any `TrickGame`; the card turned up is ``upcard`` [B], or one for all.
 
         Raises:
-            ValueError: also without it, or if it is outside of the deck or in a hand.
+            ValueError: also if it is outside of the deck or in a hand.
         """
-        if "upcard" not in given:
-            raise ValueError("euchre needs the card turned up: upcard=, a card id that no hand has")
         state = super().from_hands(hands, index, **given)
         if (state.upcard & self.deck == 0).any():
             raise ValueError("upcard is no card of this deck; ids are 13 * suit + rank, rank 7 (nine) to 12 (ace)")
@@ -161,6 +159,14 @@ class Euchre(TrickGame):
             alone=state.alone | alone,
         )
 
+    def bid_name(self, bid: int, state: EuchreState | None = None) -> str:
+        if bid == PASS or bid >= ALONE:
+            return {PASS: "pass", ALONE: "alone", TOGETHER: "with partner"}[bid]
+        if state is None:
+            return "order up" if bid == 1 else f"name the suit {bid - 1} after the card turned up"
+        suit = SUIT_NAMES[(int(suit_of(_card_of(state.upcard))) + bid - 1) % SUITS]
+        return f"order up {suit}" if bid == 1 else f"name {suit}"
+
     def giving(self, state: EuchreState) -> Tensor:
         return state.made == PICK_UP
 
@@ -176,19 +182,23 @@ class Euchre(TrickGame):
     # -- the play -----------------------------------------------------------------------------------------------------
 
     def preferences(self, state: EuchreState, led: Tensor) -> list[Tensor]:
-        suits = _suits(led.device).index_select(0, state.trump.long() * (SUITS + 1) + led + 1)
-        return [torch.where(self.giving(state), ~state.upcard, suits)]
+        return [torch.where(self.giving(state), ~state.upcard, self.followed(state, led))]
+
+    def suits_of_cards(self) -> Tensor:
+        """The left bower belongs to the trump suit."""
+        own, trump = super().suits_of_cards(), torch.arange(NO_TRUMP + 1)[:, None]
+        left = (torch.arange(DECK) % RANKS == JACK) & (own == _same_colour(trump)) & (trump != NO_TRUMP)
+        return torch.where(left, trump, own)
+
+    def strengths(self) -> Tensor:
+        """The left bower stands above the ace of trump, the right bower above it."""
+        suits, cards, trump = self.suits_of_cards(), torch.arange(DECK), torch.arange(NO_TRUMP + 1)[:, None]
+        jack = (suits == trump) & (cards % RANKS == JACK)
+        bower = torch.where(suit_of(cards) == trump, RANKS + 1, RANKS) - JACK
+        return super().strengths() + torch.where(jack, bower, 0)[:, None]
 
     def trump(self, state: EuchreState) -> Tensor:
         return state.trump
-
-    def suit_led(self, state: EuchreState, trick: Tensor) -> Tensor:
-        first = entries(trick, place_of(state.leader))
-        return _suit_of_cards(trick.device).index_select(0, state.trump.long() * (DECK + 1) + first + 1)
-
-    def winner(self, state: EuchreState, trick: Tensor, led: Tensor) -> Tensor:
-        row = (state.trump.long() * SUITS + led.clamp(min=0)) * (DECK + 1) + 1
-        return _strengths(trick.device).index_select(0, (row[:, None] + trick).flatten()).view(trick.shape).argmax(-1)
 
     def sits_out(self, state: EuchreState) -> Tensor:
         return torch.where(state.alone, self._partner(state), -1)
@@ -253,34 +263,3 @@ def _card_of(bits: Tensor) -> Tensor:
 
 def _same_colour(suit: Tensor) -> Tensor:
     return (suit + 2) & (SUITS - 1)
-
-
-@cache
-def _suit_of_cards(device: torch.device) -> Tensor:
-    """The suit that each card belongs to: [5 * 53] int8 at (53 * trump + card + 1), -1 for no card (id -1)."""
-    card, trump = torch.arange(DECK), torch.arange(NO_TRUMP + 1)[:, None]
-    left = (card % RANKS == JACK) & (suit_of(card) == _same_colour(trump)) & (trump != NO_TRUMP)
-    suits = torch.where(left, trump, suit_of(card))
-    return torch.cat([torch.full((NO_TRUMP + 1, 1), -1), suits], dim=-1).flatten().to(device, torch.int8)
-
-
-@cache
-def _suits(device: torch.device) -> Tensor:
-    """The cards that belong to a suit: [5 * 5] int64 bitboards at (5 * trump + suit + 1), all for no suit (-1)."""
-    of_card = _suit_of_cards(torch.device("cpu")).view(NO_TRUMP + 1, 1, DECK + 1)[:, :, 1:]
-    bits = torch.where(of_card == torch.arange(SUITS)[:, None], 1 << torch.arange(DECK), 0).sum(-1)
-    return torch.cat([torch.full((NO_TRUMP + 1, 1), -1), bits], dim=-1).flatten().to(device)
-
-
-@cache
-def _strengths(device: torch.device) -> Tensor:
-    """How strong each card is in a trick: [5 * 4 * 53] int8 at (53 * (4 * trump + suit led) + card + 1), -1 for no card
-    (id -1)."""
-    suits = _suit_of_cards(torch.device("cpu")).view(NO_TRUMP + 1, 1, DECK + 1)[:, :, 1:]
-    card = torch.arange(DECK)
-    trump, led = torch.arange(NO_TRUMP + 1)[:, None, None], torch.arange(SUITS)[:, None]
-    power = torch.where(suits == trump, 2 * RANKS, torch.where(suits == led, RANKS, 0))
-    bower = torch.where(suit_of(card) == trump, RANKS + 1, RANKS) - JACK  # the left above the ace, the right above it
-    strength = card % RANKS + power + torch.where((suits == trump) & (card % RANKS == JACK), bower, 0)
-    none_ = torch.full((NO_TRUMP + 1, SUITS, 1), -1)
-    return torch.cat([none_, strength], dim=-1).flatten().to(device, torch.int8)

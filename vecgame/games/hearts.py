@@ -12,6 +12,7 @@ that agree with what the mover has seen. That people pass high cards rather than
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from vecgame import knowledge
 from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, none, place_of, with_entries
-from vecgame.own_rules import TrickState, followed
+from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
 from vecgame.tricks import TrickGame
 
@@ -65,6 +66,8 @@ class HeartsState(TrickState):
 class PassingState(HeartsState):
     """B games of Hearts in which cards are passed. Those that pass in no direction begin with decision 12."""
 
+    holds: ClassVar = {"direction": DIRECTIONS}
+
     direction: Tensor  # [B] int8, how many seats further on the cards go: index in `DIRECTIONS`
     passed: Tensor  # [B, 4] int64, the cards that each seat has chosen to pass, whether it has handed them over or not
     played: Tensor  # [B, 4] int64, the cards that each seat has played to tricks that are complete
@@ -80,6 +83,7 @@ class Hearts(TrickGame):
     # The first lead; and once for each seat, with hearts unbroken and one other card left.
     forced_leads = 1 + SEATS
     own_features = SEATS + 2
+    give_word = "pass"
     highest = float(ALL_POINTS)
 
     def set_up(self) -> None:
@@ -93,7 +97,7 @@ class Hearts(TrickGame):
     def chance(self) -> Mapping[str, int]:
         return {"direction": SEATS - 1} if self.rules.passing in ("random", "rotate") else {}
 
-    def draw(self, stream: Stream) -> dict[str, Tensor]:
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
         if self.rules.passing == "random":
             return {"direction": stream.integers(Purpose.DIRECTION, SEATS)}
         if self.rules.passing == "rotate":
@@ -143,7 +147,9 @@ class Hearts(TrickGame):
 
     def preferences(self, state: HeartsState, led: Tensor) -> list[Tensor]:
         lead = torch.where(self.broken(state), -1, ~ALL_HEARTS)
-        first = torch.where(led >= 0, followed(led), torch.where(state.made == self.opening, OPENING_CARD, lead))
+        first = torch.where(
+            led >= 0, self.followed(state, led), torch.where(state.made == self.opening, OPENING_CARD, lead)
+        )
         if self.passes:
             mine = entries(state.passed, place_of(self.mover(state)))
             first = torch.where(self.giving(state), ~mine, first)

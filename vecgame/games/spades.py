@@ -8,7 +8,7 @@ from torch import Tensor
 from vecgame import dealing, knowledge
 from vecgame.cards import RANKS, SEATS, SUIT_BITS
 from vecgame.lanes import entries, with_entries
-from vecgame.own_rules import TrickState, followed, partners
+from vecgame.own_rules import TrickState, partners
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
 
@@ -87,6 +87,9 @@ class Spades(TrickGame):
         made = torch.where(bidding, bid, entries(state.bids, place))
         return replace(state, bids=with_entries(state.bids, place, made))
 
+    def bid_name(self, bid: int, state: SpadesState | None = None) -> str:
+        return f"bid {bid}" if bid else "nil"
+
     def broken(self, state: SpadesState) -> Tensor:
         """[B] bool, spades may be led."""
         if self.rules.lead_spades == "last":
@@ -95,13 +98,13 @@ class Spades(TrickGame):
 
     def preferences(self, state: SpadesState, led: Tensor) -> list[Tensor]:
         lead = torch.where(self.broken(state), -1, ~ALL_SPADES)
-        return [torch.where(led >= 0, followed(led), lead)]
+        return [torch.where(led >= 0, self.followed(state, led), lead)]
 
     def trump(self, state: SpadesState) -> Tensor:
         return torch.full_like(state.leader, SPADES)
 
     def suit_symmetry(self) -> SuitSymmetry:
-        return knowledge.suits_alike()
+        return knowledge.suits_alike(self)
 
     def points(self, state: SpadesState) -> Tensor:
         return self._partnership_points(state.bids, state.won)

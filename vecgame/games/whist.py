@@ -59,8 +59,8 @@ class Whist(TrickGame):
         turned = self.rules.trump == "turned"
         return {"dealer": SEATS - 1} if turned else {"dealer": SEATS - 1, "trump": NO_TRUMP}
 
-    def draw(self, stream: Stream) -> dict[str, Tensor]:
-        drawn = super().draw(stream)
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
+        drawn = super().draw(stream, rest)
         if self.rules.trump != "turned":
             drawn["trump"] = dealing.trumps(stream, self.rules.trump, TRUMP_NAMES)
         return drawn
@@ -88,7 +88,7 @@ class Whist(TrickGame):
         return torch.where(state.trump == NO_TRUMP, 0, state.trump)
 
     def suit_symmetry(self) -> SuitSymmetry:
-        return knowledge.suits_alike(own_boards=[0])
+        return knowledge.suits_alike(self, own_boards=[0])
 
     def points(self, state: WhistState) -> Tensor:
         return partners(state.won.float())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vecgame.cards import SEATS, suit_of, trick_winner, unpack
+from vecgame.cards import SEATS, suit_of, unpack
 from veclab.table.session import Match, Result, Trick
 
 SEAT_NAMES = ("South", "West", "North", "East")  # clockwise, as the turn goes
@@ -84,4 +84,4 @@ def look(match: Match, viewer: int | None) -> Seen:
 def _winning(match: Match, trick: Trick) -> int:
     """Seat whose card takes the unfinished trick as it lies: a seat without a card (-1) beats nobody."""
     led = suit_of(match.state.trick[:, trick.plays[0].seat])
-    return int(trick_winner(match.state.trick, led, match.state.trump))
+    return int(match.game.winner(match.state, match.state.trick, led))
