@@ -15,14 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, reduce
+from functools import reduce
 from typing import Protocol
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from vecgame.cards import DECK, SEATS, STANDARD, SUITS, Layout, nth_card, popcount, suit_bits
+from vecgame.cards import DECK, SEATS, STANDARD, Layout, nth_card, popcount
 from vecgame.counts import deal_items, table_size
 from vecgame.lanes import around, none
 from vecgame.memory import free_memory
@@ -87,14 +87,6 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
 def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:
     """The seats after the mover [B]: [B, seats - 1] int64."""
     return around(mover[:, None] + torch.arange(1, seats, device=mover.device), seats)
-
-
-@cache
-def suits_left(device: torch.device) -> Tensor:
-    """The cards of the suits whose bit is not set: [16] int64."""
-    suits = torch.arange(SUITS)
-    missing = (torch.arange(1 << SUITS)[:, None] >> suits) & 1
-    return (suit_bits(suits) * (1 - missing)).sum(-1).to(device)
 
 
 def draw_hands(
