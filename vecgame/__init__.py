@@ -5,6 +5,7 @@ from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.blob_rules import Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
@@ -23,6 +24,7 @@ __all__ = [
     "Blob",
     "BlobMatch",
     "BlobState",
+    "Doppelkopf",
     "Euchre",
     "Game",
     "Hearts",

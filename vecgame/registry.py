@@ -7,6 +7,7 @@ import dataclasses
 from vecgame.game import Game
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
+from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
@@ -57,5 +58,5 @@ def make_game(name: str, **rules: object) -> Game:
     return game_class(name)(**rules)
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch, Doppelkopf):
     register(_game)
