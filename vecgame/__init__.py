@@ -8,6 +8,7 @@ from vecgame.games.blob_state import BlobState
 from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.own_rules import TrickState
@@ -26,17 +27,21 @@ __all__ = [
     "BlobState",
     "Doppelkopf",
     "Euchre",
+    "EuchreMatch",
     "Game",
     "Hearts",
+    "HeartsMatch",
     "Purpose",
     "Rules",
     "Spades",
+    "SpadesMatch",
     "State",
     "Stream",
     "SuitSymmetry",
     "TrickGame",
     "TrickState",
     "Whist",
+    "WhistMatch",
     "concatenate",
     "default_rules",
     "make_game",

@@ -10,6 +10,7 @@ from vecgame.games.blob_match import BlobMatch
 from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 
@@ -58,5 +59,7 @@ def make_game(name: str, **rules: object) -> Game:
     return game_class(name)(**rules)
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch, Doppelkopf):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, Doppelkopf):
+    register(_game)
+for _game in (BlobMatch, HeartsMatch, SpadesMatch, WhistMatch, EuchreMatch):
     register(_game)

@@ -143,7 +143,7 @@ class Euchre(TrickGame):
         after = torch.where(naming, torch.where(ordered, PICK_UP - 1, self._after_naming() - 1), made)
         after = torch.where(bidding & (made == LONER), PLAY - 1, after)
         if not self.rules.stick_the_dealer:
-            after = torch.where(bidding & (made == PICK_UP - 1) & (bid == PASS), self.decisions - 1, after)
+            after = torch.where(bidding & (made == PICK_UP - 1) & (bid == PASS), self.length - 1, after)
         # A partner that sits out does not lead either.
         leader = (state.leader + (alone & (self._partner(state) == state.leader)).to(torch.int8)) & (SEATS - 1)
         return replace(
