@@ -1,5 +1,6 @@
 """Card games as tensors: rules, deals, observations and hidden-hand sampling for thousands of games at once."""
 
+from vecgame.cards import Layout
 from vecgame.game import Game, resolve_device
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
@@ -11,9 +12,10 @@ from vecgame.games.hearts import Hearts
 from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
-from vecgame.registry import GAMES, default_rules, make_game, register
+from vecgame.registry import GAMES, default_rules, game_of, identity, make_game, register
 from vecgame.state import State, concatenate
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
@@ -31,6 +33,8 @@ __all__ = [
     "Game",
     "Hearts",
     "HeartsMatch",
+    "Hidden",
+    "Layout",
     "Purpose",
     "Rules",
     "Spades",
@@ -44,6 +48,8 @@ __all__ = [
     "WhistMatch",
     "concatenate",
     "default_rules",
+    "game_of",
+    "identity",
     "make_game",
     "register",
     "resolve_device",

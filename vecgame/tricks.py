@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
@@ -80,7 +80,10 @@ class TrickGame(OwnRules):
         return hash((type(self), self.rules))
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.rules})"
+        """The class and those of its rules that are not the defaults, and its cards."""
+        rules = [(field, getattr(self.rules, field.name)) for field in fields(self.rules)]
+        told = {field.name: value for field, value in rules if value != field.default or field.name == "cards"}
+        return f"{type(self).__name__}({', '.join(f'{name}={_named(value)}' for name, value in told.items())})"
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -395,3 +398,8 @@ class TrickGame(OwnRules):
         if all(name == "hands" or not field.place for name, field in self.hidden(drawn).items()):
             return drawn
         return hidden.dealt_anew(self, drawn, count, seed, given=["hands"])
+
+
+def _named(value: object) -> str:
+    """A function by its name, all else as Python writes it."""
+    return getattr(value, "__qualname__", None) or repr(value)

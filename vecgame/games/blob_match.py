@@ -1,8 +1,8 @@
 """Whole matches of Blob as one game whose value is the match's outcome, so that an agent plays for the win.
 
 A match of C cards and P players is 2 C - 1 + P games: C, C - 1, .., 1 cards to a seat, P further games of one card,
-then 2, .., C. The dealer moves on with every game. A finished match is worth 1 to the seat with the most points over
-all games, shared among those who tie for it, and nothing to the others.
+then 2, .., C; `MatchRules` has other schedules. The dealer moves on with every game. A finished match is worth 1 to the
+seat with the most points over all games, shared among those who tie for it, and nothing to the others.
 """
 
 from __future__ import annotations
@@ -17,17 +17,22 @@ from torch import Tensor
 from vecgame import knowledge
 from vecgame.cards import DECK
 from vecgame.games.blob import Blob
-from vecgame.games.blob_rules import Rules
+from vecgame.games.blob_rules import TURNED, Rules
 from vecgame.games.blob_state import BlobState
 from vecgame.games.matches import Match, Standing
 from vecgame.philox import Stream
 
-LEAD_SCALE = 2.0  # of the features that tell how far a seat is ahead, in times the most points of a game
+DOWN_UP, UP_DOWN = "down-up", "up-down"
+MOST_ONES = 8
+LEAD_SCALE = 2.0  # of the features that tell how far a seat is ahead, in times the most points of a game, won or lost
 
 
-def schedule(cards: int, players: int) -> tuple[int, ...]:
-    """Cards to a seat in each game of a match."""
-    return (*range(cards, 0, -1), *[1] * players, *range(2, cards + 1))
+def schedule(cards: int, players: int, order: str = DOWN_UP, ones: int = 0) -> tuple[int, ...]:
+    """Cards to a seat in each game of a match; ``ones`` games of one card in a row, 0 = as many as is usual."""
+    if order == DOWN_UP:
+        return (*range(cards, 1, -1), *[1] * (ones or players + 1), *range(2, cards + 1))
+    end = [1] * (ones or 1)
+    return (*end, *range(2, cards + 1), *range(cards - 1, 1, -1), *(end if cards > 1 else []))
 
 
 @dataclass(frozen=True)
@@ -35,23 +40,31 @@ class MatchRules(Rules):
     """The rules of every game of a match; ``cards`` are those of the largest. Dealer "random" or a seat is that of the
     first game, "rotate" follows the match's number; trump "rotate" follows the game's number in its match."""
 
+    schedule: str = DOWN_UP  # cards, .., 1, .., cards; or "up-down": 1, .., cards, .., 1
+    ones: int = (
+        0  # games of one card in a row, in the middle or at either end; 0: players + 1 in the middle, 1 at an end
+    )
     games: int = 0  # only the first so many games, 0 = all of them
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = len(schedule(self.cards, self.players))
+        if self.schedule not in (DOWN_UP, UP_DOWN):
+            raise ValueError(f"schedule must be {DOWN_UP} or {UP_DOWN}, got {self.schedule!r}")
+        if isinstance(self.ones, bool) or not isinstance(self.ones, int) or not 0 <= self.ones <= MOST_ONES:
+            raise ValueError(f"ones must be an integer from 0 to {MOST_ONES}, got {self.ones!r}")
+        most = len(schedule(self.cards, self.players, self.schedule, self.ones))
         if isinstance(self.games, bool) or not isinstance(self.games, int) or not 0 <= self.games <= most:
             raise ValueError(f"games must be an integer from 0 (all) to {most}, got {self.games!r}")
 
     @property
     def hands(self) -> tuple[int, ...]:
         """Cards to a seat in each game of the match."""
-        return schedule(self.cards, self.players)[: self.games or None]
+        return schedule(self.cards, self.players, self.schedule, self.ones)[: self.games or None]
 
     @property
     def decisions(self) -> int:
         """Decisions of one match."""
-        return sum(self.players * (1 + cards) for cards in self.hands)
+        return sum(self.opening + self.players * cards for cards in self.hands)
 
 
 @dataclass(frozen=True)
@@ -74,9 +87,15 @@ class BlobMatch(Match, Blob):
     def __init__(self, rules: MatchRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
         self.decisions = self.rules.decisions
+        self.lead_scale = LEAD_SCALE * max(map(abs, self.rules.range))
 
     def limits(self) -> tuple[float, int]:
         return math.inf, len(self.rules.hands)
+
+    @property
+    def turns(self) -> bool:
+        """Whether cards are turned up for trump: -1 for none in games in which all are dealt."""
+        return self.rules.trump == TURNED
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -109,7 +128,9 @@ class BlobMatch(Match, Blob):
         cards = self._cards_in(stream.number)[:, None, None]
         seat, card = torch.arange(self.seats, device=deck.device)[:, None], torch.arange(self.cards, device=deck.device)
         hands = deck.gather(1, (seat * cards + card).flatten(1).clamp(max=DECK - 1)).view(-1, self.seats, self.cards)
-        return torch.where(card < cards, hands, -1), deck.gather(1, self.seats * cards[:, :, 0])
+        dealt = self.seats * cards[:, :, 0]
+        left = torch.where(dealt < self.deck.bit_count(), deck.gather(1, dealt.clamp(max=DECK - 1)), -1)
+        return torch.where(card < cards, hands, -1), left
 
     def _cards_in(self, number: Tensor) -> Tensor:
         """Cards to a seat in game ``number`` [B] of a match: [B] int64."""
@@ -121,11 +142,11 @@ class BlobMatch(Match, Blob):
         return self._cards_in(state.number)
 
     def game_over(self, state: MatchState) -> Tensor:
-        return state.made == self.seats * (1 + self.cards_of(state))
+        return state.made == self.opening + self.seats * self.cards_of(state)
 
     def standing(self, state: MatchState, viewer: Tensor) -> Tensor:
         totals = knowledge.by_seat(state.totals, viewer)
-        return ((totals - totals[0]) / (LEAD_SCALE * self.rules.max_score)).clamp(-4, 4)
+        return ((totals - totals[0]) / self.lead_scale).clamp(-4, 4)
 
 
 @cache

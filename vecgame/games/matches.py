@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -55,6 +56,8 @@ class Limits:
 @dataclass(frozen=True)
 class Standing(State):
     """What a match adds to the state of its game, whose fields are those of the game that is on."""
+
+    holds: ClassVar = {"future": "number"}
 
     totals: Tensor  # [B, P] float32, points of the finished games
     number: Tensor  # [B] int8, how many games are finished
@@ -263,6 +266,8 @@ class HeartsMatchState(Standing, HeartsState):
 @dataclass(frozen=True)
 class PassingMatchState(Standing, PassingState):
     """B matches of Hearts in which cards are passed."""
+
+    holds: ClassVar = {**PassingState.holds, **Standing.holds}
 
 
 class HeartsMatch(Match, Hearts):
