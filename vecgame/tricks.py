@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, knowledge, patterns, worlds
+from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import RANKS, SEATS, bit, list_cards, lowest_card, unpack
 from vecgame.game import actions_of
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, working
@@ -389,10 +389,10 @@ class TrickGame(OwnRules):
         adjacent; see `vecgame.worlds`."""
         seed, shown = check_seed(seed), self.shows(state)
         if shown is None:
-            drawn = (worlds if self.seats == SEATS else patterns).determinize(self, state, count, seed)
+            drawn = worlds.determinize(self, state, count, seed)
         else:  # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
             rest = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
-            drawn = (worlds if self.seats == SEATS else patterns).determinize(self, rest, count, seed)
+            drawn = worlds.determinize(self, rest, count, seed)
             shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
             drawn = replace(drawn, hands=drawn.hands | shown, seen=seen)
         if all(name == "hands" or not field.place for name, field in self.hidden(drawn).items()):
