@@ -196,6 +196,11 @@ class OwnRules(Game):
         in which no such card is ever known. Other seats lack them."""
         return None
 
+    def placed(self, state: TrickState) -> Tensor | None:
+        """[B] int64, cards that everybody knows to lie in a hidden place, though perhaps not in which; None in a game
+        in which no such card is ever known."""
+        return None
+
     def hidden(self, state: TrickState) -> dict[str, Hidden]:
         """A seat sees its own hand only."""
         return {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
