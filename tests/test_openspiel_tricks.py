@@ -13,7 +13,7 @@ from vecgame import Euchre, Hearts, Spades, TrickGame, Whist
 pytest.importorskip("pyspiel")
 
 SLOW_GAMES = min(10_000, int(os.environ.get("VECGAME_SLOW_GAMES", 600_000)) // 60)
-# OpenSpiel's spades never become led freely, once played or not: our lead_spades="last".
+# OpenSpiel's spades never become led freely, once played or not: our lead_spades="last". Its partners bid 13 at most.
 KINDS = {
     "hearts": (Hearts(), hearts),
     "hearts, queen does not break": (Hearts(queen_breaks=False), partial(hearts, qs_breaks_hearts=False)),
@@ -26,7 +26,7 @@ KINDS = {
         Hearts(passing="random", queen_breaks=False, safe_first_trick=False),
         partial(passed_hearts, qs_breaks_hearts=False, no_pts_on_first_trick=False),
     ),
-    "spades": (Spades(lead_spades="last"), spades),
+    "spades": (Spades(lead_spades="last", capped_bids=True), spades),
     "whist": (Whist(trump="random"), whist),
     "euchre": (Euchre(), euchre),
     "euchre, the dealer may pass": (Euchre(stick_the_dealer=False), partial(euchre, stick_the_dealer=False)),

@@ -6,8 +6,10 @@ from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.blob_rules import Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.hidden import Hidden
@@ -25,20 +27,25 @@ __all__ = [
     "Blob",
     "BlobMatch",
     "BlobState",
+    "Doppelkopf",
     "Euchre",
+    "EuchreMatch",
     "Game",
     "Hearts",
+    "HeartsMatch",
     "Hidden",
     "Layout",
     "Purpose",
     "Rules",
     "Spades",
+    "SpadesMatch",
     "State",
     "Stream",
     "SuitSymmetry",
     "TrickGame",
     "TrickState",
     "Whist",
+    "WhistMatch",
     "concatenate",
     "default_rules",
     "game_of",

@@ -60,6 +60,7 @@ class OwnRules(Game):
     most_bids: int  # most of them that can be legal at a decision
     first_bid: int  # action that is bid 0: by default the number after the last card's
     opening: int  # decisions before the first trick, of any number; bids go round from the leader
+    length: int  # decisions of one deal: where a match has several, fewer than `decisions`
 
     def set_up(self) -> None:
         """Sets what the rules change of the above, of seats and deck, and the lowest and highest score."""
@@ -76,7 +77,7 @@ class OwnRules(Game):
         """The state before the first decision; arguments after ``index`` are those that `chance` names.
 
         Args:
-            hands: [B, P, cards] int64 card ids, in the order in which they were dealt.
+            hands: [B, P, cards] int64 card ids, in the order in which they were dealt; -1 for none.
             index: [B] int64.
         """
         return self.start(hands, index, leader=(dealer + 1) % self.seats)
@@ -193,6 +194,11 @@ class OwnRules(Game):
     def shows(self, state: TrickState) -> Tensor | None:
         """[B, P] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
         in which no such card is ever known. Other seats lack them."""
+        return None
+
+    def placed(self, state: TrickState) -> Tensor | None:
+        """[B] int64, cards that everybody knows to lie in a hidden place, though perhaps not in which; None in a game
+        in which no such card is ever known."""
         return None
 
     def hidden(self, state: TrickState) -> dict[str, Hidden]:

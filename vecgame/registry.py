@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from vecgame.game import Game
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
+from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.loading import address_of, load
@@ -97,5 +99,7 @@ def _comes_with_it(kind: type[Game]) -> bool:
     return GAMES.get(kind.name) is kind and kind.__module__.partition(".")[0] == "vecgame"
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, Doppelkopf):
+    register(_game)
+for _game in (BlobMatch, HeartsMatch, SpadesMatch, WhistMatch, EuchreMatch):
     register(_game)

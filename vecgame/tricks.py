@@ -46,7 +46,7 @@ class TrickGame(OwnRules):
         self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
         self.num_actions = max(self.layout.size, self.first_bid + self.bids)
         self.max_legal = max(self.held, self.most_bids)
-        self.decisions = self.opening + self.seats * self.tricks
+        self.decisions = self.length = self.opening + self.seats * self.tricks
         # At most all followers before a seat that has a choice leads, or the last trick's cards.
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
         self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
@@ -70,8 +70,8 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} has cards in its deck that are none of its layout's {self.layout.size}")
         if cards > self.deck.bit_count():
             raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
-        if self.decisions > MOST_DECISIONS:
-            raise ValueError(f"{name} has {self.decisions} decisions; there may be {MOST_DECISIONS}")
+        if self.length > MOST_DECISIONS:
+            raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
 
     def __eq__(self, other: object) -> bool:
         return type(other) is type(self) and self.rules == other.rules
@@ -98,10 +98,18 @@ class TrickGame(OwnRules):
             ValueError: on a batch size below 1, a seed or device that is none.
         """
         stream = dealing.numbers(batch_size, seed, device, first_index)
-        deck = dealing.shuffled(stream, self.deck, self.layout.size)
+        return self.deal_by(stream, stream.game)
+
+    def deal_by(self, stream: Stream, index: Tensor, **given: Tensor) -> TrickState:
+        """Games ``index`` [B] int64 with the cards that the stream's numbers deal, and what else they draw, where it is
+        not ``given`` ([B] int64 each)."""
+        hands, rest = self.cut(dealing.shuffled(stream, self.deck, self.layout.size), stream)
+        return self.begin(hands, index, **{**self.draw(stream, rest), **given})
+
+    def cut(self, deck: Tensor, stream: Stream) -> tuple[Tensor, Tensor]:
+        """Shuffled card ids [B, size] as hands [B, P, cards], -1 for none, and the cards not dealt [B, R]."""
         dealt, last = self.seats * self.cards, self.deck.bit_count()
-        hands = deck[:, :dealt].reshape(-1, self.seats, self.cards)
-        return self.begin(hands, stream.game, **self.draw(stream, deck[:, dealt:last]))
+        return deck[:, :dealt].reshape(-1, self.seats, self.cards), deck[:, dealt:last]
 
     def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> TrickState:
         """Games with given hands, before the first decision.
@@ -134,7 +142,7 @@ class TrickGame(OwnRules):
         zeros = torch.zeros(len(hands), self.seats, dtype=torch.int8, device=hands.device)
         return self.state_type(
             index=index,
-            hands=bit(hands).sum(-1),
+            hands=torch.where(hands >= 0, bit(hands.clamp(min=0)), 0).sum(-1),
             trick=zeros - 1,
             won=zeros,
             lacks=torch.zeros(len(hands), self.seats, dtype=torch.int64, device=hands.device),
@@ -158,7 +166,7 @@ class TrickGame(OwnRules):
         return state.made.long()
 
     def is_terminal(self, state: TrickState) -> Tensor:
-        return state.made == self.decisions
+        return state.made == self.length
 
     def bidding(self, state: TrickState) -> Tensor:
         """[B] bool, the next decision is a bid."""
@@ -284,7 +292,7 @@ class TrickGame(OwnRules):
         """Plays on while the mover has one legal action; where players only follow, the last trick all at once."""
         if not self.plain:
             return self.single_moves(state, self.max_forced_run, lambda part: ~self.is_terminal(part))
-        bound = self.decisions - self.seats
+        bound = self.length - self.seats
         state = self.single_moves(state, self.seats - 1, lambda part: part.made < bound)
         last = (state.made >= bound) & ~self.is_terminal(state)
         lanes = working(last)
@@ -326,7 +334,7 @@ class TrickGame(OwnRules):
             won=with_entries(state.won, taker, entries(state.won, taker) + 1),
             lacks=state.lacks | told,
             leader=winner.to(torch.int8),
-            made=torch.full_like(state.made, self.decisions),
+            made=torch.full_like(state.made, self.length),
         )
         return self.taken(after, trick, taker, torch.ones_like(led, dtype=torch.bool))
 

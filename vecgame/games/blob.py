@@ -126,8 +126,9 @@ class Blob(TrickGame):
     def begin(
         self, hands: Tensor, index: Tensor, dealer: Tensor, trump: Tensor | None = None, turned: Tensor | None = None
     ) -> BlobState:
+        turned = torch.full_like(index, -1) if turned is None else turned
         if trump is None:
-            trump = torch.full_like(index, NO_TRUMP) if turned is None else suit_of(turned)
+            trump = torch.where(turned < 0, NO_TRUMP, suit_of(turned))
         return self.start(
             hands,
             index,
@@ -135,7 +136,7 @@ class Blob(TrickGame):
             bids=torch.full(hands.shape[:2], -1, dtype=torch.int8, device=hands.device),
             trump=trump.to(torch.int8),
             dealer=dealer.to(torch.int8),
-            seen=torch.zeros_like(index) if turned is None else bit(turned),
+            seen=torch.where(turned < 0, 0, bit(turned.clamp(min=0))),
         )
 
     # -- playing it ---------------------------------------------------------------------------------------------------
