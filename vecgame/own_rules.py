@@ -130,8 +130,8 @@ class OwnRules(Game):
         return tables(self, card.device).suits.index_select(0, row + card)
 
     def trump(self, state: TrickState) -> Tensor:
-        """[B] int8, a suit, or the number of suits for none, which is the default."""
-        return torch.full_like(state.leader, self.layout.suits)
+        """[B] int8, a suit, or the number of suits for none: by default the state's field `trump`, none without it."""
+        return state.trump if hasattr(state, "trump") else torch.full_like(state.leader, self.layout.suits)
 
     def suits_of_cards(self) -> Tensor:
         """The suit that each card belongs to under each trump, 0 .. ``led_suits`` - 1 or more for none: [T, size]
