@@ -8,8 +8,10 @@ from vecgame.games.blob_rules import Rules, score
 from vecgame.games.blob_state import BlobState
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.games.wizard import Wizard
 from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
@@ -32,6 +34,7 @@ __all__ = [
     "Layout",
     "Purpose",
     "Rules",
+    "Skat",
     "Spades",
     "State",
     "Stream",
@@ -39,6 +42,7 @@ __all__ = [
     "TrickGame",
     "TrickState",
     "Whist",
+    "Wizard",
     "concatenate",
     "default_rules",
     "game_of",

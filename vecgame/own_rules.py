@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from vecgame import dealing, hidden, worlds
 from vecgame.cards import STANDARD, Layout
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.lanes import around, entries, place_of
+from vecgame.lanes import around, entries, place_of, with_entries
 from vecgame.philox import Stream
 from vecgame.state import State
 
@@ -100,14 +100,14 @@ class OwnRules(Game):
         return None
 
     def give(self, state: TrickState, place: Tensor, card: Tensor, giving: Tensor) -> TrickState:
-        """Gives a card away.
+        """Gives a card away: by default it leaves the mover's hand.
 
         Args:
             place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).
             card: [B] int64 bitboards of one card, 0 in other lanes.
             giving: [B] bool, see `giving`; nothing changes in the other lanes.
         """
-        return state
+        return replace(state, hands=with_entries(state.hands, place, entries(state.hands, place) ^ card))
 
     def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
         """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets

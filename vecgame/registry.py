@@ -10,8 +10,10 @@ from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.games.wizard import Wizard
 from vecgame.loading import address_of, load
 
 GAMES: dict[str, type[Game]] = {}
@@ -96,5 +98,5 @@ def _comes_with_it(kind: type[Game]) -> bool:
     return GAMES.get(kind.name) is kind and kind.__module__.partition(".")[0] == "vecgame"
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch, Wizard, Skat):
     register(_game)
