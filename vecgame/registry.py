@@ -20,7 +20,7 @@ GAMES: dict[str, type[Game]] = {}
 
 
 def register(game: type[Game]) -> type[Game]:
-    """Makes a game known by its `name`; usable as a decorator.
+    """Makes a game known by its `name`; usable as a decorator, also again in a notebook, where the newer class counts.
 
     Args:
         game: a class with `name` and `rules_type`, a frozen dataclass whose fields are the class's keyword arguments.
@@ -28,7 +28,8 @@ def register(game: type[Game]) -> type[Game]:
     Raises:
         ValueError: if another class has that name.
     """
-    if GAMES.get(game.name, game) is not game:
+    known = GAMES.get(game.name, game)
+    if (known.__module__, known.__qualname__) != (game.__module__, game.__qualname__):
         raise ValueError(f"there is a game named {game.name!r} already")
     GAMES[game.name] = game
     return game
