@@ -189,8 +189,12 @@ def test_worlds_are_all_deals_that_agree(trick: str, mover: int, void: int | Non
     assert abs(squares - freedom) < 5 * (2 * freedom) ** 0.5
 
 
+SLOW_SIZES = [(3, 20, False), (4, 15, True), (5, 12, False), (6, 10, True)]
+
+
 @pytest.mark.parametrize(
-    ("players", "cards", "hook"), [(3, 2, True), (3, 20, False), (4, 5, False), (5, 1, True), (6, 10, False)]
+    ("players", "cards", "hook"),
+    [(3, 2, True), (4, 5, False), (5, 1, True), *(pytest.param(*size, marks=pytest.mark.slow) for size in SLOW_SIZES)],
 )
 def test_contract(players: int, cards: int, hook: bool) -> None:
     contract.check(Wizard(players=players, cards=cards, hook=hook))
