@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -40,6 +41,25 @@ class Game(ABC):
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
     max_forced_run: int  # most decisions in a row with one legal action each
+
+    def __init__(self, rules: object = None, **changes: object) -> None:
+        """``Whist(cards=5)`` and ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike."""
+        if rules is not None and not isinstance(rules, self.rules_type):
+            name, kind = type(self).__name__, self.rules_type.__name__
+            raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
+        self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+
+    def _identity(self) -> tuple[type, object]:
+        return type(self), getattr(self, "rules", id(self))  # without rules there is no telling, but that it is itself
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Game) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({getattr(self, 'rules', '')})"
 
     @abstractmethod
     def mover(self, state: State) -> Tensor:
