@@ -241,7 +241,7 @@ def test_bad_input_gets_one_line(make, message: str) -> None:
 
 
 def test_settings_name_games() -> None:
-    assert list(GAMES) == ["blob", "hearts", "spades", "whist", "euchre", "blob-match"]
+    assert list(GAMES) == ["blob", "hearts", "spades", "whist", "euchre", "blob-match", "briscola", "kuhn", "leduc"]
     assert Settings().games() == (Blob(),) and Settings().cards == "5"
     assert Settings(game="hearts", rules="moon=false").games() == (Hearts(moon=False),)
     assert Settings(game="hearts", rules="passing=left").games() == (Hearts(passing="left"),)

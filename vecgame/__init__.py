@@ -5,8 +5,11 @@ from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.blob_rules import Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.games.briscola import Briscola
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.kuhn import Kuhn
+from vecgame.games.leduc import Leduc
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.own_rules import TrickState
@@ -23,9 +26,12 @@ __all__ = [
     "Blob",
     "BlobMatch",
     "BlobState",
+    "Briscola",
     "Euchre",
     "Game",
     "Hearts",
+    "Kuhn",
+    "Leduc",
     "Purpose",
     "Rules",
     "Spades",

@@ -7,8 +7,11 @@ import dataclasses
 from vecgame.game import Game
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
+from vecgame.games.briscola import Briscola
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.kuhn import Kuhn
+from vecgame.games.leduc import Leduc
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 
@@ -57,5 +60,5 @@ def make_game(name: str, **rules: object) -> Game:
     return game_class(name)(**rules)
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch, Briscola, Kuhn, Leduc):
     register(_game)
