@@ -78,7 +78,7 @@ def main() -> None:
         with torch.no_grad():
             rollout = env.rollout(game.decisions, actor)
             batch = by_seat(game, rollout.exclude("logits"))
-            batch["next", "reward"] /= game.rules.max_score
+            batch["next", "reward"] /= game.highest - game.lowest
             advantage(batch)
         batch = batch.reshape(-1)
         batch = batch[batch["action_mask"].sum(-1) > 1]  # a forced move teaches the policy nothing

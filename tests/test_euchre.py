@@ -364,9 +364,9 @@ class ForgetsWhatItPutAway(Euchre):
 class FollowsByName(Euchre):
     """Takes the left bower for a card of the suit on its face, when voids are noted."""
 
-    def _shown(self, preferences, card, played):
+    def _shown(self, preferences, laid, played):
         preferences = [pack(unpack(p) & ~unpack(torch.tensor(1 << card("Jd")))) for p in preferences]
-        return super()._shown(preferences, card, played)
+        return super()._shown(preferences, laid, played)
 
 
 @pytest.mark.parametrize("broken", [ForgetsThePickUp, PutsAwayLowCards, ForgetsWhatItPutAway, FollowsByName])

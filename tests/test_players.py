@@ -83,9 +83,9 @@ def test_the_reference_samples_worlds_uniformly(players):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"players": 2}, "players must be an integer from 3 to 7, got 2"),
-        ({"players": 8}, "players must be an integer from 3 to 7, got 8"),
-        ({"players": "5"}, "players must be an integer from 3 to 7, got '5'"),
+        ({"players": 1}, "players must be an integer from 2 to 8, got 1"),
+        ({"players": 9}, "players must be an integer from 2 to 8, got 9"),
+        ({"players": "5"}, "players must be an integer from 2 to 8, got '5'"),
         ({"players": 6, "cards": 9}, "cards=9 to each of 6 seats needs 54 cards, but the deck has .* = 52"),
         ({"players": 3, "dealer": 3}, "dealer must be a seat 0..2"),
     ],

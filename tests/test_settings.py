@@ -57,7 +57,8 @@ def test_reduced_decks() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"cards": "14"}, "--cards must lie within 1-13"),
+        ({"cards": "14"}, "cards must be an integer from 1 to 13, got 14"),
+        ({"cards": "64"}, "--cards must lie within 1-63"),
         ({"cards": "5-3"}, "--cards must lie within"),
         ({"cards": "five"}, "--cards must be a number, a range"),
         ({"cards": "3,,5"}, "--cards must be a number, a range"),
@@ -101,7 +102,7 @@ def test_resume_takes_the_runs_settings_and_names_what_cannot_change() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--cards", "14"], "--cards must lie within 1-13"),
+        (["--cards", "14"], "cards must be an integer from 1 to 13, got 14"),
         (["--cards", "5-3"], "a range from low to high, got '5-3'"),
         (["--initial-network", "none.safetensors"], "none.safetensors is not a file"),
         (["--game", "chess"], "there is no game 'chess'; there are blob"),

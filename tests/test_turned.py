@@ -6,13 +6,12 @@ import pytest
 import torch
 
 from tests.helpers import bits_of, chi_square_p, pack_mask, play_randomly, to_reference
-from vecgame import Blob, Rules, contract
+from vecgame import Blob, BlobMatch, contract
 from vecgame.cards import popcount, suit_of
 from veclab.arena.bots import RuleBot
 from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.reference import rules as reference
 from veclab.reference.worlds import unseen_cards
-from veclab.training import command as train
 from vecmcts import Past
 
 ERROR_RATE = 1e-4
@@ -131,14 +130,18 @@ def test_players_play_it():
     assert game.legal_mask(state[:2]).gather(1, action[:, None]).all()
 
 
-def test_rules_without_a_card_to_turn_up_are_refused(tmp_path, capsys):
-    with pytest.raises(ValueError, match="trump 'turned' needs a card that is not dealt, but 4 seats x 13 cards"):
-        Rules(cards=13, trump="turned")
-    with pytest.raises(ValueError, match="5 seats x 4 cards are the whole deck of 20"):
-        Rules(players=5, cards=4, ranks=5, trump="turned")
-    assert train.main(["--trump=turned", "--cards=13", f"--run={tmp_path / 'run'}"]) == 2
-    error = capsys.readouterr().err
-    assert "trump 'turned' needs a card that is not dealt" in error and error.count("\n") == 1
+def test_with_all_cards_dealt_there_is_no_trump():
+    hands = torch.arange(52).reshape(1, 4, 13)
+    assert int(Blob(cards=13, trump="turned").from_hands(hands, dealer=0).trump) == 4
+    for game in (Blob(cards=13, trump="turned"), Blob(cards=4, ranks=5, players=5, trump="turned")):
+        state = game.deal(20, seed=1)
+        assert (state.trump == 4).all() and (state.seen == 0).all()
+    match = BlobMatch(cards=3, ranks=3, players=4, trump="turned")
+    state = match.deal(20, seed=1)  # 12 cards, all of them dealt in the first game
+    assert (state.trump == 4).all() and (state.seen == 0).all()
+    while (state.number == 0).any():
+        state = match.step(state, contract.random_action(match, state))
+    assert (state.trump < 4).all() and (popcount(state.seen) == 1).all()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ class Game(ABC):
     seats: int = SEATS  # 2..8
     layout: Layout = STANDARD  # of card ids
     deck: int = 0  # the cards in play, as a bitboard; 0 in a game without cards
+    cards: int = 1  # dealt to a seat; of a game that deals any number of them its rules have a field of that name
     lowest: float = 0.0  # score of a finished game
     highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
@@ -98,6 +99,10 @@ class Game(ABC):
             return scores / self.highest
         worth = (scores - self.lowest) / (self.highest - self.lowest)
         return torch.where(self.is_terminal(state)[:, None], worth, 0.0)
+
+    def score_of(self, value: Tensor | float) -> Tensor | float:
+        """Points of which a value of any shape is the worth."""
+        return self.lowest + (self.highest - self.lowest) * value
 
     @abstractmethod
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:

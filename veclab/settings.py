@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
 from vecgame import Game, SuitSymmetry, default_rules, make_game
+from vecgame.cards import MOST_CARDS
 from veclab.playout_cap import PlayoutCap
 from veclab.precision import PRECISIONS
 from vecmcts import SearchConfig
@@ -188,8 +189,10 @@ class Settings:
                 raise ValueError(
                     f"--cards must be a number, a range such as 3-13, or a list such as 1-13,5,5, got {self.cards!r}"
                 ) from None
-            if not 1 <= first <= last <= 13:
-                raise ValueError(f"--cards must lie within 1-13, a range from low to high, got {self.cards!r}")
+            if not 1 <= first <= last <= MOST_CARDS:
+                raise ValueError(
+                    f"--cards must lie within 1-{MOST_CARDS}, a range from low to high, got {self.cards!r}"
+                )
             counts += range(first, last + 1)
         return tuple(counts)
 
@@ -290,10 +293,13 @@ def _read(name: str, value: str, default: object) -> object:
         return value == "true"
     if isinstance(default, str):  # a seat may stand for a word
         return int(value) if value.isdecimal() else value
+    if default is None and value == "none":
+        return None
     try:
-        return type(default)(value)
+        return (float if default is None else type(default))(value)
     except ValueError:
-        raise ValueError(f"--rules {name} must be a number such as {default}, got {value!r}") from None
+        such = "none or a number" if default is None else f"a number such as {default}"
+        raise ValueError(f"--rules {name} must be {such}, got {value!r}") from None
 
 
 def _flag_name(name: str) -> str:

@@ -68,12 +68,13 @@ class NetworkEvaluator:
 
 class CriticEvaluator(NetworkEvaluator):
     """Judges by a network whose policy sees what the mover knows, and whose values are those of a critic that also sees
-    the other hands of the world. The network is given these, [K, (seats - 1) * 52] float32, as a third argument."""
+    the other hands of the world. These, [K, (seats - 1) * card ids] float32, are the network's third argument."""
 
     sees_hidden = True
 
     def judge(self, game: Game, state: State, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        return self.network(observation, mask, unpack(game.others_hands(state), torch.float32).flatten(1))
+        hands = unpack(game.others_hands(state), torch.float32, game.layout.size)
+        return self.network(observation, mask, hands.flatten(1))
 
 
 class PlayoutEvaluator:

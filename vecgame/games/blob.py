@@ -1,4 +1,4 @@
-"""Blob (Oh Hell) for three to seven seats, a trick game in which every seat bids how many tricks it will win."""
+"""Blob (Oh Hell) for two to eight seats, a trick game in which every seat bids how many tricks it will win."""
 
 from copy import copy
 from dataclasses import replace
@@ -6,15 +6,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing
-from vecgame.cards import DECK, NO_TRUMP, SUITS, bit, deck_bits, list_cards, same_as_lower, suit_of
+from vecgame import dealing, hidden
+from vecgame.cards import DECK, NO_TRUMP, SUITS, TRUMP_NAMES, bit, deck_bits, list_cards, same_as_lower, suit_of
 from vecgame.games import blob_observation
-from vecgame.games.blob_rules import TURNED, Rules, score
+from vecgame.games.blob_rules import BIDDER, FOREHEAD, ONCE, OWN, TURNED, Rules, score
 from vecgame.games.blob_state import BlobState
-from vecgame.lanes import entries, none, pick, place_of, with_entries, working
-from vecgame.philox import Stream
+from vecgame.hidden import Hidden
+from vecgame.lanes import around, entries, none, pick, place_of, with_entries, working
+from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
+
+BIDS_FROM = 1 << 10  # in a world's random numbers: after those of its cards
 
 
 class Blob(TrickGame):
@@ -32,13 +35,16 @@ class Blob(TrickGame):
         rules = self.rules
         self.deck = deck_bits(rules.suits, rules.ranks)
         self.bids = self.most_bids = self.cards + 1
-        self.first_bid, self.opening = 0, self.seats
-        self.highest = rules.max_score
+        self.first_bid, self.opening = 0, rules.opening
+        if rules.trump == BIDDER:
+            self.most_bids = max(self.most_bids, len(rules.trumps))
+            self.bids = max(self.bids, NO_TRUMP + 1)
+        self.lowest, self.highest = rules.range
         self.merges = False  # see `merged`
 
     def __init__(self, rules: Rules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
-        self.features = blob_observation.features(self.seats)
+        self.features = blob_observation.features(self.seats, shown=self.rules.sight == FOREHEAD)
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and self.merges == other.merges
@@ -62,15 +68,23 @@ class Blob(TrickGame):
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
+    @property
+    def turns(self) -> bool:
+        """Whether a card is turned up for trump: not when all of them are dealt."""
+        return self.rules.trump == TURNED and self.seats * self.cards < self.deck.bit_count()
+
     def chance(self) -> dict[str, int]:
-        drawn = ("turned", DECK - 1) if self.rules.trump == TURNED else ("trump", NO_TRUMP)
-        return {"dealer": self.seats - 1, **dict([drawn])}
+        if self.rules.trump in (TURNED, BIDDER):
+            return {**super().chance(), **({"turned": DECK - 1} if self.turns else {})}
+        return {**super().chance(), "trump": NO_TRUMP}
 
     def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
-        if self.rules.trump == TURNED:
-            return {**super().draw(stream, rest), "turned": rest[:, 0]}
-        trump = dealing.trumps(stream, self.rules.trump, self.rules.trumps)
-        return {**super().draw(stream, rest), "trump": trump}
+        drawn = super().draw(stream, rest)
+        if self.turns:
+            return {**drawn, "turned": rest[:, 0]}
+        if self.rules.trump in (TURNED, BIDDER):
+            return drawn
+        return {**drawn, "trump": dealing.trumps(stream, self.rules.trump, self.rules.trumps)}
 
     def from_hands(
         self,
@@ -85,23 +99,25 @@ class Blob(TrickGame):
         Args:
             hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
             dealer: [B] integer seats (or one for all).
-            trump: [B] integers, suit 0..3, 4 = none (or one for all). Not given under trump "turned".
+            trump: [B] integers, suit 0..3, 4 = none (or one for all). Not given under trump "turned" or "bidder".
             index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
             turned: [B] integer card ids of the cards turned up (or one for all); given under trump "turned" only.
 
         Raises:
             ValueError: on another shape, a card outside the deck or dealt twice, a seat or trump that is none.
         """
-        turning = self.rules.trump == TURNED
-        if (trump is None) != turning or (turned is None) == turning:
+        given = {"trump": trump, "turned": turned}
+        needed = set(self.chance()) - {"dealer"}
+        if needed != {name for name, value in given.items() if value is not None}:
             raise ValueError(
                 "give from_hands the cards `turned` up and no `trump`: these rules turn trump up"
-                if turning
+                if self.turns
                 else "give from_hands a `trump`, and no `turned`: these rules turn no card up"
+                if needed
+                else "give from_hands neither `trump` nor `turned`: these rules leave trump to the play"
             )
-        drawn = {"turned": turned} if turning else {"trump": trump}
-        state = super().from_hands(hands, index, dealer=dealer, **drawn)
-        if turning and (state.seen & (state.hands.sum(-1) | ~self.deck) != 0).any():
+        state = super().from_hands(hands, index, dealer=dealer, **{name: given[name] for name in needed})
+        if self.turns and (state.seen & (state.hands.sum(-1) | ~self.deck) != 0).any():
             raise ValueError("turned must be a card of the deck that is not dealt")
         if ((state.trump >= self.rules.suits) & (state.trump != NO_TRUMP)).any():
             raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
@@ -110,12 +126,14 @@ class Blob(TrickGame):
     def begin(
         self, hands: Tensor, index: Tensor, dealer: Tensor, trump: Tensor | None = None, turned: Tensor | None = None
     ) -> BlobState:
+        if trump is None:
+            trump = torch.full_like(index, NO_TRUMP) if turned is None else suit_of(turned)
         return self.start(
             hands,
             index,
             leader=(dealer + 1) % self.seats,
             bids=torch.full(hands.shape[:2], -1, dtype=torch.int8, device=hands.device),
-            trump=(suit_of(turned) if trump is None else trump).to(torch.int8),
+            trump=trump.to(torch.int8),
             dealer=dealer.to(torch.int8),
             seen=torch.zeros_like(index) if turned is None else bit(turned),
         )
@@ -129,19 +147,43 @@ class Blob(TrickGame):
     def trump(self, state: BlobState) -> Tensor:
         return state.trump
 
+    def mover(self, state: BlobState) -> Tensor:
+        mover = super().mover(state)
+        return torch.where(self._naming(state), self._bidder(state), mover) if self.rules.trump == BIDDER else mover
+
+    def _naming(self, state: BlobState) -> Tensor:
+        """[B] bool, all have bid and the highest bidder says what is trump."""
+        return state.made == self.seats
+
+    def _bidder(self, state: BlobState) -> Tensor:
+        """The seat with the highest bid, of several the first to make it: [B] int64."""
+        seat = torch.arange(self.seats, device=state.device)
+        turn = around(seat - state.dealer[:, None] - 1, self.seats)
+        return (state.bids.long() * self.seats - turn).argmax(-1)
+
     def legal_bids(self, state: BlobState) -> Tensor:
-        return ((1 << (self.cards_of(state) + 1)) - 1) & ~self.hook_bits(state)
+        bids = ((1 << (self.cards_of(state) + 1)) - 1) & ~self.hook_bits(state)
+        if self.rules.trump != BIDDER:
+            return bids
+        trumps = sum(1 << TRUMP_NAMES.index(name) for name in self.rules.trumps)
+        return torch.where(self._naming(state), trumps, bids)
 
     def bid(self, state: BlobState, place: Tensor, bid: Tensor, bidding: Tensor) -> BlobState:
+        trump = state.trump
+        if self.rules.trump == BIDDER:
+            naming = self._naming(state)
+            trump, bidding = torch.where(naming, bid, trump), bidding & ~naming
         made = torch.where(bidding, bid, entries(state.bids, place))
-        return replace(state, bids=with_entries(state.bids, place, made))
+        return replace(state, bids=with_entries(state.bids, place, made), trump=trump)
 
     def hook_bits(self, state: BlobState) -> Tensor:
         """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
-        bound = state.made == self.seats - 1
+        bound, cards = state.made == self.seats - 1, self.cards_of(state)
+        if (self.rules.hook_from, self.rules.hook_to) != (1, DECK):
+            bound = bound & (self.rules.hook_from <= cards) & (cards <= self.rules.hook_to)
         if not self.rules.hook or none(bound):
             return torch.zeros_like(state.seen)
-        left = self.cards_of(state) - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
+        left = cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
         return torch.where(bound & (left >= 0), bit(left.clamp(min=0)), 0)
 
     def moves(self, state: BlobState) -> Tensor:
@@ -153,7 +195,7 @@ class Blob(TrickGame):
         hand = entries(state.hands, place_of(self.mover(state), self.seats))
         table = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
         unseen = self.deck & ~(hand | state.seen)
-        return torch.where(state.made < self.seats, 0, same_as_lower(legal, unseen | table))
+        return torch.where(self.bidding(state), 0, same_as_lower(legal, unseen | table))
 
     def slot_logits(self, state: BlobState, actions: Tensor, logits: Tensor) -> Tensor:
         slots = super().slot_logits(state, actions, logits)
@@ -195,5 +237,40 @@ class Blob(TrickGame):
         return blob_observation.first_suit(state)
 
     def suit_symmetry(self) -> SuitSymmetry | None:
-        """None in decks of fewer suits, where it is known which suits hold no cards."""
-        return blob_observation.symmetry(self.seats) if self.rules.suits == SUITS else None
+        """None in decks of fewer suits, where it is known which suits hold no cards, and where bids name suits."""
+        alike = self.rules.suits == SUITS and self.rules.trump != BIDDER
+        return blob_observation.symmetry(self.seats, self.rules.sight == FOREHEAD) if alike else None
+
+    def veiled(self, state: BlobState) -> Tensor | None:
+        """[B] bool, the bidding goes on and seats do not see their cards; None under rules by which they always do."""
+        if self.rules.sight == OWN:
+            return None
+        return (state.made < self.seats) & (self.cards_of(state) <= self.rules.sight_to)
+
+    def hidden(self, state: BlobState) -> dict[str, Hidden]:
+        """A seat sees its own hand, and all bids; `Rules.sight` and `Rules.bidding` change that while bids are made."""
+        fields, veiled = super().hidden(state), self.veiled(state)
+        own = fields["hands"].sees
+        if veiled is not None:
+            others = ~own & (self.rules.sight == FOREHEAD)
+            fields["hands"] = Hidden(torch.where(veiled[:, None, None], others, own))
+        if self.rules.bidding == ONCE:
+            fields["bids"] = Hidden(own | (state.made >= self.seats)[:, None, None], "number", place=False)
+        return fields
+
+    def determinize(self, state: BlobState, count: int = 3, seed: int = 0) -> BlobState:
+        """As of any `TrickGame`. Of bids that the mover does not know yet any is as likely as the other."""
+        drawn, seed = super().determinize(state, count, seed), check_seed(seed)
+        if (self.rules.sight == OWN and self.rules.bidding != ONCE) or state.batch_size == 0:
+            return drawn
+        known, veiled = self.hidden(drawn), self.veiled(drawn)
+        if veiled is not None:  # nobody has played, so that any hidden card may be anywhere
+            anew = hidden.dealt_anew(self, state.repeat(count), count, seed, given=["bids"])
+            drawn = replace(drawn, hands=torch.where(veiled[:, None], anew.hands, drawn.hands))
+        if self.rules.bidding == ONCE:
+            stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(BIDS_FROM)
+            cards = torch.as_tensor(self.cards_of(drawn), device=state.device).expand(drawn.batch_size)
+            bids = (stream.uniform(Purpose.HIDDEN, self.seats) * (cards[:, None] + 1)).to(torch.int8)
+            unknown = ~known["bids"].seen_by(self.mover(drawn)) & (drawn.bids >= 0)
+            drawn = replace(drawn, bids=torch.where(unknown, bids, drawn.bids))
+        return drawn

@@ -1,8 +1,8 @@
 """Whole matches of Blob as one game whose value is the match's outcome, so that an agent plays for the win.
 
 A match of C cards and P players is 2 C - 1 + P games: C, C - 1, .., 1 cards to a seat, P further games of one card,
-then 2, .., C. The dealer moves on with every game. A finished match is worth 1 to the seat with the most points over
-all games, shared among those who tie for it, and nothing to the others.
+then 2, .., C; `MatchRules` has other schedules. The dealer moves on with every game. A finished match is worth 1 to the
+seat with the most points over all games, shared among those who tie for it, and nothing to the others.
 
 The cards of later games are as hidden as the other hands are: `future` names them, and every world draws its own. So a
 search may look past the end of a game, into the games of its worlds, and its evaluator judges what the standing is
@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden
-from vecgame.cards import DECK, bit, suit_of
+from vecgame.cards import DECK, NO_TRUMP, bit, suit_of
 from vecgame.games import blob_observation
 from vecgame.games.blob import Blob
-from vecgame.games.blob_rules import TURNED, Rules, score
+from vecgame.games.blob_rules import BIDDER, TURNED, Rules, score
 from vecgame.games.blob_state import BlobState
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, entries, working
@@ -29,13 +29,18 @@ from vecgame.philox import Purpose, Stream
 
 GAME_SHIFT = 24  # of a game's number in `BlobMatch.turn`: above `Stream`'s bits for the decision and 2**16 worlds
 MOST_WORLDS = 1 << 16
-LEAD_SCALE = 2.0  # of the features that tell how far a seat is ahead, in times the most points of a game
+DOWN_UP, UP_DOWN = "down-up", "up-down"
+MOST_ONES = 8
+LEAD_SCALE = 2.0  # of the features that tell how far a seat is ahead, in times the most points of a game, won or lost
 OWN_FEATURES = 2  # beside one for each seat
 
 
-def schedule(cards: int, players: int) -> tuple[int, ...]:
-    """Cards to a seat in each game of a match."""
-    return (*range(cards, 0, -1), *[1] * players, *range(2, cards + 1))
+def schedule(cards: int, players: int, order: str = DOWN_UP, ones: int = 0) -> tuple[int, ...]:
+    """Cards to a seat in each game of a match; ``ones`` games of one card in a row, 0 = as many as is usual."""
+    if order == DOWN_UP:
+        return (*range(cards, 1, -1), *[1] * (ones or players + 1), *range(2, cards + 1))
+    end = [1] * (ones or 1)
+    return (*end, *range(2, cards + 1), *range(cards - 1, 1, -1), *(end if cards > 1 else []))
 
 
 @dataclass(frozen=True)
@@ -43,23 +48,31 @@ class MatchRules(Rules):
     """The rules of every game of a match; ``cards`` are those of the largest. Dealer "random" or a seat is that of the
     first game, "rotate" follows the match's number; trump "rotate" follows the game's number in its match."""
 
+    schedule: str = DOWN_UP  # cards, .., 1, .., cards; or "up-down": 1, .., cards, .., 1
+    ones: int = (
+        0  # games of one card in a row, in the middle or at either end; 0: players + 1 in the middle, 1 at an end
+    )
     games: int = 0  # only the first so many games, 0 = all of them
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        most = len(schedule(self.cards, self.players))
+        if self.schedule not in (DOWN_UP, UP_DOWN):
+            raise ValueError(f"schedule must be {DOWN_UP} or {UP_DOWN}, got {self.schedule!r}")
+        if isinstance(self.ones, bool) or not isinstance(self.ones, int) or not 0 <= self.ones <= MOST_ONES:
+            raise ValueError(f"ones must be an integer from 0 to {MOST_ONES}, got {self.ones!r}")
+        most = len(schedule(self.cards, self.players, self.schedule, self.ones))
         if isinstance(self.games, bool) or not isinstance(self.games, int) or not 0 <= self.games <= most:
             raise ValueError(f"games must be an integer from 0 (all) to {most}, got {self.games!r}")
 
     @property
     def hands(self) -> tuple[int, ...]:
         """Cards to a seat in each game of the match."""
-        return schedule(self.cards, self.players)[: self.games or None]
+        return schedule(self.cards, self.players, self.schedule, self.ones)[: self.games or None]
 
     @property
     def decisions(self) -> int:
         """Decisions of one match."""
-        return sum(self.players * (1 + cards) for cards in self.hands)
+        return sum(self.opening + self.players * cards for cards in self.hands)
 
 
 @dataclass(frozen=True)
@@ -85,7 +98,9 @@ class BlobMatch(Blob):
 
     def __init__(self, rules: MatchRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
-        self.games, self.decisions, self.highest = len(self.rules.hands), self.rules.decisions, 1.0
+        self.games, self.decisions = len(self.rules.hands), self.rules.decisions
+        self.lowest, self.highest = 0.0, 1.0
+        self.lead_scale = LEAD_SCALE * max(map(abs, self.rules.range))
         self.features += self.seats + OWN_FEATURES
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
@@ -145,8 +160,11 @@ class BlobMatch(Blob):
         hands = hands.scatter_add(1, place.clamp(max=self.seats), bit(deck))[:, :-1]
         seen = torch.zeros_like(index)
         if self.rules.trump == TURNED:
-            turned = deck.gather(1, (self.seats * cards)[:, None])[:, 0]
-            seen, trump = bit(turned), suit_of(turned)
+            dealt = self.seats * cards
+            turned, every = deck.gather(1, dealt.clamp(max=DECK - 1)[:, None])[:, 0], dealt == self.deck.bit_count()
+            seen, trump = torch.where(every, 0, bit(turned)), torch.where(every, NO_TRUMP, suit_of(turned))
+        elif self.rules.trump == BIDDER:
+            trump = torch.full_like(index, NO_TRUMP)
         else:
             of = replace(stream, game=number) if self.rules.trump == "rotate" else stream
             trump = dealing.trumps(of, self.rules.trump, self.rules.trumps)
@@ -187,7 +205,7 @@ class BlobMatch(Blob):
     def step(self, state: MatchState, action: Tensor, validate: bool = False) -> MatchState:
         """As `Blob.step`; after the last card of a game its points are counted and the next game is dealt."""
         after = super().step(state, action, validate)
-        ended = (after.made == self.seats * (1 + self.cards_of(after))) & ~self.is_terminal(after)
+        ended = (after.made == self.opening + self.seats * self.cards_of(after)) & ~self.is_terminal(after)
         lanes = working(ended)
         if lanes is not None and len(lanes) == 0:
             return after
@@ -225,7 +243,7 @@ class BlobMatch(Blob):
         relative = around(viewer + torch.arange(self.seats, device=state.device)[:, None], self.seats)  # [P, B]
         lane = torch.arange(0, self.seats * len(viewer), self.seats, device=state.device)
         totals = entries(state.totals, (relative + lane).flatten()).view(self.seats, -1)
-        lead = ((totals - totals[0]) / (LEAD_SCALE * self.rules.max_score)).clamp(-4, 4)
+        lead = ((totals - totals[0]) / self.lead_scale).clamp(-4, 4)
         left = (self.games - 1 - state.number.long()).clamp(min=0)
         standing = torch.cat([lead, (left / self.games)[None], (left == 0)[None].float()]).t()
         return torch.cat([blob_observation.observe(self, state, viewer), standing], dim=-1)

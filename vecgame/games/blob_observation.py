@@ -28,6 +28,10 @@ those of four players; with more or fewer the rows come in the same order, and t
 | 253     | the hook forbids the viewer a bid now |
 | 254     | the bid that it forbids, as a fraction |
 | 255     | tricks left less those that all seats still need, as a fraction (below 0: fought over); 0 while bidding |
+| 256-411 | only with `Rules.sight` "forehead": the hands of seats 1, 2, 3 while they are shown: 3 x cards |
+
+While a seat does not see its own cards (`Blob.veiled`), it has none in its hand here; bids made at once are told once
+all are made.
 """
 
 from __future__ import annotations
@@ -48,6 +52,7 @@ from vecgame.cards import (
     rotate_suits,
     unpack,
 )
+from vecgame.games.blob_rules import FOREHEAD, ONCE, Rules
 from vecgame.games.blob_state import BlobState
 from vecgame.lanes import around, entries, place_of
 from vecgame.symmetry import SuitSymmetry
@@ -56,6 +61,7 @@ from vecgame.symmetry import SuitSymmetry
 class Seen(Protocol):
     """What a game of Blob says about itself that is seen."""
 
+    rules: Rules
     seats: int
     deck: int  # bitboard
 
@@ -65,24 +71,27 @@ class Seen(Protocol):
 
     def hook_bits(self, state: BlobState) -> Tensor: ...
 
+    def veiled(self, state: BlobState) -> Tensor | None: ...
+
     def suit_led(self, state: BlobState, trick: Tensor) -> Tensor: ...
 
     def winner(self, state: BlobState, trick: Tensor, led: Tensor) -> Tensor: ...
 
 
-def features(seats: int) -> int:
-    """Columns of an observation with this many players."""
-    return SUITS * DECK + 8 + 10 * seats
+def features(seats: int, shown: bool = False) -> int:
+    """Columns of an observation with this many players, whose cards the others may be shown."""
+    return SUITS * DECK + 8 + 10 * seats + shown * (seats - 1) * DECK
 
 
 @cache
-def symmetry(seats: int) -> SuitSymmetry:
-    """Which of the columns follow their suit."""
+def symmetry(seats: int, shown: bool = False) -> SuitSymmetry:
+    """Which of the columns follow their suit; arguments as for `features`."""
     led = SUITS * DECK
     voids = led + SUITS + 1 + 6 * seats
     after = voids + SUITS * (seats - 1)
-    boards, suits = range(0, led, DECK), (led, *range(voids, after, SUITS))
-    return SuitSymmetry(boards=tuple(boards), suits=suits, trump=led + SUITS, bidding=after + 3)
+    last = range(features(seats), features(seats, shown), DECK)
+    boards, suits = (*range(0, led, DECK), *last), (led, *range(voids, after, SUITS))
+    return SuitSymmetry(boards=boards, suits=suits, trump=led + SUITS, bidding=after + 3)
 
 
 FEATURES = features(4)
@@ -109,21 +118,29 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
     def seats(field: Tensor) -> Tensor:
         return entries(field, relative.flatten()).view(players, -1)
 
-    hand = entries(state.hands, relative[0])
+    hands = seats(state.hands)
+    hand, held = hands[0], popcount(hands[0])
+    shown = None  # [P - 1, B] int64, the other hands where their cards are on their foreheads
+    if (veiled := game.veiled(state)) is not None:
+        hand = torch.where(veiled, 0, hand)
+        shown = torch.where(veiled, hands[1:], 0) if game.rules.sight == FOREHEAD else None
     led = game.suit_led(state, state.trick)
     best = game.winner(state, state.trick, led)
     best_card = entries(state.trick, place_of(best, players))
     trick = torch.where(state.trick >= 0, bit(state.trick.clamp(min=0)), 0).sum(-1)
     unseen = game.deck & ~(hand | state.seen)
+    unseen = unseen if shown is None else unseen & ~shown.sum(0)
     winning = torch.where(led >= 0, bit(best_card.clamp(min=0)), 0)
     boards = rotate_suits(torch.stack([hand, unseen, trick, winning]), first).t()
 
     bids = seats(state.bids)
+    if game.rules.bidding == ONCE:
+        bids = torch.where((seat > 0) & (state.made < players), -1, bids)
     has_bid = bids >= 0
     bids = bids.clamp(min=0).float()
     won = seats(state.won).float()
     needs = (bids - won) * has_bid
-    bidding = state.made < players
+    bidding = state.made < game.rules.opening
     tricks_left = cards - won.sum(0)
     hooked = (game.hook_bits(state) != 0) & (viewer == game.mover(state))
     forbidden = (cards - bids.sum(0)) * hooked
@@ -143,7 +160,7 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
         one_hot(around(state.leader - viewer, players)),
         one_hot(torch.where(led >= 0, around(best - viewer, players), -1)),
         _voids(seats(state.lacks)[1:], first),
-        popcount(hand)[None] / RANKS,
+        held[None] / RANKS,
         (torch.zeros_like(hand, dtype=torch.float32) + cards)[None] / RANKS,
         bids.sum(0)[None] * scale,
         bidding[None],
@@ -154,7 +171,9 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
     columns = torch.empty(len(viewer), features(players), device=state.device)
     columns[:, : SUITS * DECK] = unpack(boards, torch.float32).flatten(1)
     columns[:, SUITS * DECK :] = torch.cat([row.float() for row in rows]).t()
-    return columns
+    if game.rules.sight != FOREHEAD:
+        return columns
+    return torch.cat([columns, unpack(rotate_suits(shown, first).t(), torch.float32).flatten(1)], dim=-1)
 
 
 def _voids(lacks: Tensor, first: Tensor) -> Tensor:

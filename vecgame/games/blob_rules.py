@@ -1,44 +1,80 @@
 """The rules of Blob as data, and scoring as a function of tensors.
 
-This is the one place to edit for a house rule: a field of `Rules`, or `score`.
+A house rule is a field of `Rules`; a scoring of one's own is a function, given as the field ``scoring``.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from vecgame.cards import NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
 from vecgame.dealing import check_dealer
+from vecgame.loading import load
 
-TURNED = "turned"  # the trump rule by which the next card of the deck is turned up after the deal
-TRUMP_CHOICES = ("random", "rotate", TURNED, *TRUMP_NAMES)
-FEWEST_PLAYERS, MOST_PLAYERS = 3, 7
+TURNED, BIDDER = "turned", "bidder"  # trump rules: of the next card, turned up; named by the highest bidder
+TRUMP_CHOICES = ("random", "rotate", TURNED, BIDDER, *TRUMP_NAMES)
+TURN, ONCE = "turn", "once"
+OWN, FOREHEAD, BLIND = "own", "forehead", "blind"
+FEWEST_PLAYERS, MOST_PLAYERS = 2, 8
 
 
 @dataclass(frozen=True)
 class Rules:
     """What may be changed about Blob without touching code. Raises ValueError on values that make no game."""
 
-    cards: int = 5  # dealt to each seat, 1..13
-    # a suit or "none" (0..4 likewise), "random" per game, "rotate" over a match, or the suit of a card "turned" up
+    cards: int = 5  # dealt to each seat, 1..13, or as many as the deck has for few players, 17 for three
+    # a suit or "none" (0..4 likewise), "random" per game, "rotate" over a match, the suit of a card "turned" up (none
+    # when all cards are dealt), or as the highest "bidder" says, the first of several
     trump: str | int = "random"
     dealer: str | int = "random"  # a seat, "random" per game, or "rotate" over a match
     hook: bool = True  # the dealer may not make the bids sum to `cards`
+    hook_from: int = 1  # in games of so many cards to a seat or more,
+    hook_to: int = 52  # and of so many or fewer
+    bidding: str = TURN  # or "once": nobody knows the others' bids before all are made; without the hook
+    sight: str = (
+        OWN  # while bidding a seat sees its own cards, on its "forehead" only those of the others, "blind" none
+    )
+    sight_to: int = 1  # that is not its own: in games of so many cards to a seat or fewer
     exact_bonus: float = 10.0  # points for winning exactly the tricks bid
     points_per_trick: float = 1.0  # points for each trick won, when the bid was met
+    points_per_square: float = 0.0  # points for the tricks won times themselves, when the bid was met
+    zero_bonus: float | None = None  # points for winning no trick as bid; None: `exact_bonus`
     miss_points_per_trick: float = 0.0  # points for each trick won, when the bid was missed
     miss_penalty: float = 0.0  # points lost for each trick above or below the bid
+    miss_step: float = 0.0  # points lost for the first of these, twice as many for the second, and so on
+    # In place of all these points: a function of bids and tricks won, both [..., P] float32 -> [..., P] points, or
+    # where one is found, FILE.py:NAME. "": none.
+    scoring: str | Callable[[Tensor, Tensor], Tensor] = ""
     suits: int = SUITS  # the first 1..4 of spades, hearts, clubs, diamonds
     ranks: int = RANKS  # the lowest 1..13 ranks of each suit, two upwards
-    players: int = SEATS  # 3..7 seats
+    players: int = SEATS  # 2..8 seats
 
     def __post_init__(self) -> None:
+        self._check_integers()
+        object.__setattr__(self, "trump", self._canonical_trump())
+        check_dealer(self.dealer, self.players)
+        if not isinstance(self.hook, bool):
+            raise ValueError(f"hook must be True or False, got {self.hook!r}")
+        for name, choices in (("bidding", (TURN, ONCE)), ("sight", (OWN, FOREHEAD, BLIND))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.hook and self.bidding == ONCE:
+            raise ValueError("bidding 'once' needs hook=False: the dealer does not know the other bids")
+        _ = self.range  # refuses points that are no scale
+
+    def _check_integers(self) -> None:
+        most = max(RANKS, self.suits * self.ranks // self.players) if isinstance(self.players, int) else RANKS
         limits = {
-            "cards": (1, RANKS),
             "suits": (1, SUITS),
             "ranks": (1, RANKS),
             "players": (FEWEST_PLAYERS, MOST_PLAYERS),
+            "cards": (1, most),
+            "hook_from": (1, SUITS * RANKS),
+            "hook_to": (1, SUITS * RANKS),
+            "sight_to": (1, SUITS * RANKS),
         }
         for name, (low, high) in limits.items():
             value = getattr(self, name)
@@ -49,17 +85,6 @@ class Rules:
                 f"cards={self.cards} to each of {self.players} seats needs {self.players * self.cards} cards, "
                 f"but the deck has {self.suits} suits x {self.ranks} ranks = {self.suits * self.ranks}"
             )
-        object.__setattr__(self, "trump", self._canonical_trump())
-        if self.trump == TURNED and self.players * self.cards == self.suits * self.ranks:
-            raise ValueError(
-                f"trump 'turned' needs a card that is not dealt, but {self.players} seats x {self.cards} cards are the "
-                f"whole deck of {self.suits * self.ranks}"
-            )
-        check_dealer(self.dealer, self.players)
-        if not isinstance(self.hook, bool):
-            raise ValueError(f"hook must be True or False, got {self.hook!r}")
-        if self.max_score <= 0:
-            raise ValueError("exact_bonus + points_per_trick * cards must be positive: it is the scale of all values")
 
     def _canonical_trump(self) -> str:
         trump = self.trump
@@ -67,7 +92,7 @@ class Rules:
             trump = TRUMP_NAMES[trump]
         if trump not in TRUMP_CHOICES:
             raise ValueError(f"trump must be one of {', '.join(TRUMP_CHOICES)} or 0..4, got {self.trump!r}")
-        if trump in self.trumps or trump in ("random", "rotate", TURNED):
+        if trump in self.trumps or trump not in TRUMP_NAMES:
             return trump
         raise ValueError(f"trump {trump!r} is not a suit of a deck with suits={self.suits}")
 
@@ -77,14 +102,40 @@ class Rules:
         return (*TRUMP_NAMES[: self.suits], TRUMP_NAMES[NO_TRUMP])
 
     @property
-    def max_score(self) -> float:
-        """The most points one game can give, and the divisor of every value in search and learning."""
-        return self.exact_bonus + self.points_per_trick * self.cards
+    def opening(self) -> int:
+        """Decisions before the first trick: a bid of each seat, and what is trump where a bidder says it."""
+        return self.players + (self.trump == BIDDER)
 
     @property
     def decisions(self) -> int:
-        """Decisions of one game: a bid and `cards` plays by each seat."""
-        return self.players * (1 + self.cards)
+        """Decisions of one game: the opening and `cards` plays by each seat."""
+        return self.opening + self.players * self.cards
+
+    @cached_property
+    def range(self) -> tuple[float, float]:
+        """The fewest and the most points that one game can give, over all bids and tricks won: (low, high).
+
+        Raises:
+            ValueError: if they are not numbers, or the same.
+        """
+        bids, won = torch.cartesian_prod(*[torch.arange(self.cards + 1)] * 2).unbind(-1)
+        points = score(self, bids, won)
+        if points.shape != bids.shape:
+            raise ValueError(
+                f"scoring must give points of the shape of bids, {list(bids.shape)}, not {list(points.shape)}"
+            )
+        if not points.isfinite().all():
+            bid, tricks = (int(column[~points.isfinite()][0]) for column in (bids, won))
+            raise ValueError(f"a bid of {bid} with {tricks} tricks won scores {float(points[~points.isfinite()][0])}")
+        low, high = float(points.min()), float(points.max())
+        if not low < high:
+            raise ValueError(f"every bid scores {high:g}, whatever is won: points must be able to differ")
+        return low, high
+
+    @property
+    def max_score(self) -> float:
+        """The most points one game can give."""
+        return self.range[1]
 
 
 def score(rules: Rules, bids: Tensor, won: Tensor) -> Tensor:
@@ -99,6 +150,16 @@ def score(rules: Rules, bids: Tensor, won: Tensor) -> Tensor:
         [..., P] float32.
     """
     bids, won = bids.float(), won.float()
+    if rules.scoring:
+        function = load(rules.scoring) if isinstance(rules.scoring, str) else rules.scoring
+        return torch.as_tensor(function(bids, won)).float()
     exact = rules.exact_bonus + rules.points_per_trick * won
-    miss = rules.miss_points_per_trick * won - rules.miss_penalty * (bids - won).abs()
+    if rules.points_per_square:
+        exact = exact + rules.points_per_square * won * won
+    if rules.zero_bonus is not None:
+        exact = torch.where(won == 0, rules.zero_bonus, exact)
+    off = (bids - won).abs()
+    miss = rules.miss_points_per_trick * won - rules.miss_penalty * off
+    if rules.miss_step:
+        miss = miss - rules.miss_step * off * (off + 1) / 2
     return torch.where(bids == won, exact, miss)

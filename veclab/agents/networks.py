@@ -8,7 +8,7 @@ from pathlib import Path
 
 from net import PRESETS, NetConfig
 from vecgame import Game
-from vecgame.cards import DECK, SEATS
+from vecgame.cards import SEATS
 from veclab.agents.checkpoint import load_metadata
 from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.settings import Settings, from_flags
@@ -33,8 +33,8 @@ def network_config(
         actions=game.num_actions,
         values=1 if scalar else game.seats,
         # Whatever the number of cards, it tells all numbers of tricks apart that the deck has room for.
-        tricks=DECK // game.seats + 1 if tricks else 0,
-        critic=(game.seats - 1) * DECK if critic else 0,
+        tricks=game.layout.size // game.seats + 1 if tricks else 0,
+        critic=(game.seats - 1) * game.layout.size if critic else 0,
     )
 
 

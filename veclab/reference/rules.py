@@ -1,4 +1,4 @@
-"""The rules of Blob for three to seven players, one game at a time.
+"""The rules of Blob for two to eight players, one game at a time.
 
 A *game* is one deal of `cards` cards to each seat. Seat dealer+1 bids first and the dealer last. Seat dealer+1
 leads the first trick, then each trick's winner leads. Players follow suit if they can. A bid met exactly scores.
@@ -36,8 +36,8 @@ class Rules:
     players: int = SEATS
 
     def __post_init__(self) -> None:
-        if not 3 <= self.players <= 7:
-            raise ValueError(f"Blob is for 3 to 7 players, not {self.players}")
+        if not 2 <= self.players <= 8:
+            raise ValueError(f"Blob is for 2 to 8 players, not {self.players}")
         if not (1 <= self.ranks <= SUIT_STRIDE and 1 <= self.suits <= 4):
             raise ValueError(f"no deck has {self.suits} suits of {self.ranks} ranks")
         if not 1 <= self.cards <= self.ranks * self.suits // self.players:

@@ -336,7 +336,7 @@ def _trick_cells(part: Played, lane: int, trick: int) -> list[str]:
 
 
 def _thought(part: Played, decision: int, lane: int) -> str:
-    expected = float(part.value[decision, lane]) * part.game.rules.max_score
+    expected = part.game.score_of(float(part.value[decision, lane]))
     chance = f"{100 * float(part.chance[decision, lane]):.0f}%" if part.free[decision, lane] else "forced"
     return f"<small>{chance}, {expected:.1f}\u00a0pt</small>".replace("-", "\N{MINUS SIGN}")
 

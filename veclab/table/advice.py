@@ -53,7 +53,7 @@ def give_hint(agent: Player, match: Match) -> Hint:
         source = f"random playouts of {WORLDS} deals"
         values = action_values(game, state, actions, play_out, WORLDS, seed)
         policy = _policy_of_values(values)
-    points = game.rules.max_score * values  # values are shares of it, see `Blob.values`
+    points = game.score_of(values)
     advice = [Advice(*row) for row in zip(match.legal, policy.tolist(), points.tolist(), strict=True)]
     return Hint(source, tuple(sorted(advice, key=lambda one: (-one.probability, -one.points))))
 

@@ -119,7 +119,7 @@ class Learner:
         config = self.net.config
         asked: dict[str, object] = {"tricks": True} if config.tricks else {}
         if config.critic:
-            asked["hidden"] = unpack(hidden, torch.float32).flatten(1)
+            asked["hidden"] = unpack(hidden, torch.float32, config.critic // hidden.shape[1]).flatten(1)
         with torch.autocast(self.device.type, self.amp, enabled=self.amp != torch.float32):
             logits, values, *rest = (
                 output.float() for output in self.compute(observation.float(), legal_mask, **asked)

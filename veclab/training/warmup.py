@@ -88,7 +88,7 @@ def play(
                 columns = orders.columns(columns, game.num_actions)
                 hidden = [orders.cards(hands) for hands in hidden]
             # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
-            others = unpack(hidden[0], torch.float32).flatten(1) if hidden else None
+            others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
             logits, values = network(observation, mask, others)
             log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
             column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])

@@ -1,0 +1,61 @@
+"""Things of a user's own files by their address: ``FILE.py:NAME``, or ``MODULE:NAME`` of what can be imported."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+
+
+def load(address: str) -> object:
+    """What stands under a name in a file or module; a file is run once in a process.
+
+    Raises:
+        ValueError: in one line, on an address that is none, a file or name that is not there, or a file that fails.
+    """
+    where, colon, name = address.rpartition(":")
+    if not colon or not where or not name:
+        raise ValueError(f"{address!r} is no FILE.py:NAME or MODULE:NAME")
+    try:
+        module = _of_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
+    except Exception as error:
+        raise ValueError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not hasattr(module, name):
+        raise ValueError(f"{where} has no {name!r}")
+    return getattr(module, name)
+
+
+def _of_file(path: Path) -> object:
+    """The module of a file, which other files import by its name once it is loaded."""
+    path = path.resolve()
+    for module in list(sys.modules.values()):
+        if getattr(module, "__file__", None) == str(path):
+            return module
+    if not path.is_file():
+        raise FileNotFoundError("there is no such file")
+    name = path.stem if path.stem not in sys.modules else f"{path.stem}_{abs(hash(str(path))):x}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def address_of(thing: type | object) -> str:
+    """The address of a class or function at the top of a file or module.
+
+    Raises:
+        ValueError: in one line, if it stands nowhere that another process could load it from.
+    """
+    name, module = thing.__qualname__, sys.modules.get(thing.__module__)
+    if "." in name or "<" in name or getattr(module, name, None) is not thing:
+        raise ValueError(f"{name} cannot be found again by another process: put it at the top of a file")
+    if thing.__module__ != "__main__" and importlib.util.find_spec(thing.__module__):
+        return f"{thing.__module__}:{name}"
+    return f"{inspect.getsourcefile(thing)}:{name}"
