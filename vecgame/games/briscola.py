@@ -76,7 +76,7 @@ class Briscola(TrickGame):
         top = drawn - self.seats + around(seat - state.leader[:, None], self.seats)  # who leads next has drawn first
         card = bit(pile.gather(1, top.clamp(0, pile.shape[1] - 1)).clamp(min=0))
         card = torch.where(complete[:, None] & (top < pile.shape[1]), card, 0)
-        return replace(
+        return replace(  # that the others lack the last card tells where it is, as then all cards are in hands
             state,
             hands=state.hands | card,
             seen=state.seen & ~card.sum(-1),
@@ -87,9 +87,6 @@ class Briscola(TrickGame):
 
     def points(self, state: BriscolaState) -> Tensor:
         return partners(state.points.float()) if self.partners else state.points.float()
-
-    def shows(self, state: BriscolaState) -> Tensor:
-        return state.hands & bit(state.turned)[:, None]
 
     def hidden(self, state: BriscolaState) -> dict[str, Hidden]:
         return {**super().hidden(state), "stock": Hidden(nobody(state.stock, self.seats), holds="cards")}
