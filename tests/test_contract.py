@@ -7,8 +7,7 @@ import torch
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
-from vecgame import GAMES, Game, Hearts, Spades, State, Stream, Whist, contract, make_game
-from vecgame.cards import popcount
+from vecgame import GAMES, Game, State, Stream, contract, make_game
 from veclab.arena.bots import FlatMonteCarlo, RandomBot
 from veclab.arena.matches import play_match
 from veclab.settings import Settings
@@ -51,7 +50,7 @@ def game(request) -> Game:
 
 @pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
 def test_contract(game: Game, check) -> None:
-    check(game)
+    assert check(game) is None
 
 
 @pytest.mark.slow
@@ -60,83 +59,9 @@ def test_contract_under_other_rules(name: str, rules: dict[str, object]) -> None
     contract.check(make_game(name, **rules))
 
 
-class TellsTooMuch(Whist):
-    """Looks at the next player's hand."""
-
-    own_features = Whist.own_features + 1
-
-    def own_block(self, state, viewer):
-        return [
-            *super().own_block(state, viewer),
-            popcount(state.hands.gather(1, (viewer[:, None] + 1) % 4)[:, 0] & 0x1FFF) / 13,
-        ]
-
-
-class ForgetsVoids(Whist):
-    """Draws hands as if nobody had shown anything."""
-
-    def may_hold(self, state, viewer):
-        return torch.full_like(super().may_hold(state, viewer), -1)
-
-
-class DrawsUnevenly(Hearts):
-    """Draws two worlds and takes the one in which seat 0 holds the lower cards."""
-
-    def determinize(self, state, count=3, seed=0):
-        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
-        return a.where(a.hands[:, 0] < b.hands[:, 0], b)
-
-
-class NeverFollows(Whist):
-    """Calls everything legal, though a seat that does not follow counts as void."""
-
-    def legal_cards(self, state):
-        return state.hands.gather(1, self.mover(state)[:, None])[:, 0] | self.is_terminal(state)
-
-
-class PaysTooMuch(Spades):
-    """Counts points where a value should be."""
-
-    def values(self, state, dtype=torch.float32):
-        return self.scores(state).to(dtype)
-
-
-class CouplesGames(Whist):
-    """Scales features by the batch's."""
-
-    def observe(self, state, seat=None):
-        seen = super().observe(state, seat)
-        return seen / seen.amax(0).clamp(min=0.5)
-
-
-class EndsLate(Whist):
-    """Has one decision more than it says."""
-
-    def is_terminal(self, state):
-        return state.made > self.decisions
-
-
-@pytest.mark.parametrize(
-    ("broken", "check", "message"),
-    [
-        (TellsTooMuch(), contract.hidden_hands_are_hidden, "observe tells of hidden cards"),
-        (ForgetsVoids(trump="random"), contract.worlds_are_uniform, "the past would be illegal"),
-        (DrawsUnevenly(), contract.worlds_are_uniform, "not uniform"),
-        (NeverFollows(trump="none"), contract.worlds_are_uniform, "the past would be illegal"),
-        (PaysTooMuch(), contract.shapes, "outside of 0..1"),
-        (CouplesGames(), contract.lanes_do_not_meet, "observe depends on the other games"),
-        (EndsLate(trump="none"), contract.termination, "goes on after decisions=52"),
-    ],
-    ids=lambda value: type(value).__name__ if isinstance(value, Game) else "",
-)
-def test_the_contract_finds_what_is_broken(broken: Game, check, message: str) -> None:
-    with pytest.raises(AssertionError, match=message):
-        check(broken)
-
-
 def test_equal_rules_are_equal_games(game: Game) -> None:
     again = type(game)(game.rules)
-    assert again == game and hash(again) == hash(game) and repr(game.rules) in repr(game)
+    assert again == game and hash(again) == hash(game) and type(game).__name__ in repr(game)
     assert game != object() and type(game).name in GAMES
 
 

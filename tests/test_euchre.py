@@ -387,7 +387,7 @@ class TellsWhatWasPutAway(Euchre):
 
 def test_the_contract_finds_what_is_broken() -> None:
     with pytest.raises(AssertionError, match="observe tells of hidden cards"):
-        contract.hidden_hands_are_hidden(TellsWhatWasPutAway())
+        contract.hidden_cards_are_hidden(TellsWhatWasPutAway())
 
 
 @pytest.mark.slow

@@ -24,7 +24,10 @@ from vecgame import Blob, Rules, score
             {"cards": 3, "suits": 3, "ranks": 3},
             r"cards=3 to each of 4 seats needs 12 cards, but the deck has 3 suits x 3 ranks = 9",
         ),
-        ({"trump": "swords"}, r"trump must be one of random, rotate, turned, bidder, spades, .*, none or 0\.\.4, got 'swords'"),
+        (
+            {"trump": "swords"},
+            r"trump must be one of random, rotate, turned, .*, none or 0\.\.4, got 'swords'",
+        ),
         ({"trump": 5}, r"trump must be one of .* got 5"),
         ({"trump": -1}, r"trump must be one of .* got -1"),
         ({"trump": True}, r"trump must be one of .* got True"),

@@ -231,3 +231,42 @@ def test_networks_are_wrapped_and_evaluators_are_not() -> None:
         search(game, state, e, SearchConfig(worlds=1), seed=1) for e in (network, NetworkEvaluator(network))
     )
     assert torch.equal(plain.visits, wrapped.visits) and torch.equal(plain.value, wrapped.value)
+
+
+class Answers:
+    """An evaluator, or called a network, that gives what it is told to."""
+
+    sees_hidden = False
+
+    def __init__(self, answer: object) -> None:
+        self.answer = answer
+
+    def evaluate(self, game: Blob, state: State, stream: Stream) -> object:
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (torch.zeros(3, 52), "Answers must return two tensors, logits and values, got Tensor"),
+        (
+            (torch.zeros(3, 51), torch.zeros(3, 4)),
+            r"return logits \[3, 52\] .* in a game of blob, got \[3, 51\]",
+        ),
+        ((torch.zeros(3, 52), torch.zeros(3, 1)), r"Answers must return values \[3, 4\] of floating point"),
+        ((torch.zeros(3, 52), torch.zeros(3, 4).long()), r"values \[3, 4\] of floating point on cpu .* torch.int64"),
+        ((torch.zeros(3, 52), torch.zeros(3, 4, device="meta")), r"values .* on meta"),
+    ],
+)
+def test_an_evaluator_is_told_what_it_must_return(answer: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message) as error:
+        search(Blob(cards=3), Blob(cards=3).deal(3), Answers(answer), SearchConfig(worlds=2, simulations=3))
+    assert "\n" not in str(error.value)
+
+
+def test_a_network_is_told_too() -> None:
+    def narrow(observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return observation[:, :52], observation[:, :3]
+
+    with pytest.raises(TypeError, match=r"narrow must return values \[3, 4\] or \[3, 1\] .* got \[3, 3\]"):
+        search(Blob(cards=3), Blob(cards=3).deal(3), narrow, SearchConfig(worlds=2, simulations=3))

@@ -104,7 +104,7 @@ def test_the_card_turned_up_is_in_no_world(players):
 
 
 @pytest.mark.parametrize(
-    "check", [contract.hidden_hands_are_hidden, contract.worlds_are_uniform, contract.masks_do_as_lists]
+    "check", [contract.worlds_keep_what_is_known, contract.worlds_are_uniform, contract.masks_do_as_lists]
 )
 def test_contract(check):
     check(Blob(cards=4, ranks=5, trump="turned"))

@@ -1,5 +1,6 @@
 """Card games as tensors: rules, deals, observations and hidden-hand sampling for thousands of games at once."""
 
+from vecgame.cards import Layout
 from vecgame.game import Game, resolve_device
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
@@ -12,9 +13,10 @@ from vecgame.games.kuhn import Kuhn
 from vecgame.games.leduc import Leduc
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
-from vecgame.registry import GAMES, default_rules, make_game, register
+from vecgame.registry import GAMES, default_rules, game_of, identity, make_game, register
 from vecgame.state import State, concatenate
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
@@ -30,7 +32,9 @@ __all__ = [
     "Euchre",
     "Game",
     "Hearts",
+    "Hidden",
     "Kuhn",
+    "Layout",
     "Leduc",
     "Purpose",
     "Rules",
@@ -43,6 +47,8 @@ __all__ = [
     "Whist",
     "concatenate",
     "default_rules",
+    "game_of",
+    "identity",
     "make_game",
     "register",
     "resolve_device",

@@ -42,7 +42,7 @@ class Layout:
         if not (self.suits >= 0 and self.ranks >= 0 and self.extra >= 0 and 1 <= self.size <= MOST_CARDS):
             raise ValueError(f"a deck has 1 to {MOST_CARDS} cards; {self.suits} x {self.ranks} + {self.extra} are not")
         object.__setattr__(self, "suit_names", self.suit_names or SUIT_NAMES[: self.suits])
-        object.__setattr__(self, "rank_names", self.rank_names or RANK_NAMES[-self.ranks :])
+        object.__setattr__(self, "rank_names", self.rank_names or RANK_NAMES[-self.ranks :] * (self.ranks > 0))
         for what, count in (("suit", self.suits), ("rank", self.ranks), ("extra", self.extra)):
             names = getattr(self, f"{what}_names")
             if len(names) != count:

@@ -2,18 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vecgame import hidden
+from vecgame import hidden, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
 from vecgame.philox import check_seed
-from vecgame.state import State
+from vecgame.pictures import View
+from vecgame.state import State, as_tensor
 from vecgame.symmetry import SuitSymmetry
 
 
@@ -60,7 +61,12 @@ class Game(ABC):
         return hash(self._identity())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({getattr(self, 'rules', '')})"
+        """The class and those of its rules that are not the defaults, and its cards."""
+        if not hasattr(self, "rules"):
+            return super().__repr__()
+        rules = [(field, getattr(self.rules, field.name)) for field in fields(self.rules)]
+        told = {field.name: value for field, value in rules if value != field.default or field.name == "cards"}
+        return f"{type(self).__name__}({', '.join(f'{name}={_named(value)}' for name, value in told.items())})"
 
     @abstractmethod
     def mover(self, state: State) -> Tensor:
@@ -170,21 +176,44 @@ class Game(ABC):
             state = self.step(state, mask.to(torch.int8).argmax(-1)).where(forced, state)
         return state
 
+    def action_name(self, action: int, state: State | None = None, lane: int = 0) -> str:
+        """What people call an action, in a game whose actions have other meanings from state to state in that one:
+        here a card's name, or the number in a game without cards. Raises ValueError on a number that is no action."""
+        if action not in range(self.num_actions):
+            raise ValueError(f"action must be from 0 to {self.num_actions - 1}, got {action}")
+        return text.card_name(self.layout, action) if self.deck and action < self.layout.size else str(int(action))
 
-def actions_of(action: Tensor | Sequence[int] | np.ndarray, state: State) -> Tensor:
-    """An action for each of the games, as a tensor [B] of integers on their device; lists and arrays will do.
+    def text(self, state: State, lane: int = 0, seat: int | None = None) -> str:
+        """A game in words as ``seat`` sees it, or all of it for None: cards, trick, bids, whose turn it is, and the
+        legal actions of who sees them. Raises IndexError on such a lane, ValueError on such a seat."""
+        return text.words(text.see(self, state, lane, seat))
+
+    def view(self, state: State, lane: int = 0, seat: int | None = None) -> View:
+        """`text`, and in a notebook the picture of it."""
+        return View(text.see(self, state, lane, seat))
+
+
+def _named(value: object) -> str:
+    """A function by its name, all else as Python writes it."""
+    return getattr(value, "__qualname__", None) or repr(value)
+
+
+def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State) -> Tensor:
+    """An action for each of the games, as a tensor [B] of integers on their device; lists and arrays will do, and one
+    number for one game.
 
     Raises:
         ValueError: in one line, unless there is one integer for each of the games.
     """
-    if not isinstance(action, Tensor):
-        array = np.asarray(action)
-        action = torch.as_tensor(array if array.dtype != object else np.zeros(0), device=state.device)
-    if action.shape != state.index.shape or action.is_floating_point() or action.dtype == torch.bool:
-        raise ValueError(
-            f"action must be {state.batch_size} integers of shape [{state.batch_size}], "
-            f"got shape {list(action.shape)} of {action.dtype}"
-        )
+    given = action
+    if not isinstance(action, Tensor) and (action := as_tensor(given)) is not None:
+        action = action.to(state.device)
+    if action is not None and action.ndim == 0 and state.batch_size == 1:
+        action = action[None]
+    wrong = action is None or action.dtype == torch.bool or action.is_floating_point() or action.is_complex()
+    if wrong or action.shape != state.index.shape:
+        got = f"a {type(given).__name__}" if action is None else f"shape {list(action.shape)} of {action.dtype}"
+        raise ValueError(f"action must be {state.batch_size} integers of shape [{state.batch_size}], got {got}")
     return action
 
 

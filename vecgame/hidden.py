@@ -7,7 +7,7 @@ look. Where more is known, as of a seat that did not follow suit, `vecgame.world
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vecgame.cards import bit, lowest_card, popcount, unpack
 from vecgame.philox import Purpose, Stream
-from vecgame.state import StateT
+from vecgame.state import State, StateT
 
 NUMBERS_FROM = 64  # blocks of a stream for each hidden number, the first of which are for the cards
 
@@ -28,6 +28,11 @@ class Hidden:
     sees: Tensor  # [B, P, ...] bool: seat p sees the entry; the axes after the second are the field's after its first
     holds: Literal["sets", "cards", "number"] = "sets"  # bitboards, card ids (-1: none), or what later cards come from
     place: bool = True  # a card in it lies nowhere else; False for marks on cards that have their place elsewhere
+
+    @property
+    def is_place(self) -> bool:
+        """Whether the field is a place of cards."""
+        return self.place and self.holds != "number"
 
     def seen_by(self, seat: Tensor) -> Tensor:
         """The entries that ``seat`` [B] int64 sees: [B, ...] bool."""
@@ -47,6 +52,34 @@ def own(seats: int, batch_size: int, device: torch.device) -> Tensor:
 def nobody(field: Tensor, seats: int) -> Tensor:
     """No seat sees any entry of a field [B, ...]: [B, P, ...] bool, for `Hidden.sees`."""
     return torch.zeros((), dtype=torch.bool, device=field.device).expand(len(field), seats, *field.shape[1:])
+
+
+def places(fields: Mapping[str, Hidden], state: State) -> Tensor:
+    """The cards in every place that the fields are, one field's entries after the other's: [B, E] int64."""
+    bits = [field.bits(getattr(state, name)) for name, field in fields.items() if field.is_place]
+    return torch.cat(bits, -1) if bits else state.index.new_zeros(state.batch_size, 0)
+
+
+def seen_places(fields: Mapping[str, Hidden], state: State, seat: Tensor, given: Collection[str] = ()) -> Tensor:
+    """Which of these ``seat`` [B] int64 sees, those of the fields ``given`` among them: [B, E] bool."""
+    seen = [
+        field.seen_by(seat).reshape(state.batch_size, -1) | (name in given)
+        for name, field in fields.items()
+        if field.is_place
+    ]
+    return torch.cat(seen, -1) if seen else state.index.new_zeros(state.batch_size, 0).bool()
+
+
+def with_places(fields: Mapping[str, Hidden], state: StateT, bits: Tensor) -> StateT:
+    """The state with other cards [B, E] int64 in these places."""
+    changed, start = {}, 0
+    for name, field in fields.items():
+        if field.is_place:
+            old = getattr(state, name)
+            part = bits[:, start : start + old[0].numel()].reshape(old.shape)
+            changed[name] = part if field.holds == "sets" else lowest_card(part).clamp(min=-1).to(old.dtype)
+            start += old[0].numel()
+    return replace(state, **changed)
 
 
 def dealt_anew(game, state: StateT, count: int, seed: int, given: Collection[str] = ()) -> StateT:
@@ -74,26 +107,18 @@ def dealt_anew(game, state: StateT, count: int, seed: int, given: Collection[str
     first = lanes[::count]
     stream = Stream.of_worlds(seed, first.index, game.turn(first), count)
     hidden, mover = game.hidden(lanes), game.mover(lanes)
-    kept = {  # [B, E] bool by field, entries that stay
-        name: (field.seen_by(mover) if name not in given else torch.ones_like(getattr(lanes, name), dtype=torch.bool))
-        for name, field in hidden.items()
-    }
+    if any(field.is_place and name not in given for name, field in hidden.items()):
+        bits, stays = places(hidden, lanes), seen_places(hidden, lanes, mover, given)
+        pool = game.deck & ~(torch.where(stays, bits, 0).sum(-1) | game.open_cards(lanes))
+        filled = _filled(stream, pool, torch.where(stays, 0, popcount(bits)), game.layout.size)
+        lanes = with_places(hidden, lanes, torch.where(stays, bits, filled))
     drawn = {}
-    places = [name for name, field in hidden.items() if field.place and field.holds != "number"]
-    if not set(places) <= set(given):
-        bits = [hidden[name].bits(getattr(lanes, name)) for name in places]
-        stays = torch.cat([kept[name].reshape(b.shape) for name, b in zip(places, bits, strict=True)], -1)
-        pool = game.deck & ~(torch.where(stays, torch.cat(bits, -1), 0).sum(-1) | game.open_cards(lanes))
-        filled = _filled(stream, pool, torch.where(stays, 0, popcount(torch.cat(bits, -1))), game.layout.size)
-        for name, part in zip(places, filled.split([b.shape[-1] for b in bits], -1), strict=True):
-            field = getattr(lanes, name)
-            values = part if hidden[name].holds == "sets" else lowest_card(part).clamp(min=-1).to(field.dtype)
-            drawn[name] = torch.where(kept[name], field, values.view(field.shape))
     numbers = [name for name in hidden if hidden[name].holds == "number" and name not in given]
     for place, name in enumerate(numbers, start=1):
         field = getattr(lanes, name)
         words = stream.at(NUMBERS_FROM * place).words(Purpose.HIDDEN, 2 * field[0].numel()).view(*field.shape, 2)
-        drawn[name] = torch.where(kept[name], field, (words[..., 0] << 24) | (words[..., 1] >> 8))
+        later = (words[..., 0] << 24) | (words[..., 1] >> 8)
+        drawn[name] = torch.where(hidden[name].seen_by(mover), field, later)
     return replace(lanes, **drawn)
 
 

@@ -50,6 +50,7 @@ class OwnRules(Game):
     free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing
     first_of_equals: ClassVar[bool] = False  # of cards equally strong the one played first wins
     own_features: ClassVar[int] = 0  # columns of `own_block`
+    give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
 
     cards: int  # dealt to a seat
     held: int  # most cards that a seat ever holds: by default those dealt
@@ -201,6 +202,22 @@ class OwnRules(Game):
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the seats after ``viewer`` [B] may hold as far as it knows, seen or not: [P - 1, B] int64."""
         return ~state.lacks.gather(1, worlds.opponents(viewer, self.seats)).t()
+
+    def bid_name(self, bid: int, state: TrickState | None = None) -> str:
+        """What people call a bid; ``state`` is one lane, if the bid's meaning depends on it."""
+        return f"bid {bid}"
+
+    def action_name(self, action: int, state: TrickState | None = None, lane: int = 0) -> str:
+        """A card's name, `give_word` before it where it is given away, or `bid_name`. Raises ValueError on a number
+        that is no action, and without a state where bids have the ids of cards."""
+        first, one = self.first_bid, None if state is None else state[lane]
+        name = super().action_name(action)
+        if first < self.layout.size and one is None:
+            raise ValueError(f"{self.name}: action {action} may be a card or a bid; give action_name the state as well")
+        if bool(self.bidding(one)) if first < self.layout.size else action >= first:
+            return self.bid_name(action - first, one)
+        giving = None if one is None else self.giving(one)
+        return name if giving is None or not bool(giving) else f"{self.give_word} {name}"
 
     @abstractmethod
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:

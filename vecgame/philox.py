@@ -14,7 +14,8 @@ from torch import Tensor
 
 WORD = 0xFFFFFFFF
 ROUNDS = 10
-DECISION_BITS = 8  # a stream's low bits, for a game's decision; its world's number stands above them
+DECISION_BITS = 8  # a stream's low bits, for a game's decision
+WORLD_BITS = 16  # above them, for the number of a world; what a turn has beyond is told apart again
 MULTIPLIER = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 from vecgame.game import Game
 from vecgame.games.blob import Blob
@@ -14,12 +15,13 @@ from vecgame.games.kuhn import Kuhn
 from vecgame.games.leduc import Leduc
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.loading import address_of, load
 
 GAMES: dict[str, type[Game]] = {}
 
 
 def register(game: type[Game]) -> type[Game]:
-    """Makes a game known by its `name`; usable as a decorator.
+    """Makes a game known by its `name`; usable as a decorator, also again in a notebook, where the newer class counts.
 
     Args:
         game: a class with `name` and `rules_type`, a frozen dataclass whose fields are the class's keyword arguments.
@@ -27,18 +29,28 @@ def register(game: type[Game]) -> type[Game]:
     Raises:
         ValueError: if another class has that name.
     """
-    if GAMES.get(game.name, game) is not game:
+    known = GAMES.get(game.name, game)
+    if (known.__module__, known.__qualname__) != (game.__module__, game.__qualname__):
         raise ValueError(f"there is a game named {game.name!r} already")
     GAMES[game.name] = game
     return game
 
 
 def game_class(name: str) -> type[Game]:
-    """The class of a game. Raises ValueError on a name that is none."""
+    """The class of a game by its name, or by its address, ``FILE.py:CLASS`` or ``MODULE:CLASS``.
+
+    Raises:
+        ValueError: on a name or address that is none.
+    """
+    if ":" in name:
+        found = load(name)
+        if not (isinstance(found, type) and issubclass(found, Game)):
+            raise ValueError(f"{name} is no class of a game: it is {found!r}")
+        return found
     if name not in GAMES:
         raise ValueError(
-            f"there is no game {name!r}; there are {', '.join(GAMES)}, and your own once the file that registers it is "
-            "imported"
+            f"there is no game {name!r}; there are {', '.join(GAMES)}, your own once the file that registers it is "
+            "imported, and any by its address, FILE.py:CLASS"
         )
     return GAMES[name]
 
@@ -58,6 +70,34 @@ def make_game(name: str, **rules: object) -> Game:
     if unknown := sorted(set(rules) - set(known)):
         raise ValueError(f"{name} has no rule {', '.join(unknown)}; its rules are {', '.join(known) or 'fixed'}")
     return game_class(name)(**rules)
+
+
+def identity(game: Game) -> dict[str, object]:
+    """What a game is, as a JSON value: its name, or its class's address, and those of its rules that are not the
+    defaults; `game_of` gives the same game back.
+
+    Raises:
+        ValueError: if the class, or a function among the rules, stands nowhere that it could be loaded from.
+    """
+    kind, rules = type(game), {}
+    for field in dataclasses.fields(kind.rules_type):
+        value = getattr(game.rules, field.name)
+        if value != field.default:
+            rules[field.name] = address_of(value) if callable(value) else value
+    return {"game": kind.name if _comes_with_it(kind) else address_of(kind), "rules": rules}
+
+
+def game_of(identity: Mapping[str, object]) -> Game:
+    """The game of an `identity`. Raises ValueError, in one line, where it cannot be had."""
+    unknown = sorted(set(identity) ^ {"game", "rules"})
+    if unknown:
+        raise ValueError(f"a game is told by 'game' and 'rules', not by {', '.join(unknown)}")
+    return make_game(identity["game"], **identity["rules"])
+
+
+def _comes_with_it(kind: type[Game]) -> bool:
+    """Whether every process knows the game by its name."""
+    return GAMES.get(kind.name) is kind and kind.__module__.partition(".")[0] == "vecgame"
 
 
 for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch, Briscola, Kuhn, Leduc):

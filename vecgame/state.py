@@ -1,20 +1,67 @@
 """What every batched game state can do, whatever its fields."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Self, TypeVar
+from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Self, TypeVar
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from vecgame import pictures, text
+
 StateT = TypeVar("StateT", bound="State")
+Lanes = Tensor | slice | int | Sequence[int] | Sequence[bool] | np.ndarray
 
 
 @dataclass(frozen=True)
 class State:
-    """Base of game states: a frozen dataclass of tensors whose first axis is the batch of B lanes."""
+    """Base of game states: a frozen dataclass of tensors whose first axis is the batch of B lanes.
+
+    ``len``, iteration, ``==``, pickle and `torch.save` do what they do elsewhere; `torch.load` needs the class's module
+    imported. For safetensors: ``save_file(state.clone().tensors(), path)``, ``from_tensors(load_file(path))``.
+    """
+
+    holds: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}  # what fields hold, for text and pictures: `text.kinds`
 
     index: Tensor  # [B] int64, the game's number in its run: with the seed it fixes every random number of the game
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        for name in ("__eq__", "__hash__", "__repr__"):  # or `dataclass` would write its own, which compare tensors
+            if name not in cls.__dict__:
+                setattr(cls, name, getattr(cls, name))
+        _may_be_loaded(cls)
+
+    def __len__(self) -> int:
+        return self.batch_size
+
+    def __iter__(self) -> Iterator[Self]:
+        """The lanes, each a state of one."""
+        return (self[lane] for lane in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the other is of the same class, with every field equal in dtype, shape and values, on any device."""
+        if type(other) is not type(self):
+            return NotImplemented
+        pairs = zip(self.tensors().values(), other.tensors().values(), strict=True)
+        return all(a.dtype == b.dtype and torch.equal(a, b.to(a.device)) for a, b in pairs)
+
+    def __hash__(self) -> int:
+        raise TypeError(f"unhashable type: {type(self).__name__}: states are equal by what their tensors hold")
+
+    def __repr__(self) -> str:
+        return text.state_text(self)
+
+    def _repr_svg_(self) -> str | None:
+        """A notebook's picture of the first game, all cards open; None where there is nothing to draw."""
+        return pictures.state_picture(self)
+
+    def __getstate__(self) -> dict[str, Tensor]:
+        """What is pickled: a few lanes of a large batch do not bring its memory along."""
+        return {n: t.clone() if t.nbytes < t.untyped_storage().nbytes() else t for n, t in self.tensors().items()}
 
     @property
     def batch_size(self) -> int:
@@ -28,12 +75,27 @@ class State:
         """The fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        """The inverse of `tensors`. Raises ValueError unless there is one of B lanes for every field."""
+        if set(tensors) != (names := {field.name for field in fields(cls)}):
+            raise ValueError(f"{cls.__name__} holds {', '.join(sorted(names))}; got {', '.join(sorted(tensors))}")
+        if len({tensor.shape[:1] for tensor in tensors.values()}) > 1:
+            raise ValueError(f"the tensors of a {cls.__name__} must have as many lanes each")
+        return cls(**tensors)
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Self:
         """The state with ``function`` applied to every field."""
         return replace(self, **{name: function(tensor) for name, tensor in self.tensors().items()})
 
-    def __getitem__(self, lanes: Tensor | slice) -> Self:
-        """Some lanes: [K] int64, [B] bool or a slice."""
+    def clone(self) -> Self:
+        """The state with every field in memory of its own, contiguous."""
+        return self.map(lambda tensor: tensor.clone(memory_format=torch.contiguous_format))
+
+    def __getitem__(self, lanes: Lanes) -> Self:
+        """Some lanes: one number, K numbers, B bools or a slice, as Python, numpy or torch have them; always a state,
+        of one lane for one number. Raises IndexError on anything else, and on a lane that is not there."""
+        lanes = _checked(lanes, self.batch_size)
         return self.map(lambda tensor: tensor[lanes])
 
     def take(self, lanes: Tensor | None) -> Self:
@@ -66,3 +128,38 @@ def concatenate(states: Sequence[StateT]) -> StateT:
     """The lanes of several states of one game as one state."""
     names = states[0].tensors()
     return replace(states[0], **{name: torch.cat([getattr(state, name) for state in states]) for name in names})
+
+
+def _may_be_loaded(cls: type) -> None:
+    """Lets `torch.load` with weights_only=True make states of a class, which are nothing but tensors, and no longer
+    those of an older class of the same name, from an earlier run of a notebook's cell."""
+    others = [one for one in torch.serialization.get_safe_globals() if repr(one) != repr(cls)]
+    torch.serialization.clear_safe_globals()
+    torch.serialization.add_safe_globals([*others, cls])
+
+
+def as_tensor(values: object) -> Tensor | None:
+    """Numbers as Python or numpy have them, integers as int64 and others as they are; None for what is no array."""
+    try:
+        array = np.asarray(values)
+        return torch.tensor(array.astype(np.int64) if array.dtype.kind in "iu" or not array.size else array)
+    except (TypeError, ValueError):
+        return None
+
+
+def _checked(lanes: Lanes, size: int) -> Tensor | slice:
+    """Lanes of ``size`` as torch takes them: [K] int64, [size] bool, or a slice that goes forwards."""
+    if isinstance(lanes, slice):
+        if lanes.step is None or lanes.step > 0:
+            return lanes
+        lanes = range(size)[lanes]
+    chosen = lanes if isinstance(lanes, Tensor) else None if isinstance(lanes, tuple) else as_tensor(lanes)
+    if chosen is None or chosen.is_floating_point() or chosen.is_complex() or chosen.ndim > 1:
+        raise IndexError(f"lanes are numbers, bools or a slice along a state's one axis, got {type(lanes).__name__}")
+    if chosen.dtype == torch.bool:
+        if chosen.shape != (size,):
+            raise IndexError(f"bools that choose lanes must be {size} of shape [{size}], got {list(chosen.shape)}")
+        return chosen
+    if chosen is not lanes and ((chosen < -size) | (chosen >= size)).any():
+        raise IndexError(f"a state of {size} lanes has no lane {int(chosen[(chosen < -size) | (chosen >= size)][0])}")
+    return chosen.long().reshape(-1)

@@ -34,6 +34,34 @@ class Evaluator(Protocol):
         """
 
 
+def check_answer(
+    answer: object, judge: object, game: Game, state: State, one_value: bool = False
+) -> tuple[Tensor, Tensor]:
+    """What ``judge`` has answered about K positions of a game, if it is logits [K, num_actions] and values [K, seats],
+    or with ``one_value`` [K, 1], of floating point on their device. Asks tensors for nothing but their form, for which
+    no host waits.
+
+    Raises:
+        TypeError: in one line, if it is not.
+    """
+    name, count = getattr(judge, "__name__", type(judge).__name__), state.batch_size
+    if not (isinstance(answer, tuple | list) and len(answer) == 2 and all(isinstance(x, Tensor) for x in answer)):
+        raise TypeError(f"{name} must return two tensors, logits and values, got {type(answer).__name__}")
+    widths = ((game.num_actions,), (game.seats, 1) if one_value else (game.seats,))
+    for what, tensor, width in zip(("logits", "values"), answer, widths, strict=True):
+        shapes = " or ".join(f"[{count}, {columns}]" for columns in width)
+        if (
+            not tensor.is_floating_point()
+            or tensor.device != state.device
+            or list(tensor.shape) not in ([count, columns] for columns in width)
+        ):
+            raise TypeError(
+                f"{name} must return {what} {shapes} of floating point on {state.device} in a game of {game.name}, got "
+                f"{list(tensor.shape)} {tensor.dtype} on {tensor.device}"
+            )
+    return answer[0], answer[1]
+
+
 class NetworkEvaluator:
     """Judges by a network of what the mover knows.
 
@@ -49,7 +77,8 @@ class NetworkEvaluator:
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
         mask = game.policy_mask(state) if self.needs_mask else None
-        logits, values = self.judge(game, state, game.observe(state), mask)
+        answer = self.judge(game, state, game.observe(state), mask)
+        logits, values = check_answer(answer, self.network, game, state, one_value=True)
         return logits, to_absolute(values, game.mover(state))
 
     def judge(self, game: Game, state: State, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -58,7 +87,8 @@ class NetworkEvaluator:
         Returns:
             logits [K, num_actions], values [K, seats] by relative seat.
         """
-        logits, values = self.network(observation, mask)
+        answer = self.network(observation, mask)
+        logits, values = check_answer(answer, self.network, game, state, one_value=True)
         if values.shape[1] == 1:
             mover = game.mover(state)
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]

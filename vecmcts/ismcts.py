@@ -25,7 +25,7 @@ from vecgame.game import Game
 from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
-from vecmcts.evaluators import SIMULATION_BITS, Evaluator, Network, as_evaluator
+from vecmcts.evaluators import SIMULATION_BITS, Evaluator, Network, as_evaluator, check_answer
 from vecmcts.search import SearchResult
 from vecmcts.selection import improved_policy
 from vecmcts.tree import UNEXPANDED
@@ -96,7 +96,8 @@ def ismcts(
     first = torch.arange(games, device=state.device) * config.simulations  # the first world of each game
 
     # In a world drawn, not the true one, so that hidden cards have no say.
-    logits, values = evaluator.evaluate(game, worlds.take(first), streams.take(first))
+    some = worlds.take(first)
+    logits, values = check_answer(evaluator.evaluate(game, some, streams.take(first)), evaluator, game, some)
     values = values.to(torch.promote_types(values.dtype, torch.float32))
     root_value = torch.where(game.is_terminal(state)[:, None], game.values(state, values.dtype), values)
     tree = InformationTree.allocate(game, state, config.simulations, values.dtype)

@@ -21,7 +21,7 @@ from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
 from vecmcts import compiled
 from vecmcts.config import SearchConfig
-from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator
+from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.graphs import recordable, replayed
 from vecmcts.inference import Past, follows, infer
 from vecmcts.root import SELECTIONS
@@ -207,9 +207,10 @@ def plant(
     finished = game.is_terminal(worlds)
     game_stream = stream.take(torch.arange(0, stream.game.shape[0], config.worlds, device=worlds.device))
     if evaluator.sees_hidden:
-        logits, values = evaluator.evaluate(game, worlds, stream)
+        logits, values = check_answer(evaluator.evaluate(game, worlds, stream), evaluator, game, worlds)
     else:  # the mover knows the same in all worlds of a game, so the first speaks for them all
-        logits, values = evaluator.evaluate(game, worlds[:: config.worlds], game_stream)
+        some = worlds[:: config.worlds]
+        logits, values = check_answer(evaluator.evaluate(game, some, game_stream), evaluator, game, some)
         logits, values = (repeat(x, "b ... -> (b w) ...", w=config.worlds) for x in (logits, values))
     values = values.to(torch.promote_types(values.dtype, torch.float32))  # bfloat16 counts visits to 256 only
     values = torch.where(finished[:, None], game.values(worlds, values.dtype), values)

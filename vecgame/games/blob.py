@@ -241,19 +241,26 @@ class Blob(TrickGame):
         alike = self.rules.suits == SUITS and self.rules.trump != BIDDER
         return blob_observation.symmetry(self.seats, self.rules.sight == FOREHEAD) if alike else None
 
-    def veiled(self, state: BlobState) -> Tensor | None:
-        """[B] bool, the bidding goes on and seats do not see their cards; None under rules by which they always do."""
+    def unsighted(self, state: BlobState) -> Tensor | None:
+        """[B] bool, games whose bids are made without a sight of one's cards; None under rules that have none such."""
         if self.rules.sight == OWN:
             return None
-        return (state.made < self.seats) & (self.cards_of(state) <= self.rules.sight_to)
+        return torch.as_tensor(self.cards_of(state) <= self.rules.sight_to, device=state.device).expand(len(state))
+
+    def veiled(self, state: BlobState) -> Tensor | None:
+        """[B] bool, these bids are made now: seats do not see their own cards."""
+        unsighted = self.unsighted(state)
+        return None if unsighted is None else unsighted & (state.made < self.seats)
 
     def hidden(self, state: BlobState) -> dict[str, Hidden]:
-        """A seat sees its own hand, and all bids; `Rules.sight` and `Rules.bidding` change that while bids are made."""
+        """A seat sees its own hand, and all bids; `Rules.bidding` changes that while bids are made, and `Rules.sight`,
+        by which what was seen on the others' foreheads stays known."""
         fields, veiled = super().hidden(state), self.veiled(state)
         own = fields["hands"].sees
         if veiled is not None:
-            others = ~own & (self.rules.sight == FOREHEAD)
-            fields["hands"] = Hidden(torch.where(veiled[:, None, None], others, own))
+            sees = own & ~veiled[:, None, None]
+            others = self.unsighted(state)[:, None, None] & ~own & (self.rules.sight == FOREHEAD)
+            fields["hands"] = Hidden(sees | others)
         if self.rules.bidding == ONCE:
             fields["bids"] = Hidden(own | (state.made >= self.seats)[:, None, None], "number", place=False)
         return fields
@@ -263,10 +270,11 @@ class Blob(TrickGame):
         drawn, seed = super().determinize(state, count, seed), check_seed(seed)
         if (self.rules.sight == OWN and self.rules.bidding != ONCE) or state.batch_size == 0:
             return drawn
-        known, veiled = self.hidden(drawn), self.veiled(drawn)
-        if veiled is not None:  # nobody has played, so that any hidden card may be anywhere
+        known = self.hidden(drawn)
+        if self.rules.sight != OWN:  # any card that a seat has not seen may be anywhere, or all hands have been seen
             anew = hidden.dealt_anew(self, state.repeat(count), count, seed, given=["bids"])
-            drawn = replace(drawn, hands=torch.where(veiled[:, None], anew.hands, drawn.hands))
+            told = self.unsighted(drawn) if self.rules.sight == FOREHEAD else self.veiled(drawn)
+            drawn = replace(drawn, hands=torch.where(told[:, None], anew.hands, drawn.hands))
         if self.rules.bidding == ONCE:
             stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(BIDS_FROM)
             cards = torch.as_tensor(self.cards_of(drawn), device=state.device).expand(drawn.batch_size)

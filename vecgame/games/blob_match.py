@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -78,6 +79,8 @@ class MatchRules(Rules):
 @dataclass(frozen=True)
 class MatchState(BlobState):
     """B matches, each in one of its games, which is what `BlobState` holds; `made` counts that game's decisions."""
+
+    holds: ClassVar = {"future": "number"}
 
     totals: Tensor  # [B, P] float32, points of the finished games
     number: Tensor  # [B] int8, how many games are finished

@@ -28,7 +28,7 @@ those of four players; with more or fewer the rows come in the same order, and t
 | 253     | the hook forbids the viewer a bid now |
 | 254     | the bid that it forbids, as a fraction |
 | 255     | tricks left less those that all seats still need, as a fraction (below 0: fought over); 0 while bidding |
-| 256-411 | only with `Rules.sight` "forehead": the hands of seats 1, 2, 3 while they are shown: 3 x cards |
+| 256-411 | only with `Rules.sight` "forehead": the hands of seats 1, 2, 3 where all have seen them: 3 x cards |
 
 While a seat does not see its own cards (`Blob.veiled`), it has none in its hand here; bids made at once are told once
 all are made.
@@ -72,6 +72,8 @@ class Seen(Protocol):
     def hook_bits(self, state: BlobState) -> Tensor: ...
 
     def veiled(self, state: BlobState) -> Tensor | None: ...
+
+    def unsighted(self, state: BlobState) -> Tensor | None: ...
 
     def suit_led(self, state: BlobState, trick: Tensor) -> Tensor: ...
 
@@ -123,7 +125,7 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
     shown = None  # [P - 1, B] int64, the other hands where their cards are on their foreheads
     if (veiled := game.veiled(state)) is not None:
         hand = torch.where(veiled, 0, hand)
-        shown = torch.where(veiled, hands[1:], 0) if game.rules.sight == FOREHEAD else None
+        shown = torch.where(game.unsighted(state), hands[1:], 0) if game.rules.sight == FOREHEAD else None
     led = game.suit_led(state, state.trick)
     best = game.winner(state, state.trick, led)
     best_card = entries(state.trick, place_of(best, players))

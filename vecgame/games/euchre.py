@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, knowledge
-from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, bit, suit_of
+from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUIT_NAMES, SUITS, bit, suit_of
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, place_of
 from vecgame.own_rules import TrickState, partners
@@ -74,6 +74,7 @@ class Euchre(TrickGame):
     rules_type = EuchreRules
     state_type = EuchreState
     own_features = 2 * DECK + 2 * SEATS + 4
+    give_word = "put away"
 
     def set_up(self) -> None:
         self.cards, self.deck = 5, EUCHRE_DECK
@@ -157,6 +158,14 @@ class Euchre(TrickGame):
             maker=torch.where(naming, mover, state.maker),
             alone=state.alone | alone,
         )
+
+    def bid_name(self, bid: int, state: EuchreState | None = None) -> str:
+        if bid == PASS or bid >= ALONE:
+            return {PASS: "pass", ALONE: "alone", TOGETHER: "with partner"}[bid]
+        if state is None:
+            return "order up" if bid == 1 else f"name the suit {bid - 1} after the card turned up"
+        suit = SUIT_NAMES[(int(suit_of(_card_of(state.upcard))) + bid - 1) % SUITS]
+        return f"order up {suit}" if bid == 1 else f"name {suit}"
 
     def giving(self, state: EuchreState) -> Tensor:
         return state.made == PICK_UP

@@ -12,6 +12,7 @@ that agree with what the mover has seen. That people pass high cards rather than
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -65,6 +66,8 @@ class HeartsState(TrickState):
 class PassingState(HeartsState):
     """B games of Hearts in which cards are passed. Those that pass in no direction begin with decision 12."""
 
+    holds: ClassVar = {"direction": DIRECTIONS}
+
     direction: Tensor  # [B] int8, how many seats further on the cards go: index in `DIRECTIONS`
     passed: Tensor  # [B, 4] int64, the cards that each seat has chosen to pass, whether it has handed them over or not
     played: Tensor  # [B, 4] int64, the cards that each seat has played to tricks that are complete
@@ -80,6 +83,7 @@ class Hearts(TrickGame):
     # The first lead; and once for each seat, with hearts unbroken and one other card left.
     forced_leads = 1 + SEATS
     own_features = SEATS + 2
+    give_word = "pass"
     highest = float(ALL_POINTS)
 
     def set_up(self) -> None:

@@ -87,6 +87,9 @@ class Spades(TrickGame):
         made = torch.where(bidding, bid, entries(state.bids, place))
         return replace(state, bids=with_entries(state.bids, place, made))
 
+    def bid_name(self, bid: int, state: SpadesState | None = None) -> str:
+        return f"bid {bid}" if bid else "nil"
+
     def broken(self, state: SpadesState) -> Tensor:
         """[B] bool, spades may be led."""
         if self.rules.lead_spades == "last":

@@ -40,7 +40,7 @@ import pyspiel
 
 from vecgame import Rules
 from vecgame.cards import DECK, NO_TRUMP, SEATS, TRUMP_NAMES
-from vecgame.games.blob_rules import TURNED
+from vecgame.games.blob_rules import BIDDER, TURNED
 from veclab.doors.shared import card_name
 from veclab.reference import rules as blob
 from veclab.reference.worlds import sample_world
@@ -91,8 +91,8 @@ class BlobGame(pyspiel.Game):
         if self.trump == "rotate":
             raise ValueError("trump 'rotate' belongs to a match of many games; this is one: take 'random' or a suit")
         checked = Rules(**chosen)
-        if checked.trump == TURNED:
-            raise ValueError("trump 'turned' is not among this game's rules: take 'random' or a suit")
+        if checked.trump in (TURNED, BIDDER):
+            raise ValueError(f"trump {checked.trump!r} is not among this game's rules: take 'random' or a suit")
         self.trumps = [TRUMP_NAMES.index(name) for name in checked.trumps]
         self.rules = blob.Rules(cards=checked.cards, hook=checked.hook, ranks=checked.ranks, suits=checked.suits)
         self.deck = blob.deck(self.rules)

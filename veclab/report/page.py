@@ -21,7 +21,8 @@ from torch import Tensor
 
 from net import InferenceNet
 from vecgame import Blob, BlobState
-from vecgame.cards import RANKS, TRUMP_NAMES, unpack
+from vecgame.cards import RANKS, STANDARD, TRUMP_NAMES, unpack
+from vecgame.text import AS_TEXT, card_name
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS, read_config
 from veclab.agents.networks import label, newest_network
@@ -48,8 +49,6 @@ from veclab.settings import Settings, for_resume
 GAMES = 2000  # played by default; with the document's network on one core 4 s at 5 cards, 9 s at 13
 BINS = 10
 SHOWN_GAMES = 3
-SUITS = ("♠\ufe0e", "♥\ufe0e", "♣\ufe0e", "♦\ufe0e")  # asked for as text, not as emoji
-RANK_NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K", "A")
 TARGETS = ((100, "document: minimum 100"), (500, "document: target 500"), (1000, "document: stretch 1,000"))
 LEAD_LABEL = "points a game, 0 = even"
 
@@ -342,8 +341,8 @@ def _thought(part: Played, decision: int, lane: int) -> str:
 
 
 def _card(card: int) -> str:
-    suit, rank = divmod(card, RANKS)
-    return f'<span class="card{" red" if suit % 2 else ""}">{RANK_NAMES[rank]}{SUITS[suit]}</span>'
+    red = " red" if card // RANKS % 2 else ""
+    return f'<span class="card{red}">{card_name(STANDARD, card)}{AS_TEXT}</span>'
 
 
 def _sorted_hand(held: Sequence[bool]) -> list[int]:

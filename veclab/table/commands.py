@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from vecgame.cards import RANKS
-from veclab.table.glyphs import RANK_NAMES, SUIT_LETTERS, SUIT_SYMBOLS, Glyphs
+from vecgame.cards import RANK_NAMES, RANKS
+from veclab.table.glyphs import SUIT_LETTERS, SUIT_SYMBOLS, Glyphs
 from veclab.table.sight import Seen
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vecgame.cards import NO_TRUMP, RANKS, TRUMP_NAMES
+from vecgame import text
+from vecgame.cards import NO_TRUMP, STANDARD, Layout
 
-RANK_NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K", "A")
 SUIT_LETTERS = "shcd"
-SUIT_SYMBOLS = "♠♥♣♦"
+SUIT_SYMBOLS = "".join(text.SYMBOLS.values())
 SUIT_STYLES = ("bold", "bold red", "bold green", "bold bright_blue")  # four colours tell apart what two would not
 
 
@@ -16,7 +16,7 @@ SUIT_STYLES = ("bold", "bold red", "bold green", "bold bright_blue")  # four col
 class Glyphs:
     """The characters beyond plain words."""
 
-    suits: str  # by suit
+    layout: Layout  # by which cards are named
     pointer: str
     empty: str
     bar: str
@@ -24,7 +24,7 @@ class Glyphs:
 
     def card(self, card: int) -> str:
         """A card's short name, such as Q♠ or Qs."""
-        return RANK_NAMES[card % RANKS] + self.suits[card // RANKS]
+        return text.card_name(self.layout, card)
 
     def trump(self, trump: int) -> str:
         """A trump with its symbol."""
@@ -32,12 +32,11 @@ class Glyphs:
 
     def suit(self, suit: int) -> str:
         """A suit's name with its symbol, where that is not just its first letter."""
-        name = TRUMP_NAMES[suit]
-        return name if self is ASCII else f"{name} {self.suits[suit]}"
+        return STANDARD.suit_names[suit] if self is ASCII else text.suit_name(self.layout, suit)
 
 
-UNICODE = Glyphs(SUIT_SYMBOLS, "▸", "·", "█", ("╭────╮", "│{}│", "╰────╯"))
-ASCII = Glyphs(SUIT_LETTERS, ">", "-", "#", ("+----+", "|{}|", "+----+"))
+UNICODE = Glyphs(STANDARD, text.POINTER, "·", "█", ("╭────╮", "│{}│", "╰────╯"))
+ASCII = Glyphs(Layout(suit_names=tuple(SUIT_LETTERS)), ">", "-", "#", ("+----+", "|{}|", "+----+"))
 
 
 def glyphs_for(encoding: str | None) -> Glyphs:

@@ -1,0 +1,435 @@
+"""The contract finds what is broken, and says which rule it is; games that are right pass, if need be with a note."""
+
+from copy import copy
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
+from vecgame import Blob, Spades, Stream, Whist, contract
+from vecgame.cards import bit, popcount
+from vecgame.hidden import Hidden, dealt_anew, nobody, places
+from vecgame.philox import Purpose
+
+NOTE = "worlds: not enough positions to compare their distribution"
+
+
+RIGHT = {
+    "nothing hidden": Count(),
+    "poker": Kuhn(),
+    "a stock": Draw(),
+    "a stock, its next card face up": Draw(face_up=True),
+    "tricks in five suits": FiveSuits(),
+    "bids that are shown together": Blob(cards=2, ranks=3, bidding="once", hook=False),
+    "cards unseen while bidding": Blob(cards=1, ranks=2, sight="blind"),
+}
+
+
+@pytest.mark.parametrize("game", RIGHT.values(), ids=RIGHT)
+def test_right_games_are_compared_in_all(game) -> None:
+    assert contract.check(game) == ()
+
+
+def test_what_cannot_be_compared_is_a_note() -> None:
+    assert contract.check(Blob(cards=1)) == (NOTE,)
+
+
+def test_what_cannot_be_listed_is_a_note() -> None:
+    assert contract.check(Draw(stock=8)) == (NOTE,)
+
+
+@dataclass(frozen=True)
+class FaceDownState(DrawState):
+    down: Tensor  # [B, 2] int64, the card that each seat has put away
+
+
+class FaceDown(Draw):
+    """Each seat first puts a card away, which only it knows."""
+
+    def deal(self, *args, **kwargs):
+        state = super().deal(*args, **kwargs)
+        return FaceDownState(**state.tensors(), down=torch.zeros_like(state.hands))
+
+    def step(self, state, action):
+        after, first = super().step(state, action), state.made < 2
+        mine = (torch.arange(2) == self.mover(state)[:, None]) & first[:, None]
+        return replace(
+            after,
+            down=torch.where(mine, bit(action)[:, None], state.down),
+            played=torch.where(first, state.played, after.played),
+            last=torch.where(first, state.last, after.last),
+            won=torch.where(first[:, None], state.won, after.won),
+        )
+
+    def hidden(self, state):
+        fields = super().hidden(state)
+        return {**fields, "down": Hidden(fields["hands"].sees)}
+
+
+def test_a_past_of_which_the_mover_has_not_seen_all_is_a_note() -> None:
+    """In the other's place it may have put away another card, so that to repeat what it did would rule out too much."""
+    assert contract.check(FaceDown()) == (NOTE,)
+
+
+# --- what a game says of itself ---
+
+
+@dataclass(frozen=True)
+class HidesTake(CountState):
+    take: Tensor  # [B] int64
+
+
+class FieldHidesMethod(Count):
+    """Names a field as a method of every state is named."""
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        state = super().deal(batch_size, seed, device, first_index)
+        return HidesTake(state.index, state.made, take=state.made)
+
+
+class UpsideDown(Count):
+    """Gives the scale of its scores from the top."""
+
+    lowest, highest = 1.0, 0.0
+
+
+class Lonely(Count):
+    seats = 1
+
+
+class TooManyCards(Kuhn):
+    deck = 0b1111
+
+
+class NamesNoField(Kuhn):
+    def hidden(self, state):
+        return {"cards": super().hidden(state)["hands"]}
+
+
+class SeesInAnotherShape(Draw):
+    def hidden(self, state):
+        return {**super().hidden(state), "stock": Hidden(nobody(state.played, 2), holds="cards")}
+
+
+class Again(Count):
+    """Deals anew whatever the seed."""
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        torch.manual_seed(first_index)
+        state = super().deal(batch_size, seed, device, first_index)
+        return replace(state, made=torch.randint(0, 2, (batch_size,)))
+
+
+# --- its turns, cards and scores ---
+
+
+class ThirdSeat(Count):
+    """Lets a seat move that is none."""
+
+    def mover(self, state):
+        return state.made % 3
+
+
+class OneTurn(Count):
+    """Has one turn for two decisions."""
+
+    def turn(self, state):
+        return state.made // 2
+
+
+class WrongSeat(Draw):
+    """Lets the same seat move until it has nothing left."""
+
+    def mover(self, state):
+        return torch.zeros_like(state.made)
+
+
+class EndsLate(Whist):
+    """Has one decision more than it says."""
+
+    def is_terminal(self, state):
+        return state.made > self.decisions
+
+
+class DealsTwice(Draw):
+    """Deals a card that is in a hand to the stock as well."""
+
+    def deal(self, *args, **kwargs):
+        state = super().deal(*args, **kwargs)
+        twice = (state.hands[:, 1].double().log2()).to(torch.int8)[:, None]  # the higher one of the second hand
+        return replace(state, stock=torch.cat([state.stock[:, :3], twice], -1))
+
+
+class DealsBeyond(Draw):
+    """Deals a card that is none of the deck's."""
+
+    def __init__(self):
+        super().__init__()
+        self.deck ^= 1
+
+
+class ForgetsTheTable(Draw):
+    """Does not say that the cards on the table lie open."""
+
+    def open_cards(self, state):
+        return state.shown.sum(-1)
+
+
+class SaysThatHandsAreFixed(Draw):
+    fixed_hands = True
+
+
+class DrawsByNumber(Kuhn):
+    """Draws in a step what all worlds draw."""
+
+    def step(self, state, action):
+        chance = Stream(0, state.index, state.made).integers(Purpose.TRUMP, 2)
+        return super().step(state, action & chance)
+
+
+class PaysPartnersUnequally(Spades):
+    """Gives the third seat a little more."""
+
+    def points(self, state):
+        return super().points(state) + 900 * (torch.arange(4) == 2)
+
+
+class PaysBelow(Kuhn):
+    lowest = -1.0
+
+
+class PaysTooMuch(Spades):
+    """Counts points where a value should be."""
+
+    def values(self, state, dtype=torch.float32):
+        return self.scores(state).to(dtype)
+
+
+class PaysNothing(Count):
+    def points(self, state):
+        return super().points(state) / 0
+
+
+class TakesTwoSuitsForOne(FiveSuits):
+    """Tells the fifth suit, if it is led, as it tells the first."""
+
+    def observe(self, state, seat=None):
+        view = copy(self)
+        vars(view)["suit_led"] = lambda state, trick: torch.remainder(self.suit_led(state, trick), 4)
+        return FiveSuits.observe(view, state, seat)
+
+
+# --- lanes, and what is hidden ---
+
+
+class CouplesGames(Whist):
+    """Scales features by the batch's."""
+
+    def observe(self, state, seat=None):
+        seen = super().observe(state, seat)
+        return seen / seen.amax(0).clamp(min=0.5)
+
+
+class DrawsFromElsewhere(Kuhn):
+    """Draws worlds by PyTorch's own random numbers."""
+
+    def determinize(self, state, count=3, seed=0):
+        return super().determinize(state, count, int(torch.randint(1000, ())))
+
+
+class LeavesTheStock(Draw):
+    """Draws the other hand, and leaves the stock as it is."""
+
+    def determinize(self, state, count=3, seed=0):
+        return dealt_anew(self, state.repeat(count), count, seed, given=["stock"])
+
+
+class LeavesWhatNobodyHolds(Draw):
+    """Knows which card is out of play, as it shuffles only those that will be played."""
+
+    def open_cards(self, state):
+        return super().open_cards(state) | (self.out(state) if self.drawing else 0)
+
+    drawing = False
+
+    def out(self, state):
+        return self.deck & ~(places(self.hidden(state), state).sum(-1) | Draw.open_cards(self, state))
+
+    def determinize(self, state, count=3, seed=0):
+        view = copy(self)
+        view.drawing = True
+        return Draw.determinize(view, state, count, seed)
+
+
+class SaysNothingOfTheStock(Draw):
+    """Does not say that the stock is hidden."""
+
+    def hidden(self, state):
+        return {"hands": super().hidden(state)["hands"]}
+
+
+class ChangesTheTable(Draw):
+    """Draws what is public."""
+
+    def determinize(self, state, count=3, seed=0):
+        drawn = super().determinize(state, count, seed)
+        return replace(drawn, last=torch.zeros_like(drawn.last))
+
+
+class ForgetsItsHand(Draw):
+    """Draws the mover's own hand, too."""
+
+    def determinize(self, state, count=3, seed=0):
+        view = copy(self)
+        vars(view)["mover"] = lambda state: 1 - self.mover(state)
+        return Draw.determinize(view, state, count, seed)
+
+
+class LosesCards(Draw):
+    """Draws too few cards."""
+
+    def determinize(self, state, count=3, seed=0):
+        drawn = super().determinize(state, count, seed)
+        other = torch.arange(2) != self.mover(drawn)[:, None]
+        return replace(drawn, hands=torch.where(other, drawn.hands & (drawn.hands - 1), drawn.hands))
+
+
+class DrawsTwice(Draw):
+    """Draws the other hand from all cards that it does not see, and the stock as well."""
+
+    def determinize(self, state, count=3, seed=0):
+        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
+        return replace(a, hands=b.hands)
+
+
+class TellsTooMuch(Whist):
+    """Looks at the next player's hand."""
+
+    own_features = Whist.own_features + 1
+
+    def own_block(self, state, viewer):
+        next_ = state.hands.gather(1, (viewer[:, None] + 1) % 4)[:, 0]
+        return [*super().own_block(state, viewer), popcount(next_ & 0x1FFF) / 13]
+
+
+class TellsTheNextCard(Draw):
+    """Shows a card of the stock that nobody sees."""
+
+    def observe(self, state, seat=None):
+        seen = super().observe(state, seat)
+        return torch.cat([seen[:, :-1], seen[:, -1:] * (state.stock[:, 3:] % 2)], -1)
+
+
+class LooksAtTheOther(Kuhn):
+    """Does not let a seat bet against the highest card."""
+
+    def legal_mask(self, state):
+        mask = super().legal_mask(state)
+        other = state.hands.gather(1, 1 - self.mover(state)[:, None])
+        return torch.cat([mask[:, :1], mask[:, 1:] & (other != 4)], -1)
+
+
+class SeedsByTheTruth(Draw):
+    """Draws other worlds for another truth."""
+
+    def determinize(self, state, count=3, seed=0):
+        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
+        return a.where(state.repeat(count).stock[:, 3] % 2 == 0, b)
+
+
+# --- how likely worlds are ---
+
+
+class ForgetsWhatWasShown(Draw):
+    """Takes the card that all have seen into the hidden hand, where the worlds do not look for it."""
+
+    def step(self, state, action):
+        after = super().step(state, action)
+        return replace(after, hands=after.hands | after.shown, shown=torch.zeros_like(after.shown))
+
+
+class ThinksInLowCards(Draw):
+    """Draws two worlds and takes the one in which the hands hold the lower cards."""
+
+    def determinize(self, state, count=3, seed=0):
+        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
+        return a.where(a.hands.sum(-1) < b.hands.sum(-1), b)
+
+
+class ForgetsVoids(Blob):
+    """Draws hands as if nobody had shown anything."""
+
+    def may_hold(self, state, viewer):
+        return torch.full_like(super().may_hold(state, viewer), -1)
+
+
+class DrawsUnevenly(Blob):
+    """Draws two worlds and takes the one in which seat 0 holds the lower cards."""
+
+    def determinize(self, state, count=3, seed=0):
+        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
+        return a.where(a.hands[:, 0] < b.hands[:, 0], b)
+
+
+class NeverFollows(Whist):
+    """Calls everything legal, though a seat that does not follow counts as void."""
+
+    def legal_cards(self, state):
+        return state.hands.gather(1, self.mover(state)[:, None])[:, 0] | self.is_terminal(state)
+
+
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (FieldHidesMethod(), "the state's field take hides what every State can do"),
+        (UpsideDown(), "lowest=1.0 and highest=0.0 are no scale"),
+        (Lonely(), "seats must be from 2 to 8, got 1"),
+        (TooManyCards(), "deck has cards beyond the 3 of the layout"),
+        (NamesNoField(), "hidden names cards, which is no field"),
+        (
+            SeesInAnotherShape(),
+            r"who sees stock must be torch.bool of shape \[24, 2, 4\], not torch.bool of \[24, 2\]",
+        ),
+        (Again(), "deals depend on how the run is cut"),
+        (ThirdSeat(), "mover is none of the 2 seats"),
+        (OneTurn(), "two decisions of a game have the same turn"),
+        (Count(300), "300 decisions are more than the 255 that random numbers have room for"),
+        (WrongSeat(), "seat 0 is to move after 6 moves, and nothing is legal"),
+        (EndsLate(trump="none"), "goes on after decisions=52"),
+        (DealsTwice(), "a card is in two places, hands and stock"),
+        (DealsBeyond(), "holds a card that is not in the deck"),
+        (ForgetsTheTable(), "a card leaves its place for none: open_cards"),
+        (SaysThatHandsAreFixed(), "fixed_hands must be False"),
+        (DrawsByNumber(), "step draws by the game's number"),
+        (PaysPartnersUnequally(), "scores of partners differ"),
+        (PaysBelow(), "a score of -2 is outside of -1 to 2"),
+        (PaysTooMuch(), "values are not the scores on the scale from lowest to highest"),
+        (PaysNothing(), "scores has a number that is not finite"),
+        (TakesTwoSuitsForOne(), "observe does not tell suit 4 led from suit 0 led"),
+        (CouplesGames(), "observe depends on the other games"),
+        (DrawsFromElsewhere(), "determinize differs when called again"),
+        (LeavesTheStock(out=2), "stock is left in place in every world"),
+        (LeavesWhatNobodyHolds(out=2), "what nobody holds is left in place in every world"),
+        (SaysNothingOfTheStock(), "worlds hide cards that are in the public field stock .as cards."),
+        (ChangesTheTable(), "determinize changes the public field last; if hidden, say so in hidden"),
+        (ForgetsItsHand(), "determinize changes what the mover sees of hands"),
+        (LosesCards(), "determinize changes how many cards are in hands"),
+        (DrawsTwice(), "in a world a card is in two places, hands and stock"),
+        (TellsTooMuch(), "observe tells of hidden cards"),
+        (TellsTheNextCard(), "observe tells of hidden cards"),
+        (LooksAtTheOther(), "legal_mask tells of hidden cards"),
+        (SeedsByTheTruth(), "determinize looks at hidden cards"),
+        (ForgetsWhatWasShown(face_up=True), "the past would be illegal"),
+        (ThinksInLowCards(), "not uniform"),
+        (ForgetsVoids(cards=4, ranks=5), "the past would be illegal"),
+        (DrawsUnevenly(cards=4, ranks=5), "not uniform"),
+        (NeverFollows(trump="none"), "a seat holds cards that may_hold or shows rule out"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else type(value).__name__,
+)
+def test_the_contract_names_what_is_broken(broken, message: str) -> None:
+    with pytest.raises(AssertionError, match=message) as error:
+        contract.check(broken)
+    assert "\n" not in str(error.value)

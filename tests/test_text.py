@@ -1,0 +1,332 @@
+"""Games, actions and cards in words: whole, readable, and no word of what a seat does not see."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from tests.card_tables import COINS, SECRET, WIZARDS, CoinState, TableGame, WizardState
+from tests.micro_games import MicroGame
+from vecgame import GAMES, Blob, Euchre, Game, Hearts, Spades, State, Whist, make_game, register
+from vecgame.cards import STANDARD, Layout
+from vecgame.contract import random_action
+from vecgame.game import actions_of
+from vecgame.text import card_name, cards_text, see, suit_name, words
+
+
+def played(game: Game, decisions: int, batch_size: int = 3) -> State:
+    """Games after some random decisions."""
+    state = game.deal(batch_size, seed=5)
+    for _ in range(decisions):
+        state = game.step(state, random_action(game, state))
+    return state
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+def test_names_of_cards() -> None:
+    assert [card_name(STANDARD, card) for card in (0, 10, 21, 38, 51)] == ["2♠", "Q♠", "10♥", "A♣", "A♦"]
+    assert len({card_name(STANDARD, card) for card in range(52)}) == 52
+    assert [card_name(WIZARDS, card) for card in (51, 52, 59)] == ["A♦", "jester 1", "wizard 4"]
+    assert [card_name(COINS, card) for card in (7, 19, 29)] == ["fante of coins", "re of cups & <swords>", "re♣"]
+    for card in (-1, 52):
+        with pytest.raises(ValueError, match=f"from 0 to 51, got {card}"):
+            card_name(STANDARD, card)
+
+
+def test_sets_of_cards_suit_after_suit_from_the_highest() -> None:
+    assert cards_text(STANDARD, 1 << 12 | 1 << 0 | 1 << 8 | 1 << 39) == "♠ A 10 2  ♦ 2"
+    assert cards_text(WIZARDS, 1 << 59 | 1 << 13) == "♥ 2  wizard 4"
+    assert cards_text(Layout(suits=0, ranks=0, extra=2, extra_names=("fool", "world")), 3) == "world fool"
+    assert cards_text(COINS, 1 << 7 | 1) == "coins fante 1" and cards_text(STANDARD, 0) == ""
+
+
+def test_names_of_suits() -> None:
+    assert [suit_name(STANDARD, suit) for suit in (1, 4)] == ["hearts ♥", "none"]
+    assert [suit_name(COINS, suit) for suit in range(4)] == ["coins", "cups & <swords>", "♣", "none"]
+
+
+# -- actions ----------------------------------------------------------------------------------------------------------
+
+
+def test_bids_of_blob_share_ids_with_cards() -> None:
+    game = Blob(cards=2)
+    state = game.deal(3)
+    assert game.action_name(1, state) == "bid 1"
+    after = played(game, 4)
+    assert game.action_name(1, after, 2) == "3♠"
+    with pytest.raises(ValueError, match="give action_name the state as well"):
+        game.action_name(1)
+
+
+def test_bids_after_the_cards_need_no_state() -> None:
+    assert [Spades().action_name(action) for action in (0, 51, 52, 55)] == ["2♠", "A♦", "nil", "bid 3"]
+    assert Whist().action_name(np.int64(12)) == "A♠"
+    for action in (-1, Spades().num_actions):
+        with pytest.raises(ValueError, match=f"action must be from 0 to 65, got {action}"):
+            Spades().action_name(action)
+
+
+def test_bids_of_euchre_name_suits() -> None:
+    game = Euchre(dealer=3)
+    hands = torch.tensor([[list(range(13 * seat + 7, 13 * seat + 12)) for seat in range(4)]])
+    state = game.from_hands(hands, upcard=13 + 12)  # the ace of hearts
+    named = [game.action_name(52 + bid, state) for bid in range(7)]
+    assert named[:3] == ["pass", "order up hearts", "name clubs"]
+    assert named[3:] == ["name diamonds", "name spades", "alone", "with partner"]
+    assert [game.action_name(52 + bid) for bid in (0, 1, 5)] == ["pass", "order up", "alone"]
+
+
+def test_cards_that_are_given_away() -> None:
+    hearts = Hearts(passing="left")
+    state = played(hearts, 2)
+    assert hearts.action_name(10, state) == "pass Q♠" and hearts.action_name(10) == "Q♠"
+    assert hearts.action_name(10, played(hearts, 12)) == "Q♠"
+    euchre = Euchre()
+    taken = euchre.step(euchre.deal(1), [53])
+    legal = euchre.legal_mask(taken)[0].nonzero()[:, 0].tolist()
+    assert all(euchre.action_name(action, taken).startswith("put away ") for action in legal)
+
+
+@pytest.mark.parametrize("name", list(GAMES))
+def test_every_legal_action_has_a_name_of_its_own(name: str) -> None:
+    game = make_game(name)
+    for decisions in (0, 3, 9, 20):
+        state = played(game, decisions)
+        for lane in range(3):
+            legal = game.legal_mask(state)[lane].nonzero()[:, 0].tolist()
+            assert len({game.action_name(action, state, lane) for action in legal}) == len(legal)
+
+
+@pytest.mark.parametrize(
+    "actions", [[1, 2, 0], (1, 2, 0), np.array([1, 2, 0], np.uint16), [np.int8(1), np.int64(2), 0]]
+)
+def test_actions_as_python_and_numpy_have_them(actions: object) -> None:
+    state = Blob(cards=2).deal(3)
+    assert actions_of(actions, state).tolist() == [1, 2, 0]
+    assert Blob(cards=2).step(state, actions) == Blob(cards=2).step(state, torch.tensor([1, 2, 0]))
+
+
+@pytest.mark.parametrize("action", [1, np.int16(1), torch.tensor(1), [1], np.array(1)])
+def test_one_number_for_one_game(action: object) -> None:
+    state = Blob(cards=2).deal(1)
+    assert actions_of(action, state).tolist() == [1]
+
+
+def test_no_actions_for_no_games() -> None:
+    assert actions_of([], Blob().deal(2)[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("actions", "got"),
+    [
+        (1, r"shape \[\] of torch.int64"),
+        ([1, 2], r"shape \[2\] of torch.int64"),
+        ([], r"shape \[0\] of torch.int64"),
+        ([[1, 2, 0]], r"shape \[1, 3\]"),
+        ([1.0, 2.0, 0.0], r"shape \[3\] of torch.float64"),
+        ([True, False, True], r"shape \[3\] of torch.bool"),
+        (np.zeros(3, np.float32), r"shape \[3\] of torch.float32"),
+        (np.zeros(3, np.complex64), r"shape \[3\] of torch.complex64"),
+        (torch.zeros(3), r"shape \[3\] of torch.float32"),
+        ([[1], [2, 3], 0], "a list"),
+        ([None, 1, 2], "a list"),
+        ("abc", "a str"),
+        (None, "a NoneType"),
+    ],
+)
+def test_what_is_no_action_for_each_game_is_one_line(actions: object, got: str) -> None:
+    with pytest.raises(ValueError, match=rf"action must be 3 integers of shape \[3\], got {got}") as error:
+        Blob(cards=2).step(Blob(cards=2).deal(3), actions)
+    assert "\n" not in str(error.value)
+
+
+# -- games ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_game_of_blob_in_words() -> None:
+    game = Blob(cards=2, hook=False)
+    hands = torch.tensor([[[12, 0], [11, 20], [30, 40], [25, 51]]])  # AS 2S, KS 9H, 6C 3D, AH AD
+    state = game.from_hands(hands, dealer=3, trump=1)
+    for action in (2, 0, 0, 1, 12):
+        state = game.step(state, [action])
+    assert game.text(state).splitlines() == [
+        "blob, game 0",
+        "  seat 0  ♠ 2       bid 2  won 0",
+        "▸ seat 1  ♠ K  ♥ 9  bid 0  won 0",
+        "  seat 2  ♣ 6  ♦ 3  bid 0  won 0",
+        "  seat 3  ♥ A  ♦ A  bid 1  won 0",
+        "  trick           A♠ (seat 0)",
+        "  seen            ♠ A",
+        "  leader          seat 0",
+        "  decisions made  5",
+        "  trump           hearts ♥",
+        "  dealer          seat 3",
+        "  to move         seat 1: K♠",
+    ]
+    seen = game.text(state, seat=2)
+    assert "▸ seat 1        2 cards   bid 0  won 0" in seen and "seat 2 (you)  ♣ 6  ♦ 3" in seen
+    assert seen.endswith("to move         seat 1") and "K" not in seen
+    for action in (11, 30, 51, 0, 20, 40, 25):
+        state = game.step(state, [action])
+    assert re.search(r"seat 0 +no cards +bid 2 +won 1 +score 0", game.text(state))
+    assert re.search(r"seat 1 +no cards +bid 0 +won 0 +no ♠ +score 10", game.text(state))
+    assert game.text(state).endswith("over")
+
+
+def test_seats_by_their_names() -> None:
+    game = Blob(cards=2)
+    told = words(see(game, played(game, 4), 0, 1), ["Ann", "Bob", "Cleo", "Dan"])
+    assert "Bob (you)  ♠" in told and "seat" not in told
+
+
+def cards_in(told: str) -> set[str]:
+    """The cards that a text speaks of, as suit and rank."""
+    found = {rank + suit for rank, suit in re.findall(r"(10|[2-9JQKA])([♠♥♣♦])", told)}
+    for suit, ranks in re.findall(r"([♠♥♣♦])((?: (?:10|[2-9JQKA])\b)+)", told):
+        found |= {rank + suit for rank in ranks.split()}
+    return found
+
+
+@pytest.mark.parametrize(
+    "game",
+    [
+        *(make_game(name) for name in GAMES),
+        Hearts(passing="left"),
+        Blob(cards=1, sight="forehead"),
+        Blob(cards=1, sight="blind"),
+        Blob(cards=5, bidding="once", hook=False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("decisions", [0, 3, 5, 14, 30])
+def test_what_a_seat_reads_is_the_same_in_every_world(game: Game, decisions: int) -> None:
+    state = played(game, decisions)
+    worlds = game.determinize(state, 3, seed=2)
+    for lane in (~game.is_terminal(state[:3])).nonzero()[:, 0].tolist():  # at the end scores may tell of hidden cards
+        seat = int(game.mover(state)[lane])
+        told = {game.text(worlds, 3 * lane + world, seat) for world in range(3)}
+        assert told == {game.text(state, lane, seat)}
+
+
+@pytest.mark.parametrize("game", [Blob(cards=5), Blob(cards=7, players=7), Hearts(), Spades(cards=9)], ids=repr)
+@pytest.mark.parametrize("decisions", [0, 10, 23])
+def test_a_seat_reads_of_no_card_in_other_hands(game: Game, decisions: int) -> None:
+    state = played(game, decisions)
+    for lane in range(3):
+        hands = [cards_in(cards_text(game.layout, bits)) for bits in state.hands[lane].tolist()]
+        assert cards_in(game.text(state, lane)) >= set().union(*hands)
+        for seat in range(game.seats):
+            told = cards_in(game.text(state, lane, seat))
+            assert told >= hands[seat] and not told & set().union(*hands[:seat], *hands[seat + 1 :])
+
+
+@pytest.mark.parametrize("state_type", [WizardState, CoinState])
+def test_a_stock_and_a_number_that_nobody_knows(state_type: type) -> None:
+    game = TableGame(3, 4, state_type)
+    state = game.played(2)
+    for seat in range(3):
+        seen = see(game, state, 1, seat)
+        assert seen.values["stock"] is None and seen.count("stock") == game.layout.size - 13
+        assert seen.values["secret"] is None and str(SECRET) not in game.text(state, 1, seat).replace(",", "")
+        assert f"stock           {game.layout.size - 13} cards" in game.text(state, 1, seat)
+    assert f"{SECRET:,}" in game.text(state, 1)
+
+
+def test_a_seat_that_does_not_see_its_own_cards_reads_of_the_others_only() -> None:
+    class Foreheads(TableGame):
+        def hidden(self, state: State) -> dict:
+            fields = super().hidden(state)
+            return {**fields, "hands": replace(fields["hands"], sees=~fields["hands"].sees)}
+
+    game = Foreheads(4, 3)
+    state = game.played(2)
+    seat = int(game.mover(state)[0])
+    hands = [cards_in(cards_text(game.layout, bits)) for bits in state.hands[0].tolist()]
+    told = cards_in(game.text(state, 0, seat))
+    assert not told & hands[seat] and told >= set().union(*hands[:seat], *hands[seat + 1 :])
+    assert cards_in(game.text(state, 0, (seat + 1) % 4)) >= hands[seat]
+
+
+def test_views_that_there_are_not_are_one_line() -> None:
+    game = Blob(cards=2)
+    state = game.deal(2)
+    with pytest.raises(IndexError, match="a state of 2 lanes has no lane 2"):
+        game.text(state, 2)
+    for seat in (-1, 4, True, "0"):
+        with pytest.raises(ValueError, match="seat must be from 0 to 3, or None to see all"):
+            game.text(state, 0, seat)
+
+
+def test_a_game_without_cards_in_words() -> None:
+    game = MicroGame([0, 1], [[0, 1], [0, 1, 2]], lambda moves: moves.float().repeat(1, 2))
+    told = game.text(game.step(game.new(2), torch.tensor([1, 0])), 1)
+    assert told.splitlines() == [
+        "MicroGame, game 1",
+        "  moves           0 -1",
+        "  decisions made  1",
+        "  to move         seat 1: 0, 1, 2",
+    ]
+    with pytest.raises(NotImplementedError, match="does not say what is hidden"):
+        game.text(game.new(2), 0, 1)
+
+
+# -- what prints ------------------------------------------------------------------------------------------------------
+
+
+def test_a_large_batch_prints_its_first_games() -> None:
+    told = repr(Spades().deal(10_000))
+    assert told.startswith("SpadesState of 10,000 games on cpu\ngame 0\n") and told.endswith("and 9,997 more games")
+    assert "tensor(" not in told and len(told.splitlines()) < 40
+    assert repr(Spades().deal(4)).endswith("and 1 more game")
+    assert repr(Spades().deal(1)).startswith("SpadesState of 1 game on cpu\ngame 0\n  seat 0  ♠")
+    assert repr(Spades().deal(1)[:0]) == "SpadesState of 0 games on cpu"
+
+
+def test_a_state_without_cards_prints_field_by_field() -> None:
+    game = MicroGame([0] * 30, [[0]] * 30, lambda moves: moves)
+    assert repr(game.new(5)).splitlines()[:3] == [
+        "MicroState of 5 games on cpu",
+        "game 0",
+        "  moves           " + " ".join(["-1"] * 24) + " and 6 more",
+    ]
+
+
+def test_a_state_without_values_prints_its_shapes() -> None:
+    state = Hearts().deal(2)
+    with FakeTensorMode() as mode:
+        fake = state.map(mode.from_tensor)
+        assert "HeartsState of 2 games, values unknown; index: [2] torch.int64, hands: [2, 4] torch.int64" in repr(fake)
+        assert fake._repr_svg_() is None
+    assert "values unknown" in repr(state.to("meta"))
+    assert "values unknown" in repr(state.map(lambda tensor: tensor[:, None] if tensor.ndim == 1 else tensor[:1]))
+
+
+def test_nothing_is_read_within_a_compiled_function(monkeypatch) -> None:
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert "values unknown" in repr(Hearts().deal(2)) and Hearts().deal(2)._repr_svg_() is None
+
+
+# -- a notebook's cell that is run again ------------------------------------------------------------------------------
+
+
+def cell(name: str, qualname: str = "Mine", module: str = "__main__") -> type[Game]:
+    """The class that a cell defines."""
+    return type(qualname, (Whist,), {"name": name, "__module__": module, "__qualname__": qualname})
+
+
+def test_a_registered_class_that_is_defined_again_takes_its_place() -> None:
+    try:
+        register(cell("again"))
+        newer = register(cell("again"))
+        assert GAMES["again"] is newer and type(make_game("again")) is newer
+        for other in (cell("again", qualname="Other"), cell("again", module="elsewhere")):
+            with pytest.raises(ValueError, match="there is a game named 'again' already"):
+                register(other)
+        assert GAMES["again"] is newer
+    finally:
+        GAMES.pop("again", None)

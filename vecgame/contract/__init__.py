@@ -1,0 +1,53 @@
+"""What every game must keep to be searched and learned, as functions that check it.
+
+``contract.check(game)`` runs all of them in seconds and raises AssertionError at the first promise that is broken. They
+know what a seat sees from `Game.hidden` alone. Games are played at random; what is compared is compared bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vecgame.contract.rules import (
+    deals_do_not_depend_on_the_cut,
+    declarations,
+    ends,
+    every_decision,
+    lanes_do_not_meet,
+    masks_do_as_lists,
+    mixed_positions,
+    positions,
+    random_action,
+    same,
+    suits_led_are_told_apart,
+)
+from vecgame.contract.worlds import hidden_cards_are_hidden, worlds_are_uniform, worlds_keep_what_is_known
+from vecgame.game import Game
+
+__all__ = ["CHECKS", "check", "mixed_positions", "positions", "random_action", "same"]
+
+# What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
+CHECKS: tuple[Callable[[Game], str | None], ...] = (
+    declarations,
+    deals_do_not_depend_on_the_cut,
+    every_decision,
+    ends,
+    suits_led_are_told_apart,
+    lanes_do_not_meet,
+    masks_do_as_lists,
+    worlds_keep_what_is_known,
+    hidden_cards_are_hidden,
+    worlds_are_uniform,
+)
+
+
+def check(game: Game) -> tuple[str, ...]:
+    """Plays the game and compares.
+
+    Returns:
+        One line for each promise that could not be compared in this game; empty when all were.
+
+    Raises:
+        AssertionError: with one line of what is wrong, if the game breaks a promise.
+    """
+    return tuple(note for one in CHECKS if (note := one(game)))

@@ -1,0 +1,280 @@
+"""Games played at random: what a game says of itself, and what it tells at every decision."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import fields, replace
+
+import torch
+from torch import Tensor
+
+from vecgame import lanes
+from vecgame.game import Game
+from vecgame.hidden import places
+from vecgame.own_rules import OwnRules
+from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream
+from vecgame.state import State, concatenate
+
+SEED = 11
+MOST_SEATS = 8
+MOST_TURN = (1 << DECISION_BITS) - 1
+GAMES = 24  # that are played to look at every decision
+ENDS = 400  # that are played to look at scores
+TOLERANCE = 1e-6  # of a value: float32
+ANOTHER = 840  # added to a game's number: of the same seat whatever rotates with it, as 1 .. 8 divide it
+
+
+def random_action(game: Game, state: State, seed: int = SEED) -> Tensor:
+    """A uniformly random legal action, by the game's own numbers: [B] int64."""
+    actions = game.legal_actions(state)
+    count = (actions >= 0).sum(-1)
+    uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
+    return actions.gather(1, (uniform * count).long()[:, None])[:, 0]
+
+
+def positions(game: Game, games: int, seed: int = SEED) -> Iterator[State]:
+    """Every state of some games played at random, the first and the last included."""
+    state = game.deal(games, seed)
+    yield state
+    for _ in range(game.decisions):
+        state = game.step(state, random_action(game, state))
+        yield state
+
+
+def some_positions(game: Game, games: int, most: int = 12) -> Iterator[State]:
+    """Of all those at most so many, evenly spread from the first on, in each of which some game goes on."""
+    apart = -(-game.decisions // most)
+    for number, state in enumerate(positions(game, games)):
+        going = ~game.is_terminal(state)
+        if number % apart == 0 and going.any():
+            yield state[going]
+
+
+def mixed_positions(game: Game, games: int) -> State:
+    """Games at decisions of their own, from the first to the end."""
+    states = list(positions(game, games))
+    return concatenate([states[lane * len(states) // games][lane : lane + 1] for lane in range(games)])
+
+
+def same(a: State, b: State) -> bool:
+    """Whether two states are equal in every field, dtype and bit."""
+    pairs = zip(a.tensors().values(), b.tensors().values(), strict=True)
+    return all(x.dtype == y.dtype and torch.equal(x, y) for x, y in pairs)
+
+
+def declarations(game: Game) -> None:
+    """Name, seats, cards, scale, and the fields of the state."""
+    assert isinstance(getattr(game, "name", None), str) and game.name, "a game needs a name"
+    assert 2 <= game.seats <= MOST_SEATS, f"seats must be from 2 to {MOST_SEATS}, got {game.seats}"
+    assert game.deck & ~game.layout.bits == 0, f"deck has cards beyond the {game.layout.size} of the layout"
+    finite = math.isfinite(game.lowest) and math.isfinite(game.highest)
+    assert finite and game.lowest < game.highest, f"lowest={game.lowest} and highest={game.highest} are no scale"
+    assert not game.partners or game.seats == 4, f"partners sit opposite each other: of 4 seats, not of {game.seats}"
+    state = game.deal(GAMES, SEED)
+    for name in (field.name for field in fields(state)):
+        for kind in type(state).__mro__:
+            covered = vars(kind).get(name)
+            code = callable(covered) or isinstance(covered, property | classmethod | staticmethod)
+            assert not code, f"the state's field {name} hides what every {kind.__name__} can do: give it another name"
+        field = getattr(state, name)
+        assert isinstance(field, Tensor) and field.shape[:1] == (GAMES,), (
+            f"{name} is no tensor with a row for each game"
+        )
+    assert getattr(type(state), "layout", game.layout) == game.layout, "the state's layout of cards is not the game's"
+    assert torch.equal(state.index, torch.arange(GAMES)), "index does not hold the games' numbers"
+    for name, hidden in game.hidden(state).items():
+        assert name in state.tensors(), f"hidden names {name}, which is no field of the state"
+        field = getattr(state, name)
+        _is(f"what hidden says of who sees {name}", hidden.sees, torch.bool, GAMES, game.seats, *field.shape[1:])
+        assert hidden.holds != "sets" or field.dtype == torch.int64, f"{name} holds sets of cards, but is {field.dtype}"
+
+
+def _is(what: str, tensor: Tensor, dtype: torch.dtype, *shape: int) -> None:
+    good = tensor.dtype == dtype and tensor.shape == shape
+    assert good, f"{what} must be {dtype} of shape {list(shape)}, not {tensor.dtype} of {list(tensor.shape)}"
+
+
+def deals_do_not_depend_on_the_cut(game: Game) -> None:
+    """Games are dealt by number and seed, wherever a run is cut."""
+    whole = game.deal(12, SEED)
+    parts = [game.deal(5, SEED), game.deal(7, SEED, first_index=5)]
+    assert same(whole, concatenate(parts)), "deals depend on how the run is cut"
+    assert not game.hidden(whole) or not same(whole, game.deal(12, SEED + 1)), "another seed deals the same games"
+
+
+def every_decision(game: Game) -> None:
+    """Shapes, dtypes and ranges of everything that a game tells, and where its cards are, at every decision."""
+    before, turns = None, []
+    for number, state in enumerate(positions(game, GAMES)):
+        over = game.is_terminal(state)
+        _is("is_terminal", over, torch.bool, GAMES)
+        assert number < game.decisions or over.all(), f"a game goes on after decisions={game.decisions} moves"
+        mover, turn = game.mover(state), game.turn(state)
+        _is("mover", mover, torch.int64, GAMES)
+        _is("turn", turn, torch.int64, GAMES)
+        assert ((mover >= 0) & (mover < game.seats)).all(), f"mover is none of the {game.seats} seats"
+        assert (turn >= 0).all(), "turn is below 0"
+        turns.append(torch.where(over, -1 - number, turn))
+        cards_lie_once(game, state)
+        if before is not None:
+            _step_keeps(game, before, state)
+        before = state
+        _legal(game, state, number)
+        for seat in (None, *(torch.full((GAMES,), k) for k in range(game.seats))):
+            seen = game.observe(state, seat)
+            _is("observe", seen, torch.float32, GAMES, game.features)
+            small = seen.isfinite().all() and seen.abs().max() <= max(4, game.seats)
+            assert small, "a feature is not a number of about -1 to 1"
+        _scores(game, state)
+    _turns(game, torch.stack(turns))
+
+
+def _turns(game: Game, turns: Tensor) -> None:
+    """Turns [decisions, B] of games, below 0 after their end, are all different, and leave room for worlds' numbers."""
+    ordered = turns.sort(0).values
+    assert (ordered[1:] != ordered[:-1]).all(), "two decisions of a game have the same turn, and so random numbers"
+    low = int((turns.clamp(min=0) & (1 << DECISION_BITS + WORLD_BITS) - 1).max())
+    fits = low <= MOST_TURN and (game.decisions <= MOST_TURN or int(turns.max()) > MOST_TURN)
+    most = max(game.decisions, low)
+    assert fits, f"{most} decisions are more than the {MOST_TURN} that random numbers have room for"
+
+
+def cards_lie_once(game: Game, state: State, where: str = "") -> None:
+    """Each card is in one hidden place at most, or lies open, and is one of the deck; ``where`` begins the message."""
+    boards = [("open_cards", game.open_cards(state), True)]
+    for name, field in game.hidden(state).items():
+        if field.holds != "number":
+            boards += [(name, bits, field.place) for bits in field.bits(getattr(state, name)).unbind(-1)]
+    taken: list[tuple[str, Tensor]] = []
+    for name, bits, place in boards:
+        assert (bits & ~game.deck == 0).all(), f"{where}{name} holds a card that is not in the deck"
+        for other, cards in taken if place else ():
+            assert (bits & cards == 0).all(), f"{where}a card is in two places, {other} and {name}"
+        taken += [(name, bits)] * place
+
+
+def _step_keeps(game: Game, before: State, state: State) -> None:
+    """A step keeps the layout of the state; cards that leave their places lie open, and come into none if hands are
+    fixed. Not when cards are dealt anew, which takes back what lay open."""
+    for name, field in before.tensors().items():
+        now = getattr(state, name)
+        assert (field.dtype, field.shape) == (now.dtype, now.shape), f"a step changes the shape or dtype of {name}"
+    old, new = game.open_cards(before), game.open_cards(state)
+    held, holds = (places(game.hidden(s), s) for s in (before, state))
+    gone = held.sum(-1) & ~(holds.sum(-1) | new)
+    assert ((gone == 0) | (old & ~new != 0)).all(), (
+        "a card leaves its place for none: open_cards must say that it is out"
+    )
+    assert not game.fixed_hands or (holds & ~held == 0).all(), "cards come into a place: fixed_hands must be False"
+    action = random_action(game, before)
+    another = game.step(replace(before, index=before.index + ANOTHER), action)
+    known = same(state, replace(another, index=state.index))
+    assert known, "step draws by the game's number, so that all worlds know what comes: draw it by a hidden field"
+
+
+def _legal(game: Game, state: State, number: int) -> None:
+    mask, actions = game.legal_mask(state), game.legal_actions(state)
+    _is("legal_mask", mask, torch.bool, GAMES, game.num_actions)
+    _is("legal_actions", actions, torch.int64, GAMES, game.max_legal)
+    for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
+        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
+    assert (mask.sum(-1) <= game.max_legal).all(), f"more than max_legal={game.max_legal} actions are legal"
+    ordered = torch.where(actions >= 0, actions, game.num_actions)
+    listed = torch.zeros(GAMES, game.num_actions + 1, dtype=torch.bool).scatter_(1, ordered, True)
+    counts = (actions >= 0).sum(-1) == mask.sum(-1)
+    assert counts.all() and torch.equal(listed[:, :-1], mask), "legal_actions and legal_mask differ"
+    assert torch.equal(ordered, ordered.sort(-1).values), "legal_actions do not ascend, or -1 is not last"
+    columns = game.policy_columns(state, torch.arange(game.num_actions).expand(GAMES, -1))
+    assert ((columns >= 0) & (columns < game.num_actions)).all(), "a policy column is outside of the policy"
+    assert torch.equal(game.policy_mask(state).gather(1, columns), mask), "policy_mask is not legal_mask, moved"
+    taken = torch.where(actions >= 0, game.policy_columns(state, actions), -1 - torch.arange(game.max_legal))
+    ordered = taken.sort(-1).values
+    assert (ordered[:, 1:] != ordered[:, :-1]).all(), "two legal actions share a policy column"
+
+
+def _scores(game: Game, state: State) -> None:
+    """Scores, and then values, which are the same on the scale from 0 to 1."""
+    over, scores, values = game.is_terminal(state), game.scores(state), game.values(state)
+    for name, worth in (("scores", scores), ("values", values)):
+        _is(name, worth, torch.float32, len(over), game.seats)
+        assert worth.isfinite().all(), f"{name} has a number that is not finite"
+        assert (worth[~over] == 0).all(), f"{name} are not 0 before the end"
+        assert not game.partners or torch.equal(worth, worth.roll(2, -1)), f"{name} of partners differ"
+    ended = scores[over]
+    for score in ended[(ended < game.lowest) | (ended > game.highest)][:1].tolist():
+        raise AssertionError(f"a score of {score:g} is outside of {game.lowest:g} to {game.highest:g}")
+    scale = (ended - game.lowest) / (game.highest - game.lowest)
+    agree = (values[over] - scale).abs() <= TOLERANCE
+    assert agree.all(), "values are not the scores on the scale from lowest to highest"
+    assert game.values(state, torch.float64).dtype == torch.float64, "values ignores its dtype"
+
+
+def ends(game: Game) -> None:
+    """Many games' scores and values; what is over changes no more; forced moves are played in `max_forced_run`."""
+    *_, end = positions(game, ENDS)
+    _scores(game, end)
+    assert same(game.step(end, game.legal_actions(end)[:, 0]), end), "a step changes a finished game"
+    for state in positions(game, 40):
+        forced, slow = game.play_forced(state), state
+        for _ in range(game.decisions):
+            alone = (game.legal_mask(slow).sum(-1) == 1) & ~game.is_terminal(slow)
+            if not alone.any():
+                break
+            slow = game.step(slow, game.legal_actions(slow)[:, 0]).where(alone, slow)
+        assert same(forced, slow), "play_forced differs from forced moves one by one; is max_forced_run too small?"
+
+
+def lanes_do_not_meet(game: Game) -> None:
+    """A game in a batch of games at other decisions goes as it goes alone, and as it goes again."""
+    state = mixed_positions(game, 40)
+    given = {"step": (random_action(game, state),), "determinize": (2, SEED)}
+    for name in ("step", "play_forced", "determinize", "legal_mask", "observe", "values", "policy_mask"):
+
+        def call(lanes: slice, name: str = name) -> State | Tensor:
+            arguments = (a[lanes] if isinstance(a, Tensor) else a for a in given.get(name, ()))
+            return getattr(game, name)(state[lanes], *arguments)
+
+        together = call(slice(None))
+        equal, join = (same, concatenate) if isinstance(together, State) else (torch.equal, torch.cat)
+        assert equal(together, call(slice(None))), f"{name} differs when called again: random numbers come from Stream"
+        apart = join([call(slice(lane, lane + 1)) for lane in range(state.batch_size)])
+        assert equal(together, apart), f"{name} depends on the other games of the batch"
+
+
+def masks_do_as_lists(game: Game) -> None:
+    """The way of a GPU, which carries along all lanes with masks, is that of a CPU, which leaves idle ones out."""
+    state = mixed_positions(game, 40)
+    kept = dict(lanes.COMPACT)
+
+    def results() -> list[State]:
+        return [game.step(state, random_action(game, state)), game.play_forced(state), game.determinize(state, 2, SEED)]
+
+    listed = results()
+    try:
+        lanes.COMPACT["cpu"] = False
+        masked = results()
+    finally:
+        lanes.COMPACT.update(kept)
+    assert all(map(same, listed, masked)), "a GPU would play otherwise than a CPU; is a lane left out by its shape?"
+
+
+def suits_led_are_told_apart(game: Game) -> None:
+    """Who has to follow in a trick game sees which suit was led, whichever it is."""
+    if not isinstance(game, OwnRules):
+        return
+    deck = torch.tensor([card for card in range(game.layout.size) if game.deck >> card & 1])
+    for state in some_positions(game, 8, most=game.decisions):
+        led = state[(state.trick >= 0).sum(-1) == 1][:1]
+        if led.batch_size == 0:
+            continue
+        every = led.repeat(len(deck))  # the same position, with each card led; all else stays, as if it was not played
+        trick = torch.where(every.trick >= 0, deck[:, None], -1).to(every.trick.dtype)
+        every = replace(every, trick=trick)
+        suit, seen = game.suit_led(every, trick).long(), game.observe(every)
+        # Columns in which one card differs from all the others show that card. The others tell what cards share.
+        shared = seen[:, (seen != seen.mode(0).values).sum(0) != 1]
+        several = (suit[:, None] == suit).sum(-1) > 1
+        alike = (shared[:, None] == shared).all(-1) & several[:, None] & several & (suit[:, None] != suit)
+        for a, b in suit[alike.nonzero()][:1].tolist():
+            raise AssertionError(f"observe does not tell suit {max(a, b)} led from suit {min(a, b)} led")

@@ -1,0 +1,287 @@
+"""What a seat does not see: that worlds keep the rest, that nothing else tells of it, and that worlds are uniform."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
+from math import comb, prod
+
+import torch
+from torch import Tensor
+
+from vecgame.cards import popcount
+from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
+from vecgame.game import Game
+from vecgame.hidden import Hidden, places, seen_places, with_places
+from vecgame.state import State, concatenate
+
+WORLDS = 16  # of a position, to see what differs between them
+FEWEST = 8  # positions in which something could have differed, to say that it never does
+OFTEN = 0.4  # share of worlds: what happens in so many happens in one of `GAMES` true deals at least
+MOST_DEALS = 1500  # that a test of the worlds' distribution lists
+MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the first decision on
+DRAWS = 12  # worlds for each of them
+Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
+TOO_FEW = "worlds: not enough positions to compare their distribution"
+
+
+def worlds_keep_what_is_known(game: Game) -> None:
+    """Worlds differ in nothing that is public or that the mover sees, move the deck's cards among the other places, and
+    leave none of those as it is in every world."""
+    moved: dict[str, Tensor] = {}
+    shared: dict[str, Tensor] = {}
+    for state in some_positions(game, GAMES):
+        if hasattr(game, "may_hold"):
+            agrees = _agrees(game, state, state, game.mover(state)).all()
+            assert agrees, "a seat holds cards that may_hold or shows rule out"
+        drawn, before = game.determinize(state, WORLDS, SEED), state.repeat(WORLDS)
+        assert drawn.batch_size == before.batch_size, "determinize must give B * count lanes"
+        hidden, mover = game.hidden(before), game.mover(before)
+        for name, old in before.tensors().items():
+            new = getattr(drawn, name)
+            if name not in hidden:
+                public = f"determinize changes the public field {name}; if hidden, say so in hidden"
+                assert torch.equal(new, old), public
+                continue
+            seen = hidden[name].seen_by(mover)
+            assert torch.equal(new[seen], old[seen]), f"determinize changes what the mover sees of {name}"
+            counts = torch.equal(_counts(hidden[name], old), _counts(hidden[name], new))
+            assert counts, f"determinize changes how many cards are in {name}"
+        cards_lie_once(game, drawn, "in a world ")
+        for tally, found in ((moved, _moved(game, before, drawn)), (shared, _shared(game, before, drawn))):
+            tally.update({name: tally.get(name, 0) + numbers for name, numbers in found.items()})
+    for name, (could, did) in moved.items():
+        assert not ((could >= FEWEST) & (did == 0)).any(), f"{name} is left in place in every world"
+    for name, (worlds, truth, number) in shared.items():
+        assert truth or worlds < OFTEN * number, (  # cards so often hidden would be so in some of the true deals
+            f"worlds hide cards that are in the public field {name}: say that it is hidden, or that they are open_cards"
+        )
+
+
+def _counts(field: Hidden, tensor: Tensor) -> Tensor:
+    """How many cards each entry holds, which everybody sees: [B, E] int64, 0 for numbers."""
+    return popcount(field.bits(tensor)) * (field.holds != "number")
+
+
+def _moved(game: Game, before: State, drawn: State) -> dict[str, Tensor]:
+    """In how many positions each entry of each hidden field, and what is in no place, could differ, and in how many it
+    did: [2, E] int64."""
+    hidden, mover = game.hidden(before), game.mover(before)
+    rest, rests = (game.deck & ~(places(hidden, s).sum(-1) | game.open_cards(s)) for s in (before, drawn))
+    unseen = rest | torch.where(seen_places(hidden, before, mover), 0, places(hidden, before)).sum(-1)
+    rows = {"what nobody holds": ((rest != 0) & (rest != unseen), rest != rests)}
+    for name, field in hidden.items():
+        old, new = (getattr(state, name).reshape(len(mover), -1) for state in (before, drawn))
+        bits = field.bits(old)
+        others = (bits != 0) & (unseen[:, None] & ~bits != 0) | (field.holds == "number")
+        rows[name] = ~field.seen_by(mover).reshape(old.shape) & others, old != new
+    counts = {name: [part.view(len(mover) // WORLDS, WORLDS, -1).any(1).sum(0) for part in rows[name]] for name in rows}
+    return {name: torch.stack(pair) for name, pair in counts.items()}
+
+
+def _shared(game: Game, before: State, drawn: State) -> dict[str, Tensor]:
+    """For each public field that may be of cards: the lanes in which worlds, and in which the true deal, hide some of
+    them from the mover, and all lanes: [3] int64."""
+    hidden, mover = game.hidden(before), game.mover(before)
+    unseen = [torch.where(seen_places(hidden, s, mover), 0, places(hidden, s)).sum(-1) for s in (drawn, before)]
+    counts = {}
+    for name in before.tensors().keys() - hidden.keys() - {"index"}:
+        for holds in ("sets", "cards"):
+            bits = Hidden(mover, holds).bits(getattr(before, name).long())
+            if (bits & ~game.deck == 0).all():
+                hides = [(bits & cards[:, None] != 0).any(-1).sum() for cards in unseen]
+                counts[f"{name} (as {holds})"] = torch.stack([*hides, torch.tensor(len(mover))])
+    return counts
+
+
+def hidden_cards_are_hidden(game: Game) -> None:
+    """With other cards where a seat does not look, it sees the same, may do the same, and draws the same worlds."""
+    for state in some_positions(game, GAMES, most=6):
+        for seat in range(game.seats):
+            view = copy(game)  # as if the seat was always to move, to draw worlds for seats that are not
+            vars(view)["mover"] = lambda state, seat=seat: torch.full_like(state.index, seat)
+            other = view.determinize(state, 1, SEED + 1)
+            alike = _looks_alike(game, state, other, seat)
+            a, b, viewer = state[alike], other[alike], view.mover(state[alike])
+            assert torch.equal(game.observe(a, viewer), game.observe(b, viewer)), "observe tells of hidden cards"
+            mine = game.mover(a) == seat
+            if mine.any():
+                a, b = a[mine], b[mine]
+                assert torch.equal(game.legal_mask(a), game.legal_mask(b)), "legal_mask tells of hidden cards"
+                drawn = (game.determinize(s, 2, SEED) for s in (a, b))
+                assert same(*drawn), "determinize looks at hidden cards"
+
+
+def _looks_alike(game: Game, a: State, b: State, seat: int) -> Tensor:
+    """Lanes in which a seat sees the same in both states: [B] bool."""
+    alike = torch.ones(a.batch_size, dtype=torch.bool)
+    viewer, fields, others = torch.full_like(a.index, seat), game.hidden(a), game.hidden(b)
+    for name, field in a.tensors().items():
+        rows, more = (tensor.reshape(len(alike), -1) for tensor in (field, getattr(b, name)))
+        equal = rows == more
+        if name in fields:
+            seen, there = (hidden[name].seen_by(viewer).reshape(rows.shape) for hidden in (fields, others))
+            counts = _counts(fields[name], rows) == _counts(fields[name], more)
+            equal = (equal | ~seen & counts) & (seen == there)
+        alike &= equal.all(-1)
+    return alike
+
+
+def worlds_are_uniform(game: Game) -> str | None:
+    """Worlds are all the deals in which the past looks to the mover as it did, each as likely as the other.
+
+    Lists every way to fill the places that the mover does not see at some late decision of a game, plays the past again
+    with each, and compares what is left with what `determinize` draws.
+    """
+    first = game.deal(1, SEED)
+    if not any(field.is_place for field in game.hidden(first).values()):
+        return None
+    tested = 0
+    for past in _pasts(game):
+        now = past[-1][0]
+        deals = _consistent(game, past)
+        if deals is None:
+            continue
+        draws = DRAWS * len(deals)
+        many = replace(now.repeat(max(draws, 1)), index=torch.arange(max(draws, 1)))  # other numbers, other worlds
+        drawn = game.determinize(many, 1, SEED)
+        parts = deals, places(game.hidden(now), now), places(game.hidden(drawn), drawn)
+        rows, which = torch.cat(parts).unique(dim=0, return_inverse=True)
+        which = which.split([len(part) for part in parts])
+        ways, truth, counts = (part.bincount(minlength=len(rows)) for part in which)
+        assert (ways[truth > 0] > 0).all(), "the true deal is not among those in which the past is legal"
+        assert (ways > 0).all(), "a world is drawn in which the past would be illegal or look otherwise"
+        if len(rows) > 1:
+            z = _standard_errors(counts, DRAWS * ways)
+            assert z < Z_LIMIT, f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals"
+            tested += 1
+    return None if tested >= 3 else TOO_FEW
+
+
+def _standard_errors(counts: Tensor, expected: Tensor) -> float:
+    """Pearson's statistic as a standard normal one, by the cube root of Wilson and Hilferty, "The distribution of
+    chi-square" (1931)."""
+    freedom = len(counts) - 1
+    spread = 2 / (9 * freedom)
+    return ((float(((counts - expected) ** 2 / expected).sum()) / freedom) ** (1 / 3) - 1 + spread) / spread**0.5
+
+
+Past = list[tuple[State, Tensor]]  # a game's states and actions, one lane each, up to the decision that is looked at
+
+
+def _pasts(game: Game) -> Iterator[Past]:
+    """Some games up to a decision late enough that the deals can be listed: for so many decisions before the end a game
+    in which as much has been told of the hands as in most, and one in which more has."""
+    states = list(positions(game, 200))
+    actions = [random_action(game, state) for state in states]
+    length = sum((~game.is_terminal(state)).long() for state in states)  # [200], decisions of each game
+    for left in range(1, 9):
+        lanes = (length >= left).nonzero()[:, 0].tolist()
+        if not lanes:
+            return
+        at = [(int(length[lane]) - left, lane) for lane in lanes]
+        told = _told(game, concatenate([states[when][lane : lane + 1] for when, lane in at]))
+        order = sorted(range(len(at)), key=told.__getitem__)  # stable: of equals the first
+        for row in (order[len(order) // 2], order[len(order) * 7 // 8]):
+            when, lane = at[row]
+            yield [(states[t][lane : lane + 1], actions[t][lane : lane + 1]) for t in range(when + 1)]
+
+
+def _told(game: Game, state: State) -> list[int]:
+    """How many places of cards have been ruled out for the mover of each lane, as far as the game says it."""
+    if not hasattr(game, "may_hold"):
+        return [0] * state.batch_size
+    hidden, mover = game.hidden(state), game.mover(state)
+    known = torch.where(seen_places(hidden, state, mover), places(hidden, state), 0).sum(-1)
+    unseen = game.deck & ~(known | game.open_cards(state))
+    return popcount(unseen & ~game.may_hold(state, mover)).sum(0).tolist()
+
+
+def _consistent(game: Game, past: Past) -> Tensor | None:
+    """The cards in each place now, in every deal with which the past would have looked the same to the mover: [N, E]
+    int64, equal rows for different beginnings; None where they cannot be listed.
+
+    Cards that came from one hidden place into another may have been any, so the past begins after that if the game says
+    what is known then (`may_hold`), and else with the first decision. The cards played since are those they were.
+    """
+    now, seat = past[-1][0], int(game.mover(past[-1][0])[0])
+    fixed_since = _fixed_since(game, past)
+    says = hasattr(game, "may_hold")
+    begin = fixed_since if says else 0
+    first = past[begin][0]
+    hidden, viewer = game.hidden(first), game.mover(now)
+    held, seen = places(hidden, first)[0], seen_places(hidden, first, viewer)[0]
+    fixed = begin == fixed_since
+    if not fixed and any(field.holds == "number" for field in hidden.values()):
+        return None
+    played = 0
+    if fixed:
+        played = held & ~places(game.hidden(now), now)[0]
+        seen = seen | seen_places(game.hidden(now), now, viewer)[0]
+    known = torch.where(seen, held, played)
+    unseen = game.deck & ~int(known.sum() | game.open_cards(first)[0])
+    needs = popcount(held & ~known).tolist()
+    cards = tuple(card for card in range(unseen.bit_length()) if unseen >> card & 1)
+    ways = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
+    if ways > (MOST_DEALS if fixed else MOST_BEGINNINGS):
+        return None
+    fillings = torch.tensor(list(_fillings(cards, needs)))
+    again = with_places(hidden, first.repeat(len(fillings)), known | fillings)
+    if says:
+        again = again[_agrees(game, first, again, viewer)]
+    for (state, action), (following, _) in itertools.pairwise(past[begin:]):
+        if int(game.mover(state)[0]) != seat and _is_secret(game, state, following, now, seat):
+            return None
+        alike = _looks_alike(game, again, state.repeat(again.batch_size), seat)
+        alike &= (game.mover(again) == game.mover(state)) & game.legal_mask(again)[:, action[0]]
+        again = again[alike]
+        again = game.step(again, action.expand(again.batch_size))
+    again = again[_looks_alike(game, again, now.repeat(again.batch_size), seat)]
+    return places(game.hidden(again), again)
+
+
+def _fixed_since(game: Game, past: Past) -> int:
+    """The first decision since which cards have left their places for the table only, and come into none."""
+    since = 0
+    for number, ((before, _), (after, _)) in enumerate(itertools.pairwise(past), start=1):
+        held, holds = (places(game.hidden(state), state) for state in (before, after))
+        if (holds & ~held != 0).any() or (held & ~holds & ~game.open_cards(after)[:, None] != 0).any():
+            since = number
+    return since
+
+
+def _agrees(game: Game, first: State, again: State, viewer: Tensor) -> Tensor:
+    """Lanes whose hands are as the game says at the first decision that they may be, by `may_hold` and `shows`: [N]
+    bool. A card that all have seen from the beginning is an example."""
+    after = (viewer[:, None] + torch.arange(1, game.seats)) % game.seats
+    others = again.hands.gather(1, after.expand(again.batch_size, -1)).t()
+    legal = (others & ~game.may_hold(first, viewer) == 0).all(0)
+    shown = getattr(game, "shows", lambda state: None)(first)
+    return legal if shown is None else legal & (shown & ~again.hands == 0).all(-1)
+
+
+def _is_secret(game: Game, state: State, following: State, now: State, seat: int) -> bool:
+    """Whether another action would have looked the same to a seat, and what it would have changed is not seen now: then
+    others may have done that instead."""
+    legal = game.legal_mask(state)[0].nonzero()[:, 0]
+    after = game.step(state.repeat(len(legal)), legal)
+    after = after[_looks_alike(game, after, following.repeat(len(legal)), seat)]
+    for name, field in game.hidden(now).items():
+        old = getattr(following, name)
+        told = field.seen_by(torch.tensor([seat])) & (getattr(now, name) == old)
+        if ((getattr(after, name) != old) & ~told).any():
+            return True
+    return False
+
+
+def _fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
+    """Every way to give places so many of the cards each, as bitboards."""
+    if not needs:
+        yield []
+        return
+    for chosen in itertools.combinations(cards, needs[0]):
+        rest = tuple(card for card in cards if card not in chosen)
+        for others in _fillings(rest, needs[1:]):
+            yield [sum(1 << card for card in chosen), *others]

@@ -1,0 +1,379 @@
+"""Cards, actions and games in words.
+
+What one seat sees of a game is a `Seen`, plain Python values made by way of `Game.hidden`; text and pictures are made
+from it, so that nothing hidden can get into them. Names come from the game's `Layout`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vecgame.cards import STANDARD, SUIT_NAMES, Layout
+
+SYMBOLS = dict(zip(SUIT_NAMES, "♠♥♣♦", strict=True))
+AS_TEXT = "\ufe0e"  # after a suit's sign: to be shown as text, not as an emoji
+SHOWN_GAMES = 3  # of a batch
+SHOWN_NUMBERS = 24  # of a field that is no card
+TRICK_KINDS = {
+    "trick": "cards",
+    "leader": "seats",
+    "dealer": "seats",
+    "maker": "seats",
+    "trump": "suits",
+}
+LABELS = {"bids": "bid", "made": "decisions made"}
+POINTER = "▸"
+
+Value = Any
+"""A field of one lane as `Tensor.tolist` gives it, with None for every entry that is hidden."""
+
+
+# -- names ------------------------------------------------------------------------------------------------------------
+
+
+def suit_symbol(layout: Layout, suit: int) -> str:
+    """A suit's sign if it has a usual one, else its name."""
+    return SYMBOLS.get(layout.suit_names[suit], layout.suit_names[suit])
+
+
+def suit_name(layout: Layout, suit: int) -> str:
+    """A suit with its sign, as "hearts ♥"; "none" for the number after the last."""
+    if not 0 <= suit < layout.suits:
+        return "none"
+    name, symbol = layout.suit_names[suit], suit_symbol(layout, suit)
+    return name if name == symbol else f"{name} {symbol}"
+
+
+def card_name(layout: Layout, card: int) -> str:
+    """A card as people write it: "Q♠", "7 of coins", "wizard". Raises ValueError on an id that is none."""
+    if not 0 <= card < layout.size:
+        raise ValueError(f"card must be an id from 0 to {layout.size - 1}, got {card}")
+    if card >= layout.suits * layout.ranks:
+        return layout.extra_names[card - layout.suits * layout.ranks]
+    suit, rank = divmod(card, layout.ranks)
+    symbol = suit_symbol(layout, suit)
+    return layout.rank_names[rank] + (symbol if len(symbol) == 1 else f" of {symbol}")
+
+
+def card_ids(layout: Layout, bits: int) -> list[int]:
+    """The cards of a bitboard as they are held: suit after suit, the highest of each first, those of no suit last."""
+    cards = [card for card in range(layout.size) if bits >> card & 1]
+    return sorted(cards, key=lambda card: (_suit(layout, card), -card))
+
+
+def _suit(layout: Layout, card: int) -> int:
+    """The suit of a card, `Layout.suits` for a card of no suit."""
+    return min(card // layout.ranks, layout.suits) if layout.ranks else layout.suits
+
+
+def cards_text(layout: Layout, bits: int) -> str:
+    """A set of cards, suit after suit: "♠ A K 10  ♥ 3"."""
+    parts = []
+    for suit in range(layout.suits + 1):
+        cards = card_ids(layout, bits & layout.block(suit))
+        if cards and suit < layout.suits:
+            ranks = " ".join(layout.rank_names[card % layout.ranks] for card in cards)
+            parts.append(f"{suit_symbol(layout, suit)} {ranks}")
+        elif cards:
+            parts.append(" ".join(card_name(layout, card) for card in cards))
+    return "  ".join(parts)
+
+
+# -- what is seen -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One game as one seat sees it, or as somebody who sees all."""
+
+    title: str
+    layout: Layout
+    viewer: int | None  # a seat; None sees all
+    seats: int | None  # None where the state alone does not tell
+    values: Mapping[str, Value]  # by field, entries that the viewer does not see are None
+    counts: Mapping[str, Value]  # by field that holds cards: how many each entry holds, hidden ones too
+    kinds: Mapping[str, str | tuple[str, ...]]  # by field, see `kinds`
+    mover: int | None = None  # None: the game is over, or it is not known
+    legal: Sequence[int] = ()  # the mover's actions, if the viewer may know them
+    choices: Sequence[str] = ()  # their names
+    scores: Sequence[float] | None = None  # of a finished game
+
+    def seat_name(self, seat: int, names: Sequence[str] | None = None) -> str:
+        name = f"seat {seat}" if names is None else names[seat]
+        return f"{name} (you)" if seat == self.viewer else name
+
+    def held(self, name: str, entry: int | None = None) -> list[int]:
+        """The cards that are seen in a field, or in one entry of it, as they are held."""
+        value = self.values[name] if entry is None else self.values[name][entry]
+        return card_ids(self.layout, sum(1 << card for card in set(_cards(self.kinds[name], value))))
+
+    def count(self, name: str, entry: int | None = None) -> int:
+        """How many cards a field holds, or one entry of it."""
+        return sum(_flat(self.counts[name] if entry is None else self.counts[name][entry]))
+
+    def plays(self) -> list[tuple[int, int]]:
+        """The trick on the table: (seat, card) in the order of play."""
+        trick = self.values.get("trick") or []
+        first = self.values.get("leader") or 0
+        turns = [(first + place) % len(trick) for place in range(len(trick))]
+        return [(seat, trick[seat]) for seat in turns if trick[seat] is not None and trick[seat] >= 0]
+
+    def playable(self) -> dict[int, str]:
+        """The cards among the choices, with what is done with each but to play it: "" or such as "pass"."""
+        cards = {card: card_name(self.layout, card) for card in self.legal if card < self.layout.size}
+        named = dict(zip(self.legal, self.choices, strict=True))
+        return {c: named[c].removesuffix(name).strip() for c, name in cards.items() if named[c].endswith(name)}
+
+    def per_seat(self, name: str) -> bool:
+        """Whether a field has one entry for each seat."""
+        value = self.values[name]
+        return isinstance(value, list) and len(value) == self.seats and name != "trick"
+
+    def notes(self, seat: int) -> list[str]:
+        """What is to be said of a seat beside its cards: bids, tricks, points."""
+        notes = []
+        for name in sorted(self.kinds, key=lambda name: name != "bids"):  # bids first, then as the state has them
+            if (
+                not self.per_seat(name)
+                or self.kinds[name] in ("sets", "cards")
+                or isinstance(self.values[name][seat], list)
+            ):
+                continue
+            value = self.values[name][seat]
+            if value is True:
+                notes.append(name)
+            elif value is None or (value is not False and value != -1):
+                notes.append(f"{LABELS.get(name, name)} {self.worded(name, value)}")
+        if void := " ".join(suit_symbol(self.layout, suit) for suit in self._voids(seat)):
+            notes.append(f"no {void}")
+        return notes if self.scores is None else [*notes, f"score {self.scores[seat]:g}"]
+
+    def _voids(self, seat: int) -> list[int]:
+        """The suits that a seat is known to be out of, by `TrickState.lacks`."""
+        lacks = self.values["lacks"][seat] or 0 if "lacks" in self.values else 0
+        return [suit for suit in range(self.layout.suits) if not self.layout.block(suit) & ~lacks]
+
+    def worded(self, name: str, value: Value) -> str:
+        """One entry of a field that holds no cards."""
+        kind = self.kinds[name]
+        if value is None:
+            return "?"
+        if kind == "seats":
+            return "none" if value < 0 else f"seat {value}"
+        if kind == "suits":
+            return suit_name(self.layout, value)
+        if isinstance(kind, tuple):
+            return kind[value] if 0 <= value < len(kind) else "none"
+        return (
+            str(value).lower()
+            if isinstance(value, bool)
+            else f"{value:g}"
+            if isinstance(value, float)
+            else f"{value:,}"
+        )
+
+
+def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
+    """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "seats", "suits" (numbers of such),
+    "number", or a tuple of names that its numbers stand for.
+
+    ``State.holds`` says so, or `Game.hidden`; in a state with a trick, int64 fields are sets.
+    """
+    tricks = {"hands", "trick"} <= set(state.tensors())
+    found = {}
+    for name, tensor in state.tensors().items():
+        sets = "sets" if tricks and tensor.dtype == torch.int64 and name != "index" else "number"
+        usual = TRICK_KINDS.get(name, sets) if tricks else sets
+        found[name] = type(state).holds.get(name) or (hidden[name].holds if name in hidden else usual)
+    return found
+
+
+def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
+    """What ``seat`` sees of a lane; everything for None.
+
+    Raises:
+        ValueError: on a seat that is none. IndexError on such a lane, NotImplementedError for the view of a seat in a
+            game that does not say what is hidden.
+    """
+    if seat is not None and (isinstance(seat, bool) or seat not in range(game.seats)):
+        raise ValueError(f"seat must be from 0 to {game.seats - 1}, or None to see all, got {seat!r}")
+    one = state[operator.index(lane)].to("cpu")
+    try:
+        hidden = game.hidden(one)
+    except NotImplementedError:
+        if seat is not None:
+            raise
+        hidden = {}
+    over, mover = bool(game.is_terminal(one)), int(game.mover(one))
+    legal = [] if over or seat not in (None, mover) else game.legal_mask(one)[0].nonzero()[:, 0].tolist()
+    seen = _seen(
+        one,
+        hidden,
+        seat,
+        title=f"{getattr(game, 'name', type(game).__name__)}, game {int(one.index)}",
+        layout=game.layout,
+        seats=game.seats,
+        mover=None if over else mover,
+        legal=legal,
+        choices=[game.action_name(action, one) for action in legal],
+        scores=_scores(game, one) if over else None,
+    )
+    if seat is None or "hands" not in hidden or bool(hidden["hands"].sees[0, seat, seat].all()):
+        return seen
+    blind = [choice for choice in zip(seen.legal, seen.choices, strict=True) if choice[0] not in seen.playable()]
+    return replace(seen, legal=[action for action, _ in blind], choices=[name for _, name in blind])
+
+
+def see_all(state: Any, lane: int, title: str) -> Seen:
+    """All of a lane, as far as a state tells without its game."""
+    one = state[lane].to("cpu")
+    seats = one.hands.shape[1] if "hands" in one.tensors() and one.hands.ndim > 1 else None
+    return _seen(one, {}, None, title=title, layout=getattr(type(state), "layout", STANDARD), seats=seats)
+
+
+def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout, **other: Any) -> Seen:
+    what, values, counts = kinds(one, hidden), {}, {}
+    for name, tensor in one.tensors().items():
+        if what[name] == "sets":
+            tensor = tensor & layout.bits
+        value = tensor[0].tolist()
+        if what[name] in ("sets", "cards"):
+            counts[name] = _mapped(value, lambda entry, kind=what[name]: len(_cards(kind, entry)))
+        if name in hidden and seat is not None:
+            value = _veiled(value, hidden[name].sees[0, seat].tolist())
+        values[name] = value
+    return Seen(layout=layout, viewer=seat, values=values, counts=counts, kinds=what, **other)
+
+
+def _scores(game: Any, one: Any) -> list[float] | None:
+    try:
+        return game.scores(one)[0].tolist()
+    except NotImplementedError:  # a game that is only searched
+        return None
+
+
+def _veiled(value: Value, sees: Value) -> Value:
+    """A value with None for what is not seen."""
+    if isinstance(value, list):
+        return [_veiled(*pair) for pair in zip(value, sees, strict=True)]
+    return value if sees else None
+
+
+def _mapped(value: Value, function: Any) -> Value:
+    return [_mapped(entry, function) for entry in value] if isinstance(value, list) else function(value)
+
+
+def _flat(value: Value) -> Iterator[Any]:
+    if isinstance(value, list):
+        for entry in value:
+            yield from _flat(entry)
+    else:
+        yield value
+
+
+def _cards(kind: str | tuple[str, ...], value: Value) -> list[int]:
+    """The ids in a value that holds cards, without those that are hidden."""
+    known = [entry for entry in _flat(value) if entry is not None]
+    if kind == "cards":
+        return [card for card in known if card >= 0]
+    return [card for bits in known for card in range(bits.bit_length()) if bits >> card & 1]
+
+
+# -- in words ---------------------------------------------------------------------------------------------------------
+
+
+def words(seen: Seen, names: Sequence[str] | None = None) -> str:
+    """A game in lines: each seat with its cards, the trick, what else there is, whose turn it is and what it may do."""
+    lines = [seen.title, *_seat_rows(seen, names)]
+    rows = [("trick", "  ".join(f"{card_name(seen.layout, c)} ({seen.seat_name(s, names)})" for s, c in seen.plays()))]
+    rows += [(LABELS.get(name, name), field_words(seen, name, names)) for name in others(seen)]
+    if seen.mover is not None:
+        choices = f": {', '.join(seen.choices)}" if seen.choices else ""
+        rows.append(("to move", f"{seen.seat_name(seen.mover, names)}{choices}"))
+    elif seen.scores is not None:
+        rows.append(("over", "" if "hands" in seen.values else " ".join(f"{score:g}" for score in seen.scores)))
+    rows = [row for row in rows if row[1] or row[0] == "over"]
+    width = max((len(label) for label, _ in rows), default=0)
+    return "\n".join([*lines, *(f"  {label:<{width}}  {told}".rstrip() for label, told in rows)])
+
+
+def _seat_rows(seen: Seen, names: Sequence[str] | None) -> list[str]:
+    """A line for each seat, in columns; none in a state that has no hands."""
+    if "hands" not in seen.values or not seen.per_seat("hands"):
+        return []
+    rows = [
+        (
+            f"{POINTER if seat == seen.mover else ' '} {seen.seat_name(seat, names)}",
+            set_words(seen, "hands", seat) or "no cards",
+            "  ".join(seen.notes(seat)),
+        )
+        for seat in range(seen.seats)
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    return [f"{name:<{widths[0]}}  {cards:<{widths[1]}}  {notes}".rstrip() for name, cards, notes in rows]
+
+
+def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
+    """The cards of a field or of one entry of it, those that are not seen by their number; "" for none."""
+    held = seen.held(name, entry)
+    unknown = seen.count(name, entry) - len(held)
+    parts = [cards_text(seen.layout, sum(1 << card for card in held))] if held else []
+    return " + ".join([*parts, *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown > 0 else [])])
+
+
+def others(seen: Seen) -> list[str]:
+    """The fields that neither the rows of the seats nor the title tell."""
+    seated = "hands" in seen.values and seen.per_seat("hands")
+    told = {"index", "lacks", "trick"} if seated else {"index"}
+    return [
+        name
+        for name in seen.values
+        if name not in told and not (seated and (name == "hands" or (name not in seen.counts and seen.per_seat(name))))
+    ]
+
+
+def field_words(seen: Seen, name: str, names: Sequence[str] | None) -> str:
+    value = seen.values[name]
+    if name in seen.counts:
+        if not seen.per_seat(name):
+            return set_words(seen, name)
+        parts = [(seen.seat_name(seat, names), set_words(seen, name, seat)) for seat in range(seen.seats)]
+        return ", ".join(f"{seat}: {cards}" for seat, cards in parts if cards)
+    if seen.kinds[name] == "seats" and not isinstance(value, list) and value is not None and value >= 0:
+        return seen.seat_name(value, names)
+    entries = list(_flat(value))
+    if all(entry is None for entry in entries):
+        return "hidden"
+    told = " ".join(seen.worded(name, entry) for entry in entries[:SHOWN_NUMBERS])
+    return told + (f" and {len(entries) - SHOWN_NUMBERS} more" if len(entries) > SHOWN_NUMBERS else "")
+
+
+def state_text(state: Any) -> str:
+    """A batch in words: its first games with all cards open, and how many more there are; where values are not to be
+    had, under `torch.compile` or while a CUDA graph is recorded, the shapes of its fields."""
+    name, size = type(state).__name__, state.batch_size
+    if not readable(state):
+        shapes = (f"{field}: {list(tensor.shape)} {tensor.dtype}" for field, tensor in state.tensors().items())
+        return f"{name} of {size} games, values unknown; {', '.join(shapes)}"
+    lines = [f"{name} of {size:,} game{'s' * (size != 1)} on {state.device}"]
+    lines += [words(see_all(state, lane, f"game {int(state.index[lane])}")) for lane in range(min(size, SHOWN_GAMES))]
+    if size > SHOWN_GAMES:
+        lines.append(f"and {size - SHOWN_GAMES:,} more game{'s' * (size > SHOWN_GAMES + 1)}")
+    return "\n".join(lines)
+
+
+def readable(state: Any) -> bool:
+    """Whether a state is a batch of plain tensors whose values can be read now."""
+    if torch.compiler.is_compiling():
+        return False
+    tensors = [getattr(state, field.name) for field in fields(state)]
+    plain = all(type(tensor) is Tensor and not tensor.is_meta and tensor.ndim > 0 for tensor in tensors)
+    if not plain or len({len(tensor) for tensor in tensors}) > 1:
+        return False
+    return not (state.index.is_cuda and torch.cuda.is_current_stream_capturing())
