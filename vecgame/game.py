@@ -39,6 +39,7 @@ class Game(ABC):
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
     fixed_hands: bool = True  # a card that was dealt to a seat stays in its hand until the seat plays it
     num_actions: int  # size of the action space
+    action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards
     features: int  # columns of an observation
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
@@ -178,9 +179,12 @@ class Game(ABC):
 
     def action_name(self, action: int, state: State | None = None, lane: int = 0) -> str:
         """What people call an action, in a game whose actions have other meanings from state to state in that one:
-        here a card's name, or the number in a game without cards. Raises ValueError on a number that is no action."""
+        here its name in `action_names`, a card's, or the number in a game without cards. Raises ValueError on a number
+        that is no action."""
         if action not in range(self.num_actions):
             raise ValueError(f"action must be from 0 to {self.num_actions - 1}, got {action}")
+        if self.action_names:
+            return self.action_names[action]
         return text.card_name(self.layout, action) if self.deck and action < self.layout.size else str(int(action))
 
     def text(self, state: State, lane: int = 0, seat: int | None = None) -> str:

@@ -1,6 +1,7 @@
 """Briscola: three cards in hand, no suit has to be followed, and whoever takes a trick draws first from the stock."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ class BriscolaState(TrickState):
     """B games of Briscola. The card turned up, which is trump, is drawn last; until then it is in `seen`."""
 
     layout = Layout(ranks=10, rank_names=("2", "4", "5", "6", "7", "J", "Q", "K", "3", "A"))  # in order of strength
+    holds: ClassVar = {"stock": "cards", "turned": "cards"}
 
     stock: Tensor  # [B, 39 - 3 P] int8, the cards to be drawn before that one, in order; -1 once drawn
     turned: Tensor  # [B] int8

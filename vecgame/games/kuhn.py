@@ -1,26 +1,27 @@
 """Kuhn poker (Kuhn, "A simplified two-person poker", 1950), with two or more players as OpenSpiel's `kuhn_poker`."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden
-from vecgame.cards import RANK_NAMES, Layout
+from vecgame.cards import Layout
 from vecgame.game import Game, actions_of
 from vecgame.hidden import Hidden
 from vecgame.lanes import around
 from vecgame.state import State
 
 PASS, BET = 0, 1
-JACK = RANK_NAMES.index("J")
+ACTIONS = ("pass", "bet")
 
 
 @dataclass(frozen=True)
 class KuhnRules:
     """What may be changed about Kuhn poker. Raises ValueError on values that make no game."""
 
-    players: int = 2  # 2 .. 8, with one card more: jack, queen, king
+    players: int = 2  # 2 .. 8, with one card more: jack, queen, king; with more players up to the ace
 
     def __post_init__(self) -> None:
         if isinstance(self.players, bool) or self.players not in range(2, 9):
@@ -30,6 +31,8 @@ class KuhnRules:
 @dataclass(frozen=True)
 class KuhnState(State):
     """B games of Kuhn poker."""
+
+    holds: ClassVar = {"history": ACTIONS}
 
     cards: Tensor  # [B, P] int8, the card of each seat
     history: Tensor  # [B, 2 P] int8, what was done at each decision, -1 = not yet; seat p's are number p and P + p
@@ -41,14 +44,14 @@ class Kuhn(Game):
 
     name = "kuhn"
     rules_type = KuhnRules
+    action_names = ACTIONS
     num_actions = max_legal = 2
     max_forced_run = 0
 
     def __init__(self, rules: KuhnRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
         self.seats, cards = self.rules.players, self.rules.players + 1
-        lowest = min(JACK, len(RANK_NAMES) - cards)
-        self.layout = Layout(suits=1, ranks=cards, rank_names=RANK_NAMES[lowest : lowest + cards])
+        self.layout = Layout(suits=1, ranks=cards, rank_names=("J", "Q", "K") if cards == 3 else ())
         self.deck, self.decisions = self.layout.bits, 2 * self.seats - 1
         self.lowest, self.highest = -2.0, 2.0 * (self.seats - 1)
         self.features = self.seats * (cards + 2 * self.num_actions)
@@ -66,9 +69,6 @@ class Kuhn(Game):
 
     def legal_mask(self, state: KuhnState) -> Tensor:
         return torch.ones_like(state.history[:, : self.num_actions], dtype=torch.bool)
-
-    def action_name(self, action: int, state: KuhnState | None = None, lane: int = 0) -> str:
-        return ("pass", "bet")[action]
 
     def step(self, state: KuhnState, action: Tensor) -> KuhnState:
         now = torch.arange(2 * self.seats, device=state.device) == self.turn(state)[:, None]

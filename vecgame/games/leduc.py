@@ -1,6 +1,7 @@
 """Leduc poker (Southey et al., "Bayes' bluff", 2005), with bets and turns as in OpenSpiel's `leduc_poker`."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from vecgame.hidden import Hidden
 from vecgame.state import State
 
 FOLD, CALL, RAISE = 0, 1, 2
+ACTIONS = ("fold", "call", "raise")
 RAISES, TURNS = 2, 4  # most in a round
 PUBLIC = 2  # place of the card for both seats
 
@@ -25,6 +27,9 @@ class LeducRules:
 class LeducState(State):
     """B games of Leduc poker."""
 
+    layout: ClassVar = Layout(suits=2, ranks=3, rank_names=("J", "Q", "K"))
+    holds: ClassVar = {"cards": "cards", "history": ACTIONS}
+
     cards: Tensor  # [B, 3] int8, the card of each seat, and the one for both, turned up for the second round
     paid: Tensor  # [B, 2] int8, chips in the pot
     history: Tensor  # [B, 8] int8, actions, places 0..3 and 4..7 for the two rounds, -1 = none
@@ -35,12 +40,10 @@ class Leduc(Game):
     """Two seats have paid a chip and hold one of six cards. In two rounds they fold, call, or raise by 2 chips and then
     by 4; in between a card is turned up. A pair with it wins, else the higher card. A game is worth the chips won."""
 
-    name, rules_type = "leduc", LeducRules
-    seats, layout = 2, Layout(suits=2, ranks=3, rank_names=("J", "Q", "K"))
-    deck = layout.bits
-    num_actions = max_legal = 3
-    decisions, max_forced_run = 2 * TURNS, 0
-    lowest, highest = -13.0, 13.0
+    name, rules_type, action_names = "leduc", LeducRules, ACTIONS
+    seats, layout, deck = 2, LeducState.layout, LeducState.layout.bits
+    num_actions = max_legal = len(ACTIONS)
+    decisions, max_forced_run, lowest, highest = 2 * TURNS, 0, -13.0, 13.0
     features = (PUBLIC + 1) * layout.size + decisions * num_actions
 
     def deal(self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0) -> State:
@@ -59,9 +62,6 @@ class Leduc(Game):
         raises, behind = (state.history == RAISE).view(-1, 2, TURNS).sum(-1), state.paid.diff()[:, 0] != 0
         raises = torch.where(state.place < TURNS, raises[:, 0], raises[:, 1])
         return torch.stack([behind, torch.ones_like(behind), raises < RAISES], -1)
-
-    def action_name(self, action: int, state: LeducState | None = None, lane: int = 0) -> str:
-        return ("fold", "call", "raise")[action]
 
     def step(self, state: LeducState, action: Tensor) -> LeducState:
         action, place = actions_of(action, state)[:, None], state.place[:, None]
@@ -89,8 +89,8 @@ class Leduc(Game):
     def hidden(self, state: LeducState) -> dict[str, Hidden]:
         card = torch.arange(PUBLIC + 1, device=state.device)
         second = (state.place >= TURNS) & ((state.place < self.decisions) | (state.history[:, TURNS] >= 0))
-        sees = (card == card[: self.seats, None]) | (card == PUBLIC) & second[:, None, None]
-        return {"cards": Hidden(sees, holds="cards")}
+        public = (card == PUBLIC) & second[:, None, None]
+        return {"cards": Hidden(public | (card == card[: self.seats, None]), holds="cards")}
 
     def observe(self, state: LeducState, seat: Tensor | None = None) -> Tensor:
         """Which card lies in each place, as far as the seat sees them, and which action was done in each: one-hot."""
