@@ -44,7 +44,8 @@ class CountsTricks:
     sees_hidden = False
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[torch.Tensor, torch.Tensor]:
-        return torch.zeros(state.batch_size, game.num_actions), (state.won + 1) / (game.cards + 2)
+        won = getattr(state, "won", torch.zeros(state.batch_size, game.seats))
+        return torch.zeros(state.batch_size, game.num_actions), (won + 1) / (getattr(game, "cards", 0) + 2)
 
 
 @pytest.fixture(params=GAMES, scope="module")

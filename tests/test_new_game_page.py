@@ -1,52 +1,91 @@
-"""docs/new-game.md does what it says: its blocks of code are run one after the other."""
+"""The pages on how to write a game do what they say: their blocks of code are run one after the other."""
 
 import re
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from vecgame import GAMES
 
-PAGE = (Path(__file__).parents[1] / "docs" / "new-game.md").read_text()
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of docs, whose first block is the file of a game, which the others import."""
+
+    name: str
+    game: str
+    most_lines: int
+    plays: str
+    trains: str
+
+    @property
+    def text(self) -> str:
+        return (ROOT / "docs" / self.name).read_text()
+
+    @property
+    def blocks(self) -> list[str]:
+        return re.findall(r"^```python\n(.*?)^```", self.text, flags=re.M | re.S)
+
+    def run(self, number: int) -> None:
+        exec(compile(self.blocks[number], f"docs/{self.name}, block {number}", "exec"), {})
+
+
+PAGES = (
+    Page(
+        "new-game.md",
+        "polignac",
+        60,
+        "points of the four seats in game 0, played at random: [",
+        "polignac, 8 cards, polignac=3",
+    ),
+    Page(
+        "new-game-without-tricks.md",
+        "bluff",
+        90,
+        "beside nothing above a six: bets in 100%\nchips won by the three seats in game 0, played at random: [",
+        "bluff, 1 cards, bet=2",
+    ),
+)
+
+
+@pytest.fixture(params=PAGES, ids=lambda page: page.name)
+def page(request: pytest.FixtureRequest) -> Page:
+    return request.param
 
 
 @pytest.fixture
-def desk(tmp_path, monkeypatch) -> Path:
+def desk(page: Page, tmp_path, monkeypatch) -> Path:
     """A folder with the page's file in it, which can be imported from; the game is forgotten afterwards."""
-    (tmp_path / "polignac.py").write_text(BLOCKS[0])
+    (tmp_path / f"{page.game}.py").write_text(page.blocks[0])
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    GAMES.pop("polignac", None)
-    sys.modules.pop("polignac", None)
+    GAMES.pop(page.game, None)
+    sys.modules.pop(page.game, None)
 
 
-def test_the_game_is_as_short_as_the_page_says() -> None:
-    assert len([line for line in BLOCKS[0].splitlines() if line.strip()]) <= 60
+def test_the_game_is_short(page: Page) -> None:
+    assert len([line for line in page.blocks[0].splitlines() if line.strip()]) <= page.most_lines
 
 
-def run(number: int) -> None:
-    """Runs a block of the page; block 0 is the file of the game, which the others import."""
-    exec(compile(BLOCKS[number], f"docs/new-game.md, block {number}", "exec"), {})
-
-
-def test_the_page_builds_a_game(desk: Path, capsys) -> None:
-    run(1)
-    run(2)
-    assert "points of the four seats in game 0, played at random: [" in capsys.readouterr().out
+def test_the_page_builds_a_game(page: Page, desk: Path, capsys) -> None:
+    page.run(1)
+    page.run(2)
+    assert page.plays in capsys.readouterr().out
 
 
 @pytest.mark.slow
-def test_the_page_trains_an_agent(desk: Path, capsys) -> None:
-    assert len(BLOCKS) == 4
-    run(3)
-    assert "polignac, 8 cards, polignac=3" in capsys.readouterr().out
-    assert (desk / "runs" / "polignac" / "results.json").is_file()
+def test_the_page_trains_an_agent(page: Page, desk: Path, capsys) -> None:
+    assert len(page.blocks) == 4
+    page.run(3)
+    assert page.trains in capsys.readouterr().out
+    assert (desk / "runs" / page.game / "results.json").is_file()
 
 
-def test_the_page_names_files_that_are_there() -> None:
-    root = Path(__file__).parents[1]
-    for path in re.findall(r"`((?:vecgame|tests)/[\w/]+\.py)`", PAGE):
-        assert (root / path).is_file(), path
+def test_the_page_names_files_that_are_there(page: Page) -> None:
+    for path in re.findall(r"`((?:vecgame|tests)/[\w/]+\.py)`", page.text):
+        assert (ROOT / path).is_file(), path

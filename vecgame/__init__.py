@@ -6,9 +6,12 @@ from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.blob_rules import Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.games.briscola import Briscola
 from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
+from vecgame.games.kuhn import Kuhn
+from vecgame.games.leduc import Leduc
 from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
 from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
@@ -29,6 +32,7 @@ __all__ = [
     "Blob",
     "BlobMatch",
     "BlobState",
+    "Briscola",
     "Doppelkopf",
     "Euchre",
     "EuchreMatch",
@@ -36,7 +40,9 @@ __all__ = [
     "Hearts",
     "HeartsMatch",
     "Hidden",
+    "Kuhn",
     "Layout",
+    "Leduc",
     "Purpose",
     "Rules",
     "Skat",

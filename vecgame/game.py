@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -38,10 +39,35 @@ class Game(ABC):
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
     fixed_hands: bool = True  # a card that was dealt to a seat stays in its hand until the seat plays it
     num_actions: int  # size of the action space
+    action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards
     features: int  # columns of an observation
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
     max_forced_run: int  # most decisions in a row with one legal action each
+
+    def __init__(self, rules: object = None, **changes: object) -> None:
+        """``Whist(cards=5)`` and ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike."""
+        if rules is not None and not isinstance(rules, self.rules_type):
+            name, kind = type(self).__name__, self.rules_type.__name__
+            raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
+        self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+
+    def _identity(self) -> tuple[type, object]:
+        return type(self), getattr(self, "rules", id(self))  # without rules there is no telling, but that it is itself
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Game) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def __repr__(self) -> str:
+        """The class and those of its rules that are not the defaults, and its cards."""
+        if not hasattr(self, "rules"):
+            return super().__repr__()
+        rules = [(field, getattr(self.rules, field.name)) for field in fields(self.rules)]
+        told = {field.name: value for field, value in rules if value != field.default or field.name == "cards"}
+        return f"{type(self).__name__}({', '.join(f'{name}={_named(value)}' for name, value in told.items())})"
 
     @abstractmethod
     def mover(self, state: State) -> Tensor:
@@ -153,9 +179,12 @@ class Game(ABC):
 
     def action_name(self, action: int, state: State | None = None, lane: int = 0) -> str:
         """What people call an action, in a game whose actions have other meanings from state to state in that one:
-        here a card's name, or the number in a game without cards. Raises ValueError on a number that is no action."""
+        here its name in `action_names`, a card's, or the number in a game without cards. Raises ValueError on a number
+        that is no action."""
         if action not in range(self.num_actions):
             raise ValueError(f"action must be from 0 to {self.num_actions - 1}, got {action}")
+        if self.action_names:
+            return self.action_names[action]
         return text.card_name(self.layout, action) if self.deck and action < self.layout.size else str(int(action))
 
     def text(self, state: State, lane: int = 0, seat: int | None = None) -> str:
@@ -166,6 +195,11 @@ class Game(ABC):
     def view(self, state: State, lane: int = 0, seat: int | None = None) -> View:
         """`text`, and in a notebook the picture of it."""
         return View(text.see(self, state, lane, seat))
+
+
+def _named(value: object) -> str:
+    """A function by its name, all else as Python writes it."""
+    return getattr(value, "__qualname__", None) or repr(value)
 
 
 def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -28,15 +28,11 @@ class TrickGame(OwnRules):
     """Deal, opening, tricks. A subclass sets the class attributes and overrides the methods of `OwnRules`.
 
     Actions 0 .. ``layout.size`` - 1 are the cards; action ``first_bid`` + b is bid b of the opening, 52 + b in a game
-    with the usual cards. ``Whist(cards=5)`` and ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike.
+    with the usual cards.
     """
 
     def __init__(self, rules: object = None, **changes: object) -> None:
-        kind = self.rules_type.__name__
-        if rules is not None and not isinstance(rules, self.rules_type):
-            name = type(self).__name__
-            raise ValueError(f"rules must be a {kind}, got {rules!r}; for five cards a seat write {name}(cards=5)")
-        self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+        super().__init__(rules, **changes)
         self.layout = self.state_type.layout
         self.seats = getattr(self.rules, "players", SEATS)
         self.cards = getattr(self.rules, "cards", RANKS)
@@ -72,18 +68,6 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
         if self.length > MOST_DECISIONS:
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
-
-    def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and self.rules == other.rules
-
-    def __hash__(self) -> int:
-        return hash((type(self), self.rules))
-
-    def __repr__(self) -> str:
-        """The class and those of its rules that are not the defaults, and its cards."""
-        rules = [(field, getattr(self.rules, field.name)) for field in fields(self.rules)]
-        told = {field.name: value for field, value in rules if value != field.default or field.name == "cards"}
-        return f"{type(self).__name__}({', '.join(f'{name}={_named(value)}' for name, value in told.items())})"
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -399,8 +383,3 @@ class TrickGame(OwnRules):
         if all(name == "hands" or not field.place for name, field in self.hidden(drawn).items()):
             return drawn
         return hidden.dealt_anew(self, drawn, count, seed, given=["hands"])
-
-
-def _named(value: object) -> str:
-    """A function by its name, all else as Python writes it."""
-    return getattr(value, "__qualname__", None) or repr(value)
