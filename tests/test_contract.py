@@ -22,6 +22,7 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 # Blob with a small deck: with many undealt cards there are too many deals to list.
 RULES = {"blob": {"cards": 4, "ranks": 5}, "blob-match": {"cards": 2, "ranks": 3, "players": 3, "games": 3}}
 RULES |= {f"{name}-match": {"games": 2} for name in ("hearts", "spades", "whist", "euchre")}
+LONG = ("hearts-match", "spades-match", "whist-match")
 MORE_RULES = [
     ("blob", {"cards": 13, "hook": False}),
     ("blob", {"cards": 4, "ranks": 5, "trump": "turned"}),
@@ -31,6 +32,10 @@ MORE_RULES = [
     ("hearts", {"queen_breaks": False, "safe_first_trick": False, "moon": False}),
     ("spades", {"lead_spades": "last", "dealer": 2}),
     ("whist", {"trump": "rotate", "dealer": "rotate"}),
+    ("spades", {"capped_bids": True}),
+    ("euchre", {"may_discard_upcard": True}),
+    ("hearts-match", {"games": 2, "passing": "none"}),
+    ("euchre-match", {"target": 2, "games": 3, "may_discard_upcard": True, "stick_the_dealer": False}),
 ]
 
 
@@ -43,7 +48,10 @@ class CountsTricks:
         return torch.zeros(state.batch_size, game.num_actions), (state.won + 1) / (game.cards + 2)
 
 
-@pytest.fixture(params=GAMES, scope="module")
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in GAMES],
+    scope="module",
+)
 def game(request) -> Game:
     return make_game(request.param, **RULES.get(request.param, {}))
 
