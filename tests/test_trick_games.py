@@ -243,8 +243,9 @@ def test_bad_input_gets_one_line(make, message: str) -> None:
 
 
 def test_settings_name_games() -> None:
-    single, matches = ["hearts", "spades", "whist", "euchre"], ["blob-match", "hearts-match", "spades-match"]
-    assert list(GAMES) == ["blob", *single, "doppelkopf", *matches, "whist-match", "euchre-match"]
+    single = ["blob", "hearts", "spades", "whist", "euchre", "wizard", "skat", "doppelkopf"]
+    matches = ["blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match"]
+    assert list(GAMES) == [*single, *matches]
     assert Settings().games() == (Blob(),) and Settings().cards == "5"
     assert Settings(game="hearts", rules="moon=false").games() == (Hearts(moon=False),)
     assert Settings(game="hearts", rules="passing=left").games() == (Hearts(passing="left"),)

@@ -10,8 +10,10 @@ from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
+from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.games.wizard import Wizard
 from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
@@ -37,6 +39,7 @@ __all__ = [
     "Layout",
     "Purpose",
     "Rules",
+    "Skat",
     "Spades",
     "SpadesMatch",
     "State",
@@ -46,6 +49,7 @@ __all__ = [
     "TrickState",
     "Whist",
     "WhistMatch",
+    "Wizard",
     "concatenate",
     "default_rules",
     "game_of",

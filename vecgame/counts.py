@@ -101,7 +101,7 @@ def completions(counted: Tensor, places: Tensor, sides: Sequence[int], workspace
     axes = [side if k != implied else 1 for k, side in enumerate(sides)]
     steps = [lanes * prod(axes[k + 1 :]) if k != implied else 0 for k in range(len(axes))]
     table = workspace[: (items + 1) * prod(axes) * lanes].view(items + 1, *axes, lanes)
-    table[items] = 1
+    table[items].fill_(1)
     dealt, taken = (torch.arange(n, device=counted.device) for n in (items, sum(axes) - len(axes) + 1))
     left = places - dealt[:, None, None] - taken[:, None]  # of the bin without an axis, by those of all others together
     left = torch.where(counted.any(1)[:, None], left.clamp(min=0) * counted[:, implied, None], 1).double()

@@ -12,8 +12,10 @@ from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
+from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.games.wizard import Wizard
 from vecgame.loading import address_of, load
 
 GAMES: dict[str, type[Game]] = {}
@@ -99,7 +101,7 @@ def _comes_with_it(kind: type[Game]) -> bool:
     return GAMES.get(kind.name) is kind and kind.__module__.partition(".")[0] == "vecgame"
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, Doppelkopf):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, Wizard, Skat, Doppelkopf):
     register(_game)
 for _game in (BlobMatch, HeartsMatch, SpadesMatch, WhistMatch, EuchreMatch):
     register(_game)

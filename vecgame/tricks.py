@@ -169,8 +169,9 @@ class TrickGame(OwnRules):
         return state.made == self.length
 
     def bidding(self, state: TrickState) -> Tensor:
-        """[B] bool, the next decision is a bid."""
-        return state.made < (self.opening if self.bids else 0)
+        """[B] bool, the next decision is a bid: those of the opening in which no card is given away."""
+        bidding, giving = state.made < (self.opening if self.bids else 0), self.giving(state) if self.bids else None
+        return bidding if giving is None else bidding & ~giving
 
     def legal_cards(self, state: TrickState) -> Tensor:
         """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""

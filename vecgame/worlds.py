@@ -13,16 +13,16 @@ there are two lists of items. Those that may go anywhere need no counting, as al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache, reduce
+from functools import reduce
 from typing import Protocol
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from vecgame.cards import DECK, SEATS, STANDARD, SUITS, Layout, nth_card, popcount, suit_bits
+from vecgame.cards import DECK, SEATS, STANDARD, Layout, nth_card, popcount
 from vecgame.counts import deal_items, table_size
 from vecgame.lanes import around, none
 from vecgame.memory import free_memory
@@ -89,14 +89,6 @@ def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:
     return around(mover[:, None] + torch.arange(1, seats, device=mover.device), seats)
 
 
-@cache
-def suits_left(device: torch.device) -> Tensor:
-    """The cards of the suits whose bit is not set: [16] int64."""
-    suits = torch.arange(SUITS)
-    missing = (torch.arange(1 << SUITS)[:, None] >> suits) & 1
-    return (suit_bits(suits) * (1 - missing)).sum(-1).to(device)
-
-
 def draw_hands(
     unseen: Tensor,
     needs: Tensor,
@@ -137,10 +129,10 @@ def draw_hands(
         numbers, draw = _cards_into_hands(unseen, needs, may)
     else:
         numbers, draw = _needs_from_classes(unseen, needs, may, layout)
-    missing = torch.cat([needs - popcount(unseen & may), (needs.sum(0) - popcount(unseen))[None]])
-    *sizes, most_missing = _sizes([*numbers, missing])
-    if most_missing > 0:
-        raise ValueError(f"hidden hands need {most_missing} cards more than they may hold")
+    short = torch.cat([needs - popcount(unseen & may), (needs.sum(0) - popcount(unseen))[None]])
+    *sizes, most_short = _sizes(torch.cat([numbers, short.amax(0)[None]]))
+    if most_short > 0:
+        raise ValueError(f"hidden hands need {most_short} cards more than they may hold")
     listed, others, _, *sides = sizes
     entries = table_size(listed, sides)
     chunk = min(_chunk(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
@@ -154,13 +146,13 @@ def draw_hands(
     return hands[0] if len(hands) == 1 else torch.cat(hands, -1)
 
 
-def _sizes(numbers: Sequence[Tensor]) -> Sizes:
-    """The largest number in each tensor. Read from the device together, for which the host waits once.
+def _sizes(numbers: Tensor) -> Sizes:
+    """The largest of each row of [n, B] int64. Read from the device together, for which the host waits once.
 
     That pays on a GPU too: the game's own bounds would mean tables of the whole deck at every decision, in the bidding
     as well, where no card is restricted.
     """
-    return torch.stack([number.max() for number in numbers]).tolist()
+    return numbers.amax(1).tolist()
 
 
 def _chunk(device: torch.device, bytes_per_game: int) -> int:
@@ -177,30 +169,31 @@ def _uniforms(stream: Stream, count: int, items: int) -> Tensor:
     return rearrange(uniform, "(lane world) item -> item world lane", world=count)
 
 
-# --- the two lists: items, bins, and the largest of their numbers ---
+# --- the two lists: the numbers [n, B] whose largest are `Sizes`, and how to draw ---
 
 
-def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[list[Tensor], Draw]:
+def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[Tensor, Draw]:
     """Items are the unseen cards, those first that some hand may not hold; bins are the hands and the undealt pile."""
     free = unseen & reduce(torch.bitwise_and, may)
     restricted = unseen ^ free
     places = torch.cat([needs, (popcount(unseen) - needs.sum(0))[None]])  # [K + 1, B]
 
     def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
-        listed, others, bins, *sides = sizes
+        listed, others, _, *sides = sizes
         cards = _single_cards(restricted[part], listed)  # [N, B]
         takes = torch.cat([cards[:, None] & may[:, part] != 0, cards[:, None] != 0], 1)
-        axis = torch.eye(bins, dtype=torch.bool, device=uniform.device)[:, :, None]
+        axis = torch.eye(len(places), dtype=torch.bool, device=uniform.device)[:, :, None]
         hands = torch.zeros(len(needs), *uniform.shape[1:], dtype=torch.int64, device=uniform.device)
         dealt = deal_items(places[:, part], takes, takes, axis, sides, uniform, workspace)
         for card, (taken, *_) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
             hands |= card & -taken[: len(hands)]
         return hands
 
-    return [popcount(restricted), popcount(free), torch.full_like(unseen, len(places)), *(places + 1)], draw
+    bins = torch.full_like(unseen, len(places))
+    return torch.stack([popcount(restricted), popcount(free), bins, *(places + 1)]), draw
 
 
-def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layout) -> tuple[list[Tensor], Draw]:
+def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layout) -> tuple[Tensor, Draw]:
     """Items are needs, those of hands first that may not hold every unseen card; bins are sets of cards of a class."""
     bound = unseen & ~may != 0  # [K, B]
     bins, classes = _classes(unseen, may, bound & (needs > 0), layout)
@@ -232,7 +225,8 @@ def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layo
             _give(hands, owner[place], card)
         return hands
 
-    return [(needs * bound).sum(0), (needs * ~bound).sum(0), (bins != 0).sum(0), *(popcount(classes) + 1)], draw
+    items = torch.stack([(needs * bound).sum(0), (needs * ~bound).sum(0), (bins != 0).sum(0)])
+    return torch.cat([items, popcount(classes) + 1]), draw
 
 
 def _give(hands: Tensor, owner: Tensor, card: Tensor) -> None:
@@ -280,17 +274,18 @@ def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tupl
     """
     cards = unseen & reduce(torch.bitwise_or, torch.where(bound, may, 0))
     may = torch.where(bound, may, -1)
+    may_not = ~may
     sets, classes = [torch.zeros_like(cards)], [torch.zeros_like(cards)]
     for suit in range(layout.suits + 1):
         rest = cards & layout.block(suit)
         for _ in range(min(layout.block(suit).bit_count(), (1 << len(may)) - 1)):
             if none(rest != 0):
                 break
-            low = rest & -rest
-            alike = cards & reduce(torch.bitwise_and, torch.where(may & low != 0, may, ~may))
-            sets.append(rest & alike)
-            classes.append(torch.where(alike & -alike == low, alike, 0))  # once each, with its lowest card
-            rest = rest & ~alike
+            alike = torch.where(may & (rest & -rest) != 0, may, may_not)
+            classes.append(reduce(torch.bitwise_and, alike, cards))
+            sets.append(rest & classes[-1])
+            rest = rest ^ sets[-1]
     sets, classes = torch.stack(sets), torch.stack(classes)
+    classes = torch.where(classes & -classes & sets != 0, classes, 0)  # once each, with the set of its lowest card
     by_size = popcount(classes).sort(dim=0, descending=True, stable=True).indices
     return sets.gather(0, (sets == 0).sort(dim=0, stable=True).indices), classes.gather(0, by_size)

@@ -126,9 +126,6 @@ class Euchre(TrickGame):
         mover = torch.where(state.made == PICK_UP, state.dealer.long(), super().mover(state))
         return torch.where(state.made == LONER, state.maker.long(), mover)
 
-    def bidding(self, state: EuchreState) -> Tensor:
-        return (state.made < PLAY) & (state.made != PICK_UP)
-
     def legal_bids(self, state: EuchreState) -> Tensor:
         first, second = 1 << PASS | 1 << 1, 1 << PASS | 1 << 2 | 1 << 3 | 1 << 4
         bids = torch.where(state.made < SECOND_ROUND, first, second)
@@ -201,9 +198,6 @@ class Euchre(TrickGame):
         jack = (suits == trump) & (cards % RANKS == JACK)
         bower = torch.where(suit_of(cards) == trump, RANKS + 1, RANKS) - JACK
         return super().strengths() + torch.where(jack, bower, 0)[:, None]
-
-    def trump(self, state: EuchreState) -> Tensor:
-        return state.trump
 
     def sits_out(self, state: EuchreState) -> Tensor:
         return torch.where(state.alone, self._partner(state), -1)
