@@ -110,6 +110,32 @@ def euchre(rng: random.Random, **parameters: bool) -> OracleGame:
     return OracleGame(hands, {"dealer": dealer, "upcard": turned}, decisions, state.returns())
 
 
+def skat(rng: random.Random) -> OracleGame:
+    """A game of `skat`, whose player 0 bids first and leads; its numbers of cards and bids are ours.
+
+    Cards are dealt by three, the skat by two, by four and by three.
+    """
+    import pyspiel
+
+    state = pyspiel.load_game("skat").new_initial_state()
+    first = rng.randrange(3)
+    hands: list[list[int]] = [[] for _ in range(3)]
+    order = [0] * 3 + [1] * 3 + [2] * 3 + [None] * 2 + [0] * 4 + [1] * 4 + [2] * 4 + [0] * 3 + [1] * 3 + [2] * 3
+    for card, player in zip(rng.sample(range(32), 32), order, strict=True):
+        if player is not None:
+            hands[(player + first) % 3].append(card)
+        state.apply_action(card)
+    decisions = []
+    while not state.is_terminal():
+        actions = state.legal_actions()
+        # Passing is as likely as all else together, so that it comes to the last seat, too.
+        taken = 32 if 32 in actions and rng.random() < 0.5 else rng.choice(actions)
+        decisions.append(((state.current_player() + first) % 3, actions, taken))
+        state.apply_action(taken)
+    returns = state.returns()
+    return OracleGame(hands, {"dealer": (first - 1) % 3}, decisions, [returns[(seat - first) % 3] for seat in range(3)])
+
+
 def play_games(kind: Callable[[random.Random], OracleGame], rng: random.Random, count: int) -> Iterator[OracleGame]:
     """Games of random moves."""
     for _ in range(count):

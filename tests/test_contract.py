@@ -20,7 +20,12 @@ from vecmcts import SearchConfig, search
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 # Blob with a small deck: with many undealt cards there are too many deals to list.
-RULES = {"blob": {"cards": 4, "ranks": 5}, "blob-match": {"cards": 2, "ranks": 3, "players": 3, "games": 3}}
+RULES = {
+    "blob": {"cards": 4, "ranks": 5},
+    "blob-match": {"cards": 2, "ranks": 3, "players": 3, "games": 3},
+    "wizard": {"cards": 5, "players": 6},
+}
+RULES |= {f"{name}-match": {"games": 2} for name in ("hearts", "spades", "whist", "euchre")}
 MORE_RULES = [
     ("blob", {"cards": 13, "hook": False}),
     ("blob", {"cards": 4, "ranks": 5, "trump": "turned"}),

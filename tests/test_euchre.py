@@ -274,13 +274,17 @@ def possible_worlds(game: Euchre, states: list[EuchreState], actions: list[int])
     own = cards_of(int(now.hands[0, viewer]))
     away = cards_of(int(now.discarded[0, dealer])) if picked_up and viewer == dealer else set()
     unseen = cards_of(EUCHRE_DECK) - own - away - set().union(*played) - {upcard}
-    held = picked_up and upcard not in played[dealer]  # the dealer has it, as all have seen
+    up = picked_up and upcard not in played[dealer]  # the dealer has it, as all have seen, unless it may put it away
+    may_be_away = up and viewer != dealer and game.rules.may_discard_upcard
+    unseen |= {upcard} if may_be_away else set()
     others = [seat for seat in range(4) if seat != viewer]
     found = set()
 
     def give(rest: set[int], hands: dict[int, set[int]]) -> None:
         if len(hands) == 4:
             for one in [away] if away or not picked_up else [{c} for c in rest]:
+                if may_be_away and upcard not in hands[dealer] | one:
+                    continue
                 out = (maker + 2) % 4 if bool(now.alone) else None
                 leader = (dealer + 1) % 4
                 table = Table([hands[k] | played[k] for k in range(4)], trump, leader, out)
@@ -290,7 +294,7 @@ def possible_worlds(game: Euchre, states: list[EuchreState], actions: list[int])
                     found.add((*(bits_of(hands[k]) for k in range(4)), *cards_away))
             return
         seat = next(seat for seat in others if seat not in hands)
-        known = {upcard} if held and seat == dealer else set()
+        known = {upcard} if up and not may_be_away and seat == dealer else set()
         for chosen in combinations(sorted(rest), sizes[seat] - len(known)):
             give(rest - {*chosen}, {**hands, seat: known | {*chosen}})
 
@@ -328,6 +332,36 @@ def check_worlds(game: Euchre, index: int, left: int, draws: int) -> str | None:
 def test_worlds_are_uniform_over_all_pasts() -> None:
     kinds = {check_worlds(Euchre(), index, left, draws=8) for index in range(16) for left in (2, 4)} - {None}
     assert len(kinds) == 8
+
+
+def test_worlds_are_uniform_where_the_card_turned_up_may_be_away() -> None:
+    game = Euchre(may_discard_upcard=True)
+    kinds = {check_worlds(game, index, left, draws=8) for index in range(0, 40, 2) for left in (2, 4)} - {None}
+    assert {kind.partition(", ")[2] for kind in kinds} >= {"the dealer moves, up", "another, up"}
+
+
+def test_the_dealer_puts_the_card_turned_up_away_by_rule() -> None:
+    game = Euchre(may_discard_upcard=True)
+    state = bid(game, dealt(game=game), 1)
+    assert legal(game, state) == set(hand("Ad Kd Qd Td Th 9h")) and game.max_legal == 6
+    state = bid(game, play(game, state, "9h"), TOGETHER)
+    assert cards_of(int(state.hands[0, 3])) == set(hand("Ad Kd Qd Td Th")) and int(state.seen) == 0
+    worlds = game.determinize(state, 2000, seed=1)
+    upcard = 1 << card("9h")
+    with_dealer, away = worlds.hands[:, 3] & upcard != 0, worlds.discarded[:, 3] == upcard
+    assert (with_dealer ^ away).all() and not (worlds.hands[:, :3] & upcard).any()
+    assert float(away.float().mean()) == pytest.approx(1 / 6, abs=0.04)  # five places in the hand, and one beside it
+
+
+class PutsAwayAnyCardAlike(Euchre):
+    """Deals hands uniformly, and then takes for the card put away any that is left."""
+
+    def determinize(self, state, count=3, seed=0):
+        drawn = super().determinize(state, count, seed)
+        left = self.deck & ~(drawn.hands.sum(-1) | drawn.seen)
+        away = torch.where(drawn.discarded != 0, (left & -left)[:, None], 0)
+        known = self.hidden(drawn)["discarded"].seen_by(self.mover(drawn))
+        return replace(drawn, discarded=torch.where(known, drawn.discarded, away))
 
 
 @pytest.mark.slow
@@ -369,12 +403,21 @@ class FollowsByName(Euchre):
         return super()._shown(preferences, laid, played)
 
 
-@pytest.mark.parametrize("broken", [ForgetsThePickUp, PutsAwayLowCards, ForgetsWhatItPutAway, FollowsByName])
-def test_the_test_of_worlds_finds_what_is_broken(broken: type[Euchre]) -> None:
+@pytest.mark.parametrize(
+    ("broken", "rules"),
+    [
+        (ForgetsThePickUp, {}),
+        (PutsAwayLowCards, {}),
+        (ForgetsWhatItPutAway, {}),
+        (FollowsByName, {}),
+        (PutsAwayAnyCardAlike, {"may_discard_upcard": True}),
+    ],
+)
+def test_the_test_of_worlds_finds_what_is_broken(broken: type[Euchre], rules: dict[str, bool]) -> None:
     with pytest.raises(AssertionError, match=r"not uniform|to be none"):
         for index in range(0, 60, 2):
             for left in (3, 5):
-                check_worlds(broken(), index, left, draws=8)
+                check_worlds(broken(**rules), index, left, draws=8)
 
 
 class TellsWhatWasPutAway(Euchre):

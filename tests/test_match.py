@@ -120,6 +120,15 @@ def test_nobody_knows_the_future(game):
         assert len(set(futures)) == len(futures) and min(futures) >= 0 and max(futures) < 1 << 56
 
 
+def test_bids_of_worlds_are_bids_where_all_bid_at_once():
+    game = BlobMatch(cards=3, bidding="once", hook=False)
+    state = game.step(game.deal(20, seed=8), torch.zeros(20, dtype=torch.int64))
+    drawn = game.determinize(state, 3, seed=8)
+    made = drawn.bids >= 0
+    assert drawn.bids.dtype == torch.int8 and torch.equal(made, state.repeat(3).bids >= 0)
+    assert (made.sum(-1) == 1).all() and drawn.bids.max() == 3
+
+
 def test_every_card_goes_everywhere_alike_in_the_second_game():
     game, count = BlobMatch(cards=1, players=3, suits=2, ranks=3), 6_000
     state = game.deal(count, seed=3)

@@ -1,4 +1,4 @@
-"""Hearts, Spades, Whist and Euchre against games played by OpenSpiel: every mover, every legal mask, every result."""
+"""Hearts, Spades, Whist, Euchre and Skat against games of OpenSpiel: every mover, every legal mask, every result."""
 
 import os
 import random
@@ -7,13 +7,13 @@ from functools import partial
 import pytest
 import torch
 
-from tests.openspiel_tricks import OracleGame, card_of, euchre, hearts, passed_hearts, play_games, spades, whist
-from vecgame import Euchre, Hearts, Spades, TrickGame, Whist
+from tests.openspiel_tricks import OracleGame, card_of, euchre, hearts, passed_hearts, play_games, skat, spades, whist
+from vecgame import Euchre, Hearts, Skat, Spades, TrickGame, Whist
 
 pytest.importorskip("pyspiel")
 
 SLOW_GAMES = min(10_000, int(os.environ.get("VECGAME_SLOW_GAMES", 600_000)) // 60)
-# OpenSpiel's spades never become led freely, once played or not: our lead_spades="last".
+# OpenSpiel's spades never become led freely, once played or not: our lead_spades="last". Its partners bid 13 at most.
 KINDS = {
     "hearts": (Hearts(), hearts),
     "hearts, queen does not break": (Hearts(queen_breaks=False), partial(hearts, qs_breaks_hearts=False)),
@@ -26,10 +26,11 @@ KINDS = {
         Hearts(passing="random", queen_breaks=False, safe_first_trick=False),
         partial(passed_hearts, qs_breaks_hearts=False, no_pts_on_first_trick=False),
     ),
-    "spades": (Spades(lead_spades="last"), spades),
+    "spades": (Spades(lead_spades="last", capped_bids=True), spades),
     "whist": (Whist(trump="random"), whist),
     "euchre": (Euchre(), euchre),
     "euchre, the dealer may pass": (Euchre(stick_the_dealer=False), partial(euchre, stick_the_dealer=False)),
+    "skat": (Skat(), skat),
 }
 
 
@@ -88,4 +89,10 @@ def test_the_oracles_cover_what_matters():
     assert {game.given["dealer"] for game in played} == set(range(4))
     assert {abs(points) for game in played for points in game.returns} == {0, 1, 2, 4}
     assert {game.decisions[0][0] for game in play_games(hearts, rng, 30)} == set(range(4))
+    played = list(play_games(skat, rng, 200))
+    assert {game.given["dealer"] for game in played} == set(range(3))
+    games = {next((bid for _, _, bid in game.decisions[:3] if bid > 32), 32): game for game in played}
+    assert set(games) == set(range(32, 39))  # all pass; four suits, grand and null
+    null = [game for game in played if 38 in (bid for _, _, bid in game.decisions[:3])]
+    assert {max(game.returns) for game in null} == {0.125, 0.25}  # lost early, and won
     assert [card_of(text) for text in ("S2", "2S", "AH", "♣10", "KD")] == [0, 0, 25, 34, 50]

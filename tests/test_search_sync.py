@@ -9,14 +9,14 @@ from unittest import mock
 
 import pytest
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
 from tests.emulated_gpu.operations import INDEXING, WAITING
 from tests.positions import linear_network, mixed_batch
-from vecgame import Blob, State, concatenate, lanes, patterns, worlds
-from vecgame.cards import RANKS
+from vecgame import Blob, State, concatenate, lanes, worlds
 from vecgame.games.blob_state import BlobState
 from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
@@ -35,7 +35,7 @@ class WaitError(AssertionError):
 
 class NoWaiting(TorchDispatchMode):
     """Raises `WaitError` on every operation that would make the host wait if the tensors were on a GPU, but for those
-    that find out what bounds the worlds, which it counts. Of tensors without data these are the game's bounds."""
+    that find out what bounds the worlds, which it counts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,8 +43,7 @@ class NoWaiting(TorchDispatchMode):
 
     def __enter__(self):
         self.patches = ExitStack()
-        for sampler in (worlds, patterns):
-            self.patches.enter_context(mock.patch.object(sampler, "_sizes", self._counted(sampler._sizes)))
+        self.patches.enter_context(mock.patch.object(worlds, "_sizes", self._counted(worlds._sizes)))
         return super().__enter__()
 
     def __exit__(self, *error):
@@ -52,10 +51,10 @@ class NoWaiting(TorchDispatchMode):
         return super().__exit__(*error)
 
     def _counted(self, sizes):
-        def counted(game, state):
+        def counted(numbers):
             self.draws += 1
             with _disable_current_modes():
-                return sizes(game, state)
+                return sizes(numbers)
 
         return counted
 
@@ -79,20 +78,18 @@ class NoWaiting(TorchDispatchMode):
 
 
 def bounded(device: str, monkeypatch) -> None:
-    """Lets worlds be drawn on tensors without data, whose batch cannot be asked for its bounds: by the game's."""
+    """Lets worlds be drawn on tensors without data, whose batch cannot be asked for its bounds: by small ones."""
     monkeypatch.setitem(worlds.TABLE_BYTES, device, 1 << 30)
-    for sampler in (worlds, patterns):
-        monkeypatch.setattr(sampler, "_sizes", _of_game(sampler._sizes, sampler is patterns))
+    monkeypatch.setattr(worlds, "_sizes", _small(worlds._sizes))
 
 
-def _of_game(sizes: Callable[[Blob, State], tuple], by_pattern: bool) -> Callable[[Blob, State], tuple]:
-    """A sampler's bounds, and on tensors without data the game's."""
+def _small(sizes: Callable[[Tensor], list[int]]) -> Callable[[Tensor], list[int]]:
+    """The sampler's bounds; on tensors without data two items of each kind, a few axes, and no card too few."""
 
-    def bounds(game: Blob, state: State) -> tuple:
-        if state.device.type != "meta":
-            return sizes(game, state)
-        deck, needs = game.deck.bit_count(), (game.seats - 1) * game.cards
-        return (needs, needs, (RANKS + 1,) * 3) if by_pattern else (deck, deck, game.cards)
+    def bounds(numbers: Tensor) -> list[int]:
+        if numbers.device.type != "meta":
+            return sizes(numbers)
+        return [*(2 if row < 7 else 1 for row in range(len(numbers) - 1)), 0]
 
     return bounds
 

@@ -146,8 +146,8 @@ def test_spades_are_led_once_one_was_played(rule: str, free: bool) -> None:
     assert legal(game, state) == ({*suit(SPADES)[2:], card("2c")} if free else {card("2c")})
 
 
-def test_partners_bid_no_more_than_there_is() -> None:
-    game = Spades()
+def test_partners_bid_no_more_than_there_is_by_rule() -> None:
+    game = Spades(capped_bids=True)
     state = game.from_hands(spades_hands(), dealer=3)
     assert legal(game, state) == set(range(52, 66))
     state = bid(game, state, 9)
@@ -155,6 +155,8 @@ def test_partners_bid_no_more_than_there_is() -> None:
     state = bid(game, state, 0)
     assert legal(game, state) == set(range(52, 57))  # 4 beside the partner's 9
     assert legal(game, bid(game, state, 4)) == set(range(52, 66))
+    free = Spades()
+    assert legal(free, bid(free, free.from_hands(spades_hands(), dealer=3), 9, 0)) == set(range(52, 66))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,9 @@ def test_bad_input_gets_one_line(make, message: str) -> None:
 
 
 def test_settings_name_games() -> None:
-    assert list(GAMES) == ["blob", "hearts", "spades", "whist", "euchre", "blob-match", "briscola", "kuhn", "leduc"]
+    tricks = ["blob", "hearts", "spades", "whist", "euchre", "wizard", "skat", "doppelkopf", "briscola"]
+    matches = ["blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match"]
+    assert list(GAMES) == [*tricks, "kuhn", "leduc", *matches]
     assert Settings().games() == (Blob(),) and Settings().cards == "5"
     assert Settings(game="hearts", rules="moon=false").games() == (Hearts(moon=False),)
     assert Settings(game="hearts", rules="passing=left").games() == (Hearts(passing="left"),)

@@ -26,7 +26,7 @@ from tests.helpers import (
     reshuffle,
     to_reference,
 )
-from vecgame import Blob, concatenate, patterns, worlds
+from vecgame import Blob, Hearts, Spades, Whist, concatenate, counts, worlds
 from vecgame.games.blob_state import BlobState
 from veclab.reference import rules as reference
 from veclab.reference.worlds import World, consistent_worlds, unseen_cards
@@ -240,35 +240,39 @@ def test_every_card_goes_to_its_owners_in_proportion(cards, decision):
 
 @pytest.mark.parametrize(("cards", "decision"), [(13, 18), (13, 33), (11, 25), (5, 9), (5, 15)])
 def test_completions_are_counted_to_fourteen_digits(cards, decision, monkeypatch):
-    """The tables that `determinize` draws by, against Python's integers; up to 8e16 deals of 39 cards to three."""
-    tables, count = [], worlds.completion_counts
-    monkeypatch.setattr(worlds, "completion_counts", lambda *a: tables.append(count(*a)) or tables[-1])
+    """The tables that `determinize` draws by, against Python's integers; up to 8e16 deals of 39 cards to three.
+
+    A table counts the ways to put the restricted cards into places that are told apart. The free ones fill those that
+    are left in any order, and a deal stands for all orders of the cards in its hands and in the undealt pile.
+    """
+    found, count = [], counts.completions
+    monkeypatch.setattr(counts, "completions", lambda *a: found.append((a, count(*a))) or found[-1][1])
     game = Blob(cards=cards)
     batch = play_randomly(game, game.deal(6, seed=23), seed=23)[decision][0]
     game.determinize(batch, 1, seed=0)
-    tables = [table for table in tables if table.shape[-1] == 6]  # not that of the multinomial coefficients
-    restricted = 0
+    ((taken, _, sides, _), (table, _)), restricted = found[0], 0
+    longest = sides.index(max(sides))
     for lane in range(6):
         rules, state = to_reference(game, batch, lane)
         others, ways = counter(rules, state)
         void = set().union(*(state.voids[seat] for seat in others))
-        # Restricted suits first; the tables' fillers for lanes with fewer restricted cards change no count.
         suits = tuple(sorted((card // 13 for card in unseen_cards(rules, state)), key=lambda s: (s not in void, s)))
         want = tuple(len(state.hands[seat]) for seat in others)
-        assert float(tables[0][(0, *want, lane)]) == pytest.approx(ways(suits, want), rel=1e-14, abs=0)
+        listed = int(taken[:, :, lane].any(1).sum())  # tables' fillers for lanes with fewer cards change no count
+
+        def counted(
+            item: int, want: tuple[int, ...], *, lane: int = lane, number: int = len(suits), listed: int = listed
+        ) -> float:
+            places = [*want, number - item - sum(want)]
+            entry = [0 if axis == longest else place for axis, place in enumerate(places)]
+            orders = math.factorial(number - listed) / math.prod(map(math.factorial, places))
+            return float(table[(item, *entry, lane)]) * orders
+
+        assert counted(0, want) == pytest.approx(ways(suits, want), rel=1e-14, abs=0)
         if suits and suits[0] in void:
-            assert float(tables[0][(1, *less(want, 0), lane)]) == pytest.approx(
-                ways(suits[1:], less(want, 0)), rel=1e-14
-            )
+            assert counted(1, less(want, 0)) == pytest.approx(ways(suits[1:], less(want, 0)), rel=1e-14)
             restricted += 1
     assert restricted
-
-
-def test_free_cards_are_counted_by_multinomial_coefficients():
-    table = worlds._multinomials(13, torch.device("cpu")).view(53, 14, 14, 14)
-    for n, r in ((39, (13, 13, 13)), (47, (5, 5, 5)), (5, (2, 2, 2)), (6, (3, 0, 2)), (0, (0, 0, 0)), (0, (1, 0, 0))):
-        exact = math.comb(n, r[0]) * math.comb(max(n - r[0], 0), r[1]) * math.comb(max(n - r[0] - r[1], 0), r[2])
-        assert float(table[(n, *r)]) == pytest.approx(exact, rel=1e-14, abs=0)
 
 
 # --- what a world keeps ---
@@ -357,54 +361,76 @@ def test_worlds_do_not_depend_on_the_chunks(cards, monkeypatch):
         assert_same_state(game.determinize(state, 2, seed=11), whole)
 
 
-def test_chunks_are_as_large_as_the_tables_allow(monkeypatch):
+@pytest.fixture
+def chunks(monkeypatch) -> list[int]:
+    """The number of games in each chunk that is drawn."""
+    sizes, deal = [], worlds.deal_items
+    monkeypatch.setattr(worlds, "deal_items", lambda *a: sizes.append(a[0].shape[-1]) or deal(*a))
+    return sizes
+
+
+def test_chunks_are_as_large_as_the_tables_allow(chunks, monkeypatch):
     """The number of lanes a chunk follows `TABLE_BYTES`; otherwise the test above would prove nothing."""
-    sizes, chunk = [], worlds._determinize_chunk
-    monkeypatch.setattr(worlds, "_determinize_chunk", lambda *a: sizes.append(a[1].batch_size) or chunk(*a))
     game = Blob(cards=2)
     state = game.deal(10, seed=0)
     monkeypatch.setitem(worlds.TABLE_BYTES, "cpu", 4 * 8 * 27)  # nothing restricted: one table of 3**3 numbers
     game.determinize(state, 2, seed=0)
-    assert sizes == [4, 4, 2]
+    assert chunks == [4, 4, 2]
 
 
 @pytest.mark.gpu
-def test_a_gpu_draws_all_worlds_in_one_piece_where_they_fit(gpu: EmulatedGpu | None, monkeypatch):
+def test_a_gpu_draws_all_worlds_in_one_piece_where_they_fit(gpu: EmulatedGpu | None, chunks, monkeypatch):
     """In pieces where they do not; the worlds are those of a CPU all the same."""
     game, state = at_every_decision(3, lanes=40, seed=36)
+    bytes_, chunk = [], worlds._chunk
+    monkeypatch.setattr(worlds, "_chunk", lambda *a: bytes_.append(a[1]) or chunk(*a))
     here, there = game.determinize(state, 2, seed=12), state.to("cuda")
-    sizes, chunk = [], worlds._determinize_chunk
-    monkeypatch.setattr(worlds, "_determinize_chunk", lambda *a: sizes.append(a[1].batch_size) or chunk(*a))
+    chunks.clear()
     assert_same_state(game.determinize(there, 2, seed=12).to("cpu"), here)
-    assert sizes == [40]
+    assert chunks == [40]
     if gpu is not None:
-        sizes.clear()
-        restricted, _, held = worlds._sizes(game, state)
-        tables = 8 * (restricted + 1) * (held + 1) ** 3
-        gpu.memory.taken_by_others = gpu.memory.total - gpu.memory.allocated - int(17 * tables / worlds.TABLE_SHARE)
+        chunks.clear()
+        room = int(17 * bytes_[0] / worlds.TABLE_SHARE)
+        gpu.memory.taken_by_others = gpu.memory.total - gpu.memory.allocated - room
         gpu.memory.limit = gpu.memory.total
         assert_same_state(game.determinize(there, 2, seed=12).to("cpu"), here)
-        assert max(sizes) in (16, 17) and sum(sizes) == 40
+        assert max(chunks) in (16, 17) and sum(chunks) == 40
 
 
 @pytest.mark.parametrize("game", [Blob(cards=3), Blob(cards=3, players=5)], ids=["four seats", "five seats"])
-def test_tables_are_as_small_as_the_batch_allows(game):
+def test_tables_are_as_small_as_the_batch_allows(game, monkeypatch):
     """Nothing is restricted in the bidding, so there is no table; later it is bounded by what the batch holds."""
-    sampler = worlds if game.seats == 4 else patterns
+    found, read = [], worlds._sizes
+    monkeypatch.setattr(worlds, "_sizes", lambda numbers: found.append(read(numbers)) or found[-1])
+    made, count = [], counts.completions
+    monkeypatch.setattr(counts, "completions", lambda *a: made.append(a[2]) or count(*a))
     state = game.deal(20, seed=3)
-    restricted, _, size = sampler._sizes(game, state)
-    assert restricted == 0
+    game.determinize(state, 1, seed=0)
+    assert found[0][0] == 0 and not made
     for _ in range(game.decisions - game.seats - 1):  # until one trick and a card are left
         state = game.step(state, game.legal_actions(state)[:, 0])
-    restricted, _, held = sampler._sizes(game, state)
-    assert 0 < restricted < (26 if game.seats == 4 else 5)
-    assert held == 2 if game.seats == 4 else max(held) < max(size)
+    game.determinize(state, 1, seed=0)
+    assert 0 < found[1][0] < (26 if game.seats == 4 else 5)
+    assert max(made[0][:3]) == 2 if game.seats == 4 else counts.table_size(0, made[0]) < 14**2
 
 
-@pytest.mark.parametrize(("cards", "digest"), [(5, "9b4a1d70ed40b7de"), (13, "67ad4e1221d8d057")])
-def test_golden_worlds(cards, digest):
+GOLDEN = {
+    Blob(cards=5): "9b4a1d70ed40b7de",
+    Blob(cards=13): "67ad4e1221d8d057",
+    Blob(players=3, cards=9, trump="turned"): "d68d0019b621fba7",
+    Blob(players=5, cards=7): "7219eae02dd9e131",
+    Blob(players=6, cards=8): "09b2fd171bc037de",
+    Blob(players=7, cards=7): "bce8e1ab07418d4a",
+    Hearts(): "715af128b475b388",
+    Spades(): "83d9efd415e39ef1",
+    Whist(): "f3932f8d3cfb66c2",
+}
+
+
+@pytest.mark.parametrize(("game", "digest"), GOLDEN.items(), ids=lambda value: getattr(value, "name", None))
+def test_golden_worlds(game, digest):
     """Worlds of games 0 .. 49 of seed 0, everybody making the lowest action. They fix every search's result."""
-    game, drawn = Blob(cards=cards), []
+    drawn = []
     state = game.deal(50, seed=0)
     for decision in range(game.decisions):
         if decision % 5 == 2:

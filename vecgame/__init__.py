@@ -7,12 +7,16 @@ from vecgame.games.blob_match import BlobMatch
 from vecgame.games.blob_rules import Rules, score
 from vecgame.games.blob_state import BlobState
 from vecgame.games.briscola import Briscola
+from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.kuhn import Kuhn
 from vecgame.games.leduc import Leduc
+from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
+from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.games.wizard import Wizard
 from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
@@ -29,22 +33,29 @@ __all__ = [
     "BlobMatch",
     "BlobState",
     "Briscola",
+    "Doppelkopf",
     "Euchre",
+    "EuchreMatch",
     "Game",
     "Hearts",
+    "HeartsMatch",
     "Hidden",
     "Kuhn",
     "Layout",
     "Leduc",
     "Purpose",
     "Rules",
+    "Skat",
     "Spades",
+    "SpadesMatch",
     "State",
     "Stream",
     "SuitSymmetry",
     "TrickGame",
     "TrickState",
     "Whist",
+    "WhistMatch",
+    "Wizard",
     "concatenate",
     "default_rules",
     "game_of",

@@ -20,6 +20,8 @@ SUIT_NAMES = ("spades", "hearts", "clubs", "diamonds")
 TRUMP_NAMES = (*SUIT_NAMES, "none")
 RANK_NAMES = ("2", "3", "4", "5", "6", "7", "8", "9", "10", "J", "Q", "K", "A")
 MOST_CARDS = 63  # of a deck: the sign bit of a word stays clear
+EACH_BYTE = 0x0101010101010101
+TOP_OF_BYTES = -0x7F7F7F7F7F7F7F80  # the highest bit of each byte, as an int64
 
 SUIT_BITS = (1 << RANKS) - 1
 DECK_BITS = (1 << DECK) - 1
@@ -144,14 +146,41 @@ def unpack_mask(words: Tensor, columns: int) -> Tensor:
 
 
 def popcount(bits: Tensor) -> Tensor:
-    """Number of cards in each set: [...] int64 (bit 63 clear) -> [...] int64.
+    """Number of cards in each set: [...] int64 (bit 63 clear) -> [...] int64."""
+    return _counts_by_byte(bits) >> 56
+
+
+def _counts_by_byte(bits: Tensor) -> Tensor:
+    """In byte i of each word, how many bits of its bytes 0 .. i are set.
 
     The usual parallel sum of bits (Warren, Hacker's Delight, 5-1); torch has no population count of its own.
     """
     bits = bits - ((bits >> 1) & 0x5555555555555555)
     bits = (bits & 0x3333333333333333) + ((bits >> 2) & 0x3333333333333333)
-    bits = (bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0F
-    return ((bits * 0x0101010101010101) >> 56) & 0xFF
+    return ((bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0F) * EACH_BYTE
+
+
+def nth_card(bits: Tensor, nth: Tensor) -> Tensor:
+    """The card of each set that has ``nth`` others below it, as a bitboard: [...] int64 twice -> [...] int64. The
+    highest one where there are not so many, 0 in an empty set.
+
+    Which byte it is in is a comparison of eight counts in one word (Vigna, "Broadword implementation of rank/select
+    queries", 2008), the rest a table look-up.
+    """
+    counts = _counts_by_byte(bits)
+    nth = torch.minimum(nth, (counts >> 56) - 1).clamp(min=0)
+    not_below = ((nth * EACH_BYTE | TOP_OF_BYTES) - counts >> 7) & EACH_BYTE  # 1 in the bytes that end before the card
+    shift = (not_below * EACH_BYTE >> 53) & 56
+    nth = nth - (counts << 8 >> shift & 0xFF)
+    return _bits_of_bytes(bits.device).take((bits >> shift & 0xFF) << 3 | nth) << shift
+
+
+@cache
+def _bits_of_bytes(device: torch.device) -> Tensor:
+    """At 8 * byte + n the set bit of the byte with n others below it, 0 where there is none: [2048] int64."""
+    mask = (torch.arange(256)[:, None] >> torch.arange(8)) & 1 == 1
+    bits = torch.where(mask, 1 << torch.arange(8), 1 << 8).sort(-1).values & 0xFF
+    return bits.flatten().to(device)
 
 
 def lowest_card(bits: Tensor) -> Tensor:

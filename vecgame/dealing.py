@@ -78,7 +78,7 @@ def dealers(stream: Stream, rule: str | int, seats: int = SEATS) -> Tensor:
     if rule == "random":
         return stream.integers(Purpose.DEALER, seats)
     if rule == "rotate":
-        return stream.game % seats
+        return stream.number % seats
     return torch.full_like(stream.game, int(rule))
 
 
@@ -93,7 +93,7 @@ def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:
     if rule == "random":
         return choices[stream.integers(Purpose.TRUMP, len(choices))]
     if rule == "rotate":
-        return choices[stream.game % len(choices)]
+        return choices[stream.number % len(choices)]
     return torch.full_like(stream.game, TRUMP_NAMES.index(rule))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
 
@@ -21,7 +21,7 @@ from vecgame import dealing, hidden, worlds
 from vecgame.cards import STANDARD, Layout
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.lanes import around, entries, place_of
+from vecgame.lanes import around, entries, place_of, with_entries
 from vecgame.philox import Stream
 from vecgame.state import State
 
@@ -61,6 +61,7 @@ class OwnRules(Game):
     most_bids: int  # most of them that can be legal at a decision
     first_bid: int  # action that is bid 0: by default the number after the last card's
     opening: int  # decisions before the first trick, of any number; bids go round from the leader
+    length: int  # decisions of one deal: where a match has several, fewer than `decisions`
 
     def set_up(self) -> None:
         """Sets what the rules change of the above, of seats and deck, and the lowest and highest score."""
@@ -77,7 +78,7 @@ class OwnRules(Game):
         """The state before the first decision; arguments after ``index`` are those that `chance` names.
 
         Args:
-            hands: [B, P, cards] int64 card ids, in the order in which they were dealt.
+            hands: [B, P, cards] int64 card ids, in the order in which they were dealt; -1 for none.
             index: [B] int64.
         """
         return self.start(hands, index, leader=(dealer + 1) % self.seats)
@@ -102,14 +103,14 @@ class OwnRules(Game):
         return None
 
     def give(self, state: TrickState, place: Tensor, card: Tensor, giving: Tensor) -> TrickState:
-        """Gives a card away.
+        """Gives a card away: by default it leaves the mover's hand.
 
         Args:
             place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).
             card: [B] int64 bitboards of one card, 0 in other lanes.
             giving: [B] bool, see `giving`; nothing changes in the other lanes.
         """
-        return state
+        return replace(state, hands=with_entries(state.hands, place, entries(state.hands, place) ^ card))
 
     def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
         """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets
@@ -132,8 +133,8 @@ class OwnRules(Game):
         return tables(self, card.device).suits.index_select(0, row + card)
 
     def trump(self, state: TrickState) -> Tensor:
-        """[B] int8, a suit, or the number of suits for none, which is the default."""
-        return torch.full_like(state.leader, self.layout.suits)
+        """[B] int8, a suit, or the number of suits for none: by default the state's field `trump`, none without it."""
+        return state.trump if hasattr(state, "trump") else torch.full_like(state.leader, self.layout.suits)
 
     def suits_of_cards(self) -> Tensor:
         """The suit that each card belongs to under each trump, 0 .. ``led_suits`` - 1 or more for none: [T, size]
@@ -194,6 +195,11 @@ class OwnRules(Game):
     def shows(self, state: TrickState) -> Tensor | None:
         """[B, P] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
         in which no such card is ever known. Other seats lack them."""
+        return None
+
+    def placed(self, state: TrickState) -> Tensor | None:
+        """[B] int64, cards that everybody knows to lie in a hidden place, though perhaps not in which; None in a game
+        in which no such card is ever known."""
         return None
 
     def hidden(self, state: TrickState) -> dict[str, Hidden]:

@@ -80,6 +80,11 @@ class Stream:
     stream: Tensor  # [B] int64, 0 <= stream < 2**32: which decision (and world) of the game
     offset: int | Tensor = 0  # where in the stream to begin, in blocks of four words; [B] int64 when lanes differ
 
+    @property
+    def number(self) -> Tensor:
+        """[B] int64, what goes round with the games, such as the dealer, goes round by."""
+        return self.game
+
     @classmethod
     def of_worlds(cls, seed: int, game: Tensor, turn: Tensor, count: int) -> "Stream":
         """A lane for each of ``count`` worlds of each game at its decision ``turn`` ([B] int64): B * count lanes, the

@@ -9,12 +9,16 @@ from vecgame.game import Game
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
 from vecgame.games.briscola import Briscola
+from vecgame.games.doppelkopf import Doppelkopf
 from vecgame.games.euchre import Euchre
 from vecgame.games.hearts import Hearts
 from vecgame.games.kuhn import Kuhn
 from vecgame.games.leduc import Leduc
+from vecgame.games.matches import EuchreMatch, HeartsMatch, SpadesMatch, WhistMatch
+from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
+from vecgame.games.wizard import Wizard
 from vecgame.loading import address_of, load
 
 GAMES: dict[str, type[Game]] = {}
@@ -100,5 +104,7 @@ def _comes_with_it(kind: type[Game]) -> bool:
     return GAMES.get(kind.name) is kind and kind.__module__.partition(".")[0] == "vecgame"
 
 
-for _game in (Blob, Hearts, Spades, Whist, Euchre, BlobMatch, Briscola, Kuhn, Leduc):
+for _game in (Blob, Hearts, Spades, Whist, Euchre, Wizard, Skat, Doppelkopf, Briscola, Kuhn, Leduc):
+    register(_game)
+for _game in (BlobMatch, HeartsMatch, SpadesMatch, WhistMatch, EuchreMatch):
     register(_game)

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, knowledge, patterns, worlds
+from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import RANKS, SEATS, bit, list_cards, lowest_card, unpack
 from vecgame.game import actions_of
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, working
@@ -42,7 +42,7 @@ class TrickGame(OwnRules):
         self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
         self.num_actions = max(self.layout.size, self.first_bid + self.bids)
         self.max_legal = max(self.held, self.most_bids)
-        self.decisions = self.opening + self.seats * self.tricks
+        self.decisions = self.length = self.opening + self.seats * self.tricks
         # At most all followers before a seat that has a choice leads, or the last trick's cards.
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
         self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
@@ -66,8 +66,8 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} has cards in its deck that are none of its layout's {self.layout.size}")
         if cards > self.deck.bit_count():
             raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
-        if self.decisions > MOST_DECISIONS:
-            raise ValueError(f"{name} has {self.decisions} decisions; there may be {MOST_DECISIONS}")
+        if self.length > MOST_DECISIONS:
+            raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -82,10 +82,18 @@ class TrickGame(OwnRules):
             ValueError: on a batch size below 1, a seed or device that is none.
         """
         stream = dealing.numbers(batch_size, seed, device, first_index)
-        deck = dealing.shuffled(stream, self.deck, self.layout.size)
+        return self.deal_by(stream, stream.game)
+
+    def deal_by(self, stream: Stream, index: Tensor, **given: Tensor) -> TrickState:
+        """Games ``index`` [B] int64 with the cards that the stream's numbers deal, and what else they draw, where it is
+        not ``given`` ([B] int64 each)."""
+        hands, rest = self.cut(dealing.shuffled(stream, self.deck, self.layout.size), stream)
+        return self.begin(hands, index, **{**self.draw(stream, rest), **given})
+
+    def cut(self, deck: Tensor, stream: Stream) -> tuple[Tensor, Tensor]:
+        """Shuffled card ids [B, size] as hands [B, P, cards], -1 for none, and the cards not dealt [B, R]."""
         dealt, last = self.seats * self.cards, self.deck.bit_count()
-        hands = deck[:, :dealt].reshape(-1, self.seats, self.cards)
-        return self.begin(hands, stream.game, **self.draw(stream, deck[:, dealt:last]))
+        return deck[:, :dealt].reshape(-1, self.seats, self.cards), deck[:, dealt:last]
 
     def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> TrickState:
         """Games with given hands, before the first decision.
@@ -118,7 +126,7 @@ class TrickGame(OwnRules):
         zeros = torch.zeros(len(hands), self.seats, dtype=torch.int8, device=hands.device)
         return self.state_type(
             index=index,
-            hands=bit(hands).sum(-1),
+            hands=torch.where(hands >= 0, bit(hands.clamp(min=0)), 0).sum(-1),
             trick=zeros - 1,
             won=zeros,
             lacks=torch.zeros(len(hands), self.seats, dtype=torch.int64, device=hands.device),
@@ -142,11 +150,12 @@ class TrickGame(OwnRules):
         return state.made.long()
 
     def is_terminal(self, state: TrickState) -> Tensor:
-        return state.made == self.decisions
+        return state.made == self.length
 
     def bidding(self, state: TrickState) -> Tensor:
-        """[B] bool, the next decision is a bid."""
-        return state.made < (self.opening if self.bids else 0)
+        """[B] bool, the next decision is a bid: those of the opening in which no card is given away."""
+        bidding, giving = state.made < (self.opening if self.bids else 0), self.giving(state) if self.bids else None
+        return bidding if giving is None else bidding & ~giving
 
     def legal_cards(self, state: TrickState) -> Tensor:
         """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""
@@ -268,7 +277,7 @@ class TrickGame(OwnRules):
         """Plays on while the mover has one legal action; where players only follow, the last trick all at once."""
         if not self.plain:
             return self.single_moves(state, self.max_forced_run, lambda part: ~self.is_terminal(part))
-        bound = self.decisions - self.seats
+        bound = self.length - self.seats
         state = self.single_moves(state, self.seats - 1, lambda part: part.made < bound)
         last = (state.made >= bound) & ~self.is_terminal(state)
         lanes = working(last)
@@ -310,7 +319,7 @@ class TrickGame(OwnRules):
             won=with_entries(state.won, taker, entries(state.won, taker) + 1),
             lacks=state.lacks | told,
             leader=winner.to(torch.int8),
-            made=torch.full_like(state.made, self.decisions),
+            made=torch.full_like(state.made, self.length),
         )
         return self.taken(after, trick, taker, torch.ones_like(led, dtype=torch.bool))
 
@@ -365,10 +374,10 @@ class TrickGame(OwnRules):
         adjacent; see `vecgame.worlds`."""
         seed, shown = check_seed(seed), self.shows(state)
         if shown is None:
-            drawn = (worlds if self.seats == SEATS else patterns).determinize(self, state, count, seed)
+            drawn = worlds.determinize(self, state, count, seed)
         else:  # What all know to be in a hand is nobody's to draw: it lies open meanwhile.
             rest = replace(state, hands=state.hands & ~shown, seen=state.seen | shown.sum(-1))
-            drawn = (worlds if self.seats == SEATS else patterns).determinize(self, rest, count, seed)
+            drawn = worlds.determinize(self, rest, count, seed)
             shown, seen = (tensor.repeat_interleave(count, dim=0) for tensor in (shown, state.seen))
             drawn = replace(drawn, hands=drawn.hands | shown, seen=seen)
         if all(name == "hands" or not field.place for name, field in self.hidden(drawn).items()):

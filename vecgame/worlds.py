@@ -1,42 +1,44 @@
 """Sampling hidden hands: exactly uniform over every deal that the mover's information allows.
 
 The mover knows its own hand, the cards played, how many cards each seat holds, how many are undealt, and cards that a
-seat has shown it does not hold: whole suits, for the most part. List the unseen cards in any order and let
-N_i(r1, r2, r3) be the number of ways to give cards i, i+1, .. to owners so that the three opponents get r1, r2 and r3
-of them and the undealt pile the rest:
+seat has shown it does not hold: whole suits, for the most part. `vecgame.counts` deals items into bins of places, and
+there are two lists of items. Those that may go anywhere need no counting, as all of them during the bidding.
 
-    N_i(r) = sum of N_{i+1}(r - e_owner) over the owners that may hold card i,    N_end(0) = 1, N_end(r) = 0 otherwise.
-
-Dealing card after card to an owner with probability N_{i+1}(r - e_owner) / N_i(r) makes every consistent deal equally
-likely, without rejection. Counts are float64: exact below 2**53, and within a relative 1e-14 of exact above.
-
-Cards that some opponent is known not to hold come first in the list. From there on every owner may hold every card: the
-N_i are multinomial coefficients, and a card goes to an opponent with probability r_k / (cards left). So the tables are
-as long as the *restricted* cards, and no table is needed where there are none, as during all of the bidding.
+- Of cards, with the hands and the undealt pile for bins. Cards that some hand may not hold come first. The tables have
+  an axis a hand: the right shape for three of them, too large for six.
+- Of *needs*, with the cards for places. A need is one card that a hand still gets. Needs of hands that may not hold
+  every unseen card come first; all others take any card that is left. The tables have an axis for each class of cards,
+  which are those that the same hands may hold: a few, however many hands there are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import reduce
 from typing import Protocol
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
-from vecgame.cards import DECK, SEATS, SUITS, popcount, suit_bits
-from vecgame.lanes import around
+from vecgame.cards import DECK, SEATS, STANDARD, Layout, nth_card, popcount
+from vecgame.counts import deal_items, table_size
+from vecgame.lanes import around, none
 from vecgame.memory import free_memory
 from vecgame.philox import Purpose, Stream
-from vecgame.state import State, StateT, concatenate
+from vecgame.state import State, StateT
 
-# Completion tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for
-# its cache to help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
+# Tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for its cache
+# to help; a GPU is kept busiest by all games in one piece, so there it is a share of the memory that is free.
 TABLE_BYTES = {"cpu": 32 << 20}
 TABLE_SHARE = 0.25
-OPPONENTS = SEATS - 1  # of the tables below; `vecgame.patterns` samples for any other number of them
+BY_CARD = 3  # so many hands are drawn by the list of cards
+
+Sizes = list[
+    int
+]  # that bound the shapes: most items that are counted, most others, most bins, and a side for each axis
+Draw = Callable[[slice, Tensor, Sizes, Tensor], Tensor]  # games, random numbers [I, W, B], .., workspace -> hands
 
 
 class HiddenHands(Protocol):
@@ -45,7 +47,7 @@ class HiddenHands(Protocol):
 
     seats: int
     deck: int  # bitboard
-    cards: int  # dealt to a seat, at most
+    layout: Layout
 
     def mover(self, state: State) -> Tensor:
         """[B] int64, the seat that knows its own hand."""
@@ -71,56 +73,15 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
     Returns:
         B * count lanes, the worlds of a game adjacent.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
-    if state.batch_size == 0:
-        return state
-    sizes = _sizes(game, state)
-    restricted, _, held = sizes
-    bytes_per_game = 8 * (restricted + 1) * (held + 1) ** OPPONENTS
-    chunk = chunk_of(state, bytes_per_game)
-    workspace = torch.empty(chunk * bytes_per_game // 8, dtype=torch.float64, device=state.device)
-    return in_chunks(state, chunk, lambda part: _determinize_chunk(game, part, count, seed, sizes, workspace))
-
-
-def chunk_of(state: State, bytes_per_game: int) -> int:
-    """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
-    room = TABLE_BYTES.get(state.device.type)
-    if room is None:
-        room = int(TABLE_SHARE * free_memory(state.device))
-    return min(max(1, room // bytes_per_game), state.batch_size)
-
-
-def in_chunks(state: StateT, chunk: int, draw: Callable[[StateT], StateT]) -> StateT:
-    """What ``draw`` makes of ``chunk`` games at a time, joined."""
-    parts = [draw(state[start : start + chunk]) for start in range(0, state.batch_size, chunk)]
-    return parts[0] if len(parts) == 1 else concatenate(parts)
-
-
-def _sizes(game: HiddenHands, state: State) -> tuple[int, int, int]:
-    """What bounds the shapes: the batch's most restricted cards, most free ones, most cards that a seat holds.
-
-    Read from the device together, for which the host waits once. That pays on a GPU too: the game's own bounds would
-    mean tables of the whole deck at every decision, in the bidding as well, where no card is restricted.
-    """
-    restricted, free, _ = _unseen(game, state)
-    sizes = torch.stack([popcount(bits).max() for bits in (restricted, free, state.hands)])
-    return tuple(sizes.tolist())
-
-
-def _unseen(game: HiddenHands, state: State) -> tuple[Tensor, Tensor, Tensor]:
-    """The cards that the mover has not seen, as bitboards.
-
-    Returns:
-        [B] those that some opponent is known not to hold; [B] the others; [3, B] the cards that the mover's next,
-        second and third opponent may hold.
-    """
     mover = game.mover(state)
-    own = state.hands.gather(1, mover[:, None])[:, 0]
-    unseen = game.deck & ~(own | state.seen)
+    others = opponents(mover, game.seats)
+    unseen = game.deck & ~(state.hands.gather(1, mover[:, None])[:, 0] | state.seen)
+    needs = popcount(state.hands).gather(1, others).t()
     may = game.may_hold(state, mover)
-    free = unseen & may[0] & may[1] & may[2]
-    return unseen ^ free, free, may
+    hands = draw_hands(unseen, needs, may, state.index, game.turn(state), count, seed, game.layout)
+    drawn = rearrange(hands, "opponent world lane -> (lane world) opponent")
+    worlds = state.repeat(count)
+    return replace(worlds, hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn))
 
 
 def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:
@@ -128,61 +89,152 @@ def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:
     return around(mover[:, None] + torch.arange(1, seats, device=mover.device), seats)
 
 
-@cache
-def suits_left(device: torch.device) -> Tensor:
-    """The cards of the suits whose bit is not set: [16] int64."""
-    suits = torch.arange(SUITS)
-    missing = (torch.arange(1 << SUITS)[:, None] >> suits) & 1
-    return (suit_bits(suits) * (1 - missing)).sum(-1).to(device)
+def draw_hands(
+    unseen: Tensor,
+    needs: Tensor,
+    may: Tensor,
+    index: Tensor,
+    turn: Tensor,
+    count: int,
+    seed: int,
+    layout: Layout = STANDARD,
+) -> Tensor:
+    """Draws K hands from the unseen cards, every way to do so with the same probability. What they leave is undealt.
 
-
-def _determinize_chunk(
-    game: HiddenHands, state: StateT, count: int, seed: int, sizes: tuple[int, int, int], workspace: Tensor
-) -> StateT:
-    listed, dealt_freely, held = sizes
-    mover = game.mover(state)
-    others = opponents(mover)
-    restricted, free, may = _unseen(game, state)
-    cards = single_cards(restricted, listed)  # [R, B]
-    allowed = (cards[:, None] & may) != 0  # [R, 3, B]
-    stream = Stream.of_worlds(seed, state.index, game.turn(state), count)
-    left = popcount(state.hands).gather(1, others).t().double()  # [3, B]
-    left = list(left[:, None].expand(OPPONENTS, count, state.batch_size))  # cards each opponent still gets: 3 x [W, B]
-    hands = [torch.zeros(count, state.batch_size, dtype=torch.int64, device=state.device)] * OPPONENTS
-
-    if listed:
-        bottom = _multinomials(held, state.device).index_select(0, popcount(free)).t()
-        table = completion_counts(allowed, bottom, workspace)
-        uniform = uniforms(stream, count, listed)
-        hands, left = _deal_restricted(table, cards, allowed, held, hands, left, uniform)
-    uniform = uniforms(stream.at(DECK), count, dealt_freely)
-    hands = _deal_freely(single_cards(free, dealt_freely), popcount(free), hands, left, uniform)
-
-    return repeat_with(state, count, others, torch.stack(hands))
-
-
-def repeat_with(state: StateT, count: int, others: Tensor, hands: Tensor) -> StateT:
-    """``count`` worlds a game with other hands.
+    `determinize` draws the hands of all seats but the mover. A game in which the mover has not looked at its own hand,
+    or sees all but its own, calls this with the hands that are hidden from it.
 
     Args:
-        others: [B, P - 1] int64, the seats whose hands are drawn.
-        hands: [P - 1, W, B] int64, their hands.
+        unseen: [B] int64 bitboards, the cards that may be anywhere.
+        needs: [K, B] int64, cards that each hand gets; 0 for a hand that is known, and out of ``unseen``.
+        may: [K, B] int64 bitboards, the cards that each hand may hold, unseen or not, so that some deal is possible.
+            With another number of hands than three, memory is for a few classes of cards, not for dozens.
+        index: [B] int64, the games' numbers.
+        turn: [B] int64, how many decisions have been made in each.
+        count: W, worlds a game, at least 1.
+        seed: of the draw; with the game's number, the decision and the world's number it fixes the hands.
+        layout: of the cards.
 
     Returns:
-        B * W lanes, the worlds of a game adjacent.
+        [K, W, B] int64 bitboards.
+
+    Raises:
+        ValueError: on a count below 1, or where hands need more cards than they may hold.
     """
-    drawn = rearrange(hands, "opponent world lane -> (lane world) opponent")
-    worlds = state.repeat(count)
-    return replace(worlds, hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn))
+    if count < 1:
+        raise ValueError(f"count must be at least 1, got {count}")
+    if needs.numel() == 0:
+        return needs.new_zeros(len(needs), count, len(index))
+    if len(needs) == BY_CARD:
+        numbers, draw = _cards_into_hands(unseen, needs, may)
+    else:
+        numbers, draw = _needs_from_classes(unseen, needs, may, layout)
+    short = torch.cat([needs - popcount(unseen & may), (needs.sum(0) - popcount(unseen))[None]])
+    *sizes, most_short = _sizes(torch.cat([numbers, short.amax(0)[None]]))
+    if most_short > 0:
+        raise ValueError(f"hidden hands need {most_short} cards more than they may hold")
+    listed, others, _, *sides = sizes
+    entries = table_size(listed, sides)
+    chunk = min(_chunk(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
+    workspace = torch.empty(chunk * entries if listed else 0, dtype=torch.float64, device=unseen.device)
+    hands = []
+    for start in range(0, len(index), chunk):
+        part = slice(start, start + chunk)
+        stream = Stream.of_worlds(seed, index[part], turn[part], count)
+        uniform = torch.cat([_uniforms(stream, count, listed), _uniforms(stream.at(DECK), count, others)])
+        hands.append(draw(part, uniform, sizes, workspace))
+    return hands[0] if len(hands) == 1 else torch.cat(hands, -1)
 
 
-def uniforms(stream: Stream, count: int, cards: int) -> Tensor:
-    """Random numbers for every card of every world: [cards, W, B] float64."""
-    uniform = stream.uniform(Purpose.WORLD, max(cards, 1))
-    return rearrange(uniform, "(lane world) card -> card world lane", world=count).contiguous()
+def _sizes(numbers: Tensor) -> Sizes:
+    """The largest of each row of [n, B] int64. Read from the device together, for which the host waits once.
+
+    That pays on a GPU too: the game's own bounds would mean tables of the whole deck at every decision, in the bidding
+    as well, where no card is restricted.
+    """
+    return numbers.amax(1).tolist()
 
 
-def single_cards(bits: Tensor, count: int) -> Tensor:
+def _chunk(device: torch.device, bytes_per_game: int) -> int:
+    """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
+    room = TABLE_BYTES.get(device.type)
+    if room is None:
+        room = int(TABLE_SHARE * free_memory(device))
+    return max(1, room // bytes_per_game)
+
+
+def _uniforms(stream: Stream, count: int, items: int) -> Tensor:
+    """Random numbers for every item of every world: [items, W, B] float64."""
+    uniform = stream.uniform(Purpose.WORLD, items)
+    return rearrange(uniform, "(lane world) item -> item world lane", world=count)
+
+
+# --- the two lists: the numbers [n, B] whose largest are `Sizes`, and how to draw ---
+
+
+def _cards_into_hands(unseen: Tensor, needs: Tensor, may: Tensor) -> tuple[Tensor, Draw]:
+    """Items are the unseen cards, those first that some hand may not hold; bins are the hands and the undealt pile."""
+    free = unseen & reduce(torch.bitwise_and, may)
+    restricted = unseen ^ free
+    places = torch.cat([needs, (popcount(unseen) - needs.sum(0))[None]])  # [K + 1, B]
+
+    def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
+        listed, others, _, *sides = sizes
+        cards = _single_cards(restricted[part], listed)  # [N, B]
+        takes = torch.cat([cards[:, None] & may[:, part] != 0, cards[:, None] != 0], 1)
+        axis = torch.eye(len(places), dtype=torch.bool, device=uniform.device)[:, :, None]
+        hands = torch.zeros(len(needs), *uniform.shape[1:], dtype=torch.int64, device=uniform.device)
+        dealt = deal_items(places[:, part], takes, takes, axis, sides, uniform, workspace)
+        for card, (taken, *_) in zip([*cards, *_single_cards(free[part], others)], dealt, strict=True):
+            hands |= card & -taken[: len(hands)]
+        return hands
+
+    bins = torch.full_like(unseen, len(places))
+    return torch.stack([popcount(restricted), popcount(free), bins, *(places + 1)]), draw
+
+
+def _needs_from_classes(unseen: Tensor, needs: Tensor, may: Tensor, layout: Layout) -> tuple[Tensor, Draw]:
+    """Items are needs, those of hands first that may not hold every unseen card; bins are sets of cards of a class."""
+    bound = unseen & ~may != 0  # [K, B]
+    bins, classes = _classes(unseen, may, bound & (needs > 0), layout)
+
+    def draw(part: slice, uniform: Tensor, sizes: Sizes, workspace: Tensor) -> Tensor:
+        listed, others, most_bins, *sides = sizes
+        owner, wanted = _owners((needs * bound)[:, part], listed)
+        left = unseen[part].expand(uniform.shape[1:])
+        hands = torch.zeros(len(needs), *left.shape, dtype=torch.int64, device=uniform.device)
+        if listed:
+            sides = [side for side in sides if side > 1]
+            sets, same = bins[:most_bins, part], classes[: len(sides), part]  # [S, B], [A, B]
+            mine = torch.where(wanted, may[:, part].gather(0, owner), 0)[:, None]
+            takes, counted = mine & sets != 0, mine & same != 0
+            dealt = deal_items(
+                popcount(sets), takes, counted, same[:, None] & sets != 0, sides, uniform[:listed], workspace
+            )
+            for seat, (taken, draw, bounds, each) in zip(owner, dealt, strict=True):
+                # What the bin's interval leaves of the draw is uniform again, and says which of its cards it is.
+                beyond, ways = ((taken * number).sum(0) for number in (draw - bounds[:-1], each))
+                card = nth_card(left & (taken * sets[:, None]).sum(0), (beyond / ways.clamp(min=1)).long())
+                left = left ^ card
+                _give(hands, seat, card)
+        remaining = popcount(unseen[part]) - wanted.sum(0)
+        owner, wanted = _owners((needs * ~bound)[:, part], others)
+        for place, number in enumerate(uniform[listed:]):
+            card = nth_card(torch.where(wanted[place], left, 0), (number * (remaining - place)).long())
+            left = left ^ card
+            _give(hands, owner[place], card)
+        return hands
+
+    items = torch.stack([(needs * bound).sum(0), (needs * ~bound).sum(0), (bins != 0).sum(0)])
+    return torch.cat([items, popcount(classes) + 1]), draw
+
+
+def _give(hands: Tensor, owner: Tensor, card: Tensor) -> None:
+    """Puts ``card`` [W, B] into the hand of ``owner`` [B], of hands [K, W, B]."""
+    hands |= card & -(owner == torch.arange(len(hands), device=owner.device)[:, None, None]).long()
+
+
+def _single_cards(bits: Tensor, count: int) -> Tensor:
     """The cards of each set in ascending order, as bitboards of one card: [B] int64 -> [count, B], filled up with 0."""
     cards = []
     for _ in range(count):
@@ -192,109 +244,48 @@ def single_cards(bits: Tensor, count: int) -> Tensor:
     return torch.stack(cards) if cards else bits.new_empty(0, *bits.shape)
 
 
-def completion_counts(allowed: Tensor, bottom: Tensor, workspace: Tensor) -> Tensor:
-    """The tables N_i of the module's docstring.
+def _owners(needs: Tensor, places: int) -> tuple[Tensor, Tensor]:
+    """Whose each place of the list is.
 
     Args:
-        allowed: [U, 3, B] bool, opponent k may hold card i; a card that no opponent may hold is left undealt.
-        bottom: [side**3, B] float64, N_end: the ways to deal what comes after the listed cards.
-        workspace: [at least (U + 1) * side**3 * B] float64, overwritten and returned as the tables.
+        needs: [K, B] int64, how many places each hand has, one hand after the other.
+        places: N, at least the most places of a lane.
 
     Returns:
-        [U + 1, side, side, side, B] float64. The batch comes last: the shifts then run over long rows.
+        [N, B] int64 hands, the last one after a lane's places; [N, B] bool, it is one of the lane's places.
     """
-    listed, _, lanes = allowed.shape
-    side = round(bottom.shape[0] ** (1 / OPPONENTS))
-    table = workspace[: (listed + 1) * side**OPPONENTS * lanes].view(listed + 1, side, side, side, lanes)
-    table[listed] = bottom.view(side, side, side, lanes)
-    weight = allowed.double()
-    for i in reversed(range(listed)):
-        after, now = table[i + 1], table[i]
-        now.copy_(after)
-        now[1:].addcmul_(after[:-1], weight[i, 0])
-        now[:, 1:].addcmul_(after[:, :-1], weight[i, 1])
-        now[:, :, 1:].addcmul_(after[:, :, :-1], weight[i, 2])
-    return table
+    ends = needs.cumsum(0)
+    place = torch.arange(places, device=needs.device)[:, None]
+    owner = (place[:, None] >= ends).sum(1)
+    return owner.clamp(max=len(needs) - 1), place < ends[-1]
 
 
-@cache
-def _multinomials(held: int, device: torch.device) -> Tensor:
-    """Ways to give r1, r2 and r3 of n cards to three opponents that may hold any: [53, (held + 1)**3] float64 at
-    [n, r]."""
-    side = held + 1
-    nothing = torch.zeros(side**OPPONENTS, 1, dtype=torch.float64)
-    nothing[0] = 1
-    anything = torch.ones(DECK, OPPONENTS, 1, dtype=torch.bool)
-    workspace = torch.empty((DECK + 1) * side**OPPONENTS, dtype=torch.float64)
-    return completion_counts(anything, nothing, workspace).flatten(1).flip(0).to(device)
-
-
-def _deal_restricted(
-    table: Tensor,
-    cards: Tensor,
-    allowed: Tensor,
-    held: int,
-    hands: list[Tensor],
-    left: list[Tensor],
-    uniform: Tensor,
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Deals the restricted cards, card after card, by the tables.
+def _classes(unseen: Tensor, may: Tensor, bound: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+    """The classes of cards that the same bound hands may hold; cards that no bound hand may hold are in none.
 
     Args:
-        table: [R + 1, side, side, side, B], see `completion_counts`.
-        cards: [R, B] int64 bitboards of one card or none.
-        allowed: [R, 3, B] bool.
-        held: side - 1.
-        hands: 3 times [W, B] int64 bitboards.
-        left: 3 times [W, B] float64, cards that each opponent still gets.
-        uniform: [R, W, B] float64 in [0, 1).
+        unseen: [B] int64.
+        may: [K, B] int64.
+        bound: [K, B] bool.
 
     Returns:
-        hands and left after these cards.
+        [C, B] int64, the cards of each class and suit, by suit; [C, B] int64, the classes, the largest first. Both are
+        filled up with empty sets.
     """
-    lanes, side = cards.shape[1], held + 1
-    strides = (lanes * side * side, lanes * side, lanes)  # in a table, for one card to each opponent
-    here = sum(count.long() * stride for count, stride in zip(left, strides, strict=True))
-    here = here + torch.arange(lanes, device=cards.device)  # N_i(left) in its table: [W, B]
-    for i in range(len(cards)):
-        after = table[i + 1].view(-1)
-        bounds, bound = [], 0.0
-        for k, stride in enumerate(strides):
-            may = allowed[i, k] & (left[k] > 0)
-            bound = bound + _look_up(after, (here - stride).clamp(min=0)) * may
-            bounds.append(bound)
-        taken = _owner(uniform[i] * (bound + _look_up(after, here)), bounds)
-        here = here - sum(mine * stride for mine, stride in zip(taken, strides, strict=True))
-        left = [count - mine.double() for count, mine in zip(left, taken, strict=True)]
-        hands = [hand | mine * cards[i] for hand, mine in zip(hands, taken, strict=True)]
-    return hands, left
-
-
-def _deal_freely(
-    cards: Tensor, count: Tensor, hands: list[Tensor], left: list[Tensor], uniform: Tensor
-) -> list[Tensor]:
-    """Deals cards that every opponent may hold: `_deal_restricted` with probabilities in closed form.
-
-    Args:
-        cards: [F, B] int64 bitboards of one card or none.
-        count: [B] int64, how many there are.
-        hands, left, uniform: as there.
-    """
-    remaining = count.double()  # [B] cards not dealt yet
-    for i in range(len(cards)):
-        first, second = left[0], left[0] + left[1]
-        taken = _owner(uniform[i] * remaining, [first, second, second + left[2]])
-        left = [mine - hit.double() for mine, hit in zip(left, taken, strict=True)]
-        hands = [hand | hit * cards[i] for hand, hit in zip(hands, taken, strict=True)]
-        remaining = (remaining - 1).clamp(min=0)
-    return hands
-
-
-def _look_up(table: Tensor, place: Tensor) -> Tensor:
-    return table.index_select(0, place.view(-1)).view(place.shape)
-
-
-def _owner(draw: Tensor, bounds: list[Tensor]) -> list[Tensor]:
-    """Which opponent gets a card, as 3 masks: the first whose cumulated ways exceed the draw, none if none does."""
-    below = [draw < bound for bound in bounds]
-    return [below[0], below[1] & ~below[0], below[2] & ~below[1]]
+    cards = unseen & reduce(torch.bitwise_or, torch.where(bound, may, 0))
+    may = torch.where(bound, may, -1)
+    may_not = ~may
+    sets, classes = [torch.zeros_like(cards)], [torch.zeros_like(cards)]
+    for suit in range(layout.suits + 1):
+        rest = cards & layout.block(suit)
+        for _ in range(min(layout.block(suit).bit_count(), (1 << len(may)) - 1)):
+            if none(rest != 0):
+                break
+            alike = torch.where(may & (rest & -rest) != 0, may, may_not)
+            classes.append(reduce(torch.bitwise_and, alike, cards))
+            sets.append(rest & classes[-1])
+            rest = rest ^ sets[-1]
+    sets, classes = torch.stack(sets), torch.stack(classes)
+    classes = torch.where(classes & -classes & sets != 0, classes, 0)  # once each, with the set of its lowest card
+    by_size = popcount(classes).sort(dim=0, descending=True, stable=True).indices
+    return sets.gather(0, (sets == 0).sort(dim=0, stable=True).indices), classes.gather(0, by_size)

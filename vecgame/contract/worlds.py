@@ -253,12 +253,14 @@ def _fixed_since(game: Game, past: Past) -> int:
 
 
 def _agrees(game: Game, first: State, again: State, viewer: Tensor) -> Tensor:
-    """Lanes whose hands are as the game says at the first decision that they may be, by `may_hold` and `shows`: [N]
-    bool. A card that all have seen from the beginning is an example."""
+    """Lanes whose cards lie as the game says at the first decision that they may, by `may_hold`, `shows` and `placed`:
+    [N] bool. A card that all have seen from the beginning is an example."""
     after = (viewer[:, None] + torch.arange(1, game.seats)) % game.seats
     others = again.hands.gather(1, after.expand(again.batch_size, -1)).t()
     legal = (others & ~game.may_hold(first, viewer) == 0).all(0)
-    shown = getattr(game, "shows", lambda state: None)(first)
+    shown, placed = (getattr(game, name, lambda state: None)(first) for name in ("shows", "placed"))
+    if placed is not None:
+        legal &= placed & ~places(game.hidden(again), again).sum(-1) == 0
     return legal if shown is None else legal & (shown & ~again.hands == 0).all(-1)
 
 

@@ -11,16 +11,16 @@ from vecgame.cards import DECK, NO_TRUMP, SUITS, TRUMP_NAMES, bit, deck_bits, li
 from vecgame.games import blob_observation
 from vecgame.games.blob_rules import BIDDER, FOREHEAD, ONCE, OWN, TURNED, Rules, score
 from vecgame.games.blob_state import BlobState
+from vecgame.games.exact_bids import ExactBids
 from vecgame.hidden import Hidden
-from vecgame.lanes import around, entries, none, pick, place_of, with_entries, working
+from vecgame.lanes import around, entries, pick, place_of, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.symmetry import SuitSymmetry
-from vecgame.tricks import TrickGame
 
 BIDS_FROM = 1 << 10  # in a world's random numbers: after those of its cards
 
 
-class Blob(TrickGame):
+class Blob(ExactBids):
     """The rules of Blob for a whole batch; see `Rules` for what can be changed.
 
     Action b is the bid b during the bidding and card b afterwards. ``Blob(cards=5, hook=False)`` and
@@ -35,7 +35,7 @@ class Blob(TrickGame):
         rules = self.rules
         self.deck = deck_bits(rules.suits, rules.ranks)
         self.bids = self.most_bids = self.cards + 1
-        self.first_bid, self.opening = 0, rules.opening
+        self.first_bid, self.opening, self.last_bid = 0, rules.opening, self.seats - 1
         if rules.trump == BIDDER:
             self.most_bids = max(self.most_bids, len(rules.trumps))
             self.bids = max(self.bids, NO_TRUMP + 1)
@@ -117,8 +117,6 @@ class Blob(TrickGame):
                 else "give from_hands neither `trump` nor `turned`: these rules leave trump to the play"
             )
         state = super().from_hands(hands, index, dealer=dealer, **{name: given[name] for name in needed})
-        if self.turns and (state.seen & (state.hands.sum(-1) | ~self.deck) != 0).any():
-            raise ValueError("turned must be a card of the deck that is not dealt")
         if ((state.trump >= self.rules.suits) & (state.trump != NO_TRUMP)).any():
             raise ValueError(f"trump must be a suit of this deck, 0..{self.rules.suits - 1}, or {NO_TRUMP} for none")
         return state
@@ -126,26 +124,19 @@ class Blob(TrickGame):
     def begin(
         self, hands: Tensor, index: Tensor, dealer: Tensor, trump: Tensor | None = None, turned: Tensor | None = None
     ) -> BlobState:
+        turned = torch.full_like(index, -1) if turned is None else turned
         if trump is None:
-            trump = torch.full_like(index, NO_TRUMP) if turned is None else suit_of(turned)
+            trump = torch.where(turned < 0, NO_TRUMP, suit_of(turned))
         return self.start(
             hands,
             index,
             leader=(dealer + 1) % self.seats,
-            bids=torch.full(hands.shape[:2], -1, dtype=torch.int8, device=hands.device),
             trump=trump.to(torch.int8),
             dealer=dealer.to(torch.int8),
-            seen=torch.zeros_like(index) if turned is None else bit(turned),
+            seen=torch.where(turned < 0, 0, bit(turned.clamp(min=0))),
         )
 
     # -- playing it ---------------------------------------------------------------------------------------------------
-
-    def cards_of(self, state: BlobState) -> int | Tensor:
-        """Cards dealt to each seat: one number for all lanes, or [B] int64."""
-        return self.cards
-
-    def trump(self, state: BlobState) -> Tensor:
-        return state.trump
 
     def mover(self, state: BlobState) -> Tensor:
         mover = super().mover(state)
@@ -162,29 +153,24 @@ class Blob(TrickGame):
         return (state.bids.long() * self.seats - turn).argmax(-1)
 
     def legal_bids(self, state: BlobState) -> Tensor:
-        bids = ((1 << (self.cards_of(state) + 1)) - 1) & ~self.hook_bits(state)
+        bids = super().legal_bids(state)
         if self.rules.trump != BIDDER:
             return bids
         trumps = sum(1 << TRUMP_NAMES.index(name) for name in self.rules.trumps)
         return torch.where(self._naming(state), trumps, bids)
 
     def bid(self, state: BlobState, place: Tensor, bid: Tensor, bidding: Tensor) -> BlobState:
-        trump = state.trump
         if self.rules.trump == BIDDER:
             naming = self._naming(state)
-            trump, bidding = torch.where(naming, bid, trump), bidding & ~naming
-        made = torch.where(bidding, bid, entries(state.bids, place))
-        return replace(state, bids=with_entries(state.bids, place, made), trump=trump)
+            state = replace(state, trump=torch.where(naming, bid, state.trump))
+            bidding = bidding & ~naming
+        return super().bid(state, place, bid, bidding)
 
-    def hook_bits(self, state: BlobState) -> Tensor:
-        """The bid that the hook forbids the dealer, as a bitboard: [B] int64, 0 where none is forbidden."""
-        bound, cards = state.made == self.seats - 1, self.cards_of(state)
-        if (self.rules.hook_from, self.rules.hook_to) != (1, DECK):
-            bound = bound & (self.rules.hook_from <= cards) & (cards <= self.rules.hook_to)
-        if not self.rules.hook or none(bound):
-            return torch.zeros_like(state.seen)
-        left = cards - state.bids.clamp(min=0).sum(-1)  # the dealer's own bid is still -1
-        return torch.where(bound & (left >= 0), bit(left.clamp(min=0)), 0)
+    def hooked(self, state: BlobState) -> Tensor:
+        bound, cards = super().hooked(state), self.cards_of(state)
+        if (self.rules.hook_from, self.rules.hook_to) == (1, DECK):
+            return bound
+        return bound & (self.rules.hook_from <= cards) & (cards <= self.rules.hook_to)
 
     def moves(self, state: BlobState) -> Tensor:
         legal = self.legal_bits(state)
@@ -224,17 +210,11 @@ class Blob(TrickGame):
     def points(self, state: BlobState) -> Tensor:
         return score(self.rules, state.bids, state.won)
 
-    def bids_met(self, state: BlobState) -> Tensor:
-        return state.bids == state.won
-
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def observe(self, state: BlobState, seat: Tensor | None = None) -> Tensor:
         """Features of what the mover (or ``seat``, [B] int64) knows: [B, F] float32, see `blob_observation`."""
         return blob_observation.observe(self, state, self.mover(state) if seat is None else seat)
-
-    def first_suit(self, state: BlobState) -> Tensor:
-        return blob_observation.first_suit(state)
 
     def suit_symmetry(self) -> SuitSymmetry | None:
         """None in decks of fewer suits, where it is known which suits hold no cards, and where bids name suits."""

@@ -8,8 +8,9 @@ The jack of trump, the right bower, is the highest card; next comes the jack of 
 belongs to the trump suit in every respect. That a seat which passes may still play alone against the makers, as some
 play it, is not offered. The course of a game is that of OpenSpiel's `euchre`.
 
-What the dealer has put away only the dealer knows. For the others it is any of the cards that nobody holds, each as
-likely as the other, so that pairs of a deal and a card put away are uniform over all that agree with what they know.
+What the dealer has put away only the dealer knows. For the others it is any of the cards that nobody holds, so that
+pairs of a deal and a card put away are uniform over all that agree with what they know. Where the rules let the dealer
+put the card turned up away, it lies with the dealer or is the one put away.
 """
 
 from collections.abc import Mapping
@@ -19,12 +20,13 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, knowledge
-from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUIT_NAMES, SUITS, bit, suit_of
+from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUIT_NAMES, SUITS, bit, popcount, suit_of
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, place_of
 from vecgame.own_rules import TrickState, partners
-from vecgame.philox import Stream
+from vecgame.philox import Stream, check_seed
 from vecgame.tricks import TrickGame
+from vecgame.worlds import draw_hands, opponents
 
 NINE, JACK = 7, 9  # ranks count from the two, 0
 EUCHRE_DECK = sum(1 << RANKS * suit + rank for suit in range(SUITS) for rank in range(NINE, RANKS))
@@ -43,9 +45,10 @@ class EuchreRules:
     dealer: str | int = "random"  # seat 0..3, "random" per game, or "rotate" with the game's number; bids last
     stick_the_dealer: bool = True  # who is last to bid may not pass again; if False nobody wins anything then
     alone: bool = True  # who names trump may play without its partner
+    may_discard_upcard: bool = False  # the dealer may put away the card that it has picked up
 
     def __post_init__(self) -> None:
-        for name in ("stick_the_dealer", "alone"):
+        for name in ("stick_the_dealer", "alone", "may_discard_upcard"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
         dealing.check_dealer(self.dealer)
@@ -53,7 +56,7 @@ class EuchreRules:
 
 @dataclass(frozen=True)
 class EuchreState(TrickState):
-    """B games of Euchre. The card turned up is in `seen` unless a seat has it in hand."""
+    """B games of Euchre. The card turned up is in `seen` unless the dealer has it in hand or has put it away."""
 
     dealer: Tensor  # [B] int8
     upcard: Tensor  # [B] int64, the card turned up (bitboard of one)
@@ -78,6 +81,7 @@ class Euchre(TrickGame):
 
     def set_up(self) -> None:
         self.cards, self.deck = 5, EUCHRE_DECK
+        self.held = 6 if self.rules.may_discard_upcard else 5  # of which the mover may choose one
         self.bids, self.most_bids, self.opening = BIDS, SUITS, PLAY
         self.highest = float(LONE_POINTS if self.rules.alone else ALL_POINTS)
         self.lowest = -self.highest
@@ -122,9 +126,6 @@ class Euchre(TrickGame):
         mover = torch.where(state.made == PICK_UP, state.dealer.long(), super().mover(state))
         return torch.where(state.made == LONER, state.maker.long(), mover)
 
-    def bidding(self, state: EuchreState) -> Tensor:
-        return (state.made < PLAY) & (state.made != PICK_UP)
-
     def legal_bids(self, state: EuchreState) -> Tensor:
         first, second = 1 << PASS | 1 << 1, 1 << PASS | 1 << 2 | 1 << 3 | 1 << 4
         bids = torch.where(state.made < SECOND_ROUND, first, second)
@@ -144,7 +145,7 @@ class Euchre(TrickGame):
         after = torch.where(naming, torch.where(ordered, PICK_UP - 1, self._after_naming() - 1), made)
         after = torch.where(bidding & (made == LONER), PLAY - 1, after)
         if not self.rules.stick_the_dealer:
-            after = torch.where(bidding & (made == PICK_UP - 1) & (bid == PASS), self.decisions - 1, after)
+            after = torch.where(bidding & (made == PICK_UP - 1) & (bid == PASS), self.length - 1, after)
         # A partner that sits out does not lead either.
         leader = (state.leader + (alone & (self._partner(state) == state.leader)).to(torch.int8)) & (SEATS - 1)
         return replace(
@@ -171,7 +172,7 @@ class Euchre(TrickGame):
         return state.made == PICK_UP
 
     def give(self, state: EuchreState, place: Tensor, card: Tensor, giving: Tensor) -> EuchreState:
-        """The dealer puts a card away, but not the one that it has picked up."""
+        """The dealer puts a card away."""
         mine = torch.where(torch.arange(SEATS, device=card.device) == state.dealer[:, None], card[:, None], 0)
         made = torch.where(giving, self._after_naming() - 1, state.made).to(torch.int8)
         return replace(state, hands=state.hands & ~mine, discarded=state.discarded | mine, made=made)
@@ -182,7 +183,8 @@ class Euchre(TrickGame):
     # -- the play -----------------------------------------------------------------------------------------------------
 
     def preferences(self, state: EuchreState, led: Tensor) -> list[Tensor]:
-        return [torch.where(self.giving(state), ~state.upcard, self.followed(state, led))]
+        away = -1 if self.rules.may_discard_upcard else ~state.upcard
+        return [torch.where(self.giving(state), away, self.followed(state, led))]
 
     def suits_of_cards(self) -> Tensor:
         """The left bower belongs to the trump suit."""
@@ -196,9 +198,6 @@ class Euchre(TrickGame):
         jack = (suits == trump) & (cards % RANKS == JACK)
         bower = torch.where(suit_of(cards) == trump, RANKS + 1, RANKS) - JACK
         return super().strengths() + torch.where(jack, bower, 0)[:, None]
-
-    def trump(self, state: EuchreState) -> Tensor:
-        return state.trump
 
     def sits_out(self, state: EuchreState) -> Tensor:
         return torch.where(state.alone, self._partner(state), -1)
@@ -241,9 +240,15 @@ class Euchre(TrickGame):
         """[B] bool, the dealer has picked up the card turned up. Only in the first round its suit can be named."""
         return state.trump == suit_of(_card_of(state.upcard))
 
-    def shows(self, state: EuchreState) -> Tensor:
-        """The dealer has the card that it picked up until it plays it."""
-        held = torch.where(self._picked_up(state), state.upcard & ~state.seen, 0)
+    def placed(self, state: EuchreState) -> Tensor:
+        """The dealer has the card that it picked up until it plays it, or has put it away."""
+        return torch.where(self._picked_up(state), state.upcard & ~state.seen, 0)
+
+    def shows(self, state: EuchreState) -> Tensor | None:
+        """Where it may not be put away, the dealer holds the card that it picked up."""
+        if self.rules.may_discard_upcard:
+            return None
+        held = self.placed(state)
         return torch.where(torch.arange(SEATS, device=held.device) == state.dealer[:, None], held[:, None], 0)
 
     def may_hold(self, state: EuchreState, viewer: Tensor) -> Tensor:
@@ -254,6 +259,28 @@ class Euchre(TrickGame):
         """The dealer knows what it has put away."""
         fields = super().hidden(state)
         return {**fields, "discarded": Hidden(fields["hands"].sees)}
+
+    def determinize(self, state: EuchreState, count: int = 3, seed: int = 0) -> EuchreState:
+        """As of any `TrickGame`. Where the card turned up may have been put away, the card put away is drawn with the
+        hands, and what is left out by all of them is not the card turned up."""
+        if not self.rules.may_discard_upcard:
+            return super().determinize(state, count, seed)
+        mover = self.mover(state)
+        others, own = opponents(mover), place_of(mover)
+        unseen = self.deck & ~(entries(state.hands, own) | entries(state.discarded, own) | state.seen)
+        away = unseen & state.discarded.sum(-1)
+        hands = state.hands.gather(1, others).t()
+        needs = popcount(torch.stack([*hands, away, unseen & ~(hands.sum(0) | away)]))
+        may = [*self.may_hold(state, mover), torch.full_like(unseen, -1), ~self.placed(state)]
+        drawn = draw_hands(unseen, needs, torch.stack(may), state.index, self.turn(state), count, check_seed(seed))
+        drawn = drawn.permute(2, 1, 0).flatten(0, 1)  # [B * count, 5]: three hands, the card put away, what is left
+        worlds, away = state.repeat(count), drawn[:, SEATS - 1 : SEATS]
+        dealer = torch.arange(SEATS, device=away.device) == worlds.dealer[:, None]
+        return replace(
+            worlds,
+            hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn[:, : SEATS - 1]),
+            discarded=torch.where(dealer & (away != 0), away, worlds.discarded),
+        )
 
 
 def _card_of(bits: Tensor) -> Tensor:

@@ -101,7 +101,8 @@ class Hearts(TrickGame):
         if self.rules.passing == "random":
             return {"direction": stream.integers(Purpose.DIRECTION, SEATS)}
         if self.rules.passing == "rotate":
-            return {"direction": torch.tensor(ROTATION, device=stream.game.device)[stream.game % SEATS]}
+            packed = sum(direction << 2 * number for number, direction in enumerate(ROTATION))  # no table to be copied
+            return {"direction": packed >> 2 * (stream.number % SEATS) & 3}
         return {}
 
     def begin(self, hands: Tensor, index: Tensor, direction: Tensor | None = None) -> HeartsState:

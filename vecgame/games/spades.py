@@ -28,6 +28,7 @@ class SpadesRules:
     bag_points: int = 1  # for each trick above
     bag_penalty: int = 100  # lost for each ten of those
     nil_points: int = 100  # won or lost by a bid of nil
+    capped_bids: bool = False  # partners may not bid more tricks together than there are
 
     def __post_init__(self) -> None:
         if isinstance(self.cards, bool) or not isinstance(self.cards, int) or not 1 <= self.cards <= RANKS:
@@ -40,6 +41,8 @@ class SpadesRules:
                 raise ValueError(f"{name} must be an integer of 0 or more, got {value!r}")
         if self.trick_points == 0:
             raise ValueError("trick_points must be above 0: it is what the game is about")
+        if not isinstance(self.capped_bids, bool):
+            raise ValueError(f"capped_bids must be True or False, got {self.capped_bids!r}")
         dealing.check_dealer(self.dealer)
 
 
@@ -48,11 +51,11 @@ class SpadesState(TrickState):
     """B games of Spades."""
 
     bids: Tensor  # [B, 4] int8, -1 = not yet made, 0 = nil
+    dealer: Tensor  # [B] int8
 
 
 class Spades(TrickGame):
-    """The seat after the dealer bids first and leads. Partners may not bid more tricks together than there are. A game
-    is worth the points of one's partnership."""
+    """The seat after the dealer bids first and leads. A game is worth the points of one's partnership."""
 
     name = "spades"
     partners = True
@@ -72,14 +75,18 @@ class Spades(TrickGame):
         points = self._partnership_points(
             torch.stack([bid, bid, other, other], -1), torch.stack([won, won, others, others], -1)
         )
-        possible = (bid + other <= self.cards) & (won + others <= self.cards)
+        possible = won + others <= self.cards
+        if self.rules.capped_bids:
+            possible &= bid + other <= self.cards
         return float(points[possible].min()), float(points[possible].max())
 
     def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> SpadesState:
         bids = torch.full(hands.shape[:2], -1, dtype=torch.int8, device=hands.device)
-        return self.start(hands, index, leader=(dealer + 1) % SEATS, bids=bids)
+        return self.start(hands, index, leader=(dealer + 1) % SEATS, bids=bids, dealer=dealer.to(torch.int8))
 
     def legal_bids(self, state: SpadesState) -> Tensor:
+        if not self.rules.capped_bids:
+            return super().legal_bids(state)
         partner = state.bids.gather(1, ((self.mover(state) + 2) & (SEATS - 1))[:, None])[:, 0].clamp(min=0)
         return (1 << (self.cards + 1 - partner).long()) - 1
 
@@ -109,11 +116,12 @@ class Spades(TrickGame):
     def points(self, state: SpadesState) -> Tensor:
         return self._partnership_points(state.bids, state.won)
 
-    def _partnership_points(self, bids: Tensor, won: Tensor) -> Tensor:
-        """Bids and tricks won by seat, [B, 4] each -> points of each seat's partnership, [B, 4] float32."""
+    def _partnership_points(self, bids: Tensor, won: Tensor, bags: Tensor | int = 0) -> Tensor:
+        """Bids and tricks won by seat, [B, 4] each, and ``bags`` of earlier games, under 10 -> points of each seat's
+        partnership, [B, 4] float32."""
         rules, bids, won = self.rules, bids.clamp(min=0).float(), won.float()
         contract, over = partners(bids), partners(won - bids)
-        bags = rules.bag_points * over - rules.bag_penalty * (over / 10).floor()
+        bags = rules.bag_points * over - rules.bag_penalty * ((bags + over) / 10).floor()
         kept = torch.where(over >= 0, rules.trick_points * contract + bags, -rules.trick_points * contract)
         nil = torch.where(bids == 0, torch.where(won == 0, rules.nil_points, -rules.nil_points), 0)
         return kept + partners(nil)

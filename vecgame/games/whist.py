@@ -81,9 +81,6 @@ class Whist(TrickGame):
         # Everybody knows that the dealer has it: with all cards dealt, that is to say that nobody else does.
         return replace(state, lacks=torch.where(others, turned[:, None], 0))
 
-    def trump(self, state: WhistState) -> Tensor:
-        return state.trump
-
     def first_suit(self, state: WhistState) -> Tensor:
         return torch.where(state.trump == NO_TRUMP, 0, state.trump)
 

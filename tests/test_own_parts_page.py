@@ -1,0 +1,27 @@
+"""docs/own-parts.md does what it says: its blocks of code are run one after the other."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+PAGE = (Path(__file__).parents[1] / "docs" / "own-parts.md").read_text()
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
+
+
+@pytest.mark.parametrize("number", range(1, len(BLOCKS)))
+def test_the_page_runs(number: int, tmp_path, monkeypatch) -> None:
+    (tmp_path / "careful.py").write_text(BLOCKS[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        exec(compile(BLOCKS[number], f"docs/own-parts.md, block {number}", "exec"), {"__name__": "page"})
+    finally:
+        sys.modules.pop("careful", None)
+
+
+def test_the_page_has_one_of_each() -> None:
+    headings = re.findall(r"^## (.*)$", PAGE, flags=re.M)
+    assert headings == ["A player", "An evaluator", "A network", "A training loop"] and len(BLOCKS) == 5
+    for path in re.findall(r"`((?:vecgame|veclab|tests)/[\w/]+\.py)`", PAGE):
+        assert (Path(__file__).parents[1] / path).is_file(), path

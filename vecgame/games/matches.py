@@ -1,0 +1,382 @@
+"""Whole matches as one game whose value is the match's outcome, so that an agent plays for the win.
+
+A match is one deal of its game after the other, the dealer moving on, until a total reaches the target or so many
+games have been played. A finished match is worth 1 to the winner, or to each partner of the winning side, shared among
+those who tie, and nothing to the others.
+
+The cards of later games are as hidden as the other hands are: `future` names them, and every world draws its own. So a
+search may look past the end of a game, into the games of its worlds, and its evaluator judges what the standing is
+worth there. At the end of a match values are exact.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vecgame import dealing, hidden, knowledge
+from vecgame.games.euchre import Euchre, EuchreRules, EuchreState
+from vecgame.games.hearts import ALL_POINTS, Hearts, HeartsRules, HeartsState, PassingState
+from vecgame.games.spades import Spades, SpadesRules, SpadesState
+from vecgame.games.whist import Whist, WhistRules, WhistState
+from vecgame.hidden import Hidden
+from vecgame.lanes import around, working
+from vecgame.own_rules import TrickState, partners
+from vecgame.philox import Purpose, Stream
+from vecgame.state import State
+from vecgame.tricks import TrickGame
+
+GAME_SHIFT = 24  # of a game's number in `Match.turn`: above `Stream`'s bits for the decision and 2**16 worlds
+MOST_WORLDS = 1 << 16
+MOST_GAMES = 127
+BAGS = 10  # of Spades: so many cost the penalty
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a match is over. Dealer "random" or a seat is that of the first game, "rotate" follows the match's number;
+    other rules that "rotate" follow the game's number in its match."""
+
+    target: int  # points in all: who has them ends the match
+    games: int  # after so many games it is over, too
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, most in (("target", math.inf), ("games", MOST_GAMES)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                limit = f"from 1 to {most}" if most < math.inf else "of 1 or more"
+                raise ValueError(f"{name} must be an integer {limit}, got {value!r}")
+
+
+@dataclass(frozen=True)
+class Standing(State):
+    """What a match adds to the state of its game, whose fields are those of the game that is on."""
+
+    holds: ClassVar = {"future": "number"}
+
+    totals: Tensor  # [B, P] float32, points of the finished games
+    number: Tensor  # [B] int8, how many games are finished
+    future: Tensor  # [B] int64, 0 <= future < 2**56: with the game's number it fixes what is dealt; nobody knows it
+
+
+class Match(TrickGame):
+    """Makes matches of a game: ``class HeartsMatch(Match, Hearts)``, with a state that is a `Standing`, too, and rules
+    that are `Limits`. `scores` and `values` alike are the outcome of a finished match.
+
+    Observations are those of the game, then the totals of all seats, by the target and within -4 .. 4, the games that
+    may be left after this one as a share of all, and whether this is the last.
+    """
+
+    fixed_hands = False  # every game is dealt anew
+    fewest_wins = False
+    carried: tuple[str, ...] = ("totals", "number", "future")  # what is not begun anew with a game
+
+    def __init__(self, rules: object = None, **changes: object) -> None:
+        super().__init__(rules, **changes)
+        self.target, self.games = self.limits()
+        self.decisions = self.games * self.length
+        self.lowest, self.highest = 0.0, 1.0
+        self.plain = False  # after the last trick of a game there is another
+        self.has_dealer = "dealer" in self.chance()
+        self.features += self.seats + 2
+
+    def limits(self) -> tuple[float, int]:
+        """The total that ends a match, and the most games of one."""
+        return self.rules.target, self.rules.games
+
+    # -- beginning a game ---------------------------------------------------------------------------------------------
+
+    def deal(
+        self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
+    ) -> TrickState:
+        """Begins matches ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names."""
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        future, number = future_of(stream), torch.zeros_like(stream.game)
+        dealer = dealing.dealers(stream, self.rules.dealer, self.seats) if self.has_dealer else None
+        return replace(self._deal_game(stream.game, future, number, dealer), future=future)
+
+    def from_hands(
+        self,
+        hands: Tensor,
+        index: Tensor | None = None,
+        totals: Tensor | None = None,
+        number: int = 0,
+        **given: Tensor | int,
+    ) -> TrickState:
+        """Matches at the beginning of a game with given hands; arguments as for the game, and
+
+        Args:
+            totals: [B, P] points of the games before; none by default.
+            number: how many games are finished.
+
+        Raises:
+            ValueError: as the game, on totals of another shape or of a match that is over, or a number no game has.
+        """
+        return self.standing_at(super().from_hands(hands, index, **given), totals, number)
+
+    def standing_at(self, state: TrickState, totals: Tensor | None, number: int) -> TrickState:
+        """The state with these `totals` and ``number`` games finished; see `from_hands`."""
+        if number not in range(self.games):
+            raise ValueError(f"number must be from 0 to {self.games - 1}, got {number!r}")
+        totals = torch.zeros_like(state.totals) if totals is None else totals
+        if totals.shape != state.totals.shape:
+            batch, seats = state.totals.shape
+            raise ValueError(f"totals must be [{batch}, {seats}] points, got shape {list(totals.shape)}")
+        if (totals >= self.target).any():
+            raise ValueError(f"totals must be below {self.target}, where a match ends")
+        return replace(
+            state,
+            totals=totals.to(state.device, torch.float32),
+            number=torch.full_like(state.made, number),
+            future=future_of(Stream(0, state.index, torch.zeros_like(state.index))),
+        )
+
+    def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
+        return super().start(hands, index, leader, **self.no_standing(index), **own)
+
+    def no_standing(self, index: Tensor) -> dict[str, Tensor]:
+        """The fields that are `carried`, before the first of matches ``index`` [B] int64."""
+        totals = torch.zeros(len(index), self.seats, device=index.device)
+        return {
+            "totals": totals,
+            "number": torch.zeros_like(index, dtype=torch.int8),
+            "future": torch.zeros_like(index),
+        }
+
+    def _deal_game(self, index: Tensor, future: Tensor, number: Tensor, dealer: Tensor | None) -> TrickState:
+        """Game ``number`` [B] int64 of each match, before its first decision; ``dealer`` [B] int64, if it has one."""
+        given = {} if dealer is None else {"dealer": dealer}
+        return self.deal_by(LaterGame(0, future, number), index, **given)
+
+    # -- playing it ---------------------------------------------------------------------------------------------------
+
+    def turn(self, state: TrickState) -> Tensor:
+        """A number of its own for each decision of a match: [B] int64."""
+        return state.made.long() | (state.number.long() << GAME_SHIFT)
+
+    def is_terminal(self, state: TrickState) -> Tensor:
+        return (state.number == self.games) | (state.totals >= self.target).any(-1)
+
+    def game_over(self, state: TrickState) -> Tensor:
+        """[B] bool, the last card of the game that is on has been played."""
+        return state.made == self.length
+
+    def step(self, state: TrickState, action: Tensor, validate: bool = False) -> TrickState:
+        """As of the game; after its last card its points are counted and the next game is dealt."""
+        after = super().step(state, action, validate)
+        ended = self.game_over(after) & ~self.is_terminal(after)
+        lanes = working(ended)
+        if lanes is not None and len(lanes) == 0:
+            return after
+        following = self._following(after.take(lanes))
+        return after.put(lanes, following) if lanes is not None else following.where(ended, after)
+
+    def _following(self, state: TrickState) -> TrickState:
+        """What comes after games that have just ended: the next game, or the end of the match."""
+        counted = self.counted(state)
+        dealer = around(state.dealer + 1, self.seats).long() if self.has_dealer else None
+        dealt = self._deal_game(state.index, state.future, counted.number.long(), dealer)
+        dealt = replace(dealt, **{name: getattr(counted, name) for name in self.carried})
+        return counted.where(self.is_terminal(counted), dealt)
+
+    def counted(self, state: TrickState) -> TrickState:
+        """States at the end of a game with that game counted among the finished."""
+        return replace(state, totals=state.totals + self.tally(state), number=state.number + 1)
+
+    def tally(self, state: TrickState) -> Tensor:
+        """What a finished game adds to the totals: [B, P] float32."""
+        return self.points(state)
+
+    # -- ending it ----------------------------------------------------------------------------------------------------
+
+    def scores(self, state: TrickState) -> Tensor:
+        """The outcome for each absolute seat, 1 in all or to each side: [B, P] float32; 0 before the end."""
+        totals = -state.totals if self.fewest_wins else state.totals
+        winners = (totals == totals.amax(-1, keepdim=True)).float()
+        share = (2 if self.partners else 1) * winners / winners.sum(-1, keepdim=True)
+        return torch.where(self.is_terminal(state)[:, None], share, 0.0)
+
+    def tricks_won(self, state: TrickState) -> None:
+        """Not told: a match's decisions are in games whose tricks its last state no longer has."""
+        return None
+
+    # -- what a player knows ------------------------------------------------------------------------------------------
+
+    def observe(self, state: TrickState, seat: Tensor | None = None) -> Tensor:
+        viewer = self.mover(state) if seat is None else seat
+        left = (self.games - 1 - state.number.long()).clamp(min=0)
+        told = torch.cat([self.standing(state, viewer), (left / self.games)[None], (left == 0)[None].float()]).t()
+        return torch.cat([super().observe(state, viewer), told], dim=-1)
+
+    def standing(self, state: TrickState, viewer: Tensor) -> Tensor:
+        """Features of the totals for seat ``viewer`` [B] int64: [P, B] float32."""
+        return (knowledge.by_seat(state.totals, viewer) / self.target).clamp(-4, 4)
+
+    def hidden(self, state: TrickState) -> dict[str, Hidden]:
+        """Nobody knows what is dealt later."""
+        later = Hidden(hidden.nobody(state.future, self.seats), holds="number", place=False)
+        return {**super().hidden(state), "future": later}
+
+    def determinize(self, state: TrickState, count: int = 3, seed: int = 0) -> TrickState:
+        """As of the game, and another future in each world."""
+        if count > MOST_WORLDS:
+            raise ValueError(f"count must be at most {MOST_WORLDS}, got {count}")
+        worlds = super().determinize(state, count, seed)
+        # Further on in the stream than `deal` reads: under its seed, the first world of a match would hold the truth.
+        stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(1)
+        return replace(worlds, future=future_of(stream))
+
+
+class LaterGame(Stream):
+    """The numbers of a game of a match: `game` is the match's future, `stream` the game's number in the match."""
+
+    @property
+    def number(self) -> Tensor:
+        return self.stream
+
+
+def future_of(stream: Stream) -> Tensor:
+    """[B] int64, 56 random bits."""
+    words = stream.words(Purpose.MATCH, 2)
+    return (words[:, 0] << 24) | (words[:, 1] >> 8)
+
+
+# -- the matches ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HeartsMatchRules(Limits, HeartsRules):
+    """The rules of every game, and when the match is over. The sixteenth game brings somebody to 100."""
+
+    passing: str = "rotate"
+    target: int = 100
+    games: int = 16
+
+
+@dataclass(frozen=True)
+class HeartsMatchState(Standing, HeartsState):
+    """B matches of Hearts without passing."""
+
+
+@dataclass(frozen=True)
+class PassingMatchState(Standing, PassingState):
+    """B matches of Hearts in which cards are passed."""
+
+    holds: ClassVar = {**PassingState.holds, **Standing.holds}
+
+
+class HeartsMatch(Match, Hearts):
+    """Totals are the points taken. Who has the fewest wins when somebody has 100."""
+
+    name = "hearts-match"
+    rules_type = HeartsMatchRules
+    state_type = HeartsMatchState
+    fewest_wins = True
+    forced_leads = 2 * Hearts.forced_leads  # at the end of a game and at the beginning of the next
+
+    def set_up(self) -> None:
+        super().set_up()
+        self.fixed_hands = False
+        self.state_type = PassingMatchState if self.passes else HeartsMatchState
+
+    def tally(self, state: HeartsState) -> Tensor:
+        return ALL_POINTS - self.points(state)
+
+
+@dataclass(frozen=True)
+class SpadesMatchRules(Limits, SpadesRules):
+    """The rules of every game, and when the match is over."""
+
+    target: int = 500
+    games: int = 20
+
+
+@dataclass(frozen=True)
+class SpadesMatchState(Standing, SpadesState):
+    """B matches of Spades."""
+
+    bags: Tensor  # [B, 4] int8, those of each seat's partnership since it last lost points for ten
+
+
+class SpadesMatch(Match, Spades):
+    """The side that has more when one has 500 wins. Tricks above the bids are counted on from game to game, and each
+    ten of them cost their penalty."""
+
+    name = "spades-match"
+    rules_type = SpadesMatchRules
+    state_type = SpadesMatchState
+    carried = (*Match.carried, "bags")
+    own_features = Spades.own_features + 2
+
+    def no_standing(self, index: Tensor) -> dict[str, Tensor]:
+        bags = torch.zeros(len(index), self.seats, dtype=torch.int8, device=index.device)
+        return {**super().no_standing(index), "bags": bags}
+
+    def counted(self, state: SpadesMatchState) -> SpadesMatchState:
+        over = partners(state.won - state.bids).clamp(min=0)
+        return replace(super().counted(state), bags=(state.bags + over) % BAGS)
+
+    def tally(self, state: SpadesMatchState) -> Tensor:
+        return self._partnership_points(state.bids, state.won, state.bags)
+
+    def own_block(self, state: SpadesMatchState, viewer: Tensor) -> list[Tensor]:
+        """Those of a game, and the bags of the viewer's and the other partnership, of ten."""
+        return [*super().own_block(state, viewer), knowledge.by_seat(state.bags, viewer)[:2] / BAGS]
+
+
+@dataclass(frozen=True)
+class EuchreMatchRules(Limits, EuchreRules):
+    """The rules of every game, and when the match is over. The nineteenth game brings a side to 10 if every game is
+    worth something, which it is unless the dealer may pass."""
+
+    target: int = 10
+    games: int = 19
+
+
+@dataclass(frozen=True)
+class EuchreMatchState(Standing, EuchreState):
+    """B matches of Euchre."""
+
+
+class EuchreMatch(Match, Euchre):
+    """The side that has 10 first wins. What a side gets the other does not lose."""
+
+    name = "euchre-match"
+    rules_type = EuchreMatchRules
+    state_type = EuchreMatchState
+
+    def tally(self, state: EuchreState) -> Tensor:
+        return self.points(state).clamp(min=0)
+
+
+@dataclass(frozen=True)
+class WhistMatchRules(Limits, WhistRules):
+    """The rules of every game, and when the match is over. The ninth game brings a side to 5."""
+
+    target: int = 5
+    games: int = 9
+
+
+@dataclass(frozen=True)
+class WhistMatchState(Standing, WhistState):
+    """B matches of Whist."""
+
+
+class WhistMatch(Match, Whist):
+    """A side gets a point for each trick above half of them, six of thirteen. The side that has 5 first wins."""
+
+    name = "whist-match"
+    rules_type = WhistMatchRules
+    state_type = WhistMatchState
+
+    def set_up(self) -> None:
+        super().set_up()
+        self.forced_leads = self.rules.games if self.cards == 1 else 0  # of games of one card, all
+
+    def tally(self, state: WhistState) -> Tensor:
+        return (self.points(state) - self.cards // 2).clamp(min=0)
