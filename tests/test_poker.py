@@ -13,6 +13,7 @@ import torch
 from tests.helpers import assert_same_state, chi_square_p
 from tests.micro_games import MicroGame
 from vecgame import Game, Kuhn, Leduc, State, concatenate
+from veclab.settings import Settings
 from vecmcts import PlayoutEvaluator, SearchConfig, search
 
 pyspiel = pytest.importorskip("pyspiel")
@@ -171,6 +172,7 @@ def test_search_never_folds_the_best_hand_of_leduc() -> None:
         (lambda: Kuhn(3), r"rules must be a KuhnRules, got 3; to change one of them write Kuhn\(NAME=VALUE\)"),
         (lambda: Kuhn().deal(0), "batch_size must be at least 1, got 0"),
         (lambda: Kuhn().step(Kuhn().deal(2), torch.tensor([1])), r"action must be 2 integers of shape \[2\]"),
+        (lambda: Settings(game="leduc", candidates=8), "--candidates is for games whose cards do not change hands"),
         (lambda: Leduc().step(Leduc().deal(1), torch.tensor([0.5])), r"action must be 1 integers of shape \[1\]"),
     ],
 )

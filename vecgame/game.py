@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import numpy as np
@@ -18,6 +18,11 @@ from vecgame.state import State, as_tensor
 from vecgame.symmetry import SuitSymmetry
 
 
+@dataclass(frozen=True)
+class NoRules:
+    """Nothing may be changed about the game."""
+
+
 class Game(ABC):
     """The rules of a game for many games at once: pure functions of an immutable `State`.
 
@@ -28,7 +33,7 @@ class Game(ABC):
     """
 
     name: str  # in the registry, and on the command line
-    rules_type: ClassVar[type]  # a frozen dataclass: what may be changed about the game
+    rules_type: ClassVar[type] = NoRules  # a frozen dataclass: what may be changed about the game
     rules: object  # an instance of `rules_type`
     seats: int = SEATS  # 2..8
     layout: Layout = STANDARD  # of card ids
@@ -37,7 +42,7 @@ class Game(ABC):
     lowest: float = 0.0  # score of a finished game
     highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
-    fixed_hands: bool = True  # a card that was dealt to a seat stays in its hand until the seat plays it
+    fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards
     features: int  # columns of an observation

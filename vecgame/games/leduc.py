@@ -19,11 +19,6 @@ PUBLIC = 2  # place of the card for both seats
 
 
 @dataclass(frozen=True)
-class LeducRules:
-    """Nothing may be changed about Leduc poker."""
-
-
-@dataclass(frozen=True)
 class LeducState(State):
     """B games of Leduc poker."""
 
@@ -40,10 +35,13 @@ class Leduc(Game):
     """Two seats have paid a chip and hold one of six cards. In two rounds they fold, call, or raise by 2 chips and then
     by 4; in between a card is turned up. A pair with it wins, else the higher card. A game is worth the chips won."""
 
-    name, rules_type, action_names = "leduc", LeducRules, ACTIONS
+    name = "leduc"
     seats, layout, deck = 2, LeducState.layout, LeducState.layout.bits
+    lowest, highest = -13.0, 13.0
+    action_names = ACTIONS
     num_actions = max_legal = len(ACTIONS)
-    decisions, max_forced_run, lowest, highest = 2 * TURNS, 0, -13.0, 13.0
+    decisions = 2 * TURNS
+    max_forced_run = 0
     features = (PUBLIC + 1) * layout.size + decisions * num_actions
 
     def deal(self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0) -> State:
