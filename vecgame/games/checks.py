@@ -1,13 +1,8 @@
 """What the rules of several games share."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 
 from vecgame.dealing import check_dealer
-
-
-@dataclass(frozen=True)
-class NoRules:
-    """Rules of a game about which nothing may be changed."""
 
 
 def check_rules(rules: object, **limits: tuple[int, int]) -> None:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vecgame import knowledge
 from vecgame.cards import Layout, bit, unpack
-from vecgame.games.checks import NoRules
 from vecgame.hidden import Hidden
 from vecgame.own_rules import TrickState
 from vecgame.tricks import TrickGame
@@ -37,7 +36,7 @@ class SkatState(TrickState):
 class Skat(TrickGame):
     """Bid 0 passes, 1 + trump names a game. The soloist scores a 120th of its points above 60; null counts 90 or 30."""
 
-    name, rules_type, state_type = "skat", NoRules, SkatState
+    name, state_type = "skat", SkatState
     bid_names, give_word = ("pass", *GAMES), "put away"
     fixed_hands, own_features, lowest, highest = False, 3 + 6 + 32 + 2, -0.5, 0.5
 
