@@ -26,6 +26,7 @@ RULES = {
     "wizard": {"cards": 5, "players": 6},
 }
 RULES |= {f"{name}-match": {"games": 2} for name in ("hearts", "spades", "whist", "euchre")}
+LONG = ("hearts-match", "spades-match", "whist-match")
 MORE_RULES = [
     ("blob", {"cards": 13, "hook": False}),
     ("blob", {"cards": 4, "ranks": 5, "trump": "turned"}),
@@ -35,6 +36,10 @@ MORE_RULES = [
     ("hearts", {"queen_breaks": False, "safe_first_trick": False, "moon": False}),
     ("spades", {"lead_spades": "last", "dealer": 2}),
     ("whist", {"trump": "rotate", "dealer": "rotate"}),
+    ("spades", {"capped_bids": True}),
+    ("euchre", {"may_discard_upcard": True}),
+    ("hearts-match", {"games": 2, "passing": "none"}),
+    ("euchre-match", {"target": 2, "games": 3, "may_discard_upcard": True, "stick_the_dealer": False}),
 ]
 
 
@@ -48,7 +53,10 @@ class CountsTricks:
         return torch.zeros(state.batch_size, game.num_actions), (won + 1) / (getattr(game, "cards", 0) + 2)
 
 
-@pytest.fixture(params=GAMES, scope="module")
+@pytest.fixture(
+    params=[pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in GAMES],
+    scope="module",
+)
 def game(request) -> Game:
     return make_game(request.param, **RULES.get(request.param, {}))
 

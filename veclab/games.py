@@ -23,7 +23,7 @@ def described(name: str) -> list[str]:
     """
     game = make_game(name)
     rules = default_rules(name).items()
-    lines = [f"  {rule}={str(value).lower() if isinstance(value, bool) else value}" for rule, value in rules]
+    lines = [f"  {rule}={str(value).lower() if isinstance(value, bool | None) else value}" for rule, value in rules]
     return [f"{name}: {game.seats} players, {game.decisions} decisions", *lines]
 
 

@@ -41,9 +41,9 @@ class DoppelkopfRules:
 
 @dataclass(frozen=True)
 class DoppelkopfState(TrickState):
-    """B games of Doppelkopf. The ids of a card's two copies are ``12 * suit + 2 * rank`` and one more."""
+    """B games of Doppelkopf. A card's two copies are ``12 * suit + 2 * rank`` and one more, written Q and Q'."""
 
-    layout = Layout(4, 2 * len(POINTS), rank_names=tuple(name for name in POINTS for _ in range(2)))
+    layout = Layout(4, 2 * len(POINTS), rank_names=tuple(name + copy for name in POINTS for copy in ("", "'")))
 
     card_points: Tensor  # [B, 4] int16, those in the tricks of each seat
     queens: Tensor  # [B, 4] int8, queens of clubs that each seat has played to tricks that are complete

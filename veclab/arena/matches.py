@@ -162,7 +162,10 @@ def play_games(
     told = any(hasattr(player, "act_after") for player in players)  # keeping the past takes memory
     past = Past.none(game, state.batch_size, state.device) if told else None
     for decision in range(game.decisions):
-        who = seats.gather(1, game.mover(state)[:, None])[:, 0]
+        over = game.is_terminal(state)
+        if over.all():
+            break
+        who = torch.where(over, -1, seats.gather(1, game.mover(state)[:, None])[:, 0])
         action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
         for number, player in enumerate(players):
             lanes = (who == number).nonzero()[:, 0]
