@@ -51,6 +51,7 @@ class OwnRules(Game):
     free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing
     first_of_equals: ClassVar[bool] = False  # of cards equally strong the one played first wins
     own_features: ClassVar[int] = 0  # columns of `own_block`
+    bid_names: ClassVar[tuple[str, ...]] = ()  # what people call the first bids, if not by their numbers
     give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
 
     cards: int  # dealt to a seat
@@ -212,7 +213,7 @@ class OwnRules(Game):
 
     def bid_name(self, bid: int, state: TrickState | None = None) -> str:
         """What people call a bid; ``state`` is one lane, if the bid's meaning depends on it."""
-        return f"bid {bid}"
+        return self.bid_names[bid] if bid < len(self.bid_names) else f"bid {bid}"
 
     def action_name(self, action: int, state: TrickState | None = None, lane: int = 0) -> str:
         """A card's name, `give_word` before it where it is given away, or `bid_name`. Raises ValueError on a number

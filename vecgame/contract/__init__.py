@@ -21,7 +21,12 @@ from vecgame.contract.rules import (
     same,
     suits_led_are_told_apart,
 )
-from vecgame.contract.worlds import hidden_cards_are_hidden, worlds_are_uniform, worlds_keep_what_is_known
+from vecgame.contract.worlds import (
+    hands_are_as_said,
+    hidden_cards_are_hidden,
+    worlds_are_uniform,
+    worlds_keep_what_is_known,
+)
 from vecgame.game import Game
 
 __all__ = ["CHECKS", "check", "mixed_positions", "positions", "random_action", "same"]
@@ -33,6 +38,7 @@ CHECKS: tuple[Callable[[Game], str | None], ...] = (
     every_decision,
     ends,
     suits_led_are_told_apart,
+    hands_are_as_said,
     lanes_do_not_meet,
     masks_do_as_lists,
     worlds_keep_what_is_known,

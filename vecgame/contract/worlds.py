@@ -27,15 +27,19 @@ Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 TOO_FEW = "worlds: not enough positions to compare their distribution"
 
 
+def hands_are_as_said(game: Game) -> None:
+    """Seats hold what the game says that they may: otherwise there may be no world to draw."""
+    for state in some_positions(game, GAMES) if hasattr(game, "may_hold") else ():
+        agrees = _agrees(game, state, state, game.mover(state)).all()
+        assert agrees, "a seat holds cards that may_hold or shows rule out"
+
+
 def worlds_keep_what_is_known(game: Game) -> None:
     """Worlds differ in nothing that is public or that the mover sees, move the deck's cards among the other places, and
     leave none of those as it is in every world."""
     moved: dict[str, Tensor] = {}
     shared: dict[str, Tensor] = {}
     for state in some_positions(game, GAMES):
-        if hasattr(game, "may_hold"):
-            agrees = _agrees(game, state, state, game.mover(state)).all()
-            assert agrees, "a seat holds cards that may_hold or shows rule out"
         drawn, before = game.determinize(state, WORLDS, SEED), state.repeat(WORLDS)
         assert drawn.batch_size == before.batch_size, "determinize must give B * count lanes"
         hidden, mover = game.hidden(before), game.mover(before)

@@ -18,7 +18,7 @@ from vecgame.tricks import TrickGame
 
 LAYOUT = Layout(4, 8, 0, ("diamonds", "hearts", "spades", "clubs"), ("7", "8", "9", "Q", "K", "10", "A", "J"))
 POINTS = 0x2BA43000  # of each rank, four bits each
-GRAND, NULL = 4, 5  # what is trump beside suits 0..3
+GAMES, GRAND, NULL = (*LAYOUT.suit_names, "grand", "null"), 4, 5  # by what is trump
 GAME, CARD = torch.arange(NULL + 1)[:, None], torch.arange(LAYOUT.size)
 JACK, NULL_SHIFT = CARD % 8 == 7, torch.tensor((0, 1, 2, 5, 6, 3, 7, 4))[CARD % 8] - CARD % 8  # in a null game
 
@@ -27,9 +27,9 @@ JACK, NULL_SHIFT = CARD % 8 == 7, torch.tensor((0, 1, 2, 5, 6, 3, 7, 4))[CARD % 
 class SkatState(TrickState):
     """B games of Skat."""
 
-    layout = LAYOUT
+    layout, holds = LAYOUT, {"soloist": "seats", "trump": GAMES}
     soloist: Tensor  # [B] int8, -1 = none
-    trump: Tensor  # [B] int8, suit 0..3, 4 = jacks only, 5 = nothing
+    trump: Tensor  # [B] int8, suit 0..3, 4 = jacks only (and until a game is named), 5 = nothing
     skat: Tensor  # [B] int64, the cards that nobody holds, then those that the soloist has put away
     points: Tensor  # [B] int8, in cards that the soloist has taken
 
@@ -38,6 +38,7 @@ class Skat(TrickGame):
     """Bid 0 passes, 1 + trump names a game. The soloist scores a 120th of its points above 60; null counts 90 or 30."""
 
     name, rules_type, state_type = "skat", NoRules, SkatState
+    bid_names, give_word = ("pass", *GAMES), "put away"
     fixed_hands, own_features, lowest, highest = False, 3 + 6 + 32 + 2, -0.5, 0.5
 
     def set_up(self) -> None:
@@ -96,5 +97,4 @@ class Skat(TrickGame):
 
     def worth(self, cards: Tensor) -> Tensor:
         """Points of the cards of each set: [B] int64 -> [B] int64."""
-        each = POINTS >> 4 * (torch.arange(LAYOUT.size, device=cards.device) % 8) & 15
-        return (unpack(cards, size=LAYOUT.size) * each).sum(-1)
+        return (unpack(cards, size=32) * (POINTS >> 4 * (torch.arange(32, device=cards.device) % 8) & 15)).sum(-1)

@@ -63,6 +63,7 @@ class Spades(TrickGame):
     state_type = SpadesState
     forced_leads = SEATS  # once for each seat, with spades unbroken and one other card left
     own_features = 3 * SEATS + 2
+    bid_names = ("nil",)
 
     def set_up(self) -> None:
         # As many bids whatever the cards, so that one network can play with any number of them.
@@ -93,9 +94,6 @@ class Spades(TrickGame):
     def bid(self, state: SpadesState, place: Tensor, bid: Tensor, bidding: Tensor) -> SpadesState:
         made = torch.where(bidding, bid, entries(state.bids, place))
         return replace(state, bids=with_entries(state.bids, place, made))
-
-    def bid_name(self, bid: int, state: SpadesState | None = None) -> str:
-        return f"bid {bid}" if bid else "nil"
 
     def broken(self, state: SpadesState) -> Tensor:
         """[B] bool, spades may be led."""

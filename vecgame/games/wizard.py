@@ -18,8 +18,7 @@ from vecgame.own_rules import TrickState
 from vecgame.philox import Stream
 
 LAYOUT = Layout(extra=8, extra_names=("wizard",) * 4 + ("jester",) * 4)
-WIZARD, JESTER = 52, 56  # the first of four each
-NAME = 21  # "bid" that names suit 0 trump: after those of 0 .. 20 tricks
+WIZARD, JESTER, NAME = 52, 56, 21  # the first of four each; the "bid" that names suit 0 trump, after 0 .. 20 tricks
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class Wizard(ExactBids):
 
     name, rules_type, state_type = "wizard", WizardRules, WizardState
     free_cards, first_of_equals = LAYOUT.block(SUITS), True
+    bid_names = (*(f"bid {tricks}" for tricks in range(NAME)), *(f"name {suit}" for suit in LAYOUT.suit_names))
 
     def set_up(self) -> None:
         self.bids, self.most_bids = NAME + SUITS, max(SUITS, self.cards + 1)  # for one network at any number of cards
