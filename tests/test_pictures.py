@@ -72,7 +72,7 @@ def test_every_card_lies_there_once(name: str, rules: dict, decisions: int) -> N
             assert faces(drawing) >= mine and (faces(drawing) - mine).total() <= beside
             others = sum(bits.bit_count() for bits in state.hands[lane].tolist())
             others -= int(state.hands[lane, seat]).bit_count()
-            assert others <= backs(drawing) <= others + beside  # with a pile of what else nobody sees
+            assert others <= backs(drawing) <= others + 4  # with a pile of what else nobody sees
 
 
 @pytest.mark.parametrize(("name", "rules"), GAMES_TO_DRAW)
