@@ -209,29 +209,35 @@ class TrickGame(OwnRules):
         if validate:
             self._check_legal(state, action)
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
-        seat, playing = self.mover(state), ~bidding & going
+        seat, playing, small = self.mover(state), ~bidding & going, action.to(torch.int8)
         place = place_of(seat, self.seats)
         if self.bids and not none(bidding):
-            bid = action - self.first_bid if self.first_bid else action
-            state = self.bid(state, place, bid.clamp(0, self.bids - 1).to(torch.int8), bidding)
+            bid = (small - self.first_bid).clamp(0, self.bids - 1) if self.first_bid else small
+            state = self.bid(state, place, bid, bidding)
         if giving is not None:
             playing = playing & ~giving
             if not none(giving):
                 state = self.give(state, place, torch.where(giving, bit(action), 0), giving)
-        return self._play(state, seat, place, action, playing, going)
+        card = torch.where(playing, bit(action), 0)
+        return self._play(state, seat, place, small, card, playing, going)
 
     def _play(
-        self, state: TrickState, seat: Tensor, mover: Tensor, action: Tensor, playing: Tensor, going: Tensor
+        self,
+        state: TrickState,
+        seat: Tensor,
+        mover: Tensor,
+        small: Tensor,
+        card: Tensor,
+        playing: Tensor,
+        going: Tensor,
     ) -> TrickState:
-        """Plays the card ``action`` [B] of ``seat`` [B], whose place in a [B, P] field is ``mover`` [B], where
-        ``playing`` [B] bool holds, and passes over a seat that sits out; where ``going`` [B] bool does, a decision
-        counts."""
+        """Plays a card, as id ``small`` [B] int8 and as set ``card`` [B] int64, of ``seat`` [B], whose place in a
+        [B, P] field is ``mover`` [B], where ``playing`` [B] bool holds, and passes over a seat that sits out; where
+        ``going`` [B] bool does, a decision counts."""
         seats, advance, out = self.seats, going.to(torch.int8), self.sits_out(state)
         if out is not None:
             advance = advance + (playing & (around(seat + 1, seats) == out)).to(torch.int8)
-        card = torch.where(playing, bit(action), 0)
-        small = torch.where(playing, action.to(torch.int8), entries(state.trick, mover))
-        trick = with_entries(state.trick, mover, small)
+        trick = with_entries(state.trick, mover, torch.where(playing, small, entries(state.trick, mover)))
         led = self.suit_led(state, trick)
         # A lead follows nothing; where one only ever follows suit, to follow the suit of one's own card is the same.
         before = led if self.follows else torch.where(seat == state.leader, -1, led)

@@ -1,7 +1,7 @@
 """Tree search in one fully known world, and its sum over several worlds of one decision.
 
 The tree has one value for each of the four seats, and the player to move at a node reads its own. Values are scores
-divided by `Rules.max_score`. The batched search of the tensor code must make the same visits.
+on the scale of `Rules.worth`. The batched search of the tensor code must make the same visits.
 
 The search itself is a generator: it yields the nodes that it needs judged and goes on when it is sent the judgements.
 So one thread can run the searches of many games and have their nodes judged in one batch.
@@ -185,7 +185,7 @@ def _leaf(rules: Rules, state: State, action: int) -> Node:
 
 def _new_node(rules: Rules, state: State, actions: list[int]) -> Node:
     if not actions:
-        return Node(state, [], value=[score / rules.max_score for score in scores(rules, state)])
+        return Node(state, [], value=[rules.worth(score) for score in scores(rules, state)])
     zeros = dict.fromkeys(actions, 0)
     return Node(state, actions, mover(rules, state), visits=zeros, totals=dict.fromkeys(actions, 0.0))
 

@@ -15,6 +15,7 @@ phase of the game tells the two apart.
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 SEATS = 4  # unless the rules say otherwise
 NO_TRUMP = 4
@@ -45,8 +46,18 @@ class Rules:
 
     @property
     def max_score(self) -> float:
-        """The score of bidding and winning every trick: the scale of the search's values."""
+        """The score of bidding and winning every trick: the upper end of the scale of the search's values."""
         return self.exact_bonus + self.points_per_trick * self.cards
+
+    @cached_property
+    def min_score(self) -> float:
+        """The lowest score of any bid: the lower end of it."""
+        tricks = range(self.cards + 1)
+        return min(_seat_score(self, bid, won) for bid in tricks for won in tricks)
+
+    def worth(self, score: float) -> float:
+        """A score on the scale from 0 to 1."""
+        return (score - self.min_score) / (self.max_score - self.min_score)
 
 
 @dataclass(slots=True)

@@ -177,7 +177,7 @@ def game_steps(rules: Rules, config: PlayConfig, rng: random.Random) -> Steps[Ga
             decisions.append(Decision(seat, action, result.visits, observe(rules, state, seat), columns, target))
         apply_action(rules, state, action)
     points = scores(rules, state)
-    return GameResult(points, [score / rules.max_score for score in points], decisions, evaluations)
+    return GameResult(points, [rules.worth(score) for score in points], decisions, evaluations)
 
 
 def _dirichlet(actions: Sequence[int], alpha: float, rng: random.Random) -> Mapping[int, float]:
