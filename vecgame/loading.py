@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import sys
+import sysconfig
 from pathlib import Path
 
 
@@ -54,8 +54,10 @@ def address_of(thing: type | object) -> str:
         ValueError: in one line, if it stands nowhere that another process could load it from.
     """
     name, module = thing.__qualname__, sys.modules.get(thing.__module__)
-    if "." in name or "<" in name or getattr(module, name, None) is not thing:
+    file = getattr(module, "__file__", None)
+    if file is None or "." in name or "<" in name or getattr(module, name, None) is not thing:
         raise ValueError(f"{name} cannot be found again by another process: put it at the top of a file")
-    if thing.__module__ != "__main__" and importlib.util.find_spec(thing.__module__):
+    everywhere = (Path(sysconfig.get_path("purelib")), Path(__file__).parent)  # what every process can import
+    if any(Path(file).is_relative_to(folder) for folder in everywhere):
         return f"{thing.__module__}:{name}"
-    return f"{inspect.getsourcefile(thing)}:{name}"
+    return f"{Path(file).resolve()}:{name}"
