@@ -52,6 +52,7 @@ def test_self_play_of_other_games(game: list[str], tmp_path, capsys) -> None:
     assert bench.main(["net", *game]) == 2 and "for self-play, engine, search" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_strategies_side_by_side(tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--network", "small", "--cards", "1", "--simulations", "3", "--batches", "16"]
@@ -99,6 +100,7 @@ def test_a_strategy_that_cannot_run_leaves_the_others(monkeypatch, capsys) -> No
     assert "no memory for a single worker" in output and "4. one game" in output
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
     flags = ["--quick", "--network", "small", "--cards", "2", "--device", "cpu", "--repeats", "1"]
     assert bench.main(["self-play", *flags, "--batches", "4", "1000000000"]) == 3

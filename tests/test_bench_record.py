@@ -99,6 +99,7 @@ def test_a_missing_folder_is_said_before_any_work(tmp_path, capsys) -> None:
     assert "there is no folder" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
 
 
+@pytest.mark.slow
 def test_what_did_not_fit_is_in_the_file(tmp_path) -> None:
     path = tmp_path / "figures.json"
     assert bench.main(["net", *FLAGS, "--batches", "2", "100000000000", "--json", str(path)]) == 3

@@ -269,6 +269,7 @@ def assert_newest_network_is_saved(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.slow
 def test_a_killed_process_ends_the_job_and_it_goes_on_bit_for_bit(two: Path, tmp_path, victim: int) -> None:
     """The leader saves what it has when the other is gone; when it is the leader, its last checkpoint stands."""
     folder = tmp_path / "run"
@@ -285,6 +286,7 @@ def test_a_killed_process_ends_the_job_and_it_goes_on_bit_for_bit(two: Path, tmp
     assert same(folder, two) and metrics_of(folder) == metrics_of(two)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_all_processes_and_the_run_goes_on_with_another_number(two: Path, tmp_path) -> None:
     folder = tmp_path / "run"
     processes = start_training(2, folder)
@@ -301,6 +303,7 @@ def test_ctrl_c_stops_all_processes_and_the_run_goes_on_with_another_number(two:
     assert [entry["iteration"] for entry in metrics_of(folder) if entry["kind"] == "iteration"] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_sigterm_to_all_processes_leaves_the_newest_network(two: Path, tmp_path) -> None:
     """As torchrun sends it when it is stopped itself, or when a process on another machine has ended."""
     folder = tmp_path / "run"

@@ -46,6 +46,7 @@ def test_finished_games_have_their_scores_and_no_action() -> None:
     assert (solution.action == -1).all() and not solution.best.any()
 
 
+@pytest.mark.slow
 def test_the_cheat_looks_at_the_true_hands_and_gains_by_it() -> None:
     game = Blob(cards=3)
     state = mixed_batch(game, 9, seed=1)

@@ -180,6 +180,7 @@ def test_compile_reaches_the_network_on_a_gpu_only(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.slow
 def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[bool] = []
 

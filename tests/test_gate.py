@@ -140,6 +140,7 @@ def whole(tmp_path_factory):
 
 
 @pytest.mark.parametrize("checks", [20, 34])
+@pytest.mark.slow
 def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, checks: int) -> None:
     """Ctrl+C in the gate's match, and in the self-play after it."""
     stopped = tmp_path / "stopped"

@@ -85,6 +85,7 @@ def test_parts_that_succeed_share_a_worker(tmp_path, capsys) -> None:
         ),
     ],
 )
+@pytest.mark.slow
 def test_after_a_part_that_is_not_ok_comes_another_worker(
     name: str, state: str, status: int, reasons: list[str], kept: list[str], tmp_path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_stopped_driver_brings_home_what_there_is(number: int, tmp_path) -> No
     assert f"stopped by {name} at " in rest and rows(tmp_path / "out", "first")
 
 
+@pytest.mark.slow
 def test_without_cuda_nothing_is_run(tmp_path, capsys) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU")
@@ -227,6 +229,7 @@ def test_the_commands_of_parts_are_accepted(part: plan.Part) -> None:
     assert callable(getattr(work, part.work)) and (part.smoke is None or part.smoke or part.name == "device")
 
 
+@pytest.mark.slow
 def test_a_part_on_a_cpu(tmp_path) -> None:
     """Through the true worker."""
     assert gpu_all.main([str(tmp_path), "--smoke", "--parts", "engine", "graphs"]) == 0

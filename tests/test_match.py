@@ -200,6 +200,7 @@ def test_the_rule_based_player_plays_matches():
         assert game.legal_mask(state).gather(1, RuleBot().act(game, state, 6)[:, None]).all()
 
 
+@pytest.mark.slow
 def test_a_run_of_matches(tmp_path):
     flags = ["--game=blob-match", "--rules=players=3", "--cards=1", "--network=small", "--device=cpu", "--eval-deals=2"]
     small = ["--games-per-iter=6", "--iterations=1", "--epochs=1", "--batch-size=16", "--worlds=1", "--simulations=3"]

@@ -88,6 +88,7 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path) -> None:
     assert metrics_of(whole) == metrics_of(killed)
 
 
+@pytest.mark.slow
 def test_evaluations_run_beside_training(tmp_path) -> None:
     """Every few iterations another process plays the bots and the first network; their results reach the metrics."""
     settings = changed(eval_every=1, warmup_updates=0)

@@ -92,6 +92,7 @@ def test_threads_are_for_many_games(monkeypatch) -> None:
     assert selfplay.threads_for(1 << 20, torch.device("cuda")) == 1
 
 
+@pytest.mark.slow
 def test_threads_play_the_same_games_as_one(monkeypatch) -> None:
     monkeypatch.setattr(selfplay, "GAMES_PER_THREAD", 1)
     game, threads = Blob(cards=3), torch.get_num_threads()

@@ -278,6 +278,7 @@ def test_single_rows_in_float32_are_the_same_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize("batched", [False, True])
+@pytest.mark.slow
 def test_processes_play_the_same_games(played_sequentially: StrategyResult, batched: bool) -> None:
     options = {"play": TOGETHER, "batched": True, "games_per_worker": 5} if batched else {}
     result = run("processes", tiny_net(), settings(workers=2, **options), games=6, keep_games=True)
