@@ -586,3 +586,10 @@ def test_a_gpu_samples_the_same_worlds(cards):
     for number, (here, there) in enumerate(to_both(game, sized(300, 7), seed=14)):
         if number % sized(1, 2 * cards) == 0:
             assert_same_state(game.determinize(there, 3, seed=4).to("cpu"), game.determinize(here, 3, seed=4))
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.uint16, torch.uint32, torch.uint64, torch.int64])
+def test_actions_of_any_integers(dtype: torch.dtype) -> None:
+    game = Blob(cards=3, hook=False)
+    state = game.deal(4, seed=1)
+    assert game.step(state, torch.full((4,), 2, dtype=dtype)) == game.step(state, [2] * 4)

@@ -1,13 +1,25 @@
 """Hearts, Spades and Whist by hand, where OpenSpiel plays otherwise or not at all; games and rules by name."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
 from net import BlobNet, NetConfig
 from tests.helpers import bits_of
-from vecgame import GAMES, Blob, Hearts, Spades, TrickGame, TrickState, Whist, default_rules, make_game, register
+from vecgame import (
+    GAMES,
+    Blob,
+    Hearts,
+    Layout,
+    Spades,
+    TrickGame,
+    TrickState,
+    Whist,
+    default_rules,
+    make_game,
+    register,
+)
 from vecgame.cards import pack_mask, unpack_mask
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena.evaluate import main as evaluate_main
@@ -314,3 +326,23 @@ def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
         assert main(arguments) == 2
         error = capsys.readouterr().err
         assert "is a network for spades, not for blob" in error and error.count("\n") == 1
+
+
+def test_an_engine_that_could_not_play_it_says_so() -> None:
+    @dataclass(frozen=True)
+    class JokerState(TrickState):
+        layout = Layout(extra=2, extra_names=("joker", "joker"))
+
+    class Jokers(Whist):
+        state_type = JokerState
+
+    with pytest.raises(ValueError, match="cards that belong to none of the 4 suits that may be led: set led_suits"):
+        Jokers(cards=5, trump="none")
+
+    class Crowd(Whist):
+        def set_up(self) -> None:
+            super().set_up()
+            self.seats = 9
+
+    with pytest.raises(ValueError, match="Crowd has 9 seats; there may be 2 to 8"):
+        Crowd(cards=5, trump="none")

@@ -207,6 +207,9 @@ def _named(value: object) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
+UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # for which torch has few operations
+
+
 def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State) -> Tensor:
     """An action for each of the games, as a tensor [B] of integers on their device; lists and arrays will do, and one
     number for one game.
@@ -223,7 +226,7 @@ def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State) 
     if wrong or action.shape != state.index.shape:
         got = f"a {type(given).__name__}" if action is None else f"shape {list(action.shape)} of {action.dtype}"
         raise ValueError(f"action must be {state.batch_size} integers of shape [{state.batch_size}], got {got}")
-    return action
+    return action.long() if action.dtype in UNSIGNED else action
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

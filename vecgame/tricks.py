@@ -68,6 +68,11 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
         if self.length > MOST_DECISIONS:
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
+        if self.suits_of_cards().max() >= self.led_suits and not self._changes("suit_led"):
+            raise ValueError(
+                f"{name} has cards that belong to none of the {self.led_suits} suits that may be led: set led_suits or "
+                "say in suit_led what a lead of them is to be followed by"
+            )
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
