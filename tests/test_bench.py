@@ -28,6 +28,7 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 
 
 @pytest.mark.parametrize("what", [what for what in bench.BENCHES if what not in ("strategies", "peers", "agreement")])
+@pytest.mark.slow
 def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--repeats", "1", "--network", "small", "--cards", "2", "--device", "cpu", "--json", str(path)]

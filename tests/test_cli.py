@@ -72,6 +72,7 @@ def test_threads_are_bounded_before_pytorch_is_loaded(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["train", "bench", "play"])
+@pytest.mark.slow
 def test_a_script_of_a_clone_is_its_command(name: str) -> None:
     """The script holds nothing but the call, and its help says how to call it again."""
     tree = ast.parse((ROOT / f"{name}.py").read_text())

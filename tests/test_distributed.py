@@ -72,6 +72,7 @@ def exchange(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.slow
 def test_every_process_receives_the_same(tmp_path, size: int) -> None:
     assert ends(start_group(size, exchange, tmp_path)) == [0] * size
     rows = torch.cat([torch.arange(4 * rank).view(rank, 4) + 100 * rank for rank in range(size)])

@@ -163,6 +163,7 @@ def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_p
     kill_again_and_again(numbered(tmp_path), KILLS, 0, undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_within_a_write_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
     """Its first checkpoint half written, then a later one complete but not yet in its place."""
     folder = tmp_path / "run"
@@ -177,6 +178,7 @@ def test_killed_within_a_write_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_
 # -- the disk ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path, monkeypatch, capsys) -> None:
     """Whichever write meets it: each attempt gets a few writes further, half of the last one on the disk."""
     folder = tmp_path / "run"

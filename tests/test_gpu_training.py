@@ -190,6 +190,7 @@ def settings(**changes: object) -> Settings:
 
 
 @pytest.mark.parametrize("name", RUNS)
+@pytest.mark.slow
 def test_an_iteration_of_a_run(name: str, tmp_path) -> None:
     if RUNS[name].get("precision") == "float8" and not float8_products(torch.device("cuda")):
         pytest.skip("this GPU multiplies no 8-bit floats")

@@ -18,6 +18,7 @@ TRACES = {
 
 
 @pytest.mark.parametrize("name", OPTIONS)
+@pytest.mark.slow
 def test_a_run_stopped_after_the_warm_up_and_after_an_iteration_goes_on_exactly(tmp_path, monkeypatch, name) -> None:
     settings = changed(**OPTIONS[name], device="cpu", cards="2", games_per_iter=6, warmup_updates=1)
     whole, parts = tmp_path / "whole", tmp_path / "parts"

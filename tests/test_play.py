@@ -185,6 +185,7 @@ def test_undo_goes_back_to_the_last_choice_and_the_same_move_gives_the_same_matc
         match = match.act(later.history[len(match.history)])
 
 
+@pytest.mark.slow
 def test_agents_and_hints_do_not_see_hidden_cards() -> None:
     network = InferenceNet(BlobNet(SMALL), dtype=torch.float32)
     agents = [
@@ -817,6 +818,7 @@ def test_a_full_disk_is_said_in_one_line(monkeypatch, capsys, tmp_path) -> None:
     assert status == 2 and "No space left" in error and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_on_a_real_terminal(tmp_path) -> None:
     """A screen with colours at the first decision; Ctrl+C ends it in one line, and the match is saved."""
     path = tmp_path / "match.json"

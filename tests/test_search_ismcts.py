@@ -126,6 +126,7 @@ def test_strategy_fusion() -> None:
 
 
 @pytest.mark.parametrize("evaluator", [HashEvaluator(), PlayoutEvaluator()], ids=lambda e: type(e).__name__)
+@pytest.mark.slow
 def test_lanes_are_independent(evaluator, monkeypatch) -> None:
     game, config = Blob(cards=3), IsmctsConfig(simulations=15)
     state = positions(game, 14)

@@ -54,7 +54,13 @@ def test_targets_are_the_final_scores_of_relative_seats() -> None:
 
 
 @pytest.mark.parametrize(
-    ("chunk", "evaluator"), [(1, HashEvaluator()), (3, HashEvaluator()), (64, HashEvaluator()), (3, PlayoutEvaluator())]
+    ("chunk", "evaluator"),
+    [
+        (1, HashEvaluator()),
+        (3, HashEvaluator()),
+        (64, HashEvaluator()),
+        pytest.param(3, PlayoutEvaluator(), marks=pytest.mark.slow),
+    ],
 )
 def test_games_do_not_depend_on_the_chunk(chunk: int, evaluator: Evaluator) -> None:
     game = Blob(cards=3)
