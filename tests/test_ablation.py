@@ -93,6 +93,7 @@ def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsy
     assert "holds no ablation" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_searches_on_the_same_deals(network, tmp_path, monkeypatch) -> None:
     out = tmp_path / "searches.json"
     names = ["PUCT 3x30", "SO-ISMCTS 90"]

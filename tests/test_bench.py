@@ -148,6 +148,7 @@ def test_a_sweep_by_threads_and_precision() -> None:
     assert row.games == 4 and row.precision == "float32" and torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 def test_charts_are_drawn(tmp_path, capsys) -> None:
     pytest.importorskip("matplotlib")
     flags = ["--quick", "--repeats", "1", "--network", "small", "--cards", "2", "--device", "cpu"]
@@ -174,6 +175,7 @@ def test_self_play_figures_add_up() -> None:
     assert set(row.ways) == {"eager"} and row.passes == 1 and not row.network_compiled
 
 
+@pytest.mark.slow
 def test_the_limit_is_the_time_of_the_same_evaluations() -> None:
     """The same requests in as many threads, or batches of 2,048 in one, whichever is faster."""
     asked: dict[int, list[int]] = defaultdict(list)

@@ -61,6 +61,7 @@ def test_pytorch_is_not_loaded_in_vain(arguments: list[str]) -> None:
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
 
 
+@pytest.mark.slow
 def test_threads_are_bounded_before_pytorch_is_loaded(monkeypatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
     code = "import os; from veclab.cli import call; call(['--version']); print(os.environ['GOMP_SPINCOUNT'])"

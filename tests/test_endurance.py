@@ -355,6 +355,7 @@ def test_a_run_that_is_over_is_evaluated_again_and_records_it_once(undisturbed: 
     assert_alike(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_sigterm_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None:
     folder = tmp_path / "run"
     process = start(command_line, train_at(folder))

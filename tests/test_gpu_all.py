@@ -121,6 +121,7 @@ def test_the_children_of_a_worker_go_with_it(tmp_path, monkeypatch) -> None:
             time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_the_last_part_has_the_time_that_is_left(tmp_path) -> None:
     """And is ok when that is over."""
     begun = time.monotonic()

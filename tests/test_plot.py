@@ -338,6 +338,7 @@ def test_a_missing_matplotlib_gets_one_message(monkeypatch, tmp_path, capsys) ->
 
 
 @pytest.mark.usefixtures("drawing")
+@pytest.mark.slow
 def test_command_line_charts_committed_results(tmp_path) -> None:
     """Without torch, which a chart needs not, and without pyplot's global state."""
     files = sorted(map(str, (ROOT / "benchmarks" / "results").glob("*.json")))

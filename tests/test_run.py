@@ -44,6 +44,7 @@ def test_a_finished_run_has_everything(finished: Path) -> None:
     assert entry["examples_learned"] == 2 * entry["examples"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path) -> None:
     Run.create(tmp_path / "again", TINY, quiet()).train()
     assert same(finished, tmp_path / "again")

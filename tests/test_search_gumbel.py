@@ -196,6 +196,7 @@ CONFIG = GUMBEL(worlds=2, simulations=14, considered_actions=4)
 
 
 @pytest.mark.parametrize("evaluator", EVALUATORS, ids=lambda e: type(e).__name__)
+@pytest.mark.slow
 def test_lanes_are_independent(evaluator, monkeypatch) -> None:
     assert_lanes_are_independent(evaluator, CONFIG, monkeypatch)
 
