@@ -59,6 +59,7 @@ def of_game(game: TrickGame, state: TrickState) -> TrickState:
 
 
 @pytest.mark.parametrize("kind", SMALL)
+@pytest.mark.slow
 def test_matches_are_games_one_after_the_other(kind: str) -> None:
     match, game = SMALL[kind]
     state, generator, tally = match.deal(LANES, seed=1), torch.Generator().manual_seed(1), tally_of(game)

@@ -115,6 +115,7 @@ def test_worlds_of_a_search_respect_the_current_trick() -> None:
             assert not suit_cards[void].any()
 
 
+@pytest.mark.slow
 def test_a_search_does_not_know_hidden_cards() -> None:
     """Two games that differ in hidden cards only are searched alike, visit for visit."""
     game = Blob(cards=3, suits=3, ranks=5)

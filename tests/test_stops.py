@@ -202,6 +202,7 @@ def killed_at(arguments: list[str], kind: str, iteration: int, updates: int) -> 
 @pytest.mark.parametrize(
     ("moment", "progress"), [(("warm-up", 0, 2), (0, 1)), (("iteration", 1, 2), (0, 2)), (("iteration", 2, 2), (1, 2))]
 )
+@pytest.mark.slow
 def test_kill_9(finished: Path, tmp_path, moment: tuple[str, int, int], progress: tuple[int, int]) -> None:
     """The last checkpoint's network is there."""
     folder = tmp_path / "run"
