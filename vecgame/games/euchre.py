@@ -19,8 +19,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, knowledge
+from vecgame import knowledge
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUIT_NAMES, SUITS, bit, popcount, suit_of
+from vecgame.games.checks import check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, place_of
 from vecgame.own_rules import TrickState, partners
@@ -48,10 +49,7 @@ class EuchreRules:
     may_discard_upcard: bool = False  # the dealer may put away the card that it has picked up
 
     def __post_init__(self) -> None:
-        for name in ("stick_the_dealer", "alone", "may_discard_upcard"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
-        dealing.check_dealer(self.dealer)
+        check_rules(self)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vecgame import knowledge
 from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
+from vecgame.games.checks import check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, none, place_of, with_entries
 from vecgame.own_rules import TrickState
@@ -50,9 +51,7 @@ class HeartsRules:
         choices = (*DIRECTIONS, "random", "rotate")
         if self.passing not in choices:
             raise ValueError(f"passing must be one of {', '.join(choices)}, got {self.passing!r}")
-        for name in ("queen_breaks", "safe_first_trick", "moon"):
-            if not isinstance(getattr(self, name), bool):
-                raise ValueError(f"{name} must be True or False, got {getattr(self, name)!r}")
+        check_rules(self)
 
 
 @dataclass(frozen=True)

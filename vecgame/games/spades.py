@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, knowledge
+from vecgame import knowledge
 from vecgame.cards import RANKS, SEATS, SUIT_BITS
+from vecgame.games.checks import check_rules
 from vecgame.lanes import entries, with_entries
 from vecgame.own_rules import TrickState, partners
 from vecgame.symmetry import SuitSymmetry
@@ -31,8 +32,7 @@ class SpadesRules:
     capped_bids: bool = False  # partners may not bid more tricks together than there are
 
     def __post_init__(self) -> None:
-        if isinstance(self.cards, bool) or not isinstance(self.cards, int) or not 1 <= self.cards <= RANKS:
-            raise ValueError(f"cards must be an integer from 1 to {RANKS}, got {self.cards!r}")
+        check_rules(self, cards=(1, RANKS))
         if self.lead_spades not in LEAD_CHOICES:
             raise ValueError(f"lead_spades must be one of {', '.join(LEAD_CHOICES)}, got {self.lead_spades!r}")
         for name in ("trick_points", "bag_points", "bag_penalty", "nil_points"):
@@ -41,9 +41,6 @@ class SpadesRules:
                 raise ValueError(f"{name} must be an integer of 0 or more, got {value!r}")
         if self.trick_points == 0:
             raise ValueError("trick_points must be above 0: it is what the game is about")
-        if not isinstance(self.capped_bids, bool):
-            raise ValueError(f"capped_bids must be True or False, got {self.capped_bids!r}")
-        dealing.check_dealer(self.dealer)
 
 
 @dataclass(frozen=True)

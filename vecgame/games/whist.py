@@ -8,6 +8,7 @@ from torch import Tensor
 
 from vecgame import dealing, knowledge
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, TRUMP_NAMES, bit, suit_of
+from vecgame.games.checks import check_rules
 from vecgame.own_rules import TrickState, partners
 from vecgame.philox import Stream
 from vecgame.symmetry import SuitSymmetry
@@ -25,13 +26,11 @@ class WhistRules:
     dealer: str | int = "random"  # seat 0..3, "random" per game, or "rotate" with the game's number
 
     def __post_init__(self) -> None:
-        if isinstance(self.cards, bool) or not isinstance(self.cards, int) or not 1 <= self.cards <= RANKS:
-            raise ValueError(f"cards must be an integer from 1 to {RANKS}, got {self.cards!r}")
+        check_rules(self, cards=(1, RANKS))
         if self.trump not in TRUMP_CHOICES:
             raise ValueError(f"trump must be one of {', '.join(TRUMP_CHOICES)}, got {self.trump!r}")
         if self.trump == "turned" and self.cards < RANKS:
             raise ValueError("trump='turned' needs the whole deck dealt, cards=13; name a trump or take 'random'")
-        dealing.check_dealer(self.dealer)
 
 
 @dataclass(frozen=True)
