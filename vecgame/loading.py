@@ -7,6 +7,9 @@ import importlib.util
 import sys
 import sysconfig
 from pathlib import Path
+from types import ModuleType
+
+_modules: dict[Path, ModuleType] = {}  # of the files that have been loaded
 
 
 def load(address: str) -> object:
@@ -27,12 +30,14 @@ def load(address: str) -> object:
     return getattr(module, name)
 
 
-def _of_file(path: Path) -> object:
+def _of_file(path: Path) -> ModuleType:
     """The module of a file, which other files import by its name once it is loaded."""
     path = path.resolve()
+    if path in _modules:  # a scoring is asked for at every leaf of a search
+        return _modules[path]
     for module in list(sys.modules.values()):
         if getattr(module, "__file__", None) == str(path):
-            return module
+            return _modules.setdefault(path, module)
     if not path.is_file():
         raise FileNotFoundError("there is no such file")
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_{abs(hash(str(path))):x}"
@@ -44,7 +49,7 @@ def _of_file(path: Path) -> object:
     except BaseException:
         del sys.modules[name]
         raise
-    return module
+    return _modules.setdefault(path, module)
 
 
 def address_of(thing: type | object) -> str:

@@ -41,9 +41,8 @@ class MatchRules(Rules):
     first game, "rotate" follows the match's number; trump "rotate" follows the game's number in its match."""
 
     schedule: str = DOWN_UP  # cards, .., 1, .., cards; or "up-down": 1, .., cards, .., 1
-    ones: int = (
-        0  # games of one card in a row, in the middle or at either end; 0: players + 1 in the middle, 1 at an end
-    )
+    # games of one card in a row, in the middle or at either end; 0: players + 1 in the middle, 1 at an end
+    ones: int = 0
     games: int = 0  # only the first so many games, 0 = all of them
 
     def __post_init__(self) -> None:
