@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from net import PRESETS, NetConfig
-from vecgame import Game, game_of
+from vecgame import Game, game_class, game_of
 from vecgame.cards import SEATS
-from veclab.agents.checkpoint import load_metadata, name_of
+from veclab.agents.checkpoint import load_metadata
 from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, overlaid
 from veclab.settings import Settings, from_flags
@@ -170,7 +170,7 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return None
     config = {} if games else read_config(folder)
     kept = games[0]["game"] if games else config.get("game", "blob")
-    if found is not None and name_of(found) == name_of(kept):
+    if found is not None and game_class(found).__name__ in (kept.rpartition(":")[2], _class_name(kept)):
         games, config = [{**one, "game": found} for one in games], {**config, "game": found}
     try:
         if games:
@@ -178,6 +178,14 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return canonical({**DEFAULTS, **{name: config[name] for name in RULES if name in config}})
     except ValueError as error:
         raise ValueError(f"{path} is for the game {kept}: {error}") from None
+
+
+def _class_name(game: str) -> str | None:
+    """The name of a game's class, where it can be had."""
+    try:
+        return game_class(game).__name__
+    except ValueError:
+        return None
 
 
 def other_rules(path: Path, settings: Settings) -> str | None:
