@@ -39,6 +39,7 @@ class Hint:
     """What an adviser thinks of a decision."""
 
     source: str
+    decimals: int  # of points, so many that matter
     advice: tuple[Advice, ...]  # the most probable first
 
 
@@ -63,7 +64,9 @@ def give_hint(agent: Player, match: Match) -> Hint:
         policy = _policy_of_values(values, worlds)
     names = (game.action_name(action, state) for action in match.legal)
     rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), strict=True)
-    return Hint(source, tuple(sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))))
+    decimals = 1 if game.highest - game.lowest > 2 else 2
+    advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
+    return Hint(source, decimals, tuple(advice))
 
 
 def action_values(game: Game, state: State, actions: Tensor, finish: Finish, worlds: int, seed: int) -> Tensor:

@@ -23,7 +23,7 @@ from vecmcts import SearchConfig
 def _rule_bot(settings: Settings) -> Player:
     game = settings.game
     if not isinstance(game, Blob):
-        raise ValueError(f"--agent rules: there is no rule-based bot for {game.name}; take flat or random, or a network")
+        raise ValueError(f"--agent rules: no rule-based bot plays {game.name}; take flat, random or a network")
     if game.rules.sight != OWN:
         raise ValueError("--agent rules: the rule-based bot bids by its own cards, which these rules hide from it")
     return RuleBot()
@@ -44,19 +44,24 @@ def make_agent(settings: Settings) -> Player:
     """
     if settings.agent in BOTS:
         return BOTS[settings.agent](settings)
-    path = Path(settings.agent)
-    if not path.is_file():
-        raise ValueError(
-            f"--agent {path} is no file; give a network-*.safetensors, a run's folder, or {', '.join(BOTS)}"
-        )
+    path = network_at(Path(settings.agent))
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
     name = f"{label(path)}, search {config.worlds}x{config.simulations}"
     return SearchPlayer(InferenceNet(load_network(path, game=settings.game)), config, name)
 
 
+def network_at(path: Path) -> Path:
+    """The path itself. Raises ValueError where there is no file."""
+    if not path.is_file():
+        raise ValueError(
+            f"--agent {path} is no file; give a network-*.safetensors, a run's folder, or {', '.join(BOTS)}"
+        )
+    return path
+
+
 def default_agent(folder: Path, asked: TrainingSettings) -> str:
-    """Of the networks in a folder that were trained by the rules that are asked for, the one that is for the fewest
-    numbers of cards; flat Monte Carlo where there is none."""
+    """Of the networks in a folder that were trained by the rules that are asked for, those of the largest hand, the one
+    that is for the fewest numbers of cards; flat Monte Carlo where there is none."""
     known = {path: trained_by(path) for path in sorted(folder.glob("*.safetensors"))}
     fitting = {
         path: len(games_of(flags))

@@ -22,7 +22,7 @@ from veclab.command_line import called, parser_of
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
-from veclab.table.agents import BOTS, default_agent, make_agent
+from veclab.table.agents import BOTS, default_agent, make_agent, network_at
 from veclab.table.app import Sitting
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, Match, Settings, begin
@@ -61,7 +61,9 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     return argparse.Namespace(**flags), rules, {name: flags.pop(name) for name in names if name in flags}
 
 
-def open_match(own: argparse.Namespace, rules: dict[str, object], given: dict[str, object]) -> tuple[Match, Path | None]:
+def open_match(
+    own: argparse.Namespace, rules: dict[str, object], given: dict[str, object]
+) -> tuple[Match, Path | None]:
     """The match that the flags ask for, and the file that keeps it."""
     if own.delay is not None and not 0 <= own.delay <= 60:
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
@@ -82,7 +84,7 @@ def open_match(own: argparse.Namespace, rules: dict[str, object], given: dict[st
     given = with_agent({"seed": secrets.randbelow(1_000_000), **given})
     settings = Settings(largest(asked_for(given.get("agent"), rules)), **given)
     if "agent" not in given:
-        settings = replace(settings, agent=default_agent(SHIPPED, played_by(settings)))
+        settings = replace(settings, agent=default_agent(SHIPPED, from_flags("document", flags_of([settings.game]))))
     return begin(settings), own.save
 
 
@@ -103,10 +105,7 @@ def with_agent(settings: dict[str, object]) -> dict[str, object]:
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
-    path = newest_network(Path(agent)).resolve()
-    if not path.is_file():
-        raise ValueError(f"--agent {agent} is no file; give a network-*.safetensors, a run's folder, or {', '.join(BOTS)}")
-    return {**settings, "agent": str(path)}
+    return {**settings, "agent": str(network_at(newest_network(Path(agent)).resolve()))}
 
 
 def played_by(settings: Settings) -> TrainingSettings:

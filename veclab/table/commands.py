@@ -109,7 +109,8 @@ def _mistake(word: str, seen: Seen) -> str:
         ids = {typed(text.card_name(layout, card)): card for card in range(layout.size)}
         card = next((ids[way] for way in _ways(word) if way in ids), None)
     if card is None:
-        return f"{shown(word)} is no card: type one such as {typed(_name(seen, min(cards)))}, or its number; ? for help."
+        such = typed(_name(seen, min(cards)))
+        return f"{shown(word)} is no card: type one such as {such}, or its number; ? for help."
     if not any(_name(seen, card) == _name(seen, held) for held in hand):
         return f"You do not hold {_name(seen, card)}."
     if seen.led is not None and all(seen.suits[legal] == seen.led for legal in cards):

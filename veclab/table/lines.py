@@ -10,7 +10,8 @@ from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
 
 # Names of choices that begin with one of these are said by it; others are said to be said: "West says nil".
-VERBS = "bid pass bet fold call raise check name order put give discard draw play choose take".split()
+VERBS = {"bid", "pass", "bet", "fold", "call", "raise", "check", "name", "order"}
+VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take"}
 
 
 def help_lines(lowest: float, highest: float) -> tuple[str, ...]:
@@ -236,6 +237,6 @@ def hint_lines(hint: Hint, glyphs: Glyphs) -> list[str]:
     lines, width = [f"Hint by {hint.source}:"], max(6, *(len(one.name) for one in hint.advice))
     for one in hint.advice:
         bar = glyphs.bar * round(20 * one.probability)
-        told = f"{one.probability:>5.0%}  {one.points:>4.1f} points  {bar}"
+        told = f"{one.probability:>5.0%}  {one.points:>4.{hint.decimals}f} points  {bar}"
         lines.append(f"  {glyphs.say(one.name):>{width}} {told}".rstrip())
     return lines

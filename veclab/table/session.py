@@ -38,7 +38,7 @@ class Settings:
     def __post_init__(self) -> None:
         inside = type(self.games) is int and 0 <= self.games <= MOST_GAMES
         if not inside or (self.games and len(self.course) != self.games):
-            most = min(MOST_GAMES, len(self.game.sitting())) if inside else MOST_GAMES
+            most = len(self.game.sitting(MOST_GAMES))
             raise ValueError(f"--games must be an integer from 0 to {most}, got {self.games!r}")
         check_seed(self.seed)
         SearchConfig(worlds=self.worlds, simulations=self.simulations)

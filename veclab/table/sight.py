@@ -13,7 +13,7 @@ import torch
 from vecgame import Game, State, TrickGame, text
 from vecgame.games.blob_rules import BIDDER
 from vecgame.text import Seen as SeenGame
-from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_match, is_told
+from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_giving, is_match, is_told
 
 # Clockwise, as the turn goes, by the number of seats.
 SEAT_NAMES = {
@@ -43,6 +43,8 @@ class Seen:
     hands_in: str | None  # the field of the cards that seats hold
     suits: tuple[int, ...]  # the suit that each card belongs to
     trump: int | None  # suit, the number of suits for none; None where trump is not known, or there is no such thing
+    opening: str  # what goes on before the first trick: "bidding", "giving cards", or "" once cards are played
+    leader: int | None  # who leads to the first trick, where that is known
     trick: Trick | None  # the unfinished trick
     last_trick: Trick | None  # the last complete one
     winning: int | None  # seat that is winning the unfinished trick
@@ -113,7 +115,7 @@ class Seen:
 
     @property
     def facts(self) -> tuple[str, ...]:
-        """What else all of the game tells that the viewer sees: cards that lie somewhere, who plays alone, and so on."""
+        """What else the viewer sees of the game: cards that lie somewhere, who plays alone, and so on."""
         told = []
         for name in self.one.values:
             if name in {"index", "lacks", "trick", "hands", *TOLD, *UNTOLD, *self.columns}:
@@ -129,8 +131,8 @@ class Seen:
             rest = value[one.seats :] if isinstance(value, list) else []
             return " ".join(text.card_name(one.layout, card) for card in rest if card is not None and card >= 0)
         if name in one.counts and one.per_seat(name):
-            held = [(who, text.set_words(one, name, seat)) for seat, who in enumerate(self.names) if one.held(name, seat)]
-            return ", ".join(f"{who}: {cards}" for who, cards in held)
+            seats = [seat for seat in range(one.seats) if one.held(name, seat)]
+            return ", ".join(f"{self.names[seat]}: {text.set_words(one, name, seat)}" for seat in seats)
         if name in one.counts or one.kinds[name] == "seats":
             words = text.field_words(one, name, self.names).replace(" (you)", "")
             return "" if words in ("none", "hidden") else words
@@ -158,6 +160,8 @@ def look(match: Match, viewer: int | None) -> Seen:
         hands_in=_hands_in(game, state, one),
         suits=suits,
         trump=trump,
+        opening=_opening(game, state),
+        leader=_leader(game, state),
         trick=unfinished,
         last_trick=complete[-1] if complete else None,
         winning=None if unfinished is None else _winning(match),
@@ -196,6 +200,19 @@ def _most_tricks(game: Game, state: State) -> int:
     if not isinstance(game, TrickGame):
         return 0
     return cards_of(game, state) if hasattr(game, "cards_of") else game.tricks
+
+
+def _opening(game: Game, state: State) -> str:
+    if not isinstance(game, TrickGame) or bool(game.is_terminal(state)):
+        return ""
+    return "giving cards" if is_giving(game, state) else "bidding" if game.bidding(state) else ""
+
+
+def _leader(game: Game, state: State) -> int | None:
+    """Bids go round from who will lead; that is not told where cards are given away, or a seat may sit out."""
+    if not isinstance(game, TrickGame) or is_giving(game, state) or game.sits_out(state) is not None:
+        return None
+    return int(state.leader)
 
 
 def _hands_in(game: Game, state: State, one: SeenGame) -> str | None:

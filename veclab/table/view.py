@@ -8,7 +8,6 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from vecgame import text
 from veclab.table.glyphs import Glyphs, card_style, suit_style
 from veclab.table.lines import (
     cell,
@@ -103,10 +102,8 @@ def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Te
 def _trick_titles(seen: Seen) -> tuple[str, str]:
     trick = seen.trick or seen.last_trick
     if trick is None:
-        leader = seen.one.values["leader"]
-        if seen.playable is not None and not any(seen.playable.values()):
-            return "first trick", f"{verb(seen.names[leader], 'lead')} first"
-        return "before the first trick", ""
+        leads = "" if seen.leader is None else f"{verb(seen.names[seen.leader], 'lead')} first"
+        return seen.opening or "first trick", leads
     number = f"trick {sum(seen.won or ()) + (seen.trick is not None)} of {seen.most_tricks}"
     if seen.trick is None:
         return number, f"{verb(seen.names[trick.winner], 'take')} it"
@@ -222,5 +219,4 @@ def _trump_text(seen: Seen, result: Result, glyphs: Glyphs) -> Text:
     layout = seen.one.layout
     if result.trump is None or not 0 <= result.trump < layout.suits:
         return Text("none")
-    name = glyphs.suit(layout, result.trump) if not glyphs.symbols else text.suit_symbol(layout, result.trump)
-    return Text(name, style=suit_style(layout, result.trump))
+    return Text(glyphs.suit(layout, result.trump), style=suit_style(layout, result.trump))
