@@ -197,7 +197,9 @@ def test_no_card_is_named_that_the_person_does_not_see(named: Named) -> None:
 
 
 def same(one: Match, other: Match) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(one.state.tensors().values(), other.state.tensors().values()))
+    return all(
+        torch.equal(a, b) for a, b in zip(one.state.tensors().values(), other.state.tensors().values(), strict=True)
+    )
 
 
 def test_moves_that_others_may_not_know_are_told_without_their_names() -> None:
