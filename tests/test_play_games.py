@@ -5,7 +5,6 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import torch
 from rich.console import Console
 
 from net import BlobNet
-from tests.every_game import EVERY, Named, write_tutorials
-from vecgame import GAMES, Blob, Game, identity, make_game, text
+from tests.every_game import EVERY, Named
+from vecgame import Blob, Game, identity, make_game, text
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.table import command as play
@@ -38,26 +37,10 @@ every_game_in_time = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
-    """One that holds the tutorials' files."""
-    folder = tmp_path_factory.mktemp("games")
-    write_tutorials(folder)
-    return folder
-
-
 @pytest.fixture(autouse=True)
-def in_a_folder_of_ones_own(monkeypatch, folder: Path) -> Iterator[None]:
-    """It is the current one and holds nothing else; what the files register is forgotten, here and elsewhere."""
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)  # which takes most of a test's time
-    for name in ("polignac", "bluff"):
-        monkeypatch.setitem(GAMES, name, object)
-        GAMES.pop(name)
-    yield
-    for file in folder.glob("*.*s*"):
-        if file.suffix in (".json", ".safetensors"):
-            file.unlink()
+def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tutorials' files lie in the current folder, and nothing is forced onto the disk, which takes long."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 def one_game(named: Named, **others: object) -> Match:

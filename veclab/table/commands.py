@@ -44,7 +44,7 @@ def parse(line: str, seen: Seen, glyphs: Glyphs) -> int | Request | Mistake:
         return seen.legal[0] if len(seen.legal) == 1 else Mistake("Type a move, or ? for help.")
     action = _named(word, seen)
     if action is None and word.isdecimal() and len(word) <= 3:
-        action = _numbered(int(word), seen)
+        action = listed_choices(seen).get(int(word))
     if action is None:
         action = _abbreviated(word, seen)
     return Mistake(glyphs.say(_mistake(word, seen))) if action is None else action
@@ -80,10 +80,6 @@ def listed_choices(seen: Seen) -> dict[int, int]:
     if seen.playable is not None:
         return {place: card for place, card in enumerate(seen.hand(seen.viewer), 1) if card in seen.playable}
     return numbers(seen) or dict(enumerate(seen.choices, 1))
-
-
-def _numbered(number: int, seen: Seen) -> int | None:
-    return listed_choices(seen).get(number)
 
 
 def _abbreviated(word: str, seen: Seen) -> int | None:

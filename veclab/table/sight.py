@@ -179,7 +179,7 @@ def said(match: Match, after: Match, viewer: int | None) -> Move:
     layout, names = match.game.layout, [match.game.action_name(action, match.state) for action in match.legal]
     word = names[0].partition(" ")[0]
     if move.action < layout.size and move.name.endswith(card := text.card_name(layout, move.action)):
-        return replace(move, name=f"{move.name.removesuffix(card)}a card")
+        return replace(move, name=f"{move.name.removesuffix(card) or 'play '}a card")
     return replace(move, name=word if all(name.partition(" ")[0] == word for name in names) else "choose")
 
 
