@@ -276,6 +276,10 @@ def test_seats_sit_clockwise(seats: int) -> None:
         around = [bottom, *left, *[seat for seat in middle if seat != bottom], *right]
         assert around == [(bottom + place) % seats for place in range(seats)] and rows[-1] == (None, bottom, None)
     assert len(set(SEAT_NAMES[seats])) == seats
+    match, record = played(begin(Settings(Blob(players=seats, cards=6), games=1)), stop=seats + 3), Recorder(60)
+    record.console.print(view.screen(look(match, PERSON), UNICODE, 60, ["West leads A."]))
+    told = record.take().splitlines()
+    assert max(map(len, told)) <= 60 and all(row.count("╭") == row.count("╮") for row in told)
 
 
 SMALL_GAMES = ("blob players=3,cards=2", "blob cards=2,sight=forehead", "euchre", "wizard players=3,cards=2", "bluff")

@@ -145,7 +145,7 @@ def scores_table(seen: Seen, glyphs: Glyphs) -> Table:
 
 def _caption(seen: Seen) -> str | None:
     """What has been bid so far, for how many tricks."""
-    if seen.bids is None:
+    if seen.bids is None or seen.won is None:
         return None
     made = [bid for bid in seen.bids if bid is not None]
     tricks = "1 trick" if seen.most_tricks == 1 else f"{seen.most_tricks} tricks"
