@@ -182,6 +182,13 @@ class Game(ABC):
             state = self.step(state, mask.to(torch.int8).argmax(-1)).where(forced, state)
         return state
 
+    def sitting(self, games: int = 0) -> tuple["Game", ...]:
+        """What people who sit down to it play, one game after the other: so many, 0 = as many as is usual. Here it is
+        this one, twice as often as there are seats, and a dealer who would be drawn anew moves on instead."""
+        rules = getattr(self, "rules", None)
+        moves_on = getattr(rules, "dealer", None) == "random"
+        return (type(self)(rules, dealer="rotate") if moves_on else self,) * (games or 2 * self.seats)
+
     def action_name(self, action: int, state: State | None = None, lane: int = 0) -> str:
         """What people call an action, in a game whose actions have other meanings from state to state in that one:
         here its name in `action_names`, a card's, or the number in a game without cards. Raises ValueError on a number
