@@ -14,7 +14,7 @@ import numpy as np
 import pyspiel
 from open_spiel.python.algorithms import ismcts, mcts
 
-from veclab.doors.openspiel_game import NAME
+from veclab.doors.openspiel_blob import NAME
 
 
 def solve(ranks: int, iterations: int) -> None:
