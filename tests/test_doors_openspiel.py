@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.doors_docs import run_example, run_snippet
+from tests.doors_docs import run_example
 from tests.helpers import chi_square_p
 from vecgame import Blob, Rules
 from veclab.reference.worlds import consistent_worlds
@@ -135,9 +135,9 @@ def _made(state) -> int:
 
 @pytest.mark.parametrize("parameters", HOUSES, ids=str)
 def test_worlds_look_alike_and_differ(parameters: dict) -> None:
-    """To the player that they are drawn for, in words and as tensors, at every decision of two games."""
+    """To the player that they are drawn for, in words and as tensors, at decisions of many games."""
     game, rng, changed = pyspiel.load_game(NAME, parameters), random.Random(5), 0
-    for decisions in 2 * [*range(game.max_game_length())]:
+    for decisions in (*range(0, game.max_game_length(), 1 + game.max_game_length() // 12), 0, 1, game.num_players()):
         state = random_state(game, rng, decisions)
         player = state.current_player()
         other = state.resample(player, rng)
@@ -357,11 +357,6 @@ def test_information_set_search_beats_random_players() -> None:
 def test_bad_parameters_get_one_clear_line(parameters: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         pyspiel.load_game(NAME, parameters)
-
-
-def test_the_page_shows_code_that_runs(capsys) -> None:
-    run_snippet("OpenSpiel")
-    assert float(capsys.readouterr().out) < 0.5
 
 
 def test_the_example_runs(monkeypatch, capsys) -> None:

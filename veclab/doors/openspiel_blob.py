@@ -161,7 +161,7 @@ class BlobGame(pyspiel.Game):
         Raises:
             ValueError: on an outcome that there is not.
         """
-        if outcome not in [possible for possible, _ in self.chances(position)]:
+        if not self._may_draw(position, outcome):
             raise ValueError(f"chance has no outcome {outcome} here; there are {self.chances(position)}")
         if position.dealer is None:
             return replace(position, dealer=outcome)
@@ -176,6 +176,13 @@ class BlobGame(pyspiel.Game):
         hands = [self.hand(dealt, seat) for seat in range(seats)]
         table = blob.new_state(self.rules, hands, position.dealer, position.trump, position.turned)
         return replace(dealt, table=table)
+
+    def _may_draw(self, position: Position, outcome: int) -> bool:
+        if position.dealer is None or position.trump is None or (self.turns and position.turned is None):
+            return any(outcome == possible for possible, _ in self.chances(position))
+        seats, got = self.rules.players, position.owners.count(outcome)
+        most = self.rules.cards if outcome < seats else len(self.deck) - self.turns - seats * self.rules.cards
+        return 0 <= outcome <= seats and got < most
 
     def dealt_from(self, position: Position) -> list[int]:
         """The deck without the card turned up, ascending."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyspiel
 
+from vecgame import Rules
 from vecgame.cards import NO_TRUMP, RANKS, TRUMP_NAMES
 from vecgame.games.blob_rules import BIDDER, FOREHEAD, ONCE, OWN
 from veclab.reference import rules as blob
-
-if TYPE_CHECKING:
-    from veclab.doors.openspiel_blob import BlobGame, BlobState
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,26 @@ class Position:
         return self
 
 
-def sees_hand(game: BlobGame, position: Position, player: int, seat: int) -> bool:
+class Deck(Protocol):
+    """What is asked of a `veclab.doors.openspiel_blob.BlobGame`."""
+
+    house: Rules
+    rules: blob.Rules
+    deck: list[int]
+    turns: bool
+
+    def hand(self, position: Position, seat: int) -> list[int]: ...
+
+    def dealt_from(self, position: Position) -> list[int]: ...
+
+
+class Placed(Protocol):
+    """Its states."""
+
+    position: Position
+
+
+def sees_hand(game: Deck, position: Position, player: int, seat: int) -> bool:
     """Whether a player sees the cards of a seat: its own, unless it bids without a sight of them (`Rules.sight`)."""
     rules = game.house
     unsighted = rules.sight != OWN and rules.cards <= rules.sight_to
@@ -42,7 +59,7 @@ def sees_hand(game: BlobGame, position: Position, player: int, seat: int) -> boo
     return not unsighted or (position.table is not None and not blob.is_bidding(position.table))
 
 
-def sees_bid(game: BlobGame, position: Position, player: int, seat: int) -> bool:
+def sees_bid(game: Deck, position: Position, player: int, seat: int) -> bool:
     """Whether a player knows a bid that a seat has made: not those made at once until all are."""
     return game.house.bidding != ONCE or seat == player or not blob.is_bidding(position.table)
 
@@ -55,9 +72,7 @@ class BlobObserver:
     the others' foreheads are pieces under such rules only.
     """
 
-    def __init__(
-        self, game: BlobGame, iig_obs_type: pyspiel.IIGObservationType, params: Mapping[str, Any] | None
-    ) -> None:
+    def __init__(self, game: Deck, iig_obs_type: pyspiel.IIGObservationType, params: Mapping[str, Any] | None) -> None:
         if params:
             raise ValueError(f"this game's observations have no parameters, got {params}")
         if iig_obs_type.private_info == pyspiel.PrivateInfoType.ALL_PLAYERS:
@@ -87,7 +102,7 @@ class BlobObserver:
             shapes |= {} if self.recall else {"trick": (seats, width)}
         return shapes
 
-    def set_from(self, state: BlobState, player: int) -> None:
+    def set_from(self, state: Placed, player: int) -> None:
         """Writes `tensor`, of which the pieces of `dict` are views."""
         self.tensor.fill(0)
         game, position = self.game, state.position
@@ -127,7 +142,7 @@ class BlobObserver:
         """Whether a bid that was made is told: one's own that others do not know yet is private."""
         return sees_bid(self.game, position, player if self.private else -1, seat)
 
-    def string_from(self, state: BlobState, player: int) -> str:
+    def string_from(self, state: Placed, player: int) -> str:
         """The same as the tensor says, in words."""
         game, position = self.game, state.position
         words = [f"seat {player}"]
@@ -153,14 +168,14 @@ class BlobObserver:
         return sorted(position.table.hands[seat])
 
 
-def everything(game: BlobGame, position: Position) -> str:
+def everything(game: Deck, position: Position) -> str:
     """A position in words, all hands and bids open."""
     seats = range(game.rules.players)
     hands = "/".join(_cards(game.hand(position, seat)) for seat in seats)
     return f"{_public(game, position)} hands {hands} {_moves(game, position, [True for _ in seats])}".rstrip()
 
 
-def chance_name(game: BlobGame, position: Position, outcome: int) -> str:
+def chance_name(game: Deck, position: Position, outcome: int) -> str:
     """What chance does by an outcome."""
     if position.dealer is None:
         return f"seat {outcome} deals"
@@ -177,19 +192,19 @@ def card_name(card: int) -> str:
     return "23456789TJQKA"[card % RANKS] + "shcd"[card // RANKS]
 
 
-def _trump(game: BlobGame, position: Position) -> int | None:
+def _trump(game: Deck, position: Position) -> int | None:
     """Trump, None while it is to be drawn, turned up or named."""
     unknown = position.named is None if game.house.trump == BIDDER else game.turns and position.turned is None
     return None if unknown else position.trump
 
 
-def _public(game: BlobGame, position: Position) -> str:
+def _public(game: Deck, position: Position) -> str:
     dealer, trump = position.dealer, _trump(game, position)
     words = f"dealer {'?' if dealer is None else dealer} trump {'?' if trump is None else TRUMP_NAMES[trump]}"
     return words if position.turned is None else f"{words} turned {card_name(position.turned)}"
 
 
-def _moves(game: BlobGame, position: Position, known: list[bool]) -> str:
+def _moves(game: Deck, position: Position, known: list[bool]) -> str:
     """Bids and plays in the order they were made; who made each follows from the rules."""
     history, seats = position.table.history if position.table is not None else [], game.rules.players
     bids = " ".join(str(bid) if known[seat] else "?" for seat, bid in history[:seats])

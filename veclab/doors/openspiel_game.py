@@ -49,7 +49,7 @@ from veclab.settings import read_rules
 NAME = "python_vecgame"
 DEFAULTS = {"game": "kuhn", "rules": ""}
 MOST_DEALS = 5_000  # that are listed
-DRAWS = 20  # deals for each of them, to see that all are as likely
+DRAWS, FEWEST_DRAWS = 20, 20_000  # deals for each of them, and in all, to see that each is as likely as the other
 DIGITS, BASE = 3, 1024  # of a deal's number: as many chance nodes, each with so many outcomes
 DRAWN = BASE  # the outcome at these in a resampled state, whose deal has no number
 
@@ -90,13 +90,14 @@ def every_deal(game: Game) -> State | None:
     if not sum(needs) or count > MOST_DEALS:
         return None
     rows = torch.tensor(list(fillings(cards, needs)))
-    sample = game.deal(DRAWS * count)
+    draws = max(DRAWS, FEWEST_DRAWS // count)
+    sample = game.deal(draws * count)
     others = [name for name in first.tensors() if name != "index" and not (name in hidden and hidden[name].is_place)]
     if any((getattr(sample, name) != getattr(first, name)).any() for name in others):
         return None
     every, which = torch.cat([rows, places(game.hidden(sample), sample)]).unique(dim=0, return_inverse=True)
     counts = which[count:].bincount(minlength=count).double()
-    spread = ((counts - DRAWS) ** 2 / DRAWS).sum() - count  # of a mean near 0 and a variance of 2 count, if uniform
+    spread = ((counts - draws) ** 2 / draws).sum() - count  # of a mean near 0 and a variance of 2 count, if uniform
     if len(every) != count or spread > 8 * (2 * count) ** 0.5:
         return None
     return with_places(hidden, first.repeat(count), rows)
