@@ -45,7 +45,7 @@ import torch
 
 from vecgame import Rules, score
 from vecgame.cards import DECK, NO_TRUMP, TRUMP_NAMES
-from vecgame.games.blob_rules import BIDDER, FEWEST_PLAYERS, MOST_PLAYERS, TURNED
+from vecgame.games.blob_rules import BIDDER, LIMITS, TURNED
 from veclab.doors import openspiel_blob_view as view
 from veclab.doors.openspiel_blob_view import Position
 from veclab.reference import rules as blob
@@ -64,8 +64,8 @@ GAME_TYPE = pyspiel.GameType(
     information=pyspiel.GameType.Information.IMPERFECT_INFORMATION,
     utility=pyspiel.GameType.Utility.GENERAL_SUM,
     reward_model=pyspiel.GameType.RewardModel.TERMINAL,
-    max_num_players=MOST_PLAYERS,
-    min_num_players=FEWEST_PLAYERS,
+    max_num_players=LIMITS["players"][1],
+    min_num_players=LIMITS["players"][0],
     provides_information_state_string=True,
     provides_information_state_tensor=True,
     provides_observation_string=True,

@@ -44,7 +44,7 @@ from vecgame.cards import popcount
 from vecgame.contract.worlds import fillings
 from vecgame.hidden import places, with_places
 from veclab.doors import openspiel_blob  # noqa: F401 - which registers Blob's own
-from veclab.settings import read_rules
+from veclab.game_flags import identities, read_rules, rules_text
 
 NAME = "python_vecgame"
 DEFAULTS = {"game": "kuhn", "rules": ""}
@@ -225,11 +225,12 @@ class VecGame(pyspiel.Game):
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         chosen = {**DEFAULTS, **(params or {})}
-        rules = chosen["rules"].replace(",", ";").replace("=", ":")
-        if bad := sorted(set(chosen["game"] + rules) & set(",=()")):
-            raise ValueError(f"OpenSpiel cannot write a game's name with {' '.join(bad)} in it")
-        given = ",".join(rule.replace(":", "=", 1) for rule in rules.split(";"))
+        given = ",".join(rule.replace(":", "=", 1) for rule in chosen["rules"].replace(",", ";").split(";"))
         self.game = make_game(chosen["game"], **read_rules(given, default_rules(chosen["game"])))
+        kept = identities([self.game])[0]  # by which every process finds it, from a saved state too
+        told = {"game": kept["game"], "rules": rules_text(kept["rules"]).replace(",", ";").replace("=", ":")}
+        if bad := sorted(set("".join(told.values())) & set(",=()")):
+            raise ValueError(f"OpenSpiel cannot write a game whose name has {' '.join(bad)} in it: {told['game']}")
         try:
             self.deals = every_deal(self.game)
             self.game.scores(self.game.deal(1))
@@ -246,7 +247,7 @@ class VecGame(pyspiel.Game):
             **({} if self.game.sum_of_scores is None else {"utility_sum": self.game.sum_of_scores}),
             max_game_length=self.game.decisions,
         )
-        super().__init__(game_type(self.game), info, {"game": chosen["game"], "rules": rules})
+        super().__init__(game_type(self.game), info, told)
 
     def max_chance_nodes_in_history(self) -> int:
         return DIGITS if self.deals is None else 1
