@@ -362,6 +362,7 @@ def test_bad_parameters_get_one_clear_line(parameters: dict, message: str) -> No
 def test_the_example_runs(monkeypatch, capsys) -> None:
     run_example(monkeypatch, "openspiel_cfr.py", "--iterations 3 --ranks 2 --games 4 --simulations 5")
     out = capsys.readouterr().out
-    gaps = [float(line.split()[3]) for line in out.splitlines() if "NashConv" in line]
-    assert len(gaps) == 2 and gaps[1] < gaps[0]
+    gaps = [line.split()[3:-1] for line in out.splitlines() if "NashConv" in line]
+    assert len(gaps) == 4 and float(gaps[1][0]) < float(gaps[0][0])
+    assert all(ours == theirs for ours, _, theirs in gaps[2:])
     assert "IS-MCTS, 5 simulations, 4 games" in out

@@ -256,7 +256,7 @@ def test_moves_that_there_are_not() -> None:
     ("parameters", "message"),
     [
         ({"game": "kuhnn"}, "there is no game 'kuhnn'"),
-        ({"game": "kuhn", "rules": "player=3"}, "'player=3' is no NAME=VALUE of this game; its rules are players"),
+        ({"game": "kuhn", "rules": "player=3"}, "'player=3' is no NAME=VALUE of this game; the nearest is players"),
         ({"game": "kuhn", "rules": "players:9"}, "players must be an integer from 2 to 8, got 9"),
         ({"game": "nothing.py:Game"}, "nothing.py cannot be loaded"),
         ({"game": "tests.test_doors_openspiel_games:Unscored"}, "Unscored counts no points: it has no method scores"),

@@ -24,7 +24,8 @@ from torchrl.objectives.value import GAE
 
 from veclab.doors.torchrl_env import GameEnv, by_seat
 
-UNEVEN = [Named("kuhn"), Named("leduc"), Named("euchre"), Named("hearts-match", "target=20,games=2")]
+UNEVEN = [Named("kuhn"), Named("leduc"), Named("euchre"), Named("whist-match", "target=2,cards=3,trump=random,games=3")]
+LONG = ("match", "hearts", "doppelkopf", "briscola", "polignac")  # of many decisions
 
 
 def networks(game: Game, device: str = "cpu") -> tuple[ProbabilisticActor, ValueOperator]:
@@ -51,7 +52,13 @@ def test_what_a_policy_can_see() -> None:
     assert keys == {"observation", "action_mask", "mover", "action", "done", "terminated", "truncated", "next"}
 
 
-@pytest.mark.parametrize("named", EVERY, ids=str)
+@pytest.mark.parametrize(
+    "named",
+    [
+        pytest.param(named, id=str(named), marks=[pytest.mark.slow] * any(word in str(named) for word in LONG))
+        for named in EVERY
+    ],
+)
 def test_games_are_those_of_vecgame(named: Named, own_games: Path) -> None:
     """Random games, each new one in the lane of one that is over: every step of every lane."""
     game, games = named.make(own_games), 6

@@ -99,6 +99,9 @@ class BlobGame(pyspiel.Game):
         self.deck = blob.deck(self.rules)
         self.trumps = [TRUMP_NAMES.index(name) for name in house.trumps]
         self.turns = house.trump == TURNED and house.players * house.cards < len(self.deck)
+        self.dealt = len(self.deck) - self.turns  # cards of which each has an owner
+        self.undealt = self.dealt - house.players * house.cards
+        self.names = house.trump == BIDDER
         self.points = cache(self._points)
         low, high = house.range
         info = pyspiel.GameInfo(
@@ -116,7 +119,7 @@ class BlobGame(pyspiel.Game):
         return score(self.house, torch.tensor(bids), torch.tensor(won)).tolist()
 
     def max_chance_nodes_in_history(self) -> int:
-        return (self.dealer < 0) + (self.start().trump is None or self.turns) + len(self.deck) - self.turns
+        return (self.dealer < 0) + (self.start().trump is None or self.turns) + self.dealt
 
     def new_initial_state(self) -> BlobState:
         return BlobState(self)
@@ -144,7 +147,7 @@ class BlobGame(pyspiel.Game):
             return _uniform(self._trumps_with(position.dealer))
         if self.turns and position.turned is None:
             return _uniform(self.deck)
-        left = len(self.dealt_from(position)) - len(position.owners)
+        left = self.dealt - len(position.owners)
         needs = [self.rules.cards - position.owners.count(seat) for seat in range(self.rules.players)]
         return [(owner, need / left) for owner, need in enumerate((*needs, left - sum(needs))) if need]
 
@@ -170,7 +173,9 @@ class BlobGame(pyspiel.Game):
         if self.turns and position.turned is None:
             return replace(position, turned=outcome, trump=blob.suit_of(outcome))
         owners, seats = (*position.owners, outcome), self.rules.players
-        dealt = replace(position, owners=owners)
+        dealt = Position(
+            position.dealer, position.trump, owners, position.turned
+        )  # `replace` takes three times as long
         if len(owners) - owners.count(seats) < seats * self.rules.cards:
             return dealt
         hands = [self.hand(dealt, seat) for seat in range(seats)]
@@ -180,13 +185,12 @@ class BlobGame(pyspiel.Game):
     def _may_draw(self, position: Position, outcome: int) -> bool:
         if position.dealer is None or position.trump is None or (self.turns and position.turned is None):
             return any(outcome == possible for possible, _ in self.chances(position))
-        seats, got = self.rules.players, position.owners.count(outcome)
-        most = self.rules.cards if outcome < seats else len(self.deck) - self.turns - seats * self.rules.cards
-        return 0 <= outcome <= seats and got < most
+        most = self.rules.cards if outcome < self.rules.players else self.undealt
+        return 0 <= outcome <= self.rules.players and position.owners.count(outcome) < most
 
     def dealt_from(self, position: Position) -> list[int]:
         """The deck without the card turned up, ascending."""
-        return [card for card in self.deck if card != position.turned]
+        return self.deck if position.turned is None else [card for card in self.deck if card != position.turned]
 
     def hand(self, position: Position, seat: int) -> list[int]:
         """The cards dealt to a seat so far, ascending."""
@@ -196,7 +200,7 @@ class BlobGame(pyspiel.Game):
 
     def naming(self, position: Position) -> bool:
         """Whether the highest bidder is to name trump."""
-        return self.house.trump == BIDDER and position.named is None and not blob.is_bidding(position.table)
+        return self.names and position.named is None and not blob.is_bidding(position.table)
 
     def mover(self, position: Position) -> int:
         table, seats = position.table, self.rules.players
@@ -211,7 +215,8 @@ class BlobGame(pyspiel.Game):
     def play(self, position: Position, action: int) -> Position:
         """Raises ValueError on an action that is not legal."""
         if not self.naming(position):
-            return replace(position, table=blob.step(self.rules, position.table, action))
+            table = blob.step(self.rules, position.table, action)
+            return Position(position.dealer, position.trump, position.owners, position.turned, table, position.named)
         if action not in self.trumps:
             raise ValueError(f"action {action} is not among the legal {self.trumps}")
         table = position.table.copy()
