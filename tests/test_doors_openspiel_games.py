@@ -104,6 +104,15 @@ def test_information_states_are_what_a_player_knows(named: Named) -> None:
     assert len(told) == len(set().union(*told.values())) < game.num_players() * len(states)
 
 
+def test_what_is_told_of_a_long_game() -> None:
+    """Not by a recursion as deep as the game is long."""
+    game = make_game("kuhn")
+    moment = Moment(game, game.deal(1))
+    for number in range(3000):
+        moment = Moment(game, moment.state, moment, action=number % 2)
+    assert moment.told(0).count("seat 0 bet") == 1500 and moment.told(1).count("seat 0") == 0
+
+
 def test_own_secret_actions_are_remembered() -> None:
     """A seat's information state has the cards that it passes on, and no other seat's has."""
     game, rng = load(Named("hearts", "passing=left")), random.Random(2)

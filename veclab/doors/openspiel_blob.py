@@ -112,7 +112,8 @@ class BlobGame(pyspiel.Game):
             max_utility=high,
             max_game_length=house.decisions,
         )
-        super().__init__(GAME_TYPE, info, params or {})
+        found = {"scoring": house.scoring} if house.scoring else {}  # by an address that holds in every folder
+        super().__init__(GAME_TYPE, info, {**(params or {}), **found})
 
     def _points(self, bids: tuple[int, ...], won: tuple[int, ...]) -> list[float]:
         """Points of each seat for its bid and the tricks that it has won."""

@@ -156,7 +156,10 @@ class Moment:
 
     def way(self) -> list[Moment]:
         """All moments from the deal to this one."""
-        return [*([] if self.past is None else self.past.way()), self]
+        moments = [self]
+        while moments[-1].past is not None:
+            moments.append(moments[-1].past)
+        return moments[::-1]
 
     # -- what a seat sees ----------------------------------------------------------------------------------------------
 
@@ -184,26 +187,25 @@ class Moment:
         return self._words[seat]
 
     def now(self, seat: int | None) -> str:
-        """What the seat sees now."""
         return " ".join(f"{name}={word}" for name, word in self.words(seat).items())
 
     def told(self, seat: int | None) -> str:
         """All that the seat has seen since the deal, and its own actions; for None all of both."""
-        if seat in self._told:
-            return self._told[seat]
-        for moment in self.way():  # from the first on: not as deep a recursion as a match is long
-            if seat not in moment._told:
-                moment._told[seat] = moment._tell(seat)
+        return " | ".join(moment._news(seat) for moment in self.way())
+
+    def _news(self, seat: int | None) -> str:
+        """What of it this moment adds."""
+        if seat not in self._told:
+            self._told[seat] = self._tell(seat)
         return self._told[seat]
 
     def _tell(self, seat: int | None) -> str:
         if self.past is None:
             return f"{'all' if seat is None else f'seat {seat}'} {self.now(seat)}"
         before, after = self.past.words(seat), self.words(seat)
-        parts = [f"{name}={word}" for name, word in after.items() if word != before[name]]
-        if seat in (None, self.past.mover):
-            parts.insert(0, f"seat {self.past.mover} {self.past.names[self.action]}")
-        return f"{self.past.told(seat)} | {' '.join(parts)}"
+        news = [f"{name}={word}" for name, word in after.items() if word != before[name]]
+        own = seat in (None, self.past.mover)
+        return " ".join([*([f"seat {self.past.mover} {self.past.names[self.action]}"] if own else []), *news])
 
 
 def _word(layout: Any, kind: Any, value: Any, sees: Any) -> str:
