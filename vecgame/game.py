@@ -41,6 +41,7 @@ class Game(ABC):
     cards: int = 1  # dealt to a seat; of a game that deals any number of them its rules have a field of that name
     lowest: float = 0.0  # score of a finished game
     highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
+    sum_of_scores: float | None = None  # of a finished game, where it is always the same
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
     fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
