@@ -10,7 +10,6 @@ By the rules of the run that the network lies in, unless flags give others.
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import os
 import sys
@@ -21,9 +20,10 @@ from pathlib import Path
 import torch
 from rich.table import Table
 
-from vecgame import Game, identity, resolve_device
+from vecgame import Game, resolve_device
+from vecgame.loading import nearest
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import how_far, label, newest_network, settings_for
+from veclab.agents.networks import how_far, label, newest_network, other_rules, settings_for
 from veclab.arena import oh_hell
 from veclab.arena.bots import (
     FlatMonteCarlo,
@@ -39,6 +39,7 @@ from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
 from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
 from veclab.command_line import parser_of
+from veclab.game_flags import identities
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags
@@ -179,10 +180,7 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
     if name == ISMCTS:
         return ISMCTSPlayer(own.ismcts_simulations)
     if name not in BOTS:
-        known = (*BOTS, ISMCTS)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"the nearest is {near[0]}" if near else f"there are {', '.join(known)} and {PREFIX}COMMAND"
-        raise ValueError(f"there is no opponent {name!r}; {hint}")
+        raise ValueError(f"there is no opponent {name!r}; {nearest(name, (*BOTS, ISMCTS))} and {PREFIX}COMMAND")
     return BOTS[name]()
 
 
@@ -225,12 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = settings_for(own.network, given)
         device = choose_device(settings.device)
         games = settings.games()
-        fits = {"device": device, "game": settings.game, "features": games[0].features}
+        fits = {"device": device, "game": games[0]}
         judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
         network = inference_net(load_network(own.network, **fits), settings.precision, games)
         players = make_players(network, own.players, settings)
         opponents = [make_opponent(name, own) for name in own.opponents or bots_of(games)]
         display = Display()
+        if others := other_rules(own.network, settings):
+            display.line(f"it plays {others}")
         if ISMCTS in (own.opponents or ()):
             games = [playable for game in games for playable in oh_hell.playable(game)]
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
@@ -246,8 +246,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display.console.print(results_table(results, f"{judged}: {terms(games[0], settings)}", seatings_of(games[0])))
     if own.json is not None:
         stored = {
-            "games": [identity(game) for game in games],
+            "games": identities(games),
             "network": judged,
+            "other_rules": others,
             "command": ["vecgame", "evaluate", *(sys.argv[1:] if arguments is None else arguments)],
             "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": asdict(settings.search())},
             "results": results_json(results),

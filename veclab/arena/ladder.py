@@ -35,15 +35,15 @@ from rich.table import Table
 from torch import Tensor
 
 from net import InferenceNet
-from vecgame import identity
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import RULES, saved_networks, settings_for
+from veclab.agents.networks import other_rules, saved_networks, settings_for
 from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import add_program_flags, bots, check_players, choose_device, make_players
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending
 from veclab.command_line import parser_of
+from veclab.game_flags import RULES, identities
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags, from_flags
 
@@ -60,12 +60,14 @@ class Ladder:
     terms: what the results depend on besides the two agents; a ladder has one set of them.
     agents: the name of each agent, with the SHA-256 of its network's or program's file, or None for a bot.
     pairings: (a, b) -> half wins of a in each deal, [D] integers from 0 to `comparisons`.
+    other_rules: of a network that was trained by other rules than it plays by here, what these are.
     """
 
     terms: dict[str, object]
     seatings: Seatings  # in which a deal is played
     agents: dict[str, str | None] = field(default_factory=dict)
     pairings: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    other_rules: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path, terms: dict[str, object], seatings: Seatings) -> Ladder:
@@ -83,7 +85,7 @@ class Ladder:
             elif stored["format"] != FORMAT:
                 raise ValueError(stored["format"])
             pairings = {(entry["a"], entry["b"]): entry["half_wins"] for entry in stored["pairings"]}
-            ladder = cls(stored["terms"], seatings, stored["agents"], pairings)
+            ladder = cls(stored["terms"], seatings, stored["agents"], pairings, stored.get("other_rules", {}))
         except (OSError, ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is no ladder of this version; name another --json") from None
         different = [name for name in terms if ladder.terms.get(name) != terms[name]]
@@ -134,6 +136,7 @@ class Ladder:
         pairings = [{"a": a, "b": b, "half_wins": half_wins} for (a, b), half_wins in self.pairings.items()]
         rated = {name: asdict(rating) for name, rating in (ratings or {}).items()}
         stored = {"format": FORMAT, "terms": self.terms, "ratings": rated, "agents": self.agents, "pairings": pairings}
+        stored |= {"other_rules": self.other_rules}
         write_atomically(path, json.dumps(stored).encode())
 
 
@@ -230,7 +233,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ladder = Ladder.load(path, terms, even_seatings_of(games[0]))
         players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
         for name, file in networks.items():
-            net = InferenceNet(load_network(file, device, settings.game, games[0].features))
+            if others := other_rules(file, settings):
+                ladder.other_rules[name] = others
+                display.line(f"{name} plays {others}")
+            net = InferenceNet(load_network(file, device, games[0]))
             players[name] = make_players(net, [way], settings)[0]
         programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
         players |= {program.name: program for program in programs}
@@ -292,7 +298,7 @@ def _terms(settings: Settings, way: str) -> dict[str, object]:
         way: how the networks play, one of `veclab.arena.evaluate.PLAYERS`.
     """
     return {
-        "games": [identity(game) for game in settings.games()],
+        "games": identities(settings.games()),
         "eval_deals": settings.eval_deals,
         "seed": settings.seed,
         "players": way,

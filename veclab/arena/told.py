@@ -10,9 +10,9 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from vecgame import Game, State, concatenate, identity, text
+from vecgame import Game, State, concatenate, text
 from vecgame.cards import Layout
-from vecgame.loading import address_of
+from veclab.game_flags import identities
 from vecmcts import Past
 
 Json = object
@@ -23,8 +23,8 @@ def game_told(game: Game) -> dict[str, Json]:
     """What a player is told of a game before its first decision: names, numbers, and what its card ids stand for."""
     rules = {item.name: getattr(game.rules, item.name) for item in fields(game.rules_type)}
     return {
-        "game": identity(game),
-        "rules": {name: address_of(value) if callable(value) else value for name, value in rules.items()},
+        "game": identities([game])[0],
+        "rules": {name: getattr(value, "__name__", value) for name, value in rules.items()},
         "seats": game.seats,
         "partners": game.partners,
         "suits": list(game.layout.suit_names[: game.layout.suits]) if game.deck else [],
