@@ -111,7 +111,9 @@ class Ladder:
             ValueError: when another network has its name.
         """
         if self.agents.setdefault(name, digest) != digest:
-            raise ValueError(f"the ladder holds results of another network called {name}; name another --json")
+            raise ValueError(
+                f"the ladder holds results of another network or program called {name}; name another --json"
+            )
 
     def missing(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """The pairings among some agents that have not been played."""
@@ -240,10 +242,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             players[name] = make_players(net, [way], settings)[0]
         programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
         players |= {program.name: program for program in programs}
+        for name, player in players.items():
+            ladder.add(name, _digest(networks.get(name), player))
         with ending(programs):
             check_players(programs, games)
-            for name, player in players.items():
-                ladder.add(name, _digest(networks.get(name), player))
             play_missing(ladder, players, settings, device, path, display)
         ratings = ladder.ratings()
         ladder.save(path, ratings)
