@@ -136,7 +136,7 @@ def test_the_newest_network(tmp_path, numbered, newest, taken) -> None:
     assert len(saved_networks([tmp_path], 9)) == len(numbered) + (taken == NEWEST)
 
 
-def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> None:
+def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch, capsys) -> None:
     play, played = module.play_pairing, []
 
     def stop_at_fourth(*arguments):
@@ -146,8 +146,8 @@ def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> N
         return played[-1]
 
     monkeypatch.setattr(module, "play_pairing", stop_at_fourth)
-    with pytest.raises(KeyboardInterrupt):
-        main([str(networks), *FLAGS])
+    assert main([str(networks), *FLAGS]) == 130
+    assert (error := capsys.readouterr().err).startswith("stopped; ") and error.count("\n") == 1
     stored = Ladder.load(networks / "ladder.json", {}, TWO_AGAINST_TWO)
     assert list(stored.pairings.values()) == played
 

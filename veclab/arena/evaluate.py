@@ -235,6 +235,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             games = [playable for game in games for playable in oh_hell.playable(game)]
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
         if own.against is not None:
+            if also := other_rules(own.against, settings):
+                display.line(f"its rival plays {also}")
             rival = inference_net(load_network(own.against, **fits), settings.precision, games)
             opponents.append(search_player(rival, settings.search(), name=f"search with {label(own.against)}"))
         with ending(opponents):
@@ -243,6 +245,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing of the evaluation is kept", file=sys.stderr)
+        return 130
     display.console.print(results_table(results, f"{judged}: {terms(games[0], settings)}", seatings_of(games[0])))
     if own.json is not None:
         stored = {

@@ -252,6 +252,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on after the pairings that are finished", file=sys.stderr)
+        return 130
     hows = {"search": f"search {settings.worlds}x{settings.simulations}", "policy": "networks' policies drawn from"}
     how, times = hows.get(way, "networks without search"), len(ladder.seatings)
     title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
