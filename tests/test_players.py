@@ -211,9 +211,13 @@ def test_a_network_for_another_number_of_players_is_refused(run, capsys):
     assert "against 4 x" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [ladder.main, best_response.main])
-def test_what_is_for_four_players_says_so(command, run, capsys):
-    assert command([str(run)]) == 2
+def test_a_ladder_of_five_players(run, capsys):
+    assert ladder.main([str(run), "--eval-deals=2", "--device=cpu"]) == 0
+    assert "each played 10 times" in capsys.readouterr().out
+
+
+def test_what_is_for_four_players_says_so(run, capsys):
+    assert best_response.main([str(run)]) == 2
     error = capsys.readouterr().err
     assert "is for four players; these rules have players=5" in error and error.count("\n") == 1
 
