@@ -3,11 +3,14 @@ thread each."""
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
+from tests.every_game import TUTORIALS
+from vecgame import GAMES
 from vecmcts import graphs
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -43,6 +46,15 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield request.node.stash[EMULATION]
     finally:
         emulation.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def own_games(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder into which `tests.every_game.Named.make` writes the games of the tutorials, for the tests of one file;
+    afterwards their names are free for the files of others."""
+    yield tmp_path_factory.mktemp("own")
+    for address in TUTORIALS:
+        GAMES.pop(address.rpartition(":")[2].lower(), None)
 
 
 @pytest.hookimpl(wrapper=True)
