@@ -132,7 +132,7 @@ def test_nobody_sees_what_is_hidden(game: Game) -> None:
     """What is observed and shown to the agent to move is the same in any other world that it holds possible."""
     table, changed = GameAEC(game, render_mode="ansi"), 0
     table.reset(seed=3)
-    for decision in range(game.decisions):
+    for decision in range(16):
         if game.is_terminal(true := table.position):
             break
         agent = table.agent_selection

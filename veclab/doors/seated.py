@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from net import InferenceNet
-from vecgame import Game, Purpose, State, Stream, make_game
+from vecgame import Game, Purpose, State, Stream, make_game, resolve_device
 from vecgame.game import actions_of
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
@@ -52,8 +52,9 @@ def players_of(
 
     Raises:
         ValueError: in one line, on a name that is none, a bot that does not play the game, a file that holds no network
-            for it, or another number of players.
+            for it, another number of players, or a device that there is not.
     """
+    device = resolve_device(device)
     if isinstance(opponents, str | Path) or not isinstance(opponents, Sequence):
         return [_player(opponents, game, device)] * (game.seats - 1)
     if len(opponents) != game.seats - 1:
@@ -113,16 +114,18 @@ class SeatedGames:
             games: B.
 
         Raises:
-            ValueError: on a seat that is none, or a number of games below 1.
+            ValueError: on a seat or device that is none, or a number of games below 1.
         """
         if seat != "random" and (isinstance(seat, bool) or seat not in range(game.seats)):
             raise ValueError(f"seat must be from 0 to {game.seats - 1}, or 'random', got {seat!r}")
         if games < 1:
             raise ValueError(f"the number of games must be at least 1, got {games}")
-        self.game, self.chosen, self.size, self.device = game, seat, games, torch.device(device)
+        self.game, self.chosen, self.size, self.device = game, seat, games, resolve_device(device)
         self.players = list({id(player): player for player in players}.values())
         places = [next(k for k, one in enumerate(self.players) if one is player) for player in players]
-        self.place = torch.tensor(places, device=device)  # [P - 1], which of the players sits so far after the own seat
+        self.place = torch.tensor(
+            places, device=self.device
+        )  # [P - 1], which of the players sits so far after the own seat
         self.told = any(hasattr(player, "act_after") for player in self.players)
 
     def begin(self, seed: int) -> None:
