@@ -1,7 +1,8 @@
 """Tests marked `gpu` run on a CUDA device, or on an emulated one where there is none; parallel test workers take one
-thread each."""
+thread each. And games of a user's own, as files."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
-from tests.every_game import TUTORIALS
-from vecgame import GAMES
+from tests.every_game import TUTORIALS, write_tutorials
+from vecgame import GAMES, loading
 from vecmcts import graphs
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -48,15 +49,6 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         emulation.__exit__(None, None, None)
 
 
-@pytest.fixture(scope="module")
-def own_games(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder into which `tests.every_game.Named.make` writes the games of the tutorials, for the tests of one file;
-    afterwards their names are free for the files of others."""
-    yield tmp_path_factory.mktemp("own")
-    for address in TUTORIALS:
-        GAMES.pop(address.rpartition(":")[2].lower(), None)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     """Operations that a GPU would refuse fail the test that did them."""
@@ -65,3 +57,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     if emulation is not None:
         emulation.record.raise_errors()
     return result
+
+
+@pytest.fixture
+def own_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with the tutorials' games as a user's own files, which this process has not met before and
+    will not remember."""
+    write_tutorials(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(loading, "_modules", {})
+    names = [address.partition(".")[0] for address in TUTORIALS]
+    known = [sys.modules.pop(name, None) for name in names]
+    games = dict(GAMES)
+    yield tmp_path
+    GAMES.clear()
+    GAMES.update(games)
+    for name, module in zip(names, known, strict=True):
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module
