@@ -381,6 +381,11 @@ def test_games_are_known_by_name() -> None:
             assert f"vecgame/{kind.__name__}-v0" in gymnasium.registry
 
 
+def test_a_game_of_ones_own_is_named_by_its_file(own_games: Path) -> None:
+    table = gymnasium.make("vecgame/Game-v0", game="polignac.py:Polignac", opponents="flat")
+    assert table.reset(seed=1)[0].shape == (337,) and table.unwrapped.game.name == "polignac"
+
+
 def test_gymnasiums_wrappers_take_it() -> None:
     tables = gymnasium.make_vec("vecgame/Kuhn-v0", num_envs=8, autoreset_mode=AutoresetMode.SAME_STEP)
     tables = gymnasium.wrappers.vector.RecordEpisodeStatistics(tables)
@@ -423,6 +428,7 @@ def test_a_game_as_text_and_as_a_picture(capsys) -> None:
         ({"game": "whisk"}, "there is no game 'whisk'"),
         ({"game": Blob(), "rules": {"cards": 3}}, "rules belong to a game's name; Blob.cards=5. has its own"),
         ({"rules": {"card": 3}}, "blob has no rule card"),
+        ({"game": None}, "game must be a game, or the name or address of one, got None"),
         ({"render_mode": "rgb_array"}, "render_mode must be None or one of"),
         ({"device": "tpu"}, "device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
     ],

@@ -223,7 +223,7 @@ def test_the_table_as_text_and_as_a_picture(capsys) -> None:
 def test_names_come_from_the_game() -> None:
     names = {game: env(make_game(game)).metadata["name"] for game in ("blob", "blob-match", "euchre")}
     assert names == {"blob": "vecgame_blob_v0", "blob-match": "vecgame_blob_match_v0", "euchre": "vecgame_euchre_v0"}
-    table = env(Blob(players=7, cards=3))
+    table = env("blob", rules={"players": 7, "cards": 3})
     assert table.possible_agents[-1] == "seat_6" and table.observation_space("seat_6")["observation"].shape == (286,)
 
 

@@ -31,8 +31,8 @@ from gymnasium.error import ResetNeeded
 
 from vecgame import GAMES, Game
 from vecgame.philox import check_seed
-from veclab.doors.seated import Opponent, SeatedGames, game_named, players_of
-from veclab.doors.shared import check_render_mode, fresh_seed, render_modes, shown
+from veclab.doors.seated import Opponent, SeatedGames, players_of
+from veclab.doors.shared import check_render_mode, fresh_seed, game_named, render_modes, shown
 
 NAMESPACE = "vecgame"
 

@@ -26,8 +26,8 @@ from torch import Tensor
 from vecgame import Game
 from vecgame.philox import check_seed
 from veclab.doors.gymnasium_env import spaces_of
-from veclab.doors.seated import Opponent, SeatedGames, game_named, players_of
-from veclab.doors.shared import check_render_mode, fresh_seed, render_modes, shown
+from veclab.doors.seated import Opponent, SeatedGames, players_of
+from veclab.doors.shared import check_render_mode, fresh_seed, game_named, render_modes, shown
 
 Infos = dict[str, Any]
 

@@ -19,6 +19,7 @@ with what a batch of thousands does. Until a reset names a seed, the run is one 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -28,15 +29,15 @@ from gymnasium import spaces
 from pettingzoo import AECEnv
 from pettingzoo.utils import wrappers
 
-from vecgame import Blob, Game, State
+from vecgame import Game, State
 from vecgame.philox import check_seed
-from veclab.doors.shared import action_at, check_render_mode, fresh_seed, render_modes, shown
+from veclab.doors.shared import action_at, check_render_mode, fresh_seed, game_named, render_modes, shown
 
 
-def env(game: Game | None = None, render_mode: str | None = None) -> AECEnv:
+def env(game: Game | str = "blob", render_mode: str | None = None, rules: Mapping[str, object] | None = None) -> AECEnv:
     """`GameAEC` in PettingZoo's usual wrappers. An illegal action ends the game, with a point less than the lowest
     score for the agent that took it and 0 for the others; what is no action at all is an AssertionError."""
-    bare = GameAEC(game, render_mode)
+    bare = GameAEC(game, render_mode, rules)
     wrapped = wrappers.TerminateIllegalWrapper(bare, illegal_reward=bare.game.lowest - 1)
     return wrappers.OrderEnforcingWrapper(wrappers.AssertOutOfBoundsWrapper(wrapped))
 
@@ -46,18 +47,21 @@ class GameAEC(AECEnv):
 
     position: State  # the game, of batch size 1
 
-    def __init__(self, game: Game | None = None, render_mode: str | None = None) -> None:
+    def __init__(
+        self, game: Game | str = "blob", render_mode: str | None = None, rules: Mapping[str, object] | None = None
+    ) -> None:
         """
         Args:
-            game: the rules; Blob() by default.
+            game: a game, or one by its name or address (FILE.py:CLASS).
             render_mode: "human" prints after every move; "ansi" and, in a game with hands, "svg" make `render` return
                 the text or the picture.
+            rules: what is changed of the rules of a game given by its name.
 
         Raises:
-            ValueError: on a render mode that there is not.
+            ValueError: in one line, on any of these that cannot be.
         """
         super().__init__()
-        self.game = game if game is not None else Blob()
+        self.game = game_named(game, rules)
         check_render_mode(render_mode, self.game)
         self.render_mode = render_mode
         self.metadata = {

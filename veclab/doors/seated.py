@@ -8,14 +8,14 @@ on the actions taken in it alone.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from net import InferenceNet
-from vecgame import Game, Purpose, State, Stream, make_game, resolve_device
+from vecgame import Game, Purpose, State, Stream, resolve_device
 from vecgame.game import actions_of
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
@@ -30,19 +30,6 @@ Opponent = str | Path | Player | HistoryPlayer
 """A bot by its name, a saved network's file or a run's folder, or any player."""
 
 MOST_DEALS = 1000  # in a row in which the seat has nothing to decide: then it never has
-
-
-def game_named(game: Game | str, rules: Mapping[str, object] | None = None) -> Game:
-    """A game, or one by its name or address and what is changed of its rules.
-
-    Raises:
-        ValueError: on a name that is none, rules that make no game, or rules beside a game that has its own.
-    """
-    if not isinstance(game, Game):
-        return make_game(game, **(rules or {}))
-    if rules:
-        raise ValueError(f"rules belong to a game's name; {game!r} has its own")
-    return game
 
 
 def players_of(
@@ -123,9 +110,7 @@ class SeatedGames:
         self.game, self.chosen, self.size, self.device = game, seat, games, resolve_device(device)
         self.players = list({id(player): player for player in players}.values())
         places = [next(k for k, one in enumerate(self.players) if one is player) for player in players]
-        self.place = torch.tensor(
-            places, device=self.device
-        )  # [P - 1], which of the players sits so far after the own seat
+        self.place = torch.tensor(places, device=self.device)  # [P - 1], the player so many seats after the own one
         self.told = any(hasattr(player, "act_after") for player in self.players)
 
     def begin(self, seed: int) -> None:

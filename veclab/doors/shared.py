@@ -7,15 +7,31 @@ whatever suit is trump.
 """
 
 import secrets
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobState, Game, State
+from vecgame import Blob, BlobState, Game, State, make_game
 from vecgame.cards import DECK, RANKS, SEATS
 from vecgame.games.blob_observation import FEATURES, first_suit
 from vecgame.pictures import drawable, picture
 from vecgame.text import see
+
+
+def game_named(game: Game | str, rules: Mapping[str, object] | None = None) -> Game:
+    """A game, or one by its name or address (FILE.py:CLASS) and what is changed of its rules.
+
+    Raises:
+        ValueError: in one line, on what is neither, rules that make no game, or rules beside a game that has its own.
+    """
+    if isinstance(game, str):
+        return make_game(game, **(rules or {}))
+    if not isinstance(game, Game):
+        raise ValueError(f"game must be a game, or the name or address of one, got {game!r}")
+    if rules:
+        raise ValueError(f"rules belong to a game's name; {game!r} has its own")
+    return game
 
 
 def action_at(game: Game, state: State, column: Tensor) -> tuple[Tensor, Tensor]:
