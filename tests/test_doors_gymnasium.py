@@ -321,6 +321,10 @@ def test_a_saved_network_has_a_seat_and_says_if_it_learned_other_rules(tmp_path:
         moves = torch.where(game.mover(state) == 1, RandomBot().act(game, state, 1), direct.act(game, state, 1))
         state = state.where(mine, game.step(state, moves))
     assert tables.table.state == state
+    other = pickle.loads(pickle.dumps(tables))
+    actions = choices(*tables.reset(seed=2))
+    other.reset(seed=2)
+    assert data_equivalence(tables.step(actions), other.step(actions), exact=True)
     with pytest.warns(UserWarning, match="by other rules than .*network-000003.safetensors was trained by: "):
         GameVectorEnv(4, Blob(cards=2, miss_penalty=10), opponents=path)
     for other in (Blob(players=5), Whist()):

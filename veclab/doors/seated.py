@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from net import InferenceNet
+from net import BlobNet, InferenceNet
 from vecgame import Game, Purpose, State, Stream, resolve_device
 from vecgame.game import actions_of
 from veclab.agents.checkpoint import load_network
@@ -66,7 +66,7 @@ def _player(opponent: Opponent, game: Game, device: str | torch.device) -> Playe
     network = load_network(path, device, game)
     if (told := _other_rules(path, game)) is not None:
         warnings.warn(told, stacklevel=2)
-    return NetworkPlayer(InferenceNet(network), label(path))
+    return SavedPlayer(network, label(path))
 
 
 def _other_rules(path: Path, game: Game) -> str | None:
@@ -77,6 +77,17 @@ def _other_rules(path: Path, game: Game) -> str | None:
     except ValueError:
         return None
     return other_rules(path, settings)
+
+
+class SavedPlayer(NetworkPlayer):
+    """The player of a saved network. It can be copied and pickled, as what makes the network fast cannot."""
+
+    def __init__(self, source: BlobNet, name: str) -> None:
+        super().__init__(InferenceNet(source), name)
+        self.source = source
+
+    def __reduce__(self) -> tuple[type, tuple[BlobNet, str]]:
+        return type(self), (self.source, self.name)
 
 
 class SeatedGames:
