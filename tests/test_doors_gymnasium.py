@@ -143,7 +143,9 @@ def test_the_step_after_the_last_begins_another_game_whatever_the_action() -> No
     over, waited = np.zeros(16, dtype=bool), 0
     for _ in range(20):
         numbers, actions = infos["game"], choices(observations, infos)
-        observations, rewards, now, _, infos = tables.step(np.where(over, infos["action_mask"].argmin(-1), actions))
+        observations, rewards, given, _, infos = tables.step(np.where(over, infos["action_mask"].argmin(-1), actions))
+        now = given.copy()
+        given[:] = True  # what is returned is the caller's
         assert not rewards[over].any() and not now[over].any() and not infos["illegal"].any()
         assert ((infos["game"] != numbers) == over).all()
         over, waited = now, waited + (now.any() and not now.all())

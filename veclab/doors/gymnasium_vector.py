@@ -119,7 +119,7 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             self.table.deal(self._tensor(self._over))
         over, illegal = self._array(self.table.over), self._array(self.table.forfeited)
         final: Infos = {}
-        self._over = over
+        self._over = over.copy()  # what is returned is the caller's
         if self.autoreset_mode == AutoresetMode.SAME_STEP and over.any():
             final = self._final(over, illegal)
             self.table.deal(self._tensor(over))
@@ -182,7 +182,7 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         observations = np.full(self.num_envs, None, dtype=object)
         observations[over] = np.fromiter(self._observations()[over], dtype=object, count=int(over.sum()))
         infos = self._infos(over, illegal)
-        return {"final_obs": observations, "_final_obs": over, "final_info": infos, "_final_info": over.copy()}
+        return {"final_obs": observations, "_final_obs": over.copy(), "final_info": infos, "_final_info": over.copy()}
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.table.device)
