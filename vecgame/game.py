@@ -121,6 +121,11 @@ class Game(ABC):
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:
         """What ``seat`` ([B] int64, default the mover) knows, as features: [B, F] float32."""
 
+    @property
+    def feature_limit(self) -> float:
+        """No feature is above this, nor below minus this. Most are from -1 to 1."""
+        return float(max(4, self.seats))
+
     def open_cards(self, state: State) -> Tensor:
         """Cards that all see or that are out of play, in no hidden place: [B] int64."""
         return torch.zeros_like(state.index)

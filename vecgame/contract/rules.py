@@ -124,7 +124,7 @@ def every_decision(game: Game) -> None:
         for seat in (None, *(torch.full((GAMES,), k) for k in range(game.seats))):
             seen = game.observe(state, seat)
             _is("observe", seen, torch.float32, GAMES, game.features)
-            small = seen.isfinite().all() and seen.abs().max() <= max(4, game.seats)
+            small = seen.isfinite().all() and seen.abs().max() <= game.feature_limit
             assert small, "a feature is not a number of about -1 to 1"
         _scores(game, state)
     _turns(game, torch.stack(turns))
