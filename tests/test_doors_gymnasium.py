@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -387,6 +388,17 @@ def test_games_are_known_by_name() -> None:
             assert f"vecgame/{kind.__name__}-v0" in gymnasium.registry
 
 
+def test_a_program_in_another_language_has_a_seat() -> None:
+    tables = GameVectorEnv(4, Blob(cards=2), opponents=["random", f"cmd:{sys.executable} examples/bot.py", "random"])
+    observations, infos = tables.reset(seed=1)
+    for _ in range(4):
+        observations, *_, infos = tables.step(choices(observations, infos))
+    (program,) = (player for player in tables.table.players if player.name.startswith("cmd:"))
+    assert program.program is not None
+    tables.close()
+    assert program.program is None
+
+
 def test_a_game_of_ones_own_is_named_by_its_file(own_games: Path) -> None:
     table = gymnasium.make("vecgame/Game-v0", game="polignac.py:Polignac", opponents="flat")
     assert table.reset(seed=1)[0].shape == (337,) and table.unwrapped.game.name == "polignac"
@@ -425,11 +437,8 @@ def test_a_game_as_text_and_as_a_picture(capsys) -> None:
         ({"seat": 4}, "seat must be from 0 to 3, or 'random', got 4"),
         ({"seat": True}, "seat must be from 0 to 3, or 'random', got True"),
         ({"opponents": ["random"]}, "opponents must be one, or one for each of the 3 others, got 1"),
-        (
-            {"opponents": "rulez"},
-            "blob has no opponent 'rulez': it has random, rules, flat, and networks by their file",
-        ),
-        ({"game": "whist", "opponents": "rules"}, "whist has no opponent 'rules': it has random, flat, and networks"),
+        ({"opponents": "rulez"}, "there is no opponent 'rulez'; the nearest is rules; there are "),
+        ({"game": "whist", "opponents": "rules"}, "the rule-based player knows Blob only, not whist"),
         ({"opponents": 3}, "an opponent is a bot's name, a network's file or a player with `act`, not 3"),
         ({"game": "whisk"}, "there is no game 'whisk'"),
         ({"game": Blob(), "rules": {"cards": 3}}, "rules belong to a game's name; Blob.cards=5. has its own"),

@@ -138,6 +138,10 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         seats = self.table.seat.tolist()
         return tuple(shown(self.game, self.table.state, k, seat, self.render_mode) for k, seat in enumerate(seats))
 
+    def close_extras(self, **kwargs: object) -> None:
+        """Ends the opponents that are programs."""
+        self.table.close()
+
     def _reset_mask(self, seed: int | None, options: dict[str, Any] | None) -> np.ndarray:
         """The lanes that a reset is for: [B] bool."""
         every, options = np.ones(self.num_envs, dtype=bool), dict(options or {})

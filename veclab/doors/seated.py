@@ -17,17 +17,19 @@ from torch import Tensor
 from net import BlobNet, InferenceNet
 from vecgame import Game, Purpose, State, Stream, resolve_device
 from vecgame.game import actions_of
+from vecgame.loading import nearest
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
-from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player
-from veclab.arena.evaluate import BOTS, bots_of
+from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, why_not
+from veclab.arena.evaluate import BOTS
+from veclab.arena.programs import PREFIX, ProgramPlayer
 from veclab.doors.shared import action_at
 from veclab.game_flags import flags_of
 from veclab.settings import from_flags
 from vecmcts import Past
 
 Opponent = str | Path | Player | HistoryPlayer
-"""A bot by its name, a saved network's file or a run's folder, or any player."""
+"""A bot by its name, a program as cmd:COMMAND, a saved network's file or a run's folder, or any player."""
 
 MOST_DEALS = 1000  # in a row in which the seat has nothing to decide: then it never has
 
@@ -50,19 +52,25 @@ def players_of(
 
 
 def _player(opponent: Opponent, game: Game, device: str | torch.device) -> Player | HistoryPlayer:
-    if not isinstance(opponent, str | Path):
-        if not (hasattr(opponent, "act") or hasattr(opponent, "act_after")):
-            raise ValueError(f"an opponent is a bot's name, a network's file or a player with `act`, not {opponent!r}")
-        return opponent
-    known = bots_of(game.name)
-    if opponent in known:
-        return BOTS[opponent]()
-    if opponent in BOTS or not (path := Path(opponent)).exists():
+    player = _named(opponent, game, device) if isinstance(opponent, str | Path) else opponent
+    if not (hasattr(player, "act") or hasattr(player, "act_after")):
+        raise ValueError(f"an opponent is a bot's name, a network's file or a player with `act`, not {opponent!r}")
+    if (reason := why_not(player, game)) is not None:
+        raise ValueError(reason)
+    return player
+
+
+def _named(name: str | Path, game: Game, device: str | torch.device) -> Player | HistoryPlayer:
+    if name in BOTS:
+        return BOTS[name]()
+    if isinstance(name, str) and name.startswith(PREFIX):
+        return ProgramPlayer(name.removeprefix(PREFIX))
+    if not Path(name).exists():
+        known = nearest(str(name), BOTS)
         raise ValueError(
-            f"{game.name} has no opponent {str(opponent)!r}: it has {', '.join(known)}, and networks by their file or "
-            "their run's folder"
+            f"there is no opponent {str(name)!r}; {known}, {PREFIX}COMMAND, and networks by their file or run's folder"
         )
-    path = newest_network(path)
+    path = newest_network(Path(name))
     network = load_network(path, device, game)
     if (told := _other_rules(path, game)) is not None:
         warnings.warn(told, stacklevel=2)
@@ -183,6 +191,11 @@ class SeatedGames:
         self._advance()
         score = self.game.scores(self.state).gather(1, self.seat[:, None])[:, 0].double()
         return torch.where(lanes, torch.where(self.forfeited, self.game.lowest - 1.0, score), 0.0)
+
+    def close(self) -> None:
+        """Ends what the players have running, as programs have."""
+        for player in self.players:
+            getattr(player, "close", lambda: None)()
 
     def _seats(self, dealt: State) -> Tensor:
         """The own seat of each of K games that have just been dealt: [K] int64."""
