@@ -19,7 +19,6 @@ from veclab.arena import best_response, evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot
 from veclab.arena.matches import even_seatings_of, play_deals, play_match, seatings_of, side_points
 from veclab.bench import command as bench
-from veclab.doors.shared import four_seats
 from veclab.reference import rules as reference
 from veclab.reference.worlds import consistent_worlds, sample_world
 from veclab.training import command as train
@@ -220,12 +219,6 @@ def test_what_is_for_four_players_says_so(run, capsys):
     assert best_response.main([str(run)]) == 2
     error = capsys.readouterr().err
     assert "is for four players; these rules have players=5" in error and error.count("\n") == 1
-
-
-def test_environments_are_for_four_players():
-    assert four_seats(None) == Blob() and four_seats(Blob(cards=2)) == Blob(cards=2)
-    with pytest.raises(ValueError, match="this environment is for four players; the game has players=3"):
-        four_seats(Blob(players=3))
 
 
 def test_too_many_cards_on_the_command_line(tmp_path, capsys):
