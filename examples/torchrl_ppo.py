@@ -22,7 +22,8 @@ from vecgame.cards import DECK
 from vecgame.games.blob_observation import FEATURES
 from veclab.arena.bots import RuleBot
 from veclab.arena.matches import play_match
-from veclab.doors.torchrl_env import GameEnv, actions_of_columns, by_seat
+from veclab.doors.shared import action_at
+from veclab.doors.torchrl_env import GameEnv, by_seat
 
 EPOCHS, MINIBATCH = 2, 1024
 
@@ -42,7 +43,7 @@ class Learner:
     @torch.no_grad()
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
         logits = self.logits(game.observe(state)).masked_fill(~game.policy_mask(state), -torch.inf)
-        return actions_of_columns(game, state, logits.argmax(-1))[0]
+        return action_at(game, state, logits.argmax(-1))[0]
 
 
 def main() -> None:

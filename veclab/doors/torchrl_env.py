@@ -21,8 +21,6 @@ last: `GAE` and `ClipPPOLoss` in examples/torchrl_ppo.py.
 
 from __future__ import annotations
 
-import secrets
-
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
@@ -31,6 +29,7 @@ from torchrl.envs import EnvBase
 
 from vecgame import Blob, Game, State, resolve_device
 from vecgame.philox import check_seed
+from veclab.doors.shared import action_at, fresh_seed
 
 RAISE, END = "raise", "end"  # what an illegal action does
 ENDS = ("done", "terminated", "truncated")
@@ -105,7 +104,7 @@ class GameEnv(EnvBase):
         )
 
     def _set_seed(self, seed: int | None) -> None:
-        self.seed, self._next_index = check_seed(secrets.randbits(63) if seed is None else seed), 0
+        self.seed, self._next_index = check_seed(fresh_seed() if seed is None else seed), 0
 
     def _deal(self, games: int) -> State:
         state = self.game.deal(games, self.seed, self.device, self._next_index)
@@ -133,7 +132,7 @@ class GameEnv(EnvBase):
         going, steps = ~self._over(), tensordict.get("_step", None)
         if steps is not None:
             going = going & steps.view(going.shape)
-        action, legal = actions_of_columns(self.game, before, chosen)
+        action, legal = action_at(self.game, before, chosen)
         refused = going & ~legal
         if self.illegal == RAISE and refused.any():
             raise ValueError(self._refusal(refused, chosen))
@@ -167,23 +166,6 @@ class GameEnv(EnvBase):
             batch_size=self.batch_size,
             device=self.device,
         )
-
-
-def actions_of_columns(game: Game, state: State, column: Tensor) -> tuple[Tensor, Tensor]:
-    """Which action each policy column stands for: the inverse of `Game.policy_columns`.
-
-    Args:
-        column: [B] integers, any.
-
-    Returns:
-        [B] int64 actions, and [B] bool: whether the column is that of a legal action. Where it is not, the action is
-        some legal one.
-    """
-    legal = game.legal_mask(state)
-    every = torch.arange(game.num_actions, device=state.device).expand(state.batch_size, -1)
-    meant = (game.policy_columns(state, every) == column[:, None]) & legal
-    found = meant.any(-1)
-    return torch.where(found[:, None], meant, legal).to(torch.int8).argmax(-1), found
 
 
 def by_seat(rollout: TensorDictBase) -> TensorDict:
