@@ -207,7 +207,7 @@ def test_a_run_of_matches(tmp_path):
     assert train.main([*flags, *small, f"--run={tmp_path / 'run'}"]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert all(0 <= match["player"]["mean"] <= 1 for row in results.values() for match in row.values())
-    net = load_network(tmp_path / "run" / "network-000001.safetensors", game="blob-match")
+    net = load_network(tmp_path / "run" / "network-000001.safetensors", game=BlobMatch(cards=2))
     assert net.config.observation == make_game("blob-match", players=3).features == 216 + 30 + 5
     assert net.config.values == 3
 
@@ -215,7 +215,7 @@ def test_a_run_of_matches(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: BlobMatch(cards=2, games=8), "games must be an integer from 0 .all. to 7, got 8"),
+        (lambda: BlobMatch(cards=2, games=8), "games must be an integer from 0 to 7, got 8"),
         (lambda: BlobMatch(Rules(cards=2)), "rules must be a MatchRules"),
         (lambda: BlobMatch(cards=2).deal(0), "batch_size must be at least 1"),
         (lambda: start(number=7), "number must be from 0 to 5, got 7"),

@@ -39,13 +39,13 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Blob, BlobState
 from vecgame.cards import SEATS, TRUMP_NAMES
-from vecgame.games.blob_observation import FEATURES
 from vecgame.games.blob_rules import TURNED
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import RULES, require_four_seats, saved_networks, settings_for
+from veclab.agents.networks import require_four_seats, saved_networks, settings_for
 from veclab.arena.bots import Player, RuleBot
 from veclab.arena.evaluate import choose_device
 from veclab.command_line import parser_of
+from veclab.game_flags import RULES
 from veclab.progress import Display
 from veclab.settings import add_flags
 from vecmcts.evaluators import Network
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         games = settings.games()
         policies = {"random": uniform_policy, RuleBot.name: player_policy(RuleBot())}
         for name, file in files.items():
-            net = load_network(file, device, features=FEATURES)
+            net = load_network(file, device, games[0])
             policies[name] = network_policy(InferenceNet(net, dtype=torch.float32))
         results = {}
         with display.task("best responses", len(policies), "policies") as task:

@@ -154,6 +154,8 @@ def read_strength(folder: Path, entries: Sequence[Entry]) -> list[Strength]:
     matches: dict[tuple[str, str, int], Strength] = {}
     for iteration, results in found:
         for name, row in results.items():
+            if not isinstance(row, dict):  # no player's, but what the matches were
+                continue
             player, at = _player(name, int(iteration))
             for opponent, match in row.items():
                 matches[player, opponent, at] = Strength(player, opponent, at, match)

@@ -18,12 +18,13 @@ from pathlib import Path
 import torch
 
 from net import InferenceNet
-from vecgame import Game, identity
+from vecgame import Game
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import read_config
 from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
 from veclab.command_line import parser_of
+from veclab.game_flags import identities
 from veclab.progress import Display
 from veclab.report.games import annotated_games
 from veclab.report.markup import details, is_number, number_text, page, table_html
@@ -62,7 +63,7 @@ def report(folder: Path, games: int, display: Display) -> str:
         path = newest_network(folder)
         network = label(path)  # before the games are played: a run that is at work may write another
         rules = settings_for(path, {}).games()
-        net = load_network(path, game=settings.game, features=rules[0].features)
+        net = load_network(path, game=rules[0])
         played = play_all(rules, InferenceNet(net, dtype=torch.float32), settings.seed, games, display)
         values, shown = played_charts(played, network), annotated_games(played)
     unit, document = rules[0].unit, Settings().games()[0]
@@ -109,7 +110,7 @@ def _header(
 
 def rules_text(games: Sequence[Game]) -> str:
     """The game by its name or address, and every rule that is not the default, of games of one kind."""
-    told = [identity(game) for game in games]
+    told = identities(games)
     rules = {
         name: list(dict.fromkeys(json.dumps(getattr(game.rules, name), default=str) for game in games))
         for name in sorted({name for one in told for name in one["rules"]})
