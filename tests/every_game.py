@@ -6,11 +6,8 @@ Those of the tutorials are taken from their pages, as the files of a user's own.
 
 from __future__ import annotations
 
-import atexit
 import re
-import tempfile
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from vecgame import Game, default_rules, make_game
@@ -41,15 +38,6 @@ class Named:
         if address != self.game:
             write_tutorials(folder)
         return make_game(address, **read_rules(self.rules, default_rules(address)))
-
-
-@cache
-def own_folder() -> Path:
-    """A folder with the tutorials' games, one for the process: a name is registered for one file only."""
-    folder = tempfile.TemporaryDirectory()
-    atexit.register(folder.cleanup)
-    write_tutorials(Path(folder.name))
-    return Path(folder.name)
 
 
 def write_tutorials(folder: Path) -> None:

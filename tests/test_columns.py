@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from net.onnx import described_columns, described_outputs
-from tests.every_game import EVERY, Named, own_folder
+from tests.every_game import EVERY, Named
 from vecgame import Blob, Euchre, Game, Hearts, HeartsMatch, Kuhn
 from vecgame.cards import bit
 from vecmcts import random_action
 
 
-@pytest.fixture(scope="module", params=EVERY, ids=str)
-def game(request) -> Game:
-    return request.param.make(own_folder())
+@pytest.fixture(params=EVERY, ids=str)
+def game(request, own_games) -> Game:
+    return request.param.make()
 
 
 def blocks(game: Game) -> dict[str, slice]:
@@ -82,8 +82,8 @@ def test_columns_stand_where_they_are_said_to() -> None:
     assert kuhn.observe(state)[:, blocks(kuhn)["the card of absolute seat 0, if it is seen"]].sum() == 0
 
 
-def test_a_game_that_says_nothing_has_the_words_of_its_observe() -> None:
-    bluff = Named("bluff.py:Bluff").make(own_folder())
+def test_a_game_that_says_nothing_has_the_words_of_its_observe(own_games) -> None:
+    bluff = Named("bluff.py:Bluff").make()
     assert bluff.columns() == [(bluff.features, "features of the game's own")]
     assert bluff.action_columns() == [(1, "fold"), (1, "bet")]
     outputs = described_outputs([Blob(cards=1), Blob(cards=2)])

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet
-from tests.every_game import EVERY, Named, own_folder
-from vecgame import Game, Kuhn, TrickGame
+from tests.every_game import EVERY, Named
+from vecgame import Game, Kuhn, TrickGame, identity
 from vecgame.games.matches import Standing
 from vecgame.pictures import drawable
 from vecgame.text import see
@@ -23,10 +23,6 @@ from veclab.report.played import Played, play
 from veclab.settings import Settings
 
 
-def address_of(named: Named) -> str:
-    return f"{own_folder()}/{named.game}" if ":" in named.game else named.game
-
-
 def network_of(game: Game, seed: int = 0) -> BlobNet:
     torch.manual_seed(seed)
     return BlobNet(network_config("small", game)).eval()
@@ -34,7 +30,7 @@ def network_of(game: Game, seed: int = 0) -> BlobNet:
 
 def write_run(folder: Path, named: Named) -> Game:
     """A run of one iteration with a random network."""
-    settings = Settings(game=address_of(named), rules=named.rules, network="small", iterations=3)
+    settings = Settings(game=named.game, rules=named.rules, network="small", iterations=3)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(asdict(settings)))
     metrics = {"kind": "iteration", "updates": 0, "iteration": 1, "games": 8, "score": 0.5, "games_per_minute": 90.0}
@@ -60,12 +56,12 @@ def tables(element: ElementTree.Element) -> dict[str, list[list[str]]]:
 
 
 @pytest.mark.parametrize("named", EVERY, ids=str)
-def test_a_run_of_every_game_has_its_page(named: Named, tmp_path, capsys) -> None:
+def test_a_run_of_every_game_has_its_page(named: Named, own_games, tmp_path, capsys) -> None:
     game = write_run(tmp_path / "run", named)
     assert main([str(tmp_path / "run"), "--games", "4"]) == 0, capsys.readouterr().err
     document = ElementTree.fromstring((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
     lead = [line.text for line in document.iter("p") if line.get("class") == "lead"]
-    assert f"{game.seats} players" in lead[0] and f"Game: {address_of(named)}. Rules: " in lead[1]
+    assert f"{game.seats} players" in lead[0] and f"Game: {identity(game)['game']}. Rules: " in lead[1]
     for name in re.findall(r"(\w+)=", named.rules):
         default = type(game).rules_type.__dataclass_fields__[name].default
         assert (f"{name} = " in lead[1]) == (getattr(game.rules, name) != default)
