@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 
 import numpy as np
-import pyspiel
-from open_spiel.python.algorithms import ismcts, mcts
-
-from veclab.doors.openspiel_game import NAME
 
 
 def solve(ranks: int, iterations: int) -> None:
     """CFR with the game's states kept in a tree, so that the rules are asked once a state only."""
+    import pyspiel
+
+    from veclab.doors.openspiel_game import NAME
+
     name = f"{NAME}(cards=1,suits=2,ranks={ranks},trump=spades,dealer=3)"
     game = pyspiel.convert_to_cached_tree(pyspiel.load_game(name))
     solver = pyspiel.CFRSolver(game)
@@ -31,6 +32,11 @@ def solve(ranks: int, iterations: int) -> None:
 
 def search(games: int, simulations: int, seed: int) -> None:
     """Games of one searching player, at each seat in turn, against three random ones."""
+    import pyspiel
+    from open_spiel.python.algorithms import ismcts, mcts
+
+    from veclab.doors.openspiel_game import NAME
+
     game = pyspiel.load_game(f"{NAME}(cards=3)")
     draws, worlds = np.random.RandomState(seed), random.Random(seed)
     bot = ismcts.ISMCTSBot(
@@ -62,6 +68,11 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=50, help="of IS-MCTS for each decision")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    try:  # after the flags are read: help needs nothing installed
+        import pyspiel  # noqa: F401
+    except ModuleNotFoundError:
+        print("error: pyspiel is not installed: pip install -e '.[openspiel]'", file=sys.stderr)
+        sys.exit(2)
     begun = time.perf_counter()
     solve(args.ranks, args.iterations)
     search(args.games, args.simulations, args.seed)

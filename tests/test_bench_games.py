@@ -17,8 +17,9 @@ from veclab.bench import command as bench
 from veclab.bench import parts
 
 FLAGS = ["--quick", "--network", "small", "--device", "cpu", "--repeats", "1", "--worlds", "1", "--simulations", "2"]
-# Games of many deals, and of cards by the dozen: to play one by search takes seconds.
-LONG = ("hearts-match", "spades-match", "euchre-match", "hearts", "doppelkopf", "briscola", "skat", "blob-match")
+# One of each kind; the others are slow ones, for all of them together take minutes.
+QUICK = ("blob cards=2", "whist cards=3,trump=random", "wizard players=3,cards=2", "kuhn", "leduc", "bluff")
+GAMES = [pytest.param(named, marks=[pytest.mark.slow] * (str(named) not in QUICK), id=str(named)) for named in EVERY]
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def measured(what: str, named: Named, path: Path, *more: str) -> dict:
     return written
 
 
-@pytest.mark.parametrize("named", EVERY, ids=str)
+@pytest.mark.parametrize("named", GAMES)
 def test_the_parts_of_every_game(named: Named, own_games, tmp_path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(bench, "available", lambda device: ("float32",))
     monkeypatch.setattr(parts, "precisions", lambda device: (torch.float32,))
@@ -48,9 +49,7 @@ def test_the_parts_of_every_game(named: Named, own_games, tmp_path, monkeypatch,
         assert named.make().name in capsys.readouterr().out.lower()
 
 
-@pytest.mark.parametrize(
-    "named", [pytest.param(n, marks=[pytest.mark.slow] * (n.game in LONG)) for n in EVERY], ids=str
-)
+@pytest.mark.parametrize("named", GAMES)
 def test_self_play_of_every_game(named: Named, own_games, tmp_path, capsys) -> None:
     row, learner = measured("self-play", named, tmp_path / "a.json", "--batches", "2")["figures"]
     assert row["games_per_minute"] > 0 and learner["per_second"] > 0
