@@ -10,7 +10,7 @@ from net import BlobNet
 from tests.every_game import EVERY, Named
 from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loading, make_game
 from veclab.agents.checkpoint import save_network
-from veclab.agents.networks import network_config, other_rules, settings_for
+from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
 from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, read_counts
 from veclab.settings import Settings, for_resume, from_flags
 
@@ -151,6 +151,15 @@ def test_a_network_brings_its_rules_wherever_it_lies(tmp_path) -> None:
     assert (
         "by other rules than" in told and "not Blob, 1-3 cards, trump random, " in told and "points_per_trick=5" in told
     )
+
+
+def test_an_agent_is_loaded_with_its_games(tmp_path) -> None:
+    path = saved(tmp_path / "network-000001.safetensors", Blob(cards=2, players=3), Blob(cards=3, players=3))
+    for given in (str(path), str(tmp_path)):
+        agent = load_agent(given)
+        assert agent.path == path and [game.cards for game in agent.games] == [2, 3]
+        logits, values = agent.network(agent.games[0].observe(agent.games[0].deal(4)))
+        assert logits.shape == (4, 52) and values.shape == (4, 3)
 
 
 def test_a_network_of_before_is_read_by_its_runs_config_or_asks(tmp_path) -> None:

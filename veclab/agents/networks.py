@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from net import PRESETS, NetConfig
+import torch
+
+from net import PRESETS, BlobNet, NetConfig
 from vecgame import Game, game_class, game_of
 from vecgame.cards import SEATS
-from veclab.agents.checkpoint import load_metadata
+from veclab.agents.checkpoint import load_metadata, load_network
 from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, overlaid
 from veclab.settings import Settings, from_flags
@@ -132,6 +134,28 @@ def require_four_seats(settings: Settings, what: str) -> None:
     seats = settings.games()[0].seats
     if seats != SEATS:
         raise ValueError(f"{what} is for four players; these rules have players={seats}")
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A trained network and what it was trained for."""
+
+    path: Path
+    network: BlobNet  # in float32, for evaluation; `net.InferenceNet` makes it fast
+    games: tuple[Game, ...]  # one for each number of cards
+    settings: Settings  # with the rules of these games
+
+
+def load_agent(path: str | Path, device: str | torch.device = "cpu") -> Agent:
+    """A saved network, or the newest one of a run's folder, with its games.
+
+    Raises:
+        ValueError: in one line, where there is none, it is damaged, or its game cannot be had.
+    """
+    path = newest_network(Path(path))
+    settings = settings_for(path, {})
+    games = settings.games()
+    return Agent(path, load_network(path, device, games[0]), games, settings)
 
 
 def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:
