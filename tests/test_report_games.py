@@ -23,6 +23,9 @@ from veclab.report.played import Played, play
 from veclab.settings import Settings
 
 
+LONG = ("hearts-match", "spades-match", "euchre-match")  # of hundreds of decisions
+
+
 def network_of(game: Game, seed: int = 0) -> BlobNet:
     torch.manual_seed(seed)
     return BlobNet(network_config("small", game)).eval()
@@ -55,7 +58,9 @@ def tables(element: ElementTree.Element) -> dict[str, list[list[str]]]:
     return found
 
 
-@pytest.mark.parametrize("named", EVERY, ids=str)
+@pytest.mark.parametrize(
+    "named", [pytest.param(n, marks=[pytest.mark.slow] * (n.game in LONG), id=str(n)) for n in EVERY]
+)
 def test_a_run_of_every_game_has_its_page(named: Named, own_games, tmp_path, capsys) -> None:
     game = write_run(tmp_path / "run", named)
     assert main([str(tmp_path / "run"), "--games", "4"]) == 0, capsys.readouterr().err
