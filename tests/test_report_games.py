@@ -22,7 +22,6 @@ from veclab.report.page import main
 from veclab.report.played import Played, play
 from veclab.settings import Settings
 
-
 LONG = ("hearts-match", "spades-match", "euchre-match")  # of hundreds of decisions
 
 
