@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import time
 
 import numpy as np
-import pyspiel
-from open_spiel.python.algorithms import ismcts, mcts
 
-from veclab.doors import openspiel_game
-from veclab.doors.openspiel_blob import NAME
+BLOB, ANY = "python_vecgame_blob", "python_vecgame"  # which `veclab.doors.openspiel_game` registers
 
 
 def solve(title: str, names: list[str], iterations: int) -> None:
     """CFR with the games' states kept in trees, so that the rules are asked once a state only."""
+    import pyspiel
+
     games = [pyspiel.convert_to_cached_tree(pyspiel.load_game(name)) for name in names]
     solvers = [pyspiel.CFRSolver(game) for game in games]
     print(f"CFR on {title}")
@@ -35,7 +35,10 @@ def solve(title: str, names: list[str], iterations: int) -> None:
 
 def search(games: int, simulations: int, seed: int) -> None:
     """Games of one searching player, at each seat in turn, against three random ones."""
-    game = pyspiel.load_game(f"{NAME}(cards=3)")
+    import pyspiel
+    from open_spiel.python.algorithms import ismcts, mcts
+
+    game = pyspiel.load_game(f"{BLOB}(cards=3)")
     draws, worlds = np.random.RandomState(seed), random.Random(seed)
     bot = ismcts.ISMCTSBot(
         game, mcts.RandomRolloutEvaluator(1, draws), game.max_utility(), simulations, random_state=draws
@@ -66,10 +69,15 @@ def main() -> None:
     parser.add_argument("--simulations", type=int, default=50, help="of IS-MCTS for each decision")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    try:  # after the flags are read: help needs nothing installed
+        import veclab.doors.openspiel_game  # noqa: F401 - registers the games
+    except ModuleNotFoundError:
+        print("error: pyspiel is not installed: pip install -e '.[openspiel]'", file=sys.stderr)
+        sys.exit(2)
     begun = time.perf_counter()
-    blob = f"{NAME}(cards=1,suits=2,ranks={args.ranks},trump=spades,dealer=3)"
+    blob = f"{BLOB}(cards=1,suits=2,ranks={args.ranks},trump=spades,dealer=3)"
     solve(blob, [blob], args.iterations)
-    kuhn = f"{openspiel_game.NAME}(game=kuhn)"
+    kuhn = f"{ANY}(game=kuhn)"
     solve(f"{kuhn}, and on OpenSpiel's kuhn_poker", [kuhn, "kuhn_poker"], args.iterations)
     search(args.games, args.simulations, args.seed)
     print(f"{time.perf_counter() - begun:.0f} s")

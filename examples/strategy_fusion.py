@@ -8,13 +8,13 @@ does well in trick-taking games all the same: there a little hidden information 
 
 Both are measured at an equal budget of worlds x simulations, beside SO-ISMCTS (one tree over all worlds): in a game of
 a hidden coin that strategy fusion decides, and in Blob against rule-based players, there beside a search that cheats.
+`--game`, `--rules` and `--cards` take another game in Blob's place, against players of flat Monte Carlo.
 In the coin game trees of one size go wrong in one world and in thirty alike, as Frank and Basin say; at an equal budget
 more worlds help all the same, for their trees become too small to see the coin.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,9 +23,11 @@ import torch
 from torch import Tensor
 
 from vecgame import Blob, Game, Purpose, State, Stream
-from veclab.arena.bots import IsmctsPlayer, RuleBot, SearchPlayer
+from veclab.arena.bots import FlatMonteCarlo, IsmctsPlayer, RuleBot, SearchPlayer
 from veclab.arena.cheating import CheatingSearch
-from veclab.arena.matches import Interval, play_match
+from veclab.arena.matches import Interval, play_match, seatings_of
+from veclab.command_line import Parser
+from veclab.game_flags import DEFAULTS, canonical, games_of
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search
 
 SURE = 0.6  # what the coin game pays for not playing on
@@ -86,10 +88,10 @@ def wrong(result: SearchResult) -> Interval:
 
 
 def measure(
-    splits: list[int], budget: int, cards: int, deals: int, seed: int
+    splits: list[int], budget: int, game: Game, deals: int, seed: int
 ) -> tuple[dict[str, Interval], dict[str, Interval], dict[str, Interval]]:
     """Of every search, by its name: errors in the coin game, in percent; the same with the whole budget spent in each
-    world; points a game of Blob against three rule-based players."""
+    world; the score of a game against known opponents at the other seats."""
     judge, coin, errors, points = PlayoutEvaluator(), CoinGame(), {}, {}
     deep, players = {}, {}
     for worlds in splits:
@@ -103,17 +105,25 @@ def measure(
     errors["SO-ISMCTS"] = wrong(ismcts(coin, coin.new(COIN_GAMES), judge, config, seed))
     print(f" SO-ISMCTS  coin wrong {errors['SO-ISMCTS']} %", flush=True)
     players["SO-ISMCTS"] = IsmctsPlayer(judge, config)
-    players["cheating"] = CheatingSearch(judge, SearchConfig(worlds=1, simulations=budget))
+    opponent = FlatMonteCarlo()
+    if type(game) is Blob:  # whose hands the search that cheats can open
+        players["cheating"] = CheatingSearch(judge, SearchConfig(worlds=1, simulations=budget))
+        opponent = RuleBot()
     for name, player in players.items():
-        points[name] = play_match([Blob(cards=cards)], player, RuleBot(), deals, seed).player
-        print(f"{name:>10}  {points[name]} points a game of Blob", flush=True)
+        points[name] = play_match([game], player, opponent, deals, seed).player
+        print(f"{name:>10}  {points[name]} {game.unit} a game of {game.name} against {opponent.name}", flush=True)
     return errors, deep, points
 
 
 def draw(
-    path: Path, errors: dict[str, Interval], deep: dict[str, Interval], points: dict[str, Interval], title: str
+    path: Path,
+    errors: dict[str, Interval],
+    deep: dict[str, Interval],
+    points: dict[str, Interval],
+    game: Game,
+    title: str,
 ) -> None:
-    """Two panels, of the coin game and of Blob, each with its 95% intervals; arguments as `measure` returns them."""
+    """Two panels, of the coin game and of ``game``, with 95% intervals; arguments as `measure` takes and gives them."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -122,7 +132,7 @@ def draw(
     figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
     splits = [name for name in points if "x" in name]
     for panel, results, label in zip(
-        panels, (errors, points), ("coin game: wrong decisions, %", "Blob: points a game"), strict=True
+        panels, (errors, points), ("coin game: wrong decisions, %", f"{game.name}: {game.unit} a game"), strict=True
     ):
         means, halves = zip(*((results[name].mean, results[name].half) for name in splits), strict=True)
         panel.set(xlabel="worlds x simulations", ylabel=label)
@@ -143,11 +153,13 @@ def draw(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+    parser = Parser(description=__doc__.split(":")[0])
     parser.add_argument("--budget", type=int, default=90, help="worlds x simulations (default: 90)")
     parser.add_argument("--worlds", default="1,3,10,30,90", help="how many worlds to try, each a divisor of the budget")
-    parser.add_argument("--cards", type=int, default=3, help="cards to each seat (default: 3)")
-    parser.add_argument("--deals", type=int, default=100, help="deals of Blob, each played four times (default: 100)")
+    parser.add_argument("--game", default="blob", metavar="NAME", help="by its name or FILE.py:CLASS (default: blob)")
+    parser.add_argument("--rules", default="", metavar="NAME=V,..", help="other rules of the game")
+    parser.add_argument("--cards", help="cards to each seat (default: 3 in blob, else the game's own)")
+    parser.add_argument("--deals", type=int, default=100, help="deals, each played from every seat (default: 100)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("strategy_fusion.png"), help="the chart's file")
     args = parser.parse_args()
@@ -157,10 +169,20 @@ def main() -> int:
             raise ValueError(f"--worlds must be divisors of the budget {args.budget}, got {args.worlds}")
         if args.deals < 2:
             raise ValueError(f"--deals must be at least 2, got {args.deals}")
-        errors, deep, points = measure(splits, args.budget, args.cards, args.deals, args.seed)
-        title = f"{args.budget} descents a decision, {args.cards} cards, {args.deals} deals x 4 seats, 95% intervals"
-        draw(args.output, errors, deep, points, title)
-    except (ValueError, ImportError) as error:
+        usual = "3" if args.game == "blob" and "cards=" not in args.rules else "auto"
+        game = games_of(canonical({**DEFAULTS, "game": args.game, "rules": args.rules, "cards": args.cards or usual}))[
+            0
+        ]
+        import matplotlib  # noqa: F401 - its absence is better known before minutes of work
+
+        errors, deep, points = measure(splits, args.budget, game, args.deals, args.seed)
+        seats = len(seatings_of(game))
+        title = f"{args.budget} descents a decision, {game!r}, {args.deals} deals x {seats} seatings, 95% intervals"
+        draw(args.output, errors, deep, points, game, title)
+    except ModuleNotFoundError as error:
+        print(f"error: {error.name} is not installed: pip install -e '.[plot]'", file=sys.stderr)
+        return 2
+    except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(f"chart: {args.output}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -22,15 +22,70 @@ if TYPE_CHECKING:
 
 OPSET, IR_VERSION = 17, 8  # the first operator set with LayerNormalization, of 2022, and the file format of that time
 
-LOGITS = (
-    "Raw policy logits, legal or not: set those of illegal actions to -inf, then take the softmax. During the bidding "
-    "column b is the bid b; afterwards column (card - 13 * trump) mod 52 is the card 13 * suit + rank, suits 0..3 "
-    "spades, hearts, clubs, diamonds, rank 0 = two; without trump the column is the card."
-)
+LOGITS = "Raw policy logits, legal or not: set those of illegal actions to -inf, then take the softmax."
 VALUES = (
-    "Expected points at the game's end divided by 10 + cards dealt to a seat, linear, not clipped to [0, 1]. Column k "
-    "is the seat k places after the player to move; a single column is the player to move."
+    "Expected worth at the game's end, linear, not clipped to [0, 1]. Column k is the seat k places after the player "
+    "to move; a single column is the player to move."
 )
+
+
+class Described(Protocol):
+    """What a game says of what it gives a network, and of what it takes from one: a `vecgame.Game`."""
+
+    name: str
+    layout: Any  # a `vecgame.Layout`
+    deck: int  # 0 in a game without cards
+    lowest: float
+    highest: float
+    unit: str
+    suits_turned: bool
+
+    def columns(self) -> list[tuple[int, str]]: ...
+
+    def action_columns(self) -> list[tuple[int, str]]: ...
+
+
+def described_columns(game: Described) -> str:
+    """What every column of an observation means, as a table of columns and features."""
+    seats = "Seats are relative to the viewer, the player to move: 0 is the viewer, 1 the next to play, and so on."
+    return "\n\n".join([" ".join([seats, *_card_order(game)]), _table("feature", game.columns())])
+
+
+def described_outputs(games: Sequence[Described]) -> dict[str, str]:
+    """What the columns of ``logits`` and ``values`` mean, by these names.
+
+    Args:
+        games: the rules that the network is for, of one game: one, or one for each card count.
+    """
+    game = games[0]
+    actions = "\n\n".join([" ".join([LOGITS, *_card_order(game)]), _table("action", game.action_columns())])
+    scales = dict.fromkeys(f"0 is {g.lowest:g} {g.unit} and 1 is {g.highest:g}" for g in games)
+    return {"logits": actions, "values": f"{VALUES} Of {game.name}: {'; or, by cards dealt, '.join(scales)}."}
+
+
+def _card_order(game: Described) -> list[str]:
+    """How cards stand in columns, if the game has any."""
+    if not game.deck:
+        return []
+    layout = game.layout
+    suits, ranks = ", ".join(layout.suit_names), ", ".join(layout.rank_names)
+    extra = f", then {', '.join(layout.extra_names)}" if layout.extra else ""
+    told = f"Cards are {layout.size} columns: {layout.suits} suits ({suits}) of {layout.ranks} ranks ({ranks}){extra}."
+    turned = (
+        "Suits are turned so that the game's first suit, trump where there is one, comes first: column (card - "
+        f"{layout.ranks} * first suit) mod {layout.suits * layout.ranks} is the card {layout.ranks} * suit + rank."
+    )
+    return [told, turned] if game.suits_turned else [told]
+
+
+def _table(what: str, blocks: Sequence[tuple[int, str]]) -> str:
+    """Blocks of columns, each of so many, as lines of a table."""
+    lines, first = [f"| columns | {what} |", "|---|---|"], 0
+    for count, told in blocks:
+        last = first + count - 1
+        lines.append(f"| {f'{first}-{last}' if count > 1 else first} | {told} |")
+        first += count
+    return "\n".join(lines)
 
 
 class _Graph:
@@ -75,13 +130,20 @@ class _Graph:
         return name
 
 
-def onnx_model(net: BlobNet, properties: dict[str, str] | None = None, observation: str = "") -> onnx.ModelProto:
+def onnx_model(
+    net: BlobNet,
+    properties: dict[str, str] | None = None,
+    observation: str = "",
+    logits: str = LOGITS,
+    values: str = VALUES,
+) -> onnx.ModelProto:
     """A network as an ONNX model with a free batch size B.
 
     Args:
         net: the network; its weights are copied.
         properties: metadata of the model, besides the network's sizes and the version.
-        observation: what the columns of the input are, in words.
+        observation: what the columns of the input are, in words, see `described_columns`.
+        logits, values: likewise those of the outputs, see `described_outputs`.
 
     Returns:
         a checked model with the input observation [B, observation] float32 and the outputs logits [B, actions] and
@@ -102,18 +164,18 @@ def onnx_model(net: BlobNet, properties: dict[str, str] | None = None, observati
     config = net.config
     graph = _build(net)
     inputs = [floats("observation", config.observation, observation)]
-    outputs = [floats("logits", config.actions, LOGITS), floats("values", config.values, VALUES)]
-    text = "Policy and value network of the card game Blob (Oh Hell)."
+    outputs = [floats("logits", config.actions, logits), floats("values", config.values, values)]
+    text = "Policy and value network of a card game, by vecgame."
     version = _version()
     model = helper.make_model(
-        helper.make_graph(graph.nodes, "BlobNet", inputs, outputs, graph.weights, text),
+        helper.make_graph(graph.nodes, type(net).__name__, inputs, outputs, graph.weights, text),
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,
         producer_name="vecgame",
         producer_version=version,
         doc_string=text,
     )
-    described = {"observation": observation, "logits": LOGITS, "values": VALUES}
+    described = {"observation": observation, "logits": logits, "values": values}
     network = json.dumps(config.to_dict())
     helper.set_model_props(model, {**described, "version": version, "network": network, **(properties or {})})
     onnx.checker.check_model(model, full_check=True)

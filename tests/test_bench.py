@@ -50,7 +50,6 @@ def test_self_play_of_other_games(game: list[str], tmp_path, capsys) -> None:
     row, learner = json.loads(path.read_text())["figures"]
     assert row["games_per_minute"] > 0 and 0 < row["share_by_rows"] < 1 and learner["per_second"] > 0
     assert "criteria" not in capsys.readouterr().out
-    assert bench.main(["net", *game]) == 2 and "for self-play, engine, search" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -142,7 +141,8 @@ def test_a_sweep_by_threads_and_precision() -> None:
     threads = torch.get_num_threads()
     points = sweep.points(sweep.read_grid(["threads=1", "precision=float32"], sweep.DEFAULTS), sweep.DEFAULTS)
     point = {**points[0], "games": 4, "cards": 1, "network": "small"}
-    with sweep.prepared(point, CPU, compile=False, graphs=True) as play:
+    with sweep.prepared(point, Blob(hook=False), CPU, compile=False, graphs=True) as play:
+        assert play.game == Blob(hook=False, cards=1)
         assert torch.get_num_threads() == 1
         (row,) = timed_self_play(play, 4, {})
     assert row.games == 4 and row.precision == "float32" and torch.get_num_threads() == threads
@@ -185,12 +185,12 @@ def test_the_limit_is_the_time_of_the_same_evaluations() -> None:
         asked[threading.get_ident()].append(len(rows))
         time.sleep(cost["many"] if len(rows) == 2048 else 0.02)
 
-    fast = network_seconds(network, [[1000, 1000, 1000], [1200]], CPU)
+    fast = network_seconds(network, [[1000, 1000, 1000], [1200]], CPU, 4)
     assert sorted(chain.from_iterable(asked.values())) == [1000, 1000, 1000, 1200, 2048, 2048]
     assert len(asked) == 2  # in two threads, for the requests of two
     assert fast < 0.02  # two batches of 2,048 at no cost, against three of 0.02 s in the slower thread
     cost["many"] = 1.0
-    assert 0.06 <= network_seconds(network, [[1000, 1000, 1000], [1200]], CPU) < 0.5
+    assert 0.06 <= network_seconds(network, [[1000, 1000, 1000], [1200]], CPU, 4) < 0.5
 
 
 def test_of_many_requests_a_part_is_timed_for_the_limit(monkeypatch) -> None:
@@ -204,7 +204,7 @@ def test_of_many_requests_a_part_is_timed_for_the_limit(monkeypatch) -> None:
         asked.append(len(rows))
         clock[0] += 0.01
 
-    seconds = network_seconds(network, [[500] * 24], CPU)
+    seconds = network_seconds(network, [[500] * 24], CPU, 4)
     assert asked == [500] * 6 + [2048]  # every fourth
     assert seconds == pytest.approx(12_000 / 2048 * 0.01)
 
@@ -248,6 +248,25 @@ def test_verdict_names_the_documents_criteria() -> None:
         (["sweep", "--set", "worlds=one"], "--set worlds takes int values separated by commas, got 'one'"),
         (["sweep", "--set", "network=huge"], "network must be one of document, small"),
         (["sweep", "--set", "games=0"], "games must be at least 1"),
+        (["sweep", "--cards", "3", "--set", "cards=2,4"], "--cards and --set cards contradict each other"),
+        (["sweep", "--rules", "cards=3", "--set", "cards=2"], "--rules cards=3 and --set cards contradict each other"),
+        (["sweep", "--worlds", "2", "--set", "worlds=1,3"], "--worlds and --set worlds contradict each other"),
+        (["sweep", "--batches", "4", "--set", "games=8"], "--batches and --set games contradict each other"),
+        (["sweep", "--game", "kuhn", "--set", "cards=2"], "--set takes NAME=VALUE,.. with a name of games, worlds"),
+        (["--cards", "3", "--rules", "cards=4"], "--cards 3 and --rules cards=4 contradict each other"),
+        (["engine", "--game", "kuhn", "--cards", "3"], "--cards must be 1 in kuhn"),
+        (["engine", "--game", "heart"], "the nearest is hearts"),
+        (["engine", "--game", "none.py:None"], "none.py cannot be loaded"),
+        (["strategies", "--game", "hearts"], "strategies is for Blob by its usual rules"),
+        (["peers", "--rules", "hook=false"], "peers is for Blob by its usual rules"),
+        (
+            ["engine", "--precision", "float32"],
+            "--precision is for self-play, sweep; it would change nothing of engine",
+        ),
+        (["net", "--merge-equivalent"], "--merge-equivalent is for self-play, search, agreement, sweep"),
+        (["--set", "worlds=1"], "--set is for sweep; it would change nothing of self-play"),
+        (["search", "--weights", "a.safetensors"], "--weights is for agreement; it would change nothing of search"),
+        (["engine", "--workers", "2"], "--workers is for strategies; it would change nothing of engine"),
     ],
 )
 def test_bad_flags_get_one_line(flags: list[str], message: str, capsys) -> None:

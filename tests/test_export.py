@@ -8,11 +8,10 @@ import pytest
 import torch
 
 from net import PRESETS, NetConfig
-from net.onnx import LOGITS, largest_difference, onnx_model
+from net.onnx import described_columns, described_outputs, largest_difference, onnx_model
 from tests.positions import mixed_batch
 from tests.test_net import observations, random_net
 from vecgame import Blob
-from vecgame.games import blob_observation as observation
 from veclab import export as export_module
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
@@ -124,17 +123,22 @@ def test_the_file_explains_itself(run: Path, tmp_path) -> None:
     assert json.loads(properties["network"]) == TINY.to_dict()
     assert json.loads(properties["settings"]) == {"cards": "5", "seed": 7}
     assert properties["version"] == model.producer_version != ""
-    assert properties["observation"] == model.graph.input[0].doc_string == observation.__doc__
-    assert "| 212     | there is a trump suit |" in properties["observation"]
-    assert properties["logits"] == model.graph.output[0].doc_string == LOGITS
-    assert "10 + cards" in properties["values"]
+
+
+def test_the_model_says_what_the_games_columns_mean() -> None:
+    game = Blob(cards=5)
+    model = onnx_model(random_net(TINY), {}, described_columns(game), **described_outputs([game]))
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    assert "| 212 | there is a trump suit |" in properties["observation"] == model.graph.input[0].doc_string
+    assert properties["logits"] == model.graph.output[0].doc_string == described_outputs([game])["logits"]
+    assert "0 is 0 points and 1 is 15" in properties["values"] == model.graph.output[1].doc_string
 
 
 def test_the_documented_columns_are_the_networks() -> None:
-    """`LOGITS` says in words what `Blob.policy_columns` computes."""
+    """`described_outputs` says in words what `Blob.policy_columns` computes."""
     game = Blob(cards=5)
     state = mixed_batch(game, 200, seed=1)
-    assert "(card - 13 * trump) mod 52" in LOGITS
+    assert "(card - 13 * first suit) mod 52" in described_outputs([game])["logits"]
     columns = game.policy_columns(state, game.legal_actions(state))
     for made, trump, actions, row in zip(
         state.made.tolist(), state.trump.tolist(), game.legal_actions(state).tolist(), columns.tolist(), strict=True

@@ -84,7 +84,7 @@ def test_parts_are_measured() -> None:
     config = small(GAME).config
     rates = [
         parts.engine(GAME, sized(1000, 3), GPU, 1),
-        *[parts.network(config, 64, precision, GPU, 1) for precision in ("float32", "bfloat16")],
+        *[parts.network(GAME, config, 64, precision, GPU, 1) for precision in ("float32", "bfloat16")],
         parts.searches(GAME, sized(1000, 3), CONFIG, GPU, 1),
         *[parts.learning(config, "small", 16, dtype, GPU, 1) for dtype in parts.precisions(GPU)],
     ]

@@ -33,7 +33,7 @@ def name(game: Blob) -> str:
 
 
 def features(rules: reference.Rules, state: reference.State, viewer: int) -> list[float]:
-    """The table of `vecgame.games.blob_observation`, line by line, for one game."""
+    """`vecgame.games.blob_observation.columns`, line by line, for one game."""
     players = rules.players
     row = [0.0] * (216 + 10 * players)
     leads = 213 + 4 * players

@@ -20,32 +20,11 @@ from vecgame import Blob
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
 from veclab.progress import Display
-from veclab.report import page as report_module
-from veclab.report.charts import (
-    BOTTOM,
-    LEFT,
-    RIGHT,
-    STYLE,
-    TOP,
-    Scale,
-    Series,
-    bar_chart,
-    calibration_chart,
-    line_chart,
-    number_text,
-    table_html,
-)
-from veclab.report.page import (
-    bids_met,
-    calibration,
-    calibration_error,
-    main,
-    play,
-    play_all,
-    read_metrics,
-    read_strength,
-    report,
-)
+from veclab.report.charts import BOTTOM, LEFT, RIGHT, TOP, Scale, Series, bar_chart, calibration_chart, line_chart
+from veclab.report.markup import STYLE, number_text, table_html
+from veclab.report.metrics import Strength, read_metrics, read_strength, strength_charts
+from veclab.report.page import main, report
+from veclab.report.played import bids_met, calibration, calibration_error, play, play_all
 from veclab.settings import Settings
 
 TINY = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
@@ -277,12 +256,12 @@ def test_games_are_played_and_recorded_as_they_were(network: InferenceNet) -> No
         points = [10 + bid if bid == won else 0 for bid, won in zip(end.bids, end.won, strict=True)]
         for decision in range(game.decisions):
             seat = int(played.mover[decision, lane])
-            assert float(realised[decision, lane]) == pytest.approx(points[seat] / (10 + rules.cards))
+            assert float(realised[decision, lane]) == points[seat] <= 10 + rules.cards
 
 
 def test_card_counts_share_the_games_and_their_bids(network: InferenceNet) -> None:
-    settings = Settings(cards="1-3")
-    played = play_all(settings, network, 8, quiet())
+    games = Settings(cards="1-3").games()
+    played = play_all(games, network, 0, 8, quiet())
     assert [(part.game.cards, part.start.batch_size) for part in played] == [(1, 3), (2, 3), (3, 2)]
     generator = torch.Generator().manual_seed(0)
     played = [  # bids above and below what was won, which one network does not make
@@ -297,8 +276,8 @@ def test_card_counts_share_the_games_and_their_bids(network: InferenceNet) -> No
         mean = sum(each) / len(each)
         spread = math.sqrt(sum((x - mean) ** 2 for x in each) / (len(each) - 1) / len(each))
         assert (name, share, half) == (str(part.game.cards), pytest.approx(mean), pytest.approx(1.96 * spread))
-    assert [part.game.cards for part in play_all(settings, network, 2, quiet())] == [1, 2]
-    repeated = play_all(Settings(cards="1-3,2,2"), network, 8, quiet())  # a deal is shown once
+    assert [part.game.cards for part in play_all(games, network, 0, 2, quiet())] == [1, 2]
+    repeated = play_all(Settings(cards="1-3,2,2").games(), network, 0, 8, quiet())  # a deal is shown once
     assert [(part.game.cards, part.start.batch_size) for part in repeated] == [(1, 3), (2, 3), (3, 2)]
 
 
@@ -386,7 +365,7 @@ def test_text_of_the_user_is_escaped(document: ElementTree.Element, text: str) -
     assert document.find(".//h1").text == NAME and document.find("head/title").text == f"vecgame: {NAME}"
     assert "<b>" not in text
     opponent = {"search with <i>&": match(1, 2)}
-    chart = report_module.strength_charts([report_module.Strength("<p>", name, 0, m) for name, m in opponent.items()])
+    chart = strength_charts([Strength("<p>", name, 0, m) for name, m in opponent.items()], "points")
     assert "<i>" not in chart and "<p>" not in chart and "search with &lt;i&gt;&amp;" in chart
 
 
@@ -409,8 +388,10 @@ def cards(text: str) -> list[int]:
     return [13 * "♠♥♣♦".index(suit) + ranks.index(rank) for rank, suit in re.findall(r"(10|[2-9JQKA])([♠♥♣♦])", text)]
 
 
-def shown_games(document: ElementTree.Element) -> Iterator[tuple[str, list[list[str]], list[list[str]]]]:
-    """Title, rows of hands and bids, and rows of tricks, as text."""
+def shown_games(
+    document: ElementTree.Element,
+) -> Iterator[tuple[str, list[list[str]], list[list[str]], list[list[str]]]]:
+    """Title, rows of hands, of bids and tricks, and of all decisions, as text."""
     for article in document.iter("article"):
         tables = [
             [["".join(cell.itertext()) for cell in row] for row in table.find("tbody")]
@@ -423,16 +404,15 @@ def test_annotated_games_obey_the_rules(document: ElementTree.Element) -> None:
     games = list(shown_games(document))
     assert [title.split(",")[0] for title, *_ in games] == ["Game 1: 2 cards", "Game 2: 2 cards", "Game 3: 3 cards"]
     assert games[0][1] != games[1][1]
-    for title, hands, tricks in games:
-        assert "trump none" in title
-        dealer = int(re.search(r"seat (\d) deals", title).group(1))
-        seats = [int(row[0].removeprefix("Seat ")) for row in hands]
-        assert seats == [(dealer + k) % 4 for k in (1, 2, 3, 4)]
-        held = {seat: set(cards(row[1])) for seat, row in zip(seats, hands, strict=True)}
+    for title, hands, (bids, *tricks), decisions in games:
+        assert "trump none" in title and bids[0] == "Bids"
+        dealer = int(re.search(r"dealer seat (\d)", title).group(1))
+        assert [row[0] for row in hands] == [f"Seat {seat}" for seat in range(4)]
+        held = [set(cards(row[1])) for row in hands]
         assert all(cards(row[1]) == sorted(cards(row[1]), key=lambda card: (card // 13, -card)) for row in hands)
-        won = dict.fromkeys(seats, 0)
-        leader = seats[0]
-        for trick in tricks:
+        won, leader = [0] * 4, (dealer + 1) % 4
+        for number, trick in enumerate(tricks, start=1):
+            assert trick[0] == f"Trick {number}"
             plays = [cards(cell) for cell in trick[1:]]
             assert all(len(play) == 1 and play[0] in held[seat] for seat, play in enumerate(plays))
             assert [seat for seat in range(4) if "leads" in trick[1 + seat]] == [leader]
@@ -442,25 +422,31 @@ def test_annotated_games_obey_the_rules(document: ElementTree.Element) -> None:
             leader = max((card, seat) for seat, (card,) in enumerate(plays) if card // 13 == led)[1]
             assert [seat for seat in range(4) if "wins" in trick[1 + seat]] == [leader]
             won[leader] += 1
-        assert all(re.search(r"forced, \N{MINUS SIGN}?\d+\.\d\spt", cell) for cell in tricks[-1][1:])
-        for seat, row in zip(seats, hands, strict=True):
-            bid = int(re.match(r"\d", row[2]).group())
-            assert re.fullmatch(r"\d\d+%, \N{MINUS SIGN}?\d+\.\d\spt", row[2][1:])
-            assert [row[3], row[4]] == [str(won[seat]), str(10 + bid if bid == won[seat] else 0)]
+        assert all(re.search(r"forced, \N{MINUS SIGN}?\d+\.\d", cell) for cell in tricks[-1][1:])
+        for seat, row in enumerate(hands):
+            bid = int(re.match(r"bid (\d)(?:\d+%|forced), \N{MINUS SIGN}?\d+\.\d$", bids[1 + seat]).group(1))
+            assert row[2] == f"bid {bid}, won {won[seat]}, score {10 + bid if bid == won[seat] else 0}"
+        assert len(decisions) == 4 + 4 * len(tricks)
+        assert [row[1] for row in decisions[:4]] == [f"Seat {(dealer + k) % 4}" for k in (1, 2, 3, 4)]
 
 
 def test_annotated_games_are_those_that_were_played(
     folder: Path, document: ElementTree.Element, network: InferenceNet
 ) -> None:
     """The first bid of the first game: its hand, and what the newest network thought."""
-    part = play_all(SETTINGS, network, 60, quiet())[0]
-    _, hands, _ = next(shown_games(document))
+    part = play_all(SETTINGS.games(), network, SETTINGS.seed, 60, quiet())[0]
+    _, hands, (bids, *_), decisions = next(shown_games(document))
     logits, values = network(part.game.observe(part.start))
-    chance = logits[0, :3].softmax(-1).max()
-    expected = f"{100 * float(chance):.0f}%, {12 * float(values[0, 0]):.1f}\u00a0pt".replace("-", "\N{MINUS SIGN}")
-    assert hands[0][2][1:] == expected
+    chances = logits[0, :3].softmax(-1)
     seat = int(part.mover[0, 0])
-    assert hands[0][0] == f"Seat {seat}" and set(cards(hands[0][1])) == cards_of(int(part.start.hands[0, seat]))
+    best = int(chances.argmax())
+    expected = f"bid {best}{100 * float(chances[best]):.0f}%, {12 * float(values[0, 0]):.1f}"
+    assert bids[1 + seat] == expected.replace("-", "\N{MINUS SIGN}")
+    assert set(cards(hands[seat][1])) == cards_of(int(part.start.hands[0, seat]))
+    order = chances.argsort(descending=True).tolist()
+    assert decisions[0][2] == ", ".join(f"bid {bid} {100 * float(chances[bid]):.0f}%" for bid in order)
+    told = [f"{12 * float(value):.1f}".replace("-", "\N{MINUS SIGN}") for value in values[0]]
+    assert [decisions[0][3 + (seat + place) % 4] for place in range(4)] == told
     suits = {(card.text[-2], card.get("class")) for card in document.iter("span") if card.text}
     assert suits == {("♠", "card"), ("♣", "card"), ("♥", "card red"), ("♦", "card red")}
 

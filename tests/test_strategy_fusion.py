@@ -1,5 +1,7 @@
 """The example on determinised search: it runs, it says what it measured, and the coin game shows the finding."""
 
+import sys
+
 import pytest
 
 from tests.doors_docs import run_example
@@ -17,7 +19,12 @@ def test_the_finding_and_the_chart(tmp_path, monkeypatch, capsys) -> None:
     deep = {words[0]: float(words[-4]) for words in lines if "each" in words}
     assert coin["1x90"] > 90 > 20 > coin["10x9"]  # at an equal budget more worlds help ..
     assert min(deep.values()) > 90  # .. but only because their trees are small
-    assert {words[0] for words in lines if "points" in words} == {"1x90", "10x9", "SO-ISMCTS", "cheating"}
+    assert {words[0] for words in lines if "points" in words and "rule-based" in words} == {
+        "1x90",
+        "10x9",
+        "SO-ISMCTS",
+        "cheating",
+    }
     assert chart.read_bytes().startswith(b"\x89PNG")
 
 
@@ -25,3 +32,29 @@ def test_a_budget_that_is_not_shared_out_evenly(monkeypatch, capsys) -> None:
     with pytest.raises(SystemExit, match="2"):
         run_example(monkeypatch, "strategy_fusion.py", "--budget 90 --worlds 1,7")
     assert capsys.readouterr().err == "error: --worlds must be divisors of the budget 90, got 1,7\n"
+
+
+def test_another_game_and_what_cannot_be_had(monkeypatch, tmp_path, capsys) -> None:
+    pytest.importorskip("matplotlib")
+    chart = tmp_path / "chart.png"
+    arguments = f"--budget 4 --worlds 2 --game kuhn --rules players=3 --deals 2 --output {chart}"
+    with pytest.raises(SystemExit, match="0"):
+        run_example(monkeypatch, "strategy_fusion.py", arguments)
+    assert "chips a game of kuhn against flat Monte Carlo" in capsys.readouterr().out and chart.exists()
+    with pytest.raises(SystemExit, match="2"):
+        run_example(monkeypatch, "strategy_fusion.py", "--game heart")
+    error = capsys.readouterr().err
+    assert "the nearest is hearts" in error and error.count("\n") == 1
+
+
+def test_a_missing_extra_is_one_line_and_help_needs_none(monkeypatch, capsys) -> None:
+    for module in ("matplotlib", "pyspiel"):
+        monkeypatch.setitem(sys.modules, module, None)
+    for name, extra in (("strategy_fusion.py", "matplotlib is not installed"), ("openspiel_cfr.py", "pyspiel")):
+        with pytest.raises(SystemExit, match="0"):
+            run_example(monkeypatch, name, "--help")
+        assert "usage:" in capsys.readouterr().out
+        with pytest.raises(SystemExit, match="2"):
+            run_example(monkeypatch, name, "")
+        error = capsys.readouterr().err
+        assert extra in error and "pip install" in error and error.count("\n") == 1

@@ -42,11 +42,13 @@ class Game(ABC):
     lowest: float = 0.0  # score of a finished game
     highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
     sum_of_scores: float | None = None  # of a finished game, where it is always the same
+    unit: str = "points"  # what a score counts
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
     fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards
     features: int  # columns of an observation
+    suits_turned: bool = False  # observations and policies have another suit first from state to state, such as trump
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
     max_forced_run: int  # most decisions in a row with one legal action each
@@ -125,6 +127,15 @@ class Game(ABC):
     def feature_limit(self) -> float:
         """No feature is above this, nor below minus this. Most are from -1 to 1."""
         return float(max(4, self.seats))
+
+    def columns(self) -> list[tuple[int, str]]:
+        """What an observation's columns tell, in order: of each block how many they are, and in words what they hold;
+        `features` in all. By default they are one block, in the words of `observe`."""
+        return [(self.features, " ".join((type(self).observe.__doc__ or "features of the game's own").split()))]
+
+    def action_columns(self) -> list[tuple[int, str]]:
+        """What the columns of a network's policy stand for, likewise; `num_actions` in all. By default the actions."""
+        return [(1, self.action_name(action)) for action in range(self.num_actions)]
 
     def open_cards(self, state: State) -> Tensor:
         """Cards that all see or that are out of play, in no hidden place: [B] int64."""

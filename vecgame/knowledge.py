@@ -1,24 +1,7 @@
 """Features of what one seat of a trick game knows; a game adds a block of its own (`TrickGame.own_block`).
 
 Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..). "Cards" are a column for each id of the
-game's layout, the game's `first_suit` first. With P seats, N card ids and L suits that may be led the columns are, in
-this order, and at these places with four seats and the usual 52 cards:
-
-| columns | feature |
-|---|---|
-| 0-51    | cards in the viewer's hand: N |
-| 52-207  | cards not seen yet that seats 1, 2, .. may hold, by all that the viewer knows: (P - 1) x N |
-| 208-259 | cards of the current trick: N |
-| 260-311 | the card that is winning the current trick: N |
-| 312-315 | suit led to the current trick, the game's first suit first: L |
-| 316-319 | who leads the current trick; during the opening, who began it: P |
-| 320-323 | who is winning the current trick: P |
-| 324-327 | tricks won by each seat, as a fraction of a game's: P |
-| 328     | cards left in the viewer's hand, of 13 |
-| 329     | there is a trump suit |
-| 330     | the opening is going on |
-| 331     | cards dealt to a seat, of 13: constant at one card count, tells the counts of a mixed run apart |
-| 332..   | the game's own block |
+game's layout, the game's `first_suit` first. `columns` says what they are, in their order.
 """
 
 from __future__ import annotations
@@ -35,12 +18,33 @@ from vecgame.symmetry import SuitSymmetry
 
 
 def features(layout: Layout, seats: int, led_suits: int) -> int:
-    """Columns of the table above."""
+    """How many `columns` there are."""
     return (2 + seats) * layout.size + led_suits + 3 * seats + 4
 
 
+def columns(game: OwnRules) -> list[tuple[int, str]]:
+    """The features in their order, see `Game.columns`; the game's own block comes after them."""
+    cards, seats = game.layout.size, game.seats
+    others = range(1, seats)
+    return [
+        (cards, "cards in the viewer's hand"),
+        *((cards, f"cards not seen yet that seat {seat} may hold, by all that the viewer knows") for seat in others),
+        (cards, "cards of the current trick"),
+        (cards, "the card that is winning the current trick"),
+        (game.led_suits, "suit led to the current trick"),
+        (seats, "who leads the current trick; during the opening, who began it"),
+        (seats, "who is winning the current trick"),
+        (seats, "tricks won by each seat, as a fraction of a game's"),
+        (1, f"cards left in the viewer's hand, of {RANKS}"),
+        (1, "there is a trump suit"),
+        (1, "the opening is going on"),
+        # Constant at one card count; it tells the counts of a mixed run apart.
+        (1, f"cards dealt to a seat, of {RANKS}"),
+    ]
+
+
 def observe(game: OwnRules, state: TrickState, viewer: Tensor) -> Tensor:
-    """The table above, and the game's own block, for seat ``viewer`` [B] int64 of every lane: [B, F] float32."""
+    """What `columns` says, and the game's own block, for seat ``viewer`` [B] int64 of every lane: [B, F] float32."""
     seats, layout = game.seats, game.layout
     hand = entries(state.hands, place_of(viewer, seats))
     unseen = game.deck & ~(hand | state.seen)
@@ -73,7 +77,7 @@ def observe(game: OwnRules, state: TrickState, viewer: Tensor) -> Tensor:
 
 
 def suits_alike(game: OwnRules, own_boards: Sequence[int] = ()) -> SuitSymmetry:
-    """The columns above that follow their suit, for a game whose suits but for the first differ in their names only.
+    """The columns that follow their suit, for a game whose suits but for the first differ in their names only.
 
     Args:
         own_boards: first of the columns of its own that are cards, counted from the start of its own block.

@@ -193,6 +193,10 @@ class OwnRules(Game):
         ``viewer`` [B] int64 knows."""
         return []
 
+    def own_columns(self) -> list[tuple[int, str]]:
+        """What the columns of `own_block` tell, as `Game.columns` does."""
+        return [(self.own_features, f"what {self.name} adds")] if self.own_features else []
+
     def shows(self, state: TrickState) -> Tensor | None:
         """[B, P] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
         in which no such card is ever known. Other seats lack them."""
@@ -226,6 +230,12 @@ class OwnRules(Game):
             return self.bid_name(action - first, one)
         giving = None if one is None else self.giving(one)
         return name if giving is None or not bool(giving) else f"{self.give_word} {name}"
+
+    def action_columns(self) -> list[tuple[int, str]]:
+        bids, cards = [self.bid_name(bid) for bid in range(self.bids)], self.layout.size
+        if bids and self.first_bid < cards:
+            return [(self.num_actions, f"cards; while bidding, from column {self.first_bid} on: {', '.join(bids)}")]
+        return [(cards, "cards"), *((1, bid) for bid in bids)]
 
     @abstractmethod
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:

@@ -46,6 +46,7 @@ class TrickGame(OwnRules):
         # At most all followers before a seat that has a choice leads, or the last trick's cards.
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
         self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
+        self.suits_turned = self._changes("first_suit")
         self.own_suits = not self._changes("suits_of_cards")
         self.follows = not self._changes("preferences")
         # The last trick is a card of each seat, which nobody chooses.
@@ -356,6 +357,9 @@ class TrickGame(OwnRules):
         """What the mover (or ``seat``, [B] int64) knows: [B, features] float32, see `vecgame.knowledge`; then
         `own_block`."""
         return knowledge.observe(self, state, self.mover(state) if seat is None else seat)
+
+    def columns(self) -> list[tuple[int, str]]:
+        return [*knowledge.columns(self), *self.own_columns()]
 
     def others_hands(self, state: TrickState) -> Tensor:
         hands = state.hands.gather(1, worlds.opponents(self.mover(state), self.seats))

@@ -13,33 +13,34 @@ from pathlib import Path
 
 import torch
 
-from net.onnx import largest_difference, onnx_model
-from vecgame import Blob
-from vecgame.games import blob_observation
+from net.onnx import described_columns, described_outputs, largest_difference, onnx_model
 from veclab.agents.checkpoint import load_metadata, load_network, write_atomically
 from veclab.agents.folder import CONFIG, read_config
-from veclab.agents.networks import how_far, newest_network, trained_by
+from veclab.agents.networks import how_far, newest_network, settings_for
 from veclab.command_line import parser_of
-from veclab.game_flags import DEFAULTS, games_of
+from veclab.game_flags import RULES, identities
+from veclab.settings import add_flags
 
 TOLERANCE = 1e-4  # largest difference to PyTorch that an exported file may have
 CHECKED_ROWS = 512
 
 
-def export(checkpoint: Path, target: Path) -> str:
-    """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line."""
+def export(checkpoint: Path, target: Path, given: dict[str, object] | None = None) -> str:
+    """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line.
+
+    Args:
+        given: settings that say its game, where its file does not.
+    """
     path = newest_network(checkpoint)
     source = f"{path}{how_far(path)}"  # now: a run that is at work may write another
-    games = games_of(trained_by(path) or DEFAULTS)
-    if not isinstance(games[0], Blob):
-        raise ValueError(f"{path} is a network for {games[0].name}, not for blob")
+    games = settings_for(path, given or {}).games()
     net = load_network(path, game=games[0])
     metadata = load_metadata(path)
-    properties = {"source": path.name}
+    properties = {"source": path.name, "games": json.dumps(identities(games))}
     properties |= {name: str(metadata.get(name, "unknown")) for name in ("iteration", "updates")}
     if (path.parent / CONFIG).is_file():
         properties["settings"] = json.dumps(read_config(path.parent))
-    data = onnx_model(net, properties, blob_observation.__doc__).SerializeToString()
+    data = onnx_model(net, properties, described_columns(games[0]), **described_outputs(games)).SerializeToString()
     rows = torch.rand(CHECKED_ROWS, net.config.observation, generator=torch.Generator().manual_seed(0))
     difference = largest_difference(data, net, rows)
     if difference is None:
@@ -57,9 +58,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_of("export", __doc__.splitlines()[0])
     parser.add_argument("checkpoint", type=Path, help="a network-*.safetensors of a run, or the run's folder")
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
-    given = parser.parse_args(arguments)
+    add_flags(parser, RULES)
+    given = vars(parser.parse_args(arguments))
     try:
-        print(export(given.checkpoint, given.onnx))
+        print(export(given.pop("checkpoint"), given.pop("onnx"), given))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -235,6 +235,9 @@ class Blob(ExactBids):
         """Features of what the mover (or ``seat``, [B] int64) knows: [B, F] float32, see `blob_observation`."""
         return blob_observation.observe(self, state, self.mover(state) if seat is None else seat)
 
+    def columns(self) -> list[tuple[int, str]]:
+        return blob_observation.columns(self.seats, shown=self.rules.sight == FOREHEAD)
+
     def suit_symmetry(self) -> SuitSymmetry | None:
         """None in decks of fewer suits, where it is known which suits hold no cards, and where bids name suits."""
         alike = self.rules.suits == SUITS and self.rules.trump != BIDDER

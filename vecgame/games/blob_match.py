@@ -132,6 +132,9 @@ class BlobMatch(Match, Blob):
     def game_over(self, state: MatchState) -> Tensor:
         return state.made == self.opening + self.seats * self.cards_of(state)
 
+    def standing_column(self) -> tuple[int, str]:
+        return self.seats, f"points that each seat is ahead of the viewer, over {self.lead_scale:g}, within -4 .. 4"
+
     def standing(self, state: MatchState, viewer: Tensor) -> Tensor:
         totals = knowledge.by_seat(state.totals, viewer)
         return ((totals - totals[0]) / self.lead_scale).clamp(-4, 4)

@@ -1,34 +1,9 @@
 """The features of what one seat knows: 216 + 10 P of them with P players, 256 with four.
 
 Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..); suits are turned so that trump comes first
-(the deck's order without trump), which makes positions that differ only in the names of suits look alike. "Cards" below
-are 52 columns, 13 a suit from two to ace, trump suit first; fractions are of the cards dealt to a seat. Columns are
-those of four players; with more or fewer the rows come in the same order, and those that name seats have P columns for
-4, P - 1 seats for 3.
-
-| columns | feature |
-|---|---|
-| 0-51    | cards in the viewer's hand |
-| 52-103  | cards that the viewer has not seen: in the other hands or undealt, and not turned up for trump |
-| 104-155 | cards of the current trick |
-| 156-207 | the card that is winning the current trick |
-| 208-211 | suit led to the current trick |
-| 212     | there is a trump suit |
-| 213-216 | bid of each seat as a fraction, 0 before it is made |
-| 217-220 | each seat has bid |
-| 221-224 | tricks won by each seat, as a fraction |
-| 225-228 | tricks that each seat still needs for its bid (below 0: too many), as a fraction, 0 before it has bid |
-| 229-232 | who leads the current trick; during the bidding, who bids first |
-| 233-236 | who is winning the current trick |
-| 237-248 | suits that seats 1, 2, 3 have shown they do not hold: 3 seats x 4 suits |
-| 249     | cards left in the viewer's hand, of 13 |
-| 250     | cards dealt to a seat, of 13: constant at one card count, tells the counts of a mixed run apart |
-| 251     | sum of the bids so far, as a fraction |
-| 252     | the bidding is going on |
-| 253     | the hook forbids the viewer a bid now |
-| 254     | the bid that it forbids, as a fraction |
-| 255     | tricks left less those that all seats still need, as a fraction (below 0: fought over); 0 while bidding |
-| 256-411 | only with `Rules.sight` "forehead": the hands of seats 1, 2, 3 where all have seen them: 3 x cards |
+(the deck's order without trump), which makes positions that differ only in the names of suits look alike. "Cards" are
+52 columns, 13 a suit from two to ace, trump suit first; fractions are of the cards dealt to a seat. `columns` says what
+they are, in their order.
 
 While a seat does not see its own cards (`Blob.veiled`), it has none in its hand here; bids made at once are told once
 all are made.
@@ -85,6 +60,36 @@ def features(seats: int, shown: bool = False) -> int:
     return SUITS * DECK + 8 + 10 * seats + shown * (seats - 1) * DECK
 
 
+def columns(seats: int, shown: bool = False) -> list[tuple[int, str]]:
+    """Those in their order, see `Game.columns`; arguments as for `features`."""
+    others = range(1, seats)
+    table = [
+        (DECK, "cards in the viewer's hand"),
+        (DECK, "cards that the viewer has not seen: in the other hands or undealt, and not turned up for trump"),
+        (DECK, "cards of the current trick"),
+        (DECK, "the card that is winning the current trick"),
+        (SUITS, "suit led to the current trick"),
+        (1, "there is a trump suit"),
+        (seats, "bid of each seat as a fraction, 0 before it is made"),
+        (seats, "each seat has bid"),
+        (seats, "tricks won by each seat, as a fraction"),
+        (seats, "tricks that each seat still needs for its bid, below 0: too many, as a fraction, 0 before it has bid"),
+        (seats, "who leads the current trick; during the bidding, who bids first"),
+        (seats, "who is winning the current trick"),
+        *((SUITS, f"suits that seat {seat} has shown it does not hold") for seat in others),
+        (1, f"cards left in the viewer's hand, of {RANKS}"),
+        # Constant at one card count; it tells the counts of a mixed run apart.
+        (1, f"cards dealt to a seat, of {RANKS}"),
+        (1, "sum of the bids so far, as a fraction"),
+        (1, "the bidding is going on"),
+        (1, "the hook forbids the viewer a bid now"),
+        (1, "the bid that it forbids, as a fraction"),
+        (1, "tricks left less those that all seats still need, as a fraction, below 0: fought over; 0 while bidding"),
+    ]
+    hands = ((DECK, f"the hand of seat {seat}, where all the others have seen it") for seat in others)
+    return [*table, *hands] if shown else table
+
+
 @cache
 def symmetry(seats: int, shown: bool = False) -> SuitSymmetry:
     """Which of the columns follow their suit; arguments as for `features`."""
@@ -105,7 +110,7 @@ def first_suit(state: BlobState) -> Tensor:
 
 
 def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
-    """The table above for seat ``viewer`` [B] int64 of every lane: [B, 216 + 10 P] float32.
+    """`columns` for seat ``viewer`` [B] int64 of every lane: [B, 216 + 10 P] float32.
 
     Columns are made as rows of length B and turned at the end, which a CPU does in half the time of joining [B, n]
     pieces.

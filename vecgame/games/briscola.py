@@ -94,6 +94,9 @@ class Briscola(TrickGame):
         return {**super().hidden(state), "stock": Hidden(nobody(state.stock, self.seats), holds="cards")}
 
     def own_block(self, state: BriscolaState, viewer: Tensor) -> list[Tensor]:
-        """The card turned up, the points of each seat, what is left of the stock."""
         turned = knowledge.cards(bit(state.turned), self.first_suit(state), self.layout)
         return [turned, knowledge.by_seat(state.points, viewer) / self.highest, (state.stock >= 0).float().mean(-1)]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        turned, points = (self.layout.size, "the card turned up"), (self.seats, "points of each seat, of 120")
+        return [turned, points, (1, "share of the stock that is left")]

@@ -89,6 +89,9 @@ class Doppelkopf(TrickGame):
         return torch.where(old == won, worth, -worth) * torch.where(old & alone, 3, 1)
 
     def own_block(self, state: DoppelkopfState, viewer: Tensor) -> list[Tensor]:
-        """Queens of clubs that each seat has played, of 2; points in its tricks, of all."""
         queens = state.queens + (state.trick // 2 == OLD)
         return [knowledge.by_seat(queens, viewer) / 2, knowledge.by_seat(state.card_points, viewer) / ALL_POINTS]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        played = (SEATS, "queens of clubs that each seat has played, of 2")
+        return [played, (SEATS, f"points in the tricks of each seat, of {ALL_POINTS}")]

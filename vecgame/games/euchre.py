@@ -219,8 +219,6 @@ class Euchre(TrickGame):
         return torch.where(state.trump == NO_TRUMP, suit_of(_card_of(state.upcard)), state.trump)
 
     def own_block(self, state: EuchreState, viewer: Tensor) -> list[Tensor]:
-        """The card turned up; the card that the viewer has put away; who dealt; who named trump; the first suit is
-        trump; trump was taken from the card turned up; the maker plays alone; the second round of bids is on."""
         first = self.first_suit(state)
         maker = torch.where(state.maker < 0, -1, (state.maker - viewer) & (SEATS - 1))
         return [
@@ -232,6 +230,18 @@ class Euchre(TrickGame):
             self._picked_up(state),
             state.alone,
             (state.made >= SECOND_ROUND) & (state.made < PICK_UP),
+        ]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        return [
+            (DECK, "the card turned up"),
+            (DECK, "the card that the viewer has put away"),
+            (SEATS, "who dealt"),
+            (SEATS, "who named trump"),
+            (1, "the first suit is trump"),
+            (1, "trump was taken from the card turned up"),
+            (1, "the maker plays alone"),
+            (1, "the second round of bids is on"),
         ]
 
     def _picked_up(self, state: EuchreState) -> Tensor:

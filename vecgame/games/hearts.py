@@ -174,11 +174,6 @@ class Hearts(TrickGame):
         return ALL_POINTS - against
 
     def own_block(self, state: HeartsState, viewer: Tensor) -> list[Tensor]:
-        """Points taken by each seat, of 26; hearts are broken; the queen of spades has been played.
-
-        With passing also the cards that the viewer has chosen to pass, those that it was passed, and the direction:
-        none, left, across, right.
-        """
         block = [
             knowledge.by_seat(state.points, viewer) / ALL_POINTS,
             self.broken(state),
@@ -194,6 +189,14 @@ class Hearts(TrickGame):
             knowledge.cards(torch.where(self.giving(state), 0, got)),
             knowledge.one_hot(state.direction),
         ]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        taken = (SEATS, f"points taken by each seat, of {ALL_POINTS}")
+        columns = [taken, (1, "hearts are broken"), (1, "the queen of spades has been played")]
+        if not self.passes:
+            return columns
+        passed = (DECK, "cards that the viewer has chosen to pass"), (DECK, "cards that the viewer was passed")
+        return [*columns, *passed, (SEATS, "direction of passing: none, left, across, right")]
 
     def hidden(self, state: HeartsState) -> dict[str, Hidden]:
         """A seat also sees what it passes, and what it was passed once it has it; the cards lie in a hand, too."""

@@ -48,6 +48,7 @@ class Kuhn(Game):
     num_actions = max_legal = 2
     max_forced_run = 0
     sum_of_scores = 0.0
+    unit = "chips"
 
     def __init__(self, rules: KuhnRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)
@@ -92,7 +93,11 @@ class Kuhn(Game):
         return {"cards": Hidden(hidden.own(self.seats, state.batch_size, state.device), holds="cards")}
 
     def observe(self, state: KuhnState, seat: Tensor | None = None) -> Tensor:
-        """The card of each seat, as far as ``seat`` sees them, and the decisions passed at and bet at: one-hot."""
+        """`columns`, as far as ``seat`` sees the cards: [B, features] float32."""
         seen = self.hidden(state)["cards"].seen_by(self.mover(state) if seat is None else seat)
         known = torch.where(seen, state.cards, -1)[..., None] == torch.arange(self.layout.size, device=state.device)
         return torch.cat([known.flatten(1), state.history == PASS, state.history == BET], -1).float()
+
+    def columns(self) -> list[tuple[int, str]]:
+        cards = [(self.layout.size, f"the card of absolute seat {seat}, if it is seen") for seat in range(self.seats)]
+        return [*cards, *((2 * self.seats, f"decisions at which a seat did {action}") for action in ACTIONS)]

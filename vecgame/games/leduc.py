@@ -42,6 +42,7 @@ class Leduc(Game):
     num_actions = max_legal = len(ACTIONS)
     decisions = 2 * TURNS
     max_forced_run = 0
+    unit = "chips"
     features = (PUBLIC + 1) * layout.size + decisions * num_actions
 
     def deal(self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0) -> State:
@@ -91,7 +92,12 @@ class Leduc(Game):
         return {"cards": Hidden(public | (card == card[: self.seats, None]), holds="cards")}
 
     def observe(self, state: LeducState, seat: Tensor | None = None) -> Tensor:
-        """Which card lies in each place, as far as the seat sees them, and which action was done in each: one-hot."""
+        """`columns`, as far as the seat sees the cards: [B, features] float32."""
         seen = self.hidden(state)["cards"].seen_by(self.mover(state) if seat is None else seat)
         known = torch.where(seen, state.cards, -1)[..., None] == torch.arange(self.layout.size, device=state.device)
         return torch.cat([known.flatten(1), *(state.history == action for action in (FOLD, CALL, RAISE))], -1).float()
+
+    def columns(self) -> list[tuple[int, str]]:
+        places = ("the card of absolute seat 0", "the card of absolute seat 1", "the card for both")
+        cards = [(self.layout.size, f"{place}, if it is seen") for place in places]
+        return [*cards, *((self.decisions, f"places of `history` at which a seat did {action}") for action in ACTIONS)]

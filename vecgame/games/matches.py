@@ -69,6 +69,7 @@ class Match(TrickGame):
     """
 
     fixed_hands = False  # every game is dealt anew
+    unit = "wins"
     fewest_wins = False
     carried: tuple[str, ...] = ("totals", "number", "future")  # what is not begun anew with a game
 
@@ -217,6 +218,14 @@ class Match(TrickGame):
         """Features of the totals for seat ``viewer`` [B] int64: [P, B] float32."""
         return (knowledge.by_seat(state.totals, viewer) / self.target).clamp(-4, 4)
 
+    def columns(self) -> list[tuple[int, str]]:
+        left = (1, "games that may be left after this one, as a share of all"), (1, "this is the last game")
+        return [*super().columns(), self.standing_column(), *left]
+
+    def standing_column(self) -> tuple[int, str]:
+        """What `standing` tells."""
+        return self.seats, f"total of each seat, of {self.target}, within -4 .. 4"
+
     def hidden(self, state: TrickState) -> dict[str, Hidden]:
         """Nobody knows what is dealt later."""
         later = Hidden(hidden.nobody(state.future, self.seats), holds="number", place=False)
@@ -325,8 +334,10 @@ class SpadesMatch(Match, Spades):
         return self._partnership_points(state.bids, state.won, state.bags)
 
     def own_block(self, state: SpadesMatchState, viewer: Tensor) -> list[Tensor]:
-        """Those of a game, and the bags of the viewer's and the other partnership, of ten."""
         return [*super().own_block(state, viewer), knowledge.by_seat(state.bags, viewer)[:2] / BAGS]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        return [*super().own_columns(), (2, f"bags of the viewer's and the other partnership, of {BAGS}")]
 
 
 @dataclass(frozen=True)

@@ -82,11 +82,15 @@ class Skat(TrickGame):
         return torch.where(knowledge.one_hot(state.soloist, 3), above / 120, -above / 240).t()
 
     def own_block(self, state: SkatState, viewer: Tensor) -> list[Tensor]:
-        """Who plays alone; with what as trump; what the viewer has put away; points of the soloist, and of all."""
         soloist = torch.where(state.soloist < 0, -1, (state.soloist - viewer) % 3)
         game, away = torch.where(soloist < 0, -1, state.trump), torch.where(soloist == 0, state.skat, 0)
         shown = knowledge.one_hot(soloist, 3), knowledge.one_hot(game, 6), knowledge.cards(away, layout=LAYOUT)
         return [*shown, state.points / 120, self.worth(state.seen) / 120]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        named = (3, "who plays alone"), (6, f"the game: {', '.join(GAMES)}")
+        points = (1, "points of the soloist, of 120"), (1, "points of the cards played, of 120")
+        return [*named, (32, "what the viewer has put away"), *points]
 
     def hidden(self, state: SkatState) -> dict[str, Hidden]:
         return {**super().hidden(state), "skat": Hidden(knowledge.one_hot(state.soloist, 3).t())}

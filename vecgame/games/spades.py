@@ -123,8 +123,14 @@ class Spades(TrickGame):
         return torch.where(state.bids == 0, state.won == 0, partners(state.won) >= partners(state.bids))
 
     def own_block(self, state: SpadesState, viewer: Tensor) -> list[Tensor]:
-        """Bids, as a fraction, 0 before they are made; who has bid; who has bid nil; tricks that the viewer's and the
-        other partnership still need, as a fraction, below 0 for bags."""
         bids = knowledge.by_seat(state.bids, viewer)
         needs = knowledge.by_seat(partners(state.bids.clamp(min=0) - state.won), viewer)[:2]
         return [bids.clamp(min=0) / self.cards, bids >= 0, bids == 0, needs / self.cards]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        return [
+            (SEATS, "bid of each seat as a fraction, 0 before it is made"),
+            (SEATS, "each seat has bid"),
+            (SEATS, "each seat has bid nil"),
+            (2, "tricks that the viewer's and the other partnership still need, as a fraction, below 0 for bags"),
+        ]

@@ -90,8 +90,10 @@ class Whist(TrickGame):
         return partners(state.won.float())
 
     def own_block(self, state: WhistState, viewer: Tensor) -> list[Tensor]:
-        """The card turned up, played or not, and who dealt."""
         return [
             knowledge.cards(state.turned, self.first_suit(state)),
             knowledge.one_hot((state.dealer - viewer) & (SEATS - 1)),
         ]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        return [(DECK, "the card turned up, played or not"), (SEATS, "who dealt")]

@@ -95,6 +95,10 @@ class Wizard(ExactBids):
         return torch.where(off == 0, 20 + 10 * state.won.float(), -10 * off.float())
 
     def own_block(self, state: WizardState, viewer: Tensor) -> list[Tensor]:
-        """Bids, as a fraction; who has bid; tricks that each seat still needs, as a fraction; trump is to be named."""
         bids, won = knowledge.by_seat(state.bids, viewer), knowledge.by_seat(state.won, viewer)
         return [bids.clamp(min=0) / self.cards, bids >= 0, (bids - won) / self.cards, state.made == 0]
+
+    def own_columns(self) -> list[tuple[int, str]]:
+        bids = (self.seats, "bid of each seat as a fraction, 0 before it is made"), (self.seats, "each seat has bid")
+        needs = (self.seats, "tricks that each seat still needs for its bid, as a fraction")
+        return [*bids, needs, (1, "trump is to be named")]

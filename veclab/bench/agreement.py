@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from net import BlobNet, float8_products
-from vecgame import Blob, BlobState, concatenate
+from vecgame import Game, State, concatenate
 from veclab.arena.bots import NetworkPlayer
 from veclab.bench.measure import counted_ways
 from veclab.precision import PRECISIONS, check_precision, form_of
@@ -51,7 +51,7 @@ def _is_fit(precision: str, device: torch.device) -> bool:
 
 
 def agreement(
-    net: BlobNet, game: Blob, config: SearchConfig, games: int, precisions: Sequence[str], device: torch.device
+    net: BlobNet, game: Game, config: SearchConfig, games: int, precisions: Sequence[str], device: torch.device
 ) -> Iterator[tuple[Agreement, dict[str, int]]]:
     """Compares searches of every decision of ``games`` games in which the float32 network plays its own policy: yields
     each arithmetic's figures and the ways that its searches ran. No search comes twice, so none is recorded."""
@@ -64,13 +64,14 @@ def agreement(
         yield compare(precision, expected, result), ways
 
 
-def self_played(game: Blob, network: object, games: int, device: torch.device) -> BlobState:
+def self_played(game: Game, network: object, games: int, device: torch.device) -> State:
     """The positions with a choice in games where every decision is drawn from the network's policy."""
     state = game.deal(games, 0, device)
     drawn, kept = NetworkPlayer(network, sample=True), []
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
-        kept.append(state[actions[:, 1] >= 0] if actions.shape[1] > 1 else state[:0])
+        choosing = (actions[:, 1:] >= 0).any(-1) & ~game.is_terminal(state)
+        kept.append(state[choosing])
         state = game.step(state, drawn.act(game, state, 0))
     return concatenate(kept)
 

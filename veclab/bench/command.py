@@ -8,8 +8,9 @@ vecgame bench search       tree-simulations a second with a network that costs n
 vecgame bench train        examples a second of the learner
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
-vecgame bench engine --game hearts               the same of another game; search knows them, too
 vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
+vecgame bench engine --game hearts --rules passing=rotate
+                           the same of another game; strategies and peers are for Blob
 """
 
 import argparse
@@ -22,7 +23,7 @@ import torch
 from rich.console import Console
 
 from net import PRESETS, BlobNet, int8_available
-from vecgame import default_rules, make_game
+from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import network_config
 from veclab.arena.evaluate import choose_device
@@ -30,7 +31,7 @@ from veclab.arena.oh_hell import max_cards
 from veclab.bench import parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
 from veclab.bench.measure import Watch, environment
-from veclab.bench.options import check, parse
+from veclab.bench.options import OF_THE_DOCUMENT, check, parse, played
 from veclab.bench.record import Attempts, Figure, Listener, Record, termination_as_interrupt
 from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
 from veclab.bench.tables import (
@@ -45,7 +46,7 @@ from veclab.bench.tables import (
     strategy_line,
     verdict,
 )
-from veclab.game_flags import read_rules
+from veclab.game_flags import described, identities
 from veclab.precision import inference_net
 from vecmcts import SearchConfig
 
@@ -59,9 +60,8 @@ class Bench:
     def __init__(self, options: argparse.Namespace, device: torch.device, console: Console, record: Record) -> None:
         self.options, self.device, self.console, self.record = options, device, console, record
         self.attempt = Attempts(record)
-        cards = {} if options.cards is None else {"cards": options.cards}
-        self.game = make_game(options.game, **{**cards, **read_rules(options.rules, default_rules(options.game))})
-        options.cards = self.game.cards
+        self.flags, self.game, self.other_rules = played(options)
+        record.games = identities([self.game])
         self.config = SearchConfig(
             worlds=options.worlds,
             simulations=options.simulations,
@@ -69,8 +69,11 @@ class Bench:
             merge_equivalent=options.merge_equivalent,
             noise_fraction=0.25,
         )
-        self.terms = ", ".join(filter(None, (options.game, f"{options.cards} cards", options.rules)))
+        self.terms = described({**self.flags, "cards": str(self.game.cards)})
         self.setting = f"{self.terms}, {options.worlds} worlds x {options.simulations} simulations"
+        self.is_the_documents = self.game == Blob(cards=self.game.cards)
+        if options.what in OF_THE_DOCUMENT and not self.is_the_documents:
+            raise ValueError(f"{options.what} is for Blob by its usual rules, which others play too; not {self.terms}")
 
     def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
         """Batch sizes: as asked for, else those for the device; the smallest of them for a quick check."""
@@ -120,7 +123,7 @@ class Bench:
         measure = lambda: parts.learning(config, options.network, size, dtype, device, options.repeats)  # noqa: E731
         for learner in self.rate("examples/s", measure, kind="learner"):
             self.record.add(learner, rate_line(learner))
-            if options.game == "blob" and not options.rules:  # which is what the document's criteria are for
+            if self.is_the_documents:  # which is what the document's criteria are for
                 best = max(row.games_per_minute for _, _, row in rows)
                 self.console.print(verdict(best, learner["per_second"]))
 
@@ -182,27 +185,28 @@ class Bench:
             for size in self.sizes([100, 1000, 10_000, 100_000], [1_000_000, 100_000, 10_000])
         ]
         seconds = 0.3 if self.options.quick else 3.0
-        blob = self.options.game == "blob"
-        if blob and game.cards <= max_cards(game.seats) and self.has("pyspiel", "OpenSpiel", required):
+        theirs = isinstance(game, Blob) and game == Blob(cards=game.cards, players=game.seats)
+        if theirs and game.cards <= max_cards(game.seats) and self.has("pyspiel", "OpenSpiel", required):
             measures.append(("OpenSpiel", lambda: peers.openspiel_engine(game.cards, seconds, game.seats)))
         threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
-        title = f"random play, {self.terms}; a game has {game.decisions} decisions; {threads}"
+        title = f"random play, {self.terms}; a game has up to {game.decisions} decisions; {threads}"
         self.rates(title, "games/s", measures)
 
     def net(self) -> None:
         """The network alone, on a GPU also in micro-batches."""
-        config, repeats, fused = PRESETS[self.options.network], self.options.repeats, self.options.compile
+        config = network_config(self.options.network, self.game)
+        repeats, fused = self.options.repeats, self.options.compile
         cuda = self.device.type == "cuda"
         measures = [
             (
                 f"batch {size:,}",
-                lambda n=size, p=name, m=micro: parts.network(config, n, p, self.device, repeats, fused, m),
+                lambda n=size, p=name, m=micro: parts.network(self.game, config, n, p, self.device, repeats, fused, m),
             )
             for size in self.sizes([1, 32, 256, 2048, 8192], [131_072, 32_768, 4096, 256, 1])
             for name in available(self.device)
             for micro in ([None, MICRO_BATCH] if cuda and size > MICRO_BATCH else [None])
         ]
-        self.rates(f"network {self.options.network}, folded", "evaluations/s", measures)
+        self.rates(f"network {self.options.network}, folded, for {self.terms}", "evaluations/s", measures)
 
     def search(self, required: bool = False) -> None:
         """The trees alone, and mctx's in a game that both can play."""
@@ -222,7 +226,7 @@ class Bench:
                         )
                     )
         title = (
-            f"search of the first decision, {self.options.game}, a network that costs nothing; and of a toy game of "
+            f"search of the first decision, {self.terms}, a network that costs nothing; and of a toy game of "
             "6 actions that mctx plays too"
         )
         self.rates(title, "tree-simulations/s", measures)
@@ -230,23 +234,24 @@ class Bench:
     def train(self) -> None:
         """The learner alone."""
         name, repeats = self.options.network, self.options.repeats
+        config = network_config(name, self.game)
         measures = [
             (
                 f"batch {size:,}",
-                lambda n=size, d=dtype: parts.learning(PRESETS[name], name, n, d, self.device, repeats),
+                lambda n=size, d=dtype: parts.learning(config, name, n, d, self.device, repeats),
             )
             for dtype in parts.precisions(self.device)
             for size in self.sizes([256, 2048], [16_384, 4096, 2048])
         ]
-        title = "learner, all of a step: forward, backward, clipping, AdamW"
+        title = f"learner, all of a step: forward, backward, clipping, AdamW; {self.terms}"
         self.rates(title, "examples/s", measures)
 
     def agreement(self) -> None:
         """Searches by the network's arithmetic, against those in float32."""
         options = self.options
-        if options.weights is None:
-            raise ValueError("agreement compares searches with a trained network: --weights network-*.safetensors")
-        net = load_network(options.weights, self.device)
+        net = load_network(options.weights, self.device, self.game)
+        if self.other_rules is not None:
+            self.console.print(self.other_rules, markup=False, soft_wrap=True)
         games = (options.batches or [8 if options.quick else 256])[0]
         config, precisions = replace(self.config, noise_fraction=0.0), comparable(self.device)
         found = agreement(net, self.game, config, games, precisions, self.device)
@@ -254,23 +259,26 @@ class Bench:
             with Watch(self.device) as watch:
                 row, ways = next(found)
                 figure = {"kind": "agreement", **asdict(row), "ways": ways, "network_compiled": False}
-                figure |= watch.figures()
+                figure |= {"other_rules": self.other_rules, **watch.figures()}
             self.record.add(figure, agreement_line(figure))
         print_agreement(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
 
     def sweep(self) -> None:
         """Self-play over a grid of settings."""
         options = self.options
-        names = ("cards", "worlds", "simulations", "leaves_per_step", "network")
-        defaults = {**sweep.DEFAULTS, **{name: getattr(options, name) for name in names}}
-        defaults["games"] = (options.batches or [16 if options.quick else 1024])[0]
+        defaults = sweep.defaults_of(options, self.game)
         grid = sweep.read_grid(options.set or (["games=8,16"] if options.quick else ["games=64,256,1024"]), defaults)
+        sweep.check_grid(grid, options)
+        points = sweep.points(grid, defaults)
+        self.record.games = identities(dict.fromkeys(sweep.game_at(self.game, point) for point in points))
         labels = []
-        for point in sweep.points(grid, defaults):
+        for point in points:
             settings = sweep.named(grid, point)
             label, counted = ", ".join(f"{name}={value}" for name, value in settings.items()), {}
-            with sweep.prepared(point, self.device, options.compile, options.graphs) as play:
-                number, row = self.timed(play, point["games"], label, counted, kind="sweep", settings=settings)
+            ways = options.compile, options.graphs, options.merge_equivalent
+            with sweep.prepared(point, self.game, self.device, *ways) as play:
+                terms = {"settings": settings, "game": identities([play.game])[0]}
+                number, row = self.timed(play, point["games"], label, counted, kind="sweep", **terms)
                 if row is None:
                     continue
                 labels.append(label)
@@ -278,7 +286,7 @@ class Bench:
                     self.detailed(play, label, number, row, counted)
         if labels:
             rows = list(zip(labels, self.record.figures, strict=True))
-            print_self_play(self.console, "self-play", rows, "setting")
+            print_self_play(self.console, f"self-play, {self.game.name}", rows, "setting")
 
     def peers(self) -> None:
         """Everything that compares with other people's software."""

@@ -7,14 +7,17 @@ from pathlib import Path
 import torch
 
 from net import PRESETS
-from vecgame import GAMES
+from vecgame import Game
+from veclab.agents.networks import other_rules, settings_for
 from veclab.command_line import parser_of
+from veclab.game_flags import DEFAULTS, canonical, games_of
 from veclab.precision import PRECISIONS, check_ways
 
-OF_ANY_GAME = ("self-play", "engine", "search")  # what measures other games than the document's
+OF_THE_DOCUMENT = ("strategies", "peers")  # what measures the document's game only
 RECORDED = ("self-play", "search", "sweep")  # what makes searches that a GPU can replay as CUDA graphs
 COMPILED = (*RECORDED, "net")
 TIMED = ("self-play", "sweep")  # what measures more than the time
+MERGED = ("self-play", "search", "agreement", "sweep")  # whose searches may take moves that are alike as one
 
 
 def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -> argparse.Namespace:
@@ -22,18 +25,18 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser = parser_of("bench", description)
     parser.add_argument("what", nargs="?", default="self-play", choices=tuple(names))
     parser.add_argument(
-        "--game", default="blob", choices=tuple(GAMES), help="self-play, engine, search: the game (default: blob)"
+        "--game", metavar="NAME", help="the game by its name, or its address, FILE.py:CLASS (default: blob)"
     )
-    parser.add_argument(
-        "--rules", default="", metavar="NAME=V,..", help="there: other rules of the game, such as players=5"
-    )
-    parser.add_argument("--cards", type=int, help="cards dealt to a seat (default: 5 in blob, else 13)")
+    parser.add_argument("--rules", metavar="NAME=V,..", help="other rules of the game, such as players=5")
+    parser.add_argument("--cards", type=int, metavar="N", help="cards dealt to a seat (default: the game's own)")
     parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
     parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
     parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
     parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
-    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="self-play: the network's arithmetic")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto", help="self-play, sweep: the network's arithmetic"
+    )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="agreement: the network to compare")
     parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
     parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
@@ -65,16 +68,43 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
     for name, values in counts.items():
         if min(values) < 1:
             raise ValueError(f"--{name} must be at least 1, got {min(values)}")
-    if options.game != "blob" and options.what not in OF_ANY_GAME:
-        raise ValueError(f"--game {options.game} is for {', '.join(OF_ANY_GAME)}; {options.what} measures blob")
-    if options.rules and options.what not in OF_ANY_GAME:
-        raise ValueError(f"--rules are for {', '.join(OF_ANY_GAME)}; {options.what} measures blob as it is")
     if not 0 <= options.seconds < float("inf"):
         raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
     if options.timing_only and options.plot is not None:
         raise ValueError("--plot draws limits and phases, which --timing-only leaves out")
-    on_gpus = {"--compile": (options.compile, COMPILED), "--no-graphs": (not options.graphs, RECORDED)}
-    for flag, (given, names) in {**on_gpus, "--timing-only": (options.timing_only, TIMED)}.items():
+    only = {
+        "--compile": (options.compile, COMPILED),
+        "--no-graphs": (not options.graphs, RECORDED),
+        "--timing-only": (options.timing_only, TIMED),
+        "--precision": (options.precision != "auto", TIMED),
+        "--merge-equivalent": (options.merge_equivalent, MERGED),
+        "--weights": (options.weights is not None, ("agreement",)),
+        "--workers": (options.workers is not None, ("strategies",)),
+        "--seconds": (options.seconds > 0, ("strategies",)),
+        "--set": (bool(options.set), ("sweep",)),
+    }
+    for flag, (given, names) in only.items():
         if given and options.what not in names:
             raise ValueError(f"{flag} is for {', '.join(names)}; it would change nothing of {options.what}")
     check_ways(options.compile, options.graphs, device)
+
+
+def played(options: argparse.Namespace) -> tuple[dict[str, object], Game, str | None]:
+    """What is measured: the flags that name the game (`canonical`), the game, and a line where a network to compare was
+    trained by other rules. Without flags such a network plays by its own, with the game's usual cards if it knows them.
+
+    Raises:
+        ValueError: in one line, on a game that cannot be had, or flags that contradict each other.
+    """
+    given = {name: getattr(options, name) for name in ("game", "rules", "cards") if getattr(options, name) is not None}
+    given |= {"cards": str(options.cards)} if options.cards is not None else {}
+    if options.what != "agreement":
+        flags = canonical({**DEFAULTS, **given})
+        return flags, games_of(flags)[0], None
+    if options.weights is None:
+        raise ValueError("agreement compares searches with a trained network: --weights network-*.safetensors")
+    settings = settings_for(options.weights, given)
+    games = settings.games()
+    usual = type(games[0])().cards
+    chosen = next((game for game in games if game.cards == usual), games[0])
+    return settings.game_flags(), chosen, other_rules(options.weights, settings)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 
 from net import BlobNet, NetConfig, default_inference_dtype
-from vecgame import Blob, Game, Purpose, Stream
+from vecgame import Game, Purpose, Stream
 from vecgame.cards import pack_mask
 from veclab.bench.measure import Timing, arithmetic, name_of, timed
 from veclab.precision import inference_net
@@ -78,6 +78,7 @@ def multiply_adds(config: NetConfig) -> int:
 
 
 def network(
+    game: Game,
     config: NetConfig,
     size: int,
     precision: str,
@@ -89,10 +90,11 @@ def network(
     """Evaluations a second, and their share of the matrix product's peak (of 8 bits: of bfloat16's).
 
     Args:
+        config: sizes of a network for the game, in whose positions the ranges of 8-bit arithmetic are taken.
         micro_batch: rows evaluated at once; None for as many as the network takes by itself.
     """
     rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
-    form = inference_net(BlobNet(config).to(device), precision, [Blob()], compile)
+    form = inference_net(BlobNet(config).to(device), precision, [game], compile)
     form.micro_batch = micro_batch or form.micro_batch
     times = max(1, 1024 // size)
 
@@ -137,7 +139,7 @@ def searches(
     timing = timed(
         lambda: search(game, state, network, config, compile=compile, graphs=graphs), device, repeats, warmup=2
     )
-    label = f"{game.cards} cards, {config.worlds}x{config.simulations}"
+    label = f"{game.name}, {config.worlds}x{config.simulations}"
     return Rate.of(label, size, size * config.worlds * config.simulations, timing)
 
 

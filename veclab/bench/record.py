@@ -26,7 +26,8 @@ class Record:
 
     Args:
         console: where lines are printed.
-        path: of the JSON file: what was measured, where, whether that is all of it, and the rows; None for no file.
+        path: of the JSON file: what was measured, of which games, where, whether that is all of it, and the rows; None
+            for no file.
         what: the benchmark's name.
         environment: what the figures depend on.
         listener: is told of every row.
@@ -49,6 +50,7 @@ class Record:
         self.figures: list[Figure] = []
         self.lines: list[str] = []
         self.left_out: list[str] = []  # what could not be measured, a line each
+        self.games: list[dict[str, object]] = []  # what was played, each as `vecgame.identity` says it
         self.complete = False
 
     def add(self, figure: Figure, line: str) -> int:
@@ -82,7 +84,7 @@ class Record:
 
     def plain(self) -> dict[str, object]:
         """What the file holds."""
-        terms = {"what": self.what, "environment": self.environment, "complete": self.complete}
+        terms = {"what": self.what, "games": self.games, "environment": self.environment, "complete": self.complete}
         return {**terms, "figures": self.figures, "left_out": self.left_out}
 
     def write(self) -> None:

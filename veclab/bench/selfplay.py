@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from net import InferenceNet
-from vecgame import Blob, Game
-from vecgame.games.blob_observation import FEATURES
+from vecgame import Game
 from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
@@ -215,7 +214,7 @@ def counts_as_it_plays(play: Play) -> bool:
 def play_counted(play: Play, games: int) -> tuple[SelfPlay, Spent, Counted]:
     """Plays with neither compiled nor recorded searches, every phase and every call of the network noted."""
     counting, clock = CountingNetwork(play.network), PhaseClock(play.device)
-    with phases(clock, counting):
+    with phases(clock, counting, type(play.game)):
         played, spent = play_once(replace(play, network=counting, compile=False, graphs=False), games)
     return played, spent, Counted(games, list(counting.by_thread.values()), clock.shares())
 
@@ -250,9 +249,7 @@ def detail(play: Play, row: SelfPlayRow, counted: dict[int, Counted]) -> Detail:
     )
 
 
-def network_seconds(
-    network: InferenceNet, requests: list[list[int]], device: torch.device, features: int = FEATURES
-) -> float:
+def network_seconds(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> float:
     """Time of the network alone for as many rows: the physical limit of a search that asks for them.
 
     The least of these: the same requests, each thread's in a thread of its own; and all of them in batches of a size in
@@ -334,15 +331,15 @@ class PhaseClock:
 
 
 @contextlib.contextmanager
-def phases(clock: PhaseClock, network: CountingNetwork) -> Iterator[None]:
-    """Has the clock book every phase of a self-play with this network, within a `with` block."""
+def phases(clock: PhaseClock, network: CountingNetwork, game: type[Game]) -> Iterator[None]:
+    """Has the clock book every phase of a self-play of a game with this network, within a `with` block."""
     searching = importlib.import_module("vecmcts.search")  # the module; the package's name `search` is the function
     places = {
         "select": [(searching, "descend")],
         "backup": [(searching, "back_up")],
-        "step": [(Blob, "step"), (Blob, "play_forced"), (Blob, "legal_actions")],
-        "observe": [(Blob, "observe"), (Blob, "policy_mask")],
-        "worlds": [(Blob, "determinize")],
+        "step": [(game, "step"), (game, "play_forced"), (game, "legal_actions")],
+        "observe": [(game, "observe"), (game, "policy_mask")],
+        "worlds": [(game, "determinize")],
         "network": [(network, "network")],
     }
     with contextlib.ExitStack() as patches:

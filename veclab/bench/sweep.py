@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,17 +10,17 @@ from contextlib import contextmanager
 import torch
 
 from net import PRESETS, BlobNet
-from vecgame import Blob
+from vecgame import Game
+from veclab.agents.networks import network_config
 from veclab.bench.selfplay import Play
 from veclab.precision import PRECISIONS, inference_net
 from vecmcts import SearchConfig
 
 Setting = int | float | str
 
-# What can be swept, and its value where it is not.
+# What can be swept, and its value where it is not; of a game that deals any number of cards, these too.
 DEFAULTS: dict[str, Setting] = {
     "games": 1024,
-    "cards": 5,
     "worlds": 3,
     "simulations": 30,
     "leaves_per_step": 1,
@@ -29,6 +30,8 @@ DEFAULTS: dict[str, Setting] = {
     "precision": "auto",
     "threads": 0,  # of PyTorch; 0 = as they are
 }
+
+FLAGS = ("worlds", "simulations", "leaves_per_step", "network", "precision")  # of these that a command line has, too
 
 
 def read_grid(words: list[str], defaults: dict[str, Setting]) -> dict[str, list[Setting]]:
@@ -50,14 +53,54 @@ def read_grid(words: list[str], defaults: dict[str, Setting]) -> dict[str, list[
     return grid
 
 
+def defaults_of(options: argparse.Namespace, game: Game) -> dict[str, Setting]:
+    """The values where a sweep of a game does not change them: those of the command line, and the game's cards."""
+    given = {name: getattr(options, name) for name in FLAGS}
+    cards = {"cards": game.cards} if hasattr(game.rules, "cards") else {}
+    games = (options.batches or [16 if options.quick else DEFAULTS["games"]])[0]
+    return {
+        "games": games,
+        **cards,
+        **{name: given.get(name, value) for name, value in DEFAULTS.items() if name != "games"},
+    }
+
+
+def check_grid(grid: dict[str, list[Setting]], options: argparse.Namespace) -> None:
+    """Raises ValueError where a flag gives one value to what the grid changes."""
+    given = {f"--{name.replace('_', '-')}": name for name in FLAGS if getattr(options, name) != DEFAULTS[name]}
+    given |= {"--batches": "games"} if options.batches else {}
+    given |= {"--cards": "cards"} if options.cards is not None else {}
+    for rule in (options.rules or "").split(","):
+        given |= {f"--rules {rule}": "cards"} if rule.startswith("cards=") else {}
+    for flag, name in given.items():
+        if name in grid and options.set:
+            raise ValueError(f"{flag} and --set {name} contradict each other; leave one of them out")
+
+
 def points(grid: dict[str, list[Setting]], defaults: dict[str, Setting]) -> list[dict[str, Setting]]:
     """Every combination of the grid's values, the last name running fastest, with the defaults of the others."""
     return [{**defaults, **dict(zip(grid, values, strict=True))} for values in itertools.product(*grid.values())]
 
 
+def game_at(game: Game, point: dict[str, Setting]) -> Game:
+    """The game with the cards of a point, if it says any. Raises ValueError on a number that makes no game."""
+    return type(game)(game.rules, cards=point["cards"]) if "cards" in point else game
+
+
 @contextmanager
-def prepared(point: dict[str, Setting], device: torch.device, compile: bool, graphs: bool) -> Iterator[Play]:
+def prepared(
+    point: dict[str, Setting],
+    game: Game,
+    device: torch.device,
+    compile: bool,
+    graphs: bool,
+    merge_equivalent: bool = False,
+) -> Iterator[Play]:
     """Self-play with the settings of one point, PyTorch's threads as it says within a `with` block.
+
+    Args:
+        game: what is played, but for the cards where the point says how many.
+        merge_equivalent: as in `SearchConfig`.
 
     Raises:
         ValueError: on a setting out of range.
@@ -67,10 +110,11 @@ def prepared(point: dict[str, Setting], device: torch.device, compile: bool, gra
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {point[name]!r}")
     if point["games"] < 1 or point["threads"] < 0:
         raise ValueError("games must be at least 1 and threads at least 0")
-    game = Blob(cards=point["cards"])
+    game = game_at(game, point)
     fields = ("worlds", "simulations", "leaves_per_step", "c_puct", "noise_fraction")
-    config = SearchConfig(**{name: point[name] for name in fields})
-    network = inference_net(BlobNet(PRESETS[point["network"]]).to(device), point["precision"], [game], compile)
+    config = SearchConfig(**{name: point[name] for name in fields}, merge_equivalent=merge_equivalent)
+    net = BlobNet(network_config(point["network"], game)).to(device)
+    network = inference_net(net, point["precision"], [game], compile)
     threads = torch.get_num_threads()
     torch.set_num_threads(point["threads"] or threads)
     try:

@@ -1,0 +1,141 @@
+"""The page of a run of every game: its own words, its own scale, its seats, and its games as they were played."""
+
+import json
+import re
+from dataclasses import asdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from net import BlobNet, InferenceNet
+from tests.every_game import EVERY, Named
+from vecgame import Game, Kuhn, TrickGame, identity
+from vecgame.games.matches import Standing
+from vecgame.pictures import drawable
+from vecgame.text import see
+from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
+from veclab.report.games import score_text
+from veclab.report.page import main
+from veclab.report.played import Played, play
+from veclab.settings import Settings
+
+LONG = ("hearts-match", "spades-match", "euchre-match")  # of hundreds of decisions
+
+
+def network_of(game: Game, seed: int = 0) -> BlobNet:
+    torch.manual_seed(seed)
+    return BlobNet(network_config("small", game)).eval()
+
+
+def write_run(folder: Path, named: Named) -> Game:
+    """A run of one iteration with a random network."""
+    settings = Settings(game=named.game, rules=named.rules, network="small", iterations=3)
+    folder.mkdir()
+    (folder / "config.json").write_text(json.dumps(asdict(settings)))
+    metrics = {"kind": "iteration", "updates": 0, "iteration": 1, "games": 8, "score": 0.5, "games_per_minute": 90.0}
+    (folder / "metrics.jsonl").write_text(json.dumps(metrics) + "\n")
+    game = settings.games()[0]
+    save_network(folder / "network-000001.safetensors", network_of(game), {"iteration": 1, "game": settings.game})
+    return game
+
+
+def texts(row: ElementTree.Element) -> list[str]:
+    return ["".join(cell.itertext()) for cell in row]
+
+
+def tables(element: ElementTree.Element) -> dict[str, list[list[str]]]:
+    """The rows of the tables of markup, by what they are called."""
+    found = {}
+    for part in element.iter("div"):
+        if part.get("role") == "region":
+            found.setdefault(part.get("aria-label").rpartition(": ")[2], []).extend(
+                map(texts, part.find("table/tbody"))
+            )
+    return found
+
+
+@pytest.mark.parametrize(
+    "named", [pytest.param(n, marks=[pytest.mark.slow] * (n.game in LONG), id=str(n)) for n in EVERY]
+)
+def test_a_run_of_every_game_has_its_page(named: Named, own_games, tmp_path, capsys) -> None:
+    game = write_run(tmp_path / "run", named)
+    assert main([str(tmp_path / "run"), "--games", "4"]) == 0, capsys.readouterr().err
+    document = ElementTree.fromstring((tmp_path / "run" / "report.html").read_text(encoding="utf-8"))
+    lead = [line.text for line in document.iter("p") if line.get("class") == "lead"]
+    assert f"{game.seats} players" in lead[0] and f"Game: {identity(game)['game']}. Rules: " in lead[1]
+    for name in re.findall(r"(\w+)=", named.rules):
+        default = type(game).rules_type.__dataclass_fields__[name].default
+        assert (f"{name} = " in lead[1]) == (getattr(game.rules, name) != default)
+
+    figures = {figure.find("figcaption").text: figure for figure in document.iter("figure")}
+    assert ("Bids met by card count" in figures) == (game.bids_met(game.deal(1)) is not None)
+    bins = figures["Calibration of the value head"].find(".//table/tbody")
+    ends = [float(bins[row][column].find("data").get("value")) for row, column in ((0, 0), (-1, 1))]
+    assert ends == [game.lowest, game.highest]
+    assert f"in {game.unit}; a game gives from" in figures["Calibration of the value head"].find("p").text
+    assert f"{game.unit} a game and seat" in "".join(figures["Score in self-play"].itertext())
+    targets = "document" in "".join(figures["Self-play throughput"].itertext())
+    assert targets == (game.name == "blob")
+
+    articles = list(document.iter("article"))
+    assert len(articles) == 3
+    played = play(game, InferenceNet(network_of(game), dtype=torch.float32), 4, 0)
+    for lane, article in enumerate(articles):
+        agree(played, lane, article)
+
+
+def agree(played: Played, lane: int, article: ElementTree.Element) -> None:
+    """A game on the page is the one that was played."""
+    game, live = played.game, played.live[:, lane]
+    seen = see(game, played.start, lane)
+    found = tables(article)
+    assert (len([svg for svg in article if svg.tag == "svg"]) == 1) == drawable(seen)
+    decisions = found[f"policy and expected {game.unit}"]
+    assert len(decisions) == int(live.sum())
+    for number, row in enumerate(decisions):
+        mover, state = int(played.mover[number, lane]), played.thoughts[number].state
+        name = game.action_name(int(played.action[number, lane]), state, lane)
+        assert row[:2] == [str(number + 1), f"Seat {mover}"]
+        assert row[2].startswith(f"{name} {100 * float(played.chance[number, lane]):.0f}%")
+        assert row[3 + mover] == score_text(game, float(played.value[number, lane]))
+        assert len(row) == 3 + game.seats and all(row)
+    actions = found["actions"]
+    shown = [cell for row in actions for cell in row[1:] if cell]
+    assert len(shown) == len(decisions) and all(len(row) == 1 + game.seats for row in actions)
+    assert all(re.search(r"(\d+%|forced), \N{MINUS SIGN}?\d+\.\d", cell) for cell in shown)
+    if isinstance(game, TrickGame) and not isinstance(played.end, Standing):
+        taken = [sum("wins" in row[1 + seat] for row in actions) for seat in range(game.seats)]
+        assert taken == played.end.won[lane].tolist()
+    scores = [f"{score:g}" for score in game.scores(played.end)[lane].tolist()]
+    if drawable(seen):
+        assert [row[2].rpartition("score ")[2] for row in found["hands"][-game.seats :]] == scores
+    else:
+        assert " ".join(scores) in article.findall("pre")[-1].text
+
+
+def test_what_is_expected_is_on_the_games_scale() -> None:
+    """Kuhn's chips go from -2 to 2, and games end after two decisions or three."""
+    game = Kuhn()
+    played = play(game, InferenceNet(network_of(game, seed=2), dtype=torch.float32), 64, 5)
+    ends = played.live.sum(0)
+    assert torch.equal(ends, game.turn(played.end)) and set(ends.tolist()) <= {2, 3}
+    assert torch.equal(played.expected(), 4 * played.value - 2)
+    scores = game.scores(played.end)
+    for lane in range(64):
+        for number in range(int(ends[lane])):
+            seat = number % 2
+            assert int(played.mover[number, lane]) == seat
+            assert float(played.realised()[number, lane]) == float(scores[lane, seat])
+    assert not bool((played.free & ~played.live).any())
+
+
+def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
+    write_run(tmp_path / "run", Named("kuhn"))
+    game = Named("leduc").make()
+    save_network(tmp_path / "run" / "network-000002.safetensors", network_of(game), {"iteration": 2, "game": "leduc"})
+    assert main([str(tmp_path / "run"), "--games", "4"]) == 2
+    error = capsys.readouterr().err
+    assert "is a network for leduc, not for kuhn" in error and error.count("\n") == 1

@@ -1,0 +1,200 @@
+"""What a run has recorded: its metrics and evaluations, and the charts of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from veclab.agents.folder import METRICS, RESULTS
+from veclab.report.charts import Series, line_chart
+from veclab.report.markup import details, grid, is_number, table_html
+from veclab.settings import Settings
+
+Entry = dict[str, object]
+
+COUNTERS = ("updates", "iteration")  # numbers of an entry that say when it was
+TARGETS = ((100, "document: minimum 100"), (500, "document: target 500"), (1000, "document: stretch 1,000"))
+
+
+def read_metrics(folder: Path) -> list[Entry]:
+    """The entries of a run's metrics; a line that was being written when the machine stopped is left out.
+
+    Raises:
+        ValueError: in one line, when there are none.
+    """
+    path = folder / METRICS
+    entries = []
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        if isinstance(entry, dict) and "kind" in entry:
+            entries.append(entry)
+    if not entries:
+        raise ValueError(f"{folder} has no metrics yet; its first line comes with the first update or iteration")
+    return entries
+
+
+def with_total(entry: Entry, settings: Settings) -> Entry:
+    """The entry with the loss that was minimised."""
+    if not (is_number(entry.get("policy_loss")) and is_number(entry.get("value_loss"))):
+        return entry
+    total = entry["policy_loss"] + settings.value_weight * entry["value_loss"]
+    if is_number(entry.get("tricks_loss")):
+        total += settings.tricks_weight * entry["tricks_loss"]
+    if is_number(entry.get("critic_loss")):
+        total += settings.value_weight * entry["critic_loss"]
+    return {**entry, "total_loss": total}
+
+
+# -- charts of the metrics --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Which numbers of the metrics share a chart."""
+
+    title: str
+    names: dict[str, str]  # key in the metrics -> name in the chart
+    y_label: str = ""
+    log: bool = False
+    zero: bool = False
+    references: tuple[tuple[float, str], ...] = ()
+    note: str = ""
+
+
+def learning_charts(unit: str) -> tuple[Chart, ...]:
+    """Of the iterations' learning, in a game that counts its scores in ``unit``."""
+    return (
+        Chart("Policy loss and total loss", {"policy_loss": "policy", "total_loss": "total"}, "nats"),
+        Chart("Value loss", {"value_loss": "value"}, "squared error, sum over seats"),
+        Chart(
+            "Policy targets",
+            {"policy_entropy": "entropy", "prior_divergence": "divergence from the prior"},
+            "nats",
+            note="How undecided the search is, and how much it changes the network's mind.",
+        ),
+        Chart("Bids met in self-play", {"bids_met": "bids met"}, "share"),
+        _score_chart("Score in self-play", unit),
+    )
+
+
+def speed_charts(targets: bool) -> tuple[Chart, ...]:
+    """Of the iterations' speed; with the document's ``targets``, which are for its own game."""
+    count = {"games": "games", "examples": "examples", "examples_learned": "learned from", "evaluations": "evaluations"}
+    seconds = {"self_play_seconds": "self-play", "learn_seconds": "learning"}
+    references = TARGETS if targets else ()
+    return (
+        Chart("Self-play throughput", {"games_per_minute": "games/min"}, "games/min", log=True, references=references),
+        Chart("Evaluations", {"evaluations_per_second": "evaluations/s"}, "evaluations/s", zero=True),
+        Chart("Learning throughput", {"examples_per_second": "examples/s"}, "examples/s", zero=True),
+        Chart("Where the time goes", seconds, "seconds", zero=True),
+        Chart("Work of an iteration", count, "count", log=True),
+    )
+
+
+def warmup_charts(unit: str) -> tuple[Chart, ...]:
+    """Of the updates of the warm-up."""
+    return (
+        _score_chart("Score", unit),
+        Chart("Entropy of the policy", {"entropy": "entropy"}, "nats"),
+        Chart("Value loss of the warm-up", {"value_loss": "value"}, "squared error, sum over seats"),
+        Chart("Surrogate objective", {"surrogate": "surrogate"}),
+        Chart("Time of an update", {"seconds": "seconds"}, "seconds", zero=True),
+    )
+
+
+def _score_chart(title: str, unit: str) -> Chart:
+    return Chart(title, {"score": unit}, f"{unit} a game and seat")
+
+
+def metric_charts(entries: Sequence[Entry], charts: Sequence[Chart], x_key: str, x_label: str) -> str:
+    """The charts whose numbers the entries hold."""
+    drawn = []
+    for chart in charts:
+        series = [
+            Series(name, [(entry[x_key], entry[key]) for entry in entries if is_number(entry.get(key))])
+            for key, name in chart.names.items()
+        ]
+        if series := [line for line in series if line.points]:
+            looks = chart.y_label, chart.log, chart.zero, chart.references, chart.note
+            drawn.append(line_chart(chart.title, series, x_label, *looks))
+    return grid(drawn)
+
+
+def other_charts(entries: Sequence[Entry], charts: Sequence[Chart]) -> tuple[Chart, ...]:
+    """A chart for each number of the entries that no chart knows."""
+    known = {key for chart in charts for key in chart.names} | set(COUNTERS)
+    keys = dict.fromkeys(key for entry in entries for key in entry if is_number(entry[key]) and key not in known)
+    return tuple(Chart(key.replace("_", " "), {key: key.replace("_", " ")}) for key in keys)
+
+
+# -- evaluations ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Strength:
+    """One player of one iteration against one opponent at all other seats."""
+
+    player: str  # as it is called at every iteration: "search 3x30", "network alone"
+    opponent: str
+    iteration: int
+    match: dict[str, object]  # of MatchResult.to_dict
+
+
+def read_strength(folder: Path, entries: Sequence[Entry]) -> list[Strength]:
+    """All evaluations in the order of iterations; of two of the same the later one counts."""
+    last = max((int(entry.get("iteration", 0)) for entry in entries), default=0)
+    found = [(e.get("of", e.get("iteration", last)), e["results"]) for e in entries if "results" in e]
+    if not any(entry["kind"] == "final evaluation" for entry in entries) and (folder / RESULTS).is_file():
+        found.append((last, json.loads((folder / RESULTS).read_text())))
+    matches: dict[tuple[str, str, int], Strength] = {}
+    for iteration, results in found:
+        for name, row in results.items():
+            if not isinstance(row, dict):  # no player's, but what the matches were
+                continue
+            player, at = _player(name, int(iteration))
+            for opponent, match in row.items():
+                matches[player, opponent, at] = Strength(player, opponent, at, match)
+    return sorted(matches.values(), key=lambda strength: strength.iteration)
+
+
+def _player(name: str, iteration: int) -> tuple[str, int]:
+    """Name and iteration of a player of the final evaluation, whose names say which network it is."""
+    if name.startswith("before training, "):
+        return name.removeprefix("before training, "), 0
+    return ("network alone" if name == "trained network alone" else name.removeprefix("trained, ")), iteration
+
+
+def strength_charts(strengths: Sequence[Strength], unit: str) -> str:
+    """For every player its lead over the opponents, in a game that counts in ``unit``, and a table of all scores."""
+    drawn = []
+    for player in dict.fromkeys(strength.player for strength in strengths):
+        own = [strength for strength in strengths if strength.player == player]
+        series = []
+        for opponent in dict.fromkeys(strength.opponent for strength in own):
+            of = [strength for strength in own if strength.opponent == opponent]
+            points = [(strength.iteration, strength.match["lead"]["mean"]) for strength in of]
+            series.append(Series(f"over {opponent}", points, [strength.match["lead"]["half"] for strength in of]))
+        label = f"{unit} a game, 0 = even"
+        drawn.append(line_chart(f"Lead, {player}", series, "iteration", label, references=((0.0, ""),)))
+    header = ["player", "against", "iteration", unit, "±", "an opponent's", "±", "lead", "±", "games"]
+    rows = [
+        [s.player, s.opponent, s.iteration]
+        + [s.match[side][part] for side in ("player", "opponents", "lead") for part in ("mean", "half")]
+        + [s.match["games"]]
+        for s in strengths
+    ]
+    table = details(f"All matches: {unit} a game with 95% intervals", table_html("All matches", header, rows))
+    return grid(drawn) + table
+
+
+def strongest_leads(strengths: Sequence[Strength]) -> list[Strength]:
+    """Every player's latest match with the strongest of its opponents, which matches name last."""
+    if not strengths:
+        return []
+    strongest = list(dict.fromkeys(strength.opponent for strength in strengths))[-1]
+    return list({s.player: s for s in strengths if s.opponent == strongest}.values())
