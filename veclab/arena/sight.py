@@ -12,7 +12,7 @@ happens with less than 10**-22.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 
 import torch
@@ -41,8 +41,8 @@ def look(game: Game, state: State, known: Tensor) -> Tensor:
 
 def acted(known: Tensor, mover: Tensor, action: Tensor) -> Tensor:
     """What seats know, [B, P, 2] int64, once the mover [B] int64 has chosen its action [B] int64: the mover knows it."""
-    place = mover[:, None, None].expand(-1, 1, 2)
-    return known.scatter(1, place, _mixed(known.gather(1, place) + (action[:, None, None] + 1) * FIRST))
+    place = torch.arange(len(mover), device=mover.device), mover
+    return known.index_put(place, _mixed(known[place] + (action[:, None] + 1) * FIRST))
 
 
 def number(keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -57,14 +57,12 @@ def number(keys: Tensor) -> tuple[Tensor, Tensor]:
 
 def public(game: Game, state: State) -> Tensor:
     """Two numbers for what everybody sees of each lane: [B, 2] int64."""
-    hidden = game.hidden(state)
-    fields = [field for name, field in state.tensors().items() if name not in hidden and name != "index"]
-    return _summed(_words([*fields, game.mover(state)]))
+    return _public(game, state, game.hidden(state)).t()
 
 
 def digest(state: State, without: Collection[str] = ()) -> Tensor:
     """Two numbers for all fields of each lane but its index and those named: [B, 2] int64."""
-    return _summed(_words([field for name, field in state.tensors().items() if name not in {"index", *without}]))
+    return _summed(_words([field for name, field in state.tensors().items() if name not in {"index", *without}])).t()
 
 
 def _places(count: int, numbers: Tensor) -> Tensor:
@@ -75,35 +73,52 @@ def _places(count: int, numbers: Tensor) -> Tensor:
 
 
 def _look(game: Game, state: State, known: Tensor) -> Tensor:
-    seen = public(game, state)[:, None]
-    if hidden := game.hidden(state):
-        own = [_entries(getattr(state, name), field) for name, field in hidden.items()]
-        seen = seen + _summed(torch.cat(own, -1), first=PLACES // 2)
-    return _mixed(known * FIRST + seen)
+    hidden, place = game.hidden(state), PLACES // 2
+    seen = _public(game, state, hidden)[:, None]
+    for name, field in hidden.items():
+        shown, veiled, sees = _entries(getattr(state, name), field)
+        told = [torch.stack(list(_each(numbers, place)))[:, None] for numbers in (shown, veiled)]
+        seen = seen + torch.where(sees, *told).sum(2)
+        place += len(shown)
+    return _mixed(known.permute(2, 1, 0) * FIRST + seen).permute(2, 1, 0).contiguous()
+
+
+def _public(game: Game, state: State, hidden: Mapping[str, Hidden]) -> Tensor:
+    """Two numbers for what everybody sees: [2, B] int64."""
+    fields = [field for name, field in state.tensors().items() if name not in hidden and name != "index"]
+    return _summed(_words([*fields, game.mover(state)]))
 
 
 def _words(tensors: list[Tensor]) -> Tensor:
-    """All bytes of tensors [B, ...] of any dtype, as [B, W] int64."""
+    """All bytes of tensors [B, ...] of any dtype, as [W, B] int64."""
     rows = [tensor + 0.0 if tensor.is_floating_point() else tensor for tensor in tensors]  # 0.0 for -0.0
     rows = [row.reshape(len(row), -1).contiguous().view(torch.uint8) for row in rows]
     rest = -sum(row.shape[1] for row in rows) % 8
-    return torch.cat([*rows, torch.zeros_like(rows[0][:, :1]).expand(-1, rest)], -1).view(torch.int64)
+    words = torch.cat([*rows, torch.zeros_like(rows[0][:, :1]).expand(-1, rest)], -1).view(torch.int64)
+    return words.t().contiguous()  # lanes last: from here on all is done by rows
 
 
-def _entries(field: Tensor, hidden: Hidden) -> Tensor:
-    """What each seat sees of a hidden field [B, ...]: [B, P, E] int64."""
+def _entries(field: Tensor, hidden: Hidden) -> tuple[Tensor, Tensor, Tensor]:
+    """Of a hidden field [B, ...] what a seat sees of an entry that it sees and of another, [E, B] int64 each; and which
+    seat sees which: [P, E, B] bool."""
     value = field.double().view(torch.int64) if field.is_floating_point() else field.long()
-    count = popcount(hidden.bits(field)) if hidden.holds != "number" else torch.zeros_like(value.reshape(len(field), -1))
-    sees = hidden.sees.reshape(*hidden.sees.shape[:2], -1)
-    return torch.where(sees, value.reshape(len(field), 1, -1), UNSEEN + count[:, None])
+    value = value.reshape(len(field), -1).t().contiguous()
+    count = popcount(hidden.bits(field).t().contiguous()) if hidden.holds != "number" else torch.zeros_like(value)
+    return value, UNSEEN + count, hidden.sees.flatten(2).permute(1, 2, 0)
 
 
-def _summed(words: Tensor, first: int = 0) -> Tensor:
-    """A sum over words [..., W] of which each is mixed with its place ``first`` ..: [..., 2] int64."""
-    factors, shifts = _constants(words.device)
-    here = slice(first, first + words.shape[-1])
-    sums = [_mixed(words * factors[salt, here] + shifts[salt, here]).sum(-1) for salt in range(2)]
-    return torch.stack(sums, -1)
+def _summed(words: Tensor) -> Tensor:
+    """One number by salt for the words [W, B] int64 of a lane, each at its place: [2, B] int64."""
+    return torch.stack([each.sum(0) for each in _each(words, 0)])
+
+
+def _each(words: Tensor, first: int) -> Iterator[Tensor]:
+    """Each of some words [W, B] int64 stirred by its place ``first`` .. and, one after the other, by both salts:
+    [W, B] int64 each."""
+    for table in _constants(words.device):
+        factors, shifts = table[:, first : first + len(words), None]
+        stirred = (words * factors).add_(shifts)
+        yield stirred.bitwise_xor_(stirred >> 32).mul_(SECOND)
 
 
 def _mixed(numbers: Tensor) -> Tensor:
@@ -114,9 +129,9 @@ def _mixed(numbers: Tensor) -> Tensor:
 
 
 @cache
-def _constants(device: torch.device) -> tuple[Tensor, Tensor]:
-    """Odd factors and shifts by salt and place: [2, `PLACES`] int64 each."""
-    generator = torch.Generator().manual_seed(0)
-    limits = torch.iinfo(torch.int64)
+def _constants(device: torch.device) -> Tensor:
+    """An odd factor and a shift by salt and place: [2, 2, `PLACES`] int64."""
+    generator, limits = torch.Generator().manual_seed(0), torch.iinfo(torch.int64)
     drawn = torch.randint(limits.min, limits.max, (2, 2, PLACES), generator=generator)
-    return (drawn[0] | 1).to(device), drawn[1].to(device)
+    drawn[:, 0] |= 1
+    return drawn.to(device)

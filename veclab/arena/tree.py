@@ -68,24 +68,28 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
         if not torch.equal(some[information], actions):
             raise ValueError(f"{game!r} lets a seat do more or less by cards that it does not see")
         table = _judged(game, policy, state.take(place), some)
-        kept = _kept(actions, table[information], reach, mover)
+        kept = actions >= 0
+        if not (reach > 0).all():
+            kept &= _reached(table[information], reach, mover)
         parent, slot = kept.nonzero().unbind(-1)
         if len(parent) > most:
             raise too_large(game, f"{len(parent):,} nodes after {len(levels) + 1} decisions", most)
-        taken, origin = actions[parent, slot], actions.shape[1] * parent + slot
-        own = reach.gather(1, mover[:, None])[:, 0]
-        reach = _after(reach[parent], table[information[parent], slot], mover[parent])
-        known = sight.acted(known[parent], mover[parent], taken)
-        before, chance = state.take(parent), None
-        state = game.step(before, taken)
+        taken, origin, chance = actions[parent, slot], actions.shape[1] * parent + slot, None
+        before, own = state, reach.gather(1, mover[:, None])[:, 0]
+        state = game.step(before.take(parent), taken)
         if hasattr(game, "later"):
-            state, place, chance = later_deals(game, before, taken, state, most)
-            origin, reach, known = origin[place], reach[place] * chance[:, None], known[place]
+            state, place, chance = later_deals(game, before.take(parent), taken, state, most)
+            parent, slot, taken, origin = parent[place], slot[place], taken[place], origin[place]
         over, scores = _ends(game, state, len(levels) + 1)
         levels.append(Level(mover, information, table, some >= 0, own, origin, chance, over, scores))
         going = (~over).nonzero()[:, 0]
-        state, reach = state.take(going), reach[going]
-        known = sight.look(game, state, known[going]) if len(going) else known
+        state, parent, slot = state.take(going), parent[going], slot[going]
+        mover = mover[parent]
+        reach = _after(reach[parent], table[information[parent], slot], mover)
+        if chance is not None:
+            reach *= chance[going, None]
+        if len(going):
+            known = sight.look(game, state, sight.acted(known[parent], mover, taken[going]))
     return levels
 
 
@@ -135,12 +139,16 @@ def _judged(game: Game, policy: Policy, state: State, actions: Tensor) -> Tensor
     return table
 
 
-def _kept(actions: Tensor, chances: Tensor, reach: Tensor, mover: Tensor) -> Tensor:
-    """Which actions [L, A] are followed: those by which some seat gets on against others that play the policy, whose
-    probabilities [L, A] are ``chances``. reach: [L, P] float64. Returns [L, A] bool."""
-    own = torch.nn.functional.one_hot(mover, reach.shape[1]).bool()
+def _reached(chances: Tensor, reach: Tensor, mover: Tensor) -> Tensor:
+    """By which actions some seat gets on against others that play the policy: [L, A] bool.
+
+    Args:
+        chances: [L, A] float64, of the actions by the policy.
+        reach: [L, P] float64, of each seat: probability of the deal and of what the others did.
+    """
+    own = torch.arange(reach.shape[1], device=mover.device) == mover[:, None]
     mine, others = ((reach > 0) & own).any(-1, True), ((reach > 0) & ~own).any(-1, True)
-    return (actions >= 0) & (mine | others & (chances > 0))
+    return mine | others & (chances > 0)
 
 
 def _after(reach: Tensor, chance: Tensor, mover: Tensor) -> Tensor:
@@ -183,7 +191,7 @@ def estimated_sizes(game: Game, policy: Policy, deals: State, samples: int = SAM
     while len(state):
         mover, actions = game.mover(state), game.legal_actions(state)
         chances = _judged(game, policy, state, actions)
-        kept = _kept(actions, chances, reach, mover)
+        kept = (actions >= 0) & _reached(chances, reach, mover)
         keys = torch.rand(kept.shape, generator=generator).to(kept.device)
         slot = torch.where(kept, keys, -1.0).argmax(-1, keepdim=True)
         weight = weight * kept.sum(-1)
