@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vecgame import Game, default_rules, make_game
-from veclab.settings import read_rules
+from veclab.game_flags import read_rules
 
 DOCS = Path(__file__).parents[1] / "docs"
 TUTORIALS = {"polignac.py:Polignac": "new-game.md", "bluff.py:Bluff": "new-game-without-tricks.md"}

@@ -12,7 +12,7 @@ import vecgame
 from vecgame import GAMES, default_rules
 from veclab import cli, games
 from veclab.command_line import called
-from veclab.settings import read_rules
+from veclab.game_flags import read_rules
 
 ROOT = Path(__file__).parents[1]
 

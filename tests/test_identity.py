@@ -58,7 +58,7 @@ def test_a_game_of_ones_own_is_found_by_another_process(tmp_path, monkeypatch) -
     assert told["game"] == f"{tmp_path / 'mine.py'}:Mine"
     assert told["rules"] == {"trump": "none", "bonus": 4}
     own = identity(make_game("blob", scoring="mine.py:points"))
-    assert own["rules"] == {"scoring": "mine.py:points"}
+    assert own["rules"] == {"scoring": f"{tmp_path / 'mine.py'}:points"}
     code = "import json, sys, vecgame; print(vecgame.game_of(json.loads(sys.argv[1])).rules.bonus)"
     answer = subprocess.run([sys.executable, "-c", code, json.dumps(told)], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "4"

@@ -207,7 +207,7 @@ def test_a_run_of_matches(tmp_path):
     assert train.main([*flags, *small, f"--run={tmp_path / 'run'}"]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     assert all(0 <= match["player"]["mean"] <= 1 for row in results.values() for match in row.values())
-    net = load_network(tmp_path / "run" / "network-000001.safetensors", game="blob-match")
+    net = load_network(tmp_path / "run" / "network-000001.safetensors", game=BlobMatch(cards=2))
     assert net.config.observation == make_game("blob-match", players=3).features == 216 + 30 + 5
     assert net.config.values == 3
 

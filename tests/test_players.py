@@ -206,7 +206,7 @@ def test_a_run_for_five_players(run):
 def test_a_network_for_another_number_of_players_is_refused(run, capsys):
     network = str(run / "network-000001.safetensors")
     assert evaluate.main([network, "--rules=players=4", "--eval-deals=2"]) == 2
-    assert "takes 266 features, these rules give 256" in capsys.readouterr().err
+    assert "is a network for 266 features, these rules have 256: Blob(cards=2)" in capsys.readouterr().err
     assert evaluate.main([network, "--eval-deals=2", "--players=alone"]) == 0  # by the rules of its run
     assert "against 4 x" in capsys.readouterr().out
 
@@ -238,8 +238,8 @@ def test_bench_measures_any_number_of_players(capsys):
 
 
 def test_networks_keep_their_size(tmp_path):
-    net = BlobNet(NetConfig(32, 1, 2, 64, 236, 52, 3, 32, 16))
+    net = BlobNet(NetConfig(32, 1, 2, 64, Blob(players=3).features, 52, 3, 32, 16))
     save_network(tmp_path / "three.safetensors", net, {})
-    assert load_network(tmp_path / "three.safetensors", features=236).config.values == 3
-    with pytest.raises(ValueError, match="takes 236 features, these rules give 256"):
-        load_network(tmp_path / "three.safetensors", features=256)
+    assert load_network(tmp_path / "three.safetensors", game=Blob(players=3)).config.values == 3
+    with pytest.raises(ValueError, match="is a network for 246 features, these rules have 256"):
+        load_network(tmp_path / "three.safetensors", game=Blob())

@@ -245,7 +245,10 @@ def test_all_know_the_card_turned_up() -> None:
         (lambda: Settings(game="whist", hook=False), "--hook is for blob"),
         (lambda: Settings(game="whist", rules="colour=red"), "--rules 'colour=red' is no NAME=VALUE of this game"),
         (lambda: Settings(game="hearts", rules="moon=1"), "--rules moon must be true or false, got '1'"),
-        (lambda: Settings(game="spades", rules="nil_points=x"), "--rules nil_points must be a number such as 100"),
+        (
+            lambda: Settings(game="spades", rules="nil_points=x"),
+            "--rules nil_points must be a whole number such as 100",
+        ),
     ],
 )
 def test_bad_input_gets_one_line(make, message: str) -> None:
@@ -290,11 +293,11 @@ def test_a_run_of_spades(tmp_path, capsys) -> None:
     small = "--eval-deals 2 --games-per-iter 8 --worlds 2 --simulations 4"
     assert train.main(f"{flags} {small} --run {run}".split()) == 0
     printed = capsys.readouterr().out
-    assert "spades, 1 cards" in printed and "against 2 x" in printed and "both sides" in printed
+    assert "spades, 1 card" in printed and "against 2 x" in printed and "both sides" in printed
     assert "rule-based" not in printed
     assert train.main(["--resume", str(run), "--iterations", "2"]) == 0
     network = run / "network-000002.safetensors"
-    assert load_network(network, game="spades").config.actions == 66
+    assert load_network(network, game=Spades()).config.actions == 66
     assert evaluate_main([str(network), "--game", "spades", "--cards", "1", "--eval-deals", "2"]) == 0
     capsys.readouterr()
     for main, arguments, message in (
@@ -306,7 +309,7 @@ def test_a_run_of_spades(tmp_path, capsys) -> None:
         error = capsys.readouterr().err
         assert message in error and error.count("\n") == 1
     assert report_main([str(run), "--games", "0"]) == 0
-    assert "spades, 1 cards" in (run / "report.html").read_text()
+    assert "spades, 1 card" in (run / "report.html").read_text()
 
 
 def test_networks_of_before_are_for_blob(tmp_path) -> None:
@@ -314,18 +317,21 @@ def test_networks_of_before_are_for_blob(tmp_path) -> None:
     save_network(path, BlobNet(NetConfig(dim=32, layers=1, heads=2, ffn=32)), {"iteration": 1})
     assert load_network(path).config.dim == 32
     with pytest.raises(ValueError, match="is a network for blob, not for hearts"):
-        load_network(path, game="hearts")
+        load_network(path, game=Hearts())
 
 
 def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
     path, game = tmp_path / "network.safetensors", Spades()
     sizes = NetConfig(dim=32, layers=1, heads=2, ffn=32, observation=game.features, actions=game.num_actions)
     save_network(path, BlobNet(sizes), {"iteration": 1, "game": "spades"})
-    assert load_network(path, game="spades").config.actions == 66
-    for main, arguments in ((evaluate_main, [str(path)]), (export_main, [str(path), "--onnx", str(tmp_path / "a")])):
-        assert main(arguments) == 2
+    assert load_network(path, game=Spades()).config.actions == 66
+    for arguments, message in (
+        ([str(path)], "does not say its rules; give --game spades"),
+        ([str(path), "--game", "blob"], "is a network for spades, not for blob"),
+    ):
+        assert evaluate_main(arguments) == 2
         error = capsys.readouterr().err
-        assert "is a network for spades, not for blob" in error and error.count("\n") == 1
+        assert message in error and error.count("\n") == 1
 
 
 def test_an_engine_that_could_not_play_it_says_so() -> None:

@@ -18,9 +18,10 @@ from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.games.wizard import Wizard
 from vecgame.hidden import Hidden
+from vecgame.loading import address_of
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
-from vecgame.registry import GAMES, default_rules, game_of, identity, make_game, register
+from vecgame.registry import GAMES, default_rules, game_class, game_of, identity, make_game, register
 from vecgame.state import State, concatenate
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
@@ -56,8 +57,10 @@ __all__ = [
     "Whist",
     "WhistMatch",
     "Wizard",
+    "address_of",
     "concatenate",
     "default_rules",
+    "game_class",
     "game_of",
     "identity",
     "make_game",

@@ -1,11 +1,14 @@
-"""Things of a user's own files by their address: ``FILE.py:NAME``, or ``MODULE:NAME`` of what can be imported."""
+"""Things of a user's own files by their address: ``FILE.py:NAME``, or ``MODULE:NAME`` of what can be imported, which
+from the current folder can be whatever program runs."""
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import importlib.util
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -21,13 +24,51 @@ def load(address: str) -> object:
     where, colon, name = address.rpartition(":")
     if not colon or not where or not name:
         raise ValueError(f"{address!r} is no FILE.py:NAME or MODULE:NAME")
-    try:
-        module = _of_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
-    except Exception as error:
-        raise ValueError(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+    module = load_module(where)
     if not hasattr(module, name):
-        raise ValueError(f"{where} has no {name!r}")
+        known = [known for known in vars(module) if not known.startswith("_")]
+        raise ValueError(f"{where} has no {name!r}; {nearest(name, known)}")
     return getattr(module, name)
+
+
+def load_module(where: str) -> ModuleType:
+    """The module of a ``FILE.py``, or of a name that can be imported. Raises ValueError, in one line, if it fails."""
+    try:
+        if where.endswith(".py"):
+            return _of_file(Path(where))
+        _look_here()
+        return importlib.import_module(where)
+    except Exception as error:
+        said = " ".join(str(error).split())
+        raise ValueError(f"{where} cannot be loaded: {type(error).__name__}: {said}") from error
+
+
+def can_import(name: str) -> bool:
+    """Whether there is a module of that name."""
+    _look_here()
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _look_here() -> None:
+    """Has modules found in the current folder, as `python FILE.py` has; an installed command would not look there."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+
+
+def absolute(address: str) -> str:
+    """An address that is the same in every folder, as that of a ``FILE.py`` is not."""
+    where, colon, name = address.rpartition(":")
+    return f"{Path(where).resolve()}:{name}" if colon and where.endswith(".py") else address
+
+
+def nearest(name: str, known: Iterable[str], these: str = "there are") -> str:
+    """What to say to somebody who has named something that is not known: the nearest name, and all that there are."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=1)
+    return (f"the nearest is {near[0]}; " if near else "") + (f"{these} {', '.join(known)}" if known else "")
 
 
 def _of_file(path: Path) -> ModuleType:

@@ -19,7 +19,7 @@ from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.games.wizard import Wizard
-from vecgame.loading import address_of, load
+from vecgame.loading import address_of, can_import, load, load_module, nearest
 
 GAMES: dict[str, type[Game]] = {}
 
@@ -41,22 +41,33 @@ def register(game: type[Game]) -> type[Game]:
 
 
 def game_class(name: str) -> type[Game]:
-    """The class of a game by its name, or by its address, ``FILE.py:CLASS`` or ``MODULE:CLASS``.
+    """The class of a game by its name, or its address: ``FILE.py:CLASS`` or ``MODULE:CLASS``. Where there is one game,
+    ``:CLASS`` may be left out.
 
     Raises:
         ValueError: on a name or address that is none.
     """
+    if name in GAMES:
+        return GAMES[name]
     if ":" in name:
         found = load(name)
         if not (isinstance(found, type) and issubclass(found, Game)):
             raise ValueError(f"{name} is no class of a game: it is {found!r}")
         return found
-    if name not in GAMES:
+    if not name.endswith(".py") and not can_import(name):
         raise ValueError(
-            f"there is no game {name!r}; there are {', '.join(GAMES)}, your own once the file that registers it is "
-            "imported, and any by its address, FILE.py:CLASS"
+            f"there is no game {name!r}; {nearest(name, GAMES)}, and your own by its address, FILE.py:CLASS"
         )
-    return GAMES[name]
+    module = load_module(name)
+    games = [
+        thing
+        for thing in vars(module).values()
+        if isinstance(thing, type) and issubclass(thing, Game) and thing.__module__ == module.__name__
+    ]
+    if len(games) != 1:
+        found = ", ".join(f"{name}:{game.__name__}" for game in games) or "none"
+        raise ValueError(f"{name} must have one game to go without its name, FILE.py:CLASS; found: {found}")
+    return games[0]
 
 
 def default_rules(name: str) -> dict[str, object]:
@@ -72,7 +83,8 @@ def make_game(name: str, **rules: object) -> Game:
     """
     known = default_rules(name)
     if unknown := sorted(set(rules) - set(known)):
-        raise ValueError(f"{name} has no rule {', '.join(unknown)}; its rules are {', '.join(known) or 'fixed'}")
+        told = nearest(unknown[0], known, "its rules are") or "its rules are fixed"
+        raise ValueError(f"{name} has no rule {', '.join(unknown)}; {told}")
     return game_class(name)(**rules)
 
 

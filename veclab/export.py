@@ -14,11 +14,13 @@ from pathlib import Path
 import torch
 
 from net.onnx import largest_difference, onnx_model
+from vecgame import Blob
 from vecgame.games import blob_observation
 from veclab.agents.checkpoint import load_metadata, load_network, write_atomically
 from veclab.agents.folder import CONFIG, read_config
-from veclab.agents.networks import how_far, newest_network
+from veclab.agents.networks import how_far, newest_network, trained_by
 from veclab.command_line import parser_of
+from veclab.game_flags import DEFAULTS, games_of
 
 TOLERANCE = 1e-4  # largest difference to PyTorch that an exported file may have
 CHECKED_ROWS = 512
@@ -28,7 +30,10 @@ def export(checkpoint: Path, target: Path) -> str:
     """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line."""
     path = newest_network(checkpoint)
     source = f"{path}{how_far(path)}"  # now: a run that is at work may write another
-    net = load_network(path)
+    games = games_of(trained_by(path) or DEFAULTS)
+    if not isinstance(games[0], Blob):
+        raise ValueError(f"{path} is a network for {games[0].name}, not for blob")
+    net = load_network(path, game=games[0])
     metadata = load_metadata(path)
     properties = {"source": path.name}
     properties |= {name: str(metadata.get(name, "unknown")) for name in ("iteration", "updates")}

@@ -6,15 +6,14 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
-from vecgame import Game, SuitSymmetry, default_rules, make_game
-from vecgame.cards import MOST_CARDS
+from vecgame import Game, SuitSymmetry
+from veclab.game_flags import BLOB_FLAGS, DEFAULTS, RULES, canonical, described, games_of, overlaid, read_counts
 from veclab.playout_cap import PlayoutCap
 from veclab.precision import PRECISIONS
 from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
 LEAF_VALUES = ("mover", "world")
-BLOB_FLAGS = ("trump", "hook", "suits", "ranks")  # rules of Blob that have flags of their own
 
 
 def _flag(default: object, text: str, **extra: object) -> object:
@@ -34,13 +33,13 @@ class Settings:
         "repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
     )
     trump: str = _flag(
-        "random",
+        BLOB_FLAGS["trump"],
         "blob: trump suit: random, rotate, turned (of the next card of the deck, which all see), none or a suit's name",
     )
-    hook: bool = _flag(True, "blob: forbid the dealer the bid that makes the bids sum to the tricks")
-    suits: int = _flag(4, "blob: suits of the deck, 1 to 4; with few suits and ranks a game can be solved")
-    ranks: int = _flag(13, "blob: ranks of each suit, 1 to 13, two upwards")
-    game: str = _flag("blob", "the game by its name; an unknown one lists those that there are")
+    hook: bool = _flag(BLOB_FLAGS["hook"], "blob: forbid the dealer the bid that makes the bids sum to the tricks")
+    suits: int = _flag(BLOB_FLAGS["suits"], "blob: suits of the deck, 1 to 4; small decks can be solved")
+    ranks: int = _flag(BLOB_FLAGS["ranks"], "blob: ranks of each suit, 1 to 13, two upwards")
+    game: str = _flag("blob", "the game by its name, see vecgame games, or your own: FILE.py:CLASS or MODULE:CLASS")
     rules: str = _flag("", "other rules of the game, as NAME=VALUE,..; an unknown name lists those that there are")
 
     worlds: int = _flag(3, "sampled deals that a search looks at")
@@ -133,6 +132,8 @@ class Settings:
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
     def __post_init__(self) -> None:
+        for name, value in canonical(self.game_flags()).items():
+            object.__setattr__(self, name, value)
         for name in ("games_per_iter", "iterations", "batch_size", "replay_examples", "warmup_games", "eval_deals"):
             _at_least(self, name, 1)
         for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
@@ -159,8 +160,6 @@ class Settings:
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
                 raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
-        if self.cards == "auto":
-            object.__setattr__(self, "cards", str(make_game(self.game).cards))
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         game = self.games()[0]
@@ -178,40 +177,17 @@ class Settings:
                 f"--augment-suits needs suits that only their names tell apart, which {self.describe()} has not"
             )
 
+    def game_flags(self) -> dict[str, object]:
+        """The settings that say what is played."""
+        return {name: getattr(self, name) for name in RULES}
+
     def card_counts(self) -> tuple[int, ...]:
         """The card counts that an iteration mixes, in equal shares."""
-        counts: list[int] = []
-        for part in self.cards.split(","):
-            low, _, high = part.partition("-")
-            try:
-                first, last = int(low), int(high or low)
-            except ValueError:
-                raise ValueError(
-                    f"--cards must be a number, a range such as 3-13, or a list such as 1-13,5,5, got {self.cards!r}"
-                ) from None
-            if not 1 <= first <= last <= MOST_CARDS:
-                raise ValueError(
-                    f"--cards must lie within 1-{MOST_CARDS}, a range from low to high, got {self.cards!r}"
-                )
-            counts += range(first, last + 1)
-        return tuple(counts)
+        return read_counts(self.cards)
 
     def games(self) -> tuple[Game, ...]:
         """The rules for each card count."""
-        known = default_rules(self.game)
-        rules = read_rules(self.rules, known)
-        if self.game == "blob":
-            rules = {**{name: getattr(self, name) for name in BLOB_FLAGS}, **rules}
-        else:
-            for name in BLOB_FLAGS:
-                if getattr(self, name) != type(self).__dataclass_fields__[name].default:
-                    raise ValueError(f"{_flag_name(name)} is for blob; other games take --rules {name}=VALUE if at all")
-        if "cards" in known:
-            return tuple(make_game(self.game, **{"cards": cards, **rules}) for cards in self.card_counts())
-        game = make_game(self.game, **rules)
-        if self.card_counts() != (game.cards,):
-            raise ValueError(f"--cards must be {game.cards} in {self.game}, got {self.cards!r}")
-        return (game,)
+        return games_of(self.game_flags())
 
     def suit_symmetry(self) -> SuitSymmetry | None:
         """Which columns follow their suit where suits are put into random orders, else None. Card counts share them."""
@@ -219,9 +195,7 @@ class Settings:
 
     def describe(self) -> str:
         """The game in a few words."""
-        named = "Blob" if self.game == "blob" else self.game
-        trump = f", trump {self.trump}" if self.game == "blob" else ""
-        return f"{named}, {self.cards} cards{trump}{f', {self.rules}' if self.rules else ''}"
+        return described(self.game_flags())
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""
@@ -271,37 +245,6 @@ CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games",
 CHANGEABLE += ("checkpoint_seconds",)
 
 
-def read_rules(text: str, known: dict[str, object]) -> dict[str, object]:
-    """Reads "NAME=VALUE,..", each value as what its default in ``known`` is.
-
-    Raises:
-        ValueError: on a name that is not known, or a value that cannot be read.
-    """
-    rules: dict[str, object] = {}
-    for part in filter(None, text.split(",")):
-        name, equals, value = part.partition("=")
-        if not equals or name not in known:
-            raise ValueError(f"--rules {part!r} is no NAME=VALUE of this game; its rules are {', '.join(known)}")
-        rules[name] = _read(name, value, known[name])
-    return rules
-
-
-def _read(name: str, value: str, default: object) -> object:
-    if isinstance(default, bool):
-        if value not in ("true", "false"):
-            raise ValueError(f"--rules {name} must be true or false, got {value!r}")
-        return value == "true"
-    if isinstance(default, str):  # a seat may stand for a word
-        return int(value) if value.isdecimal() else value
-    if default is None and value == "none":
-        return None
-    try:
-        return (float if default is None else type(default))(value)
-    except ValueError:
-        such = "none or a number" if default is None else f"a number such as {default}"
-        raise ValueError(f"--rules {name} must be {such}, got {value!r}") from None
-
-
 def _flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
@@ -341,8 +284,8 @@ def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
 
 
 def from_flags(preset: str, given: dict[str, object]) -> Settings:
-    """The preset's settings with the given ones in their place."""
-    return Settings(**{**PRESETS[preset], **given})
+    """The preset's settings with the given ones in their place. Raises ValueError where these contradict each other."""
+    return Settings(**overlaid(PRESETS[preset], given))
 
 
 def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
@@ -360,14 +303,17 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
     if changed:
         listed = ", ".join(f"{flag} (run: {ours}, flag: {theirs})" for flag, ours, theirs in changed)
         raise ValueError(f"a resumed run cannot change {listed}; start a new run for that")
-    return dataclasses.replace(settings, **given)
+    return dataclasses.replace(settings, **{name: given[name] for name in CHANGEABLE if name in given})
 
 
 def fixed_changes(settings: Settings, given: dict[str, object]) -> list[tuple[str, object, object]]:
     """What ``given`` would change of a run's settings that it may not: (flag, the run's value, the given value)."""
+    asked = {**dataclasses.asdict(settings), **given}
+    told = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
+    asked |= canonical({**DEFAULTS, **told})  # the same game may be told in another way
     return [
         (_flag_name(name), getattr(settings, name), value)
-        for name, value in given.items()
+        for name, value in asked.items()
         if name not in CHANGEABLE and value != getattr(settings, name)
     ]
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vecgame.cards import NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
 from vecgame.dealing import check_dealer
-from vecgame.loading import load
+from vecgame.loading import absolute, load
 
 TURNED, BIDDER = "turned", "bidder"  # trump rules: of the next card, turned up; named by the highest bidder
 TRUMP_CHOICES = ("random", "rotate", TURNED, BIDDER, *TRUMP_NAMES)
@@ -63,6 +63,8 @@ class Rules:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         if self.hook and self.bidding == ONCE:
             raise ValueError("bidding 'once' needs hook=False: the dealer does not know the other bids")
+        if isinstance(self.scoring, str):
+            object.__setattr__(self, "scoring", absolute(self.scoring))
         _ = self.range  # refuses points that are no scale
 
     def _check_integers(self) -> None:

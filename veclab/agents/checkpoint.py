@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from net import BlobNet, NetConfig
+from vecgame import Game, game_class
 from veclab.files import cannot_write, remove_temporaries, write_atomically
 
 __all__ = [
@@ -74,32 +75,48 @@ def save_network(path: Path, net: BlobNet, metadata: dict[str, object]) -> None:
     save_tensors(path, net.state_dict(), {**metadata, "net": net.config.to_dict()})
 
 
-def load_network(
-    path: Path, device: str | torch.device = "cpu", game: str = "blob", features: int | None = None
-) -> BlobNet:
+def load_network(path: Path, device: str | torch.device = "cpu", game: Game | None = None) -> BlobNet:
     """Reads a network that `save_network` wrote.
 
     Args:
-        features: those of the game that it shall play, if they are to be checked.
+        game: that it shall play, if it is to be checked whether it can. Its rules may be others than those that the
+            network was trained by, see `veclab.agents.networks.other_rules`.
 
     Raises:
-        ValueError: as `load_tensors`, or when the network plays another game than the one of that name or has other
-            features, or the tensors do not fit the sizes that the file states.
+        ValueError: as `load_tensors`, or when the network is for another game, or for rules with other observations,
+            actions or seats, or the tensors do not fit the sizes that the file states.
     """
     tensors, metadata = load_tensors(path)
-    trained_for = metadata.get("game", "blob")
-    if trained_for != game:
-        raise ValueError(f"{path} is a network for {trained_for}, not for {game}")
     if "net" not in metadata:
         raise ValueError(f"{path} holds no network; networks of a run are its network-*.safetensors")
     net = BlobNet(NetConfig.from_dict(metadata["net"]))
-    if features is not None and net.config.observation != features:
-        raise ValueError(
-            f"{path} takes {net.config.observation} features, these rules give {features}; in blob the number of "
-            "players must be the same (--rules players=N)"
-        )
+    if game is not None:
+        _check_game(path, metadata, net.config, game)
     try:
         net.load_state_dict(tensors)
     except RuntimeError as error:
         raise ValueError(f"{path} does not fit its own sizes: {str(error).splitlines()[-1].strip()}") from None
     return net.to(device).eval()
+
+
+def _check_game(path: Path, metadata: dict[str, object], net: NetConfig, game: Game) -> None:
+    """Raises ValueError, in one line, unless the network of a file can play a game."""
+    names = {name_of(one["game"]) for one in metadata.get("games", ())} or {name_of(metadata.get("game", "blob"))}
+    if game.name not in names:
+        raise ValueError(f"{path} is a network for {', '.join(names)}, not for {game.name}")
+    sizes = {
+        "features": (net.observation, game.features),
+        "actions": (net.actions, game.num_actions),
+        "seats": (net.values if net.values != 1 else game.seats, game.seats),
+    }
+    for name, (has, needs) in sizes.items():
+        if has != needs:
+            raise ValueError(f"{path} is a network for {has} {name}, these rules have {needs}: {game!r}")
+
+
+def name_of(game: str) -> str:
+    """The name of a game that a file tells by its name or address, also where its own file cannot be had."""
+    try:
+        return game_class(game).name
+    except ValueError:
+        return game

@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from net import PRESETS, NetConfig
-from vecgame import Game
+from vecgame import Game, game_of
 from vecgame.cards import SEATS
-from veclab.agents.checkpoint import load_metadata
+from veclab.agents.checkpoint import load_metadata, name_of
 from veclab.agents.folder import CONFIG, NEWEST, read_config
+from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, overlaid
 from veclab.settings import Settings, from_flags
-
-RULES = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
 
 
 def network_config(
@@ -136,14 +135,55 @@ def require_four_seats(settings: Settings, what: str) -> None:
 
 
 def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:
-    """Settings with the rules of the run that ``path`` is or lies in, and the given ones in their place.
+    """Settings with the rules that a saved network, or the newest of a run, was trained by, and the given ones in their
+    place. What that changes of the rules, `other_rules` says.
 
     Args:
-        default: rules where there is no run.
+        default: rules where no file says any.
+
+    Raises:
+        ValueError: in one line, where nothing says the rules, or the game cannot be had any more.
+    """
+    told = trained_by(path, given.get("game")) or default
+    if told is None:  # a network of an older version, away from its run, which named its game alone
+        told = {"game": load_metadata(path).get("game", "blob")}
+        if not any(name in given for name in RULES):
+            raise ValueError(
+                f"{path} does not say its rules; give --game {told['game']}, with --rules if it has others"
+            )
+    return from_flags("document", overlaid(told, given))
+
+
+def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None:
+    """The settings that say by which rules a network was trained: what its file says, else the run that it lies in.
+
+    Args:
+        path: a network's file or a run's folder.
+        found: where the game is to be had now, if it is the same one in another place.
+
+    Raises:
+        ValueError: in one line, when the file is damaged, or its game cannot be had.
     """
     folder = path if path.is_dir() else path.resolve().parent
-    rules = default or {}
-    if (folder / CONFIG).is_file():
-        config = read_config(folder)
-        rules = {name: config[name] for name in RULES if name in config}
-    return from_flags("document", {**rules, **given})
+    games = [] if path.is_dir() else load_metadata(path).get("games", [])
+    if not games and not (folder / CONFIG).is_file():
+        return None
+    config = {} if games else read_config(folder)
+    kept = games[0]["game"] if games else config.get("game", "blob")
+    if found is not None and name_of(found) == name_of(kept):
+        games, config = [{**one, "game": found} for one in games], {**config, "game": found}
+    try:
+        if games:
+            return flags_of([game_of(one) for one in games])
+        return canonical({**DEFAULTS, **{name: config[name] for name in RULES if name in config}})
+    except ValueError as error:
+        raise ValueError(f"{path} is for the game {kept}: {error}") from None
+
+
+def other_rules(path: Path, settings: Settings) -> str | None:
+    """What to say where a network shall play by other rules than it was trained by, in one line; None where it does
+    not, or nothing says what it was trained by."""
+    told = trained_by(path, settings.game)
+    if told is None or set(settings.games()) <= set(games_of(told)):
+        return None
+    return f"by other rules than {path} was trained by: {settings.describe()}, not {described(told)}"

@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,14 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Blob, Game, State, identity
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import RULES, saved_networks, settings_for
+from veclab.agents.networks import other_rules, saved_networks, settings_for
 from veclab.arena import sight
 from veclab.arena.bots import Player, RuleBot
 from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
 from veclab.command_line import parser_of
+from veclab.game_flags import RULES
 from veclab.progress import Display
 from veclab.settings import add_flags
 from vecmcts.evaluators import Network
@@ -91,11 +92,11 @@ def best_response(game: Game, policy: Policy, device: str | torch.device = "cpu"
         ValueError: in one line, when the game is too large to enumerate, or deals what cannot be listed.
     """
     deals = every_deal(game, device)
-    parts, shares = [], []
+    total = torch.zeros(2, game.seats, dtype=torch.float64, device=deals.device)
     for lanes in _told_apart(game, deals):
-        parts.append(values_of(lay_out(game, policy, deals.take(lanes)), game.seats))
-        shares.append(len(lanes) / len(deals))
-    return Gains(*(sum(s * part for s, part in zip(shares, both, strict=True)).cpu() for both in zip(*parts, strict=True)))
+        part = values_of(lay_out(game, policy, deals.take(lanes)), game.seats)
+        total += torch.stack(part) * (len(lanes) / len(deals))
+    return Gains(*total.cpu())
 
 
 def _told_apart(game: Game, deals: State) -> list[Tensor]:
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--most", type=int, default=12, metavar="N", help="networks of a run, evenly spaced (default: 12)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
-    add_flags(parser, (*(name for name in RULES if name != "game"), "device"))
+    add_flags(parser, (*RULES, "device"))
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in ("networks", "most", "json")})
     display = Display()
@@ -128,34 +129,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.most < 1:
             raise ValueError(f"--most must be at least 1, got {own.most}")
         files = saved_networks(own.networks, own.most)
-        settings = settings_for(own.networks[0], given, default={"suits": 2, "ranks": 2, "cards": "1"})
-        if settings.game != "blob":
-            raise ValueError(f"best responses are computed for blob, not for {settings.game}")
-        require_four_seats(settings, "an exact best response")
+        settings = settings_for(own.networks[0], given)
         device = choose_device(settings.device)
-        games = settings.games()
-        policies = {"random": uniform_policy, RuleBot.name: player_policy(RuleBot())}
-        for name, file in files.items():
-            net = load_network(file, device, features=FEATURES)
-            policies[name] = network_policy(InferenceNet(net, dtype=torch.float32))
+        games = sorted(settings.games(), key=lambda game: -game.decisions)  # what is too large comes first
+        others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}
+        for told in others.values():
+            display.line(told)
+        policies = policies_of(games[0], files, device)
         results = {}
         with display.task("best responses", len(policies), "policies") as task:
             for name, policy in policies.items():
                 results[name] = mean_gains([best_response(game, policy, device) for game in games])
                 task.update(len(results))
-    except ValueError as error:
+        display.console.print(gains_table(results, settings.describe()))
+        if own.json is not None:
+            gains = {name: gains.to_dict() for name, gains in results.items()}
+            written = {"games": [identity(game) for game in games], "other_rules": others, "gains": gains}
+            write_atomically(own.json, json.dumps(written).encode())
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    title = f"{settings.cards} cards a seat from {settings.suits} suits x {settings.ranks} ranks"
-    display.console.print(gains_table(results, title))
-    if own.json is not None:
-        write_atomically(own.json, json.dumps({name: gains.to_dict() for name, gains in results.items()}).encode())
     return 0
+
+
+def policies_of(game: Game, files: Mapping[str, Path], device: str | torch.device) -> dict[str, Policy]:
+    """What is compared, by name: random play, rule-based play in the games that have it, saved networks.
+
+    Raises:
+        ValueError: in one line, on a network that cannot play the game.
+    """
+    rule_based = {RuleBot.name: player_policy(RuleBot())} if isinstance(game, Blob) else {}
+    policies = {"random": uniform_policy, **rule_based}
+    for name, file in files.items():
+        policies[name] = network_policy(InferenceNet(load_network(file, device, game), dtype=torch.float32))
+    return policies
 
 
 def gains_table(results: dict[str, Gains], title: str) -> Table:
     """Points a game of each policy and of a best response to it."""
-    table = Table(title=title, title_justify="left", caption="means over the four seats; --json has each seat's")
+    table = Table(title=title, title_justify="left", caption="means over the seats; --json has each seat's")
     table.add_column("policy", overflow="fold")
     for column in ("points a game", "best response", "gain"):
         table.add_column(column, justify="right")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 
@@ -36,7 +36,7 @@ Draw = tuple[Purpose, object] | str
 """What an integer is for, and where in its stream it is found; or `NUMBER`."""
 
 
-class Unlisted(Exception):
+class UnlistedError(Exception):
     """A deal draws random numbers that are no order of the deck and no integer of so many."""
 
 
@@ -51,7 +51,7 @@ class Given(Stream):
 
     def keys(self, purpose: Purpose, count: int) -> Tensor:
         if purpose != Purpose.DEAL or self.order is None:
-            raise Unlisted("something else than the game's deck is shuffled")
+            raise UnlistedError("something else than the game's deck is shuffled")
         place = torch.arange(self.order.shape[1], device=self.game.device)
         last = torch.full((len(self.game), count), count, device=self.game.device)
         return last.scatter(1, self.order, place.expand_as(self.order))
@@ -65,12 +65,12 @@ class Given(Stream):
 
     def words(self, purpose: Purpose, count: int) -> Tensor:
         if purpose != Purpose.MATCH:
-            raise Unlisted("a deal takes other random numbers than `vecgame.dealing` and `Stream.integers` give")
+            raise UnlistedError("a deal takes other random numbers than `vecgame.dealing` and `Stream.integers` give")
         return torch.zeros(len(self.game), count, dtype=torch.int64, device=self.game.device)  # see `later_deals`
 
     def _given(self, draw: Draw, bound: int) -> Tensor:
         if self.asked.setdefault(draw, bound) != bound:
-            raise Unlisted("one random number is asked for with two bounds")
+            raise UnlistedError("one random number is asked for with two bounds")
         return self.drawn.get(draw, torch.zeros_like(self.game))
 
 
@@ -116,6 +116,16 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
     Raises:
         ValueError: in one line, when there are more than ``most``, or the game draws what cannot be listed.
     """
+    try:
+        state = find_deals(game, _first_game(game, device), device, most).all()
+    except (TypeError, UnlistedError) as error:
+        raise ValueError(f"the deals of {game!r} cannot be listed: {error}") from error
+    _check(with_last_dealer(game), state)
+    return state
+
+
+def _first_game(game: Game, device: str | torch.device) -> Begin:
+    """Deals as the game does when it begins."""
     view = copy(with_last_dealer(game))
 
     def begin(stream: Given) -> State:
@@ -123,12 +133,7 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
             vars(view)["later"] = lambda future, number: replace(stream, later=number)
         return view.deal(len(stream.game), stream, device)
 
-    try:
-        state = find_deals(game, begin, device, most).all()
-    except (TypeError, Unlisted) as error:
-        raise ValueError(f"the deals of {game!r} cannot be listed: {error}") from error
-    _check(with_last_dealer(game), state)
-    return state
+    return begin
 
 
 def with_last_dealer(game: Game) -> Game:
@@ -317,9 +322,22 @@ def _check(game: Game, listed: State) -> None:
 
 def too_large(game: Game, what: str, most: int) -> ValueError:
     """Says in one line what there is too much of, and which rules of the game make it smaller."""
-    smaller = [f"{name} ({value})" for name, value in _sizes(game).items()]
-    advice = f"make smaller: {', '.join(smaller)}" if smaller else "its rules offer no smaller one"
+    sizes = _sizes(game)
+    smallest = game
+    for name in sizes:
+        smallest = _with_smaller(smallest, name, range(1, getattr(smallest.rules, name))) or smallest
+    advice = "its rules offer none that is small enough"
+    if sizes and _few_deals(smallest, most):
+        advice = f"make smaller: {', '.join(f'{name} ({value})' for name, value in sizes.items())}"
     return ValueError(f"{game!r} is too large to enumerate: {what}, where {most:,} are the most; {advice}")
+
+
+def _few_deals(game: Game, most: int) -> bool:
+    """Whether a game that has no smaller one has few enough deals."""
+    try:
+        return find_deals(game, _first_game(game, "cpu"), "cpu", most).count <= most
+    except ValueError:
+        return False
 
 
 def _sizes(game: Game) -> dict[str, int]:
@@ -329,13 +347,18 @@ def _sizes(game: Game) -> dict[str, int]:
         value = getattr(game.rules, rule.name)
         if isinstance(value, bool) or not isinstance(value, int):
             continue
-        for number in range(value - 1, 0, -1):
-            try:
-                other = type(game)(replace(game.rules, **{rule.name: number}))
-            except ValueError:
-                continue
-            before, after = ((g.decisions, g.deck.bit_count(), g.seats) for g in (game, other))
-            if after != before and all(x <= y for x, y in zip(after, before, strict=True)):
-                found[rule.name] = value
-            break
+        other = _with_smaller(game, rule.name, range(value - 1, 0, -1))
+        before, after = ((g.decisions, g.deck.bit_count(), g.seats) for g in (game, other or game))
+        if after != before and all(x <= y for x, y in zip(after, before, strict=True)):
+            found[rule.name] = value
     return found
+
+
+def _with_smaller(game: Game, name: str, numbers: Iterable[int]) -> Game | None:
+    """The game with the first of some numbers that makes a game for one of its rules; None where none does."""
+    for number in numbers:
+        try:
+            return type(game)(replace(game.rules, **{name: number}))
+        except ValueError:
+            continue
+    return None

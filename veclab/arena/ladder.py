@@ -31,12 +31,13 @@ from torch import Tensor
 
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import RULES, require_four_seats, saved_networks, settings_for
+from veclab.agents.networks import require_four_seats, saved_networks, settings_for
 from veclab.arena.bots import NetworkPlayer, Player, RandomBot, RuleBot, search_player
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import bots, bots_of, choose_device
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
 from veclab.command_line import parser_of
+from veclab.game_flags import RULES
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags
 
@@ -205,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ladder = Ladder.load(path, _terms(settings, own.search), seatings)
         players: dict[str, Player] = {bot.name: bot for bot in bots(settings.game)}
         for name, file in networks.items():
-            net = InferenceNet(load_network(file, device, settings.game, settings.games()[0].features))
+            net = InferenceNet(load_network(file, device, settings.games()[0]))
             players[name] = search_player(net, settings.search()) if own.search else NetworkPlayer(net)
         for name in players:
             ladder.add(name, hashlib.sha256(networks[name].read_bytes()).hexdigest() if name in networks else None)

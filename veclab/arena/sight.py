@@ -40,7 +40,7 @@ def look(game: Game, state: State, known: Tensor) -> Tensor:
 
 
 def acted(known: Tensor, mover: Tensor, action: Tensor) -> Tensor:
-    """What seats know, [B, P, 2] int64, once the mover [B] int64 has chosen its action [B] int64: the mover knows it."""
+    """What seats know, [B, P, 2] int64, once the mover [B] int64 has chosen an action [B] int64, as it knows itself."""
     place = torch.arange(len(mover), device=mover.device), mover
     return known.index_put(place, _mixed(known[place] + (action[:, None] + 1) * FIRST))
 

@@ -45,8 +45,8 @@ from veclab.bench.tables import (
     strategy_line,
     verdict,
 )
+from veclab.game_flags import read_rules
 from veclab.precision import inference_net
-from veclab.settings import read_rules
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"

@@ -378,7 +378,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     if games:
         path = newest_network(folder)
         which = label(path)  # before the games are played: a run that is at work may write another
-        network = InferenceNet(load_network(path, features=settings.games()[0].features), dtype=torch.float32)
+        network = InferenceNet(load_network(path, game=settings.games()[0]), dtype=torch.float32)
         played = play_all(settings, network, games, display)
         values, shown = played_charts(played, which), annotated_games(played)
     rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from net import InferenceNet
-from vecgame.games.blob_observation import FEATURES
+from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label
 from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer
@@ -39,7 +39,7 @@ def make_agent(settings: Settings) -> Player:
         )
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
     name = f"{label(path)}, search {config.worlds}x{config.simulations}"
-    return SearchPlayer(InferenceNet(load_network(path, features=FEATURES)), config, name)
+    return SearchPlayer(InferenceNet(load_network(path, game=Blob())), config, name)
 
 
 def default_agent(folder: Path, cards: int) -> str:

@@ -93,7 +93,7 @@ class Judge:
     def finish(self, started: float) -> Results:
         """The table of points before and after training; ``started`` is when it began (`time.monotonic`)."""
         run, settings = self.run, self.run.settings
-        first = load_network(run.network_path(0), run.device, settings.game)
+        first = load_network(run.network_path(0), run.device, run.games[0])
         nets = (first, run.learner.averaged())
         before, after = (inference_net(net, settings.precision, run.games) for net in nets)
         name = f"search {settings.worlds}x{settings.simulations}"

@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 
 from net import InferenceNet, parameter_count
+from vecgame import identity
 from veclab.agents.networks import newest_network
 from veclab.arena.evaluate import Results
 from veclab.command_line import called
@@ -188,6 +189,10 @@ class Run(SavedRun):
             f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
             f"on {self.device} in {str(self.learner.amp).removeprefix('torch.')}, PyTorch {torch.__version__}"
         )
+        try:
+            identity(self.games[0])
+        except ValueError as error:
+            self.display.line(f"evaluations beside the run, and other commands, will not find the game: {error}")
 
     def _warm_up(self) -> None:
         """Updates of the warm-up, as many as are left."""

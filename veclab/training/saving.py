@@ -23,9 +23,10 @@ from veclab.agents.checkpoint import (
     write_atomically,
 )
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST
-from veclab.agents.networks import network_config, newest_network, progress_of
+from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
 from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
+from veclab.game_flags import identities
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
 from veclab.settings import Settings, fixed_changes
@@ -66,6 +67,7 @@ class SavedRun:
         if group.size > 1 and self.device.type == "cuda":
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
+        self.identities = identities(self.games)
         game = self.games[0]
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
@@ -133,7 +135,9 @@ class SavedRun:
     def _set_initial_weights(self) -> None:
         if self.settings.initial_network:
             path = Path(self.settings.initial_network)
-            self.learner.begin_with(load_network(path, self.device, self.settings.game))
+            if others := other_rules(path, self.settings):
+                self.display.line(f"the run begins {others}")
+            self.learner.begin_with(load_network(path, self.device, self.games[0]))
 
     def _restore(self) -> None:
         remove_temporaries(self.folder)
@@ -166,6 +170,7 @@ class SavedRun:
         replay = {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
         counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
         counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
+        counters["games"] = self.identities
         counters["gate"] = self.gate.counters()
         return self.learner.state_dict() | replay | self.gate.state_dict(), counters
 
@@ -210,7 +215,7 @@ class SavedRun:
             written, then = self.network_written
             if then == progress and written.is_file() and (written == path or path.name == NEWEST):
                 return
-        metadata = {"iteration": self.iteration, "updates": self.updates, "game": self.settings.game}
+        metadata = {"iteration": self.iteration, "updates": self.updates, "games": self.identities}
         save_network(path, self.learner.averaged(), metadata)
         self.network_written = path, progress
 
