@@ -129,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.most < 1:
             raise ValueError(f"--most must be at least 1, got {own.most}")
         files = saved_networks(own.networks, own.most)
-        settings = settings_for(own.networks[0], given)
+        settings = settings_for(next(iter(files.values())), given)
         device = choose_device(settings.device)
         games = sorted(settings.games(), key=lambda game: -game.decisions)  # what is too large comes first
         others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}

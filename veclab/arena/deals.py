@@ -44,13 +44,13 @@ class UnlistedError(Exception):
 class Given(Stream):
     """A stream that gives what it is told to, 0 where it is told nothing, and notes what it is asked for."""
 
-    order: Tensor | None = None  # [B, N] int64, the cards of the deck in the order in which they are dealt
+    order: Tensor = field(kw_only=True)  # [B, N] int64, the cards of the deck in the order in which they are dealt
     drawn: Mapping[Draw, Tensor] = field(default_factory=dict)  # [B] int64 each
     asked: dict[Draw, int] = field(default_factory=dict)  # how many numbers each could be
     later: Tensor | None = None  # [B] int64, the number of a later game of a match
 
     def keys(self, purpose: Purpose, count: int) -> Tensor:
-        if purpose != Purpose.DEAL or self.order is None:
+        if purpose != Purpose.DEAL or not self.order.numel():
             raise UnlistedError("something else than the game's deck is shuffled")
         place = torch.arange(self.order.shape[1], device=self.game.device)
         last = torch.full((len(self.game), count), count, device=self.game.device)
@@ -228,7 +228,7 @@ def _probes(begin: Begin, deck: Tensor) -> Given:
     size = len(deck)
     generator = torch.Generator().manual_seed(0)
     if math.factorial(size) <= ALL_ORDERS:
-        orders = torch.tensor(list(itertools.permutations(range(size)))).view(-1, size)
+        orders = torch.tensor(list(itertools.permutations(range(size)))).view(math.factorial(size), size)
         orders = orders.repeat(-(-PROBES // len(orders)), 1)  # several times, for the draws
     else:
         orders = torch.rand(PROBES, size, generator=generator).argsort(-1)
@@ -249,8 +249,11 @@ def _first(stream: Given, lanes: int) -> Given:
 
 
 def _blocks(game: Game, begin: Begin, probe: Given, dealt: State, lanes: int, most: int) -> list[list[int]]:
-    """The places of the deck by which are alike in the first lanes, the smallest blocks first: the places of what is
-    left over, or of the last hand, are filled with what is left."""
+    """The places of the deck that are alike in the first lanes, the largest block last, to be filled with what is left.
+
+    Raises:
+        ValueError: in one line, when there are so many that there are more than ``most`` deals.
+    """
     blocks: list[list[int]] = []
     size = probe.order.shape[1]
     for place in range(size):

@@ -104,7 +104,7 @@ def _entries(field: Tensor, hidden: Hidden) -> tuple[Tensor, Tensor, Tensor]:
     value = field.double().view(torch.int64) if field.is_floating_point() else field.long()
     value = value.reshape(len(field), -1).t().contiguous()
     count = popcount(hidden.bits(field).t().contiguous()) if hidden.holds != "number" else torch.zeros_like(value)
-    return value, UNSEEN + count, hidden.sees.flatten(2).permute(1, 2, 0)
+    return value, UNSEEN + count, hidden.sees.reshape(*hidden.sees.shape[:2], -1).permute(1, 2, 0)
 
 
 def _summed(words: Tensor) -> Tensor:

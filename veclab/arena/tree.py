@@ -130,7 +130,8 @@ def _value(level: Level, chances: Tensor, following: Tensor, seat: int) -> Tenso
 def _judged(game: Game, policy: Policy, state: State, actions: Tensor) -> Tensor:
     """What the policy does in K positions, which is asked only where there is a choice: [K, A] float64."""
     table = (actions >= 0).double()
-    for part in (table.sum(-1) > 1).nonzero()[:, 0].split(CHUNK):
+    choices = (table.sum(-1) > 1).nonzero()[:, 0]
+    for part in choices.split(CHUNK) if len(choices) else ():
         chances = policy(game, state.take(part))
         good = chances.shape == table[part].shape and ((chances >= 0) & (table[part] >= (chances > 0))).all()
         if not good or ((chances.sum(-1) - 1).abs() > 1e-6).any():
