@@ -1,13 +1,17 @@
 """Tests marked `gpu` run on a CUDA device, or on an emulated one where there is none; parallel test workers take one
-thread each."""
+thread each. And games of a user's own, as files."""
 
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
+from tests.every_game import TUTORIALS, write_tutorials
+from vecgame import GAMES, loading
 from vecmcts import graphs
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -53,3 +57,23 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     if emulation is not None:
         emulation.record.raise_errors()
     return result
+
+
+@pytest.fixture
+def own_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The current folder, with the tutorials' games as a user's own files, which this process has not met before and
+    will not remember."""
+    write_tutorials(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(loading, "_modules", {})
+    names = [address.partition(".")[0] for address in TUTORIALS]
+    known = [sys.modules.pop(name, None) for name in names]
+    games = dict(GAMES)
+    yield tmp_path
+    GAMES.clear()
+    GAMES.update(games)
+    for name, module in zip(names, known, strict=True):
+        sys.modules.pop(name, None)
+        if module is not None:
+            sys.modules[name] = module

@@ -187,10 +187,10 @@ def test_nothing_waits_for_a_gpu(kind: str, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: HeartsMatch(target=0), "target must be an integer of 1 or more, got 0"),
+        (lambda: HeartsMatch(target=0), "target must be an integer from 1 to 1000000, got 0"),
         (lambda: WhistMatch(games=128), "games must be an integer from 1 to 127, got 128"),
         (lambda: EuchreMatch(games=True), "games must be an integer from 1 to 127, got True"),
-        (lambda: SpadesMatch(nil_points=-1), "nil_points must be an integer of 0 or more"),
+        (lambda: SpadesMatch(nil_points=-1), "nil_points must be an integer from 0 to 1000000"),
         (lambda: WhistMatch(WhistGame().rules), "rules must be a WhistMatchRules"),
         (lambda: WhistMatch().deal(0), "batch_size must be at least 1"),
         (

@@ -40,6 +40,13 @@ def test_flags_override_the_preset() -> None:
     assert settings.warmup_updates == PRESETS["quick"]["warmup_updates"]
 
 
+def test_the_quick_preset_has_a_critic_where_hands_are_hidden() -> None:
+    assert from_flags("quick", {}).leaf_values == "world"
+    assert from_flags("quick", {"game": "kuhn"}).leaf_values == "mover"
+    with pytest.raises(ValueError, match="--leaf-values world is for games of hidden hands, which kuhn is not"):
+        from_flags("quick", {"game": "kuhn", "leaf_values": "world"})
+
+
 def test_card_ranges() -> None:
     assert Settings(cards="3-13").card_counts() == tuple(range(3, 14))
     assert [game.cards for game in Settings(cards="2-4").games()] == [2, 3, 4]
@@ -128,6 +135,12 @@ def test_unknown_flags_get_one_line(flag: list[str], capsys) -> None:
     error = capsys.readouterr().err
     assert stopped.value.code == 2 and error.count("\n") == 1
     assert error.startswith("error: ") and flag[0] in error and error.endswith("(--help lists all flags)\n")
+
+
+def test_an_unknown_flag_gets_the_nearest(capsys) -> None:
+    with pytest.raises(SystemExit):
+        train.main(["--simulation", "3"])
+    assert "unrecognized arguments: --simulation 3; the nearest is --simulations (" in capsys.readouterr().err
 
 
 def test_a_run_needs_a_folder(tmp_path, capsys) -> None:

@@ -228,7 +228,7 @@ def test_all_know_the_card_turned_up() -> None:
         (lambda: Whist(dealer=4), "dealer must be a seat 0..3"),
         (lambda: Spades(lead_spades="no"), "lead_spades must be one of broken, last"),
         (lambda: Spades(trick_points=0), "trick_points must be above 0"),
-        (lambda: Spades(nil_points=-1), "nil_points must be an integer of 0 or more"),
+        (lambda: Spades(nil_points=-1), "nil_points must be an integer from 0 to 1000000"),
         (lambda: Hearts(moon=1), "moon must be True or False, got 1"),
         (lambda: Hearts(Whist().rules), "rules must be a HeartsRules"),
         (lambda: Whist().deal(0), "batch_size must be at least 1"),

@@ -21,7 +21,7 @@ from vecgame.hidden import Hidden
 from vecgame.loading import address_of
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
-from vecgame.registry import GAMES, default_rules, game_class, game_of, identity, make_game, register
+from vecgame.registry import GAMES, default_rules, game_class, game_of, identity, known_as, make_game, register
 from vecgame.state import State, concatenate
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
@@ -63,6 +63,7 @@ __all__ = [
     "game_class",
     "game_of",
     "identity",
+    "known_as",
     "make_game",
     "register",
     "resolve_device",

@@ -106,5 +106,5 @@ def _numbers_of(names: tuple[str, ...], device: torch.device) -> Tensor:
 
 def check_dealer(rule: str | int, seats: int = SEATS) -> None:
     """Raises ValueError unless ``rule`` is one that `dealers` knows."""
-    if rule not in DEALER_CHOICES and (isinstance(rule, bool) or rule not in range(seats)):
+    if rule not in DEALER_CHOICES and (type(rule) is not int or rule not in range(seats)):
         raise ValueError(f"dealer must be a seat 0..{seats - 1}, 'random' or 'rotate', got {rule!r}")

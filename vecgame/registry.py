@@ -25,16 +25,16 @@ GAMES: dict[str, type[Game]] = {}
 
 
 def register(game: type[Game]) -> type[Game]:
-    """Makes a game known by its `name`; usable as a decorator, also again in a notebook, where the newer class counts.
+    """Makes a game known by its `name`; usable as a decorator. Of one's own games with one name, as of a cell of a
+    notebook that is run again or of a file that has moved, the newest counts.
 
     Args:
         game: a class with `name` and `rules_type`, a frozen dataclass whose fields are the class's keyword arguments.
 
     Raises:
-        ValueError: if another class has that name.
+        ValueError: if a game that comes with vecgame has that name.
     """
-    known = GAMES.get(game.name, game)
-    if (known.__module__, known.__qualname__) != (game.__module__, game.__qualname__):
+    if game.name in GAMES and _comes_with_it(GAMES[game.name]) and GAMES[game.name] is not game:
         raise ValueError(f"there is a game named {game.name!r} already")
     GAMES[game.name] = game
     return game
@@ -100,7 +100,12 @@ def identity(game: Game) -> dict[str, object]:
         value = getattr(game.rules, field.name)
         if value != field.default:
             rules[field.name] = address_of(value) if callable(value) else value
-    return {"game": kind.name if _comes_with_it(kind) else address_of(kind), "rules": rules}
+    return {"game": known_as(kind), "rules": rules}
+
+
+def known_as(kind: type[Game]) -> str:
+    """What names a class of games in every process: its name, or its address. Raises ValueError if nothing does."""
+    return kind.name if _comes_with_it(kind) else address_of(kind)
 
 
 def game_of(identity: Mapping[str, object]) -> Game:

@@ -1,20 +1,26 @@
 """What the command lines of all programs here have in common."""
 
 import argparse
+import difflib
 import os
+import re
 import sys
 from pathlib import Path
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with the flags in one line, takes no abbreviated ones, and shows its description as it is."""
+    """Says what is wrong with the flags in one line, with the nearest one to one that is unknown, takes no abbreviated
+    ones, and shows its description as it is."""
 
     def __init__(self, **options: object) -> None:
         options = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **options}
         super().__init__(**options)
 
     def error(self, message: str) -> None:
-        self.exit(2, f"error: {message} (--help lists all flags)\n")
+        wrong = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
+        near = difflib.get_close_matches(wrong[1], self._option_string_actions, n=1) if wrong else []
+        hint = f"; the nearest is {near[0]}" if near else ""
+        self.exit(2, f"error: {' '.join(message.split())}{hint} (--help lists all flags)\n")
 
 
 def called(command: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
-from vecgame import Blob, Game, address_of, default_rules, game_class, identity, make_game
+from vecgame import Blob, Game, address_of, default_rules, game_class, identity, known_as, make_game
 from vecgame.cards import MOST_CARDS
 from vecgame.loading import nearest
 
@@ -48,8 +48,8 @@ def canonical(flags: Flags) -> dict[str, object]:
     game = make_game(name, **{**rules, **own, **cards})
     told |= {flag: getattr(game.rules, flag) for flag in own}
     told["cards"] = str(game.cards) if dealt == "auto" else dealt
-    elsewhere = {"cards", *own}
-    kept = {n: getattr(game.rules, n) for n in rules if n not in elsewhere and getattr(game.rules, n) != known[n]}
+    kept = {n: getattr(game.rules, n) for n in known if n in rules and n not in ("cards", *own)}
+    kept = {n: value for n, value in kept.items() if value != known[n]}
     return {**told, "rules": rules_text(kept)}
 
 
@@ -179,7 +179,7 @@ def _kept_name(game: str) -> str:
     """The name, or the address, by which every process finds the game; where there is none the name as it is."""
     kind = game_class(game)
     try:
-        return identity(kind())["game"]
+        return known_as(kind)
     except ValueError:  # of a class that stands in no file: only this process knows it
         return game
 

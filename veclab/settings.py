@@ -284,8 +284,17 @@ def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
 
 
 def from_flags(preset: str, given: dict[str, object]) -> Settings:
-    """The preset's settings with the given ones in their place. Raises ValueError where these contradict each other."""
-    return Settings(**overlaid(PRESETS[preset], given))
+    """The preset's settings with the given ones in their place; the critic of a preset where the game has hidden hands.
+
+    Raises:
+        ValueError: in one line, where they contradict each other or cannot work.
+    """
+    settings = overlaid(PRESETS[preset], given)
+    if settings.get("leaf_values") == "world" and "leaf_values" not in given:
+        (game, *_) = Settings(**{**settings, "leaf_values": "mover"}).games()
+        if game.others_hands(game.deal(1)) is None:
+            settings["leaf_values"] = "mover"
+    return Settings(**settings)
 
 
 def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:

@@ -19,6 +19,7 @@ from vecgame.cards import DECK
 from vecgame.games.blob import Blob
 from vecgame.games.blob_rules import TURNED, Rules
 from vecgame.games.blob_state import BlobState
+from vecgame.games.checks import check_rules
 from vecgame.games.matches import Match, Standing
 from vecgame.philox import Stream
 
@@ -49,11 +50,8 @@ class MatchRules(Rules):
         super().__post_init__()
         if self.schedule not in (DOWN_UP, UP_DOWN):
             raise ValueError(f"schedule must be {DOWN_UP} or {UP_DOWN}, got {self.schedule!r}")
-        if isinstance(self.ones, bool) or not isinstance(self.ones, int) or not 0 <= self.ones <= MOST_ONES:
-            raise ValueError(f"ones must be an integer from 0 to {MOST_ONES}, got {self.ones!r}")
-        most = len(schedule(self.cards, self.players, self.schedule, self.ones))
-        if isinstance(self.games, bool) or not isinstance(self.games, int) or not 0 <= self.games <= most:
-            raise ValueError(f"games must be an integer from 0 (all) to {most}, got {self.games!r}")
+        check_rules(self, ones=(0, MOST_ONES))
+        check_rules(self, games=(0, len(schedule(self.cards, self.players, self.schedule, self.ones))))
 
     @property
     def hands(self) -> tuple[int, ...]:

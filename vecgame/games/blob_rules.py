@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
-from vecgame.dealing import check_dealer
+from vecgame.games.checks import check_rules
 from vecgame.loading import absolute, load
 
 TURNED, BIDDER = "turned", "bidder"  # trump rules: of the next card, turned up; named by the highest bidder
 TRUMP_CHOICES = ("random", "rotate", TURNED, BIDDER, *TRUMP_NAMES)
 TURN, ONCE = "turn", "once"
 OWN, FOREHEAD, BLIND = "own", "forehead", "blind"
-FEWEST_PLAYERS, MOST_PLAYERS = 2, 8
+LIMITS = {"suits": (1, SUITS), "ranks": (1, RANKS), "players": (2, 8)}
+LIMITS |= dict.fromkeys(("hook_from", "hook_to", "sight_to"), (1, SUITS * RANKS))
 
 
 @dataclass(frozen=True)
@@ -53,40 +54,24 @@ class Rules:
     players: int = SEATS  # 2..8 seats
 
     def __post_init__(self) -> None:
-        self._check_integers()
-        object.__setattr__(self, "trump", self._canonical_trump())
-        check_dealer(self.dealer, self.players)
-        if not isinstance(self.hook, bool):
-            raise ValueError(f"hook must be True or False, got {self.hook!r}")
-        for name, choices in (("bidding", (TURN, ONCE)), ("sight", (OWN, FOREHEAD, BLIND))):
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        if self.hook and self.bidding == ONCE:
-            raise ValueError("bidding 'once' needs hook=False: the dealer does not know the other bids")
-        if isinstance(self.scoring, str):
-            object.__setattr__(self, "scoring", absolute(self.scoring))
-        _ = self.range  # refuses points that are no scale
-
-    def _check_integers(self) -> None:
-        most = max(RANKS, self.suits * self.ranks // self.players) if isinstance(self.players, int) else RANKS
-        limits = {
-            "suits": (1, SUITS),
-            "ranks": (1, RANKS),
-            "players": (FEWEST_PLAYERS, MOST_PLAYERS),
-            "cards": (1, most),
-            "hook_from": (1, SUITS * RANKS),
-            "hook_to": (1, SUITS * RANKS),
-            "sight_to": (1, SUITS * RANKS),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-                raise ValueError(f"{name} must be an integer from {low} to {high}, got {value!r}")
+        check_rules(self, **LIMITS)
+        check_rules(self, cards=(1, max(RANKS, self.suits * self.ranks // self.players)))
         if self.players * self.cards > self.suits * self.ranks:
             raise ValueError(
                 f"cards={self.cards} to each of {self.players} seats needs {self.players * self.cards} cards, "
                 f"but the deck has {self.suits} suits x {self.ranks} ranks = {self.suits * self.ranks}"
             )
+        object.__setattr__(self, "trump", self._canonical_trump())
+        for name, choices in (("bidding", (TURN, ONCE)), ("sight", (OWN, FOREHEAD, BLIND))):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.hook and self.bidding == ONCE:
+            raise ValueError("bidding 'once' needs hook=False: the dealer does not know the other bids")
+        if not isinstance(self.scoring, str) and not callable(self.scoring):
+            raise ValueError(f"scoring must be FILE.py:NAME or a function of bids and tricks won, got {self.scoring!r}")
+        if isinstance(self.scoring, str):
+            object.__setattr__(self, "scoring", absolute(self.scoring))
+        _ = self.range  # refuses points that are no scale
 
     def _canonical_trump(self) -> str:
         trump = self.trump
@@ -121,7 +106,16 @@ class Rules:
             ValueError: if they are not numbers, or the same.
         """
         bids, won = torch.cartesian_prod(*[torch.arange(self.cards + 1)] * 2).unbind(-1)
-        points = score(self, bids, won)
+        try:
+            points = score(self, bids, won)
+        except (
+            TypeError,
+            ArithmeticError,
+            LookupError,
+            RuntimeError,
+            AttributeError,
+        ) as error:  # of one's own function
+            raise ValueError(f"scoring {self.scoring} fails: {type(error).__name__}: {error}") from error
         if points.shape != bids.shape:
             raise ValueError(
                 f"scoring must give points of the shape of bids, {list(bids.shape)}, not {list(points.shape)}"

@@ -9,6 +9,7 @@ from torch import Tensor
 from vecgame import dealing, hidden
 from vecgame.cards import Layout
 from vecgame.game import Game, actions_of
+from vecgame.games.checks import check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around
 from vecgame.state import State
@@ -24,8 +25,7 @@ class KuhnRules:
     players: int = 2  # 2 .. 8, with one card more: jack, queen, king; with more players up to the ace
 
     def __post_init__(self) -> None:
-        if isinstance(self.players, bool) or self.players not in range(2, 9):
-            raise ValueError(f"players must be an integer from 2 to 8, got {self.players!r}")
+        check_rules(self, players=(2, 8))
 
 
 @dataclass(frozen=True)

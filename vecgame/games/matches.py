@@ -11,7 +11,6 @@ worth there. At the end of a match values are exact.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge
+from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.games.euchre import Euchre, EuchreRules, EuchreState
 from vecgame.games.hearts import ALL_POINTS, Hearts, HeartsRules, HeartsState, PassingState
 from vecgame.games.spades import Spades, SpadesRules, SpadesState
@@ -46,11 +46,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, most in (("target", math.inf), ("games", MOST_GAMES)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-                limit = f"from 1 to {most}" if most < math.inf else "of 1 or more"
-                raise ValueError(f"{name} must be an integer {limit}, got {value!r}")
+        check_rules(self, target=(1, MOST_POINTS), games=(1, MOST_GAMES))
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vecgame import knowledge
 from vecgame.cards import RANKS, SEATS, SUIT_BITS
-from vecgame.games.checks import check_rules
+from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.lanes import entries, with_entries
 from vecgame.own_rules import TrickState, partners
 from vecgame.symmetry import SuitSymmetry
@@ -16,6 +16,7 @@ from vecgame.tricks import TrickGame
 SPADES = 0
 ALL_SPADES = SUIT_BITS << RANKS * SPADES
 LEAD_CHOICES = ("broken", "last")
+POINTS = ("trick_points", "bag_points", "bag_penalty", "nil_points")  # rules that are none below 0
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,9 @@ class SpadesRules:
     capped_bids: bool = False  # partners may not bid more tricks together than there are
 
     def __post_init__(self) -> None:
-        check_rules(self, cards=(1, RANKS))
+        check_rules(self, cards=(1, RANKS), **dict.fromkeys(POINTS, (0, MOST_POINTS)))
         if self.lead_spades not in LEAD_CHOICES:
             raise ValueError(f"lead_spades must be one of {', '.join(LEAD_CHOICES)}, got {self.lead_spades!r}")
-        for name in ("trick_points", "bag_points", "bag_penalty", "nil_points"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise ValueError(f"{name} must be an integer of 0 or more, got {value!r}")
         if self.trick_points == 0:
             raise ValueError("trick_points must be above 0: it is what the game is about")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from net import PRESETS, NetConfig
-from vecgame import Game, game_of
+import torch
+
+from net import PRESETS, BlobNet, NetConfig
+from vecgame import Game, game_class, game_of
 from vecgame.cards import SEATS
-from veclab.agents.checkpoint import load_metadata, name_of
+from veclab.agents.checkpoint import load_metadata, load_network
 from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, overlaid
 from veclab.settings import Settings, from_flags
@@ -134,6 +136,28 @@ def require_four_seats(settings: Settings, what: str) -> None:
         raise ValueError(f"{what} is for four players; these rules have players={seats}")
 
 
+@dataclass(frozen=True)
+class Agent:
+    """A trained network and what it was trained for."""
+
+    path: Path
+    network: BlobNet  # in float32, for evaluation; `net.InferenceNet` makes it fast
+    games: tuple[Game, ...]  # one for each number of cards
+    settings: Settings  # with the rules of these games
+
+
+def load_agent(path: str | Path, device: str | torch.device = "cpu") -> Agent:
+    """A saved network, or the newest one of a run's folder, with its games.
+
+    Raises:
+        ValueError: in one line, where there is none, it is damaged, or its game cannot be had.
+    """
+    path = newest_network(Path(path))
+    settings = settings_for(path, {})
+    games = settings.games()
+    return Agent(path, load_network(path, device, games[0]), games, settings)
+
+
 def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:
     """Settings with the rules that a saved network, or the newest of a run, was trained by, and the given ones in their
     place. What that changes of the rules, `other_rules` says.
@@ -170,7 +194,7 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return None
     config = {} if games else read_config(folder)
     kept = games[0]["game"] if games else config.get("game", "blob")
-    if found is not None and name_of(found) == name_of(kept):
+    if found is not None and game_class(found).__name__ in (kept.rpartition(":")[2], _class_name(kept)):
         games, config = [{**one, "game": found} for one in games], {**config, "game": found}
     try:
         if games:
@@ -178,6 +202,14 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return canonical({**DEFAULTS, **{name: config[name] for name in RULES if name in config}})
     except ValueError as error:
         raise ValueError(f"{path} is for the game {kept}: {error}") from None
+
+
+def _class_name(game: str) -> str | None:
+    """The name of a game's class, where it can be had."""
+    try:
+        return game_class(game).__name__
+    except ValueError:
+        return None
 
 
 def other_rules(path: Path, settings: Settings) -> str | None:
