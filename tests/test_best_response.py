@@ -246,7 +246,11 @@ def test_the_command(tmp_path, capsys) -> None:
     assert capsys.readouterr().err.startswith("error: cannot write")
 
 
-@pytest.mark.parametrize("named", EVERY, ids=str)
+QUICK = ("kuhn", "leduc", "spades cards=3", "blob cards=2", "blob cards=2,trump=turned")
+SOME = [pytest.param(named, id=str(named), marks=[pytest.mark.slow] * (str(named) not in QUICK)) for named in EVERY]
+
+
+@pytest.mark.parametrize("named", SOME)
 def test_the_command_for_every_game(named: Named, tmp_path, monkeypatch, capsys) -> None:
     """A table, or one line with what is too large, long before it is tried. Of the tutorial's game with 52 cards more
     than a hundred thousand deals."""

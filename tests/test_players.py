@@ -15,7 +15,7 @@ from tests.test_search_sync import assert_no_wait, positions
 from vecgame import Blob, Rules, State, contract, make_game
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.networks import settings_for
-from veclab.arena import best_response, evaluate, ladder
+from veclab.arena import evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot
 from veclab.arena.matches import even_seatings_of, play_deals, play_match, seatings_of, side_points
 from veclab.bench import command as bench
@@ -211,7 +211,7 @@ def test_a_network_for_another_number_of_players_is_refused(run, capsys):
     assert "against 4 x" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [ladder.main, best_response.main])
+@pytest.mark.parametrize("command", [ladder.main])
 def test_what_is_for_four_players_says_so(command, run, capsys):
     assert command([str(run)]) == 2
     error = capsys.readouterr().err

@@ -228,7 +228,7 @@ def _probes(begin: Begin, deck: Tensor) -> Given:
     size = len(deck)
     generator = torch.Generator().manual_seed(0)
     if math.factorial(size) <= ALL_ORDERS:
-        orders = torch.tensor(list(itertools.permutations(range(size)))).view(math.factorial(size), size)
+        orders = torch.tensor(list(itertools.permutations(range(size))), dtype=torch.int64)
         orders = orders.repeat(-(-PROBES // len(orders)), 1)  # several times, for the draws
     else:
         orders = torch.rand(PROBES, size, generator=generator).argsort(-1)
