@@ -23,7 +23,7 @@ from veclab.arena import sight
 from veclab.arena.deals import deals_after, later_deals, too_large
 
 MOST_NODES = 3_000_000  # of one level; over 100 bytes each are kept
-SAMPLES = 1000  # games by which the number of nodes is estimated before they are laid out
+SAMPLES, MARGIN = 1000, 1.25  # games by which the number of nodes is estimated before they are laid out; its error
 CHUNK = 4096  # information sets that the policy judges at a time
 
 Policy = Callable[[Game, State], Tensor]
@@ -171,10 +171,10 @@ def _ends(game: Game, state: State, decisions: int) -> tuple[Tensor, Tensor]:
 
 
 def _check_size(game: Game, policy: Policy, deals: State, most: int) -> None:
-    """Raises ValueError, in one line, when a level would have more than twice so many nodes, by estimate."""
+    """Raises ValueError, in one line, when a level would have more nodes by an estimate, and not just by its error."""
     sizes = estimated_sizes(game, policy, deals)
     largest = max(range(len(sizes)), key=sizes.__getitem__)
-    if sizes[largest] > 2 * most:
+    if sizes[largest] > MARGIN * most:
         raise too_large(game, f"about {float(f'{sizes[largest]:.2g}'):,.0f} nodes after {largest + 1} decisions", most)
 
 
