@@ -74,7 +74,8 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
         parent, slot = kept.nonzero().unbind(-1)
         if len(parent) > most:
             raise too_large(game, f"{len(parent):,} nodes after {len(levels) + 1} decisions", most)
-        taken, origin, chance = actions[parent, slot], actions.shape[1] * parent + slot, None
+        origin, chance = actions.shape[1] * parent + slot, None
+        taken = actions.flatten().index_select(0, origin)
         before, own = state, reach.gather(1, mover[:, None])[:, 0]
         state = game.step(before.take(parent), taken)
         if hasattr(game, "later"):
@@ -82,29 +83,35 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
             parent, slot, taken, origin = parent[place], slot[place], taken[place], origin[place]
         over, scores = _ends(game, state, len(levels) + 1)
         levels.append(Level(mover, information, table, some >= 0, own, origin, chance, over, scores))
-        going = (~over).nonzero()[:, 0]
-        state, parent, slot = state.take(going), parent[going], slot[going]
-        mover = mover[parent]
-        reach = _after(reach[parent], table[information[parent], slot], mover)
-        if chance is not None:
-            reach *= chance[going, None]
-        if len(going):
-            known = sight.look(game, state, sight.acted(known[parent], mover, taken[going]))
+        if over.any():
+            going = (~over).nonzero()[:, 0]
+            state, parent, slot, taken = state.take(going), parent[going], slot[going], taken[going]
+            chance = None if chance is None else chance[going]
+        if len(state):
+            mover = mover.index_select(0, parent)
+            taken_with = table.flatten().index_select(0, information.index_select(0, parent) * table.shape[1] + slot)
+            reach = _after(reach.index_select(0, parent), taken_with, mover)
+            if chance is not None:
+                reach *= chance[:, None]
+            known = sight.look(game, state, sight.acted(known.index_select(0, parent), mover, taken))
     return levels
 
 
 def values_of(levels: list[Level], seats: int) -> tuple[Tensor, Tensor]:
     """Points of each seat over all deals, by playing the policy and by the best response to it: [P] float64 each."""
-    values = torch.empty(0, 2, seats, dtype=torch.float64, device=levels[-1].mover.device)
+    values = torch.empty(seats, 0, 2, dtype=torch.float64, device=levels[-1].mover.device)
     for level in reversed(levels):
-        following = level.scores.new_empty(len(level.over), 2, seats)
-        following[level.over] = level.scores[:, None].expand(-1, 2, -1)
-        following[~level.over] = values
+        following = values
+        if len(level.scores):
+            following = values.new_empty(seats, len(level.over), 2)
+            following[:, level.over] = level.scores.t()[..., None]
+            following[:, ~level.over] = values
         if level.chance is not None:
-            following *= level.chance[:, None, None]
-        chances = level.policy[level.information]
-        values = torch.stack([_value(level, chances, following[..., seat], seat) for seat in range(seats)], -1)
-    return values[:, 0].mean(0), values[:, 1].mean(0)
+            following = following * level.chance[:, None]
+        chances = level.policy.index_select(0, level.information)
+        values = torch.stack([_value(level, chances, following[seat], seat) for seat in range(seats)])
+    points = values.mean(1)
+    return points[:, 0], points[:, 1]
 
 
 def _value(level: Level, chances: Tensor, following: Tensor, seat: int) -> Tensor:
