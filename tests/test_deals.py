@@ -13,8 +13,9 @@ from tests.card_tables import TableGame
 from tests.helpers import chi_square_p
 from tests.small_games import Draw, FiveSuits, Small
 from tests.small_games import Kuhn as SmallKuhn
-from vecgame import Blob, BlobMatch, Briscola, Game, Kuhn, Leduc, Purpose, State, dealing
+from vecgame import Blob, BlobMatch, Briscola, Game, Kuhn, Leduc, Purpose, State, Stream, dealing
 from vecgame.cards import Layout
+from vecgame.philox import check_seed
 from veclab.arena.deals import every_deal, fillings, later_deals, with_last_dealer
 from vecmcts import random_action
 
@@ -141,6 +142,15 @@ class Tossed(Seldom):
         return replace(state, flag=stream.uniform(Purpose.TRUMP, 1)[:, 0] < 0.3)
 
 
+class OwnStream(Seldom):
+    """Deals by a stream that it makes of the seed itself."""
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        index = torch.arange(first_index, first_index + batch_size)
+        order = dealing.shuffled(Stream(check_seed(seed), index, 0 * index), self.deck, 10)
+        return FlagState(index, 1 << order[:, :2], order[:, 0] == 0, 0 * index)
+
+
 def test_what_depends_on_the_order_of_two_cards_seldom_is_found() -> None:
     listed = Counter(rows_of(Seldom(), every_deal(Seldom())))
     total = sum(listed.values())
@@ -155,8 +165,9 @@ def test_what_depends_on_the_order_of_two_cards_seldom_is_found() -> None:
 @pytest.mark.parametrize(
     ("game", "message"),
     [
-        (TableGame(3, 2), "cannot be listed"),
-        (Tossed(), "takes other random numbers than"),
+        (TableGame(3, 2), "cannot be listed: they take random numbers from elsewhere than"),
+        (OwnStream(), "cannot be listed: they take random numbers from elsewhere than"),
+        (Tossed(), "they take other random numbers than"),
         (Blob(), r"Blob\(cards=5\) is too large to enumerate: .* deals, .*cards \(5\), suits \(4\), ranks \(13\)"),
         (Briscola(), "its rules offer none that is small enough"),
     ],

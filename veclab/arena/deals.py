@@ -65,7 +65,7 @@ class Given(Stream):
 
     def words(self, purpose: Purpose, count: int) -> Tensor:
         if purpose != Purpose.MATCH:
-            raise UnlistedError("a deal takes other random numbers than `vecgame.dealing` and `Stream.integers` give")
+            raise UnlistedError("they take other random numbers than `dealing.shuffled` and `Stream.integers` give")
         return torch.zeros(len(self.game), count, dtype=torch.int64, device=self.game.device)  # see `later_deals`
 
     def _given(self, draw: Draw, bound: int) -> Tensor:
@@ -118,7 +118,7 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
     """
     try:
         state = find_deals(game, _first_game(game, device), device, most).all()
-    except (TypeError, UnlistedError) as error:
+    except UnlistedError as error:
         raise ValueError(f"the deals of {game!r} cannot be listed: {error}") from error
     _check(with_last_dealer(game), state)
     return state
@@ -131,7 +131,10 @@ def _first_game(game: Game, device: str | torch.device) -> Begin:
     def begin(stream: Given) -> State:
         if hasattr(view, "later"):
             vars(view)["later"] = lambda future, number: replace(stream, later=number)
-        return view.deal(len(stream.game), stream, device)
+        try:
+            return view.deal(len(stream.game), stream, device)
+        except (TypeError, ValueError) as error:  # what is no seed to a game that makes a stream or generator of it
+            raise UnlistedError("they take random numbers from elsewhere than `vecgame.dealing.numbers`") from error
 
     return begin
 
