@@ -24,7 +24,7 @@ peers: setup
 
 doors: setup
 	$(PIP) --editable '.[doors]'
-	$(BIN)/python -m pytest -n auto tests/test_doors_*.py
+	$(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/test_doors_*.py
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Plays a match of Blob at the terminal: `vecgame play` in a clone."""
+"""Plays Blob, or another game, at the terminal: `vecgame play` in a clone."""
 
 from veclab.cli import main
 

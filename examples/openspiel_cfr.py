@@ -1,7 +1,8 @@
-"""OpenSpiel's algorithms on Blob: `python examples/openspiel_cfr.py`.
+"""OpenSpiel's algorithms on games of vecgame: `python examples/openspiel_cfr.py`.
 
-First CFR on a deck so small that NashConv, what the four players could gain together if each alone played its best
-response, is exact. Then information-set MCTS with three cards of the full deck against three random players.
+First CFR on a deck of Blob so small that NashConv, what the four players could gain together if each alone played its
+best response, is exact; then on Kuhn poker, beside OpenSpiel's own. Then information-set MCTS with three cards of the
+full deck of Blob against three random players.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ import numpy as np
 import pyspiel
 from open_spiel.python.algorithms import ismcts, mcts
 
-from veclab.doors.openspiel_game import NAME
+from veclab.doors import openspiel_game
+from veclab.doors.openspiel_blob import NAME
 
 
-def solve(ranks: int, iterations: int) -> None:
-    """CFR with the game's states kept in a tree, so that the rules are asked once a state only."""
-    name = f"{NAME}(cards=1,suits=2,ranks={ranks},trump=spades,dealer=3)"
-    game = pyspiel.convert_to_cached_tree(pyspiel.load_game(name))
-    solver = pyspiel.CFRSolver(game)
-    print(f"CFR on {name}")
+def solve(title: str, names: list[str], iterations: int) -> None:
+    """CFR with the games' states kept in trees, so that the rules are asked once a state only."""
+    games = [pyspiel.convert_to_cached_tree(pyspiel.load_game(name)) for name in names]
+    solvers = [pyspiel.CFRSolver(game) for game in games]
+    print(f"CFR on {title}")
     for iteration in range(1, iterations + 1):
-        solver.evaluate_and_update_policy()
+        for solver in solvers:
+            solver.evaluate_and_update_policy()
         if iteration in (1, 10, 100, 1_000, iterations):
-            print(f"  {iteration:5} iterations: NashConv {pyspiel.nash_conv(game, solver.average_policy()):.4f} points")
+            gaps = [pyspiel.nash_conv(game, s.average_policy()) for game, s in zip(games, solvers, strict=True)]
+            told = " and ".join(f"{gap:.4f}" for gap in gaps)
+            print(f"  {iteration:5} iterations: NashConv {told} points")
 
 
 def search(games: int, simulations: int, seed: int) -> None:
@@ -63,7 +67,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     begun = time.perf_counter()
-    solve(args.ranks, args.iterations)
+    blob = f"{NAME}(cards=1,suits=2,ranks={args.ranks},trump=spades,dealer=3)"
+    solve(blob, [blob], args.iterations)
+    kuhn = f"{openspiel_game.NAME}(game=kuhn)"
+    solve(f"{kuhn}, and on OpenSpiel's kuhn_poker", [kuhn, "kuhn_poker"], args.iterations)
     search(args.games, args.simulations, args.seed)
     print(f"{time.perf_counter() - begun:.0f} s")
 

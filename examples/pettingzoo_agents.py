@@ -6,10 +6,10 @@ import argparse
 
 from vecgame import Blob
 from veclab.arena.bots import RuleBot
-from veclab.doors.pettingzoo_env import AGENTS, BlobAEC, env
+from veclab.doors.pettingzoo_env import GameAEC, env
 
 
-def rule_based_action(blob: BlobAEC, seed: int) -> int:
+def rule_based_action(blob: GameAEC, seed: int) -> int:
     """What a bot of this project plays here, as an action of the environment. It looks at its own hand only."""
     action = RuleBot().act(blob.game, blob.position, seed)
     return int(blob.game.policy_columns(blob.position, action[:, None])[0, 0])
@@ -23,12 +23,13 @@ def main() -> None:
     args = parser.parse_args()
 
     blob = env(Blob(cards=args.cards), render_mode="ansi")
-    for seat, agent in enumerate(AGENTS):
+    agents = blob.possible_agents
+    for seat, agent in enumerate(agents):
         blob.action_space(agent).seed(args.seed + seat)
     points = {"rule-based": 0.0, "random": 0.0}
     for number in range(args.games):
         blob.reset(seed=args.seed if number == 0 else None)
-        expert = AGENTS[number % len(AGENTS)]
+        expert = agents[number % len(agents)]
         for agent in blob.agent_iter():
             observation, reward, termination, truncation, _ = blob.last()
             if termination or truncation:

@@ -22,8 +22,7 @@ from vecgame.cards import DECK
 from vecgame.games.blob_observation import FEATURES
 from veclab.arena.bots import RuleBot
 from veclab.arena.matches import play_match
-from veclab.doors.shared import action_of_column
-from veclab.doors.torchrl_env import BlobEnv, by_seat
+from veclab.doors.torchrl_env import GameEnv, actions_of_columns, by_seat
 
 EPOCHS, MINIBATCH = 2, 1024
 
@@ -43,7 +42,7 @@ class Learner:
     @torch.no_grad()
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
         logits = self.logits(game.observe(state)).masked_fill(~game.policy_mask(state), -torch.inf)
-        return action_of_column(state, logits.argmax(-1))
+        return actions_of_columns(game, state, logits.argmax(-1))[0]
 
 
 def main() -> None:
@@ -56,7 +55,7 @@ def main() -> None:
     args = parser.parse_args()
 
     torch.manual_seed(args.seed)
-    env = BlobEnv(Blob(cards=args.cards), args.games, args.seed, args.device)
+    env = GameEnv(Blob(cards=args.cards), args.games, args.seed, args.device)
     game = env.game
     logits = mlp(DECK).to(env.device)
     actor = ProbabilisticActor(
@@ -77,11 +76,10 @@ def main() -> None:
     for update in range(1, args.updates + 1):
         with torch.no_grad():
             rollout = env.rollout(game.decisions, actor)
-            batch = by_seat(game, rollout.exclude("logits"))
+            batch = by_seat(rollout.exclude("logits"))
             batch["next", "reward"] /= game.highest - game.lowest
             advantage(batch)
-        batch = batch.reshape(-1)
-        batch = batch[batch["action_mask"].sum(-1) > 1]  # a forced move teaches the policy nothing
+        batch = batch[batch["valid"] & (batch["action_mask"].sum(-1) > 1)]  # a forced move teaches the policy nothing
         for _ in range(EPOCHS):
             for rows in torch.randperm(len(batch), device=env.device).split(MINIBATCH):
                 losses = loss(batch[rows])

@@ -1,4 +1,5 @@
-"""Running what docs/doors.md shows: its first piece of code under each heading, and the example scripts."""
+"""What the tests of the doors share: every game, and running what docs/doors.md shows, its first piece of code under
+each heading, and the example scripts."""
 
 import re
 import runpy
@@ -6,7 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from tests.every_game import BLOB, EVERY, MATCHES
+
 ROOT = Path(__file__).parents[1]
+
+# Those with many decisions a game, and every other variant of Blob, are slow; `make doors` plays them too.
+LONG = (*MATCHES, *(named for named in EVERY if named.game in ("hearts", "doppelkopf", "briscola", "euchre", "skat")))
+SLOW = (*LONG, *BLOB[3:5], *BLOB[8:])
+every_game = pytest.mark.parametrize(
+    "named", [pytest.param(n, id=str(n), marks=[pytest.mark.slow] if n in SLOW else []) for n in EVERY]
+)
 
 
 def run_snippet(heading: str) -> None:

@@ -200,6 +200,10 @@ class PaysBelow(Kuhn):
     lowest = -1.0
 
 
+class PaysAnotherSum(Kuhn):
+    sum_of_scores = 1.0
+
+
 class PaysTooMuch(Spades):
     """Counts points where a value should be."""
 
@@ -405,6 +409,7 @@ class NeverFollows(Whist):
         (DrawsByNumber(), "step draws by the game's number"),
         (PaysPartnersUnequally(), "scores of partners differ"),
         (PaysBelow(), "a score of -2 is outside of -1 to 2"),
+        (PaysAnotherSum(), "scores do not sum to sum_of_scores=1"),
         (PaysTooMuch(), "values are not the scores on the scale from lowest to highest"),
         (PaysNothing(), "scores has a number that is not finite"),
         (TakesTwoSuitsForOne(), "observe does not tell suit 4 led from suit 0 led"),

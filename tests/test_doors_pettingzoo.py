@@ -1,19 +1,26 @@
-"""The PettingZoo environment passes PettingZoo's own tests, and is the game that vecgame plays."""
+"""The PettingZoo environment passes PettingZoo's own tests in every game, and plays the games that vecgame plays."""
 
+import copy
+import pickle
+import subprocess
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from tests.doors_docs import run_example, run_snippet
+from tests.doors_docs import every_game, run_example, run_snippet
+from tests.every_game import Named
 from tests.helpers import assert_same_state, reshuffle
-from vecgame import Blob
+from vecgame import Blob, Game, Hearts, Kuhn, State, Whist, Wizard, make_game
+from vecmcts import random_action
 
 pytest.importorskip("pettingzoo")
 from pettingzoo.test import api_test, seed_test
 
-from veclab.doors.pettingzoo_env import AGENTS, BlobAEC, env
+from veclab.doors.pettingzoo_env import GameAEC, env
 
 # PettingZoo says this of every environment with masks but those of a list of its own.
 OF_MASKS = {
@@ -22,112 +29,216 @@ OF_MASKS = {
 }
 
 
-@pytest.mark.parametrize("cards", [1, 5, 13])
-@pytest.mark.parametrize("make", [env, BlobAEC])
-def test_pettingzoo_finds_nothing_wrong(make, cards: int) -> None:
+def finds_nothing_wrong(environment, cycles: int) -> None:
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        api_test(make(Blob(cards=cards)), num_cycles=30)
+        api_test(environment, num_cycles=cycles)
     assert {str(warning.message) for warning in said} <= OF_MASKS
 
 
-def test_pettingzoo_finds_it_repeatable() -> None:
-    seed_test(lambda: env(Blob(cards=3)), num_cycles=20)
+@every_game
+def test_pettingzoo_finds_nothing_wrong(named: Named, own_games: Path) -> None:
+    game = named.make(own_games)
+    finds_nothing_wrong(env(game), game.decisions)
+    seed_test(lambda: env(game), num_cycles=10)
 
 
-@pytest.mark.parametrize(
-    "rules", [{"cards": 5}, {"cards": 3, "hook": False, "trump": "none"}, {"cards": 2, "ranks": 3}]
-)
-def test_games_are_those_of_vecgame(rules: dict) -> None:
-    """Every agent, observation, mask and reward of three games in a row, which are three lanes of one batch."""
-    game, rng = Blob(**rules), np.random.default_rng(1)
-    blob, lanes = BlobAEC(game), game.deal(3, seed=11)
-    for lane in range(3):
-        blob.reset(seed=11 if lane == 0 else None)
-        state = lanes[lane : lane + 1]
-        for _ in range(game.decisions):
-            agent = blob.agent_selection
-            assert agent == AGENTS[int(game.mover(state))]
-            for seat, other in enumerate(AGENTS):
-                seen = blob.observe(other)
-                assert blob.observation_space(other).contains(seen)
-                assert np.array_equal(seen["observation"], game.observe(state, torch.tensor([seat]))[0].numpy())
-                expected = game.policy_mask(state)[0].numpy() if other == agent else np.zeros(52)
-                assert np.array_equal(seen["action_mask"], expected)
-            assert blob.rewards == dict.fromkeys(AGENTS, 0.0) and not any(blob.terminations.values())
-            action = torch.tensor([rng.choice(game.legal_mask(state)[0].nonzero()[:, 0].numpy())])
-            blob.step(int(game.policy_columns(state, action[:, None])[0, 0]))
+def test_pettingzoo_finds_nothing_wrong_with_the_bare_environment() -> None:
+    finds_nothing_wrong(GameAEC(Blob(cards=3)), 30)
+
+
+@every_game
+def test_games_are_those_of_vecgame(named: Named, own_games: Path) -> None:
+    """Every agent, observation, mask and reward of two games in a row, which are two lanes of one batch.
+
+    The columns that are taken are those of a network's policy, whatever a game does to them.
+    """
+    game, rng = named.make(own_games), np.random.default_rng(1)
+    table, lanes = GameAEC(game), game.deal(2, seed=11)
+    agents = [f"seat_{seat}" for seat in range(game.seats)]
+    assert table.possible_agents == agents
+    for lane in range(2):
+        table.reset(seed=11 if lane == 0 else None)
+        state = lanes[lane]
+        while not game.is_terminal(state):
+            agent = table.agent_selection
+            assert agent == agents[int(game.mover(state))]
+            assert table.rewards == dict.fromkeys(agents, 0.0) and not any(table.terminations.values())
+            action = random_action(game, state, torch.tensor([rng.random()], dtype=torch.float64))
+            column = int(game.policy_columns(state, action[:, None]))
+            check_what_is_seen(table, game, state)
+            table.step(column)
             state = game.step(state, action)
-            assert_same_state(blob.position, state)
-        assert blob.rewards == dict(zip(AGENTS, game.scores(state)[0].tolist(), strict=True))
-        assert all(blob.terminations.values())
-        for agent in blob.agent_iter():
-            _, reward, termination, truncation, _ = blob.last()
-            assert termination and not truncation
-            assert reward == game.scores(state)[0, AGENTS.index(agent)]
-            blob.step(None)
-        assert blob.agents == []
+            assert_same_state(table.position, state)
+        check_what_is_seen(table, game, state)
+        scores = dict(zip(agents, game.scores(state)[0].tolist(), strict=True))
+        assert table.rewards == scores and all(table.terminations.values())
+        for agent in table.agent_iter():
+            _, reward, termination, truncation, _ = table.last()
+            assert termination and not truncation and reward == scores[agent]
+            table.step(None)
+        assert table.agents == []
 
 
-def test_nobody_sees_what_is_hidden() -> None:
-    """What an agent observes is the same with other cards in the hands that it does not see."""
-    game = Blob(cards=4)
-    blob, changed = BlobAEC(game, render_mode="ansi"), 0
-    blob.reset(seed=3)
+def check_what_is_seen(table: GameAEC, game: Game, state: State) -> None:
+    """All agents' observations, and the mask of the one to move, by the legal actions of the game."""
+    expected = np.zeros(game.num_actions)
+    if not game.is_terminal(state):
+        expected[game.policy_columns(state, game.legal_mask(state).nonzero()[:, 1][None])[0]] = 1
+    for seat, agent in enumerate(table.possible_agents):
+        seen = table.observe(agent)
+        assert table.observation_space(agent).contains(seen)
+        assert np.array_equal(seen["observation"], game.observe(state, torch.tensor([seat]))[0].numpy())
+        assert np.array_equal(seen["action_mask"], expected if agent == table.agent_selection else 0 * expected)
+
+
+def test_whist_is_played_by_its_own_columns() -> None:
+    """In whist all 52 moves are plays with the suits turned; in Blob the first four are bids, which are not."""
+    game = Whist(trump="hearts")
+    table, state = GameAEC(game), game.deal(1, seed=3)
+    table.reset(seed=3)
+    for _ in range(game.decisions):
+        held = state.hands.clone()
+        column = int(table.observe(table.agent_selection)["action_mask"].argmax())
+        table.step(column)
+        state = table.position
+        card = (held & ~state.hands).max().item().bit_length() - 1  # what left a hand
+        assert column == (card - 13) % 52  # hearts come first
+
+
+def test_no_seed_means_fresh_deals_and_a_seed_the_same() -> None:
+    first, second = GameAEC(), GameAEC()
+    for table in (first, second):
+        table.reset()
+    assert first.position != second.position
+    for table in (first, second):
+        table.reset(seed=5)
+    assert first.position == second.position == Blob().deal(1, seed=5)
+    first.reset()
+    assert first.position == Blob().deal(1, seed=5, first_index=1)
+
+
+@pytest.mark.slow
+def test_another_process_deals_other_games() -> None:
+    code = (
+        "from veclab.doors.pettingzoo_env import env; e = env(); e.reset(); print(e.unwrapped.position.hands.tolist())"
+    )
+    said = {subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout for _ in range(2)}
+    assert len(said) == 2 and all(line.startswith("[[") for line in said)
+
+
+@pytest.mark.parametrize("game", [Blob(cards=4), Hearts(passing="left"), Wizard(cards=3), Kuhn(players=3)], ids=repr)
+def test_nobody_sees_what_is_hidden(game: Game) -> None:
+    """What is observed and shown to the agent to move is the same in any other world that it holds possible."""
+    table, changed = GameAEC(game, render_mode="ansi"), 0
+    table.reset(seed=3)
+    for decision in range(16):
+        if game.is_terminal(true := table.position):
+            break
+        agent = table.agent_selection
+        before, text = table.observe(agent), table.render()
+        table.position = game.determinize(true, 1, seed=decision)
+        changed += table.position != true
+        after = table.observe(agent)
+        assert np.array_equal(before["observation"], after["observation"])
+        assert np.array_equal(before["action_mask"], after["action_mask"])
+        assert table.render() == text
+        table.position = true
+        table.step(after["action_mask"].argmax())
+    assert changed > 0
+
+
+def test_no_agent_of_blob_sees_other_hands() -> None:
+    """Those that are not to move either."""
+    game, changed = Blob(cards=4), 0
+    table = GameAEC(game)
+    table.reset(seed=3)
     for decision in range(game.decisions):
-        true = blob.position
-        for seat, agent in enumerate(AGENTS):
-            before = blob.observe(agent)
-            blob.position = reshuffle(game, true, torch.tensor([seat]), seed=decision)
-            changed += not torch.equal(blob.position.hands, true.hands)
-            after = blob.observe(agent)
-            assert np.array_equal(before["observation"], after["observation"])
-            assert np.array_equal(before["action_mask"], after["action_mask"])
-            blob.position = true
-        mover = torch.tensor([AGENTS.index(blob.agent_selection)])
-        text = blob.render()
-        blob.position = reshuffle(game, true, mover, seed=decision)
-        assert blob.render() == text
-        blob.position = true
-        blob.step(blob.observe(blob.agent_selection)["action_mask"].argmax())
+        true = table.position
+        for seat, agent in enumerate(table.possible_agents):
+            before = table.observe(agent)
+            table.position = reshuffle(game, true, torch.tensor([seat]), seed=decision)
+            changed += not torch.equal(table.position.hands, true.hands)
+            assert np.array_equal(before["observation"], table.observe(agent)["observation"])
+            table.position = true
+        table.step(table.observe(table.agent_selection)["action_mask"].argmax())
     assert changed > 3 * game.decisions
 
 
-def test_an_illegal_action_is_refused() -> None:
-    bare, wrapped = BlobAEC(Blob(cards=2)), env(Blob(cards=2))
-    for blob in (bare, wrapped):
-        blob.reset(seed=0)
-    with pytest.raises(ValueError, match=r"action 51 of seat_\d is illegal; its mask allows \[0, 1, 2\]"):
-        bare.step(51)
-    culprit = wrapped.agent_selection
+@pytest.mark.parametrize("game", [Blob(cards=2), Blob(cards=2, miss_penalty=10), Hearts(), Kuhn()], ids=repr)
+def test_an_illegal_action_is_refused(game: Game) -> None:
+    """In the wrappers it costs more than any result of a game could."""
+    bare, wrapped = GameAEC(game), env(game)
+    for table in (bare, wrapped):
+        table.reset(seed=0)
+    agent = bare.agent_selection
+    mask = bare.observe(agent)["action_mask"]
+    for wrong in (-1, game.num_actions, 0.5, None, *np.flatnonzero(mask == 0)[:1]):
+        with pytest.raises(ValueError, match=rf"action .* of {agent} is illegal; its mask allows \[\d.*\]"):
+            bare.step(wrong)
+    with pytest.raises(AssertionError):
+        wrapped.step(game.num_actions)
+    if mask.all():
+        return  # in Kuhn whatever is an action is legal
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        wrapped.step(51)
+        wrapped.step(int(mask.argmin()))
     assert all(wrapped.terminations.values()) or all(wrapped.truncations.values())
-    assert wrapped.rewards == {agent: -1 if agent == culprit else 0 for agent in AGENTS}
+    assert wrapped.rewards == {one: game.lowest - 1 if one == agent else 0 for one in wrapped.possible_agents}
 
 
-def test_the_table_as_text(capsys) -> None:
-    blob = BlobAEC(Blob(cards=1, trump="hearts", dealer=3), render_mode="human")
-    blob.reset(seed=5)
-    while not all(blob.terminations.values()):
-        blob.step(blob.observe(blob.agent_selection)["action_mask"].argmax())
-    out = capsys.readouterr().out
-    assert out.count("hands of 1, trump hearts, seat_3 deals") == blob.game.decisions
-    assert out.count("holds") == blob.game.decisions - 1
-    assert f"won {int(blob.position.won[0, 3])}  {blob.rewards['seat_3']:g} points" in out.splitlines()[-1]
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda table: pickle.loads(pickle.dumps(table))])
+def test_a_copy_plays_on_alike(copied) -> None:
+    table = env(Hearts())
+    table.reset(seed=2)
+    for _ in range(5):
+        table.step(table.observe(table.agent_selection)["action_mask"].argmax())
+    other = copied(table)
+    for _ in range(60):  # into the next game of the run
+        if not table.agents:
+            table.reset(), other.reset()
+        over = table.terminations[table.agent_selection]
+        action = None if over else table.observe(table.agent_selection)["action_mask"].argmax()
+        table.step(action), other.step(action)
+        assert table.unwrapped.position == other.unwrapped.position and table.rewards == other.rewards
+
+
+def test_the_table_as_text_and_as_a_picture(capsys) -> None:
+    game = Blob(cards=1, trump="hearts", dealer=3)
+    told, drawn = GameAEC(game, render_mode="human"), GameAEC(game, render_mode="svg")
+    for table in (told, drawn):
+        table.reset(seed=5)
+    texts = []
+    while not all(told.terminations.values()):
+        column = told.observe(told.agent_selection)["action_mask"].argmax()
+        for table in (told, drawn):
+            table.step(column)
+        seat = None if game.is_terminal(told.position) else int(game.mover(told.position))
+        texts.append(game.text(told.position, seat=seat))
+        assert drawn.render().startswith("<svg")
+    assert capsys.readouterr().out == "".join(f"{text}\n" for text in texts)
+    assert "score" in texts[-1]
+
+
+def test_names_come_from_the_game() -> None:
+    names = {game: env(make_game(game)).metadata["name"] for game in ("blob", "blob-match", "euchre")}
+    assert names == {"blob": "vecgame_blob_v0", "blob-match": "vecgame_blob_match_v0", "euchre": "vecgame_euchre_v0"}
+    table = env("blob", rules={"players": 7, "cards": 3})
+    assert table.possible_agents[-1] == "seat_6" and table.observation_space("seat_6")["observation"].shape == (286,)
 
 
 def test_bad_arguments_get_one_clear_line() -> None:
-    with pytest.raises(ValueError, match="render_mode must be None, 'human' or 'ansi', got 'rgb_array'"):
+    with pytest.raises(ValueError, match="render_mode must be None or one of 'human', 'ansi', 'svg', got 'rgb_array'"):
         env(render_mode="rgb_array")
+    with pytest.raises(ValueError, match="render_mode must be None or one of 'human', 'ansi', got 'svg'"):
+        env(Kuhn(), render_mode="svg")  # it has no hands to draw
     with pytest.raises(ValueError, match="seed must be an integer from 0"):
-        BlobAEC(seed=-1)
+        env().reset(seed=-1)
 
 
 def test_the_page_shows_code_that_runs(capsys) -> None:
     run_snippet("PettingZoo")
-    assert capsys.readouterr().out.count(" points") == len(AGENTS)
+    assert capsys.readouterr().out.count("score") == 4
 
 
 def test_the_example_runs(monkeypatch, capsys) -> None:

@@ -12,7 +12,7 @@ from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loa
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
 from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, read_counts
-from veclab.settings import Settings, for_resume, from_flags
+from veclab.settings import Settings, for_restart, for_resume, from_flags
 
 TEXTS = (
     "",
@@ -121,8 +121,9 @@ def test_a_resumed_run_may_be_told_its_game_in_other_words() -> None:
     assert for_resume(run, {"rules": "cards=7,trump=hearts,players=3"}) == Settings(**run)
     with pytest.raises(ValueError, match=r"--cards \(run: 7, flag: 6\)"):
         for_resume(run, {"rules": "cards=6,players=3"})
+    assert for_resume(run, {"rules": "trump=hearts"}) == Settings(**run)
     with pytest.raises(ValueError, match=r"--rules \(run: players=3, flag: \)"):
-        for_resume(run, {"rules": ""})
+        for_restart(run, "document", {"cards": "7", "trump": "hearts"})
 
 
 def test_card_counts_are_written_as_they_are_read() -> None:
@@ -147,7 +148,7 @@ def test_a_network_brings_its_rules_wherever_it_lies(tmp_path) -> None:
     settings = settings_for(path, {})
     assert settings.games() == tuple(games) and other_rules(path, settings) is None
     assert other_rules(path, settings_for(path, {"cards": "2"})) is None  # one of those that it knows
-    told = other_rules(path, settings_for(path, {"rules": "miss_penalty=10"}))
+    told = other_rules(path, settings_for(path, {"rules": "points_per_trick=1,exact_bonus=10"}))
     assert (
         "by other rules than" in told and "not Blob, 1-3 cards, trump random, " in told and "points_per_trick=5" in told
     )

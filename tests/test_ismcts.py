@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.helpers import play_randomly
-from vecgame import Blob
+from vecgame import Blob, BlobMatch, Game, Whist
 from vecgame.games.blob_rules import Rules
 from veclab.agents.checkpoint import save_network
 from veclab.arena import oh_hell
@@ -25,24 +25,51 @@ def test_cards_and_actions_there_and_back() -> None:
     assert [oh_hell.our_action(action) for action in oh_hell.their_actions(history)] == history
 
 
-def test_playable_rules() -> None:
-    assert [rules.trump for rules in oh_hell.playable(Rules(cards=7))] == ["spades", "hearts", "clubs", "diamonds"]
-    assert oh_hell.playable(Rules(trump="clubs")) == [Rules(trump="clubs")]
+def test_playable_games() -> None:
+    trumps = [game.rules.trump for game in oh_hell.playable(Blob(cards=7))]
+    assert trumps == ["spades", "hearts", "clubs", "diamonds"]
+    assert oh_hell.playable(Blob(trump="clubs")) == [Blob(trump="clubs")]
+    assert oh_hell.playable(Blob(trump="turned", players=5)) == [Blob(trump="turned", players=5)]
+    assert oh_hell.playable(Blob(trump="clubs", sight="blind", cards=3)) != []  # only games of one card are blind
+
+
+class AcesAreLow(Blob):
+    """Another game, which OpenSpiel cannot know."""
+
+
+def no_points(bids: torch.Tensor, won: torch.Tensor) -> torch.Tensor:
+    return (bids == won).float()
 
 
 @pytest.mark.parametrize(
-    ("rules", "message"),
+    ("game", "message"),
     [
-        (Rules(cards=13), "deals 1 to 12 cards"),
-        (Rules(trump="none"), "always has a trump suit"),
-        (Rules(hook=False), "the hook"),
-        (Rules(cards=1, suits=2), "52 cards"),
+        (Blob(cards=13), "deals 1 to 12 cards"),
+        (Blob(trump="none"), "always has a trump suit"),
+        (Blob(trump="bidder"), "always has a trump suit, which nobody names"),
+        (Blob(hook=False), "the hook"),
+        (Blob(hook_from=9), "the hook"),
+        (Blob(cards=1, suits=2), "52 cards"),
+        (Blob(hook=False, bidding="once"), "the hook"),
+        (Blob(cards=1, sight="forehead"), "by one's own cards, not bidding=turn, sight=forehead"),
+        (Blob(exact_bonus=5, miss_penalty=10), "does not know exact_bonus=5, miss_penalty=10"),
+        (Blob(scoring=no_points), "does not know scoring=no_points"),
+        (AcesAreLow(), r"plays Blob itself, not AcesAreLow\(cards=5\)"),
+        (BlobMatch(cards=2), r"plays Blob itself, not BlobMatch"),
+        (Whist(), r"plays Blob itself, not Whist"),
     ],
+    ids=repr,
 )
-def test_what_openspiel_cannot_play_gets_one_line(rules: Rules, message: str) -> None:
+def test_what_openspiel_cannot_play_gets_one_line(game: Game, message: str) -> None:
+    """And is never played as plain Blob instead."""
     with pytest.raises(ValueError, match=message) as caught:
-        oh_hell.playable(rules)
+        oh_hell.playable(game)
     assert "\n" not in str(caught.value)
+
+
+def test_the_scoring_that_openspiel_is_given() -> None:
+    assert [oh_hell.off_bid_penalty(Rules(**changes)) for changes in ({}, {"miss_penalty": 1})] == [True, True]
+    assert not oh_hell.off_bid_penalty(Rules(miss_points_per_trick=1))
 
 
 def test_without_openspiel_it_says_what_to_install(monkeypatch) -> None:
@@ -158,7 +185,9 @@ class TestWithOpenSpiel:
         small = ["--eval-deals", "2", "--cards", "2", "--worlds", "1", "--simulations", "2"]
         assert evaluate_main([str(network), *flags, *small, "--json", str(output)]) == 0
         assert "no deals without trump" in capsys.readouterr().out
-        results = json.loads(output.read_text())
+        stored = json.loads(output.read_text())
+        results, trumps = stored["results"], [game["rules"]["trump"] for game in stored["games"]]
+        assert trumps == ["spades", "hearts", "clubs", "diamonds"]
         assert {player: list(row) for player, row in results.items()} == {"network alone": ["rule-based", "IS-MCTS 5"]}
         assert evaluate_main([str(network), *flags, "--cards", "13"]) == 2
         error = capsys.readouterr().err

@@ -136,7 +136,7 @@ def test_the_newest_network(tmp_path, numbered, newest, taken) -> None:
     assert len(saved_networks([tmp_path], 9)) == len(numbered) + (taken == NEWEST)
 
 
-def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> None:
+def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch, capsys) -> None:
     play, played = module.play_pairing, []
 
     def stop_at_fourth(*arguments):
@@ -146,8 +146,8 @@ def test_an_interrupted_ladder_keeps_what_was_played(networks, monkeypatch) -> N
         return played[-1]
 
     monkeypatch.setattr(module, "play_pairing", stop_at_fourth)
-    with pytest.raises(KeyboardInterrupt):
-        main([str(networks), *FLAGS])
+    assert main([str(networks), *FLAGS]) == 130
+    assert (error := capsys.readouterr().err).startswith("stopped; ") and error.count("\n") == 1
     stored = Ladder.load(networks / "ladder.json", {}, TWO_AGAINST_TWO)
     assert list(stored.pairings.values()) == played
 
@@ -187,10 +187,10 @@ def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) 
     only = networks / "network-000000.safetensors"
     assert main([str(only), *FLAGS]) == 0
     assert main([str(only), *FLAGS, "--search"]) == 2
-    assert "other terms: search (file: None" in capsys.readouterr().err
+    assert "other terms: players (file: alone, here: search), search (file: None" in capsys.readouterr().err
     only.write_bytes((networks / "network-000001.safetensors").read_bytes())
     assert main([str(only), *FLAGS]) == 2
-    assert "another network called" in capsys.readouterr().err
+    assert "another network or program called" in capsys.readouterr().err
     (networks / "ladder.json").write_text("{}")
     assert main([str(only), *FLAGS]) == 2
     assert "is no ladder of this version" in capsys.readouterr().err
@@ -205,7 +205,7 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     assert train.main([*flags, *small, "--run", str(run)]) == 0
     assert main([str(run), "--eval-deals", "3", "--device", "cpu"]) == 0
     stored = json.loads((run / "ladder.json").read_text())
-    assert stored["terms"]["game"] == "whist" and stored["terms"]["rules"] == "trump=random"
+    assert stored["terms"]["games"] == [{"game": "whist", "rules": {"cards": 2, "trump": "random"}}]
     assert stored["ratings"]["random"]["elo"] == 0 and "rule-based" not in stored["agents"]
     assert all(0 <= wins <= 16 for pairing in stored["pairings"] for wins in pairing["half_wins"])
     assert "whist" in capsys.readouterr().out
@@ -213,4 +213,7 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     out = tmp_path / "strength.json"
     judged = ["--players", "alone", "--opponents", "random", "--eval-deals", "3", "--device", "cpu", "--json", str(out)]
     assert evaluate_main([str(network), *judged]) == 0
-    assert json.loads(out.read_text())["network alone"]["random"]["games"] == 6
+    result = json.loads(out.read_text())
+    assert result["results"]["network alone"]["random"]["games"] == 6
+    assert result["games"] == stored["terms"]["games"]
+    assert result["command"] == ["vecgame", "evaluate", str(network), *judged] and result["terms"]["deals"] == 3

@@ -22,6 +22,6 @@ def test_the_page_runs(number: int, tmp_path, monkeypatch) -> None:
 
 def test_the_page_has_one_of_each() -> None:
     headings = re.findall(r"^## (.*)$", PAGE, flags=re.M)
-    assert headings == ["A player", "An evaluator", "A network", "A training loop"] and len(BLOCKS) == 5
+    assert headings == ["A player", "An evaluator", "A network", "A training loop"] and len(BLOCKS) == 6
     for path in re.findall(r"`((?:vecgame|veclab|tests)/[\w/]+\.py)`", PAGE):
         assert (Path(__file__).parents[1] / path).is_file(), path

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,21 +21,24 @@ from rich.console import Console
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.helpers import assert_same_state, reshuffle
-from vecgame import Blob
+from vecgame import Blob, identity
+from vecgame.cards import STANDARD
+from vecgame.games.blob import schedule
 from veclab.agents import SHIPPED
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
 from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
+from veclab.settings import from_flags
 from veclab.table import command as play
 from veclab.table import lines, view
 from veclab.table.advice import action_values, give_hint
 from veclab.table.agents import BOTS, choose, default_agent
 from veclab.table.app import Sitting
-from veclab.table.commands import Mistake, Request, bid_range, parse
+from veclab.table.commands import Mistake, Request, allowed, parse
 from veclab.table.glyphs import ASCII, UNICODE, glyphs_for
 from veclab.table.saving import load_match, save_match
-from veclab.table.session import PERSON, Match, Settings, begin, schedule, undo, walk
-from veclab.table.sight import Seen, look
+from veclab.table.session import PERSON, Match, Settings, begin, undo, walk
+from veclab.table.sight import Seen, look, said
 from veclab.table.ui import PlainLines, Screen
 from vecmcts import PlayoutEvaluator, SearchConfig
 from vecmcts.evaluators import play_out
@@ -43,6 +46,11 @@ from vecmcts.evaluators import play_out
 ROOT = Path(__file__).parents[1]
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 CARD = re.compile(r"(?:10|[2-9JQKA])[♠♥♣♦]")
+
+
+def of_blob(cards: int = 5, **others: object) -> Settings:
+    """A match of Blob with hands of so many cards at most."""
+    return Settings(Blob(cards=cards), **others)
 
 
 def played(settings: Settings, seed: int = 0, stop: int | None = None) -> Match:
@@ -55,15 +63,14 @@ def played(settings: Settings, seed: int = 0, stop: int | None = None) -> Match:
 
 def name(card: str) -> int:
     """A card's id by its name in letters."""
-    return next(c for c in range(52) if ASCII.card(c) == card)
+    return next(c for c in range(52) if ASCII.card(STANDARD, c) == card)
 
 
 def position(hands: list[str], trump: int, dealer: int, actions: list[int]) -> Match:
     """A match whose first game has these hands, after some actions."""
     ids = torch.tensor([[[name(card) for card in hand.split()] for hand in hands]])
-    game = Blob(cards=ids.shape[2], trump="rotate", dealer="rotate")
-    match = begin(Settings(cards=game.cards))
-    match = replace(match, game=game, state=game.from_hands(ids, dealer, trump))
+    match = begin(of_blob(cards=ids.shape[2]))
+    match = replace(match, state=match.game.from_hands(ids, dealer, trump))
     for action in actions:
         match = match.act(action)
     return match
@@ -73,15 +80,14 @@ def position(hands: list[str], trump: int, dealer: int, actions: list[int]) -> M
 
 
 def test_schedule() -> None:
-    assert schedule(5) == (5, 4, 3, 2, 1, 1, 1, 1, 1, 2, 3, 4, 5)
-    assert schedule(1) == (1, 1, 1, 1, 1)
-    assert all(len(schedule(cards)) == 2 * cards - 1 + 4 for cards in range(1, 14))
-    assert Settings(cards=5, games=2).hands == (5, 4)
+    hands = [game.cards for game in of_blob(cards=5).course]
+    assert hands == [5, 4, 3, 2, 1, 1, 1, 1, 1, 2, 3, 4, 5]
+    assert [game.cards for game in of_blob(cards=5, games=2).course] == [5, 4]
 
 
 def test_a_match_follows_its_schedule_and_its_points_sum_up() -> None:
-    match = played(Settings(cards=3, seed=5))
-    assert tuple(result.cards for result in match.results) == schedule(3)
+    match = played(of_blob(cards=3, seed=5))
+    assert tuple(result.cards for result in match.results) == schedule(3, 4)
     assert [result.trump for result in match.results] == [number % 5 for number in range(9)]
     totals = [0.0] * 4
     for number, result in enumerate(match.results):
@@ -103,11 +109,11 @@ def test_tricks_are_what_was_played() -> None:
     for card in ("Kc", "4c", "2h"):
         match = match.act(name(card))
     seen = look(match, PERSON)
-    assert (seen.winning, seen.mover, seen.led_suit) == (3, PERSON, 2) and highlighted(seen) == "2h"
+    assert (seen.winning, seen.mover, seen.led) == (3, PERSON, 2) and highlighted(seen) == "2h"
     match = match.act(name("2c"))
     seen = look(match, PERSON)
-    assert seen.trick is None and seen.last_trick.winner == 3 and seen.mover == 3
-    assert [(move.seat, ASCII.card(move.action)) for move in seen.last_trick.plays] == [
+    assert match.tricks[0].winner == 3 and seen.trick is None and seen.last_trick.winner == 3 and seen.mover == 3
+    assert [(move.seat, ASCII.card(STANDARD, move.action)) for move in seen.last_trick.plays] == [
         (1, "Kc"),
         (2, "4c"),
         (3, "2h"),
@@ -130,7 +136,7 @@ def test_the_last_of_several_tricks_is_remembered() -> None:
     for card in ("2h", "6h", "2c", "Qh", "2s", "3h", "7h", "3c"):
         match = match.act(name(card))
     seen = look(match, PERSON)
-    assert [ASCII.card(move.action) for move in seen.last_trick.plays] == ["2s", "3h", "7h", "3c"]
+    assert [ASCII.card(STANDARD, move.action) for move in seen.last_trick.plays] == ["2s", "3h", "7h", "3c"]
 
 
 def test_hands_are_held_trumps_first_and_high_cards_first() -> None:
@@ -140,7 +146,7 @@ def test_hands_are_held_trumps_first_and_high_cards_first() -> None:
         0,
         [],
     )
-    assert [ASCII.card(card) for card in look(match, PERSON).sorted_hand(PERSON)] == [
+    assert [ASCII.card(STANDARD, card) for card in look(match, PERSON).hand(PERSON)] == [
         "4h",
         "2h",
         "As",
@@ -151,22 +157,22 @@ def test_hands_are_held_trumps_first_and_high_cards_first() -> None:
 
 
 def test_seeds_make_matches() -> None:
-    hands = [look(begin(Settings(seed=seed)), None).hands for seed in (1, 1, 2)]
+    hands = [look(begin(of_blob(seed=seed)), None).one.values["hands"] for seed in (1, 1, 2)]
     assert hands[0] == hands[1] != hands[2]
 
 
 def test_only_legal_actions_count() -> None:
-    match = played(Settings(cards=2), stop=5)
+    match = played(of_blob(cards=2), stop=5)
     for action in set(range(-1, 53)) - set(match.legal):
         with pytest.raises(ValueError, match="is not one of"):
             match.act(action)
     with pytest.raises(ValueError, match="the match is over"):
-        played(Settings(cards=1)).act(0)
+        played(of_blob(cards=1)).act(0)
 
 
 def test_undo_goes_back_to_the_last_choice_and_the_same_move_gives_the_same_match() -> None:
     rng, agent = random.Random(3), RandomBot()
-    match, choices = begin(Settings(cards=3, games=4, seed=9)), []
+    match, choices = begin(of_blob(cards=3, games=4, seed=9)), []
     while not match.over:
         own = match.mover == PERSON
         if own and len(match.legal) > 1:
@@ -194,7 +200,7 @@ def test_agents_and_hints_do_not_see_hidden_cards() -> None:
         SearchPlayer(network, SearchConfig(worlds=3, simulations=4)),
         SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=3, simulations=3)),
     ]
-    match, compared = begin(Settings(cards=3, games=1, seed=2)), 0
+    match, compared = begin(of_blob(cards=3, games=1, seed=2)), 0
     while not match.over:
         viewer = torch.tensor([match.mover])
         other = replace(match, state=reshuffle(match.game, match.state, viewer, seed=len(match.history)))
@@ -230,7 +236,7 @@ def test_points_of_a_hint_by_hand(dealer: int) -> None:
 
 
 def test_hints_name_their_source_and_cover_the_legal_actions() -> None:
-    match = played(Settings(cards=4), stop=5)
+    match = played(of_blob(cards=4), stop=5)
     searching = SearchPlayer(InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=8), "mine")
     for agent, source in ((RandomBot(), "random playouts"), (searching, "the agents' network (mine;")):
         hint = give_hint(agent, match)
@@ -238,12 +244,12 @@ def test_hints_name_their_source_and_cover_the_legal_actions() -> None:
         assert sorted(one.action for one in hint.advice) == list(match.legal)
         assert sum(one.probability for one in hint.advice) == pytest.approx(1)
         assert all(0 <= one.points <= 14 for one in hint.advice)
-        text = "\n".join(lines.hint_lines(hint, False, UNICODE))
-        assert source in text and set(CARD.findall(text)) == {UNICODE.card(card) for card in match.legal}
+        text = "\n".join(lines.hint_lines(hint, UNICODE))
+        assert source in text and set(CARD.findall(text)) == {UNICODE.card(STANDARD, card) for card in match.legal}
 
 
 def test_a_network_hint_is_the_agents_own_choice() -> None:
-    match = begin(Settings(cards=3))
+    match = begin(of_blob(cards=3))
     agent = SearchPlayer(InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=8))
     assert give_hint(agent, match).advice[0].action == choose(agent, match)
 
@@ -268,7 +274,7 @@ def test_every_action_is_tried_in_the_same_worlds_and_luck() -> None:
     match = position(["2c 3c 4h", "As Ks 5c", "Qc Jc 6d", "9c 8c 7s"], trump=0, dealer=0, actions=[2, 0, 0, 0])
     actions = torch.tensor(match.legal)
     values = action_values(match.game, match.state, actions, play_out, 64, seed=1).tolist()
-    assert [ASCII.card(action) for action in match.legal] == ["Ks", "As", "5c"]
+    assert [ASCII.card(STANDARD, action) for action in match.legal] == ["Ks", "As", "5c"]
     assert values[0] == values[1] != values[2] and 0 < values[0] < 12 / 13
 
 
@@ -326,17 +332,17 @@ def test_wrong_cards_get_one_printable_line(line: str, part: str) -> None:
 def test_bids_are_understood() -> None:
     seen = look(position(["2h 3h", "2c 3c", "4c 5c", "6c 7c"], 0, 0, [0, 1, 0]), PERSON)
     assert [parse(line, seen, UNICODE) for line in ("0", " 2 ")] == [0, 2]
-    assert "may not bid 1" in parse("1", seen, UNICODE).text
-    for line in ("3", "-1", "x", "2h", "1.0", "²"):
-        assert "from 0 to 2" in parse(line, seen, UNICODE).text
-    assert bid_range(seen) == "0-2, not 1"
+    for line in ("1", "bid 1", "3", "-1", "x", "2h", "1.0", "²", "b"):
+        assert "is not allowed: you may choose 0-2, not 1" in parse(line, seen, UNICODE).text
+    assert [parse(line, seen, UNICODE) for line in ("bid 0", "BID2")] == [0, 2]
+    assert allowed(seen) == "0-2, not 1" and lines.prompt(seen, UNICODE) == "Your bid (0-2, not 1): "
 
 
 def test_requests_and_the_only_card() -> None:
     seen = hearts_led()
     wanted = {"h": Request.HINT, "U": Request.UNDO, "?": Request.HELP, "q": Request.QUIT, "quit": Request.QUIT}
     assert {line: parse(line, seen, UNICODE) for line in wanted} == wanted
-    only = replace(seen, legal=(name("Qh"),))
+    only = replace(seen, one=replace(seen.one, legal=[name("Qh")], choices=["Q♥"]))
     assert parse("", only, UNICODE) == name("Qh") and "Q♥" in lines.prompt(only, UNICODE)
 
 
@@ -361,13 +367,13 @@ class Recorder:
 def test_only_the_own_hand_and_played_cards_are_shown(kind: type[PlainLines]) -> None:
     record, rng = Recorder(), random.Random(1)
     interface = kind(record.console, UNICODE, lambda prompt: "")
-    match = begin(Settings(cards=4, games=3, seed=4))
+    match = begin(of_blob(cards=4, games=3, seed=4))
     known: set[str] = set()
 
     def check(match: Match) -> str:
         state = match.state
         own, seen = int(state.hands[0, PERSON]), int(state.seen[0])
-        known.update(UNICODE.card(card) for card in range(52) if (own | seen) >> card & 1)
+        known.update(UNICODE.card(STANDARD, card) for card in range(52) if (own | seen) >> card & 1)
         text = record.take()
         assert set(CARD.findall(text)) <= known
         return text
@@ -377,24 +383,24 @@ def test_only_the_own_hand_and_played_cards_are_shown(kind: type[PlainLines]) ->
         if match.mover == PERSON:
             interface.decision(look(match, PERSON))
             text = check(match)
-            hand = [UNICODE.card(card) for card in look(match, PERSON).hand]
+            hand = [UNICODE.card(STANDARD, card) for card in look(match, PERSON).hand(PERSON)]
             assert hand and all(card in text for card in hand)
         before, match = match, match.act(rng.choice(match.legal))
         ended = len(match.results) > len(before.results)
-        known = known | {UNICODE.card(match.history[-1])}
-        interface.moved(look(before, PERSON), match.history[-1], look(match, PERSON))
+        known = known | {UNICODE.card(STANDARD, match.history[-1])}
+        interface.moved(look(before, PERSON), said(before, match, PERSON), look(match, PERSON))
         check(match)
         if ended:
             known = set()
 
 
 def test_what_a_seat_sees_holds_no_other_hand() -> None:
-    match = played(Settings(cards=5), stop=7)
+    match = played(of_blob(cards=5), stop=7)
     for viewer in range(4):
         seen = look(match, viewer)
-        assert [hand is not None for hand in seen.hands] == [seat == viewer for seat in range(4)]
+        assert [bool(seen.hand(seat)) for seat in range(4)] == [seat == viewer for seat in range(4)]
         assert (seen.legal != ()) == (match.mover == viewer)
-    assert None not in look(match, None).hands and look(match, None).legal == ()
+    assert all(look(match, None).hand(seat) for seat in range(4)) and look(match, None).legal == ()
 
 
 def test_legal_cards_are_numbered_and_the_others_dim() -> None:
@@ -403,14 +409,15 @@ def test_legal_cards_are_numbered_and_the_others_dim() -> None:
     assert middle.plain == "│ 2♠ ││ Q♥ ││10♥ ││ A♣ │"
     assert numbers.plain.split() == ["2", "3"]
     assert [span.style for span in top.spans] == ["dim", "bold red", "bold red", "dim"]
-    others_turn = view.hand_cards(replace(seen, mover=1, legal=()), UNICODE, 80).renderables
+    other = replace(seen.one, mover=1, legal=[], choices=[])
+    others_turn = view.hand_cards(replace(seen, one=other), UNICODE, 80).renderables
     assert "dim" not in [span.style for span in others_turn[0].spans] and not others_turn[3].plain.strip()
     assert "2:Q♥  3:10♥  (you also hold 2♠ A♣)" in "\n".join(lines.decision_lines(seen, UNICODE))
 
 
 def test_numbers_go_on_in_the_second_row_of_a_long_hand() -> None:
     """West is to lead from 13 cards, as West sees it."""
-    match = played(Settings(cards=13), stop=4)
+    match = played(of_blob(cards=13), stop=4)
     parts = view.hand_cards(look(match, match.mover), UNICODE, 50).renderables
     assert " ".join(part.plain for part in parts[3::4]).split() == [str(number) for number in range(1, 14)]
 
@@ -429,7 +436,7 @@ def test_the_screen_says_what_one_needs_to_know() -> None:
 @pytest.mark.parametrize("viewer", [PERSON, None])
 def test_screens_fit_their_width(width: int, viewer: int | None) -> None:
     for stop in (0, 3, 6, 30):
-        seen = look(played(Settings(cards=13, seed=1), stop=stop), viewer)
+        seen = look(played(of_blob(cards=13, seed=1), stop=stop), viewer)
         record = Recorder(width)
         record.console.print(view.screen(seen, UNICODE, width, ["West leads A♠."]))
         text = record.take()
@@ -437,12 +444,12 @@ def test_screens_fit_their_width(width: int, viewer: int | None) -> None:
         assert max(map(len, rows)) <= width
         assert f"{seen.names[0]} (dealer)" in text and all(text.count(who) >= 2 for who in seen.names)
         assert all(row.count("╭") == row.count("╮") for row in rows)
-    record.console.print(view.score_sheet(look(played(Settings(cards=3)), viewer), UNICODE))
+    record.console.print(view.score_sheet(look(played(of_blob(cards=3)), viewer), UNICODE))
     assert max(map(len, record.take().splitlines())) <= width
 
 
 def test_score_sheet_holds_every_game_and_the_sums() -> None:
-    match, record = played(Settings(cards=3, seed=5)), Recorder()
+    match, record = played(of_blob(cards=3, seed=5)), Recorder()
     record.console.print(view.score_sheet(look(match, PERSON), UNICODE))
     rows = [re.split(r"\s*[│┃]\s*", row)[1:-1] for row in record.take().splitlines() if row[:1] in "│┃"]
     assert len(rows) == 1 + 9 + 1
@@ -457,20 +464,20 @@ def test_ascii_terminals_get_ascii() -> None:
     assert glyphs_for("utf-8") is UNICODE is glyphs_for("UTF8")
     raw = io.BytesIO()
     console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80, force_terminal=True)
-    seen = look(played(Settings(cards=5), stop=8), PERSON)
+    seen = look(played(of_blob(cards=5), stop=8), PERSON)
     console.print(view.screen(seen, ASCII, 80, ["West leads As."]))
-    console.print(view.score_sheet(look(played(Settings(cards=1)), PERSON), ASCII))
+    console.print(view.score_sheet(look(played(of_blob(cards=1)), PERSON), ASCII))
     console.file.flush()
     assert b"+----+" in raw.getvalue() and raw.getvalue().isascii()
 
 
 def test_sentences() -> None:
     match = position(["2c 3c", "Kc 2d", "4c 5d", "2h 6d"], trump=1, dealer=0, actions=[1, 1, 1])
-    said = []
+    told = []
     for action in (0, name("Kc"), name("4c"), name("2h"), name("2c"), name("6d"), name("3c"), name("2d"), name("5d")):
         before, match = match, match.act(action)
-        said += lines.narrate(look(before, PERSON), action, look(match, PERSON), UNICODE)
-    assert said == [
+        told += lines.narrate(look(before, PERSON), said(before, match, PERSON), look(match, PERSON), UNICODE)
+    assert told == [
         "You bid 0.",
         "West leads K♣.",
         "North plays 4♣.",
@@ -489,7 +496,7 @@ def test_sentences() -> None:
 
 
 def test_a_shared_win_is_said() -> None:
-    seen = look(played(Settings(cards=1)), PERSON)
+    seen = look(played(of_blob(cards=1)), PERSON)
     assert "You and East share the win with 7 points" in lines.final_line(replace(seen, totals=(7, 1, 0, 7)))
     assert "North wins with 9 points" in lines.final_line(replace(seen, totals=(7, 1, 9, 7)))
 
@@ -498,7 +505,7 @@ def test_a_shared_win_is_said() -> None:
 
 
 def test_a_saved_match_comes_back_at_every_point(tmp_path: Path) -> None:
-    path, whole = tmp_path / "match.json", played(Settings(cards=2, games=3, seed=8, agent="random", worlds=4))
+    path, whole = tmp_path / "match.json", played(of_blob(cards=2, games=3, seed=8, agent="random", worlds=4))
     for match in walk(whole.settings, whole.history):
         save_match(path, match)
         loaded = load_match(path)
@@ -507,10 +514,13 @@ def test_a_saved_match_comes_back_at_every_point(tmp_path: Path) -> None:
         assert look(loaded, PERSON) == look(match, PERSON)
 
 
+KEPT = {"games": 1, "seed": 0, "agent": "flat", "worlds": 30, "simulations": 30}
+TWO = {"game": "blob", "rules": {"cards": 2}}
+
+
 def damage(**changes: object) -> str:
     """A saved match with parts of it replaced."""
-    saved = {"format": "vecgame-match-1", "settings": asdict(Settings(cards=2, games=1)), "history": [0, 0]}
-    return json.dumps({**saved, **changes})
+    return json.dumps({"format": "vecgame-match-2", "games": [TWO], "settings": KEPT, "history": [0, 0], **changes})
 
 
 @pytest.mark.parametrize(
@@ -524,16 +534,27 @@ def damage(**changes: object) -> str:
         "[]",
         "{}",
         damage(format="vecgame-match-0"),
+        damage(format="vecgame-match-1"),
+        damage(games=[]),
+        damage(games="blob"),
+        damage(games=[{**TWO, "game": "blub"}]),
+        damage(games=[{**TWO, "game": 7}]),
+        damage(games=[{**TWO, "rules": {"cards": 14}}]),
+        damage(games=[{**TWO, "rules": {"card": 2}}]),
+        damage(games=[{**TWO, "rules": []}]),
+        damage(games=[TWO, TWO]),
         damage(settings={"cards": 5}),
         damage(settings=[]),
-        damage(settings={**asdict(Settings()), "cards": 14}),
-        damage(settings={**asdict(Settings()), "cards": True}),
-        damage(settings={**asdict(Settings()), "cards": "5"}),
-        damage(settings={**asdict(Settings()), "seed": -1}),
-        damage(settings={**asdict(Settings()), "seed": 1.5}),
-        damage(settings={**asdict(Settings()), "worlds": 0}),
-        damage(settings={**asdict(Settings()), "agent": 7}),
-        damage(settings={**asdict(Settings()), "games": 14}),
+        damage(settings={**KEPT, "cards": 5}),
+        damage(format="vecgame-match-1", settings={**KEPT, "cards": 14}),
+        damage(format="vecgame-match-1", settings={**KEPT, "cards": True}),
+        damage(format="vecgame-match-1", settings={**KEPT, "cards": "5"}),
+        damage(settings={**KEPT, "seed": -1}),
+        damage(settings={**KEPT, "seed": 1.5}),
+        damage(settings={**KEPT, "worlds": 0}),
+        damage(settings={**KEPT, "agent": 7}),
+        damage(settings={**KEPT, "games": 14}),
+        damage(settings={**KEPT, "games": True}),
         damage(history=[0, 3]),
         damage(history=[0, 10**30]),
         damage(history=[0, False]),
@@ -541,7 +562,7 @@ def damage(**changes: object) -> str:
         damage(history="00"),
         damage(history=[0] * 100),
     ],
-    ids=range(24),
+    ids=range(35),
 )
 def test_foreign_and_damaged_files_get_one_line(text: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "match.json"
@@ -561,7 +582,7 @@ def test_a_match_with_an_agent_that_came_with_an_older_program(tmp_path: Path) -
         ("/home/me/vecgame/agents/mine.safetensors", "/home/me/vecgame/agents/mine.safetensors"),
         ("/home/me/blob-1-13.safetensors", "/home/me/blob-1-13.safetensors"),
     ]:
-        save_match(path, begin(Settings(cards=2, agent=agent)))
+        save_match(path, begin(of_blob(cards=2, agent=agent)))
         assert load_match(path).settings.agent == found
 
 
@@ -592,10 +613,10 @@ def test_a_whole_match_by_stdin(monkeypatch, capsys, tmp_path) -> None:
     status, output, error = run(monkeypatch, capsys, typed, *flags)
     assert (status, error) == (0, "")
     assert "\x1b" not in output
-    for part in ("no choice of yours to take back", "A bid is a number", "Hint by random playouts", "Enter plays"):
+    for part in ("no choice of yours to take back", "a bid as 2", "Hint by random playouts", "Enter makes"):
         assert part in output
     match = load_match(path)
-    assert match.over and match.settings == Settings(cards=2, games=3, seed=6)
+    assert match.over and match.settings == of_blob(cards=2, games=3, seed=6, agent="rules")
     totals = ", ".join(f"{who} {p:g}" for who, p in zip(("You", "West", "North", "East"), match.totals, strict=True))
     assert f"After 3 of 3 games: {totals}." in output
     assert output.rstrip().splitlines()[-1] == lines.final_line(look(match, PERSON))
@@ -619,7 +640,7 @@ def test_a_match_left_in_mid_trick_goes_on_as_if_never_left(monkeypatch, capsys,
     match = load_match(whole)
     steps = zip(walk(match.settings, match.history[:-1]), match.history, strict=True)
     own = [(before, action) for before, action in steps if before.mover == PERSON]
-    typed = [f"{action if len(before.moves) < 4 else ASCII.card(action)}\n" for before, action in own]
+    typed = [f"{action if len(before.moves) < 4 else ASCII.card(STANDARD, action)}\n" for before, action in own]
     assert len(typed) == 3 + 1 + 2 + 1
     run(monkeypatch, capsys, typed[0], *flags, "--save", str(parts))
     for line in typed[1:]:  # one answer a sitting
@@ -639,7 +660,7 @@ def test_the_match_is_saved_after_every_action(tmp_path) -> None:
         lengths.append(len(load_match(path).history))
         return "0" if "bid" in prompt else "1"
 
-    match = begin(Settings(cards=1, seed=2))
+    match = begin(of_blob(cards=1, seed=2))
 
     def save(match: Match) -> None:
         save_match(path, match)
@@ -658,7 +679,7 @@ def test_screen_pauses_between_games_and_can_go_back() -> None:
 
     saved: list[Match] = []
     screen = Screen(record.console, UNICODE, read)
-    assert not Sitting(RuleBot(), PERSON, screen, saved.append).play(begin(Settings(cards=1, seed=2)), "")
+    assert not Sitting(RuleBot(), PERSON, screen, saved.append).play(begin(of_blob(cards=1, seed=2)), "")
     pauses = [prompt for prompt in asked if "next game" in prompt]
     assert len(pauses) == 3 and "bid" in asked[3]
     assert len(saved[-1].results) == 1 and record.take().count("points (won/bid)") == 2
@@ -667,7 +688,7 @@ def test_screen_pauses_between_games_and_can_go_back() -> None:
 def test_the_end_of_a_match_is_shown_at_once() -> None:
     record = Recorder()
     screen = Screen(record.console, UNICODE, lambda prompt: pytest.fail(prompt) if "next" in prompt else "")
-    match = begin(Settings(cards=1, games=1))
+    match = begin(of_blob(cards=1, games=1))
     while match.mover != PERSON or len(match.moves) < 4:
         match = match.act(match.legal[0])
     assert Sitting(RuleBot(), PERSON, screen, lambda match: None).play(match, "")
@@ -751,20 +772,24 @@ def test_a_run_stands_for_its_newest_network(tmp_path) -> None:
 
 
 def test_default_agent_is_the_one_for_the_largest_hand(tmp_path) -> None:
-    assert default_agent(tmp_path / "none", 5) == "rules" == default_agent(tmp_path, 5)
-    for name in ("a-1-13", "b-10-13", "c-2-4", "network", "d-1-13.txt"):
-        (tmp_path / f"{name}.safetensors").touch()
-    chosen = [default_agent(tmp_path, cards) for cards in (1, 2, 5, 10, 13)]
-    assert chosen == [
-        str(tmp_path / f"{name}.safetensors") for name in ("a-1-13", "c-2-4", "a-1-13", "b-10-13", "b-10-13")
-    ]
-    assert default_agent(tmp_path, 14) == "rules"
+    for name, low, high in (("a", 1, 13), ("b", 10, 13), ("c", 2, 4)):
+        games = [identity(Blob(cards=cards)) for cards in range(low, high + 1)]
+        save_network(tmp_path / f"{name}.safetensors", BlobNet(SMALL), {"games": games})
+    save_network(tmp_path / "unknown.safetensors", BlobNet(SMALL), {})
+
+    def chosen(folder: Path, **flags: object) -> str:
+        return Path(default_agent(folder, from_flags("document", flags))).stem
+
+    assert [chosen(tmp_path, cards=str(cards)) for cards in (1, 2, 5, 10, 13)] == ["a", "c", "a", "b", "b"]
+    assert chosen(tmp_path / "none", cards="5") == "flat"
+    for other in ({"rules": "players=3"}, {"rules": "exact_bonus=5"}, {"ranks": 6}, {"game": "hearts"}):
+        assert chosen(tmp_path, **other) == "flat"
 
 
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--cards", "14"], "--cards must be an integer from 1 to 13"),
+        (["--cards", "14"], "cards must be an integer from 1 to 13"),
         (["--cards", "five"], "--cards"),
         (["--games", "-1"], "--games must be an integer from 0 to 13"),
         (["--games", "14"], "--games must be an integer from 0 to 13"),

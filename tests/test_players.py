@@ -15,11 +15,10 @@ from tests.test_search_sync import assert_no_wait, positions
 from vecgame import Blob, Rules, State, contract, make_game
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.networks import settings_for
-from veclab.arena import evaluate, ladder
+from veclab.arena import best_response, evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot
 from veclab.arena.matches import even_seatings_of, play_deals, play_match, seatings_of, side_points
 from veclab.bench import command as bench
-from veclab.doors.shared import four_seats
 from veclab.reference import rules as reference
 from veclab.reference.worlds import consistent_worlds, sample_world
 from veclab.training import command as train
@@ -211,17 +210,15 @@ def test_a_network_for_another_number_of_players_is_refused(run, capsys):
     assert "against 4 x" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("command", [ladder.main])
-def test_what_is_for_four_players_says_so(command, run, capsys):
-    assert command([str(run)]) == 2
+def test_a_ladder_of_five_players(run, capsys):
+    assert ladder.main([str(run), "--eval-deals=2", "--device=cpu"]) == 0
+    assert "each played 10 times" in capsys.readouterr().out
+
+
+def test_five_players_with_fifty_two_cards_are_too_many_to_enumerate(run, capsys):
+    assert best_response.main([str(run)]) == 2
     error = capsys.readouterr().err
-    assert "is for four players; these rules have players=5" in error and error.count("\n") == 1
-
-
-def test_environments_are_for_four_players():
-    assert four_seats(None) == Blob() and four_seats(Blob(cards=2)) == Blob(cards=2)
-    with pytest.raises(ValueError, match="this environment is for four players; the game has players=3"):
-        four_seats(Blob(players=3))
+    assert "is too large to enumerate" in error and error.count("\n") == 1
 
 
 def test_too_many_cards_on_the_command_line(tmp_path, capsys):

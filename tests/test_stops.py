@@ -288,7 +288,7 @@ def test_evaluation_takes_the_newest_network_of_a_stopped_run(stopped: Path, tmp
     flags += ["--opponents=random", "--players=search", f"--against={stopped / NEWEST}", f"--json={output}"]
     assert evaluate_main([str(stopped), *flags]) == 0
     assert f"{NEWEST}(warm-upupdate2):4gamesapairing" in "".join(capsys.readouterr().out.split())
-    rows = json.loads(output.read_text())["search 3x2"]
+    rows = json.loads(output.read_text())["results"]["search 3x2"]
     assert list(rows) == ["random", "search with network-newest (warm-up update 2)"]
     assert rows["search with network-newest (warm-up update 2)"]["lead"]["mean"] == 0  # against itself
 

@@ -102,7 +102,7 @@ def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> N
     assert shown.startswith("error: ") and shown.count("\n") == 1
 
     call("evaluate run --eval-deals 2 --worlds 1 --simulations 2 --opponents rules random --json evaluation.json")
-    assert set(json.loads((tmp_path / "evaluation.json").read_text())) == {"network alone", "search 1x2"}
+    assert set(json.loads((tmp_path / "evaluation.json").read_text())["results"]) == {"network alone", "search 1x2"}
     call("ladder run --eval-deals 2")
     assert "run/network-000003" in json.loads((tmp_path / "run" / "ladder.json").read_text())["ratings"]
     assert "run/network-000003" in call("best-response run --most 1")

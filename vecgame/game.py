@@ -41,6 +41,7 @@ class Game(ABC):
     cards: int = 1  # dealt to a seat; of a game that deals any number of them its rules have a field of that name
     lowest: float = 0.0  # score of a finished game
     highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
+    sum_of_scores: float | None = None  # of a finished game, where it is always the same
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
     fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
@@ -120,6 +121,11 @@ class Game(ABC):
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:
         """What ``seat`` ([B] int64, default the mover) knows, as features: [B, F] float32."""
 
+    @property
+    def feature_limit(self) -> float:
+        """No feature is above this, nor below minus this. Most are from -1 to 1."""
+        return float(max(4, self.seats))
+
     def open_cards(self, state: State) -> Tensor:
         """Cards that all see or that are out of play, in no hidden place: [B] int64."""
         return torch.zeros_like(state.index)
@@ -181,6 +187,13 @@ class Game(ABC):
             forced = (mask.sum(-1) == 1) & ~self.is_terminal(state)
             state = self.step(state, mask.to(torch.int8).argmax(-1)).where(forced, state)
         return state
+
+    def sitting(self, games: int = 0) -> tuple["Game", ...]:
+        """What people who sit down to it play, one game after the other: so many, 0 = as many as is usual. Here it is
+        this one, twice as often as there are seats, and a dealer who would be drawn anew moves on instead."""
+        rules = getattr(self, "rules", None)
+        moves_on = getattr(rules, "dealer", None) == "random"
+        return (type(self)(rules, dealer="rotate") if moves_on else self,) * (games or 2 * self.seats)
 
     def action_name(self, action: int, state: State | None = None, lane: int = 0) -> str:
         """What people call an action, in a game whose actions have other meanings from state to state in that one:

@@ -40,6 +40,7 @@ class Purpose(IntEnum):
     SUITS = 14
     MATCH = 15
     HIDDEN = 16
+    SEAT = 17
 
 
 def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:

@@ -96,7 +96,7 @@ def identities(games: Sequence[Game]) -> list[dict[str, object]]:
 
 
 def overlaid(base: Flags, given: Flags) -> dict[str, object]:
-    """Flags with the given ones in their place; of another game nothing stays but what is no rule.
+    """Flags with the given ones in their place, and rules with the given ones in theirs; of another game none stay.
 
     Raises:
         ValueError: if the given ones contradict each other.
@@ -105,12 +105,15 @@ def overlaid(base: Flags, given: Flags) -> dict[str, object]:
     if "game" in given and "game" in base and _kept_name(given["game"]) != base["game"]:
         kept = {name: value for name, value in base.items() if name not in RULES}
     if given.get("rules"):
-        rules = read_rules(given["rules"], default_rules(given.get("game", kept.get("game", "blob"))))
+        known = default_rules(given.get("game", kept.get("game", "blob")))
+        rules = read_rules(given["rules"], known)
         for name in ("cards", *BLOB_FLAGS):
             if name in rules:
                 if name in given and str(given[name]) != str(rules[name]):
                     raise _contradiction(name, given[name], rules[name])
                 kept.pop(name, None)
+        rules = {**read_rules(kept.get("rules", ""), known), **rules}
+        return {**kept, **given, "rules": rules_text(rules)}
     return {**kept, **given}
 
 

@@ -308,26 +308,29 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
     if unknown:
         raise ValueError(f"the run has settings that this version does not know: {', '.join(unknown)}")
     settings = Settings(**saved)
-    changed = fixed_changes(settings, given)
-    if changed:
+    game = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
+    other = {name: value for name, value in given.items() if name not in RULES}
+    return _gone_on(settings, {**other, **canonical({**DEFAULTS, **game})})
+
+
+def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
+    """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
+    asked = dataclasses.asdict(from_flags(preset, given))
+    return _gone_on(Settings(**saved), {n: v for n, v in asked.items() if n not in CHANGEABLE or n in given})
+
+
+def _gone_on(settings: Settings, asked: dict[str, object]) -> Settings:
+    """A run's settings with those of the ones that are asked for that may change."""
+    if changed := fixed_changes(settings, asked):
         listed = ", ".join(f"{flag} (run: {ours}, flag: {theirs})" for flag, ours, theirs in changed)
         raise ValueError(f"a resumed run cannot change {listed}; start a new run for that")
-    return dataclasses.replace(settings, **{name: given[name] for name in CHANGEABLE if name in given})
+    return dataclasses.replace(settings, **{name: asked[name] for name in CHANGEABLE if name in asked})
 
 
-def fixed_changes(settings: Settings, given: dict[str, object]) -> list[tuple[str, object, object]]:
-    """What ``given`` would change of a run's settings that it may not: (flag, the run's value, the given value)."""
-    asked = {**dataclasses.asdict(settings), **given}
-    told = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
-    asked |= canonical({**DEFAULTS, **told})  # the same game may be told in another way
+def fixed_changes(settings: Settings, asked: dict[str, object]) -> list[tuple[str, object, object]]:
+    """What would change of a run's settings that may not: (flag, the run's value, the value that is asked for)."""
     return [
         (_flag_name(name), getattr(settings, name), value)
         for name, value in asked.items()
         if name not in CHANGEABLE and value != getattr(settings, name)
     ]
-
-
-def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
-    """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
-    fixed = {n: v for n, v in dataclasses.asdict(from_flags(preset, given)).items() if n not in CHANGEABLE}
-    return for_resume(saved, {**fixed, **given})

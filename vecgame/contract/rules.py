@@ -124,7 +124,7 @@ def every_decision(game: Game) -> None:
         for seat in (None, *(torch.full((GAMES,), k) for k in range(game.seats))):
             seen = game.observe(state, seat)
             _is("observe", seen, torch.float32, GAMES, game.features)
-            small = seen.isfinite().all() and seen.abs().max() <= max(4, game.seats)
+            small = seen.isfinite().all() and seen.abs().max() <= game.feature_limit
             assert small, "a feature is not a number of about -1 to 1"
         _scores(game, state)
     _turns(game, torch.stack(turns))
@@ -202,6 +202,8 @@ def _scores(game: Game, state: State) -> None:
         assert (worth[~over] == 0).all(), f"{name} are not 0 before the end"
         assert not game.partners or torch.equal(worth, worth.roll(2, -1)), f"{name} of partners differ"
     ended = scores[over]
+    given = game.sum_of_scores
+    assert given is None or (ended.sum(-1) == given).all(), f"scores do not sum to sum_of_scores={given:g}"
     for score in ended[(ended < game.lowest) | (ended > game.highest)][:1].tolist():
         raise AssertionError(f"a score of {score:g} is outside of {game.lowest:g} to {game.highest:g}")
     scale = (ended - game.lowest) / (game.highest - game.lowest)

@@ -231,8 +231,8 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     ways = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
     if ways > (MOST_DEALS if fixed else MOST_BEGINNINGS):
         return None
-    fillings = torch.tensor(list(_fillings(cards, needs)))
-    again = with_places(hidden, first.repeat(len(fillings)), known | fillings)
+    filled = torch.tensor(list(fillings(cards, needs)))
+    again = with_places(hidden, first.repeat(len(filled)), known | filled)
     if says:
         again = again[_agrees(game, first, again, viewer)]
     for (state, action), (following, _) in itertools.pairwise(past[begin:]):
@@ -282,12 +282,12 @@ def _is_secret(game: Game, state: State, following: State, now: State, seat: int
     return False
 
 
-def _fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
+def fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
     """Every way to give places so many of the cards each, as bitboards."""
     if not needs:
         yield []
         return
     for chosen in itertools.combinations(cards, needs[0]):
         rest = tuple(card for card in cards if card not in chosen)
-        for others in _fillings(rest, needs[1:]):
+        for others in fillings(rest, needs[1:]):
             yield [sum(1 << card for card in chosen), *others]

@@ -18,6 +18,15 @@ from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.symmetry import SuitSymmetry
 
 BIDS_FROM = 1 << 10  # in a world's random numbers: after those of its cards
+DOWN_UP, UP_DOWN = "down-up", "up-down"
+
+
+def schedule(cards: int, players: int, order: str = DOWN_UP, ones: int = 0) -> tuple[int, ...]:
+    """Cards to a seat in each game of a match; ``ones`` games of one card in a row, 0 = as many as is usual."""
+    if order == DOWN_UP:
+        return (*range(cards, 1, -1), *[1] * (ones or players + 1), *range(2, cards + 1))
+    end = [1] * (ones or 1)
+    return (*end, *range(2, cards + 1), *range(cards - 1, 1, -1), *(end if cards > 1 else []))
 
 
 class Blob(ExactBids):
@@ -65,6 +74,12 @@ class Blob(ExactBids):
         view = copy(self)
         view.merges = True
         return view
+
+    def sitting(self, games: int = 0) -> tuple["Blob", ...]:
+        """The games of a match, or the first so many. What would be drawn anew in each, dealer and trump, rotates."""
+        drawn = {name: "rotate" for name in ("trump", "dealer") if getattr(self.rules, name) == "random"}
+        hands = schedule(self.cards, self.seats)[: games or None]
+        return tuple(type(self)(self.rules, cards=cards, **drawn) for cards in hands)
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -165,6 +180,10 @@ class Blob(ExactBids):
             state = replace(state, trump=torch.where(naming, bid, state.trump))
             bidding = bidding & ~naming
         return super().bid(state, place, bid, bidding)
+
+    def bid_name(self, bid: int, state: BlobState | None = None) -> str:
+        names = self.rules.trump == BIDDER and state is not None and bool(self._naming(state))
+        return f"name {TRUMP_NAMES[bid].replace('none', 'no trump')}" if names else super().bid_name(bid, state)
 
     def hooked(self, state: BlobState) -> Tensor:
         bound, cards = super().hooked(state), self.cards_of(state)

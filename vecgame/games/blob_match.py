@@ -16,24 +16,15 @@ from torch import Tensor
 
 from vecgame import knowledge
 from vecgame.cards import DECK
-from vecgame.games.blob import Blob
+from vecgame.games.blob import DOWN_UP, UP_DOWN, Blob, schedule
 from vecgame.games.blob_rules import TURNED, Rules
 from vecgame.games.blob_state import BlobState
 from vecgame.games.checks import check_rules
 from vecgame.games.matches import Match, Standing
 from vecgame.philox import Stream
 
-DOWN_UP, UP_DOWN = "down-up", "up-down"
 MOST_ONES = 8
 LEAD_SCALE = 2.0  # of the features that tell how far a seat is ahead, in times the most points of a game, won or lost
-
-
-def schedule(cards: int, players: int, order: str = DOWN_UP, ones: int = 0) -> tuple[int, ...]:
-    """Cards to a seat in each game of a match; ``ones`` games of one card in a row, 0 = as many as is usual."""
-    if order == DOWN_UP:
-        return (*range(cards, 1, -1), *[1] * (ones or players + 1), *range(2, cards + 1))
-    end = [1] * (ones or 1)
-    return (*end, *range(2, cards + 1), *range(cards - 1, 1, -1), *(end if cards > 1 else []))
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ class Kuhn(Game):
     action_names = ACTIONS
     num_actions = max_legal = 2
     max_forced_run = 0
+    sum_of_scores = 0.0
 
     def __init__(self, rules: KuhnRules | None = None, **changes: object) -> None:
         super().__init__(rules, **changes)

@@ -37,7 +37,7 @@ class Leduc(Game):
 
     name = "leduc"
     seats, layout, deck = 2, LeducState.layout, LeducState.layout.bits
-    lowest, highest = -13.0, 13.0
+    lowest, highest, sum_of_scores = -13.0, 13.0, 0.0
     action_names = ACTIONS
     num_actions = max_legal = len(ACTIONS)
     decisions = 2 * TURNS

@@ -85,6 +85,10 @@ class Match(TrickGame):
         """The total that ends a match, and the most games of one."""
         return self.rules.target, self.rules.games
 
+    def sitting(self, games: int = 0) -> tuple[TrickGame, ...]:
+        """One match, or so many."""
+        return (self,) * (games or 1)
+
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
     def deal(

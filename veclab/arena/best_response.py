@@ -26,11 +26,11 @@ from rich.table import Table
 from torch import Tensor
 
 from net import InferenceNet
-from vecgame import Blob, Game, State, identity
+from vecgame import Game, State, identity
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import other_rules, saved_networks, settings_for
 from veclab.arena import sight
-from veclab.arena.bots import Player, RuleBot
+from veclab.arena.bots import Player, RuleBot, why_not
 from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
@@ -135,7 +135,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}
         for told in others.values():
             display.line(told)
-        policies = policies_of(games[0], files, device)
+        policies = policies_of(games, files, device)
         results = {}
         with display.task("best responses", len(policies), "policies") as task:
             for name, policy in policies.items():
@@ -152,16 +152,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def policies_of(game: Game, files: Mapping[str, Path], device: str | torch.device) -> dict[str, Policy]:
-    """What is compared, by name: random play, rule-based play in the games that have it, saved networks.
+def policies_of(games: Sequence[Game], files: Mapping[str, Path], device: str | torch.device) -> dict[str, Policy]:
+    """What is compared, by name: random play, the rule-based player where it plays all of the games, saved networks.
 
     Raises:
-        ValueError: in one line, on a network that cannot play the game.
+        ValueError: in one line, on a network that cannot play the games.
     """
-    rule_based = {RuleBot.name: player_policy(RuleBot())} if isinstance(game, Blob) else {}
-    policies = {"random": uniform_policy, **rule_based}
+    policies = {"random": uniform_policy}
+    if all(why_not(RuleBot(), game) is None for game in games):
+        policies[RuleBot.name] = player_policy(RuleBot())
     for name, file in files.items():
-        policies[name] = network_policy(InferenceNet(load_network(file, device, game), dtype=torch.float32))
+        policies[name] = network_policy(InferenceNet(load_network(file, device, games[0]), dtype=torch.float32))
     return policies
 
 

@@ -8,13 +8,16 @@ import torch
 from torch import Tensor
 
 from vecgame import Blob, BlobState, Game, Purpose, State, Stream
-from vecgame.cards import DECK, NO_TRUMP, RANKS, popcount, suit_bits, suit_of, unpack
+from vecgame.cards import DECK, NO_TRUMP, RANKS, STANDARD, popcount, suit_bits, suit_of, unpack
+from vecgame.games.blob_rules import BIDDER, OWN
 from vecmcts import Evaluator, IsmctsConfig, Past, SearchConfig, best_action, ismcts, random_action, search
-from vecmcts.evaluators import Network, play_out
+from vecmcts.evaluators import Network, check_answer, play_out
+
+TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logarithm
 
 
 class Player(Protocol):
-    """Decides for many games at once."""
+    """Decides for many games at once. One that cannot play every game has a method ``refuses(game)``: see `why_not`."""
 
     name: str
 
@@ -31,6 +34,17 @@ class HistoryPlayer(Protocol):
         """As `Player.act`, after the past of these games."""
 
 
+def name_of(player: object) -> str:
+    """What to call a player."""
+    return getattr(player, "name", type(player).__name__)
+
+
+def why_not(player: Player | HistoryPlayer, game: Game) -> str | None:
+    """In one line why a player cannot play a game, as its method ``refuses(game) -> str | None`` says; None if it can,
+    and of a player without that method."""
+    return player.refuses(game) if hasattr(player, "refuses") else None
+
+
 class RandomBot:
     """Bids and plays uniformly at random."""
 
@@ -42,9 +56,23 @@ class RandomBot:
 
 
 class RuleBot:
-    """Plays Blob: bids the rounded sum of its cards' strengths; wins cheaply while it needs tricks, ducks otherwise."""
+    """Plays Blob: bids the rounded sum of its cards' strengths; wins cheaply while it needs tricks, ducks otherwise.
+
+    It plays for winning what it bid, whatever that scores. It must see its hand as it bids, and names no trump.
+    """
 
     name = "rule-based"
+
+    def refuses(self, game: Game) -> str | None:
+        """Why it cannot play a game, in one line; None if it can."""
+        if not isinstance(game, Blob) or (game.layout, game.first_bid, game.num_actions) != (STANDARD, 0, DECK):
+            return f"the rule-based player knows Blob only, not {game.name}"
+        if game.rules.trump == BIDDER:
+            return f"the rule-based player cannot name trump, as the highest bidder does in {game!r}"
+        fewest = min(getattr(game.rules, "hands", (game.cards,)))  # in any game of a match
+        if game.rules.sight != OWN and fewest <= game.rules.sight_to:
+            return f"the rule-based player bids by its own cards, which it may not see in {game!r}"
+        return None
 
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
         mover = game.mover(state)
@@ -135,16 +163,26 @@ class FlatMonteCarlo:
 
 
 class NetworkPlayer:
-    """Takes the network's most probable action, without search."""
+    """Plays a network's policy, without search: its most probable action, or one drawn from it.
 
-    def __init__(self, network: Network, name: str = "network alone") -> None:
-        self.network = network
-        self.name = name
+    Args:
+        sample: draw the action; what is drawn depends on the seed, the game's number and the decision.
+        name: "network alone" by default, "network's policy" of one that draws.
+    """
+
+    def __init__(self, network: Network, name: str = "", sample: bool = False) -> None:
+        self.network, self.sample = network, sample
+        self.name = name or ("network's policy" if sample else "network alone")
 
     def act(self, game: Game, state: State, seed: int) -> Tensor:
-        logits, _ = self.network(game.observe(state), game.policy_mask(state))
+        answer = self.network(game.observe(state), game.policy_mask(state))
+        logits, _ = check_answer(answer, self.network, game, state, one_value=True)
         actions = game.legal_actions(state)
         slots = game.slot_logits(state, actions, logits)
+        if self.sample:
+            # The Gumbel-max trick (Gumbel 1954): the largest of logits plus Gumbel noise is a draw from their softmax.
+            uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.ACTION, slots.shape[1])
+            slots = slots.double() - (-uniform.double().clamp(min=TINIEST).log()).log()
         return actions.gather(1, slots.argmax(-1, keepdim=True))[:, 0]
 
 
@@ -193,7 +231,7 @@ class IsmctsPlayer:
         self.evaluator, self.config = evaluator, config
         self.name = name or f"SO-ISMCTS {config.simulations}"
 
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
         actions = game.legal_actions(state)
         action = actions[:, 0]
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]

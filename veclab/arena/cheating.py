@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobState
+from vecgame import Blob, BlobState, Game
 from vecgame.cards import popcount
 from veclab.arena.bots import SearchPlayer
 from vecmcts import Evaluator, SearchConfig
@@ -38,9 +38,13 @@ class CheatingSearch:
         self.searching, self.exact_tricks = SearchPlayer(evaluator, config), exact_tricks
         self.name = f"CHEATS (true hands) {config.worlds}x{config.simulations}"
 
+    def refuses(self, game: Game) -> str | None:
+        """Why it cannot play a game, in one line; None if it can: it opens the hands of Blob itself."""
+        return None if type(game) is Blob else f"the search that cheats plays Blob only, not {game!r}"
+
     def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
         """The mover's action in every lane, chosen with knowledge that no player has: [B] int64."""
-        ending = (state.made >= game.seats) & (popcount(state.hands).amax(-1) <= self.exact_tricks)
+        ending = (state.made >= game.opening) & (popcount(state.hands).amax(-1) <= self.exact_tricks)
         action = torch.zeros_like(state.index)
         for lanes, decide in ((ending.nonzero()[:, 0], self._solved), ((~ending).nonzero()[:, 0], self._searched)):
             if len(lanes):

@@ -1,7 +1,8 @@
-"""Strength of networks against the known opponents.
+"""Strength of networks against the known opponents, and against programs in any language.
 
 vecgame evaluate runs/NAME/network-000010.safetensors --eval-deals 1000
 vecgame evaluate runs/NAME/network-000010.safetensors --opponents ismcts --ismcts-simulations 1000
+vecgame evaluate runs/NAME --players policy --opponents random 'cmd:node examples/bot.js'
 
 By the rules of the run that the network lies in, unless flags give others.
 """
@@ -13,22 +14,36 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from rich.table import Table
 
-from vecgame import Blob, Game, resolve_device
+from vecgame import Game, resolve_device
+from vecgame.loading import nearest
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import how_far, label, newest_network, settings_for
+from veclab.agents.networks import how_far, label, newest_network, other_rules, settings_for
 from veclab.arena import oh_hell
-from veclab.arena.bots import FlatMonteCarlo, HistoryPlayer, NetworkPlayer, Player, RandomBot, RuleBot, search_player
+from veclab.arena.bots import (
+    FlatMonteCarlo,
+    HistoryPlayer,
+    NetworkPlayer,
+    Player,
+    RandomBot,
+    RuleBot,
+    search_player,
+    why_not,
+)
 from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
+from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
 from veclab.command_line import parser_of
+from veclab.game_flags import identities
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags
+from vecmcts.evaluators import Network
 
 Results = dict[str, dict[str, MatchResult]]
 """Of each player (by its name) against each opponent (by its name) at all other seats; with a partner, against two."""
@@ -37,14 +52,14 @@ Results = dict[str, dict[str, MatchResult]]
 BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, "flat": FlatMonteCarlo}
 
 
-def bots_of(game: str) -> list[str]:
-    """Names of the known opponents in a game, weakest first. Rules to play by there are for Blob only."""
-    return [name for name in BOTS if name != "rules" or game in ("blob", "blob-match")]
+def bots_of(games: Sequence[Game]) -> list[str]:
+    """Names of the known opponents that play all of the games, weakest first."""
+    return [name for name, bot in BOTS.items() if all(why_not(bot(), game) is None for game in games)]
 
 
-def bots(game: str = "blob") -> list[Player]:
-    """The known opponents in a game, weakest first."""
-    return [BOTS[name]() for name in bots_of(game)]
+def bots(games: Sequence[Game]) -> list[Player]:
+    """The known opponents that play all of the games, weakest first."""
+    return [BOTS[name]() for name in bots_of(games)]
 
 
 def evaluate(
@@ -106,8 +121,9 @@ def choose_device(name: str, number: int = 0) -> torch.device:
     return resolve_device(f"cuda:{number}" if name == "cuda" and number else name)
 
 
-OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "ismcts_simulations")
-PLAYERS = ("alone", "search")
+OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "ismcts_simulations", "program_seconds")
+ISMCTS = "ismcts"
+PLAYERS = {"alone": "its best action", "policy": "an action drawn from its policy", "search": "searching"}
 
 
 def terms(game: Game, settings: Settings) -> str:
@@ -119,18 +135,37 @@ def terms(game: Game, settings: Settings) -> str:
 
 def add_player_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that choose who plays whom."""
+    ways = ", ".join(f"{name}: {what}" for name, what in PLAYERS.items())
+    default = ("alone", "search")
     parser.add_argument(
-        "--players", nargs="+", choices=PLAYERS, default=PLAYERS, help="the network alone, with search (default: both)"
+        "--players",
+        nargs="+",
+        choices=tuple(PLAYERS),
+        default=default,
+        help=f"how the network plays; {ways} (default: {' '.join(default)})",
     )
     parser.add_argument(
         "--opponents",
         nargs="+",
-        choices=(*BOTS, "ismcts"),
-        help="whom to play: bots, or OpenSpiel's IS-MCTS, which needs pip install 'vecgame[peers]' and thinks about "
+        metavar="NAME",
+        help=f"whom to play: {', '.join(BOTS)}; {PREFIX}COMMAND, a program that speaks the protocol of "
+        f"docs/protocol.md; {ISMCTS}, OpenSpiel's IS-MCTS, which needs pip install 'vecgame[peers]' and thinks about "
         "0.1 s a decision on one core (default: all bots that play the game)",
     )
     parser.add_argument(
         "--ismcts-simulations", type=int, default=1000, metavar="N", help="its simulations a decision (default: 1000)"
+    )
+    add_program_flags(parser)
+
+
+def add_program_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of players in other programs."""
+    parser.add_argument(
+        "--program-seconds",
+        type=float,
+        default=SECONDS,
+        metavar="X",
+        help=f"how long a {PREFIX}COMMAND may take for a decision (default: {SECONDS:g})",
     )
 
 
@@ -138,11 +173,33 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
     """The opponent that ``--opponents`` names.
 
     Raises:
-        ValueError: when it cannot play here.
+        ValueError: on a name that is none, or when it cannot play here.
     """
-    if name == "ismcts":
+    if name.startswith(PREFIX):
+        return ProgramPlayer(name.removeprefix(PREFIX), own.program_seconds)
+    if name == ISMCTS:
         return ISMCTSPlayer(own.ismcts_simulations)
+    if name not in BOTS:
+        raise ValueError(f"there is no opponent {name!r}; {nearest(name, (*BOTS, ISMCTS))} and {PREFIX}COMMAND")
     return BOTS[name]()
+
+
+def check_players(players: Sequence[Player | HistoryPlayer], games: Sequence[Game]) -> None:
+    """Raises ValueError, in one line, unless all of the players can play all of the games."""
+    for player in players:
+        for game in games:
+            if (reason := why_not(player, game)) is not None:
+                raise ValueError(reason)
+
+
+def make_players(network: Network, ways: Sequence[str], settings: Settings) -> list[Player | HistoryPlayer]:
+    """A network as a player in each of the ways of `PLAYERS`."""
+    make = {
+        "alone": lambda: NetworkPlayer(network),
+        "policy": lambda: NetworkPlayer(network, sample=True),
+        "search": lambda: search_player(network, settings.search()),
+    }
+    return [make[way]() for way in ways]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -169,23 +226,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fits = {"device": device, "game": games[0]}
         judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
         network = inference_net(load_network(own.network, **fits), settings.precision, games)
-        ways = {"alone": NetworkPlayer(network), "search": search_player(network, settings.search())}
-        players = [ways[name] for name in own.players]
-        opponents = [make_opponent(name, own) for name in own.opponents or bots_of(settings.game)]
+        players = make_players(network, own.players, settings)
+        opponents = [make_opponent(name, own) for name in own.opponents or bots_of(games)]
         display = Display()
-        if "ismcts" in (own.opponents or ()):
-            games = [Blob(rules) for game in games for rules in oh_hell.playable(game.rules)]
+        if others := other_rules(own.network, settings):
+            display.line(f"it plays {others}")
+        if ISMCTS in (own.opponents or ()):
+            games = [playable for game in games for playable in oh_hell.playable(game)]
             display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
         if own.against is not None:
+            if also := other_rules(own.against, settings):
+                display.line(f"its rival plays {also}")
             rival = inference_net(load_network(own.against, **fits), settings.precision, games)
             opponents.append(search_player(rival, settings.search(), name=f"search with {label(own.against)}"))
-        results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
+        with ending(opponents):
+            check_players(opponents, games)
+            results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; nothing of the evaluation is kept", file=sys.stderr)
+        return 130
     display.console.print(results_table(results, f"{judged}: {terms(games[0], settings)}", seatings_of(games[0])))
     if own.json is not None:
-        write_atomically(own.json, json.dumps(results_json(results), indent=1).encode())
+        stored = {
+            "games": identities(games),
+            "network": judged,
+            "other_rules": others,
+            "command": ["vecgame", "evaluate", *(sys.argv[1:] if arguments is None else arguments)],
+            "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": asdict(settings.search())},
+            "results": results_json(results),
+        }
+        write_atomically(own.json, json.dumps(stored, indent=1).encode())
     return 0
 
 

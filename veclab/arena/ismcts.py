@@ -17,8 +17,9 @@ What differs from plain use of OpenSpiel, and why:
   the order of its hash tables makes it choose differently from run to run at one seed.
 - **The turned-up card.** Only trump "turned" turns one up here. The lowest trump stands for it in every mirrored game,
   whether or not somebody holds it, and so tells nothing.
-- **Score.** It maximises OpenSpiel's return, which is ours but for a missed bid: that costs it a point for each trick
-  away from the bid, where our default gives 0.
+- **Score.** It maximises OpenSpiel's return, which is ours where a missed bid costs a point for each trick away from
+  it (miss_penalty=1) or earns one for each trick won (miss_points_per_trick=1). Where it scores 0, our default, it
+  plays by the first of these. It refuses other scorings, as it does other rules that OpenSpiel does not have.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobState, Purpose, Stream
+from vecgame import Blob, BlobState, Game, Purpose, Stream
 from vecgame.cards import RANKS, list_cards
 from veclab.arena import oh_hell
 from vecmcts import Past
@@ -63,11 +64,20 @@ class ISMCTSPlayer:
         self.simulations, self.uct_c = simulations, uct_c
         self.name = f"IS-MCTS {simulations:,}"
 
+    def refuses(self, game: Game) -> str | None:
+        """Why it cannot play a game, in one line; None if it can."""
+        try:
+            if oh_hell.playable(game) == [game]:
+                return None
+        except ValueError as error:
+            return str(error)
+        return f"OpenSpiel's oh_hell always has a trump suit; these rules have trump {game.rules.trump}"
+
     def act_after(self, game: Blob, state: BlobState, past: Past, seed: int) -> Tensor:
         """A legal action for the mover of every lane: [B] int64, see `veclab.arena.bots.HistoryPlayer`."""
-        if oh_hell.playable(game.rules) != [game.rules]:
-            raise ValueError(f"OpenSpiel's oh_hell always has a trump suit; these rules have trump {game.rules.trump}")
-        spiel = oh_hell.load(game.cards, players=game.seats)
+        if (reason := self.refuses(game)) is not None:
+            raise ValueError(reason)
+        spiel = oh_hell.load(game.cards, oh_hell.off_bid_penalty(game.rules), game.seats)
         actions = game.legal_actions(state)
         chosen = actions[:, 0].clone()
         words = Stream(seed, state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()

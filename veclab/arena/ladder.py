@@ -1,17 +1,22 @@
-"""A ladder of networks and bots: Elo ratings with 95% intervals.
+"""A ladder of networks, bots and programs: Elo ratings with 95% intervals.
 
 vecgame ladder runs/NAME                       a run's networks and the bots
 vecgame ladder runs/NAME --search              the networks search, as in evaluations
+vecgame ladder runs/NAME --policy              they play actions drawn from their policy
 vecgame ladder runs/A runs/B/network-000010.safetensors --json ladder.json
+vecgame ladder runs/NAME 'cmd:node examples/bot.js'
 
-Every two agents play the same deals, two against two: each deal six times, once for every way to give an agent two of
-the four seats. Both thus hold the same cards in the same places. (One against three would measure two different things,
-how one does among three others and how three do around one, at eight games a deal.) An agent wins from the other what
-`veclab.arena.matches.win_shares` says: the share of all pairs of opposing seats, over a deal's games, in which it has
-more points, equal points counting half. In a game of partners each deal is played twice, side against side.
-`veclab.arena.elo` makes ratings of that; the rule-based bot is 0, or where there is none the random one.
+Every two agents play the same deals, at as many seats each: of four two against two, each deal six times, once for
+every way to give an agent two of the seats; else every other seat, turned through all places and exchanged. In a game
+of partners each deal is played twice, side against side. Both thus hold the same cards in the same places. (One against
+three would measure two different things, how one does among three others and how three do around one, at eight games a
+deal.) An agent wins from the other what `veclab.arena.matches.win_shares` says: the share of all pairs of opposing
+seats, over a deal's games, in which it has more points, equal points counting half. `veclab.arena.elo` makes ratings of
+that; the rule-based bot is 0, or where it does not play the random one.
 
-The ladder's file keeps every deal's result, so that a new network plays its own pairings only.
+The ladder's file keeps every deal's result, so that a new network plays its own pairings only. A program is told from
+others by its command and the files that this names; a command like ``vecbot --level 3`` whose program has changed
+otherwise needs another file.
 """
 
 from __future__ import annotations
@@ -31,19 +36,21 @@ from torch import Tensor
 
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import require_four_seats, saved_networks, settings_for
-from veclab.arena.bots import NetworkPlayer, Player, RandomBot, RuleBot, search_player
+from veclab.agents.networks import other_rules, saved_networks, settings_for
+from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
 from veclab.arena.elo import Rating, rate
-from veclab.arena.evaluate import bots, bots_of, choose_device
+from veclab.arena.evaluate import add_program_flags, bots, check_players, choose_device, make_players
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
+from veclab.arena.programs import PREFIX, ProgramPlayer, ending
 from veclab.command_line import parser_of
-from veclab.game_flags import RULES
+from veclab.game_flags import RULES, identities
 from veclab.progress import Display
-from veclab.settings import Settings, add_flags
+from veclab.settings import Settings, add_flags, from_flags
 
-FORMAT = "vecgame-ladder-1"
+FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")
 FLAGS += ("candidates", "trust", "eval_deals", "seed", "device")
+OWN_FLAGS = ("agents", "most", "search", "policy", "json", "program_seconds")
 
 
 @dataclass
@@ -51,14 +58,16 @@ class Ladder:
     """What has been played.
 
     terms: what the results depend on besides the two agents; a ladder has one set of them.
-    agents: the name of each agent, with the SHA-256 of its network's file, or None for a bot.
+    agents: the name of each agent, with the SHA-256 of its network's or program's file, or None for a bot.
     pairings: (a, b) -> half wins of a in each deal, [D] integers from 0 to `comparisons`.
+    other_rules: of a network that was trained by other rules than it plays by here, what these are.
     """
 
     terms: dict[str, object]
     seatings: Seatings  # in which a deal is played
     agents: dict[str, str | None] = field(default_factory=dict)
     pairings: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    other_rules: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, path: Path, terms: dict[str, object], seatings: Seatings) -> Ladder:
@@ -71,10 +80,12 @@ class Ladder:
             return cls(terms, seatings)
         try:
             stored = json.loads(path.read_text())
-            if stored["format"] != FORMAT:
+            if stored["format"] == OLD_FORMAT:
+                stored["terms"] = _upgraded(stored["terms"])
+            elif stored["format"] != FORMAT:
                 raise ValueError(stored["format"])
             pairings = {(entry["a"], entry["b"]): entry["half_wins"] for entry in stored["pairings"]}
-            ladder = cls(stored["terms"], seatings, stored["agents"], pairings)
+            ladder = cls(stored["terms"], seatings, stored["agents"], pairings, stored.get("other_rules", {}))
         except (OSError, ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is no ladder of this version; name another --json") from None
         different = [name for name in terms if ladder.terms.get(name) != terms[name]]
@@ -86,7 +97,7 @@ class Ladder:
     @property
     def anchor(self) -> str:
         """The agent that is 0."""
-        return RuleBot.name if "rules" in bots_of(self.terms["game"]) else RandomBot.name
+        return RuleBot.name if RuleBot.name in self.agents else RandomBot.name
 
     @property
     def comparisons(self) -> int:
@@ -100,7 +111,9 @@ class Ladder:
             ValueError: when another network has its name.
         """
         if self.agents.setdefault(name, digest) != digest:
-            raise ValueError(f"the ladder holds results of another network called {name}; name another --json")
+            raise ValueError(
+                f"the ladder holds results of another network or program called {name}; name another --json"
+            )
 
     def missing(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """The pairings among some agents that have not been played."""
@@ -125,6 +138,7 @@ class Ladder:
         pairings = [{"a": a, "b": b, "half_wins": half_wins} for (a, b), half_wins in self.pairings.items()]
         rated = {name: asdict(rating) for name, rating in (ratings or {}).items()}
         stored = {"format": FORMAT, "terms": self.terms, "ratings": rated, "agents": self.agents, "pairings": pairings}
+        stored |= {"other_rules": self.other_rules}
         write_atomically(path, json.dumps(stored).encode())
 
 
@@ -138,12 +152,17 @@ def play_pairing(
 
 
 def half_wins(ladder: Ladder, points: Tensor) -> list[int]:
-    """Points [D, K, 4] of games in a ladder's K seatings -> half wins of player 0 in each deal, integers."""
+    """Points [D, K, seats] of games in a ladder's K seatings -> half wins of player 0 in each deal, integers."""
     return (win_shares(points, ladder.seatings) * ladder.comparisons).round().long().tolist()
 
 
 def play_missing(
-    ladder: Ladder, players: dict[str, Player], settings: Settings, device: torch.device, path: Path, display: Display
+    ladder: Ladder,
+    players: dict[str, Player | HistoryPlayer],
+    settings: Settings,
+    device: torch.device,
+    path: Path,
+    display: Display,
 ) -> None:
     """Plays the pairings that the ladder lacks, keeping each as soon as it is over."""
     missing = ladder.missing(list(players))
@@ -184,54 +203,119 @@ def share_text(ladder: Ladder, name: str, other: str) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = parser_of("ladder", __doc__)
-    parser.add_argument("agents", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files")
+    parser.add_argument(
+        "agents",
+        nargs="+",
+        metavar="AGENT",
+        help=f"runs' folders, networks' files, and {PREFIX}COMMAND for programs (docs/protocol.md)",
+    )
     parser.add_argument(
         "--most", type=int, default=8, metavar="N", help="networks of one run, evenly spaced (default: 8)"
     )
-    parser.add_argument("--search", action="store_true", help="the networks search; else they play without (default)")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--search", action="store_true", help="the networks search; else their best action (default)")
+    ways.add_argument("--policy", action="store_true", help="the networks play actions drawn from their policy")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the ladder's file (default: ladder.json in the run)")
+    add_program_flags(parser)
     add_flags(parser, FLAGS)
     given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in ("agents", "most", "search", "json")})
+    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+    way = "search" if own.search else "policy" if own.policy else "alone"
     display = Display()
     try:
         if own.most < 1:
             raise ValueError(f"--most must be at least 1, got {own.most}")
-        networks = saved_networks(own.agents, own.most)
-        settings = settings_for(own.agents[0], given)
-        require_four_seats(settings, "a ladder")
-        device = choose_device(settings.device)
-        path = own.json or _default_file(own.agents[0])
-        seatings = even_seatings_of(settings.games()[0])
-        ladder = Ladder.load(path, _terms(settings, own.search), seatings)
-        players: dict[str, Player] = {bot.name: bot for bot in bots(settings.game)}
+        commands = [name for name in own.agents if name.startswith(PREFIX)]
+        paths = [Path(name) for name in own.agents if name not in commands]
+        networks = saved_networks(paths, own.most)
+        settings = _settings_of(networks, given)
+        games, device = settings.games(), choose_device(settings.device)
+        path = own.json or _default_file(paths)
+        terms = _terms(settings, way)
+        ladder = Ladder.load(path, terms, even_seatings_of(games[0]))
+        players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
         for name, file in networks.items():
-            net = InferenceNet(load_network(file, device, settings.games()[0]))
-            players[name] = search_player(net, settings.search()) if own.search else NetworkPlayer(net)
-        for name in players:
-            ladder.add(name, hashlib.sha256(networks[name].read_bytes()).hexdigest() if name in networks else None)
-        play_missing(ladder, players, settings, device, path, display)
+            if others := other_rules(file, settings):
+                ladder.other_rules[name] = others
+                display.line(f"{name} plays {others}")
+            net = InferenceNet(load_network(file, device, games[0]))
+            players[name] = make_players(net, [way], settings)[0]
+        programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
+        players |= {program.name: program for program in programs}
+        for name, player in players.items():
+            ladder.add(name, _digest(networks.get(name), player))
+        with ending(programs):
+            check_players(programs, games)
+            play_missing(ladder, players, settings, device, path, display)
         ratings = ladder.ratings()
         ladder.save(path, ratings)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    how = f"search {settings.worlds}x{settings.simulations}" if own.search else "networks without search"
-    times = len(ladder.seatings)
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on after the pairings that are finished", file=sys.stderr)
+        return 130
+    hows = {"search": f"search {settings.worlds}x{settings.simulations}", "policy": "networks' policies drawn from"}
+    how, times = hows.get(way, "networks without search"), len(ladder.seatings)
     title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
     display.console.print(ratings_table(ladder, ratings, title))
     display.line(f"results: {path}")
     return 0
 
 
-def _default_file(path: Path) -> Path:
-    return (path if path.is_dir() else path.parent) / "ladder.json"
+def _settings_of(networks: dict[str, Path], given: dict[str, object]) -> Settings:
+    """The settings that all the networks are played by; of a ladder without networks those that are given.
+
+    Raises:
+        ValueError: in one line, when they are for different games and the flags do not say which to play.
+    """
+    if not networks:
+        return from_flags("document", given)
+    settings = {name: settings_for(path, given) for name, path in networks.items()}
+    first, *others = settings
+    for other in others:
+        if settings[other].games() != settings[first].games():
+            raise ValueError(
+                f"{first} is for {settings[first].describe()}, {other} for {settings[other].describe()}; a ladder is "
+                "of one game: say which by --game, --rules and --cards"
+            )
+    return settings[first]
 
 
-def _terms(settings: Settings, search: bool) -> dict[str, object]:
-    """What the results of a pairing depend on besides the agents."""
-    terms = {name: getattr(settings, name) for name in (*RULES, "eval_deals", "seed")}
-    return {**terms, "search": asdict(settings.search()) if search else None}
+def _default_file(paths: Sequence[Path]) -> Path:
+    """`ladder.json` in the first run. Raises ValueError where there is none."""
+    if not paths:
+        raise ValueError("a ladder without networks needs --json FILE for its results")
+    return (paths[0] if paths[0].is_dir() else paths[0].parent) / "ladder.json"
+
+
+def _digest(network: Path | None, player: Player | HistoryPlayer) -> str | None:
+    """What tells an agent from another of its name."""
+    if network is not None:
+        return hashlib.sha256(network.read_bytes()).hexdigest()
+    return player.digest() if isinstance(player, ProgramPlayer) else None
+
+
+def _terms(settings: Settings, way: str) -> dict[str, object]:
+    """What the results of a pairing depend on besides the agents.
+
+    Args:
+        way: how the networks play, one of `veclab.arena.evaluate.PLAYERS`.
+    """
+    return {
+        "games": identities(settings.games()),
+        "eval_deals": settings.eval_deals,
+        "seed": settings.seed,
+        "players": way,
+        "search": asdict(settings.search()) if way == "search" else None,
+    }
+
+
+def _upgraded(terms: dict[str, object]) -> dict[str, object]:
+    """The terms of a ladder of the format before this one, which said its game by the flags of a run."""
+    settings = from_flags("document", {name: terms[name] for name in (*RULES, "eval_deals", "seed")})
+    way = "alone" if terms["search"] is None else "search"
+    return {**_terms(settings, way), "search": terms["search"]}
 
 
 if __name__ == "__main__":

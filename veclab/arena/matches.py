@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, State
-from veclab.arena.bots import HistoryPlayer, Player
+from vecgame.game import actions_of
+from veclab.arena.bots import HistoryPlayer, Player, name_of, why_not
 from vecmcts import Past
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
+LISTED = 12  # legal actions in a message, at most
 
 Report = Callable[[float], None]
 """Called with the share of the work that is done."""
@@ -90,6 +92,9 @@ def play_match(
         games: rules to mix; the deals are shared out among them.
         seed: of the deals and of everything random that the players do.
         report: called with the share of the match that is over.
+
+    Raises:
+        ValueError: as `decisions`.
     """
     seatings = seatings_of(games[0])
     points = play_deals(games, (player, opponent), seatings, deals, seed, device, report)
@@ -143,6 +148,19 @@ def play_deals(
     return torch.cat(parts)
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A decision of each of B games that are played side by side; those that are over stand still."""
+
+    state: State  # B games, before it
+    over: Tensor  # [B] bool, games that were over before it
+    seat: Tensor  # [B] int64, to move
+    player: Tensor  # [B] int64, which of the players sits there, -1 where the game is over
+    action: Tensor  # [B] int64, legal; 0 where the game is over
+    past: Past | None  # of the B games, kept where a player is told it
+    after: State  # B games
+
+
 def play_games(
     game: Game,
     state: State,
@@ -154,36 +172,126 @@ def play_games(
     """Plays games that have just been dealt to their ends.
 
     Args:
-        seats: [B, seats] int64, which of the players sits at each absolute seat.
+        seats: [B, seats] integers, which of the players sits at each absolute seat.
 
     Returns:
         [B, seats] float64, points by absolute seat.
+
+    Raises:
+        ValueError: as `decisions`.
     """
-    told = any(hasattr(player, "act_after") for player in players)  # keeping the past takes memory
-    past = Past.none(game, state.batch_size, state.device) if told else None
-    for decision in range(game.decisions):
-        over = game.is_terminal(state)
-        if over.all():
-            break
-        who = torch.where(over, -1, seats.gather(1, game.mover(state)[:, None])[:, 0])
-        action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
-        for number, player in enumerate(players):
-            lanes = (who == number).nonzero()[:, 0]
-            if len(lanes):
-                action[lanes] = _act(player, game, state.take(lanes), past, lanes, seed)
-        past = None if past is None else past.then(state, action)
-        state = game.step(state, action)
+    for number, decision in enumerate(decisions(game, state, players, seats, seed), start=1):
+        state = decision.after
         if report is not None:
-            report((decision + 1) / game.decisions)
+            report(number / game.decisions)
     return game.scores(state).double()
 
 
+def decisions(
+    game: Game,
+    state: State,
+    players: Sequence[Player | HistoryPlayer],
+    seats: Tensor,
+    seed: int,
+    keep_past: bool = False,
+) -> Iterator[Decision]:
+    """Plays games that have just been dealt, decision by decision, until all are over; nothing is played ahead of what
+    is asked for.
+
+    Args:
+        state: B games.
+        players: any number of them.
+        seats: [B, seats] integers, which of the players sits at each absolute seat.
+        seed: of everything random that the players do.
+        keep_past: tell how the games came to each decision though no player asks for it, which takes memory.
+
+    Raises:
+        ValueError: in one line, on seats that are none, a player that cannot play the game, or one that does not give
+            a legal action for each of its games.
+    """
+    _check_seats(game, state, players, seats)
+    for player in players:
+        if (reason := why_not(player, game)) is not None:
+            raise ValueError(reason)
+    told = keep_past or any(hasattr(player, "act_after") for player in players)
+    past = Past.none(game, state.batch_size, state.device) if told else None
+    for number in range(1, game.decisions + 1):
+        over = game.is_terminal(state)
+        if over.all():
+            return
+        seat = game.mover(state)
+        who = torch.where(over, -1, seats.gather(1, seat[:, None])[:, 0])
+        action = torch.zeros(state.batch_size, dtype=torch.int64, device=state.device)
+        for place, player in enumerate(players):
+            lanes = (who == place).nonzero()[:, 0]
+            if len(lanes):
+                action[lanes] = _act(player, game, state.take(lanes), past, lanes, seed, number)
+        _check_legal(game, state, over, action, lambda lane, who=who: players[int(who[lane])], number)
+        after = game.step(state, action)
+        yield Decision(state, over, seat, who, action, past, after)
+        past = None if past is None else past.then(state, action)
+        state = after
+
+
+def _check_seats(game: Game, state: State, players: Sequence[Player | HistoryPlayer], seats: Tensor) -> None:
+    shape = [state.batch_size, game.seats]
+    if list(seats.shape) != shape or seats.is_floating_point() or seats.dtype == torch.bool:
+        raise ValueError(f"seats must be integers of shape {shape}, got {list(seats.shape)} of {seats.dtype}")
+    if seats.numel() and not 0 <= int(seats.min()) <= int(seats.max()) < len(players):
+        raise ValueError(f"seats must be numbers of the {len(players)} players, from 0 to {len(players) - 1}")
+
+
 def _act(
-    player: Player | HistoryPlayer, game: Game, state: State, past: Past | None, lanes: Tensor, seed: int
+    player: Player | HistoryPlayer,
+    game: Game,
+    state: State,
+    past: Past | None,
+    lanes: Tensor,
+    seed: int,
+    number: int,
 ) -> Tensor:
+    """A player's actions in its games, [K] integers on their device, whose values are not checked yet."""
     if hasattr(player, "act_after"):
-        return player.act_after(game, state, past.take(lanes), seed)
-    return player.act(game, state, seed)
+        action = player.act_after(game, state, past.take(lanes), seed)
+    else:
+        action = player.act(game, state, seed)
+    try:
+        action = actions_of(action, state)
+    except ValueError as error:
+        raise ValueError(f"{name_of(player)} in {game.name}, decision {number}: {error}") from None
+    if action.device != state.device:
+        raise ValueError(
+            f"{name_of(player)} in {game.name}, decision {number}: the action must be on {state.device}, where the "
+            f"games are, got {action.device}"
+        )
+    return action.long()
+
+
+def _check_legal(
+    game: Game, state: State, over: Tensor, action: Tensor, player_of: Callable[[int], object], number: int
+) -> None:
+    """Raises ValueError unless the actions [B] int64 are legal in the games that are not ``over`` [B] bool. The host
+    waits once."""
+    inside = (action >= 0) & (action < game.num_actions)
+    legal = game.legal_mask(state).gather(1, action.clamp(0, game.num_actions - 1)[:, None])[:, 0]
+    wrong = ~((inside & legal) | over)
+    if not wrong.any():
+        return
+    lane = int(wrong.nonzero()[0, 0])
+    taken, seat, one = int(action[lane]), int(game.mover(state)[lane]), state[lane]
+    options = game.legal_mask(one)[0].nonzero()[:, 0].tolist()
+    named = [_named(game, option, one) for option in options[:LISTED]]
+    more = f" and {len(options) - LISTED} more" if len(options) > LISTED else ""
+    raise ValueError(
+        f"{name_of(player_of(lane))} in {game.name} took {_named(game, taken, one)} at decision {number} of game "
+        f"{int(state.index[lane])}, seat {seat}, which is not legal; legal there: {', '.join(named)}{more}"
+    )
+
+
+def _named(game: Game, action: int, state: State) -> str:
+    """An action by its number, with what people call it where it is one and that is another word."""
+    name = game.action_name(action, state) if 0 <= action < game.num_actions else str(action)
+    return f"action {action}" if name == str(action) else f"action {action} ({name})"
 
 
 def side_points(points: Tensor, seatings: Seatings) -> Tensor:

@@ -11,14 +11,19 @@ OpenSpiel (the extra ``peers``) is imported by `load` only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
+from vecgame import Blob, Game
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
-from vecgame.games.blob_rules import TURNED, Rules
+from vecgame.games.blob_rules import BIDDER, OWN, TURN, TURNED, Rules
 
 if TYPE_CHECKING:
     import pyspiel
+
+FULL_DECK = (SUITS, RANKS)
+SCORING = ("exact_bonus", "points_per_trick", "points_per_square", "zero_bonus", "miss_points_per_trick")
+SCORING += ("miss_penalty", "miss_step", "scoring")
 
 OUR_SUIT = {0: 2, 1: 3, 2: 0, 3: 1}  # of OpenSpiel's suit
 THEIR_SUIT = {ours: theirs for theirs, ours in OUR_SUIT.items()}
@@ -82,22 +87,63 @@ def begin(game: pyspiel.Game, hands: Sequence[Sequence[int]], dealer: int, turne
     return state
 
 
-def playable(rules: Rules) -> list[Rules]:
-    """The rules as OpenSpiel can play them: the same ones, or, where trump varies, one for each suit as trump.
-
-    OpenSpiel always has a trump suit, so deals without trump are left out. Its own rule is trump "turned".
+def check_game(game: Game) -> Rules:
+    """The rules of a game that OpenSpiel's oh_hell can play, but for deals without trump, which it does not know.
 
     Raises:
-        ValueError: in one line, on rules that it does not know.
+        ValueError: in one line, on another game, or on rules that it does not have.
     """
+    if type(game) is not Blob:
+        raise ValueError(f"OpenSpiel's oh_hell plays Blob itself, not {game!r}, whose rules it does not know")
+    rules = game.rules
     if rules.cards > max_cards(rules.players):
         raise ValueError(
             f"OpenSpiel's oh_hell deals 1 to {max_cards(rules.players)} cards to a seat, not {rules.cards}"
         )
-    if (rules.suits, rules.ranks) != (SUITS, RANKS) or not rules.hook:
+    if not rules.hook or not rules.hook_from <= rules.cards <= rules.hook_to or (rules.suits, rules.ranks) != FULL_DECK:
         raise ValueError("OpenSpiel's oh_hell is played with 52 cards and the hook here; leave --no-hook out")
-    if rules.trump == TRUMP_NAMES[NO_TRUMP]:
-        raise ValueError("OpenSpiel's oh_hell always has a trump suit; choose --trump random or a suit")
+    if rules.trump in (TRUMP_NAMES[NO_TRUMP], BIDDER):
+        raise ValueError(
+            f"OpenSpiel's oh_hell always has a trump suit, which nobody names, not trump={rules.trump}; choose random, "
+            "turned or a suit"
+        )
+    if rules.bidding != TURN or (rules.sight != OWN and rules.cards <= rules.sight_to):
+        raise ValueError(
+            "OpenSpiel's oh_hell has bids in turn, by one's own cards, not "
+            f"bidding={rules.bidding}, sight={rules.sight}"
+        )
+    off_bid_penalty(rules)
+    return rules
+
+
+def off_bid_penalty(rules: Rules) -> bool:
+    """The scoring of OpenSpiel's that stands for that of some rules: whether a missed bid costs a point for each trick
+    away from it, or earns one for each trick won. Our default, where it scores 0, is played by the first.
+
+    Raises:
+        ValueError: in one line, on another scoring.
+    """
+    scored = {item.name: getattr(rules, item.name) for item in fields(Rules) if item.name in SCORING}
+    changed = {name: value for name, value in scored.items() if value != getattr(Rules, name)}
+    if changed not in ({}, {"miss_penalty": 1}, {"miss_points_per_trick": 1}):
+        words = {n: f"{v:g}" if isinstance(v, float) else getattr(v, "__name__", v) for n, v in changed.items()}
+        listed = ", ".join(f"{name}={word}" for name, word in words.items())
+        raise ValueError(
+            "OpenSpiel's oh_hell scores a bid that is met by 10 points and one a trick, and a missed one by "
+            f"miss_penalty=1, miss_points_per_trick=1 or nothing; it does not know {listed}"
+        )
+    return "miss_points_per_trick" not in changed
+
+
+def playable(game: Game) -> list[Blob]:
+    """The game as OpenSpiel can play it: the same one, or, where trump varies, one for each suit as trump.
+
+    OpenSpiel always has a trump suit, so deals without trump are left out. Its own rule is trump "turned".
+
+    Raises:
+        ValueError: as `check_game`.
+    """
+    rules = check_game(game)
     if rules.trump in (*TRUMP_NAMES, TURNED):
-        return [rules]
-    return [replace(rules, trump=name) for name in TRUMP_NAMES[:NO_TRUMP]]
+        return [game]
+    return [Blob(replace(rules, trump=name)) for name in TRUMP_NAMES[:NO_TRUMP]]

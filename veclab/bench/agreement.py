@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from net import BlobNet, float8_products
-from vecgame import Blob, BlobState, Purpose, Stream, concatenate
+from vecgame import Blob, BlobState, concatenate
+from veclab.arena.bots import NetworkPlayer
 from veclab.bench.measure import counted_ways
 from veclab.precision import PRECISIONS, check_precision, form_of
 from vecmcts import SearchConfig, SearchResult, search
@@ -66,15 +67,11 @@ def agreement(
 def self_played(game: Blob, network: object, games: int, device: torch.device) -> BlobState:
     """The positions with a choice in games where every decision is drawn from the network's policy."""
     state = game.deal(games, 0, device)
-    kept = []
+    drawn, kept = NetworkPlayer(network, sample=True), []
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
         kept.append(state[actions[:, 1] >= 0] if actions.shape[1] > 1 else state[:0])
-        slots = game.slot_logits(state, actions, network(game.observe(state), None)[0])
-        # The Gumbel-max trick (Gumbel 1954): the largest of logits plus Gumbel noise is a draw from their softmax.
-        uniform = Stream(0, state.index, game.turn(state)).uniform(Purpose.ACTION, actions.shape[1])
-        slot = (slots - (-(uniform.clamp(min=1e-300)).log()).log()).argmax(-1, keepdim=True)
-        state = game.step(state, actions.gather(1, slot)[:, 0])
+        state = game.step(state, drawn.act(game, state, 0))
     return concatenate(kept)
 
 

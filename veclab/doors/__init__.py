@@ -1,8 +1,11 @@
-"""Blob for the tools of others, one module each, none of which is imported unless it is asked for.
+"""The games for the tools of others, one module each, none of which is imported unless it is asked for.
 
 - `veclab.doors.pettingzoo_env`: one game as a PettingZoo AEC environment (`pip install -e '.[pettingzoo]'`)
-- `veclab.doors.torchrl_env`: a batch of games as a TorchRL environment (`pip install -e '.[torchrl]'`)
-- `veclab.doors.openspiel_game`: an OpenSpiel game, ``python_vecgame_blob`` (`pip install -e '.[openspiel]'`)
+- `veclab.doors.gymnasium_env`: one seat as a Gymnasium environment with opponents inside (`pip install -e
+  '.[gymnasium]'`), and in `veclab.doors.gymnasium_vector` that seat in a batch of games
+- `veclab.doors.torchrl_env`: a batch of any game as a TorchRL environment (`pip install -e '.[torchrl]'`)
+- `veclab.doors.openspiel_game`: any game as an OpenSpiel game, ``python_vecgame``, and Blob with all its rules as
+  ``python_vecgame_blob`` (`pip install -e '.[openspiel]'`)
 
-``pip install -e '.[doors]'`` installs all three. docs/doors.md shows each at work.
+``pip install -e '.[doors]'`` installs all of them. docs/doors.md shows each at work.
 """

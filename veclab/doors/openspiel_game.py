@@ -1,342 +1,400 @@
-"""Blob as an OpenSpiel game: ``pyspiel.load_game("python_vecgame_blob(cards=1,suits=2,ranks=2,trump=none,dealer=3)")``.
+"""Any game as an OpenSpiel game: ``pyspiel.load_game("python_vecgame(game=kuhn,rules=players:3)")``.
 
-Importing this module registers the game. Its parameters are those of `vecgame.Rules`:
+Importing this module registers the game, and Blob's own of `veclab.doors.openspiel_blob`. Its parameters:
 
 | parameter | default | |
 |---|---|---|
-| cards | 5 | dealt to each of the four seats |
-| suits, ranks | 4, 13 | the deck: the first suits, the lowest ranks of each |
-| hook | True | the dealer may not make the bids sum to `cards` |
-| trump | random | drawn by chance, or a suit's name, or none |
-| dealer | -1 | the seat 0..3 that deals, or -1: drawn by chance |
+| game | kuhn | a game's name, or its address: FILE.py:CLASS or MODULE:CLASS |
+| rules | | as after ``--rules``, NAME=VALUE,..; in a string with OpenSpiel's own = and , as NAME:VALUE;.. |
 
-**Actions** are vecgame's: bids are 0..cards, plays are card ids 13 * suit + rank, and the phase tells them apart.
-**Returns** are the four scores, so the game is general-sum: for its equilibria look at `exploitability.nash_conv`
-(OpenSpiel's `exploitability` itself is for two players), and remember that with four players CFR promises no more than
-a coarse correlated equilibrium.
+**Actions** are the columns of a network's policy (`Game.policy_columns`), the frame of ``observation_tensor``, which is
+`Game.observe`: in games whose trump comes first there, column 0 is trump's lowest card. ``action_to_string`` has names.
 
-**Chance** draws the dealer and trump where they are not fixed, and then deals card by card: for each card of the deck
-in ascending order it draws the owner, a seat 0..3 or 4 for the undealt pile, in proportion to the cards that the owner
-still needs. So every deal is exactly one path of the game tree, whereas dealing to one seat after the other would
-repeat it once for every order within a hand, (cards!)**4 times. Deals are uniform either way.
+**Chance** draws a deal. Where the deals are few (`every_deal`: Kuhn and Leduc poker, ..) one chance node lists all of
+them, for CFR and exact exploitability. Elsewhere `DIGITS` chance nodes draw the game's number in the run of seed 0, one
+of 2**30 deals: enough to play and to sample, too many to enumerate. (OpenSpiel's SAMPLED_STOCHASTIC would ask for the
+state of a random number generator, which it takes from no game written in Python.) What is dealt later, as the card for
+both seats in Leduc poker or the next games of a match, is fixed then and hidden, as it is in `vecgame`.
 
-**Rules** come from `veclab.reference`, which plays one game at a time in plain Python, in a hundredth of the time that
-a batch of one takes as tensors (docs/doors.md has the figures); CFR and IS-MCTS walk single states. The tests hold it,
-and this game, equal to `vecgame` move by move.
+**Information states** are what the seat has seen since the deal, field by field as `Game.hidden` declares it, and its
+own actions: perfect recall. There is no tensor of them. **Returns** are the scores.
 
-IS-MCTS is `open_spiel.python.algorithms.ismcts.ISMCTSBot`. The bot of the same name in pyspiel, in C++, does not find
-the resampling of a game written in Python: in OpenSpiel 2.0.2 it ends the process.
+**Resampling** for IS-MCTS (the Python bot, `open_spiel.python.algorithms.ismcts`) draws worlds by `Game.determinize`
+and plays the past again in them. So it is for games in which a card stays where it was dealt until it is played in the
+open, and nothing but cards is hidden; elsewhere it raises ValueError. In a SAMPLED_STOCHASTIC game such a state has no
+deal's number, and refuses to be played again from its history.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache, cached_property
+from itertools import pairwise
+from math import comb, prod
 from typing import Any
 
 import numpy as np
 import pyspiel
+import torch
+from torch import Tensor
 
-from vecgame import Rules
-from vecgame.cards import DECK, NO_TRUMP, SEATS, TRUMP_NAMES
-from vecgame.games.blob_rules import BIDDER, TURNED
-from veclab.doors.shared import card_name
-from veclab.reference import rules as blob
-from veclab.reference.worlds import sample_world
+from vecgame import Game, State, default_rules, make_game, text
+from vecgame.cards import popcount
+from vecgame.contract.worlds import fillings
+from vecgame.hidden import places, with_places
+from veclab.doors import openspiel_blob  # noqa: F401 - which registers Blob's own
+from veclab.game_flags import identities, read_rules, rules_text
 
-NAME = "python_vecgame_blob"
-DEFAULTS = {"cards": 5, "suits": 4, "ranks": 13, "hook": True, "trump": "random", "dealer": -1}
-UNDEALT = SEATS  # the owner of cards that nobody gets
-
-GAME_TYPE = pyspiel.GameType(
-    short_name=NAME,
-    long_name="Blob (Oh Hell) with the rules of vecgame",
-    dynamics=pyspiel.GameType.Dynamics.SEQUENTIAL,
-    chance_mode=pyspiel.GameType.ChanceMode.EXPLICIT_STOCHASTIC,
-    information=pyspiel.GameType.Information.IMPERFECT_INFORMATION,
-    utility=pyspiel.GameType.Utility.GENERAL_SUM,
-    reward_model=pyspiel.GameType.RewardModel.TERMINAL,
-    max_num_players=SEATS,
-    min_num_players=SEATS,
-    provides_information_state_string=True,
-    provides_information_state_tensor=True,
-    provides_observation_string=True,
-    provides_observation_tensor=True,
-    provides_factored_observation_string=True,
-    parameter_specification=DEFAULTS,
-)
+NAME = "python_vecgame"
+DEFAULTS = {"game": "kuhn", "rules": ""}
+MOST_DEALS = 5_000  # that are listed
+DRAWS, FEWEST_DRAWS = 20, 20_000  # deals for each of them, and in all, to see that each is as likely as the other
+DIGITS, BASE = 3, 1024  # of a deal's number: as many chance nodes, each with so many outcomes
+DRAWN = BASE  # the outcome at these in a resampled state, whose deal has no number
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
-    """Where a game stands: the deal so far, and, when it is complete, the table."""
+def game_type(game: Game | None) -> pyspiel.GameType:
+    """What OpenSpiel wants to know of a game; for None of any."""
+    utility = pyspiel.GameType.Utility
+    total = None if game is None else game.sum_of_scores
+    return pyspiel.GameType(
+        short_name=NAME,
+        long_name=f"vecgame's {'games' if game is None else game.name}",
+        dynamics=pyspiel.GameType.Dynamics.SEQUENTIAL,
+        chance_mode=pyspiel.GameType.ChanceMode.EXPLICIT_STOCHASTIC,
+        information=pyspiel.GameType.Information.IMPERFECT_INFORMATION,
+        utility=utility.GENERAL_SUM if total is None else utility.CONSTANT_SUM if total else utility.ZERO_SUM,
+        reward_model=pyspiel.GameType.RewardModel.TERMINAL,
+        max_num_players=8 if game is None else game.seats,
+        min_num_players=2 if game is None else game.seats,
+        provides_information_state_string=True,
+        provides_information_state_tensor=False,
+        provides_observation_string=True,
+        provides_observation_tensor=True,
+        provides_factored_observation_string=False,
+        parameter_specification=DEFAULTS,
+    )
 
-    dealer: int | None  # None: not drawn yet
-    trump: int | None  # 0..3, 4 = none; None: not drawn yet
-    owners: tuple[int, ...] = ()  # of the deck's cards dealt so far, ascending: a seat or UNDEALT
-    table: blob.State | None = None  # None while cards are dealt; never changed in place
 
-    def __deepcopy__(self, memo: dict) -> Position:
-        """Itself: OpenSpiel copies the attributes of a state deeply to clone it, and this one cannot change."""
+@cache
+def every_deal(game: Game) -> State | None:
+    """Every deal of a game once, N lanes, each as likely as the other. None where they are more than `MOST_DEALS`,
+    where more is drawn than what lies in the hidden places of cards, or where these are not dealt uniformly."""
+    first = game.deal(1)
+    hidden = game.hidden(first)
+    held = places(hidden, first)[0]
+    needs, pool = popcount(held).tolist(), game.deck & ~int(game.open_cards(first)[0])
+    cards = tuple(card for card in range(game.layout.size) if pool >> card & 1)
+    count = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
+    if not sum(needs) or count > MOST_DEALS:
+        return None
+    rows = torch.tensor(list(fillings(cards, needs)))
+    draws = max(DRAWS, FEWEST_DRAWS // count)
+    sample = game.deal(draws * count)
+    others = [name for name in first.tensors() if name != "index" and not (name in hidden and hidden[name].is_place)]
+    if any((getattr(sample, name) != getattr(first, name)).any() for name in others):
+        return None
+    every, which = torch.cat([rows, places(game.hidden(sample), sample)]).unique(dim=0, return_inverse=True)
+    counts = which[count:].bincount(minlength=count).double()
+    spread = ((counts - draws) ** 2 / draws).sum() - count  # of a mean near 0 and a variance of 2 count, if uniform
+    if len(every) != count or spread > 8 * (2 * count) ** 0.5:
+        return None
+    return with_places(hidden, first.repeat(count), rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """A state of one game and the way there. Nothing of it changes, so that copies of a state share it."""
+
+    game: Game
+    state: State  # one lane
+    past: Moment | None = None  # before the last action; None for the deal
+    action: int = -1  # which that was
+    number: int = 0  # of actions so far
+
+    def __deepcopy__(self, memo: dict) -> Moment:
+        """Itself: OpenSpiel copies the attributes of a state deeply to clone it."""
         return self
 
+    @cached_property
+    def over(self) -> bool:
+        return bool(self.game.is_terminal(self.state))
 
-class BlobGame(pyspiel.Game):
-    """The game. Raises ValueError, as `vecgame.Rules` does, on parameters that make none."""
+    @cached_property
+    def mover(self) -> int:
+        return int(self.game.mover(self.state))
+
+    @cached_property
+    def actions(self) -> dict[int, int]:
+        """The legal actions by their columns, which ascend; none when the game is over."""
+        if self.over:
+            return {}
+        actions = self.game.legal_mask(self.state)[0].nonzero()[:, 0]
+        columns = self.game.policy_columns(self.state, actions[None])[0].tolist()
+        return dict(sorted(zip(columns, actions.tolist(), strict=True)))
+
+    @cached_property
+    def names(self) -> dict[int, str]:
+        """What people call the legal actions, by column; two cards that look alike with their numbers."""
+        names = {column: self.game.action_name(action, self.state) for column, action in self.actions.items()}
+        told = list(names.values())
+        return {column: name if told.count(name) == 1 else f"{name} ({column})" for column, name in names.items()}
+
+    @cached_property
+    def scores(self) -> list[float]:
+        """Within the game's bounds, which float32 may round beyond."""
+        low, high = self.game.lowest, self.game.highest
+        return [min(max(score, low), high) for score in self.game.scores(self.state)[0].tolist()]
+
+    def after(self, column: int) -> Moment:
+        """Raises ValueError on a column that is not legal."""
+        if column not in self.actions:
+            raise ValueError(f"action {column} is illegal; legal are {list(self.actions)}")
+        state = self.game.step(self.state, torch.tensor([self.actions[column]]))
+        return Moment(self.game, state, self, column, self.number + 1)
+
+    def way(self) -> list[Moment]:
+        """All moments from the deal to this one."""
+        moments = [self]
+        while moments[-1].past is not None:
+            moments.append(moments[-1].past)
+        return moments[::-1]
+
+    # -- what a seat sees ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _hidden(self) -> Mapping[str, Any]:
+        return self.game.hidden(self.state)
+
+    @cached_property
+    def _words(self) -> dict[int | None, dict[str, str]]:
+        return {}
+
+    @cached_property
+    def _told(self) -> dict[int | None, str]:
+        return {}
+
+    def words(self, seat: int | None) -> dict[str, str]:
+        """The fields as a seat sees them, all of them for None; not the game's number, which tells the deal."""
+        if seat not in self._words:
+            kinds, found = text.kinds(self.state, self._hidden), {}
+            for name, tensor in self.state.tensors().items():
+                sees = self._hidden[name].sees[0, seat].tolist() if seat is not None and name in self._hidden else True
+                found[name] = _word(self.game.layout, kinds[name], tensor[0].tolist(), sees)
+            del found["index"]
+            self._words[seat] = found
+        return self._words[seat]
+
+    def now(self, seat: int | None) -> str:
+        return " ".join(f"{name}={word}" for name, word in self.words(seat).items())
+
+    def told(self, seat: int | None) -> str:
+        """All that the seat has seen since the deal, and its own actions; for None all of both."""
+        return " | ".join(moment._news(seat) for moment in self.way())
+
+    def _news(self, seat: int | None) -> str:
+        """What of it this moment adds."""
+        if seat not in self._told:
+            self._told[seat] = self._tell(seat)
+        return self._told[seat]
+
+    def _tell(self, seat: int | None) -> str:
+        if self.past is None:
+            return f"{'all' if seat is None else f'seat {seat}'} {self.now(seat)}"
+        before, after = self.past.words(seat), self.words(seat)
+        news = [f"{name}={word}" for name, word in after.items() if word != before[name]]
+        own = seat in (None, self.past.mover)
+        return " ".join([*([f"seat {self.past.mover} {self.past.names[self.action]}"] if own else []), *news])
+
+
+def _word(layout: Any, kind: Any, value: Any, sees: Any) -> str:
+    """A field's value in a word, with ? for entries that are not seen."""
+    if isinstance(value, list):
+        entries = zip(value, sees if isinstance(sees, list) else [sees] * len(value), strict=True)
+        return f"[{', '.join(_word(layout, kind, *entry) for entry in entries)}]"
+    if not sees:
+        return "?"
+    if kind == "sets":
+        return text.cards_text(layout, value & layout.bits) or "-"
+    if kind == "cards":
+        return text.card_name(layout, value) if value >= 0 else "-"
+    return str(value)
+
+
+class VecGame(pyspiel.Game):
+    """The game. Raises ValueError, in one line, on parameters that make none."""
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         chosen = {**DEFAULTS, **(params or {})}
-        self.dealer, self.trump = _fixed_dealer(chosen.pop("dealer")), chosen["trump"]
-        if self.trump == "rotate":
-            raise ValueError("trump 'rotate' belongs to a match of many games; this is one: take 'random' or a suit")
-        checked = Rules(**chosen)
-        if checked.trump in (TURNED, BIDDER):
-            raise ValueError(f"trump {checked.trump!r} is not among this game's rules: take 'random' or a suit")
-        self.trumps = [TRUMP_NAMES.index(name) for name in checked.trumps]
-        self.rules = blob.Rules(cards=checked.cards, hook=checked.hook, ranks=checked.ranks, suits=checked.suits)
-        self.deck = blob.deck(self.rules)
+        given = ",".join(rule.replace(":", "=", 1) for rule in chosen["rules"].replace(",", ";").split(";"))
+        self.game = make_game(chosen["game"], **read_rules(given, default_rules(chosen["game"])))
+        kept = identities([self.game])[0]  # by which every process finds it, from a saved state too
+        told = {"game": kept["game"], "rules": rules_text(kept["rules"]).replace(",", ";").replace("=", ":")}
+        if bad := sorted(set("".join(told.values())) & set(",=()")):
+            raise ValueError(f"OpenSpiel cannot write a game whose name has {' '.join(bad)} in it: {told['game']}")
+        try:
+            self.deals = every_deal(self.game)
+            self.game.scores(self.game.deal(1))
+        except NotImplementedError as error:
+            raise ValueError(str(error)) from None
+        number = BASE if self.deals is None else len(self.deals)
+        self.outcomes = [(outcome, 1 / number) for outcome in range(number)]
         info = pyspiel.GameInfo(
-            num_distinct_actions=DECK,
-            max_chance_outcomes=max(SEATS + 1, len(self.trumps)),
-            num_players=SEATS,
-            min_utility=0.0,
-            max_utility=self.rules.max_score,
-            max_game_length=checked.decisions,
+            num_distinct_actions=self.game.num_actions,
+            max_chance_outcomes=number + (self.deals is None),  # and `DRAWN`
+            num_players=self.game.seats,
+            min_utility=self.game.lowest,
+            max_utility=self.game.highest,
+            **({} if self.game.sum_of_scores is None else {"utility_sum": self.game.sum_of_scores}),
+            max_game_length=self.game.decisions,
         )
-        super().__init__(GAME_TYPE, info, params or {})
+        super().__init__(game_type(self.game), info, told)
 
     def max_chance_nodes_in_history(self) -> int:
-        return (self.dealer is None) + (self.trump == "random") + len(self.deck)
+        return DIGITS if self.deals is None else 1
 
-    def new_initial_state(self) -> BlobState:
-        return BlobState(self)
+    def new_initial_state(self) -> VecState:
+        return VecState(self)
 
     def make_py_observer(
         self, iig_obs_type: pyspiel.IIGObservationType | None = None, params: Mapping[str, Any] | None = None
-    ) -> BlobObserver:
-        return BlobObserver(self, iig_obs_type or pyspiel.IIGObservationType(perfect_recall=False), params)
+    ) -> SeatObserver:
+        return SeatObserver(self.game, iig_obs_type or pyspiel.IIGObservationType(perfect_recall=False), params)
 
-    def start(self) -> Position:
-        """Before any card is dealt."""
-        return Position(self.dealer, None if self.trump == "random" else TRUMP_NAMES.index(self.trump))
+    def dealt(self, drawn: tuple[int, ...]) -> State | None:
+        """The deal that these outcomes of chance mean, one lane; None while some are missing."""
+        if self.deals is not None:
+            return self.deals[drawn[0]]
+        if len(drawn) < DIGITS:
+            return None
+        return self.game.deal(1, first_index=sum(digit * BASE**place for place, digit in enumerate(drawn)))
 
-    def chances(self, position: Position) -> list[tuple[int, float]]:
-        """The outcomes of the next draw with their probabilities; empty when the deal is complete."""
-        if position.table is not None:
-            return []
-        if position.dealer is None:
-            return [(seat, 1 / SEATS) for seat in range(SEATS)]
-        if position.trump is None:
-            return [(trump, 1 / len(self.trumps)) for trump in self.trumps]
-        left = len(self.deck) - len(position.owners)
-        needs = [self.rules.cards - position.owners.count(seat) for seat in range(SEATS)]
-        return [(owner, need / left) for owner, need in enumerate((*needs, left - sum(needs))) if need]
-
-    def draw(self, position: Position, outcome: int) -> Position:
-        """After one draw. The cards left over when every seat has its hand are not drawn for one by one."""
-        if position.dealer is None:
-            return replace(position, dealer=outcome)
-        if position.trump is None:
-            return replace(position, trump=outcome)
-        owners = (*position.owners, outcome)
-        dealt = replace(position, owners=owners)
-        if len(owners) - owners.count(UNDEALT) < SEATS * self.rules.cards:
-            return dealt
-        hands = [self.hand(dealt, seat) for seat in range(SEATS)]
-        return replace(dealt, table=blob.new_state(self.rules, hands, position.dealer, position.trump))
-
-    def hand(self, position: Position, seat: int) -> list[int]:
-        """The cards dealt to a seat so far, ascending."""
-        return [card for card, owner in zip(self.deck, position.owners, strict=False) if owner == seat]
-
-
-class BlobState(pyspiel.State):
-    """A state of the game. `position` is there to be read."""
-
-    def __init__(self, game: BlobGame) -> None:
-        super().__init__(game)
-        self.position = game.start()
-
-    def current_player(self) -> int:
-        table = self.position.table
-        if table is None:
-            return pyspiel.PlayerId.CHANCE
-        if blob.is_terminal(table):
-            return pyspiel.PlayerId.TERMINAL
-        return blob.mover(self.get_game().rules, table)
-
-    def chance_outcomes(self) -> list[tuple[int, float]]:
-        return self.get_game().chances(self.position)
-
-    def _legal_actions(self, player: int) -> list[int]:
-        return blob.legal_actions(self.get_game().rules, self.position.table)
-
-    def _apply_action(self, action: int) -> None:
-        game = self.get_game()
-        if self.position.table is None:
-            self.position = game.draw(self.position, action)
-        else:
-            self.position = replace(self.position, table=blob.step(game.rules, self.position.table, action))
-
-    def _action_to_string(self, player: int, action: int) -> str:
-        if player == pyspiel.PlayerId.CHANCE:
-            return self._chance_to_string(action)
-        if blob.is_bidding(self.position.table):
-            return f"bid {action}"
-        return card_name(action)
-
-    def _chance_to_string(self, outcome: int) -> str:
-        if self.position.dealer is None:
-            return f"seat {outcome} deals"
-        if self.position.trump is None:
-            return f"trump {TRUMP_NAMES[outcome]}"
-        card = card_name(self.get_game().deck[len(self.position.owners)])
-        return f"{card} undealt" if outcome == UNDEALT else f"{card} to seat {outcome}"
-
-    def is_terminal(self) -> bool:
-        return self.position.table is not None and blob.is_terminal(self.position.table)
-
-    def returns(self) -> list[float]:
-        return blob.scores(self.get_game().rules, self.position.table) if self.is_terminal() else [0.0] * SEATS
-
-    def __str__(self) -> str:
-        game, position = self.get_game(), self.position
-        hands = "/".join(_cards(game.hand(position, seat)) for seat in range(SEATS))
-        return f"{_public(position)} hands {hands} {_moves(position)}".rstrip()
-
-    def resample_from_infostate(self, player: int, probability_sampler: Callable[[], float]) -> BlobState:
-        """A state that the player to move cannot tell from this one; see `resample`."""
-        return self.resample(player, random.Random(int(probability_sampler() * 2**53)))
-
-    def resample(self, player: int, rng: random.Random) -> BlobState:
-        """Another deal with the same past, drawn uniformly from all that the player to move holds possible: the same
-        own hand and moves, and no card where a seat has shown that it has none of its suit.
+    def other_deal(self, moment: Moment, seed: int) -> State:
+        """A deal in which the mover would have seen the same so far, drawn by `Game.determinize`: one lane.
 
         Raises:
-            ValueError: if `player` is not the one to move.
+            ValueError: in games whose past cannot be played again with other cards.
+        """
+        way = moment.way()
+        first, hidden = way[0].state, self.game.hidden(way[0].state)
+        held = [places(self.game.hidden(one.state), one.state) for one in way]
+        moved = any((now & ~before).any() for before, now in pairwise(held))
+        if moved or any(not field.is_place for one in way for field in self.game.hidden(one.state).values()):
+            raise ValueError(
+                f"{self.game}: resampling is for games in which a card stays where it was dealt until it is played in "
+                "the open, and nothing but cards is hidden"
+            )
+        world = self.game.determinize(moment.state, 1, seed)
+        return with_places(hidden, first, places(self.game.hidden(world), world) | (held[0] & ~held[-1]))
+
+    def outcome_of(self, deal: State) -> int:
+        """Which of all deals this one is."""
+        rows = places(self.game.hidden(self.deals), self.deals)
+        return int((rows == places(self.game.hidden(deal), deal)).all(-1).nonzero()[0, 0])
+
+
+class VecState(pyspiel.State):
+    """A state of the game. `moment` is there to be read: the state in `vecgame`, None before the deal."""
+
+    def __init__(self, game: VecGame) -> None:
+        super().__init__(game)
+        self.drawn: tuple[int, ...] = ()  # what chance has drawn
+        self.given: State | None = None  # what `DRAWN` stands for, in a resampled state
+        self.moment: Moment | None = None
+
+    def current_player(self) -> int:
+        if self.moment is None:
+            return pyspiel.PlayerId.CHANCE
+        return pyspiel.PlayerId.TERMINAL if self.moment.over else self.moment.mover
+
+    def chance_outcomes(self) -> list[tuple[int, float]]:
+        return self.get_game().outcomes
+
+    def _legal_actions(self, player: int) -> list[int]:
+        return list(self.moment.actions)
+
+    def _apply_action(self, action: int) -> None:
+        self.moment = self._deal(action) if self.moment is None else self.moment.after(action)
+
+    def _deal(self, outcome: int) -> Moment | None:
+        game = self.get_game()
+        if outcome not in range(len(game.outcomes)) and (outcome != DRAWN or self.given is None):
+            if outcome == DRAWN and game.deals is None:
+                raise ValueError("this state was resampled: its deal has no number by which it could be played again")
+            raise ValueError(f"chance has no outcome {outcome}")
+        self.drawn = (*self.drawn, outcome)
+        deal = game.dealt(self.drawn) if self.given is None else self.given if len(self.drawn) == DIGITS else None
+        return None if deal is None else Moment(game.game, deal)
+
+    def _action_to_string(self, player: int, action: int) -> str:
+        if player != pyspiel.PlayerId.CHANCE:
+            return self.moment.names[action]
+        return f"deal {action}" if self.get_game().deals is not None else f"digit {len(self.drawn)}: {action}"
+
+    def is_terminal(self) -> bool:
+        return self.moment is not None and self.moment.over
+
+    def returns(self) -> list[float]:
+        return self.moment.scores if self.is_terminal() else [0.0] * self.get_game().game.seats
+
+    def __str__(self) -> str:
+        return f"deal {' '.join(map(str, self.drawn))}".rstrip() + (f" {self.moment.told(None)}" if self.moment else "")
+
+    def resample_from_infostate(self, player: int, probability_sampler: Callable[[], float]) -> VecState:
+        """A state that the player to move cannot tell from this one; see `resample`."""
+        return self.resample(player, int(probability_sampler() * 2**53))
+
+    def resample(self, player: int, seed: int) -> VecState:
+        """Another deal with the same past, drawn by `Game.determinize`.
+
+        Raises:
+            ValueError: if ``player`` is not the one to move, and in games whose past cannot be played again.
         """
         if player < 0 or player != self.current_player():
             raise ValueError(f"only the player to move can be resampled for, that is {self.current_player()}")
-        game, table = self.get_game(), self.position.table
-        held = sample_world(game.rules, table, rng).hands
-        owner_of = {card: seat for seat, hand in enumerate(held) for card in hand}
-        owner_of |= {card: seat for seat, card in table.history[SEATS:]}
-        state = game.new_initial_state()
-        for drawn, fixed in ((table.dealer, game.dealer is not None), (table.trump, game.trump != "random")):
-            if not fixed:
-                state.apply_action(drawn)
-        for card in game.deck:
-            if state.is_chance_node():
-                state.apply_action(owner_of.get(card, UNDEALT))
-        for _, action in table.history:
-            state.apply_action(action)
+        game = self.get_game()
+        deal, state = game.other_deal(self.moment, seed), game.new_initial_state()
+        if game.deals is not None:
+            state.apply_action(game.outcome_of(deal))
+        else:
+            state.given = deal
+            for _ in range(DIGITS):
+                state.apply_action(DRAWN)
+        for moment in self.moment.way()[1:]:
+            state.apply_action(moment.action)
         return state
 
 
-class BlobObserver:
-    """What one player sees, as a tensor of named pieces and as a string; OpenSpiel's PyObserver interface.
+class SeatObserver:
+    """What one seat sees; OpenSpiel's PyObserver interface. With perfect recall there is a string only."""
 
-    With perfect recall: the hand as dealt and every move so far. Without: the hand still held, the bids, the tricks won
-    and the trick on the table. Cards are columns of this game's deck, ascending.
-    """
-
-    def __init__(
-        self, game: BlobGame, iig_obs_type: pyspiel.IIGObservationType, params: Mapping[str, Any] | None
-    ) -> None:
+    def __init__(self, game: Game, iig_obs_type: pyspiel.IIGObservationType, params: Mapping[str, Any] | None) -> None:
         if params:
             raise ValueError(f"this game's observations have no parameters, got {params}")
-        if iig_obs_type.private_info == pyspiel.PrivateInfoType.ALL_PLAYERS:
-            raise ValueError("an observation of all players' hands is not offered: it would be the whole state")
+        if not iig_obs_type.public_info or iig_obs_type.private_info != pyspiel.PrivateInfoType.SINGLE_PLAYER:
+            raise ValueError("an observation of this game is what one seat sees, of what is public and of its own")
+        self.recall = iig_obs_type.perfect_recall
         self.game = game
-        self.private = iig_obs_type.private_info == pyspiel.PrivateInfoType.SINGLE_PLAYER
-        self.public, self.recall = iig_obs_type.public_info, iig_obs_type.perfect_recall
-        cards, width = game.rules.cards, len(game.deck)
-        self.column = {card: column for column, card in enumerate(game.deck)}
-        shapes = {"player": (SEATS,)}
-        if self.private:
-            shapes["hand"] = (width,)
-        if self.public:
-            shapes |= {"dealer": (SEATS,), "trump": (NO_TRUMP + 1,), "bids": (SEATS, cards + 1)}
-            shapes |= {"plays": (SEATS * cards, width)} if self.recall else {"won": (SEATS, cards + 1)}
-            shapes |= {} if self.recall else {"trick": (SEATS, width)}
-        sizes = [int(np.prod(shape)) for shape in shapes.values()]
-        self.tensor = np.zeros(sum(sizes), np.float32)
-        parts = np.split(self.tensor, np.cumsum(sizes)[:-1])  # views, so that writing to a piece writes to the tensor
-        self.dict = {name: part.reshape(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+        self.tensor = None if self.recall else np.zeros(game.features, np.float32)
+        self.dict = {} if self.recall else {"observation": self.tensor}
 
-    def set_from(self, state: BlobState, player: int) -> None:
-        """Writes `tensor`, of which the pieces of `dict` are views."""
+    def set_from(self, state: VecState, player: int) -> None:
+        """Writes `tensor`: zeros before the deal, then `Game.observe`."""
+        if self.tensor is None:
+            return
         self.tensor.fill(0)
-        position = state.position
-        self.dict["player"][player] = 1
-        if self.private:
-            self.dict["hand"][[self.column[card] for card in self._hand(position, player)]] = 1
-        if self.public:
-            self._write_public(position)
+        if state.moment is not None:
+            self.tensor[:] = self._features(state.moment.state, player)
 
-    def _write_public(self, position: Position) -> None:
-        if position.dealer is not None:
-            self.dict["dealer"][position.dealer] = 1
-        if position.trump is not None:
-            self.dict["trump"][position.trump] = 1
-        table = position.table
-        if table is None:
-            return
-        for seat, bid in enumerate(table.bids):
-            if bid is not None:
-                self.dict["bids"][seat, bid] = 1
-        if self.recall:
-            for turn, (_, card) in enumerate(table.history[SEATS:]):
-                self.dict["plays"][turn, self.column[card]] = 1
-            return
-        self.dict["won"][range(SEATS), table.won] = 1
-        for seat, card in table.trick:
-            self.dict["trick"][seat, self.column[card]] = 1
+    def _features(self, state: State, player: int) -> np.ndarray:
+        seat: Tensor = torch.tensor([player])
+        return self.game.observe(state, seat)[0].numpy()
 
-    def string_from(self, state: BlobState, player: int) -> str:
-        """The same as the tensor says, in words."""
-        position = state.position
-        words = [f"seat {player}"]
-        if self.public:
-            words.append(_public(position))
-        if self.private:
-            words.append(f"hand {_cards(self._hand(position, player))}")
-        if self.public and position.table is not None:
-            words.append(_moves(position) if self.recall else _summary(position.table))
-        return " ".join(words).rstrip()
-
-    def _hand(self, position: Position, player: int) -> list[int]:
-        if position.table is None or self.recall:
-            return self.game.hand(position, player)
-        return sorted(position.table.hands[player])
+    def string_from(self, state: VecState, player: int) -> str:
+        if state.moment is None:
+            return f"seat {player} before the deal"
+        return state.moment.told(player) if self.recall else f"seat {player} {state.moment.now(player)}"
 
 
-def _fixed_dealer(dealer: int) -> int | None:
-    if isinstance(dealer, bool) or dealer not in range(-1, SEATS):
-        raise ValueError(f"dealer must be a seat 0..3, or -1 to be drawn, got {dealer!r}")
-    return None if dealer == -1 else dealer
-
-
-def _public(position: Position) -> str:
-    dealer = "?" if position.dealer is None else position.dealer
-    return f"dealer {dealer} trump {'?' if position.trump is None else TRUMP_NAMES[position.trump]}"
-
-
-def _moves(position: Position) -> str:
-    """Bids and plays in the order they were made; who made each follows from the rules."""
-    actions = [action for _, action in position.table.history] if position.table is not None else []
-    return f"bids {' '.join(map(str, actions[:SEATS]))} plays {_cards(actions[SEATS:])}" if actions else ""
-
-
-def _summary(table: blob.State) -> str:
-    bids = " ".join("-" if bid is None else str(bid) for bid in table.bids)
-    trick = " ".join(f"{seat}:{card_name(card)}" for seat, card in table.trick)
-    return f"bids {bids} won {' '.join(map(str, table.won))} trick {trick}"
-
-
-def _cards(cards: list[int]) -> str:
-    return " ".join(map(card_name, cards))
-
-
-pyspiel.register_game(GAME_TYPE, BlobGame)
+pyspiel.register_game(game_type(None), VecGame)

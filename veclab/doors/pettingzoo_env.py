@@ -1,24 +1,25 @@
-"""Blob as a PettingZoo AEC environment: one game, agents ``seat_0`` .. ``seat_3``.
+"""Any game as a PettingZoo AEC environment: one game, an agent ``seat_0``, ``seat_1``, .. for each seat.
 
     from veclab.doors.pettingzoo_env import env
 
-    blob = env(Blob(cards=5))
-    blob.reset(seed=7)
-    for agent in blob.agent_iter():
-        observation, reward, termination, truncation, info = blob.last()
-        blob.step(None if termination else blob.action_space(agent).sample(observation["action_mask"]))
+    table = env(Hearts(passing="rotate"))
+    table.reset(seed=7)
+    for agent in table.agent_iter():
+        observation, reward, termination, truncation, info = table.last()
+        table.step(None if termination else table.action_space(agent).sample(observation["action_mask"]))
 
-An observation is ``{"observation": [256] float32, "action_mask": [52] int8}`` as in PettingZoo's own card games; the
-mask of an agent that is not to move is all zeros. Actions are columns in the frame of the observation
-(`veclab.doors.shared`). Rewards are 0 until the last card; then every agent gets its score.
+An observation is ``{"observation": [F] float32, "action_mask": [A] int8}`` as in PettingZoo's own card games, with the
+game's features and actions; the mask of an agent that is not to move is all zeros. Actions are columns in the frame of
+the observation (`veclab.doors.shared`). Rewards are 0 until the last move; then every agent gets its score.
 
-The game is a batch of one of `vecgame`: after ``reset(seed=s)`` it is game 0 of ``Blob.deal(.., seed=s)``, and every
+The game is a batch of one of `vecgame`: after ``reset(seed=s)`` it is game 0 of ``game.deal(.., seed=s)``, and every
 later ``reset()`` deals the next game of that run, so that what was learned from here can be compared, game by game,
-with what a batch of thousands does.
+with what a batch of thousands does. Until a reset names a seed, the run is one that nobody has played yet.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -28,59 +29,61 @@ from gymnasium import spaces
 from pettingzoo import AECEnv
 from pettingzoo.utils import wrappers
 
-from vecgame import Blob, BlobState
-from vecgame.cards import DECK, SEATS, TRUMP_NAMES, unpack
+from vecgame import Game, State
 from vecgame.philox import check_seed
-from veclab.doors.shared import action_of_column, card_name, four_seats, observation_bounds
-
-AGENTS = tuple(f"seat_{seat}" for seat in range(SEATS))
+from veclab.doors.shared import action_at, check_render_mode, fresh_seed, game_named, render_modes, shown
 
 
-def env(game: Blob | None = None, seed: int = 0, render_mode: str | None = None) -> AECEnv:
-    """`BlobAEC` in PettingZoo's usual wrappers: an illegal action ends the game, with -1 for the agent that took it."""
-    wrapped = wrappers.TerminateIllegalWrapper(BlobAEC(game, seed, render_mode), illegal_reward=-1)
+def env(game: Game | str = "blob", render_mode: str | None = None, rules: Mapping[str, object] | None = None) -> AECEnv:
+    """`GameAEC` in PettingZoo's usual wrappers. An illegal action ends the game, with a point less than the lowest
+    score for the agent that took it and 0 for the others; what is no action at all is an AssertionError."""
+    bare = GameAEC(game, render_mode, rules)
+    wrapped = wrappers.TerminateIllegalWrapper(bare, illegal_reward=bare.game.lowest - 1)
     return wrappers.OrderEnforcingWrapper(wrappers.AssertOutOfBoundsWrapper(wrapped))
 
 
-class BlobAEC(AECEnv):
+class GameAEC(AECEnv):
     """The bare environment. `game` and `position` (a batch of one) are there to be read, by a bot or a test."""
 
-    metadata = {  # noqa: RUF012 - PettingZoo reads a plain dict of the class
-        "name": "vecgame_blob_v0",
-        "render_modes": ["human", "ansi"],
-        "is_parallelizable": False,
-        "render_fps": 1,
-    }
-    position: BlobState  # the game, of batch size 1
+    position: State  # the game, of batch size 1
 
-    def __init__(self, game: Blob | None = None, seed: int = 0, render_mode: str | None = None) -> None:
+    def __init__(
+        self, game: Game | str = "blob", render_mode: str | None = None, rules: Mapping[str, object] | None = None
+    ) -> None:
         """
         Args:
-            game: the rules; Blob() by default.
-            seed: of the run of games that is dealt until a reset names another seed.
-            render_mode: "human" prints after every move, "ansi" makes `render` return the text.
+            game: a game, or one by its name or address (FILE.py:CLASS).
+            render_mode: "human" prints after every move; "ansi" and, in a game with hands, "svg" make `render` return
+                the text or the picture.
+            rules: what is changed of the rules of a game given by its name.
 
         Raises:
-            ValueError: on a render mode that there is not, or a seed that is none.
+            ValueError: in one line, on any of these that cannot be.
         """
         super().__init__()
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(f"render_mode must be None, 'human' or 'ansi', got {render_mode!r}")
-        self.game = four_seats(game)
+        self.game = game_named(game, rules)
+        check_render_mode(render_mode, self.game)
         self.render_mode = render_mode
-        self.possible_agents = list(AGENTS)
-        low, high = (bound.numpy() for bound in observation_bounds())
+        self.metadata = {
+            "name": f"vecgame_{self.game.name.replace('-', '_')}_v0",
+            "render_modes": render_modes(self.game),
+            "is_parallelizable": False,
+            "render_fps": 1,
+        }
+        self.possible_agents = [f"seat_{seat}" for seat in range(self.game.seats)]
+        limit, features, actions = self.game.feature_limit, self.game.features, self.game.num_actions
         self.observation_spaces = {
             agent: spaces.Dict(
                 {
-                    "observation": spaces.Box(low, high, dtype=np.float32),
-                    "action_mask": spaces.Box(0, 1, (DECK,), dtype=np.int8),
+                    "observation": spaces.Box(-limit, limit, (features,), dtype=np.float32),
+                    "action_mask": spaces.Box(0, 1, (actions,), dtype=np.int8),
                 }
             )
-            for agent in AGENTS
+            for agent in self.possible_agents
         }
-        self.action_spaces = {agent: spaces.Discrete(DECK) for agent in AGENTS}
-        self._seed, self._index = check_seed(seed), 0
+        self.action_spaces = {agent: spaces.Discrete(actions) for agent in self.possible_agents}
+        self._seed: int | None = None  # of the run; None: to be drawn
+        self._index = 0
 
     def observation_space(self, agent: str) -> gymnasium.Space:
         return self.observation_spaces[agent]
@@ -89,23 +92,30 @@ class BlobAEC(AECEnv):
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
-        """Deals the next game of the run, or game 0 of the run that ``seed`` names. There are no options."""
+        """Deals the next game of the run, or game 0 of the run that ``seed`` names. Options are passed over, as
+        PettingZoo's test wants it: there are none.
+
+        Raises:
+            ValueError: on a seed that is none.
+        """
         if seed is not None:
             self._seed, self._index = check_seed(seed), 0
+        elif self._seed is None:
+            self._seed = fresh_seed()
         self.position = self.game.deal(1, self._seed, first_index=self._index)
         self._index += 1
         self.agents = self.possible_agents[:]
-        self.rewards = dict.fromkeys(AGENTS, 0.0)
-        self._cumulative_rewards = dict.fromkeys(AGENTS, 0.0)
-        self.terminations = dict.fromkeys(AGENTS, False)
-        self.truncations = dict.fromkeys(AGENTS, False)
-        self.infos = {agent: {} for agent in AGENTS}
+        self.rewards = dict.fromkeys(self.agents, 0.0)
+        self._cumulative_rewards = dict.fromkeys(self.agents, 0.0)
+        self.terminations = dict.fromkeys(self.agents, False)
+        self.truncations = dict.fromkeys(self.agents, False)
+        self.infos = {agent: {} for agent in self.agents}
         self.agent_selection = self._mover()
 
     def observe(self, agent: str) -> dict[str, np.ndarray]:
         """What the agent knows, and, if it is to move, what it may do; its columns are in the frame of the former."""
-        seat = torch.tensor([AGENTS.index(agent)])
-        mask = torch.zeros(1, DECK, dtype=torch.bool)
+        seat = torch.tensor([self.possible_agents.index(agent)])
+        mask = torch.zeros(1, self.game.num_actions, dtype=torch.bool)
         if agent == self.agent_selection and not self.game.is_terminal(self.position):
             mask = self.game.policy_mask(self.position)
         return {
@@ -123,25 +133,26 @@ class BlobAEC(AECEnv):
         if self.terminations[agent] or self.truncations[agent]:
             self._was_dead_step(action)
             return
-        legal = self.game.policy_mask(self.position)[0].nonzero()[:, 0].tolist()
-        if action not in legal:
-            raise ValueError(f"action {action!r} of {agent} is illegal; its mask allows {legal}")
-        self.position = self.game.step(self.position, action_of_column(self.position, torch.tensor([int(action)])))
+        self.position = self.game.step(self.position, self._action(action))
         self._cumulative_rewards[agent] = 0.0
         if self.game.is_terminal(self.position):
-            self.rewards = dict(zip(AGENTS, self.game.scores(self.position)[0].tolist(), strict=True))
-            self.terminations = dict.fromkeys(AGENTS, True)
+            self.rewards = dict(zip(self.possible_agents, self.game.scores(self.position)[0].tolist(), strict=True))
+            self.terminations = dict.fromkeys(self.agents, True)
         self.agent_selection = self._mover()
         self._accumulate_rewards()
         if self.render_mode == "human":
             self.render()
 
     def render(self) -> str | None:
-        """The table as the agent to move sees it, as text; printed in the mode "human"."""
+        """The game as the agent to move sees it, and all of it once it is over; printed in the mode "human"."""
         if self.render_mode is None:
-            gymnasium.logger.warn("render() does nothing without a render_mode; choose 'human' or 'ansi'")
+            gymnasium.logger.warn(
+                f"render() does nothing without a render_mode; choose {self.metadata['render_modes']}"
+            )
             return None
-        text = self._text()
+        over = bool(self.game.is_terminal(self.position))
+        seat = None if over else int(self.game.mover(self.position))
+        text = shown(self.game, self.position, 0, seat, self.render_mode)
         if self.render_mode == "human":
             print(text)
             return None
@@ -151,22 +162,13 @@ class BlobAEC(AECEnv):
         """There is nothing to release."""
 
     def _mover(self) -> str:
-        return AGENTS[int(self.game.mover(self.position))]
+        return self.possible_agents[int(self.game.mover(self.position))]
 
-    def _text(self) -> str:
-        position = self.position
-        trump, dealer = TRUMP_NAMES[int(position.trump)], AGENTS[int(position.dealer)]
-        lines = [f"hands of {self.game.cards}, trump {trump}, {dealer} deals"]
-        over = bool(self.game.is_terminal(position))
-        scores = self.game.scores(position)[0].tolist()
-        for agent, card, bid, won, score in zip(
-            AGENTS, position.trick[0].tolist(), position.bids[0].tolist(), position.won[0].tolist(), scores, strict=True
-        ):
-            to_move = ">" if agent == self.agent_selection and not over else " "
-            played = card_name(card) if card >= 0 else "--"
-            end = f"  {score:g} points" if over else ""
-            lines.append(f"{to_move} {agent}  {played}  bid {bid if bid >= 0 else '-'}  won {won}{end}")
-        if not over:
-            hand = unpack(position.hands[0, AGENTS.index(self.agent_selection)]).nonzero()[:, 0].tolist()
-            lines.append(f"{self.agent_selection} holds {' '.join(card_name(card) for card in hand)}")
-        return "\n".join(lines)
+    def _action(self, column: int | None) -> torch.Tensor:
+        """The game's action [1] at a column of the mask. Raises ValueError where there is none."""
+        if column in self.action_spaces[self.agent_selection]:
+            action, legal = action_at(self.game, self.position, torch.tensor([int(column)]))
+            if legal:
+                return action
+        legal = self.game.policy_mask(self.position)[0].nonzero()[:, 0].tolist()
+        raise ValueError(f"action {column!r} of {self.agent_selection} is illegal; its mask allows {legal}")

@@ -8,17 +8,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobState, Stream
+from vecgame import Game, State, Stream
 from veclab.arena.bots import NetworkPlayer, Player, SearchPlayer
 from veclab.table.session import Match
 from vecmcts import SearchConfig, search
-from vecmcts.evaluators import play_out
+from vecmcts.evaluators import as_evaluator, play_out
 from vecmcts.selection import improved_policy
 
 WORLDS = 512  # most deals in which every action is tried: points then have a standard error of about 0.2
-NETWORK_EVALUATIONS = 30_000  # of the network for one hint, which lowers the worlds early in games of many cards
+LEAST_WORLDS = 32
+RANDOM_MOVES = 500_000  # of random playouts for one hint, which lowers the worlds in long games
+NETWORK_EVALUATIONS = 30_000  # of the network for one hint, likewise
 
-Finish = Callable[[Blob, BlobState, Stream], Tensor]
+Finish = Callable[[Game, State, Stream], Tensor]
 """(rules, K unfinished games, random numbers for each) -> values of each seat at their ends, [K, seats]."""
 
 
@@ -27,6 +29,7 @@ class Advice:
     """What a hint says of one legal action."""
 
     action: int
+    name: str
     probability: float  # that the adviser takes it
     points: float  # expected in this game after it
 
@@ -36,6 +39,7 @@ class Hint:
     """What an adviser thinks of a decision."""
 
     source: str
+    decimals: int  # of points, so many that matter
     advice: tuple[Advice, ...]  # the most probable first
 
 
@@ -43,22 +47,29 @@ def give_hint(agent: Player, match: Match) -> Hint:
     """The agent's own advice when it searches with a network, else that of random playouts (flat Monte Carlo)."""
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
+    moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
     if isinstance(agent, SearchPlayer):
-        evaluations = len(actions) * (game.decisions - int(game.turn(state)))
-        worlds = min(WORLDS, max(32, NETWORK_EVALUATIONS // evaluations))
-        source = f"the agents' network ({agent.name}; points: {worlds} deals that it played out)"
-        values = action_values(game, state, actions, network_finish(NetworkPlayer(agent.evaluator)), worlds, seed)
+        worlds, finish = NETWORK_EVALUATIONS // moves, network_finish(NetworkPlayer(agent.evaluator))
+        how = "that it played out"
+        if worlds < LEAST_WORLDS // 4:  # a match: too long to be played out
+            worlds, finish, how = WORLDS, network_judgement(agent), "that it judged"
+        worlds = min(WORLDS, max(LEAST_WORLDS, worlds))
+        source = f"the agents' network ({agent.name}; points: {worlds} deals {how})"
+        values = action_values(game, state, actions, finish, worlds, seed)
         policy = search(game, state, agent.evaluator, agent.config, seed).policy[0, actions]
     else:
-        source = f"random playouts of {WORLDS} deals"
-        values = action_values(game, state, actions, play_out, WORLDS, seed)
-        policy = _policy_of_values(values)
-    points = game.score_of(values)
-    advice = [Advice(*row) for row in zip(match.legal, policy.tolist(), points.tolist(), strict=True)]
-    return Hint(source, tuple(sorted(advice, key=lambda one: (-one.probability, -one.points))))
+        worlds = min(WORLDS, max(LEAST_WORLDS, RANDOM_MOVES // moves))
+        source = f"random playouts of {worlds} deals"
+        values = action_values(game, state, actions, play_out, worlds, seed)
+        policy = _policy_of_values(values, worlds)
+    names = (game.action_name(action, state) for action in match.legal)
+    rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), strict=True)
+    decimals = 1 if game.highest - game.lowest > 2 else 2
+    advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
+    return Hint(source, decimals, tuple(advice))
 
 
-def action_values(game: Blob, state: BlobState, actions: Tensor, finish: Finish, worlds: int, seed: int) -> Tensor:
+def action_values(game: Game, state: State, actions: Tensor, finish: Finish, worlds: int, seed: int) -> Tensor:
     """Mean value to the mover of each action [A] over sampled deals that are played to their ends: [A] float32.
 
     Every action is tried in all of the same worlds. The Q-values of a search would not do: its trees go where their own
@@ -81,7 +92,7 @@ def action_values(game: Blob, state: BlobState, actions: Tensor, finish: Finish,
 def network_finish(player: NetworkPlayer) -> Finish:
     """Plays games to their ends by a network alone, in all seats."""
 
-    def finish(game: Blob, state: BlobState, stream: Stream) -> Tensor:
+    def finish(game: Game, state: State, stream: Stream) -> Tensor:
         while len(going := (~game.is_terminal(state)).nonzero()[:, 0]):
             some = state.take(going)
             state = state.put(going, game.play_forced(game.step(some, player.act(game, some, stream.seed))))
@@ -90,8 +101,17 @@ def network_finish(player: NetworkPlayer) -> Finish:
     return finish
 
 
-def _policy_of_values(values: Tensor) -> Tensor:
-    """The search's own formula from values that were each tried in all worlds, with a uniform prior: [A]."""
-    visits = torch.full_like(values, WORLDS)[None]
+def network_judgement(agent: SearchPlayer) -> Finish:
+    """The network's own values where the games are, without playing them on."""
+
+    def finish(game: Game, state: State, stream: Stream) -> Tensor:
+        return as_evaluator(agent.evaluator).evaluate(game, state, stream)[1].float()
+
+    return finish
+
+
+def _policy_of_values(values: Tensor, worlds: int) -> Tensor:
+    """The search's own formula from values [A] that were each tried in all worlds, with a uniform prior: [A]."""
+    visits = torch.full_like(values, worlds)[None]
     uniform = torch.zeros_like(visits).log_softmax(-1)
     return improved_policy(uniform, visits, visits * values, values.mean()[None], SearchConfig())[0]

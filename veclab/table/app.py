@@ -10,7 +10,7 @@ from veclab.table.advice import give_hint
 from veclab.table.agents import choose
 from veclab.table.commands import REQUESTS, Mistake, Request, parse
 from veclab.table.session import Match, undo
-from veclab.table.sight import Seen, look
+from veclab.table.sight import Seen, look, said
 from veclab.table.ui import Interface
 
 
@@ -49,7 +49,7 @@ class Sitting:
     def _show(self, match: Match, after: Match) -> Match | None:
         """Saves and shows a move; between games the person may take it back, or leave (None)."""
         self.save(after)
-        self.interface.moved(self._look(match), after.history[-1], self._look(after))
+        self.interface.moved(self._look(match), said(match, after, self.person), self._look(after))
         ended = len(after.results) > len(match.results)
         return self._rest(after) if ended and self.interface.pauses and not after.over else after
 
@@ -102,5 +102,7 @@ class Sitting:
         if isinstance(answer, Mistake):
             return [answer.text]
         if answer is Request.HINT:
-            return lines.hint_lines(give_hint(self.agent, match), self._look(match).bidding, self.interface.glyphs)
-        return ["There is no choice of yours to take back."] if answer is Request.UNDO else lines.HELP
+            return lines.hint_lines(give_hint(self.agent, match), self.interface.glyphs)
+        if answer is Request.UNDO:
+            return ["There is no choice of yours to take back."]
+        return lines.help_lines(match.game.lowest, match.game.highest)

@@ -1,7 +1,8 @@
-"""Plays a match of Blob at the terminal: you against three agents.
+"""Plays at the terminal, you against agents: a match of Blob, or any other game.
 
 vecgame play                                    a match of 13 games, hands of 5, 4, .., 1, .., 4, 5 cards
-vecgame play --agent runs/NAME/network-000003.safetensors --save match.json
+vecgame play --agent RUN --save match.json      the game and the rules that a run's network was trained by
+vecgame play --game hearts --rules passing=left --games 4
 vecgame play --resume match.json                goes on with a saved match
 vecgame play --watch                            agents among themselves
 """
@@ -13,27 +14,35 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 
+from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
-from veclab.agents.networks import newest_network
+from veclab.agents.networks import newest_network, other_rules, settings_for
+from veclab.arena.bots import Player
 from veclab.command_line import called, parser_of
-from veclab.table.agents import BOTS, default_agent, make_agent
+from veclab.game_flags import RULES, counts_text, described, flags_of
+from veclab.settings import Settings as TrainingSettings
+from veclab.settings import add_flags, from_flags
+from veclab.table.agents import BOTS, default_agent, make_agent, network_at
 from veclab.table.app import Sitting
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.table.ui import open_interface
 
 CHANGEABLE = ("agent", "worlds", "simulations")  # what a resumed match may change: its deals stay the same
+COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
-def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object]]:
-    """Flags of the command itself, and the match settings that were given."""
+def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object], dict[str, object]]:
+    """Flags of the command itself, and those that were given of the game and of the match."""
     parser = parser_of("play", __doc__)
+    add_flags(parser, RULES)
     given = {"default": argparse.SUPPRESS, "metavar": "N", "type": int}
-    parser.add_argument("--cards", **given, help="cards of the largest hand, 1-13 (default: 5)")
-    parser.add_argument("--games", **given, help="play only the first N games of the match, 0 = all (default: 0)")
+    count = "play so many games, of a match of Blob the first N; 0 = as many as is usual (default: 0)"
+    parser.add_argument("--games", **given, help=count)
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)} (default: the one that comes for the largest hand)"
-    parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=agents)
+    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)}"
+    usual = "the network that comes with the program for these rules, or flat"
+    parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
     parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
     parser.add_argument("--simulations", **given, help="simulations of a search in each of them (default: 30)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the match in this new file, move by move")
@@ -43,22 +52,27 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
         metavar="FILE",
         help="go on with the match in this file, and keep it; with another --agent if you like",
     )
-    parser.add_argument("--watch", action="store_true", help="agents take all four seats")
+    parser.add_argument("--watch", action="store_true", help="agents take all seats")
     parser.add_argument("--delay", type=float, metavar="S", help="seconds after a move (default: 0.6 on a terminal)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
     flags = vars(parser.parse_args(arguments))
-    settings = {item.name: flags.pop(item.name) for item in fields(Settings) if item.name in flags}
-    return argparse.Namespace(**flags), settings
+    rules = {name: flags.pop(name) for name in RULES if name in flags}
+    names = [item.name for item in fields(Settings)]
+    return argparse.Namespace(**flags), rules, {name: flags.pop(name) for name in names if name in flags}
 
 
-def open_match(own: argparse.Namespace, given: dict[str, object]) -> tuple[Match, Path | None]:
+def open_match(
+    own: argparse.Namespace, rules: dict[str, object], given: dict[str, object]
+) -> tuple[Match, Path | None]:
     """The match that the flags ask for, and the file that keeps it."""
     if own.delay is not None and not 0 <= own.delay <= 60:
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
     if own.resume is not None:
         if own.watch:
             raise ValueError("--watch would play your seat on in the file of --resume; leave one of them out")
-        fixed = [f"--{name}" for name in given if name not in CHANGEABLE] + ["--save"] * (own.save is not None)
+        fixed = [f"--{name}" for name in (*rules, *given) if name not in CHANGEABLE] + ["--save"] * (
+            own.save is not None
+        )
         if fixed:
             raise ValueError(f"--resume takes these from its file, and keeps the match there: leave out {fixed[0]}")
         match = load_match(own.resume)
@@ -67,9 +81,23 @@ def open_match(own: argparse.Namespace, given: dict[str, object]) -> tuple[Match
         raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")
     if own.save is not None and own.save.exists():
         raise ValueError(f"{own.save} exists; go on with it by --resume {own.save}, or give --save another name")
-    cards = given.get("cards", Settings.cards)
-    chosen = {"seed": secrets.randbelow(1_000_000), "agent": default_agent(SHIPPED, cards), **given}
-    return begin(Settings(**with_agent(chosen))), own.save
+    given = with_agent({"seed": secrets.randbelow(1_000_000), **given})
+    settings = Settings(largest(asked_for(given.get("agent"), rules)), **given)
+    if "agent" not in given:
+        settings = replace(settings, agent=default_agent(SHIPPED, from_flags("document", flags_of([settings.game]))))
+    return begin(settings), own.save
+
+
+def asked_for(agent: str | None, rules: dict[str, object]) -> TrainingSettings:
+    """The game of the flags, and by else the rules that the agent's network was trained by."""
+    trained = agent is not None and agent not in BOTS
+    return settings_for(Path(agent), rules) if trained else from_flags("document", rules)
+
+
+def largest(asked: TrainingSettings) -> Game:
+    """Of the games that settings name that of the largest hand of a match: as many cards as is usual, else the most."""
+    games = {game.cards: game for game in asked.games()}
+    return games.get(default_rules(asked.game).get("cards"), games[max(games)])
 
 
 def with_agent(settings: dict[str, object]) -> dict[str, object]:
@@ -77,7 +105,25 @@ def with_agent(settings: dict[str, object]) -> dict[str, object]:
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
-    return {**settings, "agent": str(newest_network(Path(agent)).resolve())}
+    return {**settings, "agent": str(network_at(newest_network(Path(agent)).resolve()))}
+
+
+def played_by(settings: Settings) -> TrainingSettings:
+    """Settings of all the games of a match, with as many cards as are dealt in one of them."""
+    counts = counts_text(sorted({game.cards for game in settings.course}))
+    return from_flags("document", {**flags_of([settings.game]), "cards": counts})
+
+
+def title_of(settings: Settings, agent: Player, watch: bool) -> str:
+    """The first line: who plays what; and a second one where a network was trained by other rules."""
+    seats = settings.game.seats
+    who = f"{COUNTS[seats].capitalize()} agents"
+    if not watch:
+        who = f"You against {COUNTS[seats - 1]} agent{'s' * (seats > 2)}"
+    played = described(flags_of([settings.game]))
+    title = f"{who} ({agent.name}): {played}, seed {settings.seed}.{'' if watch else ' ? for help.'}"
+    other = None if settings.agent in BOTS else other_rules(Path(settings.agent), played_by(settings))
+    return title if other is None else f"{title}\nThe agents play {other}."
 
 
 def saver(path: Path | None) -> Callable[[Match], None]:
@@ -96,16 +142,15 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdin, sys.stdout):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # odd bytes are a wrong answer, not the end of a match
-    own, given = parse(arguments)
+    own, rules, given = parse(arguments)
     path = None
     try:
-        match, path = open_match(own, given)
+        match, path = open_match(own, rules, given)
         agent = make_agent(match.settings)
         interface = open_interface(own.plain, own.watch, own.delay)
-        who = "Four agents" if own.watch else "You against three agents"
-        title = f"{who} ({agent.name}), seed {match.settings.seed}." + ("" if own.watch else " ? for help.")
+        title = title_of(match.settings, agent, own.watch)
         over = Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NotImplementedError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

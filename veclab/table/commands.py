@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 
-from vecgame.cards import RANK_NAMES, RANKS
-from veclab.table.glyphs import SUIT_LETTERS, SUIT_SYMBOLS, Glyphs
+from vecgame import text
+from veclab.table.glyphs import SUIT_LETTERS, Glyphs
 from veclab.table.sight import Seen
+
+LONGEST_LIST = 60  # characters of a list of choices within a sentence
 
 
 class Request(Enum):
@@ -30,54 +33,110 @@ REQUESTS = {
     **{request.value: request for request in Request},
     **{"hint": Request.HINT, "undo": Request.UNDO, "help": Request.HELP, "quit": Request.QUIT, "exit": Request.QUIT},
 }
-SUITS = {**{letter: suit for suit, letter in enumerate(SUIT_LETTERS)}, **dict(zip(SUIT_SYMBOLS, range(4), strict=True))}
-RANK_INDEX = {**{name.lower(): rank for rank, name in enumerate(RANK_NAMES)}, "t": RANK_NAMES.index("10")}
 
 
 def parse(line: str, seen: Seen, glyphs: Glyphs) -> int | Request | Mistake:
     """The action, request or mistake of a line typed at the viewer's own decision."""
-    word = "".join(line.split()).lower()
+    word = typed(line)
     if word in REQUESTS:
         return REQUESTS[word]
     if not word:
         return seen.legal[0] if len(seen.legal) == 1 else Mistake("Type a move, or ? for help.")
-    return _parse_bid(word, seen) if seen.bidding else _parse_card(word, seen, glyphs)
+    action = _named(word, seen)
+    if action is None and word.isdecimal() and len(word) <= 3:
+        action = listed_choices(seen).get(int(word))
+    if action is None:
+        action = _abbreviated(word, seen)
+    return Mistake(glyphs.say(_mistake(word, seen))) if action is None else action
 
 
-def _number(word: str) -> int | None:
-    """A short number; None otherwise."""
-    return int(word) if word.isdecimal() and len(word) <= 3 else None
+def typed(words: str) -> str:
+    """Words as they are compared: without spaces and capitals, suits by their letters."""
+    return "".join(words.translate(str.maketrans(SUIT_LETTERS)).split()).lower()
 
 
-def _parse_bid(word: str, seen: Seen) -> int | Mistake:
-    bid = _number(word)
-    if bid is None or bid > seen.cards:
-        return Mistake(f"A bid is a number from 0 to {seen.cards}; ? for help.")
-    if bid not in seen.legal:
-        return Mistake(f"The dealer may not bid {bid}: all bids would sum to the {seen.cards} tricks.")
-    return bid
+def _named(word: str, seen: Seen) -> int | None:
+    """The choice of that name; a card that is given away also by its own."""
+    names = {typed(name): action for action, name in seen.choices.items()}
+    cards = {typed(_name(seen, card)): card for card in seen.one.playable()}
+    second = {name.replace("'", ""): card for name, card in cards.items()}  # of two equal cards
+    return next((found[w] for w in _ways(word) for found in (names, cards, second) if w in found), None)
 
 
-def _parse_card(word: str, seen: Seen, glyphs: Glyphs) -> int | Mistake:
-    hand = seen.sorted_hand(seen.viewer)
-    number = _number(word)
-    if number is not None:
-        if not 1 <= number <= len(hand):
-            return Mistake(f"There is no card number {number}; ? for help.")
-        card = hand[number - 1]
-    elif word[:-1] in RANK_INDEX and word[-1] in SUITS:
-        card = RANKS * SUITS[word[-1]] + RANK_INDEX[word[:-1]]
+def _ways(word: str) -> tuple[str, ...]:
+    """A word, and with a ten for its t."""
+    return (word, f"10{word[1:]}") if word[:1] == "t" else (word,)
+
+
+def numbers(seen: Seen) -> dict[int, int]:
+    """The choices whose name ends in a number, such as bids, by that number."""
+    found = {action: re.search(r"(?:^|\s)(\d+)$", name) for action, name in seen.choices.items()}
+    return {int(match[1]): action for action, match in found.items() if match}
+
+
+def listed_choices(seen: Seen) -> dict[int, int]:
+    """The choices as they are numbered for the viewer: cards by their places in the hand, bids by their own numbers,
+    all else from 1 on."""
+    if seen.playable is not None:
+        return {place: card for place, card in enumerate(seen.hand(seen.viewer), 1) if card in seen.playable}
+    return numbers(seen) or dict(enumerate(seen.choices, 1))
+
+
+def _abbreviated(word: str, seen: Seen) -> int | None:
+    """The only choice that begins with the word, or else has it among its own, where it is no card."""
+    if not word.isalpha():
+        return None
+    others = {action: name for action, name in seen.choices.items() if action not in seen.one.playable()}
+    begin = [action for action, name in others.items() if typed(name).startswith(word)]
+    hold = [action for action, name in others.items() if word in name.lower().split()]
+    return next((found[0] for found in (begin, hold) if len(found) == 1), None)
+
+
+def _mistake(word: str, seen: Seen) -> str:
+    """What is wrong with a word that names no choice, and what would be right."""
+    if (cards := seen.playable) is None:
+        return f"{shown(word)} is not allowed: you may choose {allowed(seen)}; ? for help."
+    layout, hand = seen.one.layout, seen.hand(seen.viewer)
+    if word.isdecimal() and len(word) <= 3:
+        if not 1 <= int(word) <= len(hand):
+            return f"There is no card number {int(word)}; ? for help."
+        card = hand[int(word) - 1]
     else:
-        shown = word if len(word) <= 12 else word[:12] + ".."
-        return Mistake(f"{shown!a} is no card: type one such as qs or 10h, or its number; ? for help.")
-    if card not in hand:
-        return Mistake(f"You do not hold {glyphs.card(card)}.")
-    if card not in seen.legal:
-        return Mistake(f"{glyphs.card(card)} is not allowed: you must follow {glyphs.suit(seen.led_suit)}.")
-    return card
+        ids = {typed(text.card_name(layout, card)): card for card in range(layout.size)}
+        card = next((ids[way] for way in _ways(word) if way in ids), None)
+    if card is None:
+        such = typed(_name(seen, min(cards)))
+        return f"{shown(word)} is no card: type one such as {such}, or its number; ? for help."
+    if not any(_name(seen, card) == _name(seen, held) for held in hand):
+        return f"You do not hold {_name(seen, card)}."
+    if seen.led is not None and all(seen.suits[legal] == seen.led for legal in cards):
+        return f"{_name(seen, card)} is not allowed: you must follow {text.suit_name(layout, seen.led)}."
+    return f"{_name(seen, card)} is not allowed: you may choose {allowed(seen)}."
 
 
-def bid_range(seen: Seen) -> str:
-    """The legal bids in words: 0-5, or 0-5 but not 2."""
-    forbidden = sorted(set(range(seen.cards + 1)) - set(seen.legal))
-    return f"0-{seen.cards}" + (f", not {forbidden[0]}" if forbidden else "")
+def shown(word: str) -> str:
+    """A typed word, cut short and printable."""
+    return ascii(word if len(word) <= 12 else word[:12] + "..")
+
+
+def _name(seen: Seen, card: int) -> str:
+    return text.card_name(seen.one.layout, card)
+
+
+def allowed(seen: Seen) -> str:
+    """The legal choices in words: 0-5, not 2; pass, order up hearts; Q♥, 10♥."""
+    if seen.playable is not None:
+        names = [_name(seen, card) for card in seen.hand(seen.viewer) if card in seen.playable]
+    else:
+        counted = numbers(seen)
+        names = [name for action, name in seen.choices.items() if action not in counted.values()]
+        names += [span(counted)] if counted else []
+    told = ", ".join(names)
+    return told if len(told) <= LONGEST_LIST else f"{told[:LONGEST_LIST].rpartition(', ')[0]}, .."
+
+
+def span(counted: dict[int, int]) -> str:
+    """Numbers in words: 0-5, or 0-5, not 2. A missing one at an end is left out."""
+    low, high = min(counted), max(counted)
+    missing = [str(number) for number in range(low, high + 1) if number not in counted]
+    return (f"{low}-{high}" if low < high else str(low)) + (f", not {' or '.join(missing)}" if missing else "")

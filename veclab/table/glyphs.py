@@ -2,43 +2,57 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from vecgame import text
-from vecgame.cards import NO_TRUMP, STANDARD, Layout
+from vecgame.cards import SUIT_NAMES, Layout
 
-SUIT_LETTERS = "shcd"
-SUIT_SYMBOLS = "".join(text.SYMBOLS.values())
+SUIT_LETTERS = {symbol: name[0] for name, symbol in text.SYMBOLS.items()}
 SUIT_STYLES = ("bold", "bold red", "bold green", "bold bright_blue")  # four colours tell apart what two would not
+NAMED = re.compile(rf"({'|'.join(SUIT_NAMES)}) [{''.join(SUIT_LETTERS)}]")
 
 
 @dataclass(frozen=True)
 class Glyphs:
     """The characters beyond plain words."""
 
-    layout: Layout  # by which cards are named
+    symbols: bool  # whether suits have theirs
     pointer: str
     empty: str
     bar: str
-    box: tuple[str, str, str]  # top, middle and bottom of a card; {} is its name
+    box: tuple[tuple[str, str | None, str], ...]  # lines of a card: left, middle, right; None for its name
 
-    def card(self, card: int) -> str:
+    def say(self, words: str) -> str:
+        """Words with suits' symbols as they can be shown: Q♠ or Qs, hearts ♥ or hearts."""
+        return words if self.symbols else NAMED.sub(r"\1", words).translate(str.maketrans(SUIT_LETTERS))
+
+    def card(self, layout: Layout, card: int) -> str:
         """A card's short name, such as Q♠ or Qs."""
-        return text.card_name(self.layout, card)
+        return self.say(text.card_name(layout, card))
 
-    def trump(self, trump: int) -> str:
-        """A trump with its symbol."""
-        return "no trump" if trump == NO_TRUMP else f"trump {self.suit(trump)}"
-
-    def suit(self, suit: int) -> str:
-        """A suit's name with its symbol, where that is not just its first letter."""
-        return STANDARD.suit_names[suit] if self is ASCII else text.suit_name(self.layout, suit)
+    def suit(self, layout: Layout, suit: int) -> str:
+        """A suit with its symbol, where that is not just its first letter."""
+        return self.say(text.suit_name(layout, suit))
 
 
-UNICODE = Glyphs(STANDARD, text.POINTER, "·", "█", ("╭────╮", "│{}│", "╰────╯"))
-ASCII = Glyphs(Layout(suit_names=tuple(SUIT_LETTERS)), ">", "-", "#", ("+----+", "|{}|", "+----+"))
+UNICODE = Glyphs(True, text.POINTER, "·", "█", (("╭", "─", "╮"), ("│", None, "│"), ("╰", "─", "╯")))
+ASCII = Glyphs(False, ">", "-", "#", (("+", "-", "+"), ("|", None, "|"), ("+", "-", "+")))
 
 
 def glyphs_for(encoding: str | None) -> Glyphs:
     """The characters that an output of this encoding can show."""
     return UNICODE if (encoding or "").lower().replace("-", "").startswith("utf") else ASCII
+
+
+def suit_style(layout: Layout, suit: int) -> str:
+    """The colour of a suit, of cards of no suit that of black ones."""
+    if suit >= layout.suits:
+        return SUIT_STYLES[0]
+    name = layout.suit_names[suit]
+    return SUIT_STYLES[(SUIT_NAMES.index(name) if name in SUIT_NAMES else suit) % len(SUIT_STYLES)]
+
+
+def card_style(layout: Layout, card: int) -> str:
+    """The colour of a card."""
+    return suit_style(layout, card // layout.ranks if layout.ranks else layout.suits)

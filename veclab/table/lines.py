@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from vecgame.cards import SEATS
+from vecgame import text
 from veclab.table.advice import Hint
-from veclab.table.commands import bid_range
+from veclab.table.commands import allowed, listed_choices, numbers, span
 from veclab.table.glyphs import Glyphs
-from veclab.table.session import Result
+from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
 
-HELP = (
-    "A bid is a number. A card is typed as qs, 10h (or th), 2c, or as its number.",
-    "Enter plays the only card that is allowed.",
-    "h hint   u undo, back to your last choice   ? this help   q quit (or Ctrl+D)",
-    "Follow suit if you can. Tricks exactly as bid: 10 points and 1 for each, else 0.",
-)
+# Names of choices that begin with one of these are said by it; others are said to be said: "West says nil".
+VERBS = {"bid", "pass", "bet", "fold", "call", "raise", "check", "name", "order"}
+VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take"}
+
+
+def help_lines(lowest: float, highest: float) -> tuple[str, ...]:
+    """What can be typed; a game is worth from ``lowest`` to ``highest`` points."""
+    return (
+        "Type what you choose by its name or its number: a card as qs, 10h (or th), 2c, a bid as 2, another as pass.",
+        "Enter makes the only choice that is allowed.",
+        "h hint   u undo, back to your last choice   ? this help   q quit (or Ctrl+D)",
+        f"A game gives {points(lowest)} to {points(highest)} points, the more the better.",
+    )
 
 
 def verb(name: str, word: str) -> str:
     """The verb as it goes with a name: You bid, West bids."""
-    return f"{name} {word}" if name == "You" else f"{name} {word}s"
+    if name == "You":
+        return f"{name} {word}"
+    return f"{name} {word}{'es' if word.endswith(('s', 'sh', 'ch')) else 's'}"
 
 
 def listed(names: list[str]) -> str:
@@ -27,40 +36,77 @@ def listed(names: list[str]) -> str:
     return " and ".join(([", ".join(names[:-1])] if names[1:] else []) + names[-1:])
 
 
-def narrate(before: Seen, action: int, after: Seen, glyphs: Glyphs) -> list[str]:
-    """What one action did at the table, up to the end of its game."""
-    name = before.names[before.mover]
-    if before.bidding:
-        return [f"{verb(name, 'bid')} {action}."]
-    lines = [f"{verb(name, 'lead' if before.trick is None else 'play')} {glyphs.card(action)}."]
-    if len(after.results) > len(before.results):
-        tally, trick = after.results[-1], after.results[-1].tricks[-1]
-    else:
-        tally, trick = after, None if after.trick else after.last_trick
-    if trick is not None:
-        winner = trick.winner
-        taken = f"{tally.won[winner]} won, {tally.bids[winner]} bid"
-        lines.append(f"{verb(after.names[winner], 'take')} the trick: {taken}.")
-    return lines
+def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
+    """What one move did at the table, up to the end of its game."""
+    return [glyphs.say(line) for line in (_move_line(before, move), *_trick_line(before, move, after)) if line]
+
+
+def _move_line(before: Seen, move: Move) -> str:
+    name = before.names[move.seat]
+    if move.plays:
+        return f"{verb(name, 'lead' if move.leads else 'play')} {move.name}."
+    word, _, rest = move.name.partition(" ")
+    if word in VERBS:
+        return f"{verb(name, word)}{' ' * bool(rest)}{rest}."
+    return f"{verb(name, 'say')} {move.name}."
+
+
+def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:
+    """Who has taken the trick, and how a deal within a match has ended."""
+    told = []
+    if move.winner is not None:
+        won, bids = after.won, after.bids
+        if len(after.results) > len(before.results):
+            won, bids = after.results[-1].won, after.results[-1].bids
+        taken = f"{verb(after.names[move.winner], 'take')} the trick"
+        if won is not None and before.deal == after.deal:
+            taken += f": {won[move.winner]} won" + (f", {bids[move.winner]} bid" if bids else "")
+        told.append(f"{taken}.")
+    if before.deal is not None and after.deal != before.deal:
+        told.append(f"Game {before.deal + 1} of it is over: {standing(after)}.")
+    return told
+
+
+def standing(seen: Seen) -> str:
+    """The totals of a game of several deals."""
+    totals = seen.one.values["totals"]
+    return ", ".join(f"{name} {points(totals[seat])}" for seat, name in enumerate(seen.names))
+
+
+def trump_words(seen: Seen) -> str | None:
+    """What is trump; None where nothing is, or it is not told."""
+    if "trump" not in seen.one.values or seen.trump is None:
+        return None
+    if seen.one.kinds["trump"] != "suits":
+        return f"trump {seen.one.worded('trump', seen.one.values['trump'])}"
+    none = seen.trump == seen.one.layout.suits
+    return "no trump" if none else f"trump {text.suit_name(seen.one.layout, seen.trump)}"
 
 
 def game_line(seen: Seen, glyphs: Glyphs) -> str:
     """How a game begins."""
-    cards = "1 card each" if seen.cards == 1 else f"{seen.cards} cards each"
-    dealer = verb(seen.names[seen.dealer], "deal")
-    return f"Game {seen.number} of {seen.games}: {cards}, {glyphs.trump(seen.trump)}. {dealer}."
+    number = f"Game {seen.number} of {seen.games}"
+    if seen.deal is not None:
+        number = f"Match {seen.number} of {seen.games}, game {seen.deal + (seen.mover is not None)}"
+    cards = None if seen.cards is None else f"{seen.cards} card{'s' * (seen.cards != 1)} each"
+    told = ", ".join(part for part in (cards, trump_words(seen)) if part)
+    dealer = seen.one.values.get("dealer")
+    deals = "" if dealer is None or dealer < 0 else f" {verb(seen.names[dealer], 'deal')}."
+    return glyphs.say(f"{number}{': ' * bool(told)}{told}.{deals}")
 
 
 def result_lines(seen: Seen) -> list[str]:
     """The last finished game and the match so far, or its end."""
     number, result = len(seen.results), seen.results[-1]
-    parts = [
-        f"{name} {points(result.points[seat])} (bid {result.bids[seat]}, won {result.won[seat]})"
-        for seat, name in enumerate(seen.names)
-    ]
+    parts = [f"{name} {points(result.points[seat])}{_tally(result, seat)}" for seat, name in enumerate(seen.names)]
     totals = ", ".join(f"{name} {points(seen.totals[seat])}" for seat, name in enumerate(seen.names))
     lines = [f"Points in game {number}: {', '.join(parts)}.", f"After {number} of {seen.games} games: {totals}."]
     return lines if seen.mover is not None else [*lines, final_line(seen)]
+
+
+def _tally(result: Result, seat: int) -> str:
+    parts = [f"{name} {field[seat]}" for name, field in (("bid", result.bids), ("won", result.won)) if field]
+    return f" ({', '.join(parts)})" if parts else ""
 
 
 def final_line(seen: Seen) -> str:
@@ -68,62 +114,129 @@ def final_line(seen: Seen) -> str:
     best = max(seen.totals)
     winners = [name for seat, name in enumerate(seen.names) if seen.totals[seat] == best]
     won = verb(winners[0], "win") if len(winners) == 1 else f"{listed(winners)} share the win"
-    return f"The match is over: {won} with {points(best)} points."
+    if seen.games == 1 and seen.deal is not None:
+        return f"The match is over: {won}."
+    return f"The match is over: {won} with {points(best)} point{'s' * (best != 1)}."
 
 
 def points(value: float) -> str:
     """Points without needless decimals."""
-    return f"{value:g}"
+    return f"{round(value, 2):g}"
 
 
 def score_cells(result: Result) -> list[str]:
     """A finished game for a score sheet: points of each seat, with tricks won of tricks bid."""
-    return [f"{points(result.points[seat])} ({result.won[seat]}/{result.bids[seat]})" for seat in range(SEATS)]
+    cells = [points(value) for value in result.points]
+    if result.won is None or result.bids is None:
+        return cells
+    return [f"{cell} ({result.won[seat]}/{result.bids[seat]})" for seat, cell in enumerate(cells)]
 
 
 def hand_line(seen: Seen, seat: int, glyphs: Glyphs) -> str:
-    """A visible hand."""
-    cards = " ".join(glyphs.card(card) for card in seen.sorted_hand(seat))
-    return f"{verb(seen.names[seat], 'hold')} {cards}."
+    """A hand, as far as it is seen."""
+    cards = [glyphs.card(seen.one.layout, card) for card in seen.hand(seat)]
+    unseen = seen.unseen(seat)
+    cards += [f"{unseen} unseen card{'s' * (unseen > 1)}"] if unseen else []
+    return f"{verb(seen.names[seat], 'hold')} {' '.join(cards) or 'no cards'}."
+
+
+def shown_hands(seen: Seen) -> list[int]:
+    """The seats beside the viewer of whose cards it sees some."""
+    return [seat for seat in range(len(seen.names)) if seat != seen.viewer and seen.hand(seat)]
 
 
 def decision_lines(seen: Seen, glyphs: Glyphs) -> list[str]:
     """What the viewer must know to decide."""
-    if seen.bidding:
-        return [hand_line(seen, seen.viewer, glyphs)]
-    hand = seen.sorted_hand(seen.viewer)
-    choices = "  ".join(f"{n}:{glyphs.card(card)}" for n, card in enumerate(hand, 1) if card in seen.legal)
-    others = " ".join(glyphs.card(card) for card in hand if card not in seen.legal)
-    tally = ", ".join(f"{name} {seen.won[seat]}/{seen.bids[seat]}" for seat, name in enumerate(seen.names))
-    lines = [
-        f"Tricks won/bid: {tally}.",
-        f"You may play  {choices}" + (f"  (you also hold {others})" if others else ""),
-    ]
-    if seen.trick is not None:
-        table = ", ".join(f"{seen.names[move.seat]} {glyphs.card(move.action)}" for move in seen.trick.plays)
-        lines.insert(0, f"On the table: {table}; {verb_winning(seen)}.")
-    return lines
+    cards = seen.playable
+    lines = [hand_line(seen, seat, glyphs) for seat in shown_hands(seen)]
+    lines += [glyphs.say(line) for line in (table_line(seen), tally_line(seen), facts_line(seen)) if line]
+    if cards is None:
+        own = [hand_line(seen, seen.viewer, glyphs)] if seen.hands_in else []
+        return [*lines, *own, *([choices_line(seen, glyphs)] if has_list(seen) else [])]
+    numbered = listed_choices(seen)
+    choices = "  ".join(f"{number}:{glyphs.card(seen.one.layout, card)}" for number, card in numbered.items())
+    others = [glyphs.card(seen.one.layout, card) for card in seen.hand(seen.viewer) if card not in cards]
+    word = next(iter(cards.values())) or "play"
+    return [*lines, f"You may {word}  {choices}" + (f"  (you also hold {' '.join(others)})" if others else "")]
 
 
-def verb_winning(seen: Seen) -> str:
-    """Who is winning the trick as it lies."""
+def table_line(seen: Seen) -> str:
+    """The cards on the table and whose is the best."""
+    if seen.trick is None:
+        return ""
+    table = ", ".join(f"{seen.names[move.seat]} {move.name}" for move in seen.trick.plays)
     name = seen.names[seen.winning]
-    return "you are winning" if name == "You" else f"{name} is winning"
+    return f"On the table: {table}; {'you are' if name == 'You' else f'{name} is'} winning."
+
+
+def tally_line(seen: Seen) -> str:
+    """What is counted for each seat, once there is something."""
+    parts, columns = [], list(seen.columns)
+    if seen.bids and seen.won:
+        columns = [name for name in columns if name not in ("bids", "won")]
+        if None not in seen.bids:
+            tally = ", ".join(f"{name} {seen.won[seat]}/{seen.bids[seat]}" for seat, name in enumerate(seen.names))
+            parts.append(f"Tricks won/bid: {tally}")
+    for column in columns:
+        cells = [cell(seen, column, seat) for seat in range(len(seen.names))]
+        if any(cells) and set(cells) != {"0"}:
+            counted = ", ".join(f"{name} {cells[seat] or 0}" for seat, name in enumerate(seen.names))
+            parts.append(f"{heading(column).capitalize()}: {counted}")
+    return f"{'. '.join(parts)}." if parts else ""
+
+
+def heading(column: str) -> str:
+    """What a column of numbers is called."""
+    return text.LABELS.get(column, column).replace("_", " ")
+
+
+def cell(seen: Seen, column: str, seat: int) -> str:
+    """A number of a seat; "" where there is none yet."""
+    value = seen.one.values[column][seat]
+    if isinstance(value, float):
+        return points(value)
+    return "" if value == -1 and seen.one.kinds[column] == "number" else seen.one.worded(column, value)
+
+
+def facts_line(seen: Seen) -> str:
+    """What else there is to know."""
+    told = "; ".join(seen.facts)
+    return f"{told[0].upper()}{told[1:]}." if told else ""
+
+
+def has_list(seen: Seen) -> bool:
+    """Whether the viewer chooses from a list, that is neither from its cards nor from numbers alone."""
+    return seen.own_turn and seen.playable is None and len(numbers(seen)) < len(seen.legal)
+
+
+def choices_line(seen: Seen, glyphs: Glyphs) -> str:
+    """That list, with its numbers."""
+    counted = numbers(seen)
+    named = {number: action for number, action in listed_choices(seen).items() if not counted}
+    parts = [f"{number}:{seen.choices[action]}" for number, action in named.items()]
+    parts += [name for action, name in seen.choices.items() if counted and action not in counted.values()]
+    return glyphs.say(f"You may choose  {'  '.join([*parts, *([f'bid {span(counted)}'] if counted else [])])}")
 
 
 def prompt(seen: Seen, glyphs: Glyphs) -> str:
     """What stands before the person's answer."""
+    cards, words = seen.playable, {name.partition(" ")[0] for name in seen.choices.values()}
+    if cards is not None:
+        what = f"card to {next(iter(cards.values()))}" if any(cards.values()) else "card"
+    else:
+        what = "bid" if "bid" in words else "choice"
     if len(seen.legal) == 1:
-        only = str(seen.legal[0]) if seen.bidding else glyphs.card(seen.legal[0])
-        return f"Your {'bid' if seen.bidding else 'card'} (Enter: {only}): "
-    return f"Your bid ({bid_range(seen)}): " if seen.bidding else "Your card: "
+        (action,), (name,) = seen.legal, seen.choices.values()
+        only = text.card_name(seen.one.layout, action) if cards is not None else name.removeprefix("bid ")
+        return glyphs.say(f"Your {what} (Enter: {only}): ")
+    return glyphs.say(f"Your bid ({allowed(seen)}): ") if what == "bid" else f"Your {what}: "
 
 
-def hint_lines(hint: Hint, bidding: bool, glyphs: Glyphs) -> list[str]:
+def hint_lines(hint: Hint, glyphs: Glyphs) -> list[str]:
     """A hint, the best action first."""
-    lines = [f"Hint by {hint.source}:"]
+    lines, width = [f"Hint by {hint.source}:"], max(6, *(len(one.name) for one in hint.advice))
     for one in hint.advice:
-        name = f"bid {one.action}" if bidding else glyphs.card(one.action)
         bar = glyphs.bar * round(20 * one.probability)
-        lines.append(f"  {name:>6} {one.probability:>5.0%}  {one.points:>4.1f} points  {bar}".rstrip())
+        told = f"{one.probability:>5.0%}  {one.points:>4.{hint.decimals}f} points  {bar}"
+        lines.append(f"  {glyphs.say(one.name):>{width}} {told}".rstrip())
     return lines

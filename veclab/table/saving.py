@@ -1,21 +1,26 @@
-"""Saved matches: settings and actions as JSON, read without trust."""
+"""Saved matches: game, settings and actions as JSON, read without trust."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from pathlib import Path
 
+from vecgame import Blob, Game, game_of, identity
 from veclab.agents import SHIPPED
 from veclab.agents.checkpoint import write_atomically
 from veclab.table.session import Match, Settings, walk
 
-FORMAT = "vecgame-match-1"
+FORMAT = "vecgame-match-2"
+BLOB_FORMAT = "vecgame-match-1"  # of a match of Blob, with the cards of its largest hand among the settings
+NAMES = {item.name for item in fields(Settings)} - {"game"}
 
 
 def save_match(path: Path, match: Match) -> None:
     """Writes the match, so that at any moment the file holds it whole, as it was before or after."""
-    saved = {"format": FORMAT, "settings": asdict(match.settings), "history": list(match.history)}
+    settings = {name: getattr(match.settings, name) for name in NAMES}
+    games = [identity(match.settings.game)]
+    saved = {"format": FORMAT, "games": games, "settings": settings, "history": list(match.history)}
     write_atomically(path, (json.dumps(saved) + "\n").encode())
 
 
@@ -23,7 +28,8 @@ def load_match(path: Path) -> Match:
     """Reads what `save_match` wrote, playing its actions again.
 
     Raises:
-        ValueError: in one line, when there is no such file, or it is damaged or something else.
+        ValueError: in one line, when there is no such file, or it is damaged or something else, or of a game that
+            cannot be had.
     """
     try:
         saved = json.loads(path.read_bytes())
@@ -38,15 +44,27 @@ def load_match(path: Path) -> Match:
 
 
 def _replay(saved: object) -> Match:
-    if not isinstance(saved, dict) or saved.get("format") != FORMAT:
+    if not isinstance(saved, dict) or saved.get("format") not in (FORMAT, BLOB_FORMAT):
         raise ValueError(f"its format is not {FORMAT}")
     settings, history = saved.get("settings"), saved.get("history")
-    if not isinstance(settings, dict) or set(settings) != {item.name for item in fields(Settings)}:
+    of_blob = saved["format"] == BLOB_FORMAT
+    if not isinstance(settings, dict) or set(settings) != NAMES | ({"cards"} if of_blob else set()):
         raise ValueError("its settings are not those of a match")
     if not isinstance(history, list) or not all(type(action) is int for action in history):
         raise ValueError("its history is not a list of actions")
-    *_, match = walk(Settings(**{**settings, "agent": _found(settings["agent"])}), history)
+    game = Blob(cards=settings["cards"]) if of_blob else _game(saved.get("games"))
+    others = {name: settings[name] for name in NAMES}
+    *_, match = walk(Settings(game, **{**others, "agent": _found(settings["agent"])}), history)
     return match
+
+
+def _game(told: object) -> Game:
+    """The game that a file tells by what `vecgame.identity` gives of it."""
+    if not isinstance(told, list) or len(told) != 1 or not isinstance(one := told[0], dict):
+        raise ValueError("it does not say its game")
+    if not isinstance(one.get("game"), str) or not isinstance(one.get("rules"), dict):
+        raise ValueError("its game is not told by a name and rules")
+    return game_of(one)
 
 
 def _found(agent: object) -> object:

@@ -1,4 +1,4 @@
-"""A match as a pure function of its settings and the actions so far.
+"""A match as a pure function of its settings and the actions so far, in whatever game it is played.
 
 Nothing here reads input, prints or decides: `Match.act` gives the match after an action, `undo` an earlier one.
 """
@@ -11,59 +11,56 @@ from functools import cached_property
 
 import torch
 
-from vecgame import Blob, BlobState
-from vecgame.cards import RANKS, SEATS
+from vecgame import Game, State, TrickGame, text
+from vecgame.games.matches import Standing
 from vecgame.philox import check_seed
 from vecmcts import SearchConfig
 
 PERSON = 0  # the seat of the person, if one plays
+MOST_GAMES = 100  # of a match
 
 # Number of a match's first game. No run learns from these deals and no evaluation uses them, and it is a multiple of
 # 4 seats and of 5 trumps, so that the rotation begins with seat 0 as dealer and spades as trump.
 FIRST_INDEX = 5 << 48
 
 
-def schedule(cards: int) -> tuple[int, ...]:
-    """Cards in each game of a match: C, C-1, .., 1, then one-card games for every seat, then 2, .., C."""
-    return (*range(cards, 0, -1), *[1] * SEATS, *range(2, cards + 1))
-
-
 @dataclass(frozen=True)
 class Settings:
     """What fixes a match but for the person's choices. Raises ValueError on values that cannot work."""
 
-    cards: int = 5  # of the largest hand
-    games: int = 0  # only so many of the schedule's games, 0 = all of them
+    game: Game  # of the largest hand
+    games: int = 0  # that are played one after the other, 0 = as many as is usual
     seed: int = 0
-    agent: str = "rules"  # a name in `veclab.table.agents.BOTS`, or the path of a network
+    agent: str = "flat"  # a name in `veclab.table.agents.BOTS`, or the path of a network
     worlds: int = 30  # of an agent that samples them
     simulations: int = 30  # of an agent that searches
 
     def __post_init__(self) -> None:
-        self._check_range("cards", 1, RANKS)
-        self._check_range("games", 0, len(schedule(self.cards)))
+        inside = type(self.games) is int and 0 <= self.games <= MOST_GAMES
+        if not inside or (self.games and len(self.course) != self.games):
+            most = len(self.game.sitting(MOST_GAMES))
+            raise ValueError(f"--games must be an integer from 0 to {most}, got {self.games!r}")
         check_seed(self.seed)
         SearchConfig(worlds=self.worlds, simulations=self.simulations)
         if not isinstance(self.agent, str):
             raise ValueError(f"agent must be text, got {self.agent!r}")
 
-    def _check_range(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"--{name} must be an integer from {low} to {high}, got {value!r}")
-
-    @property
-    def hands(self) -> tuple[int, ...]:
-        """Cards in each game of this match."""
-        return schedule(self.cards)[: self.games or None]
+    @cached_property
+    def course(self) -> tuple[Game, ...]:
+        """The games of the match in their order."""
+        return self.game.sitting(self.games)
 
 
 @dataclass(frozen=True)
 class Move:
-    """One decision: a bid or a card."""
+    """One decision."""
 
     seat: int
     action: int
+    name: str  # what people call it
+    plays: bool = False  # a card to a trick
+    leads: bool = False  # the first one
+    winner: int | None = None  # of the trick, if it is complete by this card
 
 
 @dataclass(frozen=True)
@@ -71,18 +68,22 @@ class Trick:
     """The cards of a trick in the order in which they were played."""
 
     plays: tuple[Move, ...]
-    winner: int | None  # of a complete trick
+
+    @property
+    def winner(self) -> int | None:
+        """Who has taken it, None before it is complete."""
+        return self.plays[-1].winner
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished game. Tuples are by seat."""
+    """A finished game. Tuples are by seat, and None in a game that has no such thing."""
 
-    cards: int
-    trump: int
-    bids: tuple[int, ...]
-    won: tuple[int, ...]
+    cards: int  # dealt to a seat
     points: tuple[float, ...]
+    trump: int | None
+    bids: tuple[int, ...] | None
+    won: tuple[int, ...] | None  # tricks
     tricks: tuple[Trick, ...]
 
 
@@ -92,14 +93,20 @@ class Match:
 
     settings: Settings
     history: tuple[int, ...]  # every action of the match so far
-    game: Blob = field(compare=False)  # the rules of the game that is played
-    state: BlobState = field(compare=False)  # of that game, a batch of one
+    state: State = field(compare=False)  # of the game that is played, a batch of one
     moves: tuple[Move, ...] = field(compare=False)  # of that game
+    tricks: tuple[Trick, ...] = field(compare=False)  # of that game, or of its deal, the unfinished one included
+    last: Move | None = field(compare=False)  # move of the match, None before there is one
     results: tuple[Result, ...] = field(compare=False)  # of the games before it, and of itself when the match is over
 
     @property
+    def game(self) -> Game:
+        """The rules of the game that is played, or was the last one."""
+        return self.settings.course[len(self.results) - self.over]
+
+    @property
     def over(self) -> bool:
-        return len(self.results) == len(self.settings.hands)
+        return len(self.results) == len(self.settings.course)
 
     @property
     def mover(self) -> int:
@@ -108,21 +115,12 @@ class Match:
     @cached_property
     def legal(self) -> tuple[int, ...]:
         """The mover's legal actions in ascending order; none when the match is over."""
-        return () if self.over else tuple(a for a in self.game.legal_actions(self.state)[0].tolist() if a >= 0)
-
-    @property
-    def tricks(self) -> tuple[Trick, ...]:
-        """The tricks of the current game, the unfinished one included."""
-        plays = self.moves[SEATS:]
-        chunks = [plays[start : start + SEATS] for start in range(0, len(plays), SEATS)]
-        # Who takes a trick leads the next one.
-        leaders = [chunk[0].seat for chunk in chunks[1:]] + [int(self.state.leader)]
-        return tuple(Trick(c, w if len(c) == SEATS else None) for c, w in zip(chunks, leaders, strict=bool(chunks)))
+        return () if self.over else tuple(self.game.legal_mask(self.state)[0].nonzero()[:, 0].tolist())
 
     @property
     def totals(self) -> tuple[float, ...]:
         """Points of each seat in the finished games."""
-        return tuple(sum(result.points[seat] for result in self.results) for seat in range(SEATS))
+        return tuple(sum(result.points[seat] for result in self.results) for seat in range(self.settings.game.seats))
 
     def act(self, action: int) -> Match:
         """The match after the mover's ``action``; after the last one of a game the next game is dealt.
@@ -132,38 +130,104 @@ class Match:
         """
         if action not in self.legal:
             raise ValueError("the match is over" if self.over else f"action {action!r} is not one of {self.legal}")
-        move = Move(self.mover, action)
+        move = self._move(action)
+        tricks = self.tricks
+        if move.plays:
+            tricks = (*tricks, Trick((move,))) if move.leads else (*tricks[:-1], Trick((*tricks[-1].plays, move)))
         state = self.game.step(self.state, torch.tensor([action]))
-        after = replace(self, history=(*self.history, action), state=state, moves=(*self.moves, move))
-        return after._finish_game() if self.game.is_terminal(state) else after
+        moves = (*self.moves, move)
+        after = replace(self, history=(*self.history, action), state=state, moves=moves, tricks=tricks, last=move)
+        if self.game.is_terminal(state):
+            return after._finish_game()
+        return after if deal_of(state) == deal_of(self.state) else replace(after, tricks=())
+
+    def _move(self, action: int) -> Move:
+        """The mover's action, and what it does to the trick on the table."""
+        game, state, seat = self.game, self.state, self.mover
+        move = Move(seat, action, game.action_name(action, state))
+        if not isinstance(game, TrickGame) or game.bidding(state) or is_giving(game, state):
+            return move
+        trick = state.trick.clone()
+        trick[0, seat] = action
+        cards, out = int((trick >= 0).sum()), game.sits_out(state)
+        complete = cards == game.seats - (out is not None and int(out) >= 0)
+        winner = int(game.winner(state, trick, game.suit_led(state, trick))) if complete else None
+        return replace(move, plays=True, leads=cards == 1, winner=winner)
 
     def _finish_game(self) -> Match:
-        state = self.state
+        game, state = self.game, self.state
+        one = not is_match(state)  # of several deals, these are of the last one
+        suits = text.kinds(state, game.hidden(state)).get("trump") == "suits"
         result = Result(
-            cards=self.game.cards,
-            trump=int(state.trump),
-            bids=tuple(state.bids[0].tolist()),
-            won=tuple(state.won[0].tolist()),
-            points=tuple(self.game.scores(state)[0].tolist()),
+            cards=cards_of(game, state),
+            points=tuple(game.scores(state)[0].tolist()),
+            trump=public(game, state, "trump") if one and suits else None,
+            bids=_by_seat(public(game, state, "bids")) if one else None,
+            won=_by_seat(public(game, state, "won")) if one else None,
             tricks=self.tricks,
         )
         over = replace(self, results=(*self.results, result))
-        if over.over:
-            return over
-        game, state = _deal(self.settings, len(over.results))
-        return replace(over, game=game, state=state, moves=())
+        return over if over.over else replace(over, state=_deal(self.settings, len(over.results)), moves=(), tricks=())
 
 
-def _deal(settings: Settings, number: int) -> tuple[Blob, BlobState]:
-    """Game ``number`` of the match, dealer and trump rotating."""
-    game = Blob(cards=settings.hands[number], trump="rotate", dealer="rotate")
-    return game, game.deal(1, settings.seed, first_index=FIRST_INDEX + number)
+def is_giving(game: TrickGame, state: State) -> bool:
+    """Whether the mover gives a card away rather than play it, in a batch of one."""
+    giving = game.giving(state)
+    return giving is not None and bool(giving)
+
+
+def cards_of(game: Game, state: State) -> int:
+    """Cards dealt to a seat in the game or deal that a batch of one is in."""
+    return int(game.cards_of(state)) if hasattr(game, "cards_of") else game.cards
+
+
+def is_match(state: State) -> bool:
+    """Whether a game is itself a match, of several deals."""
+    return isinstance(state, Standing)
+
+
+def deal_of(state: State) -> int:
+    """How many deals of it are finished; 0 in a game of one deal."""
+    return int(state.number) if is_match(state) else 0
+
+
+def public(game: Game, state: State, name: str) -> object:
+    """A field of a batch of one as `Tensor.tolist` gives it, None where there is none that everybody sees."""
+    if name not in state.tensors() or (name in (hidden := game.hidden(state)) and not bool(hidden[name].sees.all())):
+        return None
+    return getattr(state, name)[0].tolist()
+
+
+def _by_seat(value: object) -> tuple[int, ...] | None:
+    return tuple(value) if isinstance(value, list) else None
+
+
+def is_told(match: Match, action: int, seat: int) -> bool:
+    """Whether ``seat`` is shown what the mover does: no other choice would look the same to it."""
+    game, state = match.game, match.state
+    others = [other for other in match.legal if other != action]
+    if seat == match.mover or not others:
+        return seat == match.mover or not (isinstance(game, TrickGame) and is_giving(game, state))
+    after = game.step(state.repeat(1 + len(others)), torch.tensor([action, *others]))
+    hidden, alike = game.hidden(after), torch.ones(len(others), dtype=torch.bool)
+    for name, field_ in after.tensors().items():
+        shown = [field_]
+        if name in hidden:
+            sees = hidden[name].sees[:, seat]
+            shown = [torch.where(sees, field_, 0), sees]
+        for tensor in shown:
+            alike &= (tensor[1:] == tensor[:1]).reshape(len(others), -1).all(1)
+    return not alike.any()
+
+
+def _deal(settings: Settings, number: int) -> State:
+    """Game ``number`` of the match."""
+    return settings.course[number].deal(1, settings.seed, first_index=FIRST_INDEX + number)
 
 
 def begin(settings: Settings) -> Match:
     """A match before its first action."""
-    game, state = _deal(settings, 0)
-    return Match(settings, (), game, state, (), ())
+    return Match(settings, (), _deal(settings, 0), (), (), None, ())
 
 
 def walk(settings: Settings, history: Sequence[int]) -> Iterator[Match]:

@@ -1,87 +1,239 @@
-"""What one seat sees of a match. Everything that is shown is made from this, so nothing hidden can be shown."""
+"""What one seat sees of a match. Everything that is shown is made from this, so nothing hidden can be shown.
+
+The game itself is a `vecgame.text.Seen`, made by way of `Game.hidden`; beside it stand what the table has kept of the
+game, its tricks and who is winning, and the points of the games before.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vecgame.cards import SEATS, suit_of, unpack
-from veclab.table.session import Match, Result, Trick
+import torch
 
-SEAT_NAMES = ("South", "West", "North", "East")  # clockwise, as the turn goes
+from vecgame import Game, State, TrickGame, text
+from vecgame.games.blob_rules import BIDDER
+from vecgame.text import Seen as SeenGame
+from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_giving, is_match, is_told
+
+# Clockwise, as the turn goes, by the number of seats.
+SEAT_NAMES = {
+    2: ("South", "North"),
+    3: ("South", "West", "East"),
+    4: ("South", "West", "North", "East"),
+    5: ("South", "West", "NW", "NE", "East"),
+    6: ("South", "SW", "NW", "North", "NE", "SE"),
+    7: ("South", "SW", "West", "NW", "NE", "East", "SE"),
+    8: ("South", "SW", "West", "NW", "North", "NE", "East", "SE"),
+}
+TOLD = {"trump", "dealer"}  # fields that the line above the table tells
+UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}  # those that tell nothing of use at a table
 
 
 @dataclass(frozen=True)
 class Seen:
     """A match as a seat sees it, or as a spectator who sees all hands. Tuples are by seat."""
 
-    viewer: int | None  # None = a spectator
+    one: SeenGame  # the game that is played, or the last one
     names: tuple[str, ...]
     number: int  # of the game, from 1
     games: int  # of the match
-    cards: int
-    trump: int  # suit 0..3, 4 = none
-    dealer: int
-    mover: int | None  # None = the match is over
-    bidding: bool
-    hands: tuple[tuple[int, ...] | None, ...]  # cards still held, None = hidden
-    legal: tuple[int, ...]  # the viewer's legal actions when it is to move, else none
-    bids: tuple[int | None, ...]
-    won: tuple[int, ...]
+    deal: int | None  # how many deals of a game of several are finished; None in a game of one
+    cards: int | None  # dealt to a seat; None in a game without cards
+    most_tricks: int  # of the game
+    hands_in: str | None  # the field of the cards that seats hold
+    suits: tuple[int, ...]  # the suit that each card belongs to
+    trump: int | None  # suit, the number of suits for none; None where trump is not known, or there is no such thing
+    opening: str  # what goes on before the first trick: "bidding", "giving cards", or "" once cards are played
+    leader: int | None  # who leads to the first trick, where that is known
     trick: Trick | None  # the unfinished trick
-    last_trick: Trick | None  # the last complete one of this game
+    last_trick: Trick | None  # the last complete one
     winning: int | None  # seat that is winning the unfinished trick
+    led: int | None  # suit of the unfinished trick that is to be followed
     results: tuple[Result, ...]  # of the finished games
     totals: tuple[float, ...]
 
     @property
-    def hand(self) -> tuple[int, ...]:
-        """The viewer's own cards."""
-        return (self.viewer is not None and self.hands[self.viewer]) or ()
+    def viewer(self) -> int | None:
+        """A seat; None is a spectator."""
+        return self.one.viewer
+
+    @property
+    def mover(self) -> int | None:
+        """Seat to move; None when the match is over."""
+        return self.one.mover
 
     @property
     def own_turn(self) -> bool:
         return self.mover is not None and self.mover == self.viewer
 
     @property
-    def led_suit(self) -> int | None:
-        return None if self.trick is None else self.trick.plays[0].action // 13
+    def legal(self) -> tuple[int, ...]:
+        """The viewer's legal actions when it is to move, else none."""
+        return tuple(self.one.legal) if self.own_turn else ()
 
-    def sorted_hand(self, seat: int) -> tuple[int, ...]:
-        """A visible hand as players hold it: trumps first, each suit from its highest card down."""
-        hand = self.hands[seat] or ()
-        return tuple(sorted(hand, key=lambda card: (card // 13 != self.trump, card // 13, -card)))
+    @property
+    def choices(self) -> dict[int, str]:
+        """What these are called."""
+        return dict(zip(self.one.legal, self.one.choices, strict=True)) if self.own_turn else {}
+
+    @property
+    def playable(self) -> dict[int, str] | None:
+        """Where every choice of the viewer is a card of its hand: what is done with each but to play it. Else None."""
+        cards = self.one.playable() if self.own_turn else {}
+        return cards if cards and len(cards) == len(self.one.legal) else None
+
+    def hand(self, seat: int) -> tuple[int, ...]:
+        """The cards of a seat that are seen, as players hold them: trumps first, each suit from its highest down."""
+        if self.hands_in is None:
+            return ()
+        held = self.one.held(self.hands_in, seat)
+        return tuple(sorted(held, key=lambda card: (self.suits[card] != self.trump, self.suits[card], -card)))
+
+    def unseen(self, seat: int) -> int:
+        """How many cards a seat holds beside those."""
+        return 0 if self.hands_in is None else self.one.count(self.hands_in, seat) - len(self.hand(seat))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The fields that hold a number for each seat, bids first."""
+        one = self.one
+        fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in ("sets", "cards")]
+        fields = [name for name in fields if not any(isinstance(entry, list) for entry in one.values[name])]
+        return tuple(sorted(fields, key=lambda name: name != "bids"))
+
+    @property
+    def bids(self) -> tuple[int | None, ...] | None:
+        """Bids of all seats, None for one not made or not seen; None in a game without bids."""
+        if "bids" not in self.columns:
+            return None
+        return tuple(None if bid is None or bid < 0 else bid for bid in self.one.values["bids"])
+
+    @property
+    def won(self) -> tuple[int, ...] | None:
+        """Tricks won; None in a game without tricks."""
+        return tuple(self.one.values["won"]) if "won" in self.columns else None
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What else the viewer sees of the game: cards that lie somewhere, who plays alone, and so on."""
+        told = []
+        for name in self.one.values:
+            if name in {"index", "lacks", "trick", "hands", *TOLD, *UNTOLD, *self.columns}:
+                continue
+            if words := self._told(name):
+                label = "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")
+                told.append(f"{label} {words}")
+        return tuple(told)
+
+    def _told(self, name: str) -> str:
+        one, value = self.one, self.one.values[name]
+        if name == self.hands_in:  # the hands are shown; what lies behind them is not
+            rest = value[one.seats :] if isinstance(value, list) else []
+            return " ".join(text.card_name(one.layout, card) for card in rest if card is not None and card >= 0)
+        if name in one.counts and one.per_seat(name):
+            seats = [seat for seat in range(one.seats) if one.held(name, seat)]
+            return ", ".join(f"{self.names[seat]}: {text.set_words(one, name, seat)}" for seat in seats)
+        if name in one.counts or one.kinds[name] == "seats":
+            words = text.field_words(one, name, self.names).replace(" (you)", "")
+            return "" if words in ("none", "hidden") else words
+        entries = value if isinstance(value, list) else [value]
+        said = [one.worded(name, entry) for entry in entries if entry is not None and entry is not False]
+        return " ".join(word for word in said if word not in ("none", "-1"))
 
 
 def look(match: Match, viewer: int | None) -> Seen:
     """The match as seat ``viewer`` sees it; None sees every hand."""
-    state = match.state
-    held = [tuple(cards.nonzero()[:, 0].tolist()) for cards in unpack(state.hands[0])]
+    game, state = match.game, match.state
+    one = text.see(game, state, 0, viewer)
     complete = [trick for trick in match.tricks if trick.winner is not None]
     unfinished = next((trick for trick in match.tricks if trick.winner is None), None)
-    mover = None if match.over else match.mover
+    suits, trump = _suits(game, state, one)
+    names = SEAT_NAMES[game.seats]
     return Seen(
-        viewer=viewer,
-        names=tuple("You" if seat == viewer else name for seat, name in enumerate(SEAT_NAMES)),
+        one=one,
+        names=tuple("You" if seat == viewer else name for seat, name in enumerate(names)),
         number=len(match.results) + (not match.over),
-        games=len(match.settings.hands),
-        cards=match.game.cards,
-        trump=int(state.trump),
-        dealer=int(state.dealer),
-        mover=mover,
-        bidding=len(match.moves) < SEATS,
-        hands=tuple(cards if viewer in (None, seat) else None for seat, cards in enumerate(held)),
-        legal=match.legal if mover == viewer else (),
-        bids=tuple(bid if bid >= 0 else None for bid in state.bids[0].tolist()),
-        won=tuple(state.won[0].tolist()),
+        games=len(match.settings.course),
+        deal=deal_of(state) if is_match(state) else None,
+        cards=cards_of(game, state) if game.deck else None,
+        most_tricks=_most_tricks(game, state),
+        hands_in=_hands_in(game, state, one),
+        suits=suits,
+        trump=trump,
+        opening=_opening(game, state),
+        leader=_leader(game, state),
         trick=unfinished,
         last_trick=complete[-1] if complete else None,
-        winning=None if unfinished is None else _winning(match, unfinished),
+        winning=None if unfinished is None else _winning(match),
+        led=None if unfinished is None else _led(match),
         results=match.results,
         totals=match.totals,
     )
 
 
-def _winning(match: Match, trick: Trick) -> int:
+def said(match: Match, after: Match, viewer: int | None) -> Move:
+    """The move that has led from one match to the other, by a name that tells the viewer no more than it sees."""
+    move = after.last
+    if viewer is None or is_told(match, move.action, viewer):
+        return move
+    layout, names = match.game.layout, [match.game.action_name(action, match.state) for action in match.legal]
+    word = names[0].partition(" ")[0]
+    if move.action < layout.size and move.name.endswith(card := text.card_name(layout, move.action)):
+        return replace(move, name=f"{move.name.removesuffix(card) or 'play '}a card")
+    return replace(move, name=word if all(name.partition(" ")[0] == word for name in names) else "choose")
+
+
+def _suits(game: Game, state: State, one: SeenGame) -> tuple[tuple[int, ...], int | None]:
+    """The suit of each card, and which of them is trump, as far as it is told."""
+    layout, cards = game.layout, torch.arange(game.layout.size)
+    own = tuple(layout.suit_of(cards).tolist())
+    if not isinstance(game, TrickGame) or one.values.get("trump", 0) is None:
+        return own, None
+    suits = tuple(game.suit_of(state, cards.to(torch.int8)).tolist())
+    named = all((one.values.get(name) or 0) >= 0 for name in ("maker", "soloist"))
+    later = getattr(game.rules, "trump", None) == BIDDER and int(state.made) <= game.seats
+    now = any(name.startswith("name ") for name in one.choices)
+    return suits, int(game.trump(state)) if named and not later and not now else None
+
+
+def _most_tricks(game: Game, state: State) -> int:
+    if not isinstance(game, TrickGame):
+        return 0
+    return cards_of(game, state) if hasattr(game, "cards_of") else game.tricks
+
+
+def _opening(game: Game, state: State) -> str:
+    if not isinstance(game, TrickGame) or bool(game.is_terminal(state)):
+        return ""
+    return "giving cards" if is_giving(game, state) else "bidding" if game.bidding(state) else ""
+
+
+def _leader(game: Game, state: State) -> int | None:
+    """Bids go round from who will lead; that is not told where cards are given away, or a seat may sit out."""
+    if not isinstance(game, TrickGame) or is_giving(game, state) or game.sits_out(state) is not None:
+        return None
+    return int(state.leader)
+
+
+def _hands_in(game: Game, state: State, one: SeenGame) -> str | None:
+    """The field of the cards that seats hold: ``hands``, or else the first whose entries are the seats', be there more
+    behind them that are nobody's."""
+    fields = [name for name in one.counts if one.per_seat(name)]
+    if "hands" in fields:
+        return "hands"
+    for name, hidden in game.hidden(state).items():
+        sees, count = hidden.sees[0], len(one.values[name]) if isinstance(one.values[name], list) else 0
+        if name in one.counts and count > game.seats and torch.equal(sees[:, : game.seats], torch.eye(game.seats) > 0):
+            return name
+    return fields[0] if fields else None
+
+
+def _winning(match: Match) -> int:
     """Seat whose card takes the unfinished trick as it lies: a seat without a card (-1) beats nobody."""
-    led = suit_of(match.state.trick[:, trick.plays[0].seat])
-    return int(match.game.winner(match.state, match.state.trick, led))
+    game, state = match.game, match.state
+    return int(game.winner(state, state.trick, game.suit_led(state, state.trick)))
+
+
+def _led(match: Match) -> int | None:
+    suit = int(match.game.suit_led(match.state, match.state.trick))
+    return suit if 0 <= suit < match.game.layout.suits else None

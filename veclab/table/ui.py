@@ -11,6 +11,7 @@ from rich.console import Console
 
 from veclab.table import lines, view
 from veclab.table.glyphs import Glyphs, glyphs_for
+from veclab.table.session import Move
 from veclab.table.sight import Seen
 
 
@@ -23,8 +24,8 @@ class Interface(Protocol):
     def begin(self, seen: Seen, title: str) -> None:
         """The match is taken up, at its start or further on."""
 
-    def moved(self, before: Seen, action: int, after: Seen) -> None:
-        """Somebody has bid or played."""
+    def moved(self, before: Seen, move: Move, after: Seen) -> None:
+        """Somebody has moved, by a name that the viewer may know."""
 
     def went_back(self, seen: Seen) -> None:
         """The person has taken moves back."""
@@ -54,9 +55,9 @@ class PlainLines:
         else:
             self._new_game(seen)
 
-    def moved(self, before: Seen, action: int, after: Seen) -> None:
+    def moved(self, before: Seen, move: Move, after: Seen) -> None:
         time.sleep(self.delay)
-        self.tell(*lines.narrate(before, action, after, self.glyphs))
+        self.tell(*lines.narrate(before, move, after, self.glyphs))
         if len(after.results) > len(before.results):
             self.tell(*lines.result_lines(after))
             if after.mover is not None:
@@ -65,7 +66,7 @@ class PlainLines:
     def _new_game(self, seen: Seen) -> None:
         self.tell("", lines.game_line(seen, self.glyphs))
         if seen.viewer is None:
-            self.tell(*(lines.hand_line(seen, seat, self.glyphs) for seat in range(len(seen.hands))))
+            self.tell(*(lines.hand_line(seen, seat, self.glyphs) for seat in range(len(seen.names)) if seen.hands_in))
 
     def went_back(self, seen: Seen) -> None:
         self.tell(f"Back in game {seen.number}, at your last choice.")
@@ -98,10 +99,10 @@ class Screen(PlainLines):
         else:
             self._draw(seen)
 
-    def moved(self, before: Seen, action: int, after: Seen) -> None:
+    def moved(self, before: Seen, move: Move, after: Seen) -> None:
         if before.own_turn or before.viewer is None:
             self.log = []
-        self.log += lines.narrate(before, action, after, self.glyphs)
+        self.log += lines.narrate(before, move, after, self.glyphs)
         if len(after.results) > len(before.results):
             self._sheet(after)
             self.log = []

@@ -8,41 +8,63 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from vecgame.cards import RANKS, SEATS, TRUMP_NAMES
-from veclab.table.glyphs import SUIT_STYLES, Glyphs
-from veclab.table.lines import game_line, score_cells, verb
+from veclab.table.glyphs import Glyphs, card_style, suit_style
+from veclab.table.lines import (
+    cell,
+    choices_line,
+    facts_line,
+    game_line,
+    has_list,
+    heading,
+    score_cells,
+    shown_hands,
+    trump_words,
+    verb,
+)
 from veclab.table.lines import points as points_text
-from veclab.table.session import Result, Trick
+from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
 
-CARD_WIDTH = 6
+CARD_WIDTH = 6  # at least
 TRICK_WIDTH = 32
-WIDE = 76  # columns for the trick and the scores side by side
-COMPASS = ((None, 2, None), (1, None, 3), (None, 0, None))  # seats as they sit, seat 0 at the bottom
 
 
 def screen(seen: Seen, glyphs: Glyphs, width: int, log: list[str]) -> RenderableType:
     """The whole table, for a terminal of ``width`` columns; ``log`` says what has happened last."""
-    parts = [trick_panel(seen, glyphs), scores_table(seen, glyphs)]
-    if width >= WIDE:
+    scores = scores_table(seen, glyphs)
+    parts = [trick_panel(seen, glyphs), scores] if seen.most_tricks else [scores]
+    if len(parts) > 1 and width >= TRICK_WIDTH + 1 + _width(scores):
         middle = Table.grid(padding=(0, 1))
         middle.add_row(*parts)
         parts = [middle]
-    hands = [hand_cards(seen, glyphs, width)] if seen.viewer is not None else [spectator_hands(seen, glyphs)]
-    return Group(header(seen, glyphs), *parts, Text(" ".join(log), style="italic"), *hands)
+    facts = facts_line(seen)
+    told = [Text(glyphs.say(facts))] if facts else []
+    hands = _shown(seen, glyphs, width)
+    return Group(header(seen, glyphs), *parts, *told, Text(" ".join(log), style="italic"), *hands)
+
+
+def _shown(seen: Seen, glyphs: Glyphs, width: int) -> list[RenderableType]:
+    """The cards that the viewer sees in hands, its own last, and its choices where they are no cards of them."""
+    if seen.viewer is None:
+        return [open_hands(seen, range(len(seen.names)), glyphs)]
+    others = shown_hands(seen)
+    parts = [open_hands(seen, others, glyphs)] if others else []
+    parts += [hand_cards(seen, glyphs, width)] if seen.hands_in else []
+    return [*parts, *([Text(choices_line(seen, glyphs))] if has_list(seen) else [])]
 
 
 def header(seen: Seen, glyphs: Glyphs) -> Text:
     """The line above the table."""
-    text = Text(game_line(seen, glyphs), style="bold")
-    if seen.trump < len(SUIT_STYLES):
-        text.highlight_words([glyphs.trump(seen.trump)], f"{SUIT_STYLES[seen.trump]} reverse")
-    return text
+    line, layout = Text(game_line(seen, glyphs), style="bold"), seen.one.layout
+    trump = trump_words(seen)
+    if trump is not None and seen.one.kinds["trump"] == "suits" and seen.trump < layout.suits:
+        line.highlight_words([glyphs.say(trump)], f"{suit_style(layout, seen.trump)} reverse")
+    return line
 
 
-def card_text(card: int, glyphs: Glyphs, style: str = "") -> Text:
+def card_text(seen: Seen, card: int, glyphs: Glyphs, style: str = "") -> Text:
     """A card's name in its suit's colour, with ``style`` on top."""
-    return Text(glyphs.card(card), style=f"{SUIT_STYLES[card // RANKS]} {style}".strip())
+    return Text(glyphs.card(seen.one.layout, card), style=f"{card_style(seen.one.layout, card)} {style}".strip())
 
 
 def trick_panel(seen: Seen, glyphs: Glyphs) -> Panel:
@@ -51,110 +73,150 @@ def trick_panel(seen: Seen, glyphs: Glyphs) -> Panel:
     grid = Table.grid(expand=True)
     for _ in range(3):
         grid.add_column(justify="center", ratio=1)
-    for row in COMPASS:
-        grid.add_row(*(Text() if seat is None else _place(seen, seat, trick, glyphs) for seat in row))
-    title, subtitle = _trick_titles(seen, trick)
+    plays = trick.plays if trick else ()
+    for row in places(len(seen.names), seen.viewer or 0):
+        grid.add_row(*(Text() if seat is None else _place(seen, seat, plays, glyphs) for seat in row))
+    title, subtitle = _trick_titles(seen)
     return Panel(grid, title=title, subtitle=subtitle, width=TRICK_WIDTH)
 
 
-def _place(seen: Seen, seat: int, trick: Trick | None, glyphs: Glyphs) -> Text:
+def places(seats: int, bottom: int) -> list[tuple[int | None, int | None, int | None]]:
+    """Where seats sit, in rows of left, middle and right: ``bottom`` below, the others clockwise from its left."""
+    sides = [(place, None, seats - place) for place in range((seats - 1) // 2, 0, -1)]
+    rows = [*([(None, seats // 2, None)] if seats % 2 == 0 else []), *sides, (None, 0, None)]
+    return [tuple(None if place is None else (bottom + place) % seats for place in row) for row in rows]
+
+
+def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Text:
     """A seat at the table and its card of the trick."""
-    card = next((move.action for move in trick.plays if move.seat == seat), None) if trick else None
+    card = next((move.action for move in plays if move.seat == seat), None)
     name = Text(seen.names[seat], style="bold" if seat == seen.mover else "")
     if seat == seen.mover:
         name = Text(f"{glyphs.pointer} ").append_text(name)
     if card is None:
         return Text("\n").join([name, Text(glyphs.empty, style="dim")])
-    best = seen.winning if seen.trick else trick.winner
-    return Text("\n").join([name, card_text(card, glyphs, "reverse" if seat == best else "")])
+    best = seen.winning if seen.trick else plays[-1].winner
+    return Text("\n").join([name, card_text(seen, card, glyphs, "reverse" if seat == best else "")])
 
 
-def _trick_titles(seen: Seen, trick: Trick | None) -> tuple[str, str]:
-    if seen.bidding or trick is None:
-        leader = seen.names[(seen.dealer + 1) % SEATS]
-        return ("bidding" if seen.bidding else "first trick"), f"{verb(leader, 'lead')} first"
-    number = sum(seen.won) + (seen.trick is not None)
-    name = seen.names[trick.plays[0].seat]
+def _trick_titles(seen: Seen) -> tuple[str, str]:
+    trick = seen.trick or seen.last_trick
+    if trick is None:
+        leads = "" if seen.leader is None else f"{verb(seen.names[seen.leader], 'lead')} first"
+        return seen.opening or "first trick", leads
+    number = f"trick {sum(seen.won or ()) + (seen.trick is not None)} of {seen.most_tricks}"
     if seen.trick is None:
-        return f"trick {number} of {seen.cards}", f"{verb(seen.names[trick.winner], 'take')} it"
-    return f"trick {number} of {seen.cards}, {name} led", f"{seen.names[seen.winning]} winning so far"
+        return number, f"{verb(seen.names[trick.winner], 'take')} it"
+    return f"{number}, {seen.names[trick.plays[0].seat]} led", f"{seen.names[seen.winning]} winning so far"
+
+
+def _cells(seen: Seen, glyphs: Glyphs) -> list[list[str]]:
+    """The rows of the table of scores, its head first."""
+    head = ["", "player", *("\n".join(heading(column).split()) for column in seen.columns)]
+    rows = [head + ["match"] * (seen.games > 1)]
+    for seat, name in enumerate(seen.names):
+        dealer = " (dealer)" if seen.one.values.get("dealer") == seat else ""
+        row = [glyphs.pointer if seat == seen.mover else " ", name + dealer]
+        row += [cell(seen, column, seat) or glyphs.empty for column in seen.columns]
+        rows.append(row + [points_text(seen.totals[seat])] * (seen.games > 1))
+    return rows
+
+
+def _width(scores: Table) -> int:
+    """Columns of the terminal that a table takes."""
+    columns = [[str(column.header), *map(str, column.cells)] for column in scores.columns]
+    return 1 + sum(3 + max(len(line) for words in column for line in words.split("\n")) for column in columns)
 
 
 def scores_table(seen: Seen, glyphs: Glyphs) -> Table:
-    """Bids, tricks and match points of each player."""
-    made = [bid for bid in seen.bids if bid is not None]
-    tricks = "1 trick" if seen.cards == 1 else f"{seen.cards} tricks"
-    caption = f"bids: {sum(made)} for {tricks}" + ("" if len(made) == SEATS else " so far")
-    table = Table(box=box.ROUNDED, caption=caption, caption_justify="left")
-    for name in ("", "player", "bid", "won", "match"):
-        table.add_column(name, justify="left" if name in ("", "player") else "right", no_wrap=True)
-    for seat, name in enumerate(seen.names):
-        bid = glyphs.empty if seen.bids[seat] is None else str(seen.bids[seat])
-        table.add_row(
-            glyphs.pointer if seat == seen.mover else " ",
-            name + (" (dealer)" if seat == seen.dealer else ""),
-            bid,
-            Text(str(seen.won[seat]), style=_progress_style(seen, seat)),
-            points_text(seen.totals[seat]),
-            style="bold" if seat == seen.mover else "",
-        )
+    """What is counted for each player: bids, tricks, points of the game, and of the match."""
+    head, *rows = _cells(seen, glyphs)
+    table = Table(box=box.ROUNDED, caption=_caption(seen), caption_justify="left")
+    for place, name in enumerate(head):
+        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
+    for seat, row in enumerate(rows):
+        styled = [
+            Text(words, style=_progress_style(seen, seat)) if name == "won" else words
+            for name, words in zip(head, row, strict=True)
+        ]
+        table.add_row(*styled, style="bold" if seat == seen.mover else "")
     return table
+
+
+def _caption(seen: Seen) -> str | None:
+    """What has been bid so far, for how many tricks."""
+    if seen.bids is None or seen.won is None:
+        return None
+    made = [bid for bid in seen.bids if bid is not None]
+    tricks = "1 trick" if seen.most_tricks == 1 else f"{seen.most_tricks} tricks"
+    return f"bids: {sum(made)} for {tricks}" + ("" if len(made) == len(seen.bids) else " so far")
 
 
 def _progress_style(seen: Seen, seat: int) -> str:
     """Green while the bid stands exactly, red once it cannot be met any more."""
-    bid, won = seen.bids[seat], seen.won[seat]
-    if bid is None or seen.bidding:
+    if seen.bids is None or None in seen.bids:
         return ""
-    if won > bid or bid - won > seen.cards - sum(seen.won):
+    bid, won = seen.bids[seat], seen.won[seat]
+    if won > bid or bid - won > seen.most_tricks - sum(seen.won):
         return "red"
     return "green" if won == bid else ""
 
 
 def hand_cards(seen: Seen, glyphs: Glyphs, width: int) -> RenderableType:
-    """The viewer's hand as cards. When a card is to be played, legal ones are bright and numbered, the rest dim."""
-    playing = seen.own_turn and not seen.bidding
-    hand = seen.sorted_hand(seen.viewer)
-    a_row = max(1, width // CARD_WIDTH)
+    """The viewer's hand as cards. Where one is to be chosen, legal ones are bright and numbered, the rest dim; cards
+    that it does not see itself lie face down."""
+    legal, layout = seen.playable, seen.one.layout
+    cards = [(card, glyphs.card(layout, card)) for card in seen.hand(seen.viewer)]
+    cards += [(None, "?")] * seen.unseen(seen.viewer)
+    wide = max([CARD_WIDTH - 2, *(len(name) for _, name in cards)])
+    a_row = max(1, width // (wide + 2))
     rows = []
-    for start in range(0, len(hand), a_row):
-        top, middle, bottom, numbers = (Text() for _ in range(4))
-        for number, card in enumerate(hand[start : start + a_row], start + 1):
-            legal = not playing or card in seen.legal
-            style = SUIT_STYLES[card // RANKS] if legal else "dim"
-            for line, part in zip((top, middle, bottom), glyphs.box, strict=True):
-                line.append(part.format(f"{glyphs.card(card):^4}"), style=style)
-            numbers.append(f"{number if playing and legal else '':^{CARD_WIDTH}}", style="bold")
-        rows.extend([top, middle, bottom, numbers])
+    for start in range(0, len(cards), a_row):
+        lines = [Text() for _ in range(4)]
+        for number, (card, name) in enumerate(cards[start : start + a_row], start + 1):
+            bright = legal is None or card in legal
+            style = "dim" if card is None or not bright else card_style(layout, card)
+            for line, (left, fill, right) in zip(lines, glyphs.box, strict=False):
+                line.append(f"{left}{(name if fill is None else fill * wide):^{wide}}{right}", style=style)
+            lines[3].append(f"{number if legal is not None and bright else '':^{wide + 2}}", style="bold")
+        rows.extend(lines)
     return Group(*rows)
 
 
-def spectator_hands(seen: Seen, glyphs: Glyphs) -> Table:
-    """All hands, for someone who only watches."""
+def open_hands(seen: Seen, seats: list[int] | range, glyphs: Glyphs) -> Table:
+    """The hands of some seats, as far as they are seen."""
     grid = Table.grid(padding=(0, 1))
-    for seat, name in enumerate(seen.names):
-        cards = Text(" ").join([card_text(card, glyphs) for card in seen.sorted_hand(seat)])
-        grid.add_row(f"{name}:", cards)
+    for seat in seats:
+        cards = [card_text(seen, card, glyphs) for card in seen.hand(seat)]
+        cards += [Text("?", style="dim")] * seen.unseen(seat)
+        grid.add_row(f"{seen.names[seat]}:", Text(" ").join(cards))
     return grid
 
 
 def score_sheet(seen: Seen, glyphs: Glyphs) -> Table:
     """Every finished game: points, with tricks won of tricks bid."""
-    table = Table(box=box.ROUNDED, title="points (won/bid)", title_justify="left", show_footer=True)
+    bids, trump = (any(getattr(result, name) is not None for result in seen.results) for name in ("bids", "trump"))
+    several = len({result.cards for result in seen.results}) > 1
+    title = "points (won/bid)" if bids else "points"
+    table = Table(box=box.ROUNDED, title=title, title_justify="left", show_footer=True)
     table.add_column("game", footer="sum", justify="right")
-    table.add_column("cards", justify="right")
-    table.add_column("trump")
+    if bids or several:
+        table.add_column("cards", justify="right")
+    if trump:
+        table.add_column("trump")
     best = max(seen.totals)
     for seat, name in enumerate(seen.names):
         total = seen.totals[seat]
         footer = Text(points_text(total), style="bold green" if total == best else "")
         table.add_column(name, footer=footer, justify="right")
     for number, result in enumerate(seen.results, 1):
-        table.add_row(str(number), str(result.cards), _trump_text(result, glyphs), *score_cells(result))
+        cards, suit = [str(result.cards)] * (bids or several), [_trump_text(seen, result, glyphs)] * trump
+        table.add_row(str(number), *cards, *suit, *score_cells(result))
     return table
 
 
-def _trump_text(result: Result, glyphs: Glyphs) -> Text:
-    if result.trump < len(SUIT_STYLES):
-        return Text(glyphs.suit(result.trump), style=SUIT_STYLES[result.trump])
-    return Text(TRUMP_NAMES[result.trump])
+def _trump_text(seen: Seen, result: Result, glyphs: Glyphs) -> Text:
+    layout = seen.one.layout
+    if result.trump is None or not 0 <= result.trump < layout.suits:
+        return Text("none")
+    return Text(glyphs.suit(layout, result.trump), style=suit_style(layout, result.trump))

@@ -55,7 +55,7 @@ class BackgroundEvaluation:
     def results(self) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
         """What it found, once it has ended; None when it failed (its log says why)."""
         self.log.close()
-        return json.loads(self.output.read_text()) if self.process.returncode == 0 else None
+        return json.loads(self.output.read_text())["results"] if self.process.returncode == 0 else None
 
     def stop(self) -> None:
         """Ends it, if it is still running."""

@@ -105,7 +105,7 @@ class Judge:
         results = evaluate(
             run.games,
             players,
-            bots(settings.game),
+            bots(run.games),
             settings.eval_deals,
             settings.seed,
             run.device,

@@ -148,7 +148,8 @@ class SavedRun:
             self.save()
         tensors, counters = load_tensors(path)
         misfit = f"{path} does not fit the run's {CONFIG}"
-        changed = fixed_changes(self.settings, counters.get("settings", {}))
+        told = counters.get("settings")  # not so in checkpoints of early versions
+        changed = fixed_changes(self.settings, asdict(Settings(**told))) if told else []
         if changed:
             listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
             raise ValueError(f"{misfit}: {listed}")

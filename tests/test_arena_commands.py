@@ -1,0 +1,157 @@
+"""`vecgame evaluate` and `vecgame ladder`: whom they take, what they refuse in one line, and old ladders."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from net import BlobNet, NetConfig
+from tests.every_game import write_tutorials
+from vecgame import Game, identity, make_game
+from veclab.agents.checkpoint import save_network
+from veclab.arena import evaluate, ladder
+from veclab.arena.bots import FlatMonteCarlo
+
+ROOT = Path(__file__).parents[1]
+BOT = f"cmd:{sys.executable} {ROOT / 'examples' / 'bot.py'}"
+FLAGS = ("--eval-deals=2", "--device=cpu", "--worlds=1", "--simulations=2")
+SUBCLASS = """
+from vecgame import Blob
+
+class Sunk(Blob):
+    name = "sunk"
+    def points(self, state):
+        return super().points(state) - 70
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(evaluate.BOTS, "flat", lambda: FlatMonteCarlo(1))
+    return tmp_path
+
+
+def network(name: str, game: Game) -> str:
+    """The file of a small network for a game, in the run ``name``."""
+    torch.manual_seed(0)
+    config = NetConfig(16, 1, 1, 16, game.features, game.num_actions, game.seats, 16, 16)
+    path = Path(name) / "network-000001.safetensors"
+    path.parent.mkdir()
+    save_network(path, BlobNet(config), {"games": [identity(game)]})
+    return str(path)
+
+
+def refused(main, arguments: list[str], capsys) -> str:
+    """The one line that a command ends with."""
+    assert main([*arguments, *FLAGS]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def test_ismcts_is_not_given_plain_blob_in_place_of_another_game(folder, capsys) -> None:
+    """A subclass that scores -70 more was evaluated as Blob, and "lost" nothing."""
+    pytest.importorskip("pyspiel")
+    (folder / "sunk.py").write_text(SUBCLASS)
+    for game, said in (
+        (make_game(f"{folder}/sunk.py:Sunk", cards=2), "plays Blob itself, not Sunk(cards=2)"),
+        (make_game("blob", cards=2, exact_bonus=5, miss_penalty=10), "does not know exact_bonus=5, miss_penalty=10"),
+        (make_game("blob-match", cards=2), "plays Blob itself, not BlobMatch(cards=2)"),
+        (make_game("kuhn"), "plays Blob itself, not Kuhn"),
+    ):
+        path = network(f"run-{game.name}-{len(said)}", game)
+        assert said in refused(evaluate.main, [path, "--opponents", "random", "ismcts"], capsys)
+
+
+def test_opponents_that_cannot_play(capsys) -> None:
+    hearts, blob = network("hearts", make_game("hearts")), network("blob", make_game("blob", cards=1, sight="blind"))
+    assert "the rule-based player knows Blob only, not hearts" in refused(
+        evaluate.main, [hearts, "--opponents", "rules"], capsys
+    )
+    assert "may not see" in refused(evaluate.main, [blob, "--opponents", "rules"], capsys)
+    assert "no opponent 'rule'; the nearest is rules" in refused(evaluate.main, [hearts, "--opponents", "rule"], capsys)
+    assert "cmd:COMMAND needs a command" in refused(evaluate.main, [hearts, "--opponents", "cmd:"], capsys)
+    assert "cmd:./none cannot be started" in refused(evaluate.main, [hearts, "--opponents", "cmd:./none"], capsys)
+    seconds = [hearts, "--opponents", BOT, "--program-seconds", "0"]
+    assert "--program-seconds must be above 0, got 0" in refused(evaluate.main, seconds, capsys)
+    assert evaluate.main([blob, "--players", "alone", *FLAGS]) == 0  # all bots that can play
+    assert "rule-based" not in capsys.readouterr().out
+
+
+def test_a_program_that_errs_ends_an_evaluation_in_one_line(folder, capsys) -> None:
+    (folder / "bad.py").write_text("import sys\nsys.exit('no such card')\n")
+    path = network("kuhn", make_game("kuhn"))
+    error = refused(evaluate.main, [path, "--opponents", f"cmd:{sys.executable} bad.py"], capsys)
+    assert "ended with status 1 before it answered; it said: no such card" in error
+
+
+def test_other_rules_are_said(folder, capsys) -> None:
+    path, out = network("blob", make_game("blob", cards=2, miss_penalty=10)), folder / "out.json"
+    flags = ["--players", "policy", "--opponents", "random", "--rules", "miss_penalty=3", "--json", str(out), *FLAGS]
+    assert evaluate.main([path, *flags]) == 0
+    said = "by other rules than blob/network-000001.safetensors was trained by"
+    assert f"it plays {said}" in capsys.readouterr().out.replace("\n", " ")
+    stored = json.loads(out.read_text())
+    assert stored["other_rules"].startswith(said)
+    assert stored["games"] == [{"game": "blob", "rules": {"cards": 2, "miss_penalty": 3.0}}]
+    assert list(stored["results"]) == ["network's policy"]
+
+
+def test_a_ladder_is_of_one_game(folder, capsys) -> None:
+    two, five = network("two", make_game("kuhn")), network("three", make_game("kuhn", players=3))
+    error = refused(ladder.main, [two, five], capsys)
+    assert "two/network-000001 is for kuhn" in error and "three/network-000001 for kuhn" in error
+    assert "say which by --game, --rules and --cards" in error
+    one, other = network("one", make_game("blob", cards=1)), network("other", make_game("blob", cards=2))
+    assert "a ladder is of one game" in refused(ladder.main, [one, other], capsys)
+    assert ladder.main([one, other, "--cards", "2", *FLAGS]) == 0
+    assert "one/network-000001 plays by other rules than" in capsys.readouterr().out
+    stored = json.loads((folder / "one" / "ladder.json").read_text())
+    assert list(stored["other_rules"]) == ["one/network-000001"]
+
+
+def test_policies_and_best_actions_are_other_terms(capsys) -> None:
+    path = network("kuhn", make_game("kuhn"))
+    assert ladder.main([path, "--policy", *FLAGS]) == 0
+    assert "networks' policies drawn from" in capsys.readouterr().out
+    assert "other terms: players (file: policy, here: alone)" in refused(ladder.main, [path], capsys)
+
+
+def test_a_ladder_of_programs_alone(folder, capsys) -> None:
+    (folder / "bot.py").write_text((ROOT / "examples" / "bot.py").read_text())
+    bot = f"cmd:{sys.executable} bot.py"
+    assert "needs --json FILE" in refused(ladder.main, [bot, "--game", "kuhn"], capsys)
+    flags = ["--game", "kuhn", "--rules", "players=3", "--json", "ladder.json"]
+    assert ladder.main([bot, *flags, *FLAGS]) == 0
+    stored = json.loads((folder / "ladder.json").read_text())
+    assert set(stored["agents"]) == {"random", "flat Monte Carlo", bot} and stored["agents"][bot]
+    with (folder / "bot.py").open("a") as file:
+        file.write("# another one")
+    assert "another network or program called cmd:" in refused(ladder.main, [bot, *flags], capsys)
+
+
+def test_ladders_of_the_format_before_open(folder, capsys) -> None:
+    """Their terms named the game by flags, and results of a run's networks are still there."""
+    path = network("blob", make_game("blob", cards=2))
+    file = folder / "blob" / "ladder.json"
+    assert ladder.main([path, *FLAGS]) == 0
+    stored = json.loads(file.read_text())
+    flags = {"game": "blob", "rules": "", "cards": "2", "trump": "random", "hook": True, "suits": 4, "ranks": 13}
+    old = {**stored, "format": "vecgame-ladder-1", "terms": {**flags, "eval_deals": 2, "seed": 0, "search": None}}
+    file.write_text(json.dumps(old))
+    assert ladder.main([path, *FLAGS]) == 0
+    assert json.loads(file.read_text()) == stored
+    file.write_text(json.dumps({**old, "terms": {**old["terms"], "cards": "3"}}))
+    assert "other terms: games (file: [{'game': 'blob', 'rules': {'cards': 3}}]" in refused(ladder.main, [path], capsys)
+    file.write_text(json.dumps({**old, "terms": {}}))
+    assert "is no ladder of this version" in refused(ladder.main, [path], capsys)
+
+
+def test_an_address_on_the_command_line(folder, capsys) -> None:
+    write_tutorials(folder)
+    path = network("bluff", make_game("bluff.py:Bluff"))
+    assert ladder.main([path, BOT, *FLAGS]) == 0
+    assert evaluate.main([path, "--game", "bluff.py:Bluff", "--opponents", BOT, *FLAGS]) == 0

@@ -1,0 +1,479 @@
+"""The Gymnasium environments pass Gymnasium's own checks in every game, and play the games that vecgame plays."""
+
+import copy
+import pickle
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from net import BlobNet, InferenceNet
+from tests.doors_docs import every_game, run_example, run_snippet
+from tests.every_game import Named
+from vecgame import GAMES, Blob, Euchre, Game, Hearts, Kuhn, Skat, Spades, State, Whist, identity
+from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
+from veclab.arena.bots import NetworkPlayer, RandomBot, RuleBot
+
+pytest.importorskip("gymnasium")
+import gymnasium
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from veclab.doors.gymnasium_env import GameEnv
+from veclab.doors.gymnasium_vector import GameVectorEnv
+
+MODES = list(AutoresetMode)
+
+
+def choice(observation: np.ndarray, mask: np.ndarray) -> int:
+    """Some legal action, the same for the same observation."""
+    legal = np.flatnonzero(mask)
+    return int(legal[int(1000 * np.abs(observation).sum()) % len(legal)])
+
+
+def choices(observations: np.ndarray, infos: dict) -> np.ndarray:
+    return np.array([choice(*pair) for pair in zip(observations, infos["action_mask"], strict=True)])
+
+
+@every_game
+def test_gymnasium_finds_nothing_wrong(named: Named, own_games: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(gymnasium.make("vecgame/Game-v0", game=named.make(own_games), render_mode="ansi").unwrapped)
+
+
+@every_game
+def test_games_are_those_of_vecgame(named: Named, own_games: Path) -> None:
+    """Observations, masks and rewards of two games, which the same players play in vecgame alone."""
+    game = named.make(own_games)
+    table = GameEnv(game, seat="random")
+    for number in range(2):
+        observation, info = table.reset(seed=5 if number == 0 else None)
+        state, own = game.deal(1, seed=5, first_index=info["game"]), info["seat"]
+        over = False
+        while not over:
+            state = others_played(game, state, own)
+            assert np.array_equal(observation, game.observe(state)[0]) and observation in table.observation_space
+            mask = np.zeros(game.num_actions)
+            mask[game.policy_columns(state, game.legal_mask(state).nonzero()[:, 1][None])[0]] = 1
+            assert np.array_equal(info["action_mask"], mask) and np.array_equal(table.action_masks(), mask)
+            column = choice(observation, mask)
+            actions = torch.arange(game.num_actions)[game.legal_mask(state)[0]]
+            action = actions[game.policy_columns(state, actions[None])[0] == column]
+            observation, reward, over, truncated, info = table.step(column)
+            state = others_played(game, game.step(state, action), own)
+            assert (reward, over, truncated) == (
+                float(game.scores(state)[0, own]),
+                bool(game.is_terminal(state)),
+                False,
+            )
+            assert (info["seat"], info["illegal"]) == (own, False)
+
+
+def others_played(game: Game, state: State, own: int) -> State:
+    """The game at the next decision of seat ``own``, after moves of a random player."""
+    while not game.is_terminal(state) and game.mover(state) != own:
+        state = game.step(state, RandomBot().act(game, state, 5))
+    return state
+
+
+@every_game
+def test_a_game_is_the_same_in_any_batch(named: Named, own_games: Path) -> None:
+    """Observations and rewards of each game by its number, in a batch of one and in one of four, where another game
+    is begun in the step after the last and in that step."""
+    game = named.make(own_games)
+    alone = dict(played(GameVectorEnv(1, game, seat="random"), games=4))
+    batch = GameVectorEnv(4, game, seat="random", autoreset_mode=AutoresetMode.SAME_STEP)
+    together = dict(played(batch, games=5))
+    common = set(alone) & set(together)
+    assert len(common) >= 3
+    assert all(data_equivalence(alone[number], together[number], exact=True) for number in common)
+
+
+def played(tables: GameVectorEnv, games: int) -> Iterator[tuple[int, list]]:
+    """The first games that are over, by their numbers: own observations, rewards, and the observation at the end."""
+    observations, infos = tables.reset(seed=3)
+    courses = {int(number): [] for number in infos["game"]}
+    same, found = tables.autoreset_mode == AutoresetMode.SAME_STEP, 0
+    while found < games:
+        numbers = infos["game"]
+        for number, observation in zip(numbers, observations, strict=True):
+            courses.setdefault(int(number), []).append(observation)
+        observations, rewards, over, _, infos = tables.step(choices(observations, infos))
+        for lane in np.flatnonzero(over):
+            final = infos["final_obs"][lane] if same else observations[lane]
+            yield int(numbers[lane]), [*courses[int(numbers[lane])], rewards[lane], final]
+            found += 1
+
+
+@pytest.mark.parametrize("game", [Kuhn(players=3), Blob(cards=1)], ids=repr)
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_a_batch_of_one_is_what_gymnasium_makes_of_one(game: Game, mode: AutoresetMode) -> None:
+    """All that is returned, step by step, beside Gymnasium's own vector of single environments."""
+    theirs = SyncVectorEnv([lambda: GameEnv(game, seat="random")], autoreset_mode=mode)
+    ours = GameVectorEnv(1, game, seat="random", autoreset_mode=mode)
+    assert (ours.metadata["autoreset_mode"], ours.observation_space) == (mode, theirs.observation_space)
+    assert ours.action_space == theirs.action_space
+    expected, got = theirs.reset(seed=7), ours.reset(seed=7)
+    assert data_equivalence(got, expected, exact=True)
+    ended = 0
+    while ended < 3:
+        actions = choices(got[0], got[-1])
+        expected, got = theirs.step(actions), ours.step(actions)
+        assert data_equivalence(got, expected, exact=True)
+        if got[2][0]:
+            ended += 1
+            if mode == AutoresetMode.DISABLED:
+                with pytest.raises(ResetNeeded, match="game 0 of the batch is over"):
+                    ours.step(actions)
+                every = np.ones(1, dtype=bool)
+                expected = theirs.reset(options={"reset_mask": every.copy()})
+                got = ours.reset(options={"reset_mask": every})
+                assert data_equivalence(got, expected, exact=True)
+
+
+def test_the_step_after_the_last_begins_another_game_whatever_the_action() -> None:
+    tables = GameVectorEnv(16, Kuhn(players=3))
+    observations, infos = tables.reset(seed=1)
+    over, waited = np.zeros(16, dtype=bool), 0
+    for _ in range(20):
+        numbers, actions = infos["game"], choices(observations, infos)
+        observations, rewards, given, _, infos = tables.step(np.where(over, infos["action_mask"].argmin(-1), actions))
+        now = given.copy()
+        given[:] = True  # what is returned is the caller's
+        assert not rewards[over].any() and not now[over].any() and not infos["illegal"].any()
+        assert ((infos["game"] != numbers) == over).all()
+        over, waited = now, waited + (now.any() and not now.all())
+    assert waited  # games end at different times
+    assert len(set(infos["game"])) == 16
+
+
+def test_some_games_are_begun_anew_by_a_mask() -> None:
+    tables = GameVectorEnv(4, Blob(cards=2))
+    before, _ = tables.reset(seed=1)
+    mask = np.array([True, False, True, False])
+    after, infos = tables.reset(options={"reset_mask": mask})
+    assert infos["game"].tolist() == [4, 1, 5, 3] and infos["_game"].tolist() == mask.tolist()
+    assert np.array_equal(after[~mask], before[~mask])
+    for wrong in (mask[:2], mask.astype(int), mask & False):
+        with pytest.raises(ValueError, match=r"reset_mask must be \[4\] bool, one of them true; got"):
+            tables.reset(options={"reset_mask": wrong})
+    with pytest.raises(ValueError, match="a reset of some games only goes on with the run"):
+        tables.reset(seed=2, options={"reset_mask": mask})
+    for one in (tables, GameEnv()):
+        with pytest.raises(ValueError, match="reset has no option"):
+            one.reset(options={"cards": 3})
+
+
+@pytest.mark.parametrize("game", [Blob(cards=2), Blob(cards=2, miss_penalty=10), Hearts(), Spades(cards=3)], ids=repr)
+def test_an_illegal_action_costs_more_than_any_result(game: Game) -> None:
+    table, tables = GameEnv(game), GameVectorEnv(3, game, autoreset_mode=AutoresetMode.SAME_STEP)
+    before, info = table.reset(seed=4)
+    after, reward, over, truncated, told = table.step(info["action_mask"].argmin())
+    assert (reward, over, truncated, told["illegal"]) == (game.lowest - 1, True, False, True)
+    assert np.array_equal(before, after) and told["action_mask"].any()
+    with pytest.raises(ResetNeeded, match="the game is over"):
+        table.step(0)
+    observations, infos = tables.reset(seed=4)
+    actions = choices(observations, infos)
+    actions[1] = infos["action_mask"][1].argmin()
+    _, rewards, over, _, infos = tables.step(actions)
+    assert rewards.tolist() == [0, game.lowest - 1, 0] and over.tolist() == [False, True, False]
+    assert infos["final_info"]["illegal"].tolist() == [False, True, False] and not infos["illegal"].any()
+    assert infos["game"].tolist() == [0, 3, 2]
+
+
+@pytest.mark.parametrize("wrong", [-1, 52, 1.0, None, "bid"])
+def test_what_is_no_action_is_refused(wrong: object) -> None:
+    table, tables = GameEnv(), GameVectorEnv(2)
+    for one in (table, tables):
+        with pytest.raises(ResetNeeded, match="call reset"):
+            one.step(0)
+        one.reset(seed=1)
+    with pytest.raises(ValueError, match="action must be an integer from 0 to 51, got"):
+        table.step(wrong)
+    with pytest.raises(ValueError, match=r"actions must be (2 integers|from 0 to 51), got"):
+        tables.step(np.array([0, wrong]))
+    with pytest.raises(ValueError, match=r"actions must be 2 integers, got shape \[3\] of int64"):
+        tables.step(np.zeros(3, dtype=np.int64))
+
+
+def test_no_seed_means_fresh_deals_and_a_seed_the_same() -> None:
+    for make in (GameEnv, GameVectorEnv):
+        first, second = make(), make()
+        assert not np.array_equal(first.reset()[0], second.reset()[0])
+        seeded = first.reset(seed=5)
+        assert data_equivalence(seeded, second.reset(seed=5), exact=True)
+        assert data_equivalence(first.reset(), second.reset(), exact=True)  # the run goes on
+        assert not np.array_equal(first.reset()[0], seeded[0])
+
+
+def test_a_seat_that_has_nothing_to_decide_gets_the_next_game() -> None:
+    """In Euchre the partner of one who plays alone may sit out without having bid."""
+    game = Euchre()
+    alone = OrdersUpAlone()
+    table = GameEnv(game, opponents=alone)
+    numbers = [table.reset(seed=1 if first else None)[1]["game"] for first in [True] + 12 * [False]]
+    assert set(numbers) < set(range(numbers[-1] + 1)) and numbers == sorted(numbers)
+    dealt = game.deal(numbers[-1] + 1, seed=1)
+    silent = dealt.leader == 2  # seat 2, the partner, is asked first, and plays alone
+    assert silent[list(set(range(numbers[-1])) - set(numbers))].all() and not silent[numbers].any()
+
+
+class OrdersUpAlone(RandomBot):
+    """Says alone whenever it may, and takes trump to be able to."""
+
+    def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
+        names = [game.action_name(action, state) for action in range(game.first_bid, game.num_actions)]
+        wanted = torch.tensor([False] * game.first_bid + [name.startswith(("order", "alone")) for name in names])
+        return (wanted + 2 * game.legal_mask(state).int()).argmax(-1)
+
+
+class Recorder(RandomBot):
+    """A random player that notes the seats that it is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.seats = name, set()
+
+    def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
+        self.seats |= set(game.mover(state).tolist())
+        return super().act(game, state, seed)
+
+
+def test_opponents_sit_in_their_order_after_the_own_seat() -> None:
+    players = [Recorder(name) for name in "abc"]
+    tables = GameVectorEnv(8, Blob(cards=2), seat=2, opponents=players)
+    observations, infos = tables.reset(seed=1)
+    for _ in range(6):
+        observations, *_, infos = tables.step(choices(observations, infos))
+    assert [player.seats for player in players] == [{3}, {0}, {1}]
+
+
+@pytest.mark.parametrize("size", [4, 32])
+def test_opponents_move_for_all_games_at_once(monkeypatch, size: int) -> None:
+    """As many calls for many games as for few."""
+    game, calls = Blob(cards=3), []
+    step = Blob.step
+    monkeypatch.setattr(Blob, "step", lambda *given: calls.append(1) or step(*given))
+    tables = GameVectorEnv(size, game, seat=0)
+    observations, infos = tables.reset(seed=1)
+    calls.clear()
+    observations, *_, infos = tables.step(choices(observations, infos))
+    assert len(calls) <= 2 * game.seats  # its own, and up to seven of the others between two bids and plays
+
+
+def test_an_opponent_that_cheats_is_found_out() -> None:
+    class Ace(RandomBot):
+        name = "ace"
+
+        def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
+            return torch.full_like(state.index, 51)
+
+    with pytest.raises(ValueError, match=r"ace took action 51 in game \d of whist after \d moves, which is not legal"):
+        tables = GameVectorEnv(8, Whist(cards=3, trump="random"), opponents=Ace())
+        tables.step(choices(*tables.reset(seed=1)))
+
+
+class Historian:
+    """A random player that checks that it is told all that has happened."""
+
+    name = "historian"
+    asked = 0
+
+    def act_after(self, game: Game, state: State, past, seed: int) -> torch.Tensor:
+        for lane in range(state.batch_size):
+            replayed = game.deal(1, seed, first_index=int(state.index[lane]))
+            moves = [move for move in past.actions[lane].tolist() if move >= 0]
+            for number, move in enumerate(moves):
+                assert past.states[number][lane] == replayed
+                replayed = game.step(replayed, torch.tensor([move]))
+            assert replayed == state[lane]
+            self.asked += len(moves)
+        return RandomBot().act(game, state, seed)
+
+
+@pytest.mark.parametrize("game", [Kuhn(players=3), Blob(cards=2)], ids=repr)
+def test_a_player_that_wants_the_past_gets_it(game: Game) -> None:
+    """Also when the games of a batch are at different decisions."""
+    player = Historian()
+    tables = GameVectorEnv(3, game, seat="random", opponents=player)
+    observations, infos = tables.reset(seed=2)
+    for _ in range(8):
+        observations, *_, infos = tables.step(choices(observations, infos))
+    assert player.asked > 10
+
+
+def test_a_saved_network_has_a_seat_and_says_if_it_learned_other_rules(tmp_path: Path) -> None:
+    game, path = Blob(cards=2), tmp_path / "network-000003.safetensors"
+    net = BlobNet(network_config("small", game))
+    save_network(path, net, {"games": [identity(game)], "game": "blob"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tables = GameVectorEnv(4, game, opponents=["random", path, str(tmp_path)])
+    assert [player.name for player in tables.table.players] == ["random", "network-000003", "network-000003"]
+    tables.reset(seed=1)
+    state = game.deal(4, seed=1)
+    direct = NetworkPlayer(InferenceNet(net))
+    while not (mine := game.mover(state) == 0).all():  # the own seat's first decision, played without the environment
+        moves = torch.where(game.mover(state) == 1, RandomBot().act(game, state, 1), direct.act(game, state, 1))
+        state = state.where(mine, game.step(state, moves))
+    assert tables.table.state == state
+    other = pickle.loads(pickle.dumps(tables))
+    actions = choices(*tables.reset(seed=2))
+    other.reset(seed=2)
+    assert data_equivalence(tables.step(actions), other.step(actions), exact=True)
+    with pytest.warns(UserWarning, match="by other rules than .*network-000003.safetensors was trained by: "):
+        GameVectorEnv(4, Blob(cards=2, miss_penalty=10), opponents=path)
+    for other in (Blob(players=5), Whist()):
+        with pytest.raises(ValueError, match=r"network-000003\.safetensors is a network for"):
+            GameVectorEnv(4, other, opponents=path)
+
+
+@pytest.mark.gpu
+def test_games_on_a_gpu_are_those_of_the_cpu() -> None:
+    here, there = (
+        GameVectorEnv(8, Kuhn(players=3), seat="random", device=device, opponents=["random", "flat"])
+        for device in ("cpu", "cuda")
+    )
+    expected, got = here.reset(seed=1), there.reset(seed=1)
+    for _ in range(6):
+        assert data_equivalence(got, expected, exact=True) and there.table.state.device.type == "cuda"
+        actions = choices(got[0], got[-1])
+        expected, got = here.step(actions), there.step(actions)
+
+
+def test_rules_to_play_by_are_strong() -> None:
+    """The rule-based player in the own seat, against random ones, has more points than a random one has."""
+    game = Blob(cards=3)
+    tables = GameVectorEnv(64, game, autoreset_mode=AutoresetMode.SAME_STEP)
+    means = []
+    for bot in (RuleBot(), RandomBot()):
+        tables.reset(seed=1)
+        total = np.zeros(64)
+        for _ in range(4):
+            state = tables.table.state
+            columns = game.policy_columns(state, bot.act(game, state, 1)[:, None])[:, 0].numpy()
+            total += tables.step(columns)[1]
+        means.append(total.mean())
+    assert means[0] > means[1] + 1
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda table: pickle.loads(pickle.dumps(table))])
+def test_a_copy_plays_on_alike(copied) -> None:
+    tables = GameVectorEnv(4, Skat(), seat="random")
+    observations, infos = tables.reset(seed=2)
+    other = copied(tables)
+    for _ in range(4):
+        actions = choices(observations, infos)
+        step, theirs = tables.step(actions), other.step(actions)
+        assert data_equivalence(step, theirs, exact=True)
+        observations, infos = step[0], step[-1]
+
+
+def test_games_are_known_by_name() -> None:
+    table = gymnasium.make("vecgame/Blob-v0", rules={"players": 3, "cards": 2}, seat=2, opponents="rules")
+    assert table.unwrapped.game == Blob(players=3, cards=2)
+    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(table.spec.to_json()))
+    assert again.unwrapped.game == table.unwrapped.game
+    tables = gymnasium.make_vec("vecgame/Blob-v0", num_envs=3, rules={"cards": 2})
+    assert isinstance(tables.unwrapped, GameVectorEnv) and tables.reset(seed=1)[0].shape == (3, 256)
+    for kind in GAMES.values():
+        if kind.__module__.startswith("vecgame."):
+            assert f"vecgame/{kind.__name__}-v0" in gymnasium.registry
+
+
+def test_a_program_in_another_language_has_a_seat() -> None:
+    tables = GameVectorEnv(4, Blob(cards=2), opponents=["random", f"cmd:{sys.executable} examples/bot.py", "random"])
+    observations, infos = tables.reset(seed=1)
+    for _ in range(4):
+        observations, *_, infos = tables.step(choices(observations, infos))
+    (program,) = (player for player in tables.table.players if player.name.startswith("cmd:"))
+    assert program.program is not None
+    tables.close()
+    assert program.program is None
+
+
+def test_a_game_of_ones_own_is_named_by_its_file(own_games: Path) -> None:
+    table = gymnasium.make("vecgame/Game-v0", game="polignac.py:Polignac", opponents="flat")
+    assert table.reset(seed=1)[0].shape == (337,) and table.unwrapped.game.name == "polignac"
+
+
+def test_gymnasiums_wrappers_take_it() -> None:
+    tables = gymnasium.make_vec("vecgame/Kuhn-v0", num_envs=8, autoreset_mode=AutoresetMode.SAME_STEP)
+    tables = gymnasium.wrappers.vector.RecordEpisodeStatistics(tables)
+    observations, infos = tables.reset(seed=1)
+    for _ in range(10):
+        observations, rewards, over, _, infos = tables.step(choices(observations, infos))
+        if over.any():
+            assert np.array_equal(infos["episode"]["r"][over], rewards[over])
+    assert len(tables.return_queue) > 20
+
+
+def test_a_game_as_text_and_as_a_picture(capsys) -> None:
+    game = Blob(cards=2)
+    for seat in range(4):
+        table = GameEnv(game, seat=seat, render_mode="ansi")
+        table.reset(seed=1)
+        assert table.render() == game.text(table.table.state, seat=seat)
+    table = GameEnv(game, render_mode="human")
+    _, info = table.reset(seed=1)
+    assert table.render() is None and capsys.readouterr().out.count("to move") == 1
+    table.step(info["action_mask"].argmax())
+    assert capsys.readouterr().out.count("to move") == 1
+    tables = GameVectorEnv(3, game, render_mode="svg")
+    tables.reset(seed=1)
+    assert [text[:4] for text in tables.render()] == 3 * ["<svg"]
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ({"seat": 4}, "seat must be from 0 to 3, or 'random', got 4"),
+        ({"seat": True}, "seat must be from 0 to 3, or 'random', got True"),
+        ({"opponents": ["random"]}, "opponents must be one, or one for each of the 3 others, got 1"),
+        ({"opponents": "rulez"}, "there is no opponent 'rulez'; the nearest is rules; there are "),
+        ({"game": "whist", "opponents": "rules"}, "the rule-based player knows Blob only, not whist"),
+        ({"opponents": 3}, "an opponent is a bot's name, a network's file or a player with `act`, not 3"),
+        ({"game": "whisk"}, "there is no game 'whisk'"),
+        ({"game": Blob(), "rules": {"cards": 3}}, "rules belong to a game's name; Blob.cards=5. has its own"),
+        ({"rules": {"card": 3}}, "blob has no rule card"),
+        ({"game": None}, "game must be a game, or the name or address of one, got None"),
+        ({"render_mode": "rgb_array"}, "render_mode must be None or one of"),
+        ({"device": "tpu"}, "device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
+    ],
+)
+@pytest.mark.parametrize("make", [GameEnv, GameVectorEnv])
+def test_bad_arguments_get_one_clear_line(make, given: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as error:
+        make(**given)
+    assert "\n" not in str(error.value)
+
+
+def test_bad_arguments_of_a_batch_get_one_clear_line() -> None:
+    with pytest.raises(ValueError, match="the number of games must be at least 1, got 0"):
+        GameVectorEnv(0)
+    with pytest.raises(ValueError, match="render_mode 'human' is for one game; of many take 'ansi'"):
+        GameVectorEnv(render_mode="human")
+    for table in (GameEnv(), GameVectorEnv()):
+        with pytest.raises(ValueError, match="seed must be an integer from 0"):
+            table.reset(seed=2**64)
+
+
+def test_the_page_shows_code_that_runs(capsys) -> None:
+    run_snippet("Gymnasium")
+    assert capsys.readouterr().out.endswith("(512, 256) (512,)\n")
+
+
+def test_the_example_learns(monkeypatch, capsys) -> None:
+    """Kuhn poker's middle card and worst card are soon played better than at random."""
+    run_example(
+        monkeypatch, "gymnasium_actor_critic.py", "--env vecgame/Kuhn-v0 --rules --opponents random --updates 8"
+    )
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert float(last.split()[1]) > float(first.split()[2]) + 0.2

