@@ -9,12 +9,11 @@ from torch import Tensor
 from vecgame import Game, State, Stream, TrickGame, TrickState, dealing, hidden
 from vecgame.cards import Layout, bit, unpack
 from vecgame.hidden import Hidden
-from vecgame.philox import Purpose
 
 
 def orders(stream: Stream, cards: int) -> Tensor:
     """The cards 0 .. cards - 1 of each lane in random order: [B, cards] int64."""
-    return stream.uniform(Purpose.DEAL, cards).argsort(-1)
+    return dealing.shuffled(stream, (1 << cards) - 1, cards)
 
 
 class Small(Game):

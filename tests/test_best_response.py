@@ -6,45 +6,35 @@ import math
 from collections import defaultdict
 from fractions import Fraction
 from io import StringIO
+from pathlib import Path
 
 import pytest
 import torch
 from rich.console import Console
 
 from net import PRESETS, BlobNet, InferenceNet
+from tests.every_game import EVERY, Named, write_tutorials
 from tests.helpers import bits_of, cards_of, reference_rules
-from vecgame import Blob
+from vecgame import Blob, Game, game_of, identity
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.folder import NEWEST
-from veclab.arena.best_response import (
-    DEALER,
-    all_deals,
-    best_response,
-    main,
-    network_policy,
-    player_policy,
-    uniform_policy,
-)
+from veclab.agents.networks import network_config
+from veclab.arena.best_response import best_response, main, network_policy, player_policy, uniform_policy
 from veclab.arena.bots import RuleBot
+from veclab.arena.deals import every_deal
 from veclab.arena.matches import TWO_AGAINST_TWO, play_deals
 from veclab.progress import Display
 from veclab.reference import rules as reference
 from veclab.settings import Settings
 from veclab.training.run import Run
 
+DEALER = 3  # the last seat
 TINIEST = Blob(cards=1, suits=2, ranks=2, trump="none")
 
 
 def random_network(seed: int) -> InferenceNet:
     torch.manual_seed(seed)
     return InferenceNet(BlobNet(PRESETS["small"]), dtype=torch.float32)
-
-
-def test_all_deals_once() -> None:
-    deals = all_deals(Blob(cards=1, suits=2, ranks=3), trump=0)
-    assert deals.batch_size == 6 * 5 * 4 * 3
-    assert len({tuple(hands) for hands in deals.hands.tolist()}) == deals.batch_size
-    assert all_deals(Blob(cards=2, suits=2, ranks=4), trump=4).batch_size == 2520
 
 
 def test_random_play_by_hand() -> None:
@@ -68,14 +58,15 @@ def test_random_play_by_hand() -> None:
     assert float(gains.gain.mean()) == pytest.approx(3.34375)
 
 
-def brute_force(game: Blob, policy, trump: int) -> tuple[list[float], list[float]]:
+def brute_force(game: Blob, policy) -> tuple[list[float], list[float]]:
     """Points of the policy by seat, and the most that any pure strategy of the seat makes against it.
 
     Points are the scalar reference's; the tensors are asked only what the policy does. With one card to a seat, a seat
     decides once: a strategy is a bid for every card and bids before it.
     """
     rules = reference_rules(game)
-    deals = all_deals(game, trump)
+    deals = every_deal(game)
+    trump = int(deals.trump[0])
     followed = [0.0] * 4
     worth = [defaultdict(lambda: defaultdict(float)) for _ in range(4)]  # information set -> bid -> points times reach
     for bids in itertools.product((0, 1), repeat=4):
@@ -109,7 +100,7 @@ def test_against_brute_force(name: str, trump: int) -> None:
     game = Blob(cards=1, suits=2, ranks=2, trump=trump)
     policy = network_policy(random_network(1)) if name == "network" else player_policy(RuleBot())
     gains = best_response(game, policy)
-    followed, best = brute_force(game, policy, trump)
+    followed, best = brute_force(game, policy)
     assert gains.policy.tolist() == pytest.approx(followed, abs=1e-4)
     assert gains.response.tolist() == pytest.approx(best, abs=1e-4)
 
@@ -159,7 +150,7 @@ def test_two_cards_against_recursion(seat: int) -> None:
         return options[bits_of(state.hands[reference.mover(rules, state)]) % 11 % len(options)]
 
     by_hand = defaultdict(list)
-    deals = all_deals(game, 1)
+    deals = every_deal(game)
     for bits in deals.hands.tolist():
         hands = [sorted(cards_of(hand)) for hand in bits]
         by_hand[tuple(hands[seat])].append(reference.new_state(rules, hands, DEALER, 1))
@@ -223,21 +214,58 @@ def test_the_gain_falls_over_training(tmp_path) -> None:
     assert all(gain < 0.3 * before for gain in later)
 
 
+def saved(path: Path, game: Game, **metadata: object) -> Path:
+    """A network with random weights for a game, which its file says."""
+    torch.manual_seed(0)
+    save_network(path, BlobNet(network_config("small", game)), {"games": [identity(game)], **metadata})
+    return path
+
+
 def test_the_command(tmp_path, capsys) -> None:
-    network, output = tmp_path / "network-000000.safetensors", tmp_path / "gains.json"
-    save_network(network, BlobNet(PRESETS["small"]), {})
-    save_network(tmp_path / NEWEST, BlobNet(PRESETS["small"]), {"iteration": 2, "updates": 5})
+    network, output = saved(tmp_path / "network-000000.safetensors", Blob()), tmp_path / "gains.json"
+    saved(tmp_path / NEWEST, Blob(), iteration=2, updates=5)
     flags = ["--device", "cpu", "--suits", "2", "--ranks", "2", "--cards", "1"]
     assert main([str(tmp_path), *flags, "--json", str(output)]) == 0
-    assert "1 cards a seat from 2 suits x 2 ranks" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "Blob, 1 card, trump random, 2 suits, 2 ranks" in shown
+    assert shown.count("by other rules than") == 2  # each network's
     results = json.loads(output.read_text())
-    assert [name.split("/")[-1] for name in results] == [
+    assert [game_of(game) for game in results["games"]] == [Blob(cards=1, suits=2, ranks=2)]
+    assert len(results["other_rules"]) == 2
+    assert [name.split("/")[-1] for name in results["gains"]] == [
         "random",
         "rule-based",
         "network-000000",
         "network-newest (iteration 2)",
     ]
-    assert results["random"]["mean_gain"] == pytest.approx(4.1041667)
-    assert main([str(network), "--cards", "5", "--suits", "4", "--ranks", "13"]) == 2
+    assert results["gains"]["random"]["mean_gain"] == pytest.approx(4.1041667)
+    assert main([str(network)]) == 2  # of 52 cards, five to a seat
     error = capsys.readouterr().err
-    assert "too many to enumerate" in error and error.count("\n") == 1
+    assert "too large to enumerate" in error and "cards (5), suits (4), ranks (13)" in error and error.count("\n") == 1
+    assert main([str(network), *flags, "--json", str(tmp_path / "none" / "gains.json")]) == 2
+    assert capsys.readouterr().err.startswith("error: cannot write")
+
+
+QUICK = ("kuhn", "leduc", "spades cards=3", "blob cards=2", "blob cards=2,trump=turned")
+SOME = [pytest.param(named, id=str(named), marks=[pytest.mark.slow] * (str(named) not in QUICK)) for named in EVERY]
+
+
+@pytest.mark.parametrize("named", SOME)
+def test_the_command_for_every_game(named: Named, tmp_path, monkeypatch, capsys) -> None:
+    """A table, or one line with what is too large, long before it is tried. Of the tutorial's game with 52 cards more
+    than a hundred thousand deals."""
+    write_tutorials(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    network = saved(tmp_path / "network-000001.safetensors", game := named.make(tmp_path))
+    status = main([str(network), *named.flags, "--device", "cpu", "--json", "gains.json"])
+    told = capsys.readouterr()
+    if game.name in ("kuhn", "leduc", "bluff"):
+        assert status == 0, told.err
+        results = json.loads(Path("gains.json").read_text())
+        assert [game_of(game) for game in results["games"]] == [game] and results["other_rules"] == {}
+        gains = {name: row["gain"] for name, row in results["gains"].items()}
+        assert len(gains) == 2 and all(len(gain) == game.seats and min(gain) > -1e-9 for gain in gains.values())
+    else:
+        assert status == 2 and told.err.count("\n") == 1 and "is too large to enumerate: " in told.err
+        assert ("make smaller: cards (2)" in told.err) == isinstance(game, Blob)
+    assert "by other rules" not in told.out

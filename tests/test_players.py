@@ -215,10 +215,10 @@ def test_a_ladder_of_five_players(run, capsys):
     assert "each played 10 times" in capsys.readouterr().out
 
 
-def test_what_is_for_four_players_says_so(run, capsys):
+def test_five_players_with_fifty_two_cards_are_too_many_to_enumerate(run, capsys):
     assert best_response.main([str(run)]) == 2
     error = capsys.readouterr().err
-    assert "is for four players; these rules have players=5" in error and error.count("\n") == 1
+    assert "is too large to enumerate" in error and error.count("\n") == 1
 
 
 def test_too_many_cards_on_the_command_line(tmp_path, capsys):

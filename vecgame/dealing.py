@@ -12,13 +12,15 @@ from vecgame.philox import Purpose, Stream, check_seed
 DEALER_CHOICES = ("random", "rotate")
 
 
-def numbers(batch_size: int, seed: int, device: str | torch.device, first_index: int) -> Stream:
+def numbers(batch_size: int, seed: int | Stream, device: str | torch.device, first_index: int) -> Stream:
     """The random numbers that deal games ``first_index`` .. ``first_index + batch_size - 1`` of a run; the stream's
-    ``game`` [B] holds the games' own numbers.
+    ``game`` [B] holds the games' own numbers. A stream in the seed's place is taken as it is: its numbers deal.
 
     Raises:
         ValueError: on a batch size below 1, a seed or device that is none.
     """
+    if isinstance(seed, Stream):
+        return seed
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
     index = torch.arange(first_index, first_index + batch_size, device=resolve_device(device))
@@ -28,9 +30,8 @@ def numbers(batch_size: int, seed: int, device: str | torch.device, first_index:
 def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
     """Card ids 0 .. size - 1 of each lane in random order, those of ``deck`` (a bitboard, or one [B] a lane) first:
     [B, size] int64."""
-    words = stream.words(Purpose.DEAL, 2 * size)
-    # 63-bit keys: two of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
-    keys = (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
+    # Two keys of 52 are equal with probability 1.5e-16 a game; the stable sort keeps even that repeatable.
+    keys = stream.keys(Purpose.DEAL, size)
     deck = deck if isinstance(deck, Tensor) else torch.full((), deck, device=stream.game.device)
     inside = unpack(deck, size=size)
     keys = torch.where(inside, keys, torch.iinfo(torch.int64).max)

@@ -130,6 +130,11 @@ class Stream:
         words = self.words(purpose, 2 * count)
         return ((words[:, 0::2] << 21) | (words[:, 1::2] >> 11)).double() * 2.0**-53
 
+    def keys(self, purpose: Purpose, count: int) -> Tensor:
+        """``count`` numbers of 63 bits a lane, whose order is a random one: [B, count] int64."""
+        words = self.words(purpose, 2 * count)
+        return (words[:, 0::2] << 31) | (words[:, 1::2] >> 1)
+
     def integers(self, purpose: Purpose, bound: int) -> Tensor:
         """One integer a lane, uniform on 0..bound-1 up to a bias of bound / 2**53: [B] int64."""
         return (self.uniform(purpose, 1)[:, 0] * bound).long()

@@ -152,7 +152,11 @@ class Match(TrickGame):
     def _deal_game(self, index: Tensor, future: Tensor, number: Tensor, dealer: Tensor | None) -> TrickState:
         """Game ``number`` [B] int64 of each match, before its first decision; ``dealer`` [B] int64, if it has one."""
         given = {} if dealer is None else {"dealer": dealer}
-        return self.deal_by(LaterGame(0, future, number), index, **given)
+        return self.deal_by(self.later(future, number), index, **given)
+
+    def later(self, future: Tensor, number: Tensor) -> Stream:
+        """The numbers that deal game ``number`` [B] int64 of each match, whose `Standing.future` is given."""
+        return LaterGame(0, future, number)
 
     # -- playing it ---------------------------------------------------------------------------------------------------
 
