@@ -1,5 +1,7 @@
 """The rule-based players: what each rule comes to by hand, and that they know no more than their seat sees."""
 
+import json
+
 import pytest
 import torch
 from torch import Tensor
@@ -10,6 +12,7 @@ from vecgame.cards import list_cards
 from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.matches import play_match
 from veclab.arena.rules import blob, odds, reading
+from veclab.bench import rule_players
 
 BOT = RuleBot()
 RANKS, SUITS = "23456789TJQKA", "shcd"
@@ -285,3 +288,13 @@ def test_euchre_by_hand() -> None:
     assert game.action_name(choice(game, state), state) == "alone"
     state = at(game, [weak, strong, *rest], dealer=3, upcard=cards("9s")[0])
     assert game.action_name(choice(game, state), state) == "pass"
+
+
+def test_their_strength_is_measured(tmp_path, monkeypatch, capsys) -> None:
+    path = tmp_path / "rows.json"
+    monkeypatch.setattr(rule_players, "games", lambda: [Blob(cards=1)])
+    assert rule_players.main(["--deals=2", "--worlds=1", f"--json={path}"]) == 0
+    rows = json.loads(path.read_text())["rows"]
+    assert [(row["opponent"], row["games"]) for row in rows] == [("random", 32), ("flat Monte Carlo", 8)]
+    assert rule_players.main(["--deals=1"]) == 2
+    assert "--deals must be 2 or more" in capsys.readouterr().err
