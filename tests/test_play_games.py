@@ -372,7 +372,6 @@ def test_other_rules_than_a_networks_are_said_and_kept(monkeypatch, capsys) -> N
             ["--agent", "rules", "--game", "kuhn"],
             "the rule-based player knows blob, hearts, spades, whist, euchre, not kuhn",
         ),
-        (["--agent", "rules", "--rules", "sight=blind"], "which these rules hide from it"),
         (["--agent", "random", "--game", "harts"], "hearts"),
         (["--game", "hearts", "--rules", "pasing=left"], "passing"),
         (["--game", "kuhn", "--games", "101"], "--games must be an integer from 0 to 100, got 101"),
