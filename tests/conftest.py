@@ -3,6 +3,7 @@ thread each. And games of a user's own, as files."""
 
 import os
 import sys
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
-from tests.every_game import TUTORIALS, write_tutorials
+from tests.every_game import EVERY, TUTORIALS, Named, write_tutorials
 from vecgame import GAMES, loading
 from vecmcts import graphs
 
@@ -47,6 +48,23 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         yield request.node.stash[EMULATION]
     finally:
         emulation.__exit__(None, None, None)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With VECGAME_SLOW_SHARE=N, of the slow tests of every game only one in N, other games for each test."""
+    share = int(os.environ.get("VECGAME_SLOW_SHARE", "1"))
+
+    def left_out(item: pytest.Item) -> bool:
+        named = getattr(item, "callspec", None) and next(
+            (value for value in item.callspec.params.values() if isinstance(value, Named)), None
+        )
+        if named is None or item.get_closest_marker("slow") is None:
+            return False
+        return (EVERY.index(named) + zlib.crc32(item.originalname.encode())) % share != 0
+
+    gone = [item for item in items if left_out(item)]
+    config.hook.pytest_deselected(items=gone)
+    items[:] = [item for item in items if item not in gone]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -206,7 +206,7 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     assert main([str(run), "--eval-deals", "3", "--device", "cpu"]) == 0
     stored = json.loads((run / "ladder.json").read_text())
     assert stored["terms"]["games"] == [{"game": "whist", "rules": {"cards": 2, "trump": "random"}}]
-    assert stored["ratings"]["random"]["elo"] == 0 and "rule-based" not in stored["agents"]
+    assert stored["ratings"]["random"]["elo"] == 0 and "rule-based" in stored["agents"]
     assert all(0 <= wins <= 16 for pairing in stored["pairings"] for wins in pairing["half_wins"])
     assert "whist" in capsys.readouterr().out
     network = next(run.glob("network-*.safetensors"))
