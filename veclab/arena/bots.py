@@ -10,7 +10,18 @@ from torch import Tensor
 from vecgame import Blob, BlobState, Game, Purpose, State, Stream
 from vecgame.cards import DECK, NO_TRUMP, RANKS, STANDARD, popcount, suit_bits, suit_of, unpack
 from vecgame.games.blob_rules import BIDDER, OWN
-from vecmcts import Evaluator, IsmctsConfig, Past, SearchConfig, best_action, ismcts, random_action, search
+from vecmcts import (
+    Evaluator,
+    IsmctsConfig,
+    Past,
+    RolloutConfig,
+    SearchConfig,
+    best_action,
+    ismcts,
+    random_action,
+    rollouts,
+    search,
+)
 from vecmcts.evaluators import Network, check_answer, play_out
 
 TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logarithm
@@ -239,6 +250,31 @@ class IsmctsPlayer:
             return action
         visits = ismcts(game, state.take(lanes), self.evaluator, self.config, seed).visits
         return action.index_copy(0, lanes, visits.argmax(-1))
+
+
+class RolloutPlayer:
+    """Takes the network's best action unless rollouts of its policy better it (`vecmcts.rollouts`)."""
+
+    def __init__(self, evaluator: Evaluator | Network, config: RolloutConfig = RolloutConfig(), name: str = "") -> None:
+        self.evaluator, self.config = evaluator, config
+        drawn = f"{config.worlds} of {config.candidates}" if config.candidates else f"{config.worlds}"
+        self.name = name or f"rollouts in {drawn} worlds"
+
+    def refuses(self, game: Game) -> str | None:
+        """Why it cannot play a game, in one line; None if it can."""
+        if self.config.candidates and not game.fixed_hands:
+            return f"{self.name}: in this {game.name} cards change hands; use candidates=0"
+        return None
+
+    def act_after(self, game: Game, state: State, past: Past, seed: int) -> Tensor:
+        """As `Player.act`, see `HistoryPlayer`."""
+        actions = game.legal_actions(state)
+        action = actions[:, 0]
+        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        if len(lanes) == 0:
+            return action
+        found = rollouts(game, state.take(lanes), self.evaluator, self.config, seed, past.take(lanes))
+        return action.index_copy(0, lanes, found.policy.argmax(-1))
 
 
 def _split(state: State, chunk: int) -> list[State]:
