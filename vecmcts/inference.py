@@ -135,11 +135,17 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
 def _log_chance(game: Game, state: State, action: Tensor, evaluator: Evaluator, trust: float) -> Tensor:
     """Logarithm of the probability of each lane's action [K], -inf where it is not legal: [K] float64."""
     actions = game.legal_actions(state)
+    taken = (actions >= 0) & (actions == action[:, None])
+    some = working((actions[:, 1:] >= 0).any(-1))  # who has one action takes it, whatever the policy
+    if some is not None:
+        chance = taken.any(-1).double().log()
+        if len(some) == 0:
+            return chance
+        return chance.index_copy(0, some, _log_chance(game, state.take(some), action[some], evaluator, trust))
     logits, _ = evaluator.evaluate(game, state, Stream(0, state.index, game.turn(state)))
     policy = game.slot_logits(state, actions, logits.double()).softmax(-1)
-    legal = actions >= 0
-    policy = trust * policy + (1 - trust) / legal.sum(-1, keepdim=True).double()
-    return torch.where(legal & (actions == action[:, None]), policy, 0.0).sum(-1).log()
+    policy = trust * policy + (1 - trust) / (actions >= 0).sum(-1, keepdim=True).double()
+    return torch.where(taken, policy, 0.0).sum(-1).log()
 
 
 def resample(log_weights: Tensor, uniform: Tensor, count: int) -> Tensor:

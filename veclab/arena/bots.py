@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -252,13 +254,23 @@ class IsmctsPlayer:
         return action.index_copy(0, lanes, visits.argmax(-1))
 
 
+def rollout_config(games: Sequence[Game]) -> RolloutConfig:
+    """The default, in games in which cards change hands with uniform worlds, for others cannot be had there."""
+    config = RolloutConfig()
+    return config if all(game.fixed_hands for game in games) else replace(config, candidates=0)
+
+
+def rollouts_name(config: RolloutConfig) -> str:
+    """What to call rollouts: by how many worlds, and from how many these are drawn."""
+    return f"rollouts in {config.worlds} {f'of {config.candidates} ' * (config.candidates > 0)}worlds"
+
+
 class RolloutPlayer:
     """Takes the network's best action unless rollouts of its policy better it (`vecmcts.rollouts`)."""
 
     def __init__(self, evaluator: Evaluator | Network, config: RolloutConfig = RolloutConfig(), name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
-        drawn = f"{config.worlds} of {config.candidates}" if config.candidates else f"{config.worlds}"
-        self.name = name or f"rollouts in {drawn} worlds"
+        self.name = name or rollouts_name(config)
 
     def refuses(self, game: Game) -> str | None:
         """Why it cannot play a game, in one line; None if it can."""
