@@ -1,5 +1,6 @@
 """Rollouts by the policy: against a scalar player of the same worlds, lane by lane, and what they make of a policy."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -7,13 +8,17 @@ import pytest
 import torch
 from torch import Tensor
 
+from net import BlobNet
 from tests.every_game import EVERY
 from tests.helpers import to_reference
 from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
 from tests.test_inference import played
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import NoWaiting
-from vecgame import Blob, Game, Purpose, Spades, Stream, lanes
+from vecgame import Blob, Game, Kuhn, Purpose, Spades, Stream, identity, lanes
+from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
+from veclab.arena import evaluate
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
 from veclab.arena.matches import play_match
 from veclab.reference import rules as reference
@@ -228,3 +233,15 @@ def test_what_it_needs() -> None:
 def test_bad_configurations(change: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}"):
         RolloutConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("game", "name"), [(Blob(cards=1), "rollouts in 32 of 128 worlds"), (Kuhn(), "rollouts in 32 worlds")]
+)
+def test_evaluations(game: Game, worlds: str, tmp_path) -> None:
+    """By `vecgame evaluate`, which says in which worlds."""
+    path, out = tmp_path / "network-000001.safetensors", tmp_path / "strength.json"
+    save_network(path, BlobNet(network_config("small", game)), {"games": [identity(game)]})
+    flags = ["--players", "rollouts", "--opponents", "random", "--eval-deals", "2", "--device", "cpu"]
+    assert evaluate.main([str(path), *flags, "--json", str(out)]) == 0
+    assert list(json.loads(out.read_text())["results"]) == [f"rollouts in {worlds}"]

@@ -90,9 +90,9 @@ class RolloutConfig:
 
     worlds: int = 32  # sampled deals a game, in each of which every action that is tried is played out once
     actions: int = 4  # tried at most, those of the largest prior
-    least_prior: float = 0.001  # of an action that is tried; where there is one such action, nothing is
-    caution: float = 1.5  # standard errors of an action's gain that do not count
-    scale: float = 100.0  # weight of the gain that counts, for values in [0, 1], against the logarithm of the prior
+    least_prior: float = 0.01  # of an action that is tried; where there is one such action, nothing is
+    caution: float = 1.0  # standard errors of an action's gain that do not count
+    scale: float = 200.0  # weight of the gain that counts, for values in [0, 1], against the logarithm of the prior
     candidates: int = 128  # uniform worlds of which those of the rollouts are drawn by likelihood; 0: all alike
     trust: float = 0.9  # then: in the others' following the evaluator's policy, rather than acting at random
 
