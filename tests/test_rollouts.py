@@ -194,6 +194,7 @@ def test_it_betters_a_poor_policy() -> None:
         assert result.lead.mean - result.lead.half > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", EVERY, ids=str)
 def test_every_game(named, tmp_path) -> None:
     """A legal action at the start and later on; in games whose hands are not fixed in uniform worlds only, and else in
@@ -235,9 +236,10 @@ def test_bad_configurations(change: dict[str, object], message: str) -> None:
         RolloutConfig(**change)
 
 
-@pytest.mark.parametrize(
-    ("game", "name"), [(Blob(cards=1), "rollouts in 32 of 128 worlds"), (Kuhn(), "rollouts in 32 worlds")]
-)
+WORLDS = {Blob(cards=1): "32 of 128 worlds", Kuhn(): "32 worlds"}
+
+
+@pytest.mark.parametrize(("game", "worlds"), WORLDS.items(), ids=("blob", "kuhn"))
 def test_evaluations(game: Game, worlds: str, tmp_path) -> None:
     """By `vecgame evaluate`, which says in which worlds."""
     path, out = tmp_path / "network-000001.safetensors", tmp_path / "strength.json"
