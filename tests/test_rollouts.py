@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from net import BlobNet
+from net import BlobNet, InferenceNet
 from tests.every_game import EVERY
 from tests.helpers import to_reference
-from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
+from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from tests.test_inference import played
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import NoWaiting
@@ -98,16 +98,12 @@ def test_a_scalar_player_reaches_the_same_values(cards: int) -> None:
 
 
 def network_of(game: Game):
-    """A network of one fixed random matrix, row by row, so that rounding does not depend on the batch."""
-    return linear_network(game.seats, features=game.features, actions=game.num_actions)
-
-
-def fast_network_of(game: Game):
-    """Likewise by one product, whose rounding may."""
-    weight = torch.randn(game.features, game.num_actions + game.seats, generator=torch.Generator().manual_seed(1)) / 4
+    """A network of one fixed random matrix, in float64, so that rounding by its batch changes no draw."""
+    generator = torch.Generator().manual_seed(1)
+    weight = torch.randn(game.features, game.num_actions + game.seats, generator=generator, dtype=torch.float64) / 4
 
     def network(observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        output = observation @ weight
+        output = observation.double() @ weight
         return output[:, : game.num_actions], output[:, game.num_actions :].sigmoid()
 
     return network
@@ -124,8 +120,9 @@ def test_lanes_are_independent(game: Game, config: RolloutConfig, monkeypatch) -
     for order in (torch.randperm(12, generator=torch.Generator().manual_seed(0)), torch.tensor([7])):
         some = rollouts(game, state.take(order), network, config, seed=2, past=past.take(order))
         assert_same(some, lanes_of(whole, order), atol=1e-6)
-    monkeypatch.setitem(function.__globals__["LANES"], "cpu", 25)
-    assert_same(rollouts(game, state, network, config, seed=2, past=past), whole, atol=1e-6)
+    with monkeypatch.context() as small:
+        small.setitem(function.__globals__["LANES"], "cpu", 60)
+        assert_same(rollouts(game, state, network, config, seed=2, past=past), whole, atol=1e-6)
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     again = rollouts(game, state, network, config, seed=2, past=past)
     assert_same(again, whole, atol=1e-6)
@@ -137,9 +134,9 @@ def test_no_operation_waits(monkeypatch) -> None:
     game = Blob(cards=3)
     state, past = played(game, 6, 8, seed=1)
     for config in (CONFIG, INFERRED):
-        rollouts(game, state, fast_network_of(game), config, seed=3, past=past)
+        rollouts(game, state, network_of(game), config, seed=3, past=past)
         with NoWaiting():
-            rollouts(game, state, fast_network_of(game), config, seed=3, past=past)
+            rollouts(game, state, network_of(game), config, seed=3, past=past)
 
 
 def test_games_that_are_over_and_no_games() -> None:
@@ -173,6 +170,25 @@ def test_what_is_left_of_a_gain() -> None:
     assert odds(0.15, 0.1) == odds(0.5, math.inf) == odds(0.0, math.inf) == pytest.approx(0.5, rel=1e-5)
 
 
+def test_one_world_says_nothing_even_without_caution() -> None:
+    log_prior, gain = torch.tensor([[0.6, 0.4]]).log(), torch.tensor([[0.0, 0.5]])
+    policy = bettered(log_prior, gain, torch.tensor([[0.0, math.inf]]), RolloutConfig(caution=0.0))
+    assert torch.allclose(policy, log_prior.exp())
+
+
+def test_a_critic_tells_nothing_of_hidden_cards() -> None:
+    """The values of positions in which nothing is tried are of what the mover knows, whatever the others hold."""
+    game = Blob(cards=3)
+    torch.manual_seed(0)
+    network = InferenceNet(BlobNet(network_config("small", game, critic=True)), dtype=torch.float32)
+    state = game.deal(4, seed=1)
+    worlds = game.determinize(state, 1, seed=2)
+    assert not worlds.hands.equal(state.hands)
+    config = replace(CONFIG, least_prior=0.5)
+    found, again = (rollouts(game, which, network, config) for which in (state, worlds))
+    assert not found.visits.any() and found.value.equal(again.value)
+
+
 def test_draws_follow_the_policy() -> None:
     game = Blob(cards=5)
     state = game.deal(1).repeat(4000)
@@ -187,7 +203,7 @@ def test_draws_follow_the_policy() -> None:
 def test_it_betters_a_poor_policy() -> None:
     """Of a random network, in worlds drawn by likelihood and in uniform ones."""
     game = Blob(cards=2)
-    network = fast_network_of(game)
+    network = network_of(game)
     for candidates in (0, 64):
         player = RolloutPlayer(network, RolloutConfig(worlds=16, candidates=candidates, least_prior=0.0, actions=9))
         result = play_match([game], player, NetworkPlayer(network), 40, seed=1)
@@ -200,7 +216,7 @@ def test_every_game(named, tmp_path) -> None:
     """A legal action at the start and later on; in games whose hands are not fixed in uniform worlds only, and else in
     one line."""
     game = named.make(tmp_path)
-    network = fast_network_of(game)
+    network = network_of(game)
     player = RolloutPlayer(network, RolloutConfig(worlds=2, candidates=4 if game.fixed_hands else 0, least_prior=0.0))
     for decisions in (0, game.decisions // 2):
         state, past = played(game, 2, decisions, seed=1)

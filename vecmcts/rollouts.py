@@ -29,7 +29,7 @@ from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
 from vecmcts.config import RolloutConfig
-from vecmcts.evaluators import Evaluator, Network, as_evaluator, check_answer
+from vecmcts.evaluators import CriticEvaluator, Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.inference import LANES, Past, check_past, follows, infer
 from vecmcts.search import SearchResult, at_actions
 
@@ -91,6 +91,10 @@ def rollouts(
     evaluator, seed = as_evaluator(evaluator), check_seed(seed)
     if not follows(evaluator):
         raise ValueError("rollouts need a network, whose policy is of what the mover knows")
+    if isinstance(
+        evaluator, CriticEvaluator
+    ):  # only its policy is asked; its values would tell of cards that are hidden
+        evaluator = NetworkEvaluator(evaluator.network)
     if config.candidates:
         check_past(game, past, evaluator, config.candidates)
     stream = Stream(seed, state.index, game.turn(state))
@@ -129,7 +133,7 @@ def bettered(log_prior: Tensor, gain: Tensor, error: Tensor, config: RolloutConf
         error: [B, A], its standard error; infinite where nothing is known.
     """
     sure = gain.sign() * (gain.abs() - config.caution * error).clamp(min=0)
-    return (log_prior + config.scale * torch.where(gain == 0, 0.0, sure)).softmax(-1)
+    return (log_prior + config.scale * torch.where(error.isfinite(), sure, 0.0)).softmax(-1)
 
 
 def standard_error(gain: Tensor, drawn: Tensor) -> Tensor:
