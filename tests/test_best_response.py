@@ -291,6 +291,7 @@ def test_a_policy_is_told_the_past() -> None:
     assert lengths == set(range(8)) and torch.equal(told[0], untold[0]) and torch.equal(told[1], untold[1])
 
 
+@pytest.mark.slow
 def test_rollouts_of_a_poor_policy_gain_less(capsys, tmp_path) -> None:
     """Exactly, and by the command's flag."""
     path = tmp_path / "network.safetensors"
