@@ -15,7 +15,7 @@ from rich.console import Console
 from net import PRESETS, BlobNet, InferenceNet
 from tests.every_game import EVERY, Named, write_tutorials
 from tests.helpers import bits_of, cards_of, reference_rules
-from vecgame import Blob, Game, game_of, identity
+from vecgame import Blob, Game, State, game_of, identity
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.folder import NEWEST
 from veclab.agents.networks import network_config
@@ -23,10 +23,12 @@ from veclab.arena.best_response import best_response, main, network_policy, play
 from veclab.arena.bots import RuleBot
 from veclab.arena.deals import every_deal
 from veclab.arena.matches import TWO_AGAINST_TWO, play_deals
+from veclab.arena.tree import lay_out, values_of
 from veclab.progress import Display
 from veclab.reference import rules as reference
 from veclab.settings import Settings
 from veclab.training.run import Run
+from vecmcts import Past
 
 DEALER = 3  # the last seat
 TINIEST = Blob(cards=1, suits=2, ranks=2, trump="none")
@@ -269,3 +271,34 @@ def test_the_command_for_every_game(named: Named, tmp_path, monkeypatch, capsys)
         assert status == 2 and told.err.count("\n") == 1 and "is too large to enumerate: " in told.err
         assert ("make smaller: cards (2)" in told.err) == isinstance(game, Blob)
     assert "by other rules" not in told.out
+
+
+def test_a_policy_is_told_the_past() -> None:
+    """From the deal on, decision by decision, which changes nothing for one that makes nothing of it."""
+    game, lengths = Blob(cards=2, suits=2, ranks=4, trump="none"), set()
+
+    def policy(game: Game, state: State, past: Past) -> torch.Tensor:
+        lengths.add(len(past.states))
+        for number, (before, after) in enumerate(itertools.pairwise((*past.states, state))):
+            stepped = game.step(before, past.actions[:, number].long())
+            assert all(field.equal(getattr(after, name)) for name, field in stepped.tensors().items())
+        assert (past.actions[:, len(past.states) :] == -1).all()
+        return uniform_policy(game, state)
+
+    policy.told = True
+    deals = every_deal(game)[::50]
+    told, untold = (values_of(lay_out(game, which, deals), 4) for which in (policy, uniform_policy))
+    assert lengths == set(range(8)) and torch.equal(told[0], untold[0]) and torch.equal(told[1], untold[1])
+
+
+@pytest.mark.slow
+def test_rollouts_of_a_poor_policy_gain_less(capsys, tmp_path) -> None:
+    """Exactly, and by the command's flag."""
+    path = tmp_path / "network.safetensors"
+    torch.manual_seed(0)
+    save_network(path, BlobNet(network_config("small", TINIEST)), {"games": [identity(TINIEST)]})
+    assert main([str(path), "--rollouts", "--json", str(tmp_path / "gains.json")]) == 0
+    gains = json.loads((tmp_path / "gains.json").read_text())["gains"]
+    alone, bettered = (gains[name]["mean_gain"] for name in list(gains)[-2:])
+    assert list(gains)[-1].endswith("network, rollouts in 32 of 128 worlds") and bettered < 0.5 * alone
+    assert "rollouts in 32 of 128 worlds" in capsys.readouterr().out.replace("\n", " ")

@@ -111,7 +111,8 @@ def test_draws_follow_the_posterior(decisions: int) -> None:
     games = 1000
     config = SearchConfig(worlds=1, candidates=150)
     many = past.take(torch.zeros(games, dtype=torch.int64))
-    drawn = infer(game, as_games(state, games), many, network, config, seed=3).hands
+    worlds, _ = infer(game, as_games(state, games), many, network, config, seed=3)
+    drawn = worlds.hands
     number = {hands: i for i, hands in enumerate(listed)}
     counts = torch.zeros(len(listed))
     for hands in drawn.tolist():

@@ -1,4 +1,4 @@
-"""How much and how to search."""
+"""How much and how to search, by trees and by rollouts."""
 
 import math
 from dataclasses import dataclass
@@ -59,17 +59,7 @@ class SearchConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.noise_fraction <= 1:
             raise ValueError(f"noise_fraction must be from 0 to 1, got {self.noise_fraction!r}")
-        if (
-            isinstance(self.candidates, bool)
-            or not isinstance(self.candidates, int)
-            or not (self.candidates == 0 or self.worlds <= self.candidates < 1 << 15)
-        ):
-            raise ValueError(
-                f"candidates must be 0, or an integer from worlds={self.worlds} to {(1 << 15) - 1}, "
-                f"got {self.candidates!r}"
-            )
-        if not 0 <= self.trust < 1:
-            raise ValueError(f"trust must be from 0 to below 1, got {self.trust!r}")
+        _check_candidates(self.worlds, self.candidates, self.trust)
         for name in ("c_visit", "gumbel_scale", "trusted_visits"):
             if not getattr(self, name) >= 0:
                 raise ValueError(f"{name} must be at least 0, got {getattr(self, name)!r}")
@@ -89,3 +79,44 @@ class SearchConfig:
     def view(self, game: Game) -> Game:
         """The game as a search with these settings looks at it."""
         return game.merged() if self.merge_equivalent else game
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """Settings of `vecmcts.rollouts`; the defaults are what was measured to pay, see docs/learning.md.
+
+    Raises ValueError on a value out of range.
+    """
+
+    worlds: int = 32  # sampled deals a game, in each of which every action that is tried is played out once
+    actions: int = 4  # tried at most, those of the largest prior
+    least_prior: float = 0.01  # of an action that is tried; where there is one such action, nothing is
+    caution: float = 1.0  # standard errors of an action's gain that do not count
+    scale: float = 200.0  # weight of the gain that counts, for values in [0, 1], against the logarithm of the prior
+    candidates: int = 128  # uniform worlds of which those of the rollouts are drawn by likelihood; 0: all alike
+    trust: float = 0.9  # then: in the others' following the evaluator's policy, rather than acting at random
+
+    def __post_init__(self) -> None:
+        for name in ("worlds", "actions"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value < 1 << 15:
+                raise ValueError(f"{name} must be an integer from 2 to {(1 << 15) - 1}, got {value!r}")
+        for name in ("least_prior", "caution", "scale", "trust"):
+            value = getattr(self, name)
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 <= value < math.inf:
+                raise ValueError(f"{name} must be a finite number of at least 0, got {value!r}")
+        if not self.least_prior <= 0.5:
+            raise ValueError(f"least_prior must be from 0 to 0.5, got {self.least_prior!r}")
+        _check_candidates(self.worlds, self.candidates, self.trust)
+
+
+def _check_candidates(worlds: int, candidates: int, trust: float) -> None:
+    """Raises ValueError unless so many worlds can be drawn from so many candidates (`vecmcts.inference`)."""
+    whole = isinstance(candidates, int) and not isinstance(candidates, bool)
+    if not whole or not (candidates == 0 or worlds <= candidates < 1 << 15):
+        raise ValueError(
+            f"candidates must be 0, or an integer from worlds={worlds} to {(1 << 15) - 1}, got {candidates!r}"
+        )
+    if not 0 <= trust < 1:
+        raise ValueError(f"trust must be from 0 to below 1, got {trust!r}")

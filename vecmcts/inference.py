@@ -24,7 +24,7 @@ from vecgame.game import Game
 from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
-from vecmcts.config import SearchConfig
+from vecmcts.config import RolloutConfig, SearchConfig
 from vecmcts.evaluators import CriticEvaluator, Evaluator
 
 LANES = {"cpu": 1 << 14, "cuda": 1 << 18}  # candidates weighed at a time, about
@@ -60,7 +60,23 @@ def follows(evaluator: Evaluator) -> bool:
     return not evaluator.sees_hidden or isinstance(evaluator, CriticEvaluator)
 
 
-def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: SearchConfig, seed: int) -> State:
+def check_past(game: Game, past: Past | None, evaluator: Evaluator, candidates: int) -> None:
+    """Raises ValueError, in one line, unless worlds can be drawn by likelihood from so many candidates."""
+    if past is None or not follows(evaluator):
+        need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
+        raise ValueError(f"candidates={candidates} needs {need}")
+    if not game.fixed_hands:
+        raise ValueError(f"candidates={candidates}: in this {game.name} cards change hands; use candidates=0")
+
+
+def infer(
+    game: Game,
+    state: State,
+    past: Past,
+    evaluator: Evaluator,
+    config: SearchConfig | RolloutConfig,
+    seed: int,
+) -> tuple[State, Tensor]:
     """``config.worlds`` worlds of every game, drawn by likelihood from ``config.candidates`` uniform ones.
 
     The game's hands must be fixed (`Game.fixed_hands`): those at an earlier decision are those of now and the cards
@@ -73,10 +89,11 @@ def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: Se
         evaluator: its policy is what the other seats are thought to follow (`follows`).
 
     Returns:
-        B * config.worlds lanes, the worlds of a game adjacent.
+        B * config.worlds lanes, the worlds of a game adjacent; the candidates that they are, [B, config.worlds] int64
+        in ascending order.
     """
     size = max(1, LANES[state.device.type] // config.candidates)
-    parts = []
+    parts, numbers = [], []
     for games in torch.arange(state.batch_size, device=state.device).split(size):
         some = state.take(games)
         candidates = game.determinize(some, config.candidates, seed)
@@ -84,8 +101,9 @@ def infer(game: Game, state: State, past: Past, evaluator: Evaluator, config: Se
         uniform = Stream(seed, some.index, game.turn(some)).uniform(Purpose.INFERENCE, 1)
         chosen = resample(rearrange(weights, "(b c) -> b c", b=some.batch_size), uniform, config.worlds)
         first = config.candidates * torch.arange(some.batch_size, device=state.device)
+        numbers.append(chosen)
         parts.append(candidates.take(rearrange(first[:, None] + chosen, "b w -> (b w)")))
-    return concatenate(parts)
+    return concatenate(parts), torch.cat(numbers)
 
 
 def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluator: Evaluator, trust: float) -> Tensor:
@@ -117,11 +135,17 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
 def _log_chance(game: Game, state: State, action: Tensor, evaluator: Evaluator, trust: float) -> Tensor:
     """Logarithm of the probability of each lane's action [K], -inf where it is not legal: [K] float64."""
     actions = game.legal_actions(state)
+    taken = (actions >= 0) & (actions == action[:, None])
+    some = working((actions[:, 1:] >= 0).any(-1))  # who has one action takes it, whatever the policy
+    if some is not None:
+        chance = taken.any(-1).double().log()
+        if len(some) == 0:
+            return chance
+        return chance.index_copy(0, some, _log_chance(game, state.take(some), action[some], evaluator, trust))
     logits, _ = evaluator.evaluate(game, state, Stream(0, state.index, game.turn(state)))
     policy = game.slot_logits(state, actions, logits.double()).softmax(-1)
-    legal = actions >= 0
-    policy = trust * policy + (1 - trust) / legal.sum(-1, keepdim=True).double()
-    return torch.where(legal & (actions == action[:, None]), policy, 0.0).sum(-1).log()
+    policy = trust * policy + (1 - trust) / (actions >= 0).sum(-1, keepdim=True).double()
+    return torch.where(taken, policy, 0.0).sum(-1).log()
 
 
 def resample(log_weights: Tensor, uniform: Tensor, count: int) -> Tensor:

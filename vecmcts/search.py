@@ -23,7 +23,7 @@ from vecmcts import compiled
 from vecmcts.config import SearchConfig
 from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.graphs import recordable, replayed
-from vecmcts.inference import Past, follows, infer
+from vecmcts.inference import Past, check_past, infer
 from vecmcts.root import SELECTIONS
 from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
@@ -144,12 +144,8 @@ def _worlds(
     """
     if not config.candidates:
         return game.determinize(state, config.worlds, seed)
-    if past is None or not follows(evaluator):
-        need = "the games' past" if past is None else "a network, whose policy is of what the mover knows"
-        raise ValueError(f"candidates={config.candidates} needs {need}")
-    if not game.fixed_hands:
-        raise ValueError(f"candidates={config.candidates}: in this {game.name} cards change hands; use candidates=0")
-    return infer(played, state, past, evaluator, config, seed) if state.batch_size else state
+    check_past(played, past, evaluator, config.candidates)
+    return infer(played, state, past, evaluator, config, seed)[0] if state.batch_size else state
 
 
 def _search(
@@ -269,17 +265,27 @@ def summarize(
     policy = improved_policy(log_prior, visits, value_sum, own_value, config)
 
     actions = game.legal_actions(state)
-    columns = torch.where(actions >= 0, actions, game.num_actions)
-
-    def spread(slots: Tensor, empty: float = 0.0) -> Tensor:
-        wide = slots.new_full((state.batch_size, game.num_actions + 1), empty)  # the last column takes the filler
-        return wide.scatter(1, columns, slots)[:, :-1]
-
     return SearchResult(
-        visits=spread(visits),
-        policy=spread(policy),
+        visits=at_actions(game, actions, visits),
+        policy=at_actions(game, actions, policy),
         value=(root_value + leaf_mean) / (1 + config.simulations),
-        prior=spread(log_prior.exp()),
-        q=spread(value_sum / visits.where(visits > 0, torch.nan), torch.nan),
+        prior=at_actions(game, actions, log_prior.exp()),
+        q=at_actions(game, actions, value_sum / visits.where(visits > 0, torch.nan), torch.nan),
         evaluations=evaluations,
     )
+
+
+def at_actions(game: Game, actions: Tensor, slots: Tensor, empty: float = 0.0) -> Tensor:
+    """Numbers of some actions at the columns of their ids.
+
+    Args:
+        actions: [B, K] action ids, -1 where there is none.
+        slots: [B, K].
+        empty: in the columns of all others.
+
+    Returns:
+        [B, num_actions].
+    """
+    columns = torch.where(actions >= 0, actions, game.num_actions)
+    wide = slots.new_full((len(slots), game.num_actions + 1), empty)  # the last column takes the filler
+    return wide.scatter(1, columns, slots)[:, :-1]

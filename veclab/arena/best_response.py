@@ -30,7 +30,7 @@ from vecgame import Game, State, identity
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import other_rules, saved_networks, settings_for
 from veclab.arena import sight
-from veclab.arena.bots import Player, RuleBot, why_not
+from veclab.arena.bots import Player, RuleBot, rollout_config, rollouts_name, why_not
 from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
@@ -38,6 +38,7 @@ from veclab.command_line import parser_of
 from veclab.game_flags import RULES
 from veclab.progress import Display
 from veclab.settings import add_flags
+from vecmcts import Past, RolloutConfig, rollouts
 from vecmcts.evaluators import Network
 
 
@@ -64,6 +65,19 @@ def player_policy(player: Player) -> Policy:
     def policy(game: Game, state: State) -> Tensor:
         return (game.legal_actions(state) == player.act(game, state, 0)[:, None]).double()
 
+    return policy
+
+
+def rollout_policy(network: Network, config: RolloutConfig) -> Policy:
+    """The network's policy as bettered by rollouts (`vecmcts.rollouts`), which draws worlds by seed 0."""
+
+    def policy(game: Game, state: State, past: Past) -> Tensor:
+        actions = game.legal_actions(state)
+        wide = rollouts(game, state, network, config, past=past).policy.double()
+        slots = torch.where(actions >= 0, wide.gather(1, actions.clamp(min=0)), 0.0)
+        return slots / slots.sum(-1, keepdim=True)
+
+    policy.told = True
     return policy
 
 
@@ -120,10 +134,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--most", type=int, default=12, metavar="N", help="networks of a run, evenly spaced (default: 12)"
     )
+    parser.add_argument("--rollouts", action="store_true", help="also judge the networks as bettered by rollouts")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     add_flags(parser, (*RULES, "device"))
     given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in ("networks", "most", "json")})
+    own = argparse.Namespace(**{name: given.pop(name) for name in ("networks", "most", "rollouts", "json")})
     display = Display()
     try:
         if own.most < 1:
@@ -135,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}
         for told in others.values():
             display.line(told)
-        policies = policies_of(games, files, device)
+        policies = policies_of(games, files, device, own.rollouts)
         results = {}
         with display.task("best responses", len(policies), "policies") as task:
             for name, policy in policies.items():
@@ -152,8 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def policies_of(games: Sequence[Game], files: Mapping[str, Path], device: str | torch.device) -> dict[str, Policy]:
+def policies_of(
+    games: Sequence[Game], files: Mapping[str, Path], device: str | torch.device, bettered: bool = False
+) -> dict[str, Policy]:
     """What is compared, by name: random play, the rule-based player where it plays all of the games, saved networks.
+
+    Args:
+        bettered: also what rollouts make of each network.
 
     Raises:
         ValueError: in one line, on a network that cannot play the games.
@@ -162,7 +182,11 @@ def policies_of(games: Sequence[Game], files: Mapping[str, Path], device: str | 
     if all(why_not(RuleBot(), game) is None for game in games):
         policies[RuleBot.name] = player_policy(RuleBot())
     for name, file in files.items():
-        policies[name] = network_policy(InferenceNet(load_network(file, device, games[0]), dtype=torch.float32))
+        network = InferenceNet(load_network(file, device, games[0]), dtype=torch.float32)
+        policies[name] = network_policy(network)
+        if bettered:
+            config = rollout_config(games)
+            policies[f"{name}, {rollouts_name(config)}"] = rollout_policy(network, config)
     return policies
 
 

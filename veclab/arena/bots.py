@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import torch
@@ -9,7 +11,18 @@ from torch import Tensor
 
 from vecgame import Game, Purpose, State, Stream
 from veclab.arena.rules.player import RuleBot as RuleBot
-from vecmcts import Evaluator, IsmctsConfig, Past, SearchConfig, best_action, ismcts, random_action, search
+from vecmcts import (
+    Evaluator,
+    IsmctsConfig,
+    Past,
+    RolloutConfig,
+    SearchConfig,
+    best_action,
+    ismcts,
+    random_action,
+    rollouts,
+    search,
+)
 from vecmcts.evaluators import Network, check_answer, play_out
 
 TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logarithm
@@ -162,6 +175,41 @@ class IsmctsPlayer:
             return action
         visits = ismcts(game, state.take(lanes), self.evaluator, self.config, seed).visits
         return action.index_copy(0, lanes, visits.argmax(-1))
+
+
+def rollout_config(games: Sequence[Game]) -> RolloutConfig:
+    """The default, in games in which cards change hands with uniform worlds, for others cannot be had there."""
+    config = RolloutConfig()
+    return config if all(game.fixed_hands for game in games) else replace(config, candidates=0)
+
+
+def rollouts_name(config: RolloutConfig) -> str:
+    """What to call rollouts: by how many worlds, and from how many these are drawn."""
+    return f"rollouts in {config.worlds} {f'of {config.candidates} ' * (config.candidates > 0)}worlds"
+
+
+class RolloutPlayer:
+    """Takes the network's best action unless rollouts of its policy better it (`vecmcts.rollouts`)."""
+
+    def __init__(self, evaluator: Evaluator | Network, config: RolloutConfig = RolloutConfig(), name: str = "") -> None:
+        self.evaluator, self.config = evaluator, config
+        self.name = name or rollouts_name(config)
+
+    def refuses(self, game: Game) -> str | None:
+        """Why it cannot play a game, in one line; None if it can."""
+        if self.config.candidates and not game.fixed_hands:
+            return f"{self.name}: in this {game.name} cards change hands; use candidates=0"
+        return None
+
+    def act_after(self, game: Game, state: State, past: Past, seed: int) -> Tensor:
+        """As `Player.act`, see `HistoryPlayer`."""
+        actions = game.legal_actions(state)
+        action = actions[:, 0]
+        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        if len(lanes) == 0:
+            return action
+        found = rollouts(game, state.take(lanes), self.evaluator, self.config, seed, past.take(lanes))
+        return action.index_copy(0, lanes, found.policy.argmax(-1))
 
 
 def _split(state: State, chunk: int) -> list[State]:

@@ -31,7 +31,9 @@ from veclab.arena.bots import (
     NetworkPlayer,
     Player,
     RandomBot,
+    RolloutPlayer,
     RuleBot,
+    rollout_config,
     search_player,
     why_not,
 )
@@ -123,7 +125,12 @@ def choose_device(name: str, number: int = 0) -> torch.device:
 
 OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "ismcts_simulations", "program_seconds")
 ISMCTS = "ismcts"
-PLAYERS = {"alone": "its best action", "policy": "an action drawn from its policy", "search": "searching"}
+PLAYERS = {
+    "alone": "its best action",
+    "policy": "an action drawn from its policy",
+    "search": "searching by trees",
+    "rollouts": "its best action unless rollouts of its policy find a better one",
+}
 
 
 def terms(game: Game, settings: Settings) -> str:
@@ -198,6 +205,7 @@ def make_players(network: Network, ways: Sequence[str], settings: Settings) -> l
         "alone": lambda: NetworkPlayer(network),
         "policy": lambda: NetworkPlayer(network, sample=True),
         "search": lambda: search_player(network, settings.search()),
+        "rollouts": lambda: RolloutPlayer(network, rollout_config(settings.games())),
     }
     return [make[way]() for way in ways]
 

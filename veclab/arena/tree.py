@@ -12,8 +12,9 @@ information set (`veclab.arena.sight`); nothing is forgotten, so the sets of one
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,13 +22,15 @@ from torch import Tensor
 from vecgame import Game, State
 from veclab.arena import sight
 from veclab.arena.deals import deals_after, later_deals, too_large
+from vecmcts import Past
 
 MOST_NODES = 3_000_000  # of one level; over 100 bytes each are kept
 SAMPLES, MARGIN = 1000, 1.25  # games by which the number of nodes is estimated before they are laid out; its error
 CHUNK = 4096  # information sets that the policy judges at a time
 
 Policy = Callable[[Game, State], Tensor]
-"""Probabilities of the mover's actions, by slot of `Game.legal_actions`: [B, max_legal] float64, rows of sum 1."""
+"""Probabilities of the mover's actions, by slot of `Game.legal_actions`: [B, max_legal] float64, rows of sum 1. One
+with an attribute ``told`` that is true is given the games' `Past` as a third argument."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
         ValueError: in one line, when there are more, or the game or the policy is none.
     """
     _check_size(game, policy, deals, most)
-    state, levels = deals, []
+    state, levels, trail = deals, [], []
     reach = torch.full((len(deals), game.seats), 1 / len(deals), dtype=torch.float64, device=deals.device)
     known = sight.look(game, state, sight.beginning(state, game.seats))
     while len(state):
@@ -67,7 +70,7 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
         some = actions[place]
         if not torch.equal(some[information], actions):
             raise ValueError(f"{game!r} lets a seat do more or less by cards that it does not see")
-        table = _judged(game, policy, state.take(place), some)
+        table = _judged(game, policy, state.take(place), some, partial(_past, game, trail, place))
         kept = actions >= 0
         if not (reach > 0).all():
             kept &= _reached(table[information], reach, mover)
@@ -87,6 +90,8 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
             going = (~over).nonzero()[:, 0]
             state, parent, slot, taken = state.take(going), parent[going], slot[going], taken[going]
             chance = None if chance is None else chance[going]
+        if getattr(policy, "told", False):
+            trail.append((before, parent, taken))
         if len(state):
             mover = mover.index_select(0, parent)
             taken_with = table.flatten().index_select(0, information.index_select(0, parent) * table.shape[1] + slot)
@@ -134,12 +139,34 @@ def _value(level: Level, chances: Tensor, following: Tensor, seat: int) -> Tenso
     return values
 
 
-def _judged(game: Game, policy: Policy, state: State, actions: Tensor) -> Tensor:
-    """What the policy does in K positions, which is asked only where there is a choice: [K, A] float64."""
+def _past(game: Game, trail: Sequence[tuple[State, Tensor, Tensor]], place: Tensor, part: Tensor) -> Past:
+    """How the nodes ``place[part]`` of the last level came about.
+
+    Args:
+        trail: of each level so far its nodes, and of each node that followed on the next one its parent, [N] int64, and
+            the action that led there, [N] int64.
+    """
+    nodes, states = place[part], []
+    actions = Past.none(game, len(nodes), nodes.device).actions
+    for number in reversed(range(len(trail))):
+        before, parent, taken = trail[number]
+        actions[:, number] = taken[nodes]
+        nodes = parent[nodes]
+        states.append(before.take(nodes))
+    return Past(tuple(reversed(states)), actions)
+
+
+def _judged(game: Game, policy: Policy, state: State, actions: Tensor, past: Callable[[Tensor], Past]) -> Tensor:
+    """What the policy does in K positions, which is asked only where there is a choice: [K, A] float64.
+
+    Args:
+        past: of some of the positions, [L] int64, for a policy that is told it.
+    """
     table = (actions >= 0).double()
     choices = (table.sum(-1) > 1).nonzero()[:, 0]
     for part in choices.split(CHUNK) if len(choices) else ():
-        chances = policy(game, state.take(part))
+        told = (past(part),) if getattr(policy, "told", False) else ()
+        chances = policy(game, state.take(part), *told)
         good = chances.shape == table[part].shape and ((chances >= 0) & (table[part] >= (chances > 0))).all()
         if not good or ((chances.sum(-1) - 1).abs() > 1e-6).any():
             raise ValueError("a policy must give probabilities of the legal actions, by slot, that sum to 1")
@@ -195,10 +222,10 @@ def estimated_sizes(game: Game, policy: Policy, deals: State, samples: int = SAM
     state = deals.take(torch.randint(len(deals), (samples,), generator=generator).to(deals.device))
     reach = torch.ones(samples, game.seats, dtype=torch.float64, device=deals.device)
     weight = torch.full((samples,), len(deals) / samples, dtype=torch.float64, device=deals.device)
-    sizes = []
+    sizes, past = [], Past.none(game, samples, deals.device)
     while len(state):
         mover, actions = game.mover(state), game.legal_actions(state)
-        chances = _judged(game, policy, state, actions)
+        chances = _judged(game, policy, state, actions, past.take)
         kept = (actions >= 0) & _reached(chances, reach, mover)
         keys = torch.rand(kept.shape, generator=generator).to(kept.device)
         slot = torch.where(kept, keys, -1.0).argmax(-1, keepdim=True)
@@ -210,5 +237,6 @@ def estimated_sizes(game: Game, policy: Policy, deals: State, samples: int = SAM
             weight = weight * deals_after(game, before, taken, state, MOST_NODES)
         sizes.append(float(weight.sum()))
         going = (~_ends(game, state, len(sizes))[0]).nonzero()[:, 0]
+        past = past.then(before, taken).take(going)
         state, reach, weight = state.take(going), reach[going], weight[going]
     return sizes

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.arena.bots import IsmctsPlayer, NetworkPlayer, Player, search_player
+from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player
 from veclab.arena.matches import ONE_AGAINST_THREE, Interval, play_deals, side_points
 from veclab.bench.measure import environment
 from veclab.bench.selfplay import CountingNetwork
@@ -32,12 +32,14 @@ from veclab.command_line import Parser
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import from_flags
-from vecmcts import IsmctsConfig, SearchConfig
+from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import Network
 
+Config = SearchConfig | IsmctsConfig | RolloutConfig
 BASELINE = "PUCT 3x30"
 PUCT = SearchConfig(worlds=3, simulations=30)
-CONFIGS: dict[str, SearchConfig | IsmctsConfig] = {
+ROLLOUTS = RolloutConfig()
+CONFIGS: dict[str, Config] = {
     BASELINE: PUCT,
     "PUCT 12x8": replace(PUCT, worlds=12, simulations=8),
     "PUCT 30x30": replace(PUCT, worlds=30, simulations=30),
@@ -49,6 +51,8 @@ CONFIGS: dict[str, SearchConfig | IsmctsConfig] = {
     "SO-ISMCTS 90": IsmctsConfig(simulations=90),
     "likelihood, 3 of 32, x30": replace(PUCT, candidates=32),
     "likelihood, 12 of 64, x8": replace(PUCT, candidates=64, worlds=12, simulations=8),
+    "rollouts, 32": replace(ROLLOUTS, candidates=0),
+    "rollouts, 32 of 128": ROLLOUTS,
 }
 
 
@@ -62,8 +66,10 @@ class Way:
     evaluations: float  # a game
 
 
-def player_of(network: Network, config: SearchConfig | IsmctsConfig) -> Player:
+def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
     """The player that searches so."""
+    if isinstance(config, RolloutConfig):
+        return RolloutPlayer(network, config)
     return IsmctsPlayer(network, config) if isinstance(config, IsmctsConfig) else search_player(network, config)
 
 
