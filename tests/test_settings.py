@@ -37,7 +37,7 @@ def test_every_setting_is_a_flag_that_is_read() -> None:
 def test_flags_override_the_preset() -> None:
     settings = from_flags("quick", parsed("--iterations", "7"))
     assert settings.iterations == 7
-    assert settings.warmup_updates == PRESETS["quick"]["warmup_updates"]
+    assert settings.updates == PRESETS["quick"]["updates"]
 
 
 def test_the_quick_preset_has_a_critic_where_hands_are_hidden() -> None:
