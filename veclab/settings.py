@@ -270,6 +270,18 @@ PRESETS: dict[str, dict[str, object]] = {
         "updates": 100,
         "eval_every": 0,
     },
+    "evening": {
+        "game": "blob",
+        "cards": "1-13,5,5",
+        "updates": 2000,
+        "games_per_iter": 1500,
+        "iterations": 3,
+        "epochs": 2,
+        "simulations": 8,
+        "leaf_values": "world",
+        "network": "small",
+        "eval_every": 50,
+    },
 }
 
 # What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates

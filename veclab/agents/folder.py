@@ -24,7 +24,7 @@ def read_config(folder: Path) -> dict[str, object]:
 
 def as_named_today(settings: dict[str, object]) -> dict[str, object]:
     """Saved settings; those of earlier versions, which had no name for the learner, with what they meant."""
-    if "learner" in settings:
+    if "learner" in settings or "games_per_iter" not in settings:
         return settings
     learner = "both" if settings.get("warmup_updates") else "search"
     return {"learner": learner, **{RENAMED.get(name, name): value for name, value in settings.items()}}
