@@ -11,10 +11,11 @@ import pytest
 
 from tests.runs import changed, ends, flags_of, interrupt_at, metrics_of, quiet, same, start
 from veclab.agents.checkpoint import load_tensors, save_tensors
-from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST
+from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST, read_config
 from veclab.agents.networks import newest_network, saved_networks
 from veclab.arena.ladder import main as ladder_main
 from veclab.report.page import report
+from veclab.settings import for_resume
 from veclab.training import command as train
 from veclab.training import judge
 from veclab.training.learner import Learner
@@ -76,7 +77,8 @@ def test_it_is_killed_and_goes_on_bit_for_bit(finished: Path, tmp_path) -> None:
     folder = tmp_path / "killed"
     assert ends([start(killed_in_update_3, [*flags_of(GRADIENT), f"--run={folder}"])]) == [-signal.SIGKILL]
     assert newest_network(folder).name == NEWEST
-    assert Run.resume(folder, GRADIENT, quiet()).train(judge=False) is not None
+    settings = for_resume(read_config(folder), {})
+    assert Run.resume(folder, settings, quiet()).train(judge=False) is not None
     assert same(finished, folder) and metrics_of(finished)[:-1] == metrics_of(folder)
 
 
