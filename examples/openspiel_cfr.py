@@ -70,6 +70,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     try:  # after the flags are read: help needs nothing installed
+        import pyspiel  # noqa: F401
+
         import veclab.doors.openspiel_game  # noqa: F401 - registers the games
     except ModuleNotFoundError:
         print("error: pyspiel is not installed: pip install -e '.[openspiel]'", file=sys.stderr)

@@ -53,16 +53,17 @@ BLOB = (
     Named("blob", "cards=2,trump=turned"),
     Named("blob", "cards=2,trump=bidder"),
     Named("blob", "cards=2,bidding=once,hook=false"),
-    Named("blob", "cards=2,sight=forehead"),
-    Named("blob", "cards=2,sight=blind"),
+    Named("blob", "cards=2,sight=forehead,sight_to=2"),
+    Named("blob", "cards=2,sight=blind,sight_to=2"),
     Named("blob", "cards=2,exact_bonus=5,miss_penalty=10"),
+    Named("blob", "cards=1,suits=2,ranks=3"),
 )
 MATCHES = (
     Named("blob-match", "cards=2"),
-    Named("hearts-match", "target=20,games=2"),
-    Named("spades-match", "target=60,cards=3,games=3"),
-    Named("whist-match", "target=2,cards=3,trump=random,games=3"),
-    Named("euchre-match", "target=3,games=3"),
+    Named("hearts-match", "target=20,games=1"),
+    Named("spades-match", "target=60,cards=3,games=2"),
+    Named("whist-match", "target=2,cards=3,trump=random,games=2"),
+    Named("euchre-match", "target=3,games=2"),
 )
 OTHERS = (
     Named("hearts", "passing=rotate"),

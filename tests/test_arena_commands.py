@@ -67,17 +67,16 @@ def test_ismcts_is_not_given_plain_blob_in_place_of_another_game(folder, capsys)
 
 
 def test_opponents_that_cannot_play(capsys) -> None:
-    hearts, blob = network("hearts", make_game("hearts")), network("blob", make_game("blob", cards=1, sight="blind"))
-    assert "the rule-based player knows Blob only, not hearts" in refused(
-        evaluate.main, [hearts, "--opponents", "rules"], capsys
+    hearts, kuhn = network("hearts", make_game("hearts")), network("kuhn", make_game("kuhn"))
+    assert "the rule-based player knows blob, hearts, spades, whist, euchre, not kuhn" in refused(
+        evaluate.main, [kuhn, "--opponents", "rules"], capsys
     )
-    assert "may not see" in refused(evaluate.main, [blob, "--opponents", "rules"], capsys)
     assert "no opponent 'rule'; the nearest is rules" in refused(evaluate.main, [hearts, "--opponents", "rule"], capsys)
     assert "cmd:COMMAND needs a command" in refused(evaluate.main, [hearts, "--opponents", "cmd:"], capsys)
     assert "cmd:./none cannot be started" in refused(evaluate.main, [hearts, "--opponents", "cmd:./none"], capsys)
     seconds = [hearts, "--opponents", BOT, "--program-seconds", "0"]
     assert "--program-seconds must be above 0, got 0" in refused(evaluate.main, seconds, capsys)
-    assert evaluate.main([blob, "--players", "alone", *FLAGS]) == 0  # all bots that can play
+    assert evaluate.main([kuhn, "--players", "alone", *FLAGS]) == 0  # all bots that can play
     assert "rule-based" not in capsys.readouterr().out
 
 

@@ -438,7 +438,7 @@ def test_a_game_as_text_and_as_a_picture(capsys) -> None:
         ({"seat": True}, "seat must be from 0 to 3, or 'random', got True"),
         ({"opponents": ["random"]}, "opponents must be one, or one for each of the 3 others, got 1"),
         ({"opponents": "rulez"}, "there is no opponent 'rulez'; the nearest is rules; there are "),
-        ({"game": "whist", "opponents": "rules"}, "the rule-based player knows Blob only, not whist"),
+        ({"game": "kuhn", "opponents": "rules"}, "the rule-based player knows blob, hearts, .*, not kuhn"),
         ({"opponents": 3}, "an opponent is a bot's name, a network's file or a player with `act`, not 3"),
         ({"game": "whisk"}, "there is no game 'whisk'"),
         ({"game": Blob(), "rules": {"cards": 3}}, "rules belong to a game's name; Blob.cards=5. has its own"),

@@ -368,8 +368,10 @@ def test_other_rules_than_a_networks_are_said_and_kept(monkeypatch, capsys) -> N
         (["--agent", "net.safetensors", "--rules", "players=5"], "features"),
         (["--agent", "net.safetensors", "--game", "hearts"], "is a network for blob, not for hearts"),
         (["--agent", "bare.safetensors"], "does not say its rules"),
-        (["--agent", "rules", "--game", "hearts"], "no rule-based bot plays hearts"),
-        (["--agent", "rules", "--rules", "sight=blind"], "which these rules hide from it"),
+        (
+            ["--agent", "rules", "--game", "kuhn"],
+            "the rule-based player knows blob, hearts, spades, whist, euchre, not kuhn",
+        ),
         (["--agent", "random", "--game", "harts"], "hearts"),
         (["--game", "hearts", "--rules", "pasing=left"], "passing"),
         (["--game", "kuhn", "--games", "101"], "--games must be an integer from 0 to 100, got 101"),

@@ -230,8 +230,9 @@ def test_too_many_cards_on_the_command_line(tmp_path, capsys):
 def test_bench_measures_any_number_of_players(capsys):
     assert bench.main(["engine", "--rules=players=6", "--cards=2", "--batches=5", "--repeats=1", "--quick"]) == 0
     assert "players=6" in capsys.readouterr().out
-    assert bench.main(["net", "--rules=players=6"]) == 2
-    assert "--rules are for self-play, engine, search" in capsys.readouterr().err
+    assert bench.main(["strategies", "--rules=players=6"]) == 2
+    error = capsys.readouterr().err
+    assert "strategies" in error and "Blob" in error and error.count("\n") == 1
 
 
 def test_networks_keep_their_size(tmp_path):

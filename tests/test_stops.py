@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start
+from vecgame import Blob
 from veclab.agents.checkpoint import load_network, load_tensors
 from veclab.agents.folder import CHECKPOINT, NEWEST
 from veclab.agents.networks import label, newest_network, progress_of
@@ -301,7 +302,6 @@ def test_evaluation_takes_the_newest_network_of_a_stopped_run(stopped: Path, tmp
 
 
 def test_the_table_names_it(stopped: Path) -> None:
-    (*_, game) = SETTINGS.games()
-    agent = make_agent(MatchSettings(game, agent=str(newest_network(stopped)), worlds=1, simulations=2))
+    agent = make_agent(MatchSettings(Blob(cards=2), agent=str(newest_network(stopped)), worlds=1, simulations=2))
     assert agent.name == "network-newest (update 1), search 1x2"
     assert label(stopped / FIRST) == "network-000000"

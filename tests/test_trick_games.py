@@ -259,7 +259,8 @@ def test_bad_input_gets_one_line(make, message: str) -> None:
 def test_settings_name_games() -> None:
     tricks = ["blob", "hearts", "spades", "whist", "euchre", "wizard", "skat", "doppelkopf", "briscola"]
     matches = ["blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match"]
-    assert list(GAMES) == [*tricks, "kuhn", "leduc", *matches]
+    ours = [name for name, game in GAMES.items() if game.__module__.startswith("vecgame.")]  # not a test's own
+    assert ours == [*tricks, "kuhn", "leduc", *matches]
     assert Settings().games() == (Blob(),) and Settings().cards == "5"
     assert Settings(game="hearts", rules="moon=false").games() == (Hearts(moon=False),)
     assert Settings(game="hearts", rules="passing=left").games() == (Hearts(passing="left"),)
@@ -293,7 +294,7 @@ def test_a_run_of_spades(tmp_path, capsys) -> None:
     assert train.main(f"{flags} {small} --run {run}".split()) == 0
     printed = capsys.readouterr().out
     assert "spades, 1 card" in printed and "against 2 x" in printed and "both sides" in printed
-    assert "rule-based" not in printed
+    assert "rule-based" in printed
     assert train.main(["--resume", str(run), "--iterations", "2"]) == 0
     network = run / "network-000002.safetensors"
     assert load_network(network, game=Spades()).config.actions == 66

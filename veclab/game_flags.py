@@ -95,6 +95,14 @@ def identities(games: Sequence[Game]) -> list[dict[str, object]]:
     return told
 
 
+def is_named(kind: type[Game], kept: str) -> bool:
+    """Whether a file that names its game so means this class, wherever the class's own file is now."""
+    try:
+        return game_class(kept) is kind or kept.rpartition(":")[2] == kind.__name__
+    except ValueError:  # the file that it was in is gone
+        return kept.rpartition(":")[2] == kind.__name__
+
+
 def overlaid(base: Flags, given: Flags) -> dict[str, object]:
     """Flags with the given ones in their place, and rules with the given ones in theirs; of another game none stay.
 

@@ -38,11 +38,12 @@ def check_answer(
     answer: object, judge: object, game: Game, state: State, one_value: bool = False
 ) -> tuple[Tensor, Tensor]:
     """What ``judge`` has answered about K positions of a game, if it is logits [K, num_actions] and values [K, seats],
-    or with ``one_value`` [K, 1], of floating point on their device. Asks tensors for nothing but their form, for which
-    no host waits.
+    or with ``one_value`` [K, 1], of floating point on their device. On a CPU they are looked through for what is no
+    number; on a GPU, where that would have the host wait, only their form counts.
 
     Raises:
         TypeError: in one line, if it is not.
+        ValueError: in one line, if some are NaN.
     """
     name, count = getattr(judge, "__name__", type(judge).__name__), state.batch_size
     if not (isinstance(answer, tuple | list) and len(answer) == 2 and all(isinstance(x, Tensor) for x in answer)):
@@ -59,6 +60,9 @@ def check_answer(
                 f"{name} must return {what} {shapes} of floating point on {state.device} in a game of {game.name}, got "
                 f"{list(tensor.shape)} {tensor.dtype} on {tensor.device}"
             )
+    if state.device.type == "cpu" and not torch.compiler.is_compiling() and (answer[0].sum() + answer[1].sum()).isnan():
+        wrong = "logits" if answer[0].isnan().any() else "values"
+        raise ValueError(f"{name} has answered {wrong} that are not finite in a game of {game.name}")
     return answer[0], answer[1]
 
 

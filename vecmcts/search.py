@@ -60,6 +60,7 @@ class SearchResult:
         return replace(self, **{name: function(value) for name, value in vars(self).items()})
 
 
+@torch.no_grad()
 def search(
     game: Game,
     state: State,

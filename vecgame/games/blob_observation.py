@@ -175,7 +175,7 @@ def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
         forbidden[None] * scale,
         ((tricks_left - needs.clamp(min=0).sum(0)) * ~bidding)[None] * scale,
     ]
-    columns = torch.empty(len(viewer), features(players), device=state.device)
+    columns = torch.empty(len(viewer), features(players), dtype=torch.float32, device=state.device)
     columns[:, : SUITS * DECK] = unpack(boards, torch.float32).flatten(1)
     columns[:, SUITS * DECK :] = torch.cat([row.float() for row in rows]).t()
     if game.rules.sight != FOREHEAD:

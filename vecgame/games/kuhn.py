@@ -84,7 +84,7 @@ class Kuhn(Game):
 
     def scores(self, state: KuhnState) -> Tensor:
         bet = (state.history == BET).view(-1, 2, self.seats).any(1)
-        paid = 1.0 + bet
+        paid = (1 + bet).float()
         best = torch.where(bet | ~bet.any(-1, keepdim=True), state.cards, -1).argmax(-1, keepdim=True)
         won = torch.scatter_add(-paid, 1, best, paid.sum(-1, keepdim=True))
         return torch.where(self.is_terminal(state)[:, None], won, 0.0)

@@ -142,7 +142,7 @@ class Match(TrickGame):
 
     def no_standing(self, index: Tensor) -> dict[str, Tensor]:
         """The fields that are `carried`, before the first of matches ``index`` [B] int64."""
-        totals = torch.zeros(len(index), self.seats, device=index.device)
+        totals = torch.zeros(len(index), self.seats, dtype=torch.float32, device=index.device)
         return {
             "totals": totals,
             "number": torch.zeros_like(index, dtype=torch.int8),
@@ -215,7 +215,7 @@ class Match(TrickGame):
     def observe(self, state: TrickState, seat: Tensor | None = None) -> Tensor:
         viewer = self.mover(state) if seat is None else seat
         left = (self.games - 1 - state.number.long()).clamp(min=0)
-        told = torch.cat([self.standing(state, viewer), (left / self.games)[None], (left == 0)[None].float()]).t()
+        told = torch.cat([self.standing(state, viewer), (left / self.games)[None], (left == 0)[None]]).t().float()
         return torch.cat([super().observe(state, viewer), told], dim=-1)
 
     def standing(self, state: TrickState, viewer: Tensor) -> Tensor:

@@ -79,7 +79,7 @@ class Skat(TrickGame):
     def points(self, state: SkatState) -> Tensor:
         null, cards = 30 - 60 * (state.leader == state.soloist), state.points + self.worth(state.skat) - 60
         above = torch.where(state.trump == NULL, null, cards) * (state.soloist >= 0)
-        return torch.where(knowledge.one_hot(state.soloist, 3), above / 120, -above / 240).t()
+        return torch.where(knowledge.one_hot(state.soloist, 3), above / 120, -above / 240).t().float()
 
     def own_block(self, state: SkatState, viewer: Tensor) -> list[Tensor]:
         soloist = torch.where(state.soloist < 0, -1, (state.soloist - viewer) % 3)

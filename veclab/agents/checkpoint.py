@@ -13,8 +13,9 @@ from safetensors.torch import save
 from torch import Tensor
 
 from net import BlobNet, NetConfig
-from vecgame import Game, game_class
+from vecgame import Game
 from veclab.files import cannot_write, remove_temporaries, write_atomically
+from veclab.game_flags import is_named
 
 __all__ = [
     "cannot_write",
@@ -101,9 +102,9 @@ def load_network(path: Path, device: str | torch.device = "cpu", game: Game | No
 
 def _check_game(path: Path, metadata: dict[str, object], net: NetConfig, game: Game) -> None:
     """Raises ValueError, in one line, unless the network of a file can play a game."""
-    names = {name_of(one["game"]) for one in metadata.get("games", ())} or {name_of(metadata.get("game", "blob"))}
-    if game.name not in names:
-        raise ValueError(f"{path} is a network for {', '.join(names)}, not for {game.name}")
+    (kept,) = {one["game"] for one in metadata.get("games", ())} or {metadata.get("game", "blob")}
+    if not is_named(type(game), kept):
+        raise ValueError(f"{path} is a network for {kept}, not for {game.name}")
     sizes = {
         "features": (net.observation, game.features),
         "actions": (net.actions, game.num_actions),
@@ -112,11 +113,3 @@ def _check_game(path: Path, metadata: dict[str, object], net: NetConfig, game: G
     for name, (has, needs) in sizes.items():
         if has != needs:
             raise ValueError(f"{path} is a network for {has} {name}, these rules have {needs}: {game!r}")
-
-
-def name_of(game: str) -> str:
-    """The name of a game that a file tells by its name or address, also where its own file cannot be had."""
-    try:
-        return game_class(game).name
-    except ValueError:
-        return game

@@ -11,10 +11,9 @@ import torch
 
 from net import PRESETS, BlobNet, NetConfig
 from vecgame import Game, game_class, game_of
-from vecgame.cards import SEATS
 from veclab.agents.checkpoint import load_metadata, load_network
 from veclab.agents.folder import CONFIG, NEWEST, read_config
-from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, overlaid
+from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, is_named, overlaid
 from veclab.settings import Settings, from_flags
 
 NUMBERED = re.compile(r"network-(update-)?(\d+)")  # files of a run's networks, without those of `NEWEST`
@@ -133,13 +132,6 @@ def _spread(networks: list[Path], most: int) -> list[Path]:
     return [networks[round(number * (len(networks) - 1) / (most - 1))] for number in range(most)]
 
 
-def require_four_seats(settings: Settings, what: str) -> None:
-    """Raises ValueError, in one line, unless the rules are for four players, which ``what`` is made for."""
-    seats = settings.games()[0].seats
-    if seats != SEATS:
-        raise ValueError(f"{what} is for four players; these rules have players={seats}")
-
-
 @dataclass(frozen=True)
 class Agent:
     """A trained network and what it was trained for."""
@@ -172,6 +164,8 @@ def settings_for(path: Path, given: dict[str, object], default: dict[str, object
     Raises:
         ValueError: in one line, where nothing says the rules, or the game cannot be had any more.
     """
+    if path.is_dir() and not (path / CONFIG).is_file():
+        path = newest_network(path)
     told = trained_by(path, given.get("game")) or default
     if told is None:  # a network of an older version, away from its run, which named its game alone
         told = {"game": load_metadata(path).get("game", "blob")}
@@ -198,7 +192,7 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return None
     config = {} if games else read_config(folder)
     kept = games[0]["game"] if games else config.get("game", "blob")
-    if found is not None and game_class(found).__name__ in (kept.rpartition(":")[2], _class_name(kept)):
+    if found is not None and is_named(game_class(found), kept):
         games, config = [{**one, "game": found} for one in games], {**config, "game": found}
     try:
         if games:
@@ -206,14 +200,6 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return canonical({**DEFAULTS, **{name: config[name] for name in RULES if name in config}})
     except ValueError as error:
         raise ValueError(f"{path} is for the game {kept}: {error}") from None
-
-
-def _class_name(game: str) -> str | None:
-    """The name of a game's class, where it can be had."""
-    try:
-        return game_class(game).__name__
-    except ValueError:
-        return None
 
 
 def other_rules(path: Path, settings: Settings) -> str | None:

@@ -7,9 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobState, Game, Purpose, State, Stream
-from vecgame.cards import DECK, NO_TRUMP, RANKS, STANDARD, popcount, suit_bits, suit_of, unpack
-from vecgame.games.blob_rules import BIDDER, OWN
+from vecgame import Game, Purpose, State, Stream
+from veclab.arena.rules.player import RuleBot as RuleBot
 from vecmcts import Evaluator, IsmctsConfig, Past, SearchConfig, best_action, ismcts, random_action, search
 from vecmcts.evaluators import Network, check_answer, play_out
 
@@ -53,82 +52,6 @@ class RandomBot:
     def act(self, game: Game, state: State, seed: int) -> Tensor:
         stream = Stream(seed, state.index, game.turn(state))
         return random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0])
-
-
-class RuleBot:
-    """Plays Blob: bids the rounded sum of its cards' strengths; wins cheaply while it needs tricks, ducks otherwise.
-
-    It plays for winning what it bid, whatever that scores. It must see its hand as it bids, and names no trump.
-    """
-
-    name = "rule-based"
-
-    def refuses(self, game: Game) -> str | None:
-        """Why it cannot play a game, in one line; None if it can."""
-        if not isinstance(game, Blob) or (game.layout, game.first_bid, game.num_actions) != (STANDARD, 0, DECK):
-            return f"the rule-based player knows Blob only, not {game.name}"
-        if game.rules.trump == BIDDER:
-            return f"the rule-based player cannot name trump, as the highest bidder does in {game!r}"
-        fewest = min(getattr(game.rules, "hands", (game.cards,)))  # in any game of a match
-        if game.rules.sight != OWN and fewest <= game.rules.sight_to:
-            return f"the rule-based player bids by its own cards, which it may not see in {game!r}"
-        return None
-
-    def act(self, game: Blob, state: BlobState, seed: int) -> Tensor:
-        mover = game.mover(state)
-        hand = state.hands.gather(1, mover[:, None])[:, 0]
-        strength = self._strength(game, state, hand)  # [B, 52]
-        mask = game.legal_mask(state)
-        estimate = (strength * unpack(hand)).sum(-1).round()
-        bids = torch.arange(DECK, device=state.device)
-        # The nearest legal bid, the lower of two: bids are integers, so half a bid breaks the tie.
-        distance = (bids + 0.25 - estimate[:, None]).abs()
-        bid = distance.masked_fill(~mask, torch.inf).argmin(-1)
-        card = self._card_preference(state, mover, strength).masked_fill(~mask, -torch.inf).argmax(-1)
-        return torch.where(state.made < game.seats, bid, card)
-
-    @staticmethod
-    def _strength(game: Blob, state: BlobState, hand: Tensor) -> Tensor:
-        """Rough chance of each card to win a trick, by what beats it that an opponent may hold: [B, 52]."""
-        unseen = game.deck & ~(hand | state.seen)
-        held = popcount(state.hands).sum(-1) - popcount(hand)
-        share = held / popcount(unseen).clamp(min=1)  # of the unseen cards that opponents hold
-        card = torch.arange(DECK, device=state.device)
-        suit, rank = suit_of(card), card % RANKS
-        above = suit_bits(suit) & ~((2 << (RANKS * suit + rank)) - 1)
-        masters = popcount(unseen[:, None] & above)  # [B, 52] cards of the suit that beat it
-        safe = (1 - share[:, None]) ** masters
-        trump = (suit == state.trump[:, None]) & (state.trump != NO_TRUMP)[:, None]
-        # A plain card may be ruffed, or never led to without trump; a low trump may ruff.
-        return torch.where(trump, 0.25 + 0.75 * safe, 0.6 * safe)
-
-    @staticmethod
-    def _card_preference(state: BlobState, mover: Tensor, strength: Tensor) -> Tensor:
-        """Higher is better: [B, 52]."""
-        card = torch.arange(DECK, device=state.device)
-        suit, rank = suit_of(card), card % RANKS
-        led_card = state.trick.gather(1, state.leader.long()[:, None])
-        leading = led_card < 0
-        led = suit_of(led_card)
-        trump = state.trump[:, None]
-
-        def power(suit: Tensor, rank: Tensor) -> Tensor:
-            return rank + torch.where(suit == trump, 2 * RANKS, torch.where(suit == led, RANKS, 0))
-
-        mine = power(suit, rank)  # [B, 52]
-        played = torch.where(state.trick >= 0, power(suit_of(state.trick), state.trick % RANKS), -1)
-        to_beat = played.amax(-1, keepdim=True)
-        wins = mine > to_beat
-        last = (state.trick < 0).sum(-1, keepdim=True) == 1
-        needs = (state.bids - state.won).gather(1, mover[:, None]) > 0
-        # Wanting a trick: lead the strongest; else the cheapest winner if last to play, the surest before that, and
-        # throw the weakest card if none wins. Not wanting one: the highest card that loses; if all win, the one least
-        # likely to hold, or when last to play the highest, as the trick is taken anyway.
-        win_cheaply = torch.where(last, -mine.float(), strength * 100)
-        wanting = torch.where(leading, strength * 100, torch.where(wins, 1000 + win_cheaply, -strength * 100))
-        taking = torch.where(last, mine.float(), -mine.float())
-        ducking = torch.where(leading, -strength * 100, torch.where(wins, taking - 1000, mine.float()))
-        return torch.where(needs, wanting, ducking).float()
 
 
 class FlatMonteCarlo:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyspiel
 
 FULL_DECK = (SUITS, RANKS)
+PLAYERS = range(3, 8)
 SCORING = ("exact_bonus", "points_per_trick", "points_per_square", "zero_bonus", "miss_points_per_trick")
 SCORING += ("miss_penalty", "miss_step", "scoring")
 
@@ -96,6 +97,8 @@ def check_game(game: Game) -> Rules:
     if type(game) is not Blob:
         raise ValueError(f"OpenSpiel's oh_hell plays Blob itself, not {game!r}, whose rules it does not know")
     rules = game.rules
+    if rules.players not in PLAYERS:
+        raise ValueError(f"OpenSpiel's oh_hell is for {PLAYERS[0]} to {PLAYERS[-1]} players, not {rules.players}")
     if rules.cards > max_cards(rules.players):
         raise ValueError(
             f"OpenSpiel's oh_hell deals 1 to {max_cards(rules.players)} cards to a seat, not {rules.cards}"

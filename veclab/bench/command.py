@@ -27,7 +27,7 @@ from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import network_config
 from veclab.arena.evaluate import choose_device
-from veclab.arena.oh_hell import max_cards
+from veclab.arena.oh_hell import PLAYERS, max_cards
 from veclab.bench import parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
 from veclab.bench.measure import Watch, environment
@@ -185,7 +185,7 @@ class Bench:
             for size in self.sizes([100, 1000, 10_000, 100_000], [1_000_000, 100_000, 10_000])
         ]
         seconds = 0.3 if self.options.quick else 3.0
-        theirs = isinstance(game, Blob) and game == Blob(cards=game.cards, players=game.seats)
+        theirs = isinstance(game, Blob) and game == Blob(cards=game.cards, players=game.seats) and game.seats in PLAYERS
         if theirs and game.cards <= max_cards(game.seats) and self.has("pyspiel", "OpenSpiel", required):
             measures.append(("OpenSpiel", lambda: peers.openspiel_engine(game.cards, seconds, game.seats)))
         threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"

@@ -9,11 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from net import InferenceNet
-from vecgame import Blob
-from vecgame.games.blob_rules import OWN
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, other_rules, trained_by
-from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer
+from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer, why_not
 from veclab.game_flags import games_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.table.session import Match, Settings
@@ -21,11 +19,8 @@ from vecmcts import SearchConfig
 
 
 def _rule_bot(settings: Settings) -> Player:
-    game = settings.game
-    if not isinstance(game, Blob):
-        raise ValueError(f"--agent rules: no rule-based bot plays {game.name}; take flat, random or a network")
-    if game.rules.sight != OWN:
-        raise ValueError("--agent rules: the rule-based bot bids by its own cards, which these rules hide from it")
+    if (reason := why_not(RuleBot(), settings.game)) is not None:
+        raise ValueError(f"--agent rules: {reason}; take flat, random or a network")
     return RuleBot()
 
 

@@ -119,6 +119,8 @@ def self_play(
         _play_in_threads(chunks, workers, tell)
     examples = Examples.concatenate([chunk.examples for chunk in chunks])
     decided = max(len(examples), 1)
+    if not examples.policy.isfinite().all():  # on a GPU a search does not look, so as not to wait
+        raise ValueError(f"the network's answers led to policies that are no numbers in a game of {game.name}")
     met = [chunk.met for chunk in chunks if chunk.met is not None]
     return SelfPlay(
         examples=examples,

@@ -1,0 +1,77 @@
+"""How strong the rule-based players are: against random players and flat Monte Carlo, game by game.
+
+python -m veclab.bench.rule_players --deals 100 --json rule-players.json
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from vecgame import Blob, Euchre, Game, Hearts, Spades, Whist, identity
+from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, name_of
+from veclab.arena.matches import play_match
+from veclab.bench.measure import environment
+from veclab.command_line import Parser
+from veclab.files import write_atomically
+
+PLAYERS, CARDS = (3, 4, 6), (1, 3, 5, 9, 13)
+SEED = 3
+OTHERS: tuple[Game, ...] = (Hearts(), Hearts(passing="left"), Spades(), Whist(), Euchre())
+
+
+def games() -> list[Game]:
+    """Blob for some numbers of players and cards, and the other games that have a rule-based player."""
+    blob = [Blob(players=seats, cards=cards) for seats in PLAYERS for cards in CARDS if seats * cards <= 52]
+    return [*blob, *OTHERS]
+
+
+def row(game: Game, opponent: Player, deals: int) -> dict[str, object]:
+    """One match of the rule-based player against others at all other seats, or against the other side."""
+    begun = time.process_time()
+    match = play_match([game], RuleBot(), opponent, deals, SEED)
+    seconds = round(time.process_time() - begun, 1)
+    return {"game": identity(game), "opponent": name_of(opponent), "seconds": seconds, **match.to_dict()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m veclab.bench.rule_players", description=__doc__.splitlines()[0])
+    parser.add_argument("--deals", type=int, default=75, metavar="N", help="against flat Monte Carlo (default: 75)")
+    parser.add_argument("--worlds", type=int, default=32, metavar="N", help="of flat Monte Carlo (default: 32)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to this file")
+    own = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    try:
+        if own.deals < 2 or own.worlds < 1:
+            raise ValueError(f"--deals must be 2 or more and --worlds 1 or more, got {own.deals} and {own.worlds}")
+        if own.json is not None and not own.json.parent.is_dir():
+            raise ValueError(f"--json {own.json}: there is no folder {own.json.parent}")
+        measure(own.deals, own.worlds, own.json, shlex.join(sys.argv[1:] if arguments is None else arguments))
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def measure(deals: int, worlds: int, path: Path | None, flags: str) -> None:
+    """All matches, each printed and written as it ends."""
+    command, rows = f"python -m veclab.bench.rule_players {flags}", []
+    for game in games():
+        for opponent, count in ((RandomBot(), 4 * deals), (FlatMonteCarlo(worlds), deals)):
+            rows.append(row(game, opponent, count))
+            lead = rows[-1]["lead"]
+            print(f"{game!r} against {name_of(opponent)}: {lead['mean']:+.2f} ± {lead['half']:.2f}", flush=True)
+            if path is not None:
+                stored = {**environment(torch.device("cpu")), "command": command, "seed": SEED, "rows": rows}
+                write_atomically(path, json.dumps(stored, indent=1).encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
