@@ -19,7 +19,7 @@ from rich.console import Console
 from veclab.agents.checkpoint import load_tensors
 from veclab.agents.folder import CHECKPOINT, METRICS
 from veclab.progress import Display
-from veclab.settings import Settings
+from veclab.settings import OF_POLICY_GRADIENT, OF_SEARCH, Settings
 from veclab.training.run import Run
 
 TINY = Settings(
@@ -32,8 +32,8 @@ TINY = Settings(
     network="small",
     batch_size=32,
     replay_examples=150,
-    warmup_updates=2,
-    warmup_games=16,
+    updates=2,
+    update_games=16,
     eval_every=0,
     eval_deals=3,
     checkpoint_seconds=0,
@@ -52,9 +52,12 @@ def changed(**changes: object) -> Settings:
 
 
 def flags_of(settings: Settings) -> list[str]:
-    """The command line's flags for settings, all of them."""
+    """The command line's flags for settings, all that its learner has."""
     flags = []
+    idle = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH}.get(settings.learner, ())
     for name, value in asdict(settings).items():
+        if name in idle:
+            continue
         flag = name.replace("_", "-")
         flags.append(f"--{'' if value else 'no-'}{flag}" if isinstance(value, bool) else f"--{flag}={value}")
     return flags

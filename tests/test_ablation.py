@@ -41,9 +41,9 @@ def test_the_report_has_every_option_once() -> None:
 @pytest.mark.parametrize("option", ablation.OPTIONS)
 def test_options_are_settings(option: str, network) -> None:
     settings = ablation.settings_of(option, network, "5", seed=3, length=7)
-    assert 7 in (settings.iterations, settings.warmup_updates) and settings.seed == 3
+    assert 7 in (settings.iterations, settings.updates) and settings.seed == 3
     for name, value in ablation.OPTIONS[option].items():
-        assert name == "warmup_updates" or getattr(settings, name) == value
+        assert name == "updates" or getattr(settings, name) == value
 
 
 @pytest.mark.slow

@@ -202,15 +202,16 @@ def test_the_gain_falls_over_training(tmp_path) -> None:
         simulations=8,
         network="small",
         batch_size=256,
-        warmup_updates=12,
-        warmup_games=512,
+        updates=12,
+        update_games=512,
         eval_every=1,
         eval_deals=1,
         device="cpu",
     )
     run = Run.create(tmp_path / "run", settings, Display(Console(file=StringIO())))
     run.train(judge=False)
-    networks = [InferenceNet(load_network(run.network_path(n)), dtype=torch.float32) for n in range(4)]
+    paths = [run.network_path(progress) for progress in ((0, 0), (12, 0), (12, 1), (12, 3))]
+    networks = [InferenceNet(load_network(path), dtype=torch.float32) for path in paths]
     before, *later = (float(best_response(run.games[0], network_policy(net)).gain.mean()) for net in networks)
     assert before > 2.5
     assert all(gain < 0.3 * before for gain in later)

@@ -11,7 +11,7 @@ from vecgame import GAMES, Game, State, Stream, contract, make_game
 from veclab.arena.bots import FlatMonteCarlo, RandomBot
 from veclab.arena.matches import play_match
 from veclab.settings import Settings
-from veclab.training import warmup
+from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import ReplayBuffer
 from veclab.training.selfplay import self_play
@@ -112,10 +112,10 @@ def test_examples_are_learned_from(game: Game) -> None:
 def test_rollouts_fit_the_game(game: Game) -> None:
     net = BlobNet(replace(SMALL, observation=game.features, actions=game.num_actions, values=game.seats))
     network = InferenceNet(net, dtype=torch.float32)
-    rollout = warmup.play(game, network, 8, seed=1, first_index=0, device=CPU)
+    rollout = policy_gradient.play(game, network, 8, seed=1, first_index=0, device=CPU)
     learner = Learner(Settings(), net.config, CPU)
     before = learner.net.policy_out.weight.detach().clone()
-    numbers = warmup.update(learner, rollout, 0.01, 0)
+    numbers = policy_gradient.update(learner, rollout, 0.01, 0)
     assert numbers["entropy"] > 0 and not torch.equal(before, learner.net.policy_out.weight)
 
 

@@ -14,7 +14,7 @@ from vecgame import Blob, Hearts, Spades, State, Stream, Whist, lanes
 from vecgame.cards import pack, unpack
 from vecgame.contract import mixed_positions
 from veclab.settings import Settings
-from veclab.training import warmup
+from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.selfplay import self_play
@@ -207,7 +207,7 @@ def test_examples_tell_the_hands_that_there_were() -> None:
 def test_rollouts_tell_the_hands() -> None:
     game, network = Blob(cards=2), InferenceNet(BlobNet(SEEING), dtype=torch.float32)
     symmetry = game.suit_symmetry()
-    plain, told = (warmup.play(game, network, 30, 1, 0, CPU, symmetry, extras) for extras in ((), ("hidden",)))
+    plain, told = (policy_gradient.play(game, network, 30, 1, 0, CPU, symmetry, extras) for extras in ((), ("hidden",)))
     assert plain.hidden is None and torch.equal(plain.column, told.column)
     unseen = told.observation[:, 52:104] > 0
     assert (unseen[:, None] | ~unpack(told.hidden)).all() and unpack(told.hidden).any()  # the suits turned alike

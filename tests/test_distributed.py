@@ -24,7 +24,7 @@ from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.agents.networks import newest_network, progress_of
 from veclab.settings import Settings
 from veclab.training import command as train
-from veclab.training import warmup
+from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
@@ -108,7 +108,7 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
     learned = learn(learner, buffer, 33, seed=1)
     examples = make_examples(50, seed=2)
     column = examples.policy.argmax(-1)
-    rollout = warmup.Rollout(
+    rollout = policy_gradient.Rollout(
         observation=examples.observation.float(),
         legal=examples.legal,
         column=column,
@@ -120,7 +120,7 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
         tricks=told(examples, settings).tricks,
         hidden=told(examples, settings).hidden,
     )
-    return learner, learned, warmup.update(learner, rollout, 0.01, seed=3)
+    return learner, learned, policy_gradient.update(learner, rollout, 0.01, seed=3)
 
 
 def told(examples: Examples, settings: Settings) -> Examples:
@@ -131,8 +131,8 @@ def told(examples: Examples, settings: Settings) -> Examples:
 
 def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
     with process_group() as group:
-        learner, learned, warmed = learn_alike(group, **changes)
-        save_tensors(folder / str(group.rank), learner.state_dict(), {"learned": learned, "warmed": warmed})
+        learner, learned, updated = learn_alike(group, **changes)
+        save_tensors(folder / str(group.rank), learner.state_dict(), {"learned": learned, "updated": updated})
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
 )
 def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int, changes: dict[str, object]) -> None:
     assert ends(start_group(size, learn_and_save, tmp_path, changes)) == [0] * size
-    learner, learned, warmed = learn_alike(ALONE, **changes)
+    learner, learned, updated = learn_alike(ALONE, **changes)
     expected = learner.state_dict()
     first = load_tensors(tmp_path / "0")[0]
     for rank in range(size):
@@ -151,7 +151,7 @@ def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: i
         for name, tensor in tensors.items():
             assert torch.allclose(tensor, expected[name], rtol=1e-3, atol=1e-5), name
         assert numbers["learned"] == pytest.approx(learned, rel=1e-4)
-        assert numbers["warmed"] == pytest.approx(warmed, rel=1e-4)
+        assert numbers["updated"] == pytest.approx(updated, rel=1e-4)
     fresh = Learner(Settings(average_decay=0.9), SMALL, CPU).state_dict()
     moved = (expected["net.policy_out.weight"] - fresh["net.policy_out.weight"]).abs().max()
     assert moved > 100 * 1e-5  # so the comparison means something
@@ -161,7 +161,7 @@ def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: i
 
 
 def play_iteration(folder: Path, games: int, chunk_games: int, changes: dict[str, object]) -> None:
-    """The games of one iteration and of one update of the warm-up; every process saves what it then holds."""
+    """The games of one iteration and of one update of policy gradient; every process saves what it then holds."""
     with process_group() as group:
         save_played(folder, games, chunk_games, changes, group)
 
@@ -170,9 +170,9 @@ def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, o
     settings = changed(games_per_iter=games, chunk_games=chunk_games, device="cpu", cards="1-3", **changes)
     run = Run.create(folder / "run", settings, quiet(), group)
     figures = run._self_play()
-    network = warmup.InferenceNet(run.learner.net, dtype=torch.float32)
+    network = policy_gradient.InferenceNet(run.learner.net, dtype=torch.float32)
     first, count = group.share(30)
-    rollout = warmup.play(Blob(cards=2), network, count, 0, first, CPU, extras=settings.extras()).gather(group)
+    rollout = policy_gradient.play(Blob(cards=2), network, count, 0, first, CPU, extras=settings.extras()).gather(group)
     fields = {f"rollout.{n}": field for n, field in vars(rollout).items() if isinstance(field, torch.Tensor)}
     tensors = {**run.buffer.state_dict(), **fields}
     counts = {name: figures[name] for name in ("games", "examples", "evaluations")}
@@ -251,7 +251,7 @@ def two(tmp_path_factory) -> Path:
 
 def test_a_run_of_two_processes_is_whole(two: Path) -> None:
     kinds = [entry["kind"] for entry in metrics_of(two)]
-    assert kinds == ["warm-up"] * 2 + ["iteration"] * 3 + ["final evaluation"]
+    assert kinds == ["update"] * 2 + ["iteration"] * 3 + ["final evaluation"]
     assert (two / RESULTS).exists() and (two / "network-000003.safetensors").exists()
     assert errors_of(two, 2) == ["", ""]
     entry = metrics_of(two)[2]

@@ -34,7 +34,7 @@ SMALLEST = changed(
     simulations=2,
     batch_size=8,
     replay_examples=20,
-    warmup_games=4,
+    update_games=4,
     eval_deals=1,
     average_decay=0.9,
     device="cpu",
@@ -249,17 +249,17 @@ def test_a_file_that_the_system_cuts_off(undisturbed: Path, tmp_path, capsys) ->
 # -- losses that are not finite ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stretch", ["the warm-up", "iteration 2"])
+@pytest.mark.parametrize("stretch", ["update 1", "iteration 2"])
 def test_a_run_whose_loss_is_nan_is_saved_and_says_why(
     undisturbed: Path, tmp_path, monkeypatch, capsys, stretch: str
 ) -> None:
     folder = tmp_path / "run"
-    poisoned = {"the warm-up": "forward", "iteration 2": "losses"}[stretch]
+    poisoned = {"update 1": "forward", "iteration 2": "losses"}[stretch]
     real = getattr(Learner, poisoned)
 
     def poison(learner: Learner, *arguments: object) -> object:
         result = real(learner, *arguments)
-        if stretch == "the warm-up":
+        if stretch == "update 1":
             return replace(result, values=result.values * torch.nan)
         rate = learner.optimizer.param_groups[0]["lr"]
         return result if rate == SMALLEST.learning_rate else Losses(result.policy, result.value * torch.nan)

@@ -166,8 +166,8 @@ def test_131072_games_are_searched_at_once() -> None:
 # --- runs ---
 
 RUNS = {
-    "warm-up and all heads": {
-        "warmup_updates": 1,
+    "policy gradient and all heads": {
+        "updates": 1,
         "leaf_values": "world",
         "tricks_weight": 0.5,
         "augment_suits": True,
@@ -186,7 +186,7 @@ RUNS = {
 def settings(**changes: object) -> Settings:
     few = {"games_per_iter": 6, "iterations": 1, "epochs": 1, "cards": "1", "worlds": 2, "simulations": 2}
     few |= {"ranks": 3}
-    return changed(**{**few, "warmup_updates": 0, "warmup_games": 8, "device": "cuda", **changes})
+    return changed(**{**few, "learner": "search", "update_games": 8, "device": "cuda", **changes})
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -197,9 +197,9 @@ def test_an_iteration_of_a_run(name: str, tmp_path) -> None:
     run = Run.create(tmp_path / "run", settings(**RUNS[name]), quiet())
     before = {name: tensor.cpu().clone() for name, tensor in run.learner.net.state_dict().items()}
     run.train(judge=False)
-    assert run.iteration == 1 and run.updates == RUNS[name].get("warmup_updates", 0)
+    assert run.iteration == 1 and run.updates == RUNS[name].get("updates", 0)
     kinds = [entry["kind"] for entry in metrics_of(tmp_path / "run")]
-    assert kinds.count("iteration") == 1 and kinds.count("warm-up") == run.updates
+    assert kinds.count("iteration") == 1 and kinds.count("update") == run.updates
     weights = run.learner.net.state_dict()
     assert all(tensor.device.type == "cuda" and bool(tensor.isfinite().all()) for tensor in weights.values())
     assert not all(torch.equal(tensor.cpu(), before[name]) for name, tensor in weights.items())

@@ -100,8 +100,8 @@ def test_the_newest_network_of_a_run_that_goes_on_is_another_agent_each_time(net
         return list(json.loads((networks / "ladder.json").read_text())["agents"])[-1]
 
     (networks / "network-000001.safetensors").unlink()
-    assert stop_at(0, 5) == "run/network-newest (warm-up update 5)" and len(played) == 10
-    assert stop_at(0, 6) == "run/network-newest (warm-up update 6)" and len(played) == 4
+    assert stop_at(0, 5) == "run/network-newest (update 5)" and len(played) == 10
+    assert stop_at(0, 6) == "run/network-newest (update 6)" and len(played) == 4
     assert stop_at(3, 6) == "run/network-newest (iteration 3)" and len(played) == 4
     digests = json.loads((networks / "ladder.json").read_text())["agents"]
     assert len(set(digests.values()) - {None}) == 4
@@ -200,7 +200,7 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     """By the rules of the run that the networks lie in; the random bot is 0."""
     rules = ["--game", "whist", "--cards", "2", "--rules", "trump=random"]
     flags = [*rules, "--device", "cpu", "--games-per-iter", "4", "--iterations", "1"]
-    small = ["--preset", "quick", "--warmup-updates", "0", "--epochs", "0", "--simulations", "2", "--eval-deals", "2"]
+    small = ["--preset", "quick", "--learner", "search", "--epochs", "0", "--simulations", "2", "--eval-deals", "2"]
     run = tmp_path / "run"
     assert train.main([*flags, *small, "--run", str(run)]) == 0
     assert main([str(run), "--eval-deals", "3", "--device", "cpu"]) == 0

@@ -8,8 +8,9 @@ import torch
 from net import NetConfig
 from tests.test_search_sync import NoWaiting
 from veclab.settings import Settings
-from veclab.training.learner import FINAL_RATE, MAX_SKIPPED, Learner, Losses, NotFiniteError, StepCount, learn
+from veclab.training.learner import MAX_SKIPPED, Learner, Losses, NotFiniteError, StepCount, learn
 from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.schedule import FINAL_SHARE, Schedule
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 CPU = torch.device("cpu")
@@ -115,10 +116,10 @@ def test_the_gradient_is_clipped() -> None:
 def test_the_rate_falls_as_a_cosine() -> None:
     learner = make_learner(learning_rate=2e-3)
     rates = []
-    for progress in (0.0, 0.5, 1.0):
-        learner.set_rate(progress)
+    for step in (0, 5, 10):
+        learner.set_rate(Schedule().at(step, 10))
         rates.append(learner.optimizer.param_groups[0]["lr"])
-    assert rates == pytest.approx([2e-3, 2e-3 * (1 + FINAL_RATE) / 2, 2e-3 * FINAL_RATE])
+    assert rates == pytest.approx([2e-3, 2e-3 * (1 + FINAL_SHARE) / 2, 2e-3 * FINAL_SHARE])
 
 
 def test_a_restored_learner_goes_on_bit_for_bit() -> None:

@@ -19,12 +19,14 @@ TRACES = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.slow
-def test_a_run_stopped_after_the_warm_up_and_after_an_iteration_goes_on_exactly(tmp_path, monkeypatch, name) -> None:
-    settings = changed(**OPTIONS[name], device="cpu", cards="2", games_per_iter=6, warmup_updates=1)
+def test_a_run_stopped_after_policy_gradient_and_after_an_iteration_goes_on_exactly(
+    tmp_path, monkeypatch, name
+) -> None:
+    settings = changed(**OPTIONS[name], device="cpu", cards="2", games_per_iter=6, updates=1)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     Run.create(whole, settings, quiet()).train(judge=False)
     run = Run.create(parts, settings, quiet())
-    for stage in ("_warm_up", "_iterate"):
+    for stage in ("_policy_gradient", "_iterate"):
         monkeypatch.setattr(run, stage, stopping_after(run, getattr(run, stage)))
         monkeypatch.setattr(run, "save_if_due", run.check)
         assert run.train() is None

@@ -14,7 +14,7 @@ from tests.test_wheel import home, wheel  # noqa: F401 - fixtures
 pytestmark = pytest.mark.slow
 
 RUN = (
-    "--game polignac.py:Polignac --rules polignac=3 --network small --warmup-updates 1 --warmup-games 16 "
+    "--game polignac.py:Polignac --rules polignac=3 --network small --updates 1 --update-games 16 "
     "--iterations 2 --games-per-iter 4 --worlds 1 --simulations 2 --batch-size 8 --eval-every 1 --eval-deals 2 "
     "--device cpu"
 )

@@ -187,9 +187,9 @@ def run(tmp_path_factory):
         "--network=small",
         "--eval-deals=2",
         "--device=cpu",
-        "--warmup-updates=1",
+        "--updates=1",
     )
-    assert train.main([*TINY, *flags, "--warmup-games=8", f"--run={folder}"]) == 0
+    assert train.main([*TINY, *flags, "--update-games=8", f"--run={folder}"]) == 0
     return folder
 
 

@@ -46,7 +46,7 @@ def entries() -> list[dict[str, object]]:
     lines: list[dict[str, object]] = []
     for update in (1, 2, 3):
         numbers = {"seconds": 1.1 * update, "surrogate": 0.01 / update, "entropy": 1.3 / update, "score": 2.0 + update}
-        lines.append({"kind": "warm-up", "updates": update, "iteration": 0, "value_loss": 0.4 / update, **numbers})
+        lines.append({"kind": "update", "updates": update, "iteration": 0, "value_loss": 0.4 / update, **numbers})
     for iteration in (1, 2, 3, 4):
         lines.append(
             {"kind": "iteration", "updates": 3, "iteration": iteration, "games": 100, "examples": 1500 + iteration}
@@ -62,7 +62,7 @@ def entries() -> list[dict[str, object]]:
         )
         if iteration == 2:
             found = results({"network alone": 4.0, "search 3x30": 4.5})
-            lines.append({"kind": "evaluation", "updates": 3, "iteration": 2, "of": 1, "results": found})
+            lines.append({"kind": "evaluation", "updates": 3, "iteration": 1, "results": found})
     final = results({"before training, search 3x30": 1.0, "trained network alone": 5.0, "trained, search 3x30": 6.0})
     lines.append({"kind": "final evaluation", "updates": 3, "iteration": 4, "results": final})
     return lines
@@ -290,7 +290,7 @@ def test_every_metric_is_drawn_with_its_exact_numbers(document: ElementTree.Elem
     for title, element in figures.items():
         table = element.find(".//table")
         drawn[title] = [column(table, number) for number in range(len(table.find("thead/tr")))]
-    for kind, x_key in (("iteration", "iteration"), ("warm-up", "updates")):
+    for kind, x_key in (("iteration", "iteration"), ("update", "updates")):
         lines = [entry for entry in entries() if entry["kind"] == kind]
         for key in lines[0].keys() - {"kind", "updates", "iteration"}:
             numbers = [float(entry[key]) for entry in lines]
@@ -315,24 +315,24 @@ def test_throughput_stands_beside_the_documents_targets(document: ElementTree.El
     assert heights == [pytest.approx(scale(631.578947 * iteration), abs=0.06) for iteration in (1, 2, 3, 4)]
 
 
-def test_strength_over_iterations(folder: Path, document: ElementTree.Element) -> None:
-    leads = {(s.player, s.opponent, s.iteration): s.match["lead"]["mean"] for s in read_strength(folder, entries())}
+def test_strength_over_the_steps_of_a_run(folder: Path, document: ElementTree.Element) -> None:
+    leads = {(s.player, s.opponent, s.step): s.match["lead"]["mean"] for s in read_strength(folder, entries())}
     assert leads == {
         ("search 3x30", "random", 0): -0.5,
         ("search 3x30", "rule-based", 0): -4.5,
-        ("network alone", "random", 1): 2.5,
-        ("network alone", "rule-based", 1): -1.5,
-        ("search 3x30", "random", 1): 3.0,
-        ("search 3x30", "rule-based", 1): -1.0,
-        ("network alone", "random", 4): 3.5,
-        ("network alone", "rule-based", 4): -0.5,
-        ("search 3x30", "random", 4): 4.5,
-        ("search 3x30", "rule-based", 4): 0.5,
+        ("network alone", "random", 4): 2.5,
+        ("network alone", "rule-based", 4): -1.5,
+        ("search 3x30", "random", 4): 3.0,
+        ("search 3x30", "rule-based", 4): -1.0,
+        ("network alone", "random", 7): 3.5,
+        ("network alone", "rule-based", 7): -0.5,
+        ("search 3x30", "random", 7): 4.5,
+        ("search 3x30", "rule-based", 7): 0.5,
     }
     chart = figure(document, "Lead, search 3x30")
     table = chart.find(".//table")
     assert [column(table, number) for number in range(5)] == [
-        [0, 1, 4],
+        [0, 4, 7],
         [-0.5, 3, 4.5],
         [0.25] * 3,
         [-4.5, -1, 0.5],
@@ -348,11 +348,24 @@ def test_strength_over_iterations(folder: Path, document: ElementTree.Element) -
     assert tiles["Self-play games"] == "400" and tiles["Games/min, last"] == "2,526"
 
 
+def test_metrics_of_earlier_versions(tmp_path, folder: Path) -> None:
+    """Their updates were called a warm-up, and an evaluation told its network's iteration beside."""
+    lines = [{**line, "kind": "warm-up"} if line["kind"] == "update" else line for line in entries()]
+    lines = [{**line, "iteration": 2, "of": 1} if line["kind"] == "evaluation" else line for line in lines]
+    run = write_run(tmp_path / NAME, lines)
+    config = json.loads((run / "config.json").read_text())
+    del config["learner"]
+    for new, old in (("updates", "warmup_updates"), ("update_games", "warmup_games"), ("entropy", "warmup_entropy")):
+        config[old] = config.pop(new)
+    (run / "config.json").write_text(json.dumps(config))
+    assert read_metrics(run) == entries() and report(run, 0, quiet()) == report(folder, 0, quiet())
+
+
 def test_results_count_where_the_metrics_do_not_have_them_yet(tmp_path) -> None:
     folder = write_run(tmp_path / "run", entries()[:-1])
     (folder / "results.json").write_text(json.dumps(results({"trained, search 3x30": 6.5})))
     newest = read_strength(folder, entries()[:-1])[-1]
-    assert (newest.player, newest.iteration, newest.match["player"]["mean"]) == ("search 3x30", 4, 6.5)
+    assert (newest.player, newest.step, newest.match["player"]["mean"]) == ("search 3x30", 7, 6.5)
     assert read_strength(folder, entries())[-1].match["player"]["mean"] == 6.0
 
 
@@ -365,7 +378,7 @@ def test_text_of_the_user_is_escaped(document: ElementTree.Element, text: str) -
     assert document.find(".//h1").text == NAME and document.find("head/title").text == f"vecgame: {NAME}"
     assert "<b>" not in text
     opponent = {"search with <i>&": match(1, 2)}
-    chart = strength_charts([Strength("<p>", name, 0, m) for name, m in opponent.items()], "points")
+    chart = strength_charts([Strength("<p>", name, 0, m) for name, m in opponent.items()], "points", "iteration")
     assert "<i>" not in chart and "<p>" not in chart and "search with &lt;i&gt;&amp;" in chart
 
 
@@ -490,11 +503,11 @@ def test_a_line_cut_short_is_left_out(tmp_path, folder: Path) -> None:
     assert report(cut, 0, quiet()) == report(folder, 0, quiet())
 
 
-def test_a_run_that_has_only_warmed_up(tmp_path) -> None:
+def test_a_run_that_has_only_had_updates(tmp_path) -> None:
     folder = write_run(tmp_path / "run", entries()[:2])
     document = ElementTree.fromstring(report(folder, 0, quiet()))
     titles = [section.text for section in document.iter("h2")]
-    assert titles == ["Warm-up", "Settings"]
+    assert titles == ["Policy gradient", "Settings"]
 
 
 def test_what_is_no_number_leaves_the_page_whole(tmp_path) -> None:
@@ -529,7 +542,7 @@ def test_errors_are_one_line(tmp_path, capsys, broken: str, message: str) -> Non
     if broken == "no metrics":
         (folder / "metrics.jsonl").unlink()
     if broken == "cut metrics":
-        (folder / "metrics.jsonl").write_text('{"kind": "warm-up", "upd')
+        (folder / "metrics.jsonl").write_text('{"kind": "update", "upd')
     if broken == "damaged config":
         (folder / "config.json").write_text("{")
     if broken == "unknown setting":

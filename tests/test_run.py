@@ -32,7 +32,7 @@ def finished(tmp_path_factory) -> Path:
 
 def test_a_finished_run_has_everything(finished: Path) -> None:
     kinds = [entry["kind"] for entry in metrics_of(finished)]
-    assert kinds == ["warm-up", "warm-up", "iteration", "iteration", "final evaluation"]
+    assert kinds == ["update", "update", "iteration", "iteration", "final evaluation"]
     results = json.loads((finished / RESULTS).read_text())
     assert [name.split(",")[0] for name in results] == ["before training", "trained network alone", "trained"]
     assert all(list(row) == ["random", "rule-based", "flat Monte Carlo"] for row in results.values())
@@ -53,7 +53,7 @@ def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path) -> None:
 
 @pytest.mark.parametrize("checks", [1, 4, 9, 20, 33])
 def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, checks: int) -> None:
-    """Ctrl+C after some number of safe points, in the warm-up, in self-play or while learning."""
+    """Ctrl+C after some number of safe points, in policy gradient, in self-play or while learning."""
     folder = tmp_path / "stopped"
     run = Run.create(folder, TINY, quiet())
     interrupt_at(run, checks)
@@ -92,11 +92,11 @@ def test_a_killed_run_goes_on_bit_for_bit(tmp_path) -> None:
 @pytest.mark.slow
 def test_evaluations_run_beside_training(tmp_path) -> None:
     """Every few iterations another process plays the bots and the first network; their results reach the metrics."""
-    settings = changed(eval_every=1, warmup_updates=0)
+    settings = changed(eval_every=1, learner="search")
     display = quiet()
     Run.create(tmp_path / "run", settings, display).train(judge=False)
     entries = [entry for entry in metrics_of(tmp_path / "run") if entry["kind"] == "evaluation"]
-    assert [entry["of"] for entry in entries] == [1]
+    assert [(entry["updates"], entry["iteration"]) for entry in entries] == [(0, 1)]
     searcher = entries[0]["results"]["search 2x4"]
     assert list(searcher)[:3] == ["random", "rule-based", "flat Monte Carlo"]
     assert list(searcher)[3] == "search with network-000000"
@@ -126,7 +126,7 @@ def test_a_scalar_network_trains(tmp_path) -> None:
 
 def test_a_run_begins_with_a_saved_network(finished: Path, tmp_path) -> None:
     saved = finished / "network-000002.safetensors"
-    changes = {"initial_network": str(saved), "average_decay": 0.9, "warmup_updates": 0, "iterations": 1}
+    changes = {"initial_network": str(saved), "average_decay": 0.9, "learner": "search", "iterations": 1}
     Run.create(tmp_path / "second", changed(**changes), quiet()).train(judge=False)
     first, last = (load_network(tmp_path / "second" / f"network-{n:06d}.safetensors") for n in (0, 1))
     for name, weight in load_network(saved).state_dict().items():
@@ -136,7 +136,7 @@ def test_a_run_begins_with_a_saved_network(finished: Path, tmp_path) -> None:
 
 def test_a_run_stopped_before_its_first_save_still_begins_with_the_saved_network(finished: Path, tmp_path) -> None:
     saved, folder = finished / "network-000002.safetensors", tmp_path / "early"
-    settings = changed(initial_network=str(saved), warmup_updates=0, iterations=1)
+    settings = changed(initial_network=str(saved), learner="search", iterations=1)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(vars(settings)))
     Run.resume(folder, settings, quiet()).lock.release()

@@ -1,4 +1,4 @@
-"""Self-play and the warm-up: what is stored, and that it does not depend on how the games are cut up."""
+"""Self-play, with search and without: what is stored, and that it does not depend on how the games are cut up."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from vecgame import Blob
 from veclab.arena.bots import NetworkPlayer, RandomBot
 from veclab.arena.matches import play_match
 from veclab.settings import Settings
-from veclab.training import selfplay, warmup
+from veclab.training import policy_gradient, selfplay
 from veclab.training.learner import Learner
 from veclab.training.selfplay import sample, self_play, split
 from vecmcts import Evaluator, PlayoutEvaluator, SearchConfig, search
@@ -272,7 +272,7 @@ def test_the_visit_target_is_the_visit_counts() -> None:
 def test_rollouts_store_what_was_played() -> None:
     game = Blob(cards=3)
     network = InferenceNet(BlobNet(SMALL), dtype=torch.float32)
-    rollout = warmup.play(game, network, 50, seed=1, first_index=0, device=torch.device("cpu"))
+    rollout = policy_gradient.play(game, network, 50, seed=1, first_index=0, device=torch.device("cpu"))
     mask = (rollout.legal[:, None] >> torch.arange(52)) & 1
     assert (mask.gather(1, rollout.column[:, None]) == 1).all() and (mask.sum(-1) >= 2).all()
     logits, values = network(rollout.observation, mask.bool())
@@ -282,7 +282,7 @@ def test_rollouts_store_what_was_played() -> None:
     assert (rollout.value * 13).round().sub(rollout.value * 13).abs().max() < 1e-4
 
 
-def test_the_warm_up_learns_to_beat_random_players() -> None:
+def test_policy_gradient_learns_to_beat_random_players() -> None:
     """A minute's principle in seconds: 1.9 points is what random play gets at five cards (2.6 at three)."""
     torch.manual_seed(0)
     settings = Settings(cards="3", learning_rate=3e-3)
@@ -291,8 +291,8 @@ def test_the_warm_up_learns_to_beat_random_players() -> None:
     network = InferenceNet(learner.net, dtype=torch.float32)
     for number in range(12):
         network.refresh(learner.net)
-        rollout = warmup.play(game, network, 512, 0, 512 * number, device)
-        numbers = warmup.update(learner, rollout, 0.01, number)
+        rollout = policy_gradient.play(game, network, 512, 0, 512 * number, device)
+        numbers = policy_gradient.update(learner, rollout, 0.01, number)
     network.refresh(learner.net)
     assert numbers["entropy"] > 0
     match = play_match([game], NetworkPlayer(network), RandomBot(), 200, seed=1)

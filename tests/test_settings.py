@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from veclab.agents.folder import as_named_today
 from veclab.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
 from veclab.training import command as train
 
@@ -37,7 +38,51 @@ def test_every_setting_is_a_flag_that_is_read() -> None:
 def test_flags_override_the_preset() -> None:
     settings = from_flags("quick", parsed("--iterations", "7"))
     assert settings.iterations == 7
-    assert settings.warmup_updates == PRESETS["quick"]["warmup_updates"]
+    assert settings.updates == PRESETS["quick"]["updates"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_learns_by_policy_gradient_and_then_by_search(preset: str) -> None:
+    settings = from_flags(preset, {})
+    assert settings.learner == "both" and settings.updates > 0 < settings.iterations
+    assert from_flags(preset, {"game": "kuhn"}).describe().startswith("kuhn")
+
+
+def test_a_learner_that_is_not_asked_for_has_no_steps() -> None:
+    gradient, search = (from_flags("quick", {"learner": name}) for name in ("policy-gradient", "search"))
+    assert (gradient.updates, gradient.iterations) == (PRESETS["quick"]["updates"], 0)
+    assert (search.updates, search.iterations) == (0, PRESETS["quick"]["iterations"])
+
+
+@pytest.mark.parametrize(
+    ("learner", "flags", "named"),
+    [
+        ("search", ["--updates", "5"], "--updates"),
+        ("search", ["--entropy", "0", "--update-games", "3"], "--update-games, --entropy"),
+        ("policy-gradient", ["--iterations", "5"], "--iterations"),
+        ("policy-gradient", ["--no-graphs", "--batch-size", "9"], "--batch-size, --graphs"),
+    ],
+)
+def test_settings_of_a_learner_that_is_not_asked_for_are_refused(learner, flags, named, tmp_path, capsys) -> None:
+    assert train.main(["--learner", learner, *flags, "--run", str(tmp_path / "run")]) == 2
+    error = f"error: {named} would change nothing with --learner {learner}; leave out one or the other\n"
+    assert capsys.readouterr().err == error and not (tmp_path / "run").exists()
+
+
+def test_policy_gradient_still_takes_what_its_networks_are_evaluated_with() -> None:
+    given = parsed("--learner", "policy-gradient", "--simulations", "4", "--leaf-values", "world", "--eval-every", "2")
+    assert from_flags("document", given).search().simulations == 4
+
+
+def test_settings_of_earlier_versions_are_read_as_what_they_meant() -> None:
+    """They had a warm-up, of no updates at all or of some."""
+    saved = dataclasses.asdict(Settings(updates=7, update_games=64, entropy=0.5, iterations=3))
+    del saved["learner"]
+    for new, old in (("updates", "warmup_updates"), ("update_games", "warmup_games"), ("entropy", "warmup_entropy")):
+        saved[old] = saved.pop(new)
+    assert Settings(**as_named_today(saved)) == Settings(updates=7, update_games=64, entropy=0.5, iterations=3)
+    without = as_named_today({**saved, "warmup_updates": 0})
+    assert Settings(**without) == Settings(learner="search", update_games=64, entropy=0.5, iterations=3)
 
 
 def test_the_quick_preset_has_a_critic_where_hands_are_hidden() -> None:
@@ -69,6 +114,9 @@ def test_reduced_decks() -> None:
         ({"cards": "5-3"}, "--cards must lie within"),
         ({"cards": "five"}, "--cards must be a number, a range"),
         ({"cards": "3,,5"}, "--cards must be a number, a range"),
+        ({"learner": "gradient"}, "--learner must be one of"),
+        ({"updates": 0}, "--updates must be at least 1, got 0; --learner search has none"),
+        ({"iterations": 0}, "--iterations must be at least 1, got 0; --learner policy-gradient has none"),
         ({"games_per_iter": 0}, "--games-per-iter must be at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
         ({"average_decay": 1.0}, "--average-decay must be from 0 to below 1"),
@@ -102,6 +150,12 @@ def test_resume_takes_the_runs_settings_and_names_what_cannot_change() -> None:
     assert for_resume(saved, {"seed": 4}) == Settings(seed=4, iterations=3)
     with pytest.raises(ValueError, match=r"--seed \(run: 4, flag: 5\)"):
         for_resume(saved, {"seed": 5})
+    with pytest.raises(ValueError, match=r"--updates \(run: 2000, flag: 5\)"):
+        for_resume(saved, {"updates": 5})
+    gradient = dataclasses.asdict(Settings(learner="policy-gradient", updates=3))
+    assert for_resume(gradient, {"updates": 9}) == Settings(learner="policy-gradient", updates=9)
+    with pytest.raises(ValueError, match="--iterations would change nothing with --learner policy-gradient"):
+        for_resume(gradient, {"iterations": 9})
     with pytest.raises(ValueError, match="does not know: colour"):
         for_resume({**saved, "colour": 1}, {})
 

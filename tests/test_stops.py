@@ -27,7 +27,7 @@ from veclab.training.run import Run
 # No checkpoint but the one at the beginning, unless the stop makes one.
 SETTINGS = changed(average_decay=0.9, checkpoint_seconds=3600, device="cpu")
 CHECKPOINTS = changed(average_decay=0.9, checkpoint_seconds=0, device="cpu")  # the same with one after every step
-FIRST = "network-000000.safetensors"
+FIRST, LAST_UPDATE = "network-000000.safetensors", "network-update-000002.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +56,13 @@ def assert_goes_on_to_the_same_end(folder: Path, finished: Path) -> None:
 
 
 STAGES: dict[str, Callable[[Run], bool]] = {
-    "warm-up": lambda run: run.updates == 1,
+    "policy gradient": lambda run: run.updates == 1,
     "self-play": lambda run: run.updates == 2 and run.pending is None,
     "learning": lambda run: run.iteration == 0 and run.pending is not None,
     "second self-play": lambda run: run.iteration == 1 and run.pending is None,
 }
+# Where the newest network is when a run is stopped in a stage: the last one of policy gradient is kept.
+FILES = {"policy gradient": NEWEST, "self-play": LAST_UPDATE, "learning": LAST_UPDATE, "second self-play": NEWEST}
 
 
 def signal_in(run: Run, stage: str, number: int, times: int = 1) -> None:
@@ -88,7 +90,7 @@ def test_a_signal(finished: Path, tmp_path, stage: str, number: int) -> None:
     assert_newest_is_the_checkpoints(folder)
     output = run.display.console.file.getvalue()
     assert f"Stopped and saved. Go on with: vecgame train --resume {folder}\n" in output
-    assert output.endswith(f"in all; the network: {folder / NEWEST}\n")
+    assert output.endswith(f"in all; the network: {folder / FILES[stage]}\n")
     assert_goes_on_to_the_same_end(folder, finished)
 
 
@@ -100,7 +102,7 @@ def test_a_second_ctrl_c_between_two_steps_or_in_one_that_is_undone(finished: Pa
     with pytest.raises(KeyboardInterrupt) as stop:
         run.train()
     assert str(stop.value).startswith(f"the run is saved. Go on with: vecgame train --resume {folder}; the network: ")
-    assert str(stop.value).endswith(str(folder / NEWEST))
+    assert str(stop.value).endswith(str(folder / FILES[stage]))
     assert_newest_is_the_checkpoints(folder)
     assert_goes_on_to_the_same_end(folder, finished)
 
@@ -131,7 +133,10 @@ def test_a_second_ctrl_c_within_a_step_leaves_the_last_checkpoint(
         assert train.main([]) == 130
     error = capsys.readouterr().err
     assert error.startswith("stopped at once; within a step, so the run goes on from its last checkpoint. Go on with: ")
-    assert error.endswith(f"; the network: {folder / NEWEST}\n") and error.count("\n") == 1
+    assert (
+        error.endswith(f"; the network: {folder / (LAST_UPDATE if where == 'record' else NEWEST)}\n")
+        and error.count("\n") == 1
+    )
     assert_newest_is_the_checkpoints(folder)
     assert_goes_on_to_the_same_end(folder, finished)
 
@@ -201,7 +206,7 @@ def killed_at(arguments: list[str], kind: str, iteration: int, updates: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("moment", "progress"), [(("warm-up", 0, 2), (0, 1)), (("iteration", 1, 2), (0, 2)), (("iteration", 2, 2), (1, 2))]
+    ("moment", "progress"), [(("update", 0, 2), (0, 1)), (("iteration", 1, 2), (0, 2)), (("iteration", 2, 2), (1, 2))]
 )
 @pytest.mark.slow
 def test_kill_9(finished: Path, tmp_path, moment: tuple[str, int, int], progress: tuple[int, int]) -> None:
@@ -209,7 +214,8 @@ def test_kill_9(finished: Path, tmp_path, moment: tuple[str, int, int], progress
     folder = tmp_path / "run"
     process = start(killed_at, [*flags_of(CHECKPOINTS), f"--run={folder}"], *moment)
     assert ends([process]) == [-signal.SIGKILL]
-    assert newest_network(folder).name == NEWEST and progress_of(folder / NEWEST) == progress
+    assert newest_network(folder).name == (LAST_UPDATE if progress == (0, 2) else NEWEST)
+    assert progress_of(newest_network(folder)) == progress
     assert_newest_is_the_checkpoints(folder)
     assert_goes_on_to_the_same_end(folder, finished)
 
@@ -244,14 +250,15 @@ def test_one_file_for_one_network(finished: Path, tmp_path) -> None:
     folder = tmp_path / "run"
     run = Run.create(folder, SETTINGS, quiet())
     assert {file.name for file in folder.glob("network-*")} == {FIRST}
-    signal_in(run, "learning", signal.SIGINT)
+    signal_in(run, "policy gradient", signal.SIGINT)
     run.train()
     written = (folder / NEWEST).stat().st_ino
     run = Run.resume(folder, SETTINGS, quiet())
     run.save()
     assert (folder / NEWEST).stat().st_ino == written
-    run.save_network()  # of iteration 0 too, but the warm-up is over
-    assert not (folder / NEWEST).exists() and progress_of(newest_network(folder)) == (0, 2)
+    run.save_network()
+    assert not (folder / NEWEST).exists() and progress_of(newest_network(folder)) == (0, 1)
+    assert newest_network(folder).name == "network-update-000001.safetensors"
     run.save()
     assert not (folder / NEWEST).exists()
     run.lock.release()
@@ -260,7 +267,7 @@ def test_one_file_for_one_network(finished: Path, tmp_path) -> None:
 def test_a_damaged_newest_network_is_written_again(tmp_path) -> None:
     folder = tmp_path / "run"
     run = Run.create(folder, SETTINGS, quiet())
-    signal_in(run, "learning", signal.SIGINT)
+    signal_in(run, "policy gradient", signal.SIGINT)
     run.train()
     (folder / NEWEST).write_bytes((folder / NEWEST).read_bytes()[:100])
     with pytest.raises(ValueError, match=f"{NEWEST} is damaged"):
@@ -276,10 +283,10 @@ def test_a_damaged_newest_network_is_written_again(tmp_path) -> None:
 
 @pytest.fixture(scope="module")
 def stopped(tmp_path_factory) -> Path:
-    """A run that Ctrl+C has stopped after the warm-up."""
+    """A run that Ctrl+C has stopped in policy gradient."""
     folder = tmp_path_factory.mktemp("stops") / "stopped"
     run = Run.create(folder, SETTINGS, quiet())
-    signal_in(run, "self-play", signal.SIGINT)
+    signal_in(run, "policy gradient", signal.SIGINT)
     assert run.train() is None
     return folder
 
@@ -288,13 +295,13 @@ def test_evaluation_takes_the_newest_network_of_a_stopped_run(stopped: Path, tmp
     output, flags = tmp_path / "strength.json", ["--cards=2", "--eval-deals=1", "--simulations=2", "--device=cpu"]
     flags += ["--opponents=random", "--players=search", f"--against={stopped / NEWEST}", f"--json={output}"]
     assert evaluate_main([str(stopped), *flags]) == 0
-    assert f"{NEWEST}(warm-upupdate2):4gamesapairing" in "".join(capsys.readouterr().out.split())
+    assert f"{NEWEST}(update1):4gamesapairing" in "".join(capsys.readouterr().out.split())
     rows = json.loads(output.read_text())["results"]["search 3x2"]
-    assert list(rows) == ["random", "search with network-newest (warm-up update 2)"]
-    assert rows["search with network-newest (warm-up update 2)"]["lead"]["mean"] == 0  # against itself
+    assert list(rows) == ["random", "search with network-newest (update 1)"]
+    assert rows["search with network-newest (update 1)"]["lead"]["mean"] == 0  # against itself
 
 
 def test_the_table_names_it(stopped: Path) -> None:
     agent = make_agent(MatchSettings(Blob(cards=2), agent=str(newest_network(stopped)), worlds=1, simulations=2))
-    assert agent.name == "network-newest (warm-up update 2), search 1x2"
+    assert agent.name == "network-newest (update 1), search 1x2"
     assert label(stopped / FIRST) == "network-000000"

@@ -19,7 +19,7 @@ from vecgame.games.blob_observation import symmetry
 from vecgame.symmetry import Orders
 from vecgame.symmetry import orders as orders_of
 from veclab.settings import Settings
-from veclab.training import warmup
+from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
@@ -215,10 +215,10 @@ def test_examples_are_learned_in_orders_that_do_not_depend_on_the_processes(monk
     assert rows[0] != rows[1]  # another order each time
 
 
-def test_the_warm_up_plays_what_it_learns_from() -> None:
+def test_policy_gradient_plays_what_it_learns_from() -> None:
     """Actions, masks and probabilities are those of the turned observations; that is what PPO's ratio is about."""
     game, network = Blob(cards=3), InferenceNet(BlobNet(SMALL), dtype=torch.float32)
-    play = partial(warmup.play, game, network, seed=1, device=CPU, symmetry=SYMMETRY)
+    play = partial(policy_gradient.play, game, network, seed=1, device=CPU, symmetry=SYMMETRY)
     rollout = play(games=60, first_index=0)
     mask = unpack_mask(rollout.legal, DECK)
     logits, values = network(rollout.observation, mask)
@@ -230,6 +230,6 @@ def test_the_warm_up_plays_what_it_learns_from() -> None:
     parts = [play(games=25, first_index=0), play(games=35, first_index=25)]
     joined = torch.cat([part.observation for part in parts])
     assert sorted(map(tuple, joined.tolist())) == sorted(map(tuple, rollout.observation.tolist()))
-    plain = warmup.play(game, network, 60, 1, 0, CPU)
+    plain = policy_gradient.play(game, network, 60, 1, 0, CPU)
     assert not torch.equal(plain.observation[:60], rollout.observation[:60])
     assert pack_mask(mask).equal(rollout.legal)

@@ -287,9 +287,9 @@ def test_masks_of_any_width_are_packed() -> None:
 
 @pytest.mark.slow
 def test_a_run_of_spades(tmp_path, capsys) -> None:
-    """With 66 actions, from warm-up to table; stopped and gone on with; and what does not know the game says so."""
+    """With 66 actions, from update to table; stopped and gone on with; and what does not know the game says so."""
     run = tmp_path / "run"
-    flags = "--preset quick --game spades --cards 1 --warmup-updates 1 --warmup-games 16 --iterations 1"
+    flags = "--preset quick --game spades --cards 1 --updates 1 --update-games 16 --iterations 1"
     small = "--eval-deals 2 --games-per-iter 8 --worlds 2 --simulations 4"
     assert train.main(f"{flags} {small} --run {run}".split()) == 0
     printed = capsys.readouterr().out

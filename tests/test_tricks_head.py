@@ -16,7 +16,7 @@ from vecgame.contract import positions
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.folder import CONFIG, read_config
 from veclab.settings import Settings, for_resume
-from veclab.training import warmup
+from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner, learn, tricks_error
 from veclab.training.replay import Examples, ReplayBuffer
@@ -118,7 +118,7 @@ def test_targets_are_the_tricks_of_relative_seats() -> None:
 
 def test_rollouts_tell_the_tricks() -> None:
     game, network = Blob(cards=3, dealer=0), InferenceNet(BlobNet(PLAIN), dtype=torch.float32)
-    plain, told = (warmup.play(game, network, 40, 1, 0, CPU, extras=extras) for extras in ((), ("tricks",)))
+    plain, told = (policy_gradient.play(game, network, 40, 1, 0, CPU, extras=extras) for extras in ((), ("tricks",)))
     assert plain.tricks is None and torch.equal(plain.column, told.column)
     all_bid = told.observation[:, 217:221].sum(-1) == 4
     bids = (told.observation[:, 213:217] * 3).round()

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("vecgame", "vecmcts", "net", "veclab")
 # A deck small enough for an exact best response, and as little of everything else as there can be.
 RUN = (
-    "--cards 1 --suits 2 --ranks 2 --network small --warmup-updates 1 --warmup-games 16 --iterations 2 "
+    "--cards 1 --suits 2 --ranks 2 --network small --updates 1 --update-games 16 --iterations 2 "
     "--games-per-iter 8 --worlds 1 --simulations 2 --batch-size 8 --eval-every 1 --eval-deals 2 --device cpu --run run"
 )
 

@@ -14,6 +14,13 @@ from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
 LEAF_VALUES = ("mover", "world")
+LEARNERS = ("policy-gradient", "search", "both")
+
+# Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
+OF_POLICY_GRADIENT = ("updates", "update_games", "entropy")
+OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
+OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
+OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games", "graphs")
 
 
 def _flag(default: object, text: str, **extra: object) -> object:
@@ -22,10 +29,24 @@ def _flag(default: object, text: str, **extra: object) -> object:
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings of a run; the defaults are the document's workload. Raises ValueError on values that cannot work."""
+    """Settings of a run; the defaults are the document's workload, begun by policy gradient.
+
+    A learner that is not asked for has no steps: ``updates`` is 0 then, or ``iterations``, whatever was given.
+    Raises ValueError on values that cannot work.
+    """
+
+    learner: str = _flag(
+        "both",
+        "how the run learns: policy-gradient, by self-play without search; search, from searched self-play; both, one "
+        "after the other",
+        choices=LEARNERS,
+    )
+    updates: int = _flag(2000, "policy gradient: updates, each from games of its own")
+    update_games: int = _flag(2048, "policy gradient: games in each update")
+    entropy: float = _flag(0.01, "policy gradient: weight of the policy's entropy at the start")
 
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
-    iterations: int = _flag(500, "iterations of self-play and learning")
+    iterations: int = _flag(500, "search: iterations of self-play and learning")
     epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
     cards: str = _flag(
         "auto",
@@ -79,7 +100,9 @@ class Settings:
         4, "values of the network: 4, one for each seat however many, or 1, the document's scalar", choices=(1, 4)
     )
     batch_size: int = _flag(2048, "examples in a learning step")
-    learning_rate: float = _flag(1e-3, "AdamW's learning rate at the start; falls to a tenth over the run as a cosine")
+    learning_rate: float = _flag(
+        1e-3, "AdamW's learning rate at the start of each learner; falls to a tenth over its steps as a cosine"
+    )
     weight_decay: float = _flag(1e-4, "AdamW's weight decay")
     grad_clip: float = _flag(1.0, "largest norm of the gradient")
     average_decay: float = _flag(
@@ -100,10 +123,6 @@ class Settings:
         False, "learn from examples with the suits beside trump in a random order, where their names mean nothing"
     )
 
-    warmup_updates: int = _flag(0, "updates of policy-gradient self-play without search before the first iteration")
-    warmup_games: int = _flag(2048, "games in each of them")
-    warmup_entropy: float = _flag(0.01, "weight of the policy's entropy in them")
-
     gate: str = _flag(
         "always",
         "which network plays self-play: always the newest, or by test the newest once it has beaten the one that plays",
@@ -112,7 +131,11 @@ class Settings:
     gate_error: float = _flag(0.05, "probability with which such a test lets a network pass that is only as good")
     gate_deals: int = _flag(250, "deals of such a test at most, each played six times with search")
 
-    eval_every: int = _flag(10, "iterations between evaluations against the bots, 0 = only at the end")
+    eval_every: int = _flag(
+        10,
+        "iterations between evaluations against the bots, or as many times ten updates of policy gradient; 0 = only at "
+        "the end",
+    )
     eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat")
 
     seed: int = _flag(0, "seed of everything random")
@@ -134,9 +157,18 @@ class Settings:
     def __post_init__(self) -> None:
         for name, value in canonical(self.game_flags()).items():
             object.__setattr__(self, name, value)
-        for name in ("games_per_iter", "iterations", "batch_size", "replay_examples", "warmup_games", "eval_deals"):
+        if self.learner not in LEARNERS:
+            raise ValueError(f"--learner must be one of {LEARNERS}, got {self.learner!r}")
+        for name, other in (("updates", "search"), ("iterations", "policy-gradient")):
+            if self.learner == other:
+                object.__setattr__(self, name, 0)
+            elif getattr(self, name) < 1:
+                raise ValueError(
+                    f"{_flag_name(name)} must be at least 1, got {getattr(self, name)!r}; --learner {other} has none"
+                )
+        for name in ("games_per_iter", "batch_size", "replay_examples", "update_games", "eval_deals"):
             _at_least(self, name, 1)
-        for name in ("epochs", "warmup_updates", "eval_every", "chunk_games", "checkpoint_seconds", "warmup_entropy"):
+        for name in ("epochs", "eval_every", "chunk_games", "checkpoint_seconds", "entropy"):
             _at_least(self, name, 0)
         _at_least(self, "tricks_weight", 0)
         _at_least(self, "gate_deals", 30)  # for the test's normal approximation
@@ -235,12 +267,25 @@ PRESETS: dict[str, dict[str, object]] = {
         "leaf_values": "world",
         "network": "small",
         "learning_rate": 1e-3,
-        "warmup_updates": 100,
+        "updates": 100,
         "eval_every": 0,
+    },
+    "evening": {
+        "game": "blob",
+        "cards": "1-13,5,5",
+        "updates": 2000,
+        "games_per_iter": 1500,
+        "iterations": 3,
+        "epochs": 2,
+        "simulations": 8,
+        "leaf_values": "world",
+        "network": "small",
+        "eval_every": 50,
     },
 }
 
-# What a resumed run may change without becoming another run.
+# What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
+# as well: after the first iteration there is no going back to it.
 CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
 CHANGEABLE += ("checkpoint_seconds",)
 
@@ -290,6 +335,7 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
         ValueError: in one line, where they contradict each other or cannot work.
     """
     settings = overlaid(PRESETS[preset], given)
+    _refuse_idle(settings.get("learner", Settings.learner), given)
     if settings.get("leaf_values") == "world" and "leaf_values" not in given:
         (game, *_) = Settings(**{**settings, "leaf_values": "mover"}).games()
         if game.others_hands(game.deal(1)) is None:
@@ -308,6 +354,7 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
     if unknown:
         raise ValueError(f"the run has settings that this version does not know: {', '.join(unknown)}")
     settings = Settings(**saved)
+    _refuse_idle(settings.learner, given)
     game = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
     other = {name: value for name, value in given.items() if name not in RULES}
     return _gone_on(settings, {**other, **canonical({**DEFAULTS, **game})})
@@ -316,7 +363,8 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
 def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
     """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
     asked = dataclasses.asdict(from_flags(preset, given))
-    return _gone_on(Settings(**saved), {n: v for n, v in asked.items() if n not in CHANGEABLE or n in given})
+    settings = Settings(**saved)
+    return _gone_on(settings, {n: v for n, v in asked.items() if n not in _changeable(settings) or n in given})
 
 
 def _gone_on(settings: Settings, asked: dict[str, object]) -> Settings:
@@ -324,7 +372,21 @@ def _gone_on(settings: Settings, asked: dict[str, object]) -> Settings:
     if changed := fixed_changes(settings, asked):
         listed = ", ".join(f"{flag} (run: {ours}, flag: {theirs})" for flag, ours, theirs in changed)
         raise ValueError(f"a resumed run cannot change {listed}; start a new run for that")
-    return dataclasses.replace(settings, **{name: asked[name] for name in CHANGEABLE if name in asked})
+    return dataclasses.replace(settings, **{name: asked[name] for name in _changeable(settings) if name in asked})
+
+
+def _changeable(settings: Settings) -> tuple[str, ...]:
+    """The settings that the run may change when it goes on."""
+    return (*CHANGEABLE, "updates") if settings.learner == "policy-gradient" else CHANGEABLE
+
+
+def _refuse_idle(learner: str, given: Collection[str]) -> None:
+    """Raises ValueError, in one line, where a setting is given that belongs to a learner that the run has not."""
+    idle = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH}.get(learner, ())
+    if named := [_flag_name(name) for name in idle if name in given]:
+        raise ValueError(
+            f"{', '.join(named)} would change nothing with --learner {learner}; leave out one or the other"
+        )
 
 
 def fixed_changes(settings: Settings, asked: dict[str, object]) -> list[tuple[str, object, object]]:
@@ -332,5 +394,5 @@ def fixed_changes(settings: Settings, asked: dict[str, object]) -> list[tuple[st
     return [
         (_flag_name(name), getattr(settings, name), value)
         for name, value in asked.items()
-        if name not in CHANGEABLE and value != getattr(settings, name)
+        if name not in _changeable(settings) and value != getattr(settings, name)
     ]

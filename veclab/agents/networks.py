@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from veclab.agents.checkpoint import load_metadata, load_network
 from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, is_named, overlaid
 from veclab.settings import Settings, from_flags
+
+NUMBERED = re.compile(r"network-(update-)?(\d+)")  # files of a run's networks, without those of `NEWEST`
 
 
 def network_config(
@@ -68,7 +71,7 @@ def newest_network(path: Path) -> Path:
 
 
 def progress_of(network: Path) -> tuple[int, int]:
-    """How far a run was when it saved a network: iterations and updates of the warm-up, as the file's header says.
+    """How far a run was when it saved a network: iterations and updates, as the file's header says.
 
     Networks of runs that did not save the updates read 0 of them.
 
@@ -88,7 +91,7 @@ def how_far(network: Path) -> str:
     if network.name != NEWEST:
         return ""
     iteration, updates = progress_of(network)
-    return f" (iteration {iteration})" if iteration else f" (warm-up update {updates})"
+    return f" (iteration {iteration})" if iteration else f" (update {updates})"
 
 
 def label(network: Path) -> str:
@@ -98,8 +101,8 @@ def label(network: Path) -> str:
 
 def _networks_of(run: Path) -> list[Path]:
     """The networks of a run from the first to the newest, one at least."""
-    networks = [file for file in run.glob("network-*.safetensors") if file.stem.removeprefix("network-").isdecimal()]
-    networks.sort(key=_number_of)
+    networks = [file for file in run.glob("network-*.safetensors") if NUMBERED.fullmatch(file.stem)]
+    networks.sort(key=_place_of)
     newest = run / NEWEST
     if newest.is_file() and (not networks or _is_newer(newest, networks[-1])):
         networks.append(newest)
@@ -108,15 +111,16 @@ def _networks_of(run: Path) -> list[Path]:
     return networks
 
 
-def _number_of(network: Path) -> int:
-    """The iteration that a network's name tells."""
-    return int(network.stem.removeprefix("network-"))
+def _place_of(network: Path) -> tuple[int, int]:
+    """The iteration and, before the first, the update that a network's name tells."""
+    update, number = NUMBERED.fullmatch(network.stem).groups()
+    return (0, int(number)) if update else (int(number), 0)
 
 
 def _is_newer(newest: Path, last: Path) -> bool:
     """Whether the network that a run saved with its checkpoint has learned more than its last numbered one."""
     iteration, updates = progress_of(newest)
-    return iteration > _number_of(last) or (iteration, updates) > progress_of(last)
+    return iteration > _place_of(last)[0] or (iteration, updates) > progress_of(last)
 
 
 def _spread(networks: list[Path], most: int) -> list[Path]:

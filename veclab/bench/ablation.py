@@ -2,12 +2,12 @@
 
     python -m veclab.bench.ablation start.safetensors --seconds 120 --seeds 4 --json ablation.json
 
-Every run begins with the same network (for instance one of `vecgame train --warmup-updates N --games-per-iter 1
---iterations 1 --epochs 0`) and has one thread. Its length comes from a trial run, so that all take about as much
-processor time, which other work on the machine changes little; what they took is in the table. Then it plays deals that
-are the same for all: alone against three of the starting network, and with a search of 3 x 30 against three rule-based
-players. The figure of an option is its lead over the opponents less the baseline's with the same seed, with a 95%
-interval over the seeds (Student's t), which has in it what differs from run to run as well as the luck of the deals.
+Every run begins with the same network (for instance one of `vecgame train --learner policy-gradient --updates N`) and
+has one thread. Its length comes from a trial run, so that all take about as much processor time, which other work on
+the machine changes little; what they took is in the table. Then it plays deals that are the same for all: alone against
+three of the starting network, and with a search of 3 x 30 against three rule-based players. The figure of an option is
+its lead over the opponents less the baseline's with the same seed, with a 95% interval over the seeds (Student's t),
+which has in it what differs from run to run as well as the luck of the deals.
 """
 
 from __future__ import annotations
@@ -42,17 +42,15 @@ from veclab.training.run import Run
 from vecmcts import SearchConfig
 
 BASE = {
-    "games_per_iter": 256,
-    "epochs": 4,
     "simulations": 30,
     "leaf_values": "mover",
     "eval_every": 0,
     "checkpoint_seconds": 10**6,
     "device": "cpu",
-    "warmup_updates": 0,
 }
+BY_SEARCH = {"learner": "search", "games_per_iter": 256, "epochs": 4}
 BASELINE = "baseline: PUCT 3x30"
-POLICY_GRADIENT = {"games_per_iter": 1, "iterations": 1, "epochs": 0}
+POLICY_GRADIENT = {"learner": "policy-gradient"}
 OPTIONS: dict[str, dict[str, object]] = {
     BASELINE: {},
     "PUCT 3x8": {"simulations": 8},
@@ -71,10 +69,10 @@ OPTIONS: dict[str, dict[str, object]] = {
         "leaf_values": "world",
     },
     "averaged weights": {"average_decay": 0.99},
-    "policy gradient": {**POLICY_GRADIENT, "warmup_updates": 1},
-    "policy gradient, suit augmentation": {**POLICY_GRADIENT, "warmup_updates": 1, "augment_suits": True},
-    "policy gradient, critic": {**POLICY_GRADIENT, "warmup_updates": 1, "leaf_values": "world"},
-    "policy gradient, tricks head": {**POLICY_GRADIENT, "warmup_updates": 1, "tricks_weight": 0.1},
+    "policy gradient": POLICY_GRADIENT,
+    "policy gradient, suit augmentation": {**POLICY_GRADIENT, "augment_suits": True},
+    "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
+    "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
 }
 SEARCH = SearchConfig(worlds=3, simulations=30)
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
@@ -94,8 +92,9 @@ class Trained:
 
 def settings_of(option: str, start: Path, cards: str, seed: int, length: int) -> Settings:
     """Those of a run of that length."""
-    unit = "warmup_updates" if "warmup_updates" in OPTIONS[option] else "iterations"
-    given = {**BASE, **OPTIONS[option], "cards": cards, "seed": seed, "initial_network": str(start), unit: length}
+    chosen = OPTIONS[option] if "learner" in OPTIONS[option] else {**BY_SEARCH, **OPTIONS[option]}
+    unit = "updates" if chosen["learner"] == "policy-gradient" else "iterations"
+    given = {**BASE, **chosen, "cards": cards, "seed": seed, "initial_network": str(start), unit: length}
     return from_flags("quick", given)
 
 
@@ -237,7 +236,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = list(dict.fromkeys([BASELINE, *own.options]))
     command = "python -m veclab.bench.ablation " + shlex.join(arguments or sys.argv[1:])
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread, {own.cards} cards, from {own.start.name}"
-    terms = {"cards": own.cards, "seconds": own.seconds, "deals": own.deals, "base": BASE, "search": asdict(SEARCH)}
+    terms = {
+        "cards": own.cards,
+        "seconds": own.seconds,
+        "deals": own.deals,
+        "base": {**BASE, **BY_SEARCH},
+        "search": asdict(SEARCH),
+    }
 
     def keep(done: list[Trained]) -> None:
         if own.json is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from veclab.agents.folder import METRICS, RESULTS
+from veclab.agents.folder import METRICS, RESULTS, entry_of_today
 from veclab.report.charts import Series, line_chart
 from veclab.report.markup import details, grid, is_number, table_html
 from veclab.settings import Settings
@@ -32,7 +32,7 @@ def read_metrics(folder: Path) -> list[Entry]:
         except json.JSONDecodeError:
             continue
         if isinstance(entry, dict) and "kind" in entry:
-            entries.append(entry)
+            entries.append(entry_of_today(entry))
     if not entries:
         raise ValueError(f"{folder} has no metrics yet; its first line comes with the first update or iteration")
     return entries
@@ -96,12 +96,12 @@ def speed_charts(targets: bool) -> tuple[Chart, ...]:
     )
 
 
-def warmup_charts(unit: str) -> tuple[Chart, ...]:
-    """Of the updates of the warm-up."""
+def policy_gradient_charts(unit: str) -> tuple[Chart, ...]:
+    """Of the updates of policy gradient."""
     return (
         _score_chart("Score", unit),
         Chart("Entropy of the policy", {"entropy": "entropy"}, "nats"),
-        Chart("Value loss of the warm-up", {"value_loss": "value"}, "squared error, sum over seats"),
+        Chart("Value loss of policy gradient", {"value_loss": "value"}, "squared error, sum over seats"),
         Chart("Surrogate objective", {"surrogate": "surrogate"}),
         Chart("Time of an update", {"seconds": "seconds"}, "seconds", zero=True),
     )
@@ -141,49 +141,60 @@ class Strength:
 
     player: str  # as it is called at every iteration: "search 3x30", "network alone"
     opponent: str
-    iteration: int
+    step: int  # of the run, counting updates and then iterations
     match: dict[str, object]  # of MatchResult.to_dict
 
 
 def read_strength(folder: Path, entries: Sequence[Entry]) -> list[Strength]:
-    """All evaluations in the order of iterations; of two of the same the later one counts."""
-    last = max((int(entry.get("iteration", 0)) for entry in entries), default=0)
-    found = [(e.get("of", e.get("iteration", last)), e["results"]) for e in entries if "results" in e]
+    """All evaluations in the order of the run's steps; of two of the same the later one counts."""
+    last = max((_step(entry) for entry in entries), default=0)
+    found = [(_step(entry), entry["results"]) for entry in entries if "results" in entry]
     if not any(entry["kind"] == "final evaluation" for entry in entries) and (folder / RESULTS).is_file():
         found.append((last, json.loads((folder / RESULTS).read_text())))
     matches: dict[tuple[str, str, int], Strength] = {}
-    for iteration, results in found:
+    for step, results in found:
         for name, row in results.items():
             if not isinstance(row, dict):  # no player's, but what the matches were
                 continue
-            player, at = _player(name, int(iteration))
+            player, at = _player(name, step)
             for opponent, match in row.items():
                 matches[player, opponent, at] = Strength(player, opponent, at, match)
-    return sorted(matches.values(), key=lambda strength: strength.iteration)
+    return sorted(matches.values(), key=lambda strength: strength.step)
 
 
-def _player(name: str, iteration: int) -> tuple[str, int]:
-    """Name and iteration of a player of the final evaluation, whose names say which network it is."""
+def _step(entry: Entry) -> int:
+    """The step of the run that an entry is of."""
+    return sum(int(entry.get(counter, 0)) for counter in COUNTERS)
+
+
+def _player(name: str, step: int) -> tuple[str, int]:
+    """Name and step of a player of the final evaluation, whose names say which network it is."""
     if name.startswith("before training, "):
         return name.removeprefix("before training, "), 0
-    return ("network alone" if name == "trained network alone" else name.removeprefix("trained, ")), iteration
+    return ("network alone" if name == "trained network alone" else name.removeprefix("trained, ")), step
 
 
-def strength_charts(strengths: Sequence[Strength], unit: str) -> str:
-    """For every player its lead over the opponents, in a game that counts in ``unit``, and a table of all scores."""
+def steps_of(settings: Settings) -> str:
+    """What a run's steps are, for an axis."""
+    return {"policy-gradient": "update", "search": "iteration"}.get(settings.learner, "updates, then iterations")
+
+
+def strength_charts(strengths: Sequence[Strength], unit: str, steps: str) -> str:
+    """For every player its lead over the opponents by the run's ``steps``, in a game that counts in ``unit``, and a
+    table of all scores."""
     drawn = []
     for player in dict.fromkeys(strength.player for strength in strengths):
         own = [strength for strength in strengths if strength.player == player]
         series = []
         for opponent in dict.fromkeys(strength.opponent for strength in own):
             of = [strength for strength in own if strength.opponent == opponent]
-            points = [(strength.iteration, strength.match["lead"]["mean"]) for strength in of]
+            points = [(strength.step, strength.match["lead"]["mean"]) for strength in of]
             series.append(Series(f"over {opponent}", points, [strength.match["lead"]["half"] for strength in of]))
         label = f"{unit} a game, 0 = even"
-        drawn.append(line_chart(f"Lead, {player}", series, "iteration", label, references=((0.0, ""),)))
-    header = ["player", "against", "iteration", unit, "±", "an opponent's", "±", "lead", "±", "games"]
+        drawn.append(line_chart(f"Lead, {player}", series, steps, label, references=((0.0, ""),)))
+    header = ["player", "against", steps, unit, "±", "an opponent's", "±", "lead", "±", "games"]
     rows = [
-        [s.player, s.opponent, s.iteration]
+        [s.player, s.opponent, s.step]
         + [s.match[side][part] for side in ("player", "opponents", "lead") for part in ("mean", "half")]
         + [s.match["games"]]
         for s in strengths

@@ -20,7 +20,7 @@ import torch
 from net import InferenceNet
 from vecgame import Game
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.folder import read_config
+from veclab.agents.folder import UPDATE, read_config
 from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
 from veclab.command_line import parser_of
@@ -34,12 +34,13 @@ from veclab.report.metrics import (
     learning_charts,
     metric_charts,
     other_charts,
+    policy_gradient_charts,
     read_metrics,
     read_strength,
     speed_charts,
+    steps_of,
     strength_charts,
     strongest_leads,
-    warmup_charts,
     with_total,
 )
 from veclab.report.played import GAMES, play_all, played_charts
@@ -56,7 +57,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     rules = settings.games()
     entries = read_metrics(folder)
     iterations = [with_total(entry, settings) for entry in entries if entry["kind"] == "iteration"]
-    warmups = [entry for entry in entries if entry["kind"] == "warm-up"]
+    updates = [entry for entry in entries if entry["kind"] == UPDATE]
     strengths = read_strength(folder, entries)
     values = shown = network = ""
     if games:
@@ -68,29 +69,33 @@ def report(folder: Path, games: int, display: Display) -> str:
         values, shown = played_charts(played, network), annotated_games(played)
     unit, document = rules[0].unit, Settings().games()[0]
     learning, speed = learning_charts(unit), speed_charts(targets=type(rules[0]) is type(document))
-    warmup = warmup_charts(unit)
-    others = other_charts(iterations, (*learning, *speed)), other_charts(warmups, warmup)
+    gradient = policy_gradient_charts(unit)
+    others = other_charts(iterations, (*learning, *speed)), other_charts(updates, gradient)
     rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]
     sections = {
-        "Strength": strength_charts(strengths, unit) if strengths else "",
+        "Strength": strength_charts(strengths, unit, steps_of(settings)) if strengths else "",
+        "Policy gradient": metric_charts(updates, (*gradient, *others[1]), "updates", "update"),
         "Learning": metric_charts(iterations, learning, "iteration", "iteration"),
         "Speed": metric_charts(iterations, speed, "iteration", "iteration"),
         "Other numbers": metric_charts(iterations, others[0], "iteration", "iteration"),
-        "Warm-up": metric_charts(warmups, (*warmup, *others[1]), "updates", "update"),
         "What it expects": values,
         "Games": shown,
         "Settings": details("All settings", table_html("Settings", ["setting", "value"], rows)),
     }
     body = "".join(f"<section><h2>{title}</h2>{content}</section>\n" for title, content in sections.items() if content)
     name = folder.resolve().name
-    return page(f"vecgame: {name}", _header(name, settings, rules, iterations, strengths) + body)
+    return page(f"vecgame: {name}", _header(name, settings, rules, entries, strengths) + body)
 
 
 def _header(
-    name: str, settings: Settings, games: Sequence[Game], iterations: Sequence[Entry], strengths: Sequence[Strength]
+    name: str, settings: Settings, games: Sequence[Game], entries: Sequence[Entry], strengths: Sequence[Strength]
 ) -> str:
     """The run's name, what it is, the game and its rules, and a few figures."""
-    tiles = [("Iterations", f"{len(iterations)} of {settings.iterations}")]
+    iterations = [entry for entry in entries if entry["kind"] == "iteration"]
+    updates = sum(entry["kind"] == UPDATE for entry in entries)
+    tiles = [("Updates", f"{updates:,} of {settings.updates:,}")] if settings.updates else []
+    if settings.iterations:
+        tiles.append(("Iterations", f"{len(iterations)} of {settings.iterations}"))
     if counts := [entry["games"] for entry in iterations if is_number(entry.get("games"))]:
         tiles.append(("Self-play games", number_text(sum(counts))))
     if rates := [entry["games_per_minute"] for entry in iterations if is_number(entry.get("games_per_minute"))]:

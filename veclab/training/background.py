@@ -23,17 +23,22 @@ class BackgroundEvaluation:
 
     Args:
         folder: the run's; the result and a log are written there.
-        iteration: the network's, which the files are named after.
+        progress: updates and iterations of the network; its file lends its name to those of the evaluation.
         networks: the network to judge, and the first one.
     """
 
     def __init__(
-        self, folder: Path, iteration: int, networks: tuple[Path, Path], settings: Settings, device: torch.device
+        self,
+        folder: Path,
+        progress: tuple[int, int],
+        networks: tuple[Path, Path],
+        settings: Settings,
+        device: torch.device,
     ) -> None:
-        self.iteration = iteration
-        self.output = folder / f"evaluation-{iteration:06d}.json"
-        self.output.unlink(missing_ok=True)
+        self.progress = progress
         network, first = networks
+        self.output = folder / f"{network.stem.replace('network', 'evaluation', 1)}.json"
+        self.output.unlink(missing_ok=True)
         command = [sys.executable, "-m", "veclab.arena.evaluate", str(network), "--against", str(first)]
         command += ["--json", str(self.output), "--device", str(device), "--parent", str(os.getpid())]
         self.log = (folder / "evaluation.log").open("ab")

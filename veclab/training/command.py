@@ -2,6 +2,8 @@
 
 vecgame train --games-per-iter 10000            the document's workload: 500 iterations on a large network
 vecgame train --preset quick                    a decent agent on a laptop in minutes
+vecgame train --preset evening                  a strong one for 1 to 13 cards in some hours, or minutes of a GPU
+vecgame train --learner policy-gradient         without search in learning, or with --learner search without the other
 vecgame train --preset quick --game hearts      the same for Hearts; spades, whist, euchre
 vecgame train --resume runs/NAME                goes on with a run
 torchrun --nproc-per-node=2 -m veclab train --run-folder runs/NAME    several processes, one run

@@ -15,7 +15,9 @@ from veclab.precision import inference_net
 from veclab.progress import duration
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
-from veclab.training.saving import SavedRun
+from veclab.training.saving import Progress, SavedRun
+
+UPDATES_PER_ITERATION = 10  # updates of policy gradient that --eval-every counts as one iteration
 
 
 class Judge:
@@ -27,7 +29,7 @@ class Judge:
 
     def __init__(self, run: SavedRun, check: Callable[[], None]) -> None:
         self.run, self.check = run, check
-        self.due: list[int] = []  # iterations whose evaluation waits for its turn
+        self.due: list[Progress] = []  # networks whose evaluation waits for its turn
         self.evaluation: BackgroundEvaluation | None = None
 
     def stop(self) -> None:
@@ -39,27 +41,32 @@ class Judge:
         """Evaluations that the run owed when it was stopped."""
         if not self.run.group.leader:
             return
-        if self._is_due(self.run.iteration):
-            self.run.save_network()  # it may have been stopped between the checkpoint and this
-        entries = metrics.read(self.run.folder / METRICS)
-        done = {entry["of"] for entry in entries if entry["kind"] == "evaluation"}
-        iterations = range(1, self.run.iteration + 1)
-        self.due = [i for i in iterations if self._is_due(i) and i not in done and self.run.network_path(i).exists()]
+        run = self.run
+        if self._is_due(run.progress):
+            run.save_network()  # it may have been stopped between the checkpoint and this
+        entries = metrics.read(run.folder / METRICS)
+        done = {(entry["updates"], entry["iteration"]) for entry in entries if entry["kind"] == "evaluation"}
+        passed = [(update, 0) for update in range(1, run.updates + 1)]
+        passed += [(run.updates, iteration) for iteration in range(1, run.iteration + 1)]
+        self.due = [p for p in passed if self._is_due(p) and p not in done and run.network_path(p).exists()]
 
-    def _is_due(self, iteration: int) -> bool:
-        every = self.run.settings.eval_every
-        return every > 0 and iteration > 0 and iteration % every == 0 and iteration < self.run.settings.iterations
+    def _is_due(self, progress: Progress) -> bool:
+        """Whether a network is to be evaluated beside the run; that of the last step is evaluated at its end."""
+        settings, (updates, iteration) = self.run.settings, progress
+        every = settings.eval_every if iteration else settings.eval_every * UPDATES_PER_ITERATION
+        step = iteration or updates
+        return step > 0 and every > 0 and step % every == 0 and progress < (settings.updates, settings.iterations)
 
-    def after_iteration(self) -> None:
-        """Every few iterations, has another process play the bots and the first network; training goes on.
+    def after_step(self) -> None:
+        """Every few updates or iterations, has another process play the bots and the first network; training goes on.
 
         One at a time: those that come due meanwhile wait in line, so that which there are does not hang on the clock.
         """
         if not self.run.group.leader:
             return
-        if self._is_due(self.run.iteration):
+        if self._is_due(self.run.progress):
             self.run.save_network()
-            self.due.append(self.run.iteration)
+            self.due.append(self.run.progress)
         self.collect(wait=False)
 
     def collect(self, wait: bool) -> None:
@@ -76,24 +83,25 @@ class Judge:
                 evaluation, self.evaluation = self.evaluation, None
                 self._take_in(evaluation)
 
-    def _start_evaluation(self, iteration: int) -> BackgroundEvaluation:
-        networks = (self.run.network_path(iteration), self.run.network_path(0))
-        return BackgroundEvaluation(self.run.folder, iteration, networks, self.run.settings, self.run.device)
+    def _start_evaluation(self, progress: Progress) -> BackgroundEvaluation:
+        networks = (self.run.network_path(progress), self.run.network_path((0, 0)))
+        return BackgroundEvaluation(self.run.folder, progress, networks, self.run.settings, self.run.device)
 
     def _take_in(self, evaluation: BackgroundEvaluation) -> None:
-        iteration, results = evaluation.iteration, evaluation.results()
+        (updates, iteration), results = evaluation.progress, evaluation.results()
+        step = f"iteration {iteration}" if iteration else f"update {updates}"
         if results is None:
-            self.run.display.line(f"the evaluation of iteration {iteration} failed; see {evaluation.log.name}")
+            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log.name}")
             return
-        self.run.record("evaluation", iteration=iteration, of=iteration, results=results)
+        self.run.record("evaluation", updates=updates, iteration=iteration, results=results)
         searcher = list(results)[-1]
         points = [f"{m['player']['mean']:.2f} : {m['opponents']['mean']:.2f} {n}" for n, m in results[searcher].items()]
-        self.run.display.line(f"evaluation of iteration {iteration}, {searcher}: {', '.join(points)}")
+        self.run.display.line(f"evaluation of {step}, {searcher}: {', '.join(points)}")
 
     def finish(self, started: float) -> Results:
         """The table of points before and after training; ``started`` is when it began (`time.monotonic`)."""
         run, settings = self.run, self.run.settings
-        first = load_network(run.network_path(0), run.device, run.games[0])
+        first = load_network(run.network_path((0, 0)), run.device, run.games[0])
         nets = (first, run.learner.averaged())
         before, after = (inference_net(net, settings.precision, run.games) for net in nets)
         name = f"search {settings.worlds}x{settings.simulations}"
@@ -116,6 +124,6 @@ class Judge:
         write_atomically(run.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
         run.display.console.print(results_table(results, terms(run.games[0], settings), seatings_of(run.games[0])))
         run.display.line(
-            f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.iteration)}"
+            f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.progress)}"
         )
         return results

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -18,7 +17,6 @@ from veclab.settings import Settings
 from veclab.training.distributed import ALONE, Group
 from veclab.training.replay import Examples, ReplayBuffer
 
-FINAL_RATE = 0.1  # share of the learning rate that is left at the end of the run
 MAX_SKIPPED = 8  # steps in a row whose loss or gradient is not finite, after which learning gives up
 STEPS_PER_LOOK = 50  # steps between two looks at that count, each of which waits for the device
 
@@ -102,9 +100,8 @@ class Learner:
         for name, average in self.average.items():
             average.copy_(self.net.get_parameter(name).detach())
 
-    def set_rate(self, progress: float) -> None:
-        """Sets the learning rate for a share ``progress`` of the run: a cosine from full to `FINAL_RATE`."""
-        share = FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+    def set_rate(self, share: float) -> None:
+        """Sets the learning rate to a share of ``settings.learning_rate`` (`veclab.training.schedule`)."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.settings.learning_rate * share
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from veclab.agents.checkpoint import cannot_write, write_atomically
+from veclab.agents.folder import entry_of_today
 
 Entry = dict[str, object]
 
@@ -33,7 +34,7 @@ def read(path: Path) -> list[Entry]:
     entries = []
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
-            entries.append(json.loads(line))
+            entries.append(entry_of_today(json.loads(line)))
         except json.JSONDecodeError:
             continue
     return entries

@@ -13,13 +13,14 @@ import torch
 
 from net import InferenceNet, parameter_count
 from vecgame import identity
+from veclab.agents.folder import UPDATE
 from veclab.agents.networks import newest_network
 from veclab.arena.evaluate import Results
 from veclab.command_line import called
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
 from veclab.settings import Settings
-from veclab.training import warmup
+from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.judge import Judge
 from veclab.training.learner import NotFiniteError, learn
@@ -29,7 +30,7 @@ from veclab.training.selfplay import SelfPlay, self_play
 
 T = TypeVar("T")
 
-WARMUP_INDEX = 1 << 40  # number of the first game of the warm-up; self-play counts from 0
+UPDATES_INDEX = 1 << 40  # number of the first game of policy gradient; searched self-play counts from 0
 STEPS_PER_AGREEMENT = 8  # learning steps after which several processes ask each other whether to stop
 
 
@@ -75,7 +76,8 @@ class Run(SavedRun):
             return None
         except NotFiniteError as error:
             self.save()
-            step = "the warm-up" if self.updates < self.settings.warmup_updates else f"iteration {self.iteration + 1}"
+            early = self.updates < self.settings.updates
+            step = f"update {self.updates + 1}" if early else f"iteration {self.iteration + 1}"
             raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._stop_at_once()) from None
@@ -90,17 +92,19 @@ class Run(SavedRun):
                 signal.signal(number, handler)
 
     def _work(self) -> None:
-        """The warm-up and the iterations, as many as are left."""
+        """The updates of policy gradient and the iterations of search, as many as are left."""
         self.judge.find_due()
-        while self.updates < self.settings.warmup_updates:
-            self._warm_up()
+        if self.updates < self.settings.updates:
+            self._policy_gradient()
+        if self.iteration == 0:
+            self.save_network()
         self.save_if_due()
         first, begun = self.iteration, time.monotonic()
         while self.iteration < self.settings.iterations:
             self._iterate()
             left = (time.monotonic() - begun) / (self.iteration - first) * (self.settings.iterations - self.iteration)
             self.display.run_left = f"run: {duration(left)} left"
-            self.judge.after_iteration()
+            self.judge.after_step()
         self.display.run_left = ""
         self.save_network()
         self.save()
@@ -184,8 +188,16 @@ class Run(SavedRun):
 
     def _describe(self) -> None:
         settings, net = self.settings, self.learner.net
+        learners = " and ".join(
+            f"{count:,} {steps}"
+            for count, steps in (
+                (settings.updates, "updates of policy gradient"),
+                (settings.iterations, "iterations of search"),
+            )
+            if count
+        )
         self.display.line(
-            f"{self.folder}: {settings.describe()}, search of {settings.worlds} worlds x "
+            f"{self.folder}: {settings.describe()}, {learners}, search of {settings.worlds} worlds x "
             f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
             f"on {self.device} in {str(self.learner.amp).removeprefix('torch.')}, PyTorch {torch.__version__}"
         )
@@ -194,43 +206,44 @@ class Run(SavedRun):
         except ValueError as error:
             self.display.line(f"evaluations beside the run, and other commands, will not find the game: {error}")
 
-    def _warm_up(self) -> None:
-        """Updates of the warm-up, as many as are left."""
-        settings = self.settings
+    def _policy_gradient(self) -> None:
+        """Updates of policy gradient, as many as are left."""
+        total, games = self.settings.updates, self.settings.update_games
         network = InferenceNet(self.learner.net, dtype=torch.float32)
-        with self.display.task("warm-up", settings.warmup_updates - self.updates, "updates") as task:
+        with self.display.task("policy gradient", total - self.updates, "updates") as task:
             first = self.updates
-            while self.updates < settings.warmup_updates:
-                begun = time.monotonic()
-                network.refresh(self.learner.net)
-                self.learner.set_rate(self.updates / settings.warmup_updates)
-                game = self.games[self.updates % len(self.games)]
-                start, count = self.group.share(settings.warmup_games)
-                index = WARMUP_INDEX + self.updates * settings.warmup_games + start
-                rollout = warmup.play(
-                    game,
-                    network,
-                    count,
-                    settings.seed,
-                    index,
-                    self.device,
-                    self.learner.symmetry,
-                    settings.extras(),
-                ).gather(self.group)
-                self._check_together()
-                with self._changing():
-                    with self._all_or_nothing():
-                        numbers = warmup.update(
-                            self.learner, rollout, settings.warmup_entropy, self._seed(0), self._check_together
-                        )
-                    self.updates += 1
-                    self.record("warm-up", seconds=time.monotonic() - begun, **numbers)
-                task.update(self.updates - first, games=(self.updates - first) * settings.warmup_games)
+            while self.updates < total:
+                numbers = self._update(network)
+                task.update(self.updates - first, games=(self.updates - first) * games)
                 self.save_if_due()
+                self.judge.after_step()
         self.display.line(
-            f"warm-up: {self.updates} updates of {settings.warmup_games:,} games without search, "
+            f"policy gradient: {self.updates:,} updates of {games:,} games without search, "
             f"{numbers['score']:.2f} points a game against itself"
         )
+
+    def _update(self, network: InferenceNet) -> dict[str, float]:
+        """One update: games of ``network``, which gets the learner's weights first, shared out among the processes,
+        and what is learned from them. Returns the figures that the metrics have of it."""
+        settings, begun = self.settings, time.monotonic()
+        network.refresh(self.learner.net)
+        share = self.rates["updates"].at(self.updates, settings.updates)
+        self.learner.set_rate(share)
+        game = self.games[self.updates % len(self.games)]
+        start, count = self.group.share(settings.update_games)
+        index = UPDATES_INDEX + self.updates * settings.update_games + start
+        symmetry, extras = self.learner.symmetry, settings.extras()
+        rollout = policy_gradient.play(game, network, count, settings.seed, index, self.device, symmetry, extras)
+        rollout = rollout.gather(self.group)
+        self._check_together()
+        with self._changing():
+            with self._all_or_nothing():
+                numbers = policy_gradient.update(
+                    self.learner, rollout, settings.entropy, self._seed(0), self._check_together
+                )
+            self.updates += 1
+            self.record(UPDATE, seconds=time.monotonic() - begun, **numbers)
+        return numbers
 
     def _iterate(self) -> None:
         """Self-play, then learning."""
@@ -370,7 +383,7 @@ class Run(SavedRun):
         """Learns from the buffer, as much as so many new examples call for."""
         settings = self.settings
         begun = time.monotonic()
-        self.learner.set_rate(self.iteration / settings.iterations)
+        self.learner.set_rate(self.rates["iterations"].at(self.iteration, settings.iterations))
         total = settings.epochs * min(new_examples, len(self.buffer))
         with self.display.task(f"learning {self.iteration + 1}", total, "examples") as task, self._all_or_nothing():
 

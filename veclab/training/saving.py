@@ -22,7 +22,7 @@ from veclab.agents.checkpoint import (
     save_tensors,
     write_atomically,
 )
-from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST
+from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST, as_named_today
 from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
 from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
@@ -35,7 +35,11 @@ from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner
 from veclab.training.lock import FolderLock
 from veclab.training.replay import ReplayBuffer
+from veclab.training.schedule import Schedule
 from veclab.training.selfplay import largest_chunk, threads_for
+
+Progress = tuple[int, int]
+"""Updates and iterations that a network has learned from; as updates come first, later ones compare as larger."""
 
 
 class SavedRun:
@@ -43,8 +47,10 @@ class SavedRun:
 
     config.json          the settings
     checkpoint.safetensors  weights, optimiser, replay buffer, counters, settings: all that it takes to go on exactly
-    metrics.jsonl        a line for each warm-up update, iteration and evaluation
-    network-NNNNNN.safetensors  networks alone: the first, one every --eval-every iterations, the last
+    metrics.jsonl        a line for each update of policy gradient, iteration and evaluation
+    network-000000.safetensors  a network alone: the first
+    network-update-NNNNNN.safetensors  those of policy gradient: one every ten times --eval-every updates, the last
+    network-NNNNNN.safetensors  those after it: one every --eval-every iterations, the last
     network-newest.safetensors  that of the checkpoint, while none of these is it
     results.json         the final evaluation
     lock                 names the process that works on the run, if one does
@@ -60,9 +66,9 @@ class SavedRun:
         check_ways(settings.compile, settings.graphs, self.device)
         if group.size > 1 and ":" in settings.device:
             raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
-        if group.size > settings.warmup_games:
+        if group.size > settings.update_games:
             raise ValueError(
-                f"{group.size} processes need at least as many --warmup-games, got {settings.warmup_games}"
+                f"{group.size} processes need at least as many --update-games, got {settings.update_games}"
             )
         if group.size > 1 and self.device.type == "cuda":
             torch.cuda.set_device(group.local_rank)
@@ -73,10 +79,11 @@ class SavedRun:
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
         self.learner = Learner(settings, config, self.device, group)
         room = (game.features, game.num_actions, game.seats, extras)
-        self.buffer = ReplayBuffer(settings.replay_examples, self.device, *room)
+        self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)
         self.gate = Gate(settings, self.learner.net, self.device)
-        self.updates = 0  # of the warm-up, done
+        self.updates = 0  # of policy gradient, done
         self.iteration = 0  # iterations done
+        self.rates = {"updates": Schedule(), "iterations": Schedule()}  # of each learner's learning rate
         # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
         self.pending: dict[str, object] | None = None
         self.chunks = [self._chunk_games(game) for game in self.games]
@@ -84,6 +91,16 @@ class SavedRun:
         self.saved_at = 0.0
         # The network that was written last, and how far the run was: as `veclab.agents.networks.progress_of` has it.
         self.network_written: tuple[Path, tuple[int, int]] | None = None
+
+    @property
+    def progress(self) -> Progress:
+        """Which of the run's networks the learner holds."""
+        return self.updates, self.iteration
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to learn."""
+        return self.updates >= self.settings.updates and self.iteration >= self.settings.iterations
 
     def _chunk_games(self, game: Blob) -> int:
         """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
@@ -149,7 +166,8 @@ class SavedRun:
         tensors, counters = load_tensors(path)
         misfit = f"{path} does not fit the run's {CONFIG}"
         told = counters.get("settings")  # not so in checkpoints of early versions
-        changed = fixed_changes(self.settings, asdict(Settings(**told))) if told else []
+        before = Settings(**as_named_today(told)) if told else self.settings
+        changed = fixed_changes(self.settings, asdict(before))
         if changed:
             listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
             raise ValueError(f"{misfit}: {listed}")
@@ -157,6 +175,9 @@ class SavedRun:
             self._load_state(tensors, counters)
         except (RuntimeError, KeyError) as error:
             raise ValueError(f"{misfit}: {str(error).splitlines()[-1].strip()}") from None
+        for unit, done in (("updates", self.updates), ("iterations", self.iteration)):
+            if (steps := getattr(before, unit)) != getattr(self.settings, unit):
+                self.rates[unit] = self.rates[unit].from_here(done, steps)
         self._write_config()
         metrics.keep(self.folder / METRICS, self._is_done)
         with suppress(ValueError):  # there is none, or it is damaged: it will be written again
@@ -173,6 +194,7 @@ class SavedRun:
         counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
         counters["games"] = self.identities
         counters["gate"] = self.gate.counters()
+        counters["rates"] = {unit: asdict(schedule) for unit, schedule in self.rates.items()}
         return self.learner.state_dict() | replay | self.gate.state_dict(), counters
 
     def _load_state(self, tensors: dict[str, Tensor], counters: dict[str, object]) -> None:
@@ -181,6 +203,8 @@ class SavedRun:
         self.buffer.load_state_dict(replay)
         self.gate.load_state_dict(tensors, counters["gate"])
         self.updates, self.iteration, self.pending = (counters[k] for k in ("updates", "iteration", "pending"))
+        # Earlier versions had one schedule only.
+        self.rates |= {unit: Schedule(**told) for unit, told in counters.get("rates", {}).items()}
         if counters.get("device") == self.device.type:
             self.chunks = counters["chunks"]
 
@@ -200,13 +224,16 @@ class SavedRun:
         if time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds:
             self.save()
 
-    def network_path(self, iteration: int) -> Path:
-        return self.folder / f"network-{iteration:06d}.safetensors"
+    def network_path(self, progress: Progress) -> Path:
+        """The file of a network that is kept: named by its iteration, or its update before there was one."""
+        updates, iteration = progress
+        number = f"update-{updates:06d}" if updates and not iteration else f"{iteration:06d}"
+        return self.folder / f"network-{number}.safetensors"
 
     def save_network(self) -> None:
-        """Writes the network under the iteration's number, in place of the one that went with a checkpoint."""
+        """Writes the network under the number of its update or iteration, in place of the checkpoint's."""
         if self.group.leader:
-            self._write_network(self.network_path(self.iteration))
+            self._write_network(self.network_path(self.progress))
             (self.folder / NEWEST).unlink(missing_ok=True)  # no newer than what has just been written
 
     def _write_network(self, path: Path) -> None:
@@ -228,6 +255,7 @@ class SavedRun:
 
     def _is_done(self, entry: metrics.Entry) -> bool:
         """Whether the state has what an entry of the metrics tells of; what it has not will be done again."""
-        if entry["kind"] == "final evaluation" and entry["iteration"] == self.iteration >= self.settings.iterations:
+        progress = entry["updates"], entry["iteration"]
+        if entry["kind"] == "final evaluation" and progress == self.progress and self.finished:
             return False
-        return (entry["updates"], entry["iteration"]) <= (self.updates, self.iteration)
+        return progress <= self.progress

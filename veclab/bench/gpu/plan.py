@@ -46,8 +46,8 @@ def tests(name: str, seconds: float, selection: str) -> Part:
 
 
 COMPILED = "--compile --timing-only"
-TRAINING = "--games-per-iter 10000 --iterations 500 --warmup-updates 100 --eval-every 0 --eval-deals 500"
-QUICK_TRAINING = "--preset quick --games-per-iter 20 --iterations 1 --warmup-updates 1 --warmup-games 32 --eval-deals 4"
+TRAINING = "--games-per-iter 10000 --iterations 500 --updates 100 --eval-every 0 --eval-deals 500"
+QUICK_TRAINING = "--preset quick --games-per-iter 20 --iterations 1 --updates 1 --update-games 32 --eval-deals 4"
 
 PARTS = (
     Part("device", "facts", 15),

@@ -17,7 +17,7 @@ import torch
 
 from net import default_inference_dtype
 from veclab.agents.checkpoint import load_tensors, save_tensors
-from veclab.agents.folder import METRICS
+from veclab.agents.folder import METRICS, UPDATE
 from veclab.agents.networks import newest_network
 from veclab.bench import command as bench
 from veclab.bench.gpu.worker import Report
@@ -247,8 +247,8 @@ def keep(report: Report, run: Path) -> None:
             text = f"{entry['games_per_minute']:,.0f} games/min, {entry['examples_per_second']:,.0f} examples/s"
             report.headline(f"iteration {entry['iteration']}: {text}")
             report.row(entry, f"iteration {entry['iteration']}: {text}")
-        elif entry["kind"] == "warm-up":
-            report.row(entry, f"warm-up update {entry['updates']}: {entry['seconds']:.2f} s")
+        elif entry["kind"] == UPDATE:
+            report.row(entry, f"update {entry['updates']}: {entry['seconds']:.2f} s")
     try:
         newest = newest_network(run)
     except ValueError as error:  # the run was stopped before it had one

@@ -1,9 +1,9 @@
-"""Warm-up: policy-gradient self-play without search, which costs some 20 evaluations a game instead of 1,100.
+"""Policy gradient: self-play without search, which costs some 20 evaluations a game instead of 1,100.
 
 Proximal policy optimisation (Schulman et al. 2017) in which all four seats are the learning network: a batch of games,
 the final score as the return of each decision, the value head as its baseline, or the critic if the network has one:
-it sees all hands, and so leaves less to chance (Pinto et al., "Asymmetric actor critic", 2017). Minutes of it give the
-search a network worth searching with.
+it sees all hands, and so leaves less to chance (Pinto et al., "Asymmetric actor critic", 2017). Minutes of it make a
+player, and give a search a network worth searching with.
 """
 
 from __future__ import annotations
