@@ -29,8 +29,8 @@ WORKS = "works"
 BOT = Path(__file__).parents[1] / "examples" / "bot.py"
 
 TINY_RUN = (
-    "--network small --games-per-iter 4 --epochs 1 --worlds 1 --simulations 2 --batch-size 32 --warmup-updates 1 "
-    "--warmup-games 4 --eval-every 0 --eval-deals 2 --seed 1 --device cpu"
+    "--network small --games-per-iter 4 --epochs 1 --worlds 1 --simulations 2 --batch-size 32 --updates 1 "
+    "--update-games 4 --eval-every 0 --eval-deals 2 --seed 1 --device cpu"
 )
 EVALUATE = "evaluate {run} --players alone --worlds 1 --simulations 2 --eval-deals 2 --opponents"
 
