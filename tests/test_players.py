@@ -194,7 +194,7 @@ def run(tmp_path_factory):
 
 
 def test_a_run_for_five_players(run):
-    results = json.loads((run / "results.json").read_text())
+    results = json.loads((run / "results.json").read_text())["results"]
     games = {match["games"] for row in results.values() for match in row.values()}
     assert games == {2 * 5}
     net = load_network(run / "network-000001.safetensors")

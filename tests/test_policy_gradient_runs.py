@@ -40,7 +40,7 @@ def test_a_run_of_policy_gradient_alone_has_everything(finished: Path) -> None:
         "network-000000.safetensors",
         "network-update-000004.safetensors",
     }
-    results = json.loads((finished / "results.json").read_text())
+    results = json.loads((finished / "results.json").read_text())["results"]
     trained = results["trained network alone"]["random"]["player"]
     assert trained["mean"] != results["before training, search 2x4"]["random"]["player"]["mean"]
 

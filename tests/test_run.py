@@ -33,7 +33,9 @@ def finished(tmp_path_factory) -> Path:
 def test_a_finished_run_has_everything(finished: Path) -> None:
     kinds = [entry["kind"] for entry in metrics_of(finished)]
     assert kinds == ["update", "update", "iteration", "iteration", "final evaluation"]
-    results = json.loads((finished / RESULTS).read_text())
+    stored = json.loads((finished / RESULTS).read_text())
+    assert stored["games"] == [{"game": "blob", "rules": {"cards": cards}} for cards in (1, 2)]
+    results = stored["results"]
     assert [name.split(",")[0] for name in results] == ["before training", "trained network alone", "trained"]
     assert all(list(row) == ["random", "rule-based", "flat Monte Carlo"] for row in results.values())
     assert json.loads((finished / "config.json").read_text()) == vars(TINY)

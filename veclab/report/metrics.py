@@ -150,12 +150,11 @@ def read_strength(folder: Path, entries: Sequence[Entry]) -> list[Strength]:
     last = max((_step(entry) for entry in entries), default=0)
     found = [(_step(entry), entry["results"]) for entry in entries if "results" in entry]
     if not any(entry["kind"] == "final evaluation" for entry in entries) and (folder / RESULTS).is_file():
-        found.append((last, json.loads((folder / RESULTS).read_text())))
+        stored = json.loads((folder / RESULTS).read_text())
+        found.append((last, stored.get("results", stored)))  # in early versions they stood alone
     matches: dict[tuple[str, str, int], Strength] = {}
     for step, results in found:
         for name, row in results.items():
-            if not isinstance(row, dict):  # no player's, but what the matches were
-                continue
             player, at = _player(name, step)
             for opponent, match in row.items():
                 matches[player, opponent, at] = Strength(player, opponent, at, match)

@@ -121,7 +121,8 @@ class Judge:
             self.check,
         )
         run.record("final evaluation", results=results_json(results))
-        write_atomically(run.folder / RESULTS, json.dumps(results_json(results), indent=1).encode())
+        stored = {"games": run.identities, "terms": terms(run.games[0], settings), "results": results_json(results)}
+        write_atomically(run.folder / RESULTS, json.dumps(stored, indent=1).encode())
         run.display.console.print(results_table(results, terms(run.games[0], settings), seatings_of(run.games[0])))
         run.display.line(
             f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.progress)}"
