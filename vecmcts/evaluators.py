@@ -60,7 +60,7 @@ def check_answer(
                 f"{name} must return {what} {shapes} of floating point on {state.device} in a game of {game.name}, got "
                 f"{list(tensor.shape)} {tensor.dtype} on {tensor.device}"
             )
-    if state.device.type == "cpu" and not torch.compiler.is_compiling() and (answer[0].sum() + answer[1].sum()).isnan():
+    if compacts(state.device) and not torch.compiler.is_compiling() and (answer[0].sum() + answer[1].sum()).isnan():
         wrong = "logits" if answer[0].isnan().any() else "values"
         raise ValueError(f"{name} has answered {wrong} that are not finite in a game of {game.name}")
     return answer[0], answer[1]
