@@ -6,12 +6,13 @@ import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
-from tests.every_game import EVERY, TUTORIALS, Named, write_tutorials
+from tests.every_game import TUTORIALS, Named, write_tutorials
 from vecgame import GAMES, loading
 from vecmcts import graphs
 
@@ -50,21 +51,31 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         emulation.__exit__(None, None, None)
 
 
+QUICK_SHARE = 5  # of the quick tests of every game one in so many, other games for each test; the rest are slow ones
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With VECGAME_SLOW_SHARE=N, of the slow tests of every game only one in N, other games for each test."""
-    share = int(os.environ.get("VECGAME_SLOW_SHARE", "1"))
-
-    def left_out(item: pytest.Item) -> bool:
-        named = getattr(item, "callspec", None) and next(
-            (value for value in item.callspec.params.values() if isinstance(value, Named)), None
-        )
-        if named is None or item.get_closest_marker("slow") is None:
-            return False
-        return (EVERY.index(named) + zlib.crc32(item.originalname.encode())) % share != 0
-
-    gone = [item for item in items if left_out(item)]
+    """Makes most of the quick tests of every game slow ones, and with VECGAME_SLOW_SHARE=N leaves all but one in N of
+    those out."""
+    share, gone = int(os.environ.get("VECGAME_SLOW_SHARE", "1")), []
+    for item in items:
+        games = [value for value in getattr(item, "callspec", Spec).params.values() if isinstance(value, Named)]
+        if not games:
+            continue
+        number = zlib.crc32(f"{item.originalname} of {games[0]}".encode())
+        if item.get_closest_marker("slow") is None and number % QUICK_SHARE != 0:
+            item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("slow") is not None and number % share != 1 % share:
+            gone.append(item)
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item in items if item not in gone]
+
+
+class Spec:
+    """Of a test without parameters."""
+
+    params: ClassVar[dict[str, object]] = {}
 
 
 @pytest.hookimpl(wrapper=True)

@@ -32,6 +32,7 @@ TEXTS = (
     "a.py:b",
     "os:path",
 )
+SLOW_TO_MAKE = [pytest.param(name, marks=pytest.mark.slow) for name in ("spades", "spades-match")]
 VALUES = ("5", 2.5, None, [], float("nan"), -1, 10**30, True, b"x", len, 1.0)
 
 
@@ -98,7 +99,7 @@ def test_what_is_no_game_is_one_line(given: dict[str, object], message: str) -> 
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", [name for name in GAMES if not name.startswith("spades")] + SLOW_TO_MAKE)
 def test_every_value_of_every_rule_is_one_or_refused(name: str) -> None:
     """As text and from Python: a game, or a ValueError of one line."""
     for rule in default_rules(name):
