@@ -217,7 +217,9 @@ WRONG = {
     "never ends a line": (after_hello("while True: print(' ' * 9999, end='')"), "a line of more than 65,536 bytes"),
     "closes its output": (after_hello("os.close(1); time.sleep(60)"), "closed its output before it answered"),
     "chatters": (
-        after_hello("print(*3 * [json.dumps({'id': message['id'], 'action': 0})], sep=chr(10)); input()"),
+        after_hello(
+            "print(*3 * [json.dumps({'id': message['id'], 'action': 0})], sep=chr(10), flush=True); time.sleep(60)"
+        ),
         "answered more than it was asked",
     ),
     "floods its errors": (
