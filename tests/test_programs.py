@@ -218,7 +218,7 @@ WRONG = {
     "closes its output": (after_hello("os.close(1); time.sleep(60)"), "closed its output before it answered"),
     "chatters": (
         after_hello(
-            "print(*3 * [json.dumps({'id': message['id'], 'action': 0})], sep=chr(10), flush=True); time.sleep(60)"
+            "print(40 * (json.dumps({'id': message['id'], 'action': 0}) + chr(10)), flush=True); time.sleep(60)"
         ),
         "answered more than it was asked",
     ),

@@ -43,7 +43,7 @@ class Settings:
     )
     updates: int = _flag(2000, "policy gradient: updates, each from games of its own")
     update_games: int = _flag(2048, "policy gradient: games in each update")
-    entropy: float = _flag(0.01, "policy gradient: weight of the policy's entropy at the start")
+    entropy: float = _flag(0.01, "policy gradient: weight of the policy's entropy")
 
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
     iterations: int = _flag(500, "search: iterations of self-play and learning")

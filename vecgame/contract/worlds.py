@@ -231,7 +231,7 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     ways = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
     if ways > (MOST_DEALS if fixed else MOST_BEGINNINGS):
         return None
-    filled = torch.tensor(list(fillings(cards, needs)))
+    filled = torch.tensor(list(_fillings(cards, needs)))
     again = with_places(hidden, first.repeat(len(filled)), known | filled)
     if says:
         again = again[_agrees(game, first, again, viewer)]
@@ -282,12 +282,12 @@ def _is_secret(game: Game, state: State, following: State, now: State, seat: int
     return False
 
 
-def fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
+def _fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
     """Every way to give places so many of the cards each, as bitboards."""
     if not needs:
         yield []
         return
     for chosen in itertools.combinations(cards, needs[0]):
         rest = tuple(card for card in cards if card not in chosen)
-        for others in fillings(rest, needs[1:]):
+        for others in _fillings(rest, needs[1:]):
             yield [sum(1 << card for card in chosen), *others]

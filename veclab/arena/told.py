@@ -118,7 +118,7 @@ def history_told(game: Game, past: Past, seat: Tensor) -> list[list[tuple[int, i
     turns = len(past.states)
     states, actions = concatenate(past.states), past.actions[:, :turns].t().flatten().long()
     movers = game.mover(states)
-    told = public(game, states, actions) | (movers == seat.repeat(turns))
+    told = shown_to(game, states, actions).all(-1) | (movers == seat.repeat(turns))
     columns = (column.view(turns, -1).t().tolist() for column in (movers, actions, told))
     return [
         [(mover, action if known else None) for mover, action, known in zip(*lane, strict=True)]
@@ -126,23 +126,23 @@ def history_told(game: Game, past: Past, seat: Tensor) -> list[list[tuple[int, i
     ]
 
 
-def public(game: Game, state: State, action: Tensor) -> Tensor:
-    """Whether all seats see which action ([B] int64) the mover takes: [B] bool.
+def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
+    """Which seats see which action ([B] int64) the mover takes: [B, seats] bool.
 
-    They do if what each of the others sees afterwards would have been different with any other legal action. A move
-    that is the only legal one is compared with the action beside it, as if that were legal.
+    The mover does, and another seat if what it sees afterwards would have been different with any other legal action.
+    A move that is the only legal one is compared with the action beside it, as if that were legal.
     """
     after, legal = game.step(state, action), game.legal_actions(state)
     last = (action == game.layout.size - 1) | (action == game.num_actions - 1)  # of the cards, or of all
     beside = torch.where(last, action - 1, action + 1).clamp(min=0)
     forced = (legal >= 0).sum(-1) == 1
     own = torch.arange(game.seats, device=action.device) == game.mover(state)[:, None]
-    told = torch.ones_like(forced)
+    told = torch.ones_like(own)
     for column in torch.cat([legal, torch.where(forced, beside, -1)[:, None]], dim=-1).unbind(-1):
-        lanes = ((column >= 0) & (column != action) & told).nonzero()[:, 0]
+        lanes = ((column >= 0) & (column != action) & (told & ~own).any(-1)).nonzero()[:, 0]
         if len(lanes):
             other = game.step(state.take(lanes), column[lanes])
-            told[lanes] = (_differs(game, after.take(lanes), other) | own[lanes]).all(-1)
+            told[lanes] &= _differs(game, after.take(lanes), other) | own[lanes]
     return told
 
 

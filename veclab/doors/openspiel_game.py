@@ -31,7 +31,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import pairwise
-from math import comb, prod
 from typing import Any
 
 import numpy as np
@@ -40,16 +39,14 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, State, default_rules, make_game, text
-from vecgame.cards import popcount
-from vecgame.contract.worlds import fillings
 from vecgame.hidden import places, with_places
+from veclab.arena import deals
 from veclab.doors import openspiel_blob  # noqa: F401 - which registers Blob's own
 from veclab.game_flags import identities, read_rules, rules_text
 
 NAME = "python_vecgame"
 DEFAULTS = {"game": "kuhn", "rules": ""}
 MOST_DEALS = 5_000  # that are listed
-DRAWS, FEWEST_DRAWS = 20, 20_000  # deals for each of them, and in all, to see that each is as likely as the other
 DIGITS, BASE = 3, 1024  # of a deal's number: as many chance nodes, each with so many outcomes
 DRAWN = BASE  # the outcome at these in a resampled state, whose deal has no number
 
@@ -79,28 +76,19 @@ def game_type(game: Game | None) -> pyspiel.GameType:
 
 @cache
 def every_deal(game: Game) -> State | None:
-    """Every deal of a game once, N lanes, each as likely as the other. None where they are more than `MOST_DEALS`,
-    where more is drawn than what lies in the hidden places of cards, or where these are not dealt uniformly."""
-    first = game.deal(1)
-    hidden = game.hidden(first)
-    held = places(hidden, first)[0]
-    needs, pool = popcount(held).tolist(), game.deck & ~int(game.open_cards(first)[0])
-    cards = tuple(card for card in range(game.layout.size) if pool >> card & 1)
-    count = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
-    if not sum(needs) or count > MOST_DEALS:
+    """`deals.every_deal`: N lanes, each as likely as the other. None where they are more than `MOST_DEALS` or cannot be
+    listed, where more is drawn than the hidden cards, and in a match, which deals again as it goes on."""
+    if hasattr(game, "later") or deals.with_last_dealer(game) != game:
         return None
-    rows = torch.tensor(list(fillings(cards, needs)))
-    draws = max(DRAWS, FEWEST_DRAWS // count)
-    sample = game.deal(draws * count)
-    others = [name for name in first.tensors() if name != "index" and not (name in hidden and hidden[name].is_place)]
-    if any((getattr(sample, name) != getattr(first, name)).any() for name in others):
+    try:
+        found = deals.every_deal(game, most=MOST_DEALS)
+    except ValueError:
         return None
-    every, which = torch.cat([rows, places(game.hidden(sample), sample)]).unique(dim=0, return_inverse=True)
-    counts = which[count:].bincount(minlength=count).double()
-    spread = ((counts - draws) ** 2 / draws).sum() - count  # of a mean near 0 and a variance of 2 count, if uniform
-    if len(every) != count or spread > 8 * (2 * count) ** 0.5:
-        return None
-    return with_places(hidden, first.repeat(count), rows)
+    hidden = game.hidden(found)
+    others = [
+        t for name, t in found.tensors().items() if name != "index" and not (name in hidden and hidden[name].is_place)
+    ]
+    return found if all((tensor == tensor[:1]).all() for tensor in others) else None
 
 
 @dataclass(frozen=True, eq=False)

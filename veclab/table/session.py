@@ -14,6 +14,7 @@ import torch
 from vecgame import Game, State, TrickGame, text
 from vecgame.games.matches import Standing
 from vecgame.philox import check_seed
+from veclab.arena.told import shown_to
 from vecmcts import SearchConfig
 
 PERSON = 0  # the seat of the person, if one plays
@@ -204,20 +205,7 @@ def _by_seat(value: object) -> tuple[int, ...] | None:
 
 def is_told(match: Match, action: int, seat: int) -> bool:
     """Whether ``seat`` is shown what the mover does: no other choice would look the same to it."""
-    game, state = match.game, match.state
-    others = [other for other in match.legal if other != action]
-    if seat == match.mover or not others:
-        return seat == match.mover or not (isinstance(game, TrickGame) and is_giving(game, state))
-    after = game.step(state.repeat(1 + len(others)), torch.tensor([action, *others]))
-    hidden, alike = game.hidden(after), torch.ones(len(others), dtype=torch.bool)
-    for name, field_ in after.tensors().items():
-        shown = [field_]
-        if name in hidden:
-            sees = hidden[name].sees[:, seat]
-            shown = [torch.where(sees, field_, 0), sees]
-        for tensor in shown:
-            alike &= (tensor[1:] == tensor[:1]).reshape(len(others), -1).all(1)
-    return not alike.any()
+    return bool(shown_to(match.game, match.state, torch.tensor([action]))[0, seat])
 
 
 def _deal(settings: Settings, number: int) -> State:
