@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
+from veclab.threads import side_by_side
 from veclab.training.distributed import Group
 from veclab.training.learner import Learner, StepCount, tricks_error, value_error
 from veclab.training.replay import EXTRAS
@@ -133,39 +135,47 @@ def update(
     """
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    settings, order = learner.settings, torch.Generator().manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
-    for _ in range(EPOCHS):
-        shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
-        for batch in shuffled.split(MINIBATCH):
-            index = learner.group.part(batch)
-            mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
-            hidden = None if rollout.hidden is None else rollout.hidden[index]
-            outputs = learner.forward(rollout.observation[index], mask, hidden)
-            log_policy = outputs.log_policy
-            finite = log_policy.masked_fill(~mask, 0.0)
-            log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
-            ratio = (log_prob - rollout.log_prob[index]).exp()
-            gain = advantage[index]
-            surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / len(batch)
-            entropy = -(log_policy.exp() * finite).sum() / len(batch)
-            values = outputs.values
-            value_loss = (values - rollout.value[index, : values.shape[1]]).square().sum() / len(batch)
-            loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
-            if outputs.tricks is not None:
-                error = tricks_error(outputs.tricks, rollout.tricks[index])
-                loss = loss + settings.tricks_weight * error / len(batch)
-            if outputs.critic is not None:
-                loss = loss + settings.value_weight * value_error(outputs.critic, rollout.value[index]) / len(batch)
-            taken = learner.step(loss)
-            sums += torch.where(taken, torch.stack([surrogate, entropy, value_loss]).detach(), 0)
-            count.add(taken)
-            if report is not None:
-                report()
+    with side_by_side(learner.device) as threads:
+        for _ in range(EPOCHS):
+            shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
+            for batch in shuffled.split(MINIBATCH):
+                loss_of = partial(_loss, learner, rollout, advantage, entropy_weight, len(batch))
+                taken, figures = learner.step_on(batch, loss_of, threads)
+                sums += torch.where(taken, figures, 0)
+                count.add(taken)
+                if report is not None:
+                    report()
     learner.net.eval()
     skipped = count.skipped()
     surrogate, entropy, value_loss = (learner.group.sum(sums) / max(count.steps - skipped, 1)).tolist()
     numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
     return {**numbers, "skipped_steps": skipped}
+
+
+def _loss(
+    learner: Learner, rollout: Rollout, advantage: Tensor, entropy_weight: float, total: int, index: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss [] of the decisions ``index`` [K] int64, as part of the mean over ``total``; and of what it is made:
+    surrogate, entropy and value loss, [3]."""
+    settings = learner.settings
+    mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
+    hidden = None if rollout.hidden is None else rollout.hidden[index]
+    outputs = learner.forward(rollout.observation[index], mask, hidden)
+    log_policy = outputs.log_policy
+    finite = log_policy.masked_fill(~mask, 0.0)
+    log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
+    ratio = (log_prob - rollout.log_prob[index]).exp()
+    gain = advantage[index]
+    surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / total
+    entropy = -(log_policy.exp() * finite).sum() / total
+    value_loss = value_error(outputs.values, rollout.value[index]) / total
+    loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+    if outputs.tricks is not None:
+        loss = loss + settings.tricks_weight * tricks_error(outputs.tricks, rollout.tricks[index]) / total
+    if outputs.critic is not None:
+        loss = loss + settings.value_weight * value_error(outputs.critic, rollout.value[index]) / total
+    return loss, torch.stack([surrogate, entropy, value_loss])
