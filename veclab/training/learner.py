@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from net import BlobNet, NetConfig, default_inference_dtype
+from net.threads import SideBySide, side_by_side
 from vecgame import Stream
 from vecgame.cards import unpack
 from veclab.settings import Settings
-from veclab.threads import SideBySide, side_by_side
 from veclab.training.distributed import ALONE, Group
 from veclab.training.replay import Examples, ReplayBuffer
 
@@ -72,8 +72,9 @@ class Learner:
         self.device = device
         self.group = group
         self.net = BlobNet(net_config).to(device)
+        self.parameters = list(self.net.parameters())
         self.optimizer = torch.optim.AdamW(
-            self.net.parameters(),
+            self.parameters,
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,  # the fused form can leave a step out without the host's asking, see `step`
@@ -118,10 +119,10 @@ class Learner:
         config = self.net.config
         asked: dict[str, object] = {"tricks": True} if config.tricks else {}
         if config.critic:
-            asked["hidden"] = unpack(hidden, torch.float32, config.critic // hidden.shape[1]).flatten(1)
+            asked["hidden"] = unpack(hidden, self.amp, config.critic // hidden.shape[1]).flatten(1)
         with torch.autocast(self.device.type, self.amp, enabled=self.amp != torch.float32):
             logits, values, *rest = (
-                output.float() for output in self.compute(observation.float(), legal_mask, **asked)
+                output.float() for output in self.compute(observation.to(self.amp), legal_mask, **asked)
             )
         tricks = rest.pop(0) if config.tricks else None
         critic = rest.pop(0) if config.critic else None
@@ -167,13 +168,13 @@ class Learner:
             [] bool: whether the step was taken; and [F], the figures summed over this process's examples.
         """
 
-        def work(rows: Tensor) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-            loss, figures = loss_of(rows)
+        own = self.group.part(index)
+
+        def work(first: int, number: int) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+            loss, figures = loss_of(own[first : first + number])
             return loss.detach(), figures.detach(), self._gradients(loss)
 
-        rows = self.group.part(index)
-        parts = rows.chunk(max(1, min(threads.size, len(rows) // ROWS_PER_THREAD)))
-        (loss, figures, gradients), *others = threads.map(work, parts)
+        (loss, figures, gradients), *others = threads.map(work, threads.split(len(own), ROWS_PER_THREAD))
         for more_loss, more_figures, more in others:  # in the order of the parts: the same sum in every run
             loss, figures = loss + more_loss, figures + more_figures
             used = [(ours, theirs) for ours, theirs in zip(gradients, more, strict=True) if ours is not None]
@@ -182,14 +183,14 @@ class Learner:
 
     def _gradients(self, loss: Tensor) -> list[Tensor | None]:
         """Of all parameters, in their order; None of one that the loss does not depend on."""
-        return list(torch.autograd.grad(loss, list(self.net.parameters()), allow_unused=True))
+        return list(torch.autograd.grad(loss, self.parameters, allow_unused=True))
 
     def _descend(self, loss: Tensor, gradients: list[Tensor | None]) -> Tensor:
         """The step for this process's part of the loss [] and of its gradients: [] bool, whether it was taken."""
-        for parameter, gradient in zip(self.net.parameters(), gradients, strict=True):
+        for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         loss = self.group.sum_gradients([gradient for gradient in gradients if gradient is not None], loss)
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.settings.grad_clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.grad_clip)
         taken = loss.isfinite() & norm.isfinite()
         self.optimizer.found_inf = (~taken).float()  # as torch.amp.GradScaler tells a fused optimiser
         self.optimizer.step()
@@ -198,7 +199,7 @@ class Learner:
             # The first steps average over fewer weights, as the initial ones are worth nothing.
             decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
             with torch.no_grad():
-                torch._foreach_lerp_(list(self.average.values()), list(self.net.parameters()), 1 - decay)
+                torch._foreach_lerp_(list(self.average.values()), self.parameters, 1 - decay)
         return taken
 
     def averaged(self) -> BlobNet:
@@ -322,9 +323,7 @@ def learn(
             drawn = torch.randperm(len(buffer), generator=order)[:draws].to(learner.device)
             for index in drawn.split(size):
 
-                def loss_of(
-                    place: Tensor, index: Tensor = index, done: int = done
-                ) -> tuple[Tensor, Tensor]:
+                def loss_of(place: Tensor, index: Tensor = index, done: int = done) -> tuple[Tensor, Tensor]:
                     """Of the batch's examples at ``place`` [K] int64."""
                     batch = buffer.examples.take(index[place])
                     if learner.symmetry is not None:

@@ -9,16 +9,16 @@ player, and give a search a network worth searching with.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from net import InferenceNet
+from net.threads import side_by_side
 from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
-from veclab.threads import side_by_side
 from veclab.training.distributed import Group
 from veclab.training.learner import Learner, StepCount, tricks_error, value_error
 from veclab.training.replay import EXTRAS
@@ -28,6 +28,7 @@ from vecmcts.evaluators import to_relative
 CLIP = 0.2
 EPOCHS = 3
 MINIBATCH = 4096
+GRAIN = 256  # sizes of minibatches are multiples of it
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,17 @@ class Rollout:
     tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
     hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that say something of each decision, by name, without what is None."""
+        names = ["observation", "legal", "column", "log_prob", "baseline", "value", *EXTRAS]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def gather(self, group: Group) -> Rollout:
         """The rollouts of all processes as one, in the order of the processes."""
         if group.size == 1:
             return self
-        names = ["observation", "legal", "column", "log_prob", "baseline", "value"]
-        names += [name for name in EXTRAS if getattr(self, name) is not None]
         points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
-        fields = {name: group.gather(getattr(self, name)) for name in names}
+        fields = {name: group.gather(tensor) for name, tensor in self.tensors().items()}
         return Rollout(**fields, score=points / games, games=int(games))
 
 
@@ -68,10 +72,25 @@ def play(
 ) -> Rollout:
     """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
 
+
     With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
     ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
     """
+    with side_by_side(device):  # for the network
+        return _play(game, network, games, seed, first_index, device, symmetry, extras)
+
+
+def _play(
+    game: Game,
+    network: InferenceNet,
+    games: int,
+    seed: int,
+    first_index: int,
+    device: torch.device,
+    symmetry: SuitSymmetry | None,
+    extras: Collection[str],
+) -> Rollout:
     state = game.deal(games, seed, device, first_index)
     stored = []
     for _ in range(game.decisions):
@@ -133,16 +152,17 @@ def update(
     Raises:
         NotFiniteError: see `StepCount.skipped`.
     """
+    rollout = replace(rollout, observation=rollout.observation.to(learner.amp))  # as the network's products want it
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    order = torch.Generator().manual_seed(seed)
+    order, size = torch.Generator().manual_seed(seed), _even(len(advantage))
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
     with side_by_side(learner.device) as threads:
         for _ in range(EPOCHS):
             shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
-            for batch in shuffled.split(MINIBATCH):
+            for batch in shuffled[: len(shuffled) // size * size].split(size):
                 loss_of = partial(_loss, learner, rollout, advantage, entropy_weight, len(batch))
                 taken, figures = learner.step_on(batch, loss_of, threads)
                 sums += torch.where(taken, figures, 0)
@@ -154,6 +174,16 @@ def update(
     surrogate, entropy, value_loss = (learner.group.sum(sums) / max(count.steps - skipped, 1)).tolist()
     numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
     return {**numbers, "skipped_steps": skipped}
+
+
+def _even(decisions: int) -> int:
+    """The size of minibatches: as near to `MINIBATCH` as makes them equal, and one of few.
+
+    Kernels of matrix products are made for each size that there has not been, which costs as much as three steps. So a
+    pass leaves out what is too little for a minibatch, some of the decisions, others each time.
+    """
+    size = decisions // max(1, round(decisions / MINIBATCH))
+    return size - size % GRAIN if size >= GRAIN else size
 
 
 def _loss(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from net.threads import shared_out, side_by_side
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
@@ -114,7 +115,8 @@ def self_play(
             report(sum(chunk.played for chunk in chunks), sum(chunk.evaluations for chunk in chunks))
 
     if workers == 1 or len(chunks) == 1:
-        _play_in_turn(chunks, tell)
+        with side_by_side(device):  # for the network
+            _play_in_turn(chunks, tell)
     else:
         _play_in_threads(chunks, workers, tell)
     examples = Examples.concatenate([chunk.examples for chunk in chunks])
@@ -177,23 +179,18 @@ def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
 
 def _play_in_threads(chunks: list[_Chunk], workers: int, tell: Callable[[], None]) -> None:
     """Plays chunks side by side, torch's threads shared out; ``tell`` is called from this one, and may raise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads // workers)
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            running = {pool.submit(chunk.play) for chunk in chunks}
-            try:
-                while running:
-                    done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-                    tell()
-            except BaseException:
-                for chunk in chunks:
-                    chunk.stopped = True
-                raise
-    finally:
-        torch.set_num_threads(threads)
+    with shared_out(workers) as pool:
+        running = {pool.submit(chunk.play) for chunk in chunks}
+        try:
+            while running:
+                done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                tell()
+        except BaseException:
+            for chunk in chunks:
+                chunk.stopped = True
+            raise
 
 
 @dataclass(frozen=True)
