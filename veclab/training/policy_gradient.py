@@ -26,8 +26,6 @@ from veclab.training.selfplay import sample
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
-EPOCHS = 3
-MINIBATCH = 4096
 GRAIN = 256  # sizes of minibatches are multiples of it
 
 
@@ -155,12 +153,13 @@ def update(
     rollout = replace(rollout, observation=rollout.observation.to(learner.amp))  # as the network's products want it
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    order, size = torch.Generator().manual_seed(seed), _even(len(advantage))
+    settings, order = learner.settings, torch.Generator().manual_seed(seed)
+    size = _even(len(advantage), settings.update_batch)
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
     with side_by_side(learner.device) as threads:
-        for _ in range(EPOCHS):
+        for _ in range(settings.update_epochs):
             shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
             for batch in shuffled[: len(shuffled) // size * size].split(size):
                 loss_of = partial(_loss, learner, rollout, advantage, entropy_weight, len(batch))
@@ -176,13 +175,13 @@ def update(
     return {**numbers, "skipped_steps": skipped}
 
 
-def _even(decisions: int) -> int:
-    """The size of minibatches: as near to `MINIBATCH` as makes them equal, and one of few.
+def _even(decisions: int, wanted: int) -> int:
+    """The size of minibatches: as near to ``wanted`` as makes them equal, and one of few.
 
     Kernels of matrix products are made for each size that there has not been, which costs as much as three steps. So a
     pass leaves out what is too little for a minibatch, some of the decisions, others each time.
     """
-    size = decisions // max(1, round(decisions / MINIBATCH))
+    size = decisions // max(1, round(decisions / wanted))
     return size - size % GRAIN if size >= GRAIN else size
 
 
