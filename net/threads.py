@@ -57,11 +57,12 @@ def current() -> SideBySide:
 
 
 @contextmanager
-def side_by_side(device: torch.device) -> Iterator[SideBySide]:
+def side_by_side(device: torch.device, worth: bool = True) -> Iterator[SideBySide]:
     """As many threads as PyTorch has for ``device``, each of which works by itself: one on a GPU. Meanwhile PyTorch
-    splits no operation of this thread. Within another call of this it gives what that has."""
+    splits no operation of this thread. Within another call of this it gives what that has. If it is not ``worth`` it,
+    all stays as it is: of small batches operations that are split are faster than parts."""
     size = torch.get_num_threads()
-    if device.type != "cpu" or size == 1:
+    if device.type != "cpu" or size == 1 or not worth:
         yield current()
         return
     with shared_out(size) as pool:

@@ -13,6 +13,7 @@ from net.threads import ALONE, current, side_by_side
 from tests.test_learner import make_examples, make_learner
 from vecgame import Blob
 from veclab.training import learner as learner_module
+from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.policy_gradient import GRAIN, _even, play, update
 from veclab.training.replay import ReplayBuffer
@@ -25,6 +26,7 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 def two_threads(monkeypatch) -> Iterator[None]:
     """PyTorch has two threads, and few rows are worth one of their own."""
     monkeypatch.setattr(learner_module, "ROWS_PER_THREAD", 4)
+    monkeypatch.setattr(policy_gradient, "ROWS_PER_THREAD", 4)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     yield

@@ -19,7 +19,9 @@ from veclab.training.distributed import ALONE, Group
 from veclab.training.replay import Examples, ReplayBuffer
 
 MAX_SKIPPED = 8  # steps in a row whose loss or gradient is not finite, after which learning gives up
-ROWS_PER_THREAD = 128  # of a batch that a thread of its own is worth
+# Of a batch that a thread of its own is worth. Examples/s of the small network on two cores, in parts and with each
+# operation split: batches of 256 14,000 and 25,000, of 2,048 58,000 and 63,000.
+ROWS_PER_THREAD = 256
 STEPS_PER_LOOK = 50  # steps between two looks at that count, each of which waits for the device
 
 
@@ -318,7 +320,7 @@ def learn(
     sums, done = torch.zeros(len(names), device=learner.device), 0  # of the losses over the steps taken
     count = StepCount(learner.device)
     learner.net.train()
-    with side_by_side(learner.device) as threads:
+    with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
         for _ in range(settings.epochs):
             drawn = torch.randperm(len(buffer), generator=order)[:draws].to(learner.device)
             for index in drawn.split(size):

@@ -20,7 +20,7 @@ from net.threads import side_by_side
 from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
 from veclab.training.distributed import Group
-from veclab.training.learner import Learner, StepCount, tricks_error, value_error
+from veclab.training.learner import ROWS_PER_THREAD, Learner, StepCount, tricks_error, value_error
 from veclab.training.replay import EXTRAS
 from veclab.training.selfplay import sample
 from vecmcts.evaluators import to_relative
@@ -158,7 +158,7 @@ def update(
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
-    with side_by_side(learner.device) as threads:
+    with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
         for _ in range(settings.update_epochs):
             shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
             for batch in shuffled[: len(shuffled) // size * size].split(size):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_EXCEPTION, wait
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -120,7 +119,7 @@ def self_play(
             report(sum(chunk.played for chunk in chunks), sum(chunk.evaluations for chunk in chunks))
 
     if workers == 1 or len(chunks) == 1:
-        with side_by_side(device) if games >= GAMES_SIDE_BY_SIDE else nullcontext():
+        with side_by_side(device, worth=games >= GAMES_SIDE_BY_SIDE):
             _play_in_turn(chunks, tell)
     else:
         _play_in_threads(chunks, workers, tell)
