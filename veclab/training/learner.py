@@ -185,6 +185,10 @@ class Learner:
 
     def _gradients(self, loss: Tensor) -> list[Tensor | None]:
         """Of all parameters, in their order; None of one that the loss does not depend on."""
+        if self.device.type != "cpu":  # where there is one part, whose gradients may be the parameters' own
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            return [parameter.grad for parameter in self.parameters]
         return list(torch.autograd.grad(loss, self.parameters, allow_unused=True))
 
     def _descend(self, loss: Tensor, gradients: list[Tensor | None]) -> Tensor:
