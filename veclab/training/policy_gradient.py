@@ -70,7 +70,6 @@ def play(
 ) -> Rollout:
     """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
 
-
     With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
     ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
