@@ -8,6 +8,7 @@ from pathlib import Path
 CHECKPOINT, CONFIG, METRICS, RESULTS = "checkpoint.safetensors", "config.json", "metrics.jsonl", "results.json"
 # What settings and metrics were called before policy gradient was a way of learning of its own.
 RENAMED = {"warmup_updates": "updates", "warmup_games": "update_games", "warmup_entropy": "entropy"}
+BEFORE = {"update_epochs": 3, "update_batch": 4096}  # what was no setting yet
 UPDATE, OLD_UPDATE = "update", "warm-up"  # kind of the metrics' entries of policy gradient
 NEWEST = "network-newest.safetensors"  # the checkpoint's network, while no network-NNNNNN.safetensors is it
 
@@ -24,7 +25,10 @@ def read_config(folder: Path) -> dict[str, object]:
 
 def as_named_today(settings: dict[str, object]) -> dict[str, object]:
     """Saved settings; those of earlier versions, which had no name for the learner, with what they meant."""
-    if "learner" in settings or "games_per_iter" not in settings:
+    if "games_per_iter" not in settings:
+        return settings
+    settings = {**BEFORE, **settings}
+    if "learner" in settings:
         return settings
     learner = "both" if settings.get("warmup_updates") else "search"
     return {"learner": learner, **{RENAMED.get(name, name): value for name, value in settings.items()}}
