@@ -32,7 +32,17 @@ GROUPS = {  # of all settings' flags, as help shows them
         *("fast_simulations", "gate", "gate_error", "gate_deals"),
     ),
     "learning": (
-        *("learner", "updates", "update_games", "entropy", "epochs", "batch_size", "replay_examples"),
+        *(
+            "learner",
+            "updates",
+            "update_games",
+            "update_epochs",
+            "update_batch",
+            "entropy",
+            "epochs",
+            "batch_size",
+            "replay_examples",
+        ),
         *("learning_rate", "weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target"),
         *("tricks_weight", "leaf_values", "augment_suits", "network", "initial_network", "values"),
     ),

@@ -26,8 +26,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -146,7 +147,6 @@ def run_all(
     The first seed of an option says how long the others are.
     """
     terms = (own.start, own.cards)
-    pool = ProcessPoolExecutor(own.jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_alone)
     waiting: set[Future[Trained]] = set()
 
     def go_on(option: str) -> None:
@@ -160,21 +160,33 @@ def run_all(
                 length = seeds[1].length
                 waiting.add(pool.submit(run_one, option, *terms, seed, own.seconds, own.deals, length))
 
+    with workers(own.jobs) as pool, display.task("ablation", own.seeds * len(options), "runs") as task:
+        for option in options:
+            go_on(option)
+        while waiting:
+            future = next(as_completed(waiting))
+            waiting.remove(future)
+            done.append(future.result())
+            keep(done)
+            display.news(str(done[-1]))
+            task.update(len(done))
+            if done[-1].seed == 1:
+                go_on(done[-1].option)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes for long work, which end with the `with` block, whatever they are at if that fails."""
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_alone)
     try:
-        with display.task("ablation", own.seeds * len(options), "runs") as task:
-            for option in options:
-                go_on(option)
-            while waiting:
-                future = next(as_completed(waiting))
-                waiting.remove(future)
-                done.append(future.result())
-                keep(done)
-                display.news(str(done[-1]))
-                task.update(len(done))
-                if done[-1].seed == 1:
-                    go_on(done[-1].option)
+        yield pool
     except BaseException:
-        _kill(pool)
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join()
         raise
     pool.shutdown()
 
@@ -182,16 +194,6 @@ def run_all(
 def _leave_interrupts_alone() -> None:
     """Ctrl+C at a terminal goes to all processes; what is to be done is for the first one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _kill(pool: ProcessPoolExecutor) -> None:
-    """Ends a pool with its processes, whatever they are at: they have minutes of work before them."""
-    processes = list((pool._processes or {}).values())
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes:
-        process.kill()
-    for process in processes:
-        process.join()
 
 
 def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) -> tuple[float, float]:

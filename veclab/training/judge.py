@@ -137,12 +137,12 @@ class Judge:
 
     def _results_of_before(self) -> Results | None:
         """The results that the run already has of its last network, on the terms of now."""
-        path = self.run.folder / RESULTS
-        if not path.is_file():
+        try:
+            stored = json.loads((self.run.folder / RESULTS).read_text())
+            same = all(stored.get(name) == value for name, value in self._about().items())
+            return results_of(stored["results"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there are none, or they are damaged
             return None
-        stored = json.loads(path.read_text())
-        same = all(stored.get(name) == value for name, value in self._about().items())
-        return results_of(stored["results"]) if same else None
 
     def _about(self) -> dict[str, object]:
         """What results are of, beside the run's settings."""
