@@ -15,6 +15,7 @@ from veclab.command_line import STOPPED
 ROOT = Path(__file__).parents[1]
 AGENT = str(ROOT / "veclab" / "agents" / "blob-1-13.safetensors")
 SECONDS = 5.0  # that a command may take to end
+WORKING = 15.0  # seconds after which it is at work
 LONG = ["--eval-deals", "20000", "--device", "cpu"]
 EXACT = ["--cards", "2", "--suits", "2", "--ranks", "4"]
 
@@ -55,6 +56,9 @@ def start(arguments: list[str], folder: Path, **options: object) -> subprocess.P
     """A Python process in a session of its own, so that a signal to its group is a terminal's Ctrl+C."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     both = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+    both["preexec_fn"] = lambda: signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # a shell's job in the background has none
     return subprocess.Popen(
         [sys.executable, *arguments], cwd=folder, text=True, env=environment, start_new_session=True, **both
     )
@@ -98,7 +102,7 @@ def test_ctrl_c(name: str, tmp_path) -> None:
         short = start(["-m", "veclab", "train", *flags_of(TINY), "--run", "run"], tmp_path)
         assert short.wait(120) == 0
     process = start(WORK[name], tmp_path, stdin=subprocess.DEVNULL)
-    time.sleep(float(os.environ.get("VECGAME_STOP_AFTER", "12")))
+    time.sleep(WORKING)
     assert process.poll() is None, process.communicate()
     status, error, took = stop(process)
     assert status == STOPPED and "Traceback" not in error, error

@@ -27,6 +27,10 @@ class Output(Console):
         super().__init__(**{"highlight": False, "markup": False, "emoji": False, **options})
         self.soft_wrap = not self.is_terminal
 
+    def print(self, *objects: object, soft_wrap: bool | None = None, **options: object) -> None:
+        whole = self.soft_wrap and all(isinstance(thing, str) for thing in objects)  # tables have a width everywhere
+        super().print(*objects, soft_wrap=whole if soft_wrap is None else soft_wrap, **options)
+
     def on_broken_pipe(self) -> None:
         self.quiet = True
         raise BrokenPipeError
