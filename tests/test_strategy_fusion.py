@@ -53,16 +53,13 @@ def test_a_missing_extra_is_one_line_and_help_needs_none(monkeypatch, capsys) ->
         "pettingzoo_agents.py": ("pettingzoo", "pettingzoo"),
         "torchrl_ppo.py": ("tensordict", "torchrl"),
     }
-    for module, _ in extras.values():
-        for loaded in [
-            name for name in sys.modules if name.split(".")[0] == module or name.startswith("veclab.doors.")
-        ]:
-            monkeypatch.delitem(sys.modules, loaded)
-        monkeypatch.setitem(sys.modules, module, None)
     for name, (module, extra) in extras.items():
-        run_example(monkeypatch, name, "--help")
-        assert "usage:" in capsys.readouterr().out
-        with pytest.raises(SystemExit, match="2"):
-            run_example(monkeypatch, name, "")
-        error = capsys.readouterr().err
-        assert error == f"error: {module} is not installed: pip install -e '.[{extra}]'\n"
+        with monkeypatch.context() as patch:
+            for loaded in [name for name in sys.modules if name.startswith("veclab.doors.")]:
+                patch.delitem(sys.modules, loaded)
+            patch.setitem(sys.modules, module, None)
+            run_example(patch, name, "--help")
+            assert "usage:" in capsys.readouterr().out
+            with pytest.raises(SystemExit, match="2"):
+                run_example(patch, name, "")
+            assert capsys.readouterr().err == f"error: {module} is not installed: pip install -e '.[{extra}]'\n"
