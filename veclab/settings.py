@@ -22,6 +22,34 @@ OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games", "graphs")
 
+OF_THE_SEARCH = ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent", "root_selection")
+OF_THE_SEARCH += ("considered_actions", "candidates", "trust")
+GROUPS = {  # of all settings' flags, as help shows them
+    "game": (*RULES, "seed"),
+    "search": OF_THE_SEARCH,
+    "self-play": (
+        *("games_per_iter", "iterations", "sampled_share", "noise_fraction", "noise_alpha", "full_share"),
+        *("fast_simulations", "gate", "gate_error", "gate_deals"),
+    ),
+    "learning": (
+        *(
+            "learner",
+            "updates",
+            "update_games",
+            "update_epochs",
+            "update_batch",
+            "entropy",
+            "epochs",
+            "batch_size",
+            "replay_examples",
+        ),
+        *("learning_rate", "weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target"),
+        *("tricks_weight", "leaf_values", "augment_suits", "network", "initial_network", "values"),
+    ),
+    "evaluation": ("eval_every", "eval_deals"),
+    "machine": ("device", "precision", "chunk_games", "compile", "graphs", "checkpoint_seconds"),
+}
+
 
 def _flag(default: object, text: str, **extra: object) -> object:
     return field(default=default, metadata={"help": text, **extra})
@@ -304,22 +332,31 @@ def _at_least(settings: Settings, name: str, low: int) -> None:
         raise ValueError(f"{_flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
-    """One flag for each setting, or those named; flags that are not given do not appear in the parsed namespace."""
-    for item in dataclasses.fields(Settings):
-        if names is not None and item.name not in names:
-            continue
-        options: dict[str, object] = {"default": argparse.SUPPRESS}
-        options["help"] = f"{item.metadata['help']} (default: {item.default})"
-        if item.type is bool or item.type == "bool":
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options["type"] = type(item.default)
-            if "choices" in item.metadata:
-                options["choices"] = item.metadata["choices"]
+def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None, preset: str = "document") -> None:
+    """One flag for each setting, or those named, in groups; flags that are not given do not appear in the parsed
+    namespace.
+
+    Args:
+        preset: whose settings are shown as the defaults.
+    """
+    items = {item.name: item for item in dataclasses.fields(Settings)}
+    for title, members in GROUPS.items():
+        shown = [items[name] for name in members if names is None or name in names]
+        group = parser.add_argument_group(title) if shown else None
+        for item in shown:
+            default = PRESETS[preset].get(item.name, item.default)
+            options: dict[str, object] = {"default": argparse.SUPPRESS}
+            said = default if default != "" else "none"
+            options["help"] = f"{item.metadata['help']} (default: {said})".replace("%", "%%")
+            if item.type is bool or item.type == "bool":
+                options["action"] = argparse.BooleanOptionalAction
             else:
-                options["metavar"] = {int: "N", float: "X", str: "TEXT"}[type(item.default)]
-        parser.add_argument(_flag_name(item.name), **options)
+                options["type"] = type(item.default)
+                if "choices" in item.metadata:
+                    options["choices"] = item.metadata["choices"]
+                else:
+                    options["metavar"] = {int: "N", float: "X", str: "TEXT"}[type(item.default)]
+            group.add_argument(_flag_name(item.name), **options)
 
 
 def as_flags(settings: Settings, names: Collection[str]) -> list[str]:

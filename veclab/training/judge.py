@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from shlex import quote
 
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
 from veclab.arena.bots import NetworkPlayer, search_player
-from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_table, terms
+from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_of, results_table, terms
 from veclab.arena.matches import seatings_of
+from veclab.command_line import called
 from veclab.precision import inference_net
-from veclab.progress import duration
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
 from veclab.training.saving import Progress, SavedRun
@@ -99,8 +100,16 @@ class Judge:
         self.run.display.line(f"evaluation of {step}, {searcher}: {', '.join(points)}")
 
     def finish(self, started: float) -> Results:
-        """The table of points before and after training; ``started`` is when it began (`time.monotonic`)."""
+        """The table of points before and after training; ``started`` is when it began (`time.monotonic`).
+
+        Of a run that was finished before, on these terms, it is the table of then.
+        """
         run, settings = self.run, self.run.settings
+        if (results := self._results_of_before()) is not None:
+            run.record("final evaluation", results=results_json(results))
+            run.display.line("The run was finished before; its results of then:")
+            self._show(results, started)
+            return results
         first = load_network(run.network_path((0, 0)), run.device, run.games[0])
         nets = (first, run.learner.averaged())
         before, after = (inference_net(net, settings.precision, run.games) for net in nets)
@@ -121,10 +130,37 @@ class Judge:
             self.check,
         )
         run.record("final evaluation", results=results_json(results))
-        stored = {"games": run.identities, "terms": terms(run.games[0], settings), "results": results_json(results)}
+        stored = {**self._about(), "results": results_json(results)}
         write_atomically(run.folder / RESULTS, json.dumps(stored, indent=1).encode())
-        run.display.console.print(results_table(results, terms(run.games[0], settings), seatings_of(run.games[0])))
-        run.display.line(
-            f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.progress)}"
-        )
+        self._show(results, started)
         return results
+
+    def _results_of_before(self) -> Results | None:
+        """The results that the run already has of its last network, on the terms of now."""
+        try:
+            stored = json.loads((self.run.folder / RESULTS).read_text())
+            same = all(stored.get(name) == value for name, value in self._about().items())
+            return results_of(stored["results"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there are none, or they are damaged
+            return None
+
+    def _about(self) -> dict[str, object]:
+        """What results are of, beside the run's settings."""
+        updates, iteration = self.run.progress
+        return {"games": self.run.identities, "terms": self._terms(), "updates": updates, "iteration": iteration}
+
+    def _terms(self) -> str:
+        return terms(self.run.games[0], self.run.settings)
+
+    def _show(self, results: Results, started: float) -> None:
+        run = self.run
+        run.display.console.print(results_table(results, self._terms(), seatings_of(run.games[0])))
+        network, folder = (quote(str(path)) for path in (run.network_path(run.progress), run.folder))
+        run.display.line(f"{run.spent(started)}; the network: {network}", whole=True)
+        lines = (
+            f"play against it: {called('play')} --agent {folder}",
+            f"look at the run: vecgame report {folder}",
+            f"go on with it:   {called('train')} --resume {folder} --iterations {2 * run.settings.iterations}",
+        )
+        for line in lines if run.settings.iterations else lines[:2]:
+            run.display.line(line, whole=True)
