@@ -40,7 +40,7 @@ TINY = Settings(
 )
 # What a run records of its speed, which nobody can repeat.
 TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "evaluations_per_second")
-TIMES += ("examples_per_second",)
+TIMES += ("examples_per_second", "crc32")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "veclab.training.command"])

@@ -19,6 +19,7 @@ from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, 
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
+from veclab.files import open_own
 from veclab.training import command as train
 from veclab.training import metrics
 from veclab.training.learner import Learner, Losses
@@ -209,13 +210,14 @@ def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path
 
     def open_full(path: Path, mode: str = "r", *arguments: object, **options: object) -> object:
         file = real_open(path, mode, *arguments, **options)
-        return Full(file) if mode in ("wb", "a") and folder in path.parents else file
+        return Full(file) if mode == "xb" and folder in path.parents else file
 
     status, failures = 2, 0
     while status == 2:
         writes, room = 0, room + 1
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", open_full)
+            patch.setattr(metrics, "open_own", lambda path: Full(open_own(path)))
             status = train.main(train_at(folder))
         if status == 2:
             failures += 1

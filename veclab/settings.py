@@ -2,7 +2,7 @@
 
 import argparse
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
@@ -10,6 +10,7 @@ from vecgame import Game, SuitSymmetry
 from veclab.game_flags import BLOB_FLAGS, DEFAULTS, RULES, canonical, described, games_of, overlaid, read_counts
 from veclab.playout_cap import PlayoutCap
 from veclab.precision import PRECISIONS
+from veclab.typed import like, unknown
 from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
@@ -155,6 +156,8 @@ class Settings:
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
     def __post_init__(self) -> None:
+        for name, value in check_saved(vars(self)).items():
+            object.__setattr__(self, name, value)
         for name, value in canonical(self.game_flags()).items():
             object.__setattr__(self, name, value)
         if self.learner not in LEARNERS:
@@ -343,17 +346,33 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
     return Settings(**settings)
 
 
+def check_saved(told: Mapping[str, object]) -> dict[str, object]:
+    """Settings by name, some or all: known ones, each of the type that it has as a flag.
+
+    Raises:
+        ValueError: in one line, that names a setting, and what would be right.
+    """
+    defaults = {item.name: item.default for item in dataclasses.fields(Settings)}
+    if others := unknown(told, defaults):
+        raise ValueError(f"the run has settings that this version does not know: {others}")
+    return {name: like(defaults[name], value, _flag_name(name)) for name, value in told.items()}
+
+
+def of_saved(told: Mapping[str, object]) -> Settings:
+    """The settings that a file of a run tells. Raises ValueError, in one line, where they are none."""
+    try:
+        return Settings(**check_saved(told))
+    except ValueError as error:
+        raise ValueError(f"the run's settings: {error}") from None
+
+
 def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
     """A saved run's settings with the given ones in their place.
 
     Raises:
         ValueError: naming each setting that would make it another run.
     """
-    known = {item.name for item in dataclasses.fields(Settings)}
-    unknown = sorted(set(saved) - known)
-    if unknown:
-        raise ValueError(f"the run has settings that this version does not know: {', '.join(unknown)}")
-    settings = Settings(**saved)
+    settings = of_saved(saved)
     _refuse_idle(settings.learner, given)
     game = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
     other = {name: value for name, value in given.items() if name not in RULES}
@@ -363,7 +382,7 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
 def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
     """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
     asked = dataclasses.asdict(from_flags(preset, given))
-    settings = Settings(**saved)
+    settings = of_saved(saved)
     return _gone_on(settings, {n: v for n, v in asked.items() if n not in _changeable(settings) or n in given})
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
+from veclab.agents.networks import numbers_of_networks
 from veclab.arena.bots import NetworkPlayer, search_player
 from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_table, terms
 from veclab.arena.matches import seatings_of
+from veclab.files import sealed
 from veclab.precision import inference_net
 from veclab.progress import duration
 from veclab.training import metrics
@@ -44,11 +45,13 @@ class Judge:
         run = self.run
         if self._is_due(run.progress):
             run.save_network()  # it may have been stopped between the checkpoint and this
-        entries = metrics.read(run.folder / METRICS)
-        done = {(entry["updates"], entry["iteration"]) for entry in entries if entry["kind"] == "evaluation"}
-        passed = [(update, 0) for update in range(1, run.updates + 1)]
-        passed += [(run.updates, iteration) for iteration in range(1, run.iteration + 1)]
-        self.due = [p for p in passed if self._is_due(p) and p not in done and run.network_path(p).exists()]
+        done = {
+            (entry.get("updates", 0), entry.get("iteration", 0))
+            for entry in metrics.read(run.folder / METRICS)
+            if entry["kind"] == "evaluation"
+        }
+        passed = [(number, 0) if early else (run.updates, number) for early, number in numbers_of_networks(run.folder)]
+        self.due = [p for p in sorted(passed) if p <= run.progress and self._is_due(p) and p not in done]
 
     def _is_due(self, progress: Progress) -> bool:
         """Whether a network is to be evaluated beside the run; that of the last step is evaluated at its end."""
@@ -122,7 +125,7 @@ class Judge:
         )
         run.record("final evaluation", results=results_json(results))
         stored = {"games": run.identities, "terms": terms(run.games[0], settings), "results": results_json(results)}
-        write_atomically(run.folder / RESULTS, json.dumps(stored, indent=1).encode())
+        write_atomically(run.folder / RESULTS, sealed(stored))
         run.display.console.print(results_table(results, terms(run.games[0], settings), seatings_of(run.games[0])))
         run.display.line(
             f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.progress)}"
