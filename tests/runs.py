@@ -51,6 +51,20 @@ def changed(**changes: object) -> Settings:
     return Settings(**{**asdict(TINY), **changes})
 
 
+SMALLEST = changed(
+    games_per_iter=4,
+    cards="1-2",
+    worlds=1,
+    simulations=2,
+    batch_size=8,
+    replay_examples=20,
+    update_games=4,
+    eval_deals=1,
+    average_decay=0.9,
+    device="cpu",
+)
+
+
 def flags_of(settings: Settings) -> list[str]:
     """The command line's flags for settings, all that its learner has."""
     flags = []

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
+from tests.runs import SMALLEST, changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
@@ -28,18 +28,6 @@ from veclab.training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
 WRITES = 50  # of a run as below: about as many files are synced, renamed, and their folder synced
-SMALLEST = changed(
-    games_per_iter=4,
-    cards="1-2",
-    worlds=1,
-    simulations=2,
-    batch_size=8,
-    replay_examples=20,
-    update_games=4,
-    eval_deals=1,
-    average_decay=0.9,
-    device="cpu",
-)
 
 
 def train_at(folder: Path, *more: str) -> list[str]:

@@ -64,6 +64,11 @@ def read(path: Path) -> list[Entry]:
     return entries
 
 
+def ends_within_a_line(path: Path) -> bool:
+    """Whether the last line is not whole: it was being written when the process or the machine stopped."""
+    return path.exists() and bool(path.read_bytes().rpartition(b"\n")[2])
+
+
 def check_whole(path: Path, progress: tuple[int, int]) -> None:
     """Raises DamagedError, in one line, where the entry of a step up to this one is missing; not where there is no
     file, or none of the first entries, as where somebody has moved the file away since."""

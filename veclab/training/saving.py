@@ -252,6 +252,8 @@ class SavedRun:
         if not path.exists() and self.progress > (0, 0):
             self.display.line(f"{path} is not there: the run goes on without what it told")
         metrics.check_whole(path, self.progress)
+        if metrics.ends_within_a_line(path):
+            self.display.line(f"the last line of {path} is not whole, and is left out")
         metrics.keep(path, self._is_done)
 
     def _write_config(self) -> None:
