@@ -57,7 +57,7 @@ QUICK_SHARE = 5  # of the quick tests of every game one in so many, other games 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes most of the quick tests of every game slow ones, and with VECGAME_SLOW_SHARE=N leaves all but one in N of
-    those out."""
+    those out, but for tests marked `all_games`."""
     share, gone = int(os.environ.get("VECGAME_SLOW_SHARE", "1")), []
     for item in items:
         games = [value for value in getattr(item, "callspec", Spec).params.values() if isinstance(value, Named)]
@@ -66,7 +66,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         number = zlib.crc32(f"{item.originalname} of {games[0]}".encode())
         if item.get_closest_marker("slow") is None and number % QUICK_SHARE != 0:
             item.add_marker(pytest.mark.slow)
-        if item.get_closest_marker("slow") is not None and number % share != 1 % share:
+        left_out = number % share != 1 % share and item.get_closest_marker("all_games") is None
+        if item.get_closest_marker("slow") is not None and left_out:
             gone.append(item)
     config.hook.pytest_deselected(items=gone)
     items[:] = [item for item in items if item not in gone]

@@ -41,6 +41,7 @@ def choices(observations: np.ndarray, infos: dict) -> np.ndarray:
     return np.array([choice(*pair) for pair in zip(observations, infos["action_mask"], strict=True)])
 
 
+@pytest.mark.all_games
 @every_game
 def test_gymnasium_finds_nothing_wrong(named: Named, own_games: Path) -> None:
     with warnings.catch_warnings():

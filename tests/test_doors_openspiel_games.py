@@ -47,6 +47,7 @@ def random_state(game, rng: random.Random, decisions: int):
     return state
 
 
+@pytest.mark.all_games
 @each
 def test_openspiel_finds_nothing_wrong(named: Named, own_games: Path) -> None:
     pyspiel.random_sim_test(load(named, own_games), num_sims=1, serialize=True, verbose=False)

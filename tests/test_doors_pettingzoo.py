@@ -36,6 +36,7 @@ def finds_nothing_wrong(environment, cycles: int) -> None:
     assert {str(warning.message) for warning in said} <= OF_MASKS
 
 
+@pytest.mark.all_games
 @every_game
 def test_pettingzoo_finds_nothing_wrong(named: Named, own_games: Path) -> None:
     game = named.make(own_games)

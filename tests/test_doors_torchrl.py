@@ -40,6 +40,7 @@ def networks(game: Game, device: str = "cpu") -> tuple[ProbabilisticActor, Value
     return actor, ValueOperator(nn.Linear(game.features, 1).to(device), in_keys=["observation"])
 
 
+@pytest.mark.all_games
 @pytest.mark.parametrize("named", EVERY, ids=str)
 def test_torchrl_finds_nothing_wrong(named: Named, own_games: Path) -> None:
     game = named.make(own_games)

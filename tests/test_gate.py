@@ -81,6 +81,7 @@ def test_fresh_deals() -> None:
 # -- in a run ---------------------------------------------------------------------------------------------------------
 
 TINY = Settings(
+    learner="search",
     games_per_iter=8,
     iterations=2,
     epochs=2,

@@ -13,8 +13,9 @@ from veclab.agents.checkpoint import save_network
 from veclab.arena import oh_hell
 from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.evaluate import main as evaluate_main
-from veclab.arena.ismcts import ISMCTSPlayer, mirror, played_by
+from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import play_games, play_match
+from veclab.arena.mirror import mirror, played_by
 from vecmcts import Past
 
 

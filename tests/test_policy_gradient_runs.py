@@ -17,7 +17,7 @@ from veclab.arena.ladder import main as ladder_main
 from veclab.report.page import report
 from veclab.settings import for_resume
 from veclab.training import command as train
-from veclab.training import judge
+from veclab.training import judge, policy_gradient
 from veclab.training.learner import Learner
 from veclab.training.run import Run
 from veclab.training.saving import SavedRun
@@ -120,7 +120,15 @@ def test_its_networks_are_evaluated_on_the_way(tmp_path, monkeypatch) -> None:
 
 
 def test_a_longer_run_goes_on_with_the_rate_that_it_had(finished: Path, tmp_path, monkeypatch) -> None:
+    """And with the weight of the entropy, which falls alike."""
     rates, real = [], Learner.set_rate
+    weights, update = [], policy_gradient.update
+
+    def keep(learner: Learner, rollout: policy_gradient.Rollout, entropy_weight: float, *rest) -> dict[str, float]:
+        weights.append(entropy_weight)
+        return update(learner, rollout, entropy_weight, *rest)
+
+    monkeypatch.setattr(policy_gradient, "update", keep)
 
     def set_rate(learner: Learner, share: float) -> None:
         rates.append(share)
@@ -133,6 +141,7 @@ def test_a_longer_run_goes_on_with_the_rate_that_it_had(finished: Path, tmp_path
     Run.resume(folder, replace(GRADIENT, updates=5), quiet()).train(judge=False)
     assert rates[0] == 1 and len(rates) == 5 and rates == sorted(rates, reverse=True)
     assert rates[2:] == pytest.approx([FINAL_SHARE] * 3)
+    assert weights == pytest.approx([GRADIENT.entropy * rate for rate in rates])
 
 
 def test_a_schedule_that_is_made_longer_never_rises() -> None:
@@ -148,14 +157,14 @@ def test_a_schedule_that_is_made_longer_never_rises() -> None:
 
 def test_a_run_of_an_earlier_version_goes_on(tmp_path) -> None:
     """With the names that it had: warm-up in settings, metrics and checkpoint, and one schedule only."""
-    settings = changed(cards="2", device="cpu")
+    settings = changed(cards="2", device="cpu", update_batch=4096)
     whole, folder = tmp_path / "whole", tmp_path / "old"
     Run.create(whole, settings, quiet()).train(judge=False)
     run = Run.create(folder, settings, quiet())
     interrupt_at(run, 12)
     assert run.train() is None
     saved = asdict(settings)
-    del saved["learner"]
+    del saved["learner"], saved["update_epochs"], saved["update_batch"]
     for new, old in (("updates", "warmup_updates"), ("update_games", "warmup_games"), ("entropy", "warmup_entropy")):
         saved[old] = saved.pop(new)
     tensors, counters = load_tensors(folder / CHECKPOINT)

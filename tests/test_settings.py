@@ -75,14 +75,15 @@ def test_policy_gradient_still_takes_what_its_networks_are_evaluated_with() -> N
 
 
 def test_settings_of_earlier_versions_are_read_as_what_they_meant() -> None:
-    """They had a warm-up, of no updates at all or of some."""
-    saved = dataclasses.asdict(Settings(updates=7, update_games=64, entropy=0.5, iterations=3))
-    del saved["learner"]
+    """They had a warm-up, of no updates at all or of some, in steps of 4,096 decisions."""
+    meant = Settings(updates=7, update_games=64, update_batch=4096, entropy=0.5, iterations=3)
+    saved = dataclasses.asdict(meant)
+    del saved["learner"], saved["update_epochs"], saved["update_batch"]
     for new, old in (("updates", "warmup_updates"), ("update_games", "warmup_games"), ("entropy", "warmup_entropy")):
         saved[old] = saved.pop(new)
-    assert Settings(**as_named_today(saved)) == Settings(updates=7, update_games=64, entropy=0.5, iterations=3)
+    assert Settings(**as_named_today(saved)) == meant
     without = as_named_today({**saved, "warmup_updates": 0})
-    assert Settings(**without) == Settings(learner="search", update_games=64, entropy=0.5, iterations=3)
+    assert Settings(**without) == dataclasses.replace(meant, learner="search", updates=0)
 
 
 def test_the_quick_preset_has_a_critic_where_hands_are_hidden() -> None:

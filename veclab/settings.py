@@ -18,7 +18,7 @@ LEAF_VALUES = ("mover", "world")
 LEARNERS = ("policy-gradient", "search", "both")
 
 # Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
-OF_POLICY_GRADIENT = ("updates", "update_games", "entropy")
+OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy")
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games", "graphs")
@@ -44,7 +44,11 @@ class Settings:
     )
     updates: int = _flag(2000, "policy gradient: updates, each from games of its own")
     update_games: int = _flag(2048, "policy gradient: games in each update")
-    entropy: float = _flag(0.01, "policy gradient: weight of the policy's entropy")
+    update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games")
+    update_batch: int = _flag(1024, "policy gradient: decisions in a learning step")
+    entropy: float = _flag(
+        0.01, "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does"
+    )
 
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
     iterations: int = _flag(500, "search: iterations of self-play and learning")
@@ -169,7 +173,8 @@ class Settings:
                 raise ValueError(
                     f"{_flag_name(name)} must be at least 1, got {getattr(self, name)!r}; --learner {other} has none"
                 )
-        for name in ("games_per_iter", "batch_size", "replay_examples", "update_games", "eval_deals"):
+        at_least_one = ("games_per_iter", "batch_size", "replay_examples", "eval_deals")
+        for name in (*at_least_one, "update_games", "update_epochs", "update_batch"):
             _at_least(self, name, 1)
         for name in ("epochs", "eval_every", "chunk_games", "checkpoint_seconds", "entropy"):
             _at_least(self, name, 0)

@@ -11,6 +11,7 @@ from veclab.settings import check_saved
 CHECKPOINT, CONFIG, METRICS, RESULTS = "checkpoint.safetensors", "config.json", "metrics.jsonl", "results.json"
 # What settings and metrics were called before policy gradient was a way of learning of its own.
 RENAMED = {"warmup_updates": "updates", "warmup_games": "update_games", "warmup_entropy": "entropy"}
+BEFORE = {"update_epochs": 3, "update_batch": 4096}  # what was no setting yet
 UPDATE, OLD_UPDATE = "update", "warm-up"  # kind of the metrics' entries of policy gradient
 NEWEST = "network-newest.safetensors"  # the checkpoint's network, while no network-NNNNNN.safetensors is it
 PREVIOUS = "checkpoint-previous.safetensors"  # the checkpoint before the last, to go on from where that is damaged
@@ -59,7 +60,10 @@ def remove_unfinished(folder: Path) -> None:
 
 def as_named_today(settings: dict[str, object]) -> dict[str, object]:
     """Saved settings; those of earlier versions, which had no name for the learner, with what they meant."""
-    if "learner" in settings or "games_per_iter" not in settings:
+    if "games_per_iter" not in settings:
+        return settings
+    settings = {**BEFORE, **settings}
+    if "learner" in settings:
         return settings
     learner = "both" if settings.get("warmup_updates") else "search"
     return {"learner": learner, **{RENAMED.get(name, name): value for name, value in settings.items()}}

@@ -104,9 +104,9 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
     with tempfile.TemporaryDirectory() as folder:
         if not length:
             trial = 3
-            taken = _train(settings_of(option, start, cards, seed, trial), Path(folder) / "trial")[0]
+            taken = train(settings_of(option, start, cards, seed, trial), Path(folder) / "trial")[0]
             length = max(1, round(seconds * trial / taken))
-        taken, network = _train(settings_of(option, start, cards, seed, length), Path(folder) / "run")
+        taken, network = train(settings_of(option, start, cards, seed, length), Path(folder) / "run")
     beginning = InferenceNet(load_network(start))
     games = settings_of(option, start, cards, seed, 1).games()
 
@@ -120,7 +120,7 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
     return Trained(option, seed, length, taken, alone, searching)
 
 
-def _train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
+def train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
     """Processor seconds of a run, and its network."""
     begun = time.process_time()
     run = Run.create(folder, settings, silent())
@@ -170,10 +170,14 @@ def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) ->
     differences = [
         getattr(ours, match) - getattr(theirs, match) for ours, theirs in zip(results, baseline, strict=True)
     ]
-    if len(differences) < 2:
-        return differences[0], math.inf
-    spread = T_95[min(len(differences) - 2, len(T_95) - 1)] * statistics.stdev(differences)
-    return statistics.fmean(differences), spread / math.sqrt(len(differences))
+    return statistics.fmean(differences), half_interval(differences)
+
+
+def half_interval(numbers: Sequence[float]) -> float:
+    """Half the 95% interval of their mean (Student's t); infinite of one number."""
+    if len(numbers) < 2:
+        return math.inf
+    return T_95[min(len(numbers) - 2, len(T_95) - 1)] * statistics.stdev(numbers) / math.sqrt(len(numbers))
 
 
 def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str, object]]]:
@@ -192,11 +196,12 @@ def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str
         cells = [option, f"{row['seconds']:.0f}"]
         for match in ("alone", "searching"):
             row[match] = statistics.fmean(getattr(r, match) for r in runs)
-            row[f"{match}_gain"], row[f"{match}_gain_half"] = gain(runs, by_option[BASELINE], match)
+            mean, half = gain(runs, by_option[BASELINE], match)
+            row[f"{match}_gain"], row[f"{match}_gain_half"] = mean, half if half < math.inf else None
             itself = option == BASELINE
             cells += [
                 f"{row[match]:+.2f}",
-                "" if itself else f"{row[f'{match}_gain']:+.2f} ± {row[f'{match}_gain_half']:.2f}",
+                "" if itself else f"{mean:+.2f} ± {half:.2f}",
             ]
         table.add_row(*cells)
         rows.append(row)

@@ -9,6 +9,8 @@ vecgame bench train        examples a second of the learner
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
 vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
+vecgame bench peers learn  points against rule-based players after --minutes of learning, for vecgame, OpenSpiel's DQN
+                           and NFSP, and TorchRL's PPO: pip install -e '.[peers,doors]'
 vecgame bench engine --game hearts --rules passing=rotate
                            the same of another game; strategies and peers are for Blob
 """
@@ -28,16 +30,19 @@ from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import network_config
 from veclab.arena.evaluate import choose_device
 from veclab.arena.oh_hell import PLAYERS, max_cards
-from veclab.bench import parts, peers, plot, strategies, sweep
+from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
+from veclab.bench.axes import load_matplotlib
 from veclab.bench.measure import Watch, environment
 from veclab.bench.options import OF_THE_DOCUMENT, check, parse, played
 from veclab.bench.record import Attempts, Figure, Listener, Record, termination_as_interrupt
 from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
 from veclab.bench.tables import (
     agreement_line,
+    learning_line,
     limit_line,
     print_agreement,
+    print_learning,
     print_rates,
     print_self_play,
     print_strategies,
@@ -289,9 +294,29 @@ class Bench:
             print_self_play(self.console, f"self-play, {self.game.name}", rows, "setting")
 
     def peers(self) -> None:
-        """Everything that compares with other people's software."""
+        """Everything that compares with other people's software, but for learning, which takes long."""
+        if self.options.part == "learn":
+            self.peers_learn()
+            return
         self.engine(required=True)
         self.search(required=True)
+
+    def peers_learn(self) -> None:
+        """How strong each way of learning is after so many minutes."""
+        options, deals = self.options, 20 if self.options.quick else 500
+        cards = self.game.cards if self.options.cards is None else self.options.cards
+        for module, name in (("pyspiel", "OpenSpiel"), ("torchrl", "TorchRL")):
+            self.has(module, name, required=True)
+        games = learners.games_of(cards)
+        self.record.games = identities(games)
+        minutes = sorted(options.minutes or ([0.1] if options.quick else [1.0, 5.0, 20.0]))
+        for make in learners.ALL:
+            learner = make(cards, seed=1)
+            for limit in minutes:
+                figure = {"kind": "learning", "minutes": limit, **learners.judged(learner, 60 * limit, games, deals)}
+                self.record.add(figure, learning_line(figure))
+        title = f"points a game : of one rule-based player, {cards} cards, {learners.RULES}, {4 * deals:,} games"
+        print_learning(self.console, title, self.record.figures)
 
     def has(self, module: str, name: str, required: bool) -> bool:
         """Whether a package is installed; if not, one line says so, or ends the program where it is required."""
@@ -329,7 +354,7 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
             device = choose_device(options.device)
             check(options, device)
             if options.plot is not None:
-                plot.load_matplotlib()  # its absence is better known before minutes of work
+                load_matplotlib()  # its absence is better known before minutes of work
             settings = environment(device)
             record = Record(console, options.json, options.what, settings, listener)
             console.print(

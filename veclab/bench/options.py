@@ -25,6 +25,9 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser = parser_of("bench", description)
     parser.add_argument("what", nargs="?", default="self-play", choices=tuple(names))
     parser.add_argument(
+        "part", nargs="?", choices=("learn",), help="peers: how fast others learn, not how fast they are"
+    )
+    parser.add_argument(
         "--game", metavar="NAME", help="the game by its name, or its address, FILE.py:CLASS (default: blob)"
     )
     parser.add_argument("--rules", metavar="NAME=V,..", help="other rules of the game, such as players=5")
@@ -41,6 +44,9 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
     parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="strategies: time of a row")
+    parser.add_argument(
+        "--minutes", type=float, nargs="+", metavar="M", help="peers learn: after how many to play (default: 1 5 20)"
+    )
     parser.add_argument("--set", nargs="+", metavar="NAME=V,..", default=[], help="sweep: the grid")
     parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each part (default: 3)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
@@ -70,6 +76,10 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
             raise ValueError(f"--{name} must be at least 1, got {min(values)}")
     if not 0 <= options.seconds < float("inf"):
         raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
+    if options.minutes is not None and options.part != "learn":
+        raise ValueError("--minutes is for peers learn; it would change nothing else")
+    if options.minutes is not None and not all(0 < minutes < float("inf") for minutes in options.minutes):
+        raise ValueError(f"--minutes must be above 0, got {min(options.minutes)}")
     if options.timing_only and options.plot is not None:
         raise ValueError("--plot draws limits and phases, which --timing-only leaves out")
     only = {
@@ -82,6 +92,7 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         "--workers": (options.workers is not None, ("strategies",)),
         "--seconds": (options.seconds > 0, ("strategies",)),
         "--set": (bool(options.set), ("sweep",)),
+        "learn": (options.part is not None, ("peers",)),
     }
     for flag, (given, names) in only.items():
         if given and options.what not in names:

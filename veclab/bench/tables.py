@@ -161,6 +161,29 @@ def print_strategies(console: Console, title: str, rows: Figures) -> None:
     console.print(table)
 
 
+def learning_line(figure: dict[str, Any]) -> str:
+    """Of a learner after some minutes."""
+    lead = f"lead {figure['lead']['mean']:+.2f} ± {figure['lead']['half']:.2f}"
+    time = f"{figure['seconds'] / 60:.1f} min, {figure['learned']:,} games"
+    return f"{figure['learner']}, {time}: {points(figure)} against 3 rule-based players, {lead}"
+
+
+def points(figure: dict[str, Any]) -> str:
+    """Points a game of the learner and of one opponent."""
+    return f"{figure['player']['mean']:.2f} : {figure['opponents']['mean']:.2f}"
+
+
+def print_learning(console: Console, title: str, figures: Figures) -> None:
+    """A row for each learner, a column for each of the times; the lead and its 95% interval."""
+    minutes = list(dict.fromkeys(figure["minutes"] for figure in figures))
+    table = new_table(title, "", *(f"{limit:g} min" for limit in minutes))
+    for learner in dict.fromkeys(figure["learner"] for figure in figures):
+        own = {figure["minutes"]: figure for figure in figures if figure["learner"] == learner}
+        cells = (own.get(limit) for limit in minutes)
+        table.add_row(learner, *("" if f is None else f"{points(f)} ({f['lead']['mean']:+.2f})" for f in cells))
+    console.print(table)
+
+
 def agreement_line(figure: dict[str, Any]) -> str:
     """Of a row of agreement."""
     return row_line(

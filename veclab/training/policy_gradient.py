@@ -24,8 +24,6 @@ from veclab.training.selfplay import sample
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
-EPOCHS = 3
-MINIBATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -137,9 +135,9 @@ def update(
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
-    for _ in range(EPOCHS):
+    for _ in range(settings.update_epochs):
         shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
-        for batch in shuffled.split(MINIBATCH):
+        for batch in shuffled.split(settings.update_batch):
             index = learner.group.part(batch)
             mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
             hidden = None if rollout.hidden is None else rollout.hidden[index]

@@ -239,7 +239,7 @@ class Run(SavedRun):
         with self._changing():
             with self._all_or_nothing():
                 numbers = policy_gradient.update(
-                    self.learner, rollout, settings.entropy, self._seed(0), self._check_together
+                    self.learner, rollout, settings.entropy * share, self._seed(0), self._check_together
                 )
             self.updates += 1
             self.record(UPDATE, seconds=time.monotonic() - begun, **numbers)

@@ -1,0 +1,193 @@
+"""How exactly each way of learning plays, in equal time: what an exact best response gains against it on small decks.
+
+    python -m veclab.bench.exact --seconds 120 --seeds 3 --json exact.json
+
+Every run begins from nothing and has one thread. Its length comes from a trial run, so that all take about as much
+processor time; what they took is in the table. Then all deals and all sequences of actions of its deck are laid out
+and the gain of a best response is computed (`veclab.arena.best_response`), which has no error: the 95% interval is that
+over the seeds (Student's t).
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from veclab.agents.checkpoint import write_atomically
+from veclab.arena.best_response import best_response, network_policy
+from veclab.bench.ablation import half_interval, train
+from veclab.bench.measure import environment
+from veclab.command_line import Parser
+from veclab.progress import Display
+from veclab.settings import Settings, from_flags
+
+DECKS: dict[str, dict[str, object]] = {
+    "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},
+    "3 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4, "rules": "players=3"},
+    "2 players, 3 cards of 2 x 4": {"cards": "3", "suits": 2, "ranks": 4, "rules": "players=2"},
+}
+BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint_seconds": 10**6, "device": "cpu"}
+POLICY_GRADIENT = {"learner": "policy-gradient"}
+SEARCH = {"learner": "search", "games_per_iter": 256, "epochs": 4}
+SMALL_SEARCH = {**SEARCH, "simulations": 8, "leaf_values": "world"}
+BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
+OPTIONS: dict[str, dict[str, object]] = {
+    "policy gradient": POLICY_GRADIENT,
+    "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
+    "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
+    "policy gradient, averaged weights": {**POLICY_GRADIENT, "average_decay": 0.99},
+    "PUCT 3x30": SEARCH,
+    "PUCT 3x8 of the sampled world": SMALL_SEARCH,
+    "Gumbel 3x8 of the sampled world": {**SMALL_SEARCH, "root_selection": "gumbel"},
+    BOTH: {**SMALL_SEARCH, "learner": "both"},
+}
+SHARE = 0.8  # of the time of a run with both learners, that is policy gradient's
+LENGTH = {"policy-gradient": "updates", "search": "iterations"}
+TRIAL = 3  # updates, or iterations
+
+
+@dataclass(frozen=True)
+class Played:
+    """One run and what it came to."""
+
+    option: str
+    deck: str
+    seed: int
+    lengths: dict[str, int]  # updates, iterations
+    seconds: float  # of processor time
+    gain: float  # of an exact best response, points a game, mean of the seats
+
+
+def settings_of(option: str, deck: str, seed: int, lengths: dict[str, int]) -> Settings:
+    """Those of a run with so many updates and iterations, or with one of the two alone."""
+    learner = "both" if len(lengths) == 2 else next(name for name, unit in LENGTH.items() if unit in lengths)
+    return from_flags(
+        "document", {**BASE, **OPTIONS[option], **DECKS[deck], "seed": seed, "learner": learner, **lengths}
+    )
+
+
+def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:
+    """Trains for about so many seconds of processor time, and computes the gain of a best response."""
+    torch.set_num_threads(1)
+    learner = OPTIONS[option]["learner"]
+    shares = {learner: 1.0} if learner != "both" else {"policy-gradient": SHARE, "search": 1 - SHARE}
+    with tempfile.TemporaryDirectory() as folder:
+        lengths = {}
+        for part, share in shares.items():
+            trial = settings_of(option, deck, seed, {LENGTH[part]: TRIAL})
+            each = train(trial, Path(folder) / f"trial-{part}")[0] / TRIAL
+            lengths[LENGTH[part]] = max(1, round(share * seconds / each))
+        settings = settings_of(option, deck, seed, lengths)
+        taken, network = train(settings, Path(folder) / "run")
+    gain = best_response(settings.games()[0], network_policy(network)).gain.mean()
+    return Played(option, deck, seed, lengths, taken, float(gain))
+
+
+def summary(runs: Sequence[Played]) -> list[dict[str, object]]:
+    """A row for each option and deck: the mean gain and half its 95% interval over the seeds, None of one seed."""
+    rows = []
+    for option, deck in dict.fromkeys((run.option, run.deck) for run in runs):
+        own = [run for run in runs if (run.option, run.deck) == (option, deck)]
+        gains = [run.gain for run in own]
+        row = {"option": option, "deck": deck, "settings": OPTIONS[option], "lengths": [run.lengths for run in own]}
+        row["seconds"] = statistics.fmean(run.seconds for run in own)
+        half = half_interval(gains) if len(gains) > 1 else None  # JSON has no infinity
+        rows.append({**row, "gain": statistics.fmean(gains), "half": half})
+    return rows
+
+
+def table_of(rows: Sequence[dict[str, object]], title: str) -> Table:
+    """The options by the decks, best mean first."""
+    options, decks = (list(dict.fromkeys(row[name] for row in rows)) for name in ("option", "deck"))
+    table = Table(
+        title=title, title_justify="left", caption="gain of a best response, points a game; 95% over the seeds"
+    )
+    table.add_column("option")
+    for deck in decks:
+        table.add_column(deck, justify="right")
+    gains = {(row["option"], row["deck"]): row for row in rows}
+    worst = {option: [gains[option, deck]["gain"] for deck in decks if (option, deck) in gains] for option in options}
+    for option in sorted(options, key=lambda option: statistics.fmean(worst[option])):
+        cells = (gains.get((option, deck)) for deck in decks)
+        table.add_row(option, *("" if cell is None else _shown(cell["gain"], cell["half"]) for cell in cells))
+    return table
+
+
+def _shown(gain: float, half: float | None) -> str:
+    return f"{gain:.3f}" if half is None else f"{gain:.3f} ± {half:.3f}"
+
+
+def stored_runs(path: Path | None, seconds: float) -> list[Played]:
+    """The runs that a file of results holds; none where there is no file.
+
+    Raises:
+        ValueError: when the file is something else or its runs have another length.
+    """
+    if path is None or not path.exists():
+        return []
+    try:
+        stored = json.loads(path.read_text())
+        runs = [Played(**run) for run in stored["runs"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ValueError(f"{path} holds no runs of this comparison; name another --json") from None
+    if stored["asked"] != seconds:
+        raise ValueError(f"{path} has runs of {stored['asked']} seconds, not {seconds}; name another --json")
+    return runs
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m veclab.bench.exact", description=__doc__)
+    parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
+    parser.add_argument("--decks", nargs="+", default=list(DECKS), choices=list(DECKS), metavar="NAME")
+    parser.add_argument("--seconds", type=float, default=120, help="processor time of a run (default: 120)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of each option and deck (default: 3)")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
+    own = parser.parse_args(arguments)
+    title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread"
+    command = "python -m veclab.bench.exact " + shlex.join(arguments or sys.argv[1:])
+
+    def keep(runs: list[Played]) -> None:
+        if own.json is not None:
+            found = {**environment(torch.device("cpu")), "command": command, "asked": own.seconds}
+            found |= {"runs": [asdict(run) for run in runs], "results": summary(runs)}
+            write_atomically(own.json, json.dumps(found, indent=1).encode())
+
+    try:
+        for name in ("seconds", "seeds", "jobs"):
+            if not getattr(own, name) > 0:
+                raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
+        runs = stored_runs(own.json, own.seconds)
+        known = {(run.option, run.deck, run.seed) for run in runs}
+        asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
+        missing = [run for run in asked if run not in known]
+        with (
+            ProcessPoolExecutor(own.jobs, mp_context=get_context("spawn")) as pool,
+            Display().task("runs", len(missing), "runs") as task,
+        ):
+            for future in as_completed([pool.submit(run_one, *run, own.seconds) for run in missing]):
+                runs.append(future.result())
+                keep(runs)
+                task.update(len(runs) - len(known))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    Console().print(table_of(summary(runs), title))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
