@@ -15,7 +15,6 @@ All deals and all sequences of actions are laid out; see `veclab.arena.deals` an
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,6 +34,7 @@ from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
 from veclab.command_line import parser_of
+from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.progress import Display
 from veclab.settings import add_flags
@@ -160,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.json is not None:
             gains = {name: gains.to_dict() for name, gains in results.items()}
             written = {"games": [identity(game) for game in games], "other_rules": others, "gains": gains}
-            write_atomically(own.json, json.dumps(written).encode())
+            write_atomically(own.json, json_text(written).encode())
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

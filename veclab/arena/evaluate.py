@@ -10,7 +10,6 @@ By the rules of the run that the network lies in, unless flags give others.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -41,6 +40,7 @@ from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
 from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
 from veclab.command_line import parser_of
+from veclab.files import json_text
 from veclab.game_flags import identities
 from veclab.precision import inference_net
 from veclab.progress import Display
@@ -266,7 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": asdict(settings.search())},
             "results": results_json(results),
         }
-        write_atomically(own.json, json.dumps(stored, indent=1).encode())
+        write_atomically(own.json, json_text(stored, indent=1).encode())
     return 0
 
 

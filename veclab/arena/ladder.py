@@ -43,6 +43,7 @@ from veclab.arena.evaluate import add_program_flags, bots, check_players, choose
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending
 from veclab.command_line import parser_of
+from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display
 from veclab.settings import Settings, add_flags, from_flags
@@ -139,7 +140,7 @@ class Ladder:
         rated = {name: asdict(rating) for name, rating in (ratings or {}).items()}
         stored = {"format": FORMAT, "terms": self.terms, "ratings": rated, "agents": self.agents, "pairings": pairings}
         stored |= {"other_rules": self.other_rules}
-        write_atomically(path, json.dumps(stored).encode())
+        write_atomically(path, json_text(stored).encode())
 
 
 def play_pairing(

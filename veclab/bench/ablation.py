@@ -36,6 +36,7 @@ from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.bench.measure import environment
 from veclab.command_line import Parser
+from veclab.files import json_text
 from veclab.progress import Display, silent
 from veclab.settings import Settings, from_flags
 from veclab.training.run import Run
@@ -254,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = {**environment(torch.device("cpu")), "command": command, "title": title, "terms": terms}
             found["runs"] = [asdict(run) for run in done]
             found["results"] = report(whole(done), title)[1]
-            write_atomically(own.json, json.dumps(found, indent=1).encode())
+            write_atomically(own.json, json_text(found, indent=1).encode())
 
     def whole(done: list[Trained]) -> list[Trained]:
         """The runs of options that all seeds have run."""

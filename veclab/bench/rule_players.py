@@ -5,7 +5,6 @@ python -m veclab.bench.rule_players --deals 100 --json rule-players.json
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -19,7 +18,7 @@ from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, name_o
 from veclab.arena.matches import play_match
 from veclab.bench.measure import environment
 from veclab.command_line import Parser
-from veclab.files import write_atomically
+from veclab.files import json_text, write_atomically
 
 PLAYERS, CARDS = (3, 4, 6), (1, 3, 5, 9, 13)
 SEED = 3
@@ -70,7 +69,7 @@ def measure(deals: int, worlds: int, path: Path | None, flags: str) -> None:
             print(f"{game!r} against {name_of(opponent)}: {lead['mean']:+.2f} ± {lead['half']:.2f}", flush=True)
             if path is not None:
                 stored = {**environment(torch.device("cpu")), "command": command, "seed": SEED, "rows": rows}
-                write_atomically(path, json.dumps(stored, indent=1).encode())
+                write_atomically(path, json_text(stored, indent=1).encode())
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ processor time that a game took, and the evaluations of the player's own decisio
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 import time
@@ -29,6 +28,7 @@ from veclab.arena.matches import ONE_AGAINST_THREE, Interval, play_deals, side_p
 from veclab.bench.measure import environment
 from veclab.bench.selfplay import CountingNetwork
 from veclab.command_line import Parser
+from veclab.files import json_text
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import from_flags
@@ -153,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own.json is not None:
         stored = {**environment(torch.device("cpu")), "title": title, "results": rows}
         stored["command"] = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
-        write_atomically(own.json, json.dumps(stored, indent=1).encode())
+        write_atomically(own.json, json_text(stored, indent=1).encode())
     return 0
 
 
