@@ -300,13 +300,13 @@ def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path
         def __getattr__(self, name: str) -> object:
             return getattr(self.file, name)
 
-        def write(self, data: bytes | str) -> None:
+        def write(self, data: bytes) -> int:
             nonlocal writes
             writes += 1
             if writes > room:
                 self.file.write(data[: len(data) // 2])
                 raise OSError(28, "No space left on device")
-            self.file.write(data)
+            return self.file.write(data)
 
     def open_full(path: Path, mode: str = "r", *arguments: object, **options: object) -> object:
         file = real_open(path, mode, *arguments, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from veclab.agents.checkpoint import load_metadata
 from veclab.files import DIGEST, TEMPORARY, DamagedError, is_intact, read_json
 from veclab.settings import check_saved
 
@@ -31,10 +32,9 @@ def read_config(folder: Path) -> dict[str, object]:
             may: a file without its digest is taken as it is.
     """
     path = folder / CONFIG
-    try:
-        told = read_json(path)
-    except OSError:
-        raise ValueError(f"{folder} holds no run: it has no {CONFIG}") from None
+    if not path.is_file():
+        return _settings_of_checkpoint(folder)
+    told = read_json(path)
     settings = told.get("settings") if DIGEST in told else told.get("settings", told)  # they stood alone once
     if not isinstance(settings, dict) or (settings is not told and set(told) - {"settings", "made_by", DIGEST}):
         raise DamagedError(f"{path} is damaged: it must hold the settings and who made it, and nothing else")
@@ -46,9 +46,23 @@ def read_config(folder: Path) -> dict[str, object]:
     if not is_intact(told):
         raise DamagedError(
             f"{path} is not as the run wrote it. Flags of --resume change settings; if you have changed it yourself, "
-            f'remove its field "{DIGEST}"'
+            f'remove its field "{DIGEST}"; if not, the file, as the checkpoint has the settings too'
         )
     return settings
+
+
+def _settings_of_checkpoint(folder: Path) -> dict[str, object]:
+    """The settings of a run whose config.json is gone."""
+    for name in (CHECKPOINT, PREVIOUS):
+        if (folder / name).is_file() and isinstance(told := load_metadata(folder / name).get("settings"), dict):
+            check_saved(settings := as_named_today(told))
+            return settings
+    raise ValueError(f"{folder} holds no run: it has no {CONFIG}")
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a run was begun in a folder."""
+    return any((folder / name).exists() for name in (CONFIG, CHECKPOINT, PREVIOUS))
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -42,7 +42,8 @@ class BackgroundEvaluation:
         self.output.unlink(missing_ok=True)
         command = [sys.executable, "-m", "veclab.arena.evaluate", str(network), "--against", str(first)]
         command += ["--json", str(self.output), "--device", str(device), "--parent", str(os.getpid())]
-        self.log = open_own(folder / "evaluation.log")
+        self.log_path = folder / "evaluation.log"
+        self.log = open_own(self.log_path)
         self.process = subprocess.Popen(
             [*command, *as_flags(settings, PASSED_ON)],
             stdin=subprocess.DEVNULL,

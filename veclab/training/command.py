@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from veclab.agents.folder import CONFIG, read_config
+from veclab.agents.folder import holds_run, read_config
 from veclab.command_line import parser_of
 from veclab.progress import Display, silent
 from veclab.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
@@ -66,7 +66,7 @@ def plan(own: argparse.Namespace, given: dict[str, object]) -> dict[str, object]
             "--resume FOLDER, so that it finds its run again"
         )
     folder = own.run or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    resume = own.resume_if_exists and (folder / CONFIG).exists()
+    resume = own.resume_if_exists and holds_run(folder)
     settings = for_restart(read_config(folder), own.preset, given) if resume else from_flags(own.preset, given)
     return {"folder": str(folder), "settings": asdict(settings), "resume": resume}
 

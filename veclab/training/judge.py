@@ -94,7 +94,7 @@ class Judge:
         (updates, iteration), results = evaluation.progress, evaluation.results()
         step = f"iteration {iteration}" if iteration else f"update {updates}"
         if results is None:
-            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log.name}")
+            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log_path}")
             return
         self.run.record("evaluation", updates=updates, iteration=iteration, results=results)
         searcher = list(results)[-1]

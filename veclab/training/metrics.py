@@ -31,7 +31,9 @@ def append(path: Path, entry: Entry) -> None:
     """Adds a line."""
     try:
         with open_own(path) as file:
-            file.write(_line(entry))
+            line = _line(entry)
+            while line:  # at once; a disk that is nearly full takes a part, and refuses the rest
+                line = line[file.write(line) :]
     except OSError as error:
         raise cannot_write(path, error) from None
 

@@ -28,6 +28,7 @@ from veclab.agents.folder import (
     NEWEST,
     PREVIOUS,
     as_named_today,
+    holds_run,
     remove_unfinished,
 )
 from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
@@ -152,7 +153,7 @@ class SavedRun:
             self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
 
     def _begin(self) -> None:
-        if (self.folder / CONFIG).exists():
+        if holds_run(self.folder):
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
             )
