@@ -10,9 +10,11 @@ import torch
 from tests.runs import quiet
 from veclab.agents.checkpoint import load_network, load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS, read_config
+from veclab.agents.networks import settings_for
 from veclab.files import DIGEST, controls, sealed
+from veclab.going_on import for_resume
 from veclab.report.metrics import read_metrics, read_strength
-from veclab.settings import Settings, for_resume
+from veclab.settings import Settings
 from veclab.training import metrics
 from veclab.training.run import Run
 
@@ -203,10 +205,13 @@ def state(folder: Path, settings: Settings) -> dict[str, object]:
     run.lock.release()
     tensors, counters = run._state()
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    rules = []  # by which the networks were trained, as every command but going on reads it
     for number in (0, 2):
-        net = load_network(folder / f"network-{number:06d}.safetensors", game=run.games[0])
+        path = folder / f"network-{number:06d}.safetensors"
+        net = load_network(path, game=run.games[0])
         tensors |= {f"{number}.{name}": tensor for name, tensor in net.state_dict().items()}
-    return {"tensors": tensors, "counters": counters, "said": display.console.file.getvalue()}
+        rules.append(settings_for(path, {}))
+    return {"rules": rules, "tensors": tensors, "counters": counters, "said": display.console.file.getvalue()}
 
 
 def alike(ours: dict[str, object], theirs: dict[str, object]) -> bool:
@@ -214,7 +219,9 @@ def alike(ours: dict[str, object], theirs: dict[str, object]) -> bool:
     tensors = ours["tensors"].keys() == theirs["tensors"].keys() and all(
         same_tensor(tensor, theirs["tensors"][name]) for name, tensor in ours["tensors"].items()
     )
-    return tensors and all(ours[name] == theirs[name] for name in ("settings", "metrics", "results", "counters"))
+    return tensors and all(
+        ours[name] == theirs[name] for name in ("settings", "metrics", "results", "counters", "rules")
+    )
 
 
 def outcome(folder: Path, whole: dict[str, object], named: str) -> str:

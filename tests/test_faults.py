@@ -17,8 +17,9 @@ from tests.runs import SMALLEST, quiet
 from veclab.agents.checkpoint import load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, CONFIG, DAMAGED, METRICS, PREVIOUS, RESULTS, read_config
 from veclab.files import DIGEST, DamagedError
+from veclab.going_on import for_resume
 from veclab.report.metrics import read_metrics
-from veclab.settings import Settings, for_resume
+from veclab.settings import Settings
 from veclab.training import command as train
 from veclab.training import metrics
 from veclab.training.run import Run

@@ -20,8 +20,9 @@ import torch
 
 from veclab.agents.folder import holds_run, read_config
 from veclab.command_line import parser_of
+from veclab.going_on import for_restart, for_resume
 from veclab.progress import Display, silent
-from veclab.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
+from veclab.settings import PRESETS, Settings, add_flags, from_flags
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group
 from veclab.training.run import Run
 

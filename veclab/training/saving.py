@@ -36,10 +36,11 @@ from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
 from veclab.files import DamagedError, sealed
 from veclab.game_flags import identities
+from veclab.going_on import fixed_changes, of_saved
 from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
-from veclab.settings import Settings, fixed_changes, of_saved
+from veclab.settings import Settings
 from veclab.training import metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
@@ -196,7 +197,7 @@ class SavedRun:
             load_network(path)
         except ValueError as error:
             self._set_initial_weights()
-            self.save_network()
+            self._write_network(path)
             self.network_written = None
             self.display.line(f"{error}; it is written again from the settings")
 
