@@ -168,10 +168,10 @@ def _read_results(path: Path) -> dict[str, dict[str, dict[str, object]]]:
 
 def _with_infinity(match: dict[str, object]) -> dict[str, object]:
     """A match with the width of intervals that have none, of a single deal, as the number that JSON has not."""
+    absent = {"mean": math.nan, "half": math.inf}
     sides = {
-        name: {part: math.inf if number is None else number for part, number in side.items()}
-        for name, side in match.items()
-        if isinstance(side, dict)
+        name: {part: other if match[name][part] is None else match[name][part] for part, other in absent.items()}
+        for name in ("player", "opponents", "lead")
     }
     return {**match, **sides}
 

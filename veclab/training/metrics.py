@@ -14,11 +14,12 @@ from pathlib import Path
 
 from veclab import typed
 from veclab.agents.checkpoint import cannot_write, write_atomically
-from veclab.agents.folder import UPDATE, entry_of_today
+from veclab.agents.folder import OLD_UPDATE, UPDATE, entry_of_today
 from veclab.files import DamagedError, json_text, open_own, parse_json, printable
 
 Entry = dict[str, object]
 
+COUNTER = {UPDATE: "updates", OLD_UPDATE: "updates", "iteration": "iteration"}  # that an entry of a kind has
 SEALED = re.compile(r'(?s)(\{.+), "crc32": "([0-9a-f]{8})"\}')
 
 _INTERVAL = typed.record({"mean": typed.number, "half": typed.number})
@@ -121,4 +122,6 @@ def _entry(line: bytes) -> tuple[Entry, bool]:
     if not isinstance(entry, dict):
         raise ValueError("it is no object")
     _ENTRY(entry, "it")
+    if (counter := COUNTER.get(entry["kind"])) is not None and counter not in entry:
+        raise ValueError(f"it has no {counter}")
     return entry, has_crc is not None
