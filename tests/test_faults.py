@@ -181,7 +181,8 @@ def test_a_checkpoint_that_tells_of_a_billion_iterations_is_refused(folder: Path
         (b'{"kind": 5}\n', "line 2 is no entry: it.kind must be a text without control characters, got 5"),
         (b'{"kind": "update", "updates": "x"}\n', "line 2 is no entry: it.updates must be a whole number from 0 on"),
         (b"\xff\n", "line 2 is no entry"),
-        (b'{"kind": "update"}\n', "line 2 is no entry: it has no crc32"),
+        (b'{"kind": "update"}\n', "line 2 is no entry: it has no updates"),
+        (b'{"kind": "update", "updates": 2}\n', "line 2 is no entry: it has no crc32"),
         (b"", "of 4 updates and iterations the line of number 2 is missing"),
     ],
 )
