@@ -225,7 +225,8 @@ def alike(ours: dict[str, object], theirs: dict[str, object]) -> bool:
 
 
 def outcome(folder: Path, whole: dict[str, object], named: str) -> str:
-    """What comes of a damaged file: "a line", "harmless", or "silent" where other things are told without a word.
+    """What comes of a damaged file: "a line", with which it is refused or mended, "harmless", or "silent", where other
+    things are told without a word.
 
     Raises:
         AssertionError: if the line is none.
@@ -238,6 +239,6 @@ def outcome(folder: Path, whole: dict[str, object], named: str) -> str:
         assert "\n" not in line and not controls(line), line
         assert str(folder) in line or "settings" in line, line
         return "a line"
-    if alike(told, whole):
-        return "harmless"
-    return "a line" if named in told["said"] else "silent"
+    if named in told["said"]:
+        return "a line"
+    return "harmless" if alike(told, whole) else "silent"

@@ -51,7 +51,7 @@ def no_syncs(monkeypatch) -> None:
 
 
 def inject(undamaged: Path, parent: Path, faults: int, seed: int) -> None:
-    """Damages one file after the other, each time of a whole run. Prints the counts (`pytest -s` shows them)."""
+    """Damages one file after the other, each time of a whole run. Prints what comes of it (`pytest -s` shows it)."""
     draw, counts, failed = random.Random(seed), Counter(), []
     whole = read_all(copy_of(undamaged, parent / "run"))
     for number in range(faults):
@@ -68,11 +68,11 @@ def inject(undamaged: Path, parent: Path, faults: int, seed: int) -> None:
             came = repr(error)
         if came == "silent" and edited:  # with a digest that fits, of the right type and in range
             came = "told anew"
+        print(line := f"fault {number}, {name}: {how}: {came}")
         if came in ("a line", "harmless", "told anew"):
             counts[name, came] += 1
         else:
-            failed.append(f"fault {number}, {name}: {how}: {came}")
-            print(failed[-1])
+            failed.append(line)
     for (name, came), count in sorted(counts.items()):
         print(f"{name}: {count} {came}")
     assert not failed, "\n".join(failed)
