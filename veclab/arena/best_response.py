@@ -20,7 +20,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +38,7 @@ from veclab.arena.bots import Player, RuleBot, rollout_config, rollouts_name, wh
 from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
+from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.progress import add_display_flags, display_of, print_table
 from veclab.settings import add_flags
@@ -170,7 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gains = {name: gains.to_dict() for name, gains in results.items()}
             written = {"games": [identity(game) for game in games], "other_rules": others, "gains": gains}
             written["complete"] = len(results) == len(policies)
-            write_atomically(own.json, json.dumps(written).encode())
+            write_atomically(own.json, json_text(written).encode())
 
     try:
         with display.task("best responses", len(policies), "policies") as task:

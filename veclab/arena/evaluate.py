@@ -15,7 +15,7 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
-import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -46,6 +46,7 @@ from veclab.arena.bots import (
 from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seatings, play_match, seatings_of
 from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
+from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
@@ -137,11 +138,16 @@ def results_of(stored: dict[str, dict[str, dict[str, object]]]) -> Results:
     """The inverse of `results_json`."""
     return {
         player: {
-            name: MatchResult(*(Interval(**match[side]) for side in ("player", "opponents", "lead")), match["games"])
+            name: MatchResult(*(_interval(match[side]) for side in ("player", "opponents", "lead")), match["games"])
             for name, match in row.items()
         }
         for player, row in stored.items()
     }
+
+
+def _interval(stored: dict[str, float | None]) -> Interval:
+    """An interval that was written as JSON, which has no infinity."""
+    return Interval(stored["mean"], math.inf if stored["half"] is None else stored["half"])
 
 
 def choose_device(name: str, number: int = 0) -> torch.device:
@@ -292,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.json is not None:
             complete = sum(map(len, results.values())) == len(players) * len(opponents)
             stored = {**told, "complete": complete, "results": results_json(results)}
-            write_atomically(own.json, json.dumps(stored, indent=1).encode())
+            write_atomically(own.json, json_text(stored, indent=1).encode())
 
     def show() -> None:
         title = f"{judged}: {terms(games[0], settings)}"

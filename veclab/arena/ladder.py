@@ -47,6 +47,7 @@ from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import add_program_flags, bots, check_players, choose_device, make_players
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending
+from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.settings import Settings, add_flags, from_flags
@@ -143,7 +144,7 @@ class Ladder:
         rated = {name: asdict(rating) for name, rating in (ratings or {}).items()}
         stored = {"format": FORMAT, "terms": self.terms, "ratings": rated, "agents": self.agents, "pairings": pairings}
         stored |= {"other_rules": self.other_rules}
-        write_atomically(path, json.dumps(stored).encode())
+        write_atomically(path, json_text(stored).encode())
 
 
 def play_pairing(

@@ -40,6 +40,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.bench.measure import environment
+from veclab.files import json_text
 from veclab.progress import Display, add_display_flags, display_of, print_table, silent
 from veclab.settings import Settings, from_flags
 from veclab.training.run import Run
@@ -286,7 +287,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found = {**environment(torch.device("cpu")), "command": command, "title": title, "terms": terms}
             found["runs"] = [asdict(run) for run in done]
             found["results"] = report(whole(done))[1]
-            write_atomically(own.json, json.dumps(found, indent=1).encode())
+            write_atomically(own.json, json_text(found, indent=1).encode())
 
     def whole(done: list[Trained]) -> list[Trained]:
         """The runs of options that all seeds have run."""

@@ -32,6 +32,7 @@ from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
 from veclab.bench.ablation import half_interval, train, workers
 from veclab.bench.measure import environment
+from veclab.files import json_text
 from veclab.progress import add_display_flags, display_of, print_table
 from veclab.settings import Settings, from_flags
 
@@ -164,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.json is not None:
             found = {**environment(torch.device("cpu")), "command": command, "asked": own.seconds}
             found |= {"runs": [asdict(run) for run in runs], "results": summary(runs)}
-            write_atomically(own.json, json.dumps(found, indent=1).encode())
+            write_atomically(own.json, json_text(found, indent=1).encode())
 
     for name in ("seconds", "seeds", "jobs"):
         if not getattr(own, name) > 0:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from veclab.command_line import check_place, out_of_memory, what_was_needed
-from veclab.files import write_atomically
+from veclab.files import json_text, write_atomically
 
 T = TypeVar("T")
 Figure = dict[str, object]
@@ -89,7 +88,7 @@ class Record:
     def write(self) -> None:
         """Writes the file as far as it goes."""
         if self.path is not None:
-            write_atomically(self.path, json.dumps(self.plain(), indent=1).encode())
+            write_atomically(self.path, json_text(self.plain(), indent=1).encode())
 
     def stopped(self) -> str:
         """One line of what there is when the benchmark is stopped."""

@@ -10,7 +10,6 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import json
 import shlex
 import sys
 import time
@@ -23,7 +22,7 @@ from vecgame import Blob, Euchre, Game, Hearts, Spades, Whist, identity
 from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, name_of
 from veclab.arena.matches import Report, play_match
 from veclab.bench.measure import environment
-from veclab.files import write_atomically
+from veclab.files import json_text, write_atomically
 from veclab.progress import Display, add_display_flags, display_of
 
 PLAYERS, CARDS = (3, 4, 6), (1, 3, 5, 9, 13)
@@ -85,7 +84,7 @@ def measure(deals: int, worlds: int, path: Path | None, flags: str, display: Dis
                 if path is not None:
                     stored = {**environment(torch.device("cpu")), "command": command, "seed": SEED, "rows": rows}
                     stored["complete"] = len(rows) == len(matches)
-                    write_atomically(path, json.dumps(stored, indent=1).encode())
+                    write_atomically(path, json_text(stored, indent=1).encode())
     except KeyboardInterrupt:
         kept = f", kept in {path} as incomplete" if path is not None and rows else ""
         raise KeyboardInterrupt(f"stopped after {len(rows)} of {len(matches)} matches{kept}") from None

@@ -14,7 +14,6 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import json
 import shlex
 import sys
 import time
@@ -32,6 +31,7 @@ from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player
 from veclab.arena.matches import ONE_AGAINST_THREE, Interval, play_deals, side_points
 from veclab.bench.measure import environment
 from veclab.bench.selfplay import CountingNetwork
+from veclab.files import json_text
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.settings import from_flags
@@ -165,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stored = {**environment(torch.device("cpu")), "title": title, "complete": len(ways) == len(names)}
             stored["results"] = rows
             stored["command"] = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
-            write_atomically(own.json, json.dumps(stored, indent=1).encode())
+            write_atomically(own.json, json_text(stored, indent=1).encode())
 
     try:
         measure(names, network, games, own.deals, display, keep)

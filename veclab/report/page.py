@@ -29,6 +29,7 @@ from veclab.agents.folder import UPDATE, read_config
 from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
 from veclab.game_flags import identities
+from veclab.going_on import for_resume
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.report.games import annotated_games
 from veclab.report.markup import details, is_number, number_text, page, table_html
@@ -48,7 +49,7 @@ from veclab.report.metrics import (
     with_total,
 )
 from veclab.report.played import GAMES, play_all, played_charts
-from veclab.settings import Settings, for_resume
+from veclab.settings import Settings
 
 
 def report(folder: Path, games: int, display: Display) -> str:

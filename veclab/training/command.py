@@ -15,10 +15,11 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from veclab.agents.folder import CONFIG, read_config
+from veclab.agents.folder import holds_run, read_config
 from veclab.command_line import A_RUN, STOPPED, WRONG, ends_in_one_line, parser_of, run_or_network
+from veclab.going_on import for_restart, for_resume
 from veclab.progress import add_display_flags, display_of, silent
-from veclab.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
+from veclab.settings import PRESETS, Settings, add_flags, from_flags
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group, share_cores
 from veclab.training.run import Run
 
@@ -82,7 +83,7 @@ def plan(own: argparse.Namespace, given: dict[str, object]) -> dict[str, object]
             "--resume FOLDER, so that it finds its run again"
         )
     folder = own.run or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    resume = own.resume_if_exists and (folder / CONFIG).exists()
+    resume = own.resume_if_exists and holds_run(folder)
     settings = for_restart(read_config(folder), own.preset, given) if resume else from_flags(own.preset, given)
     return {"folder": str(folder), "settings": asdict(settings), "resume": resume}
 

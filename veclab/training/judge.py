@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from shlex import quote
 
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
+from veclab.agents.networks import numbers_of_networks
 from veclab.arena.bots import NetworkPlayer, search_player
 from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_of, results_table, terms
 from veclab.arena.matches import seatings_of
 from veclab.command_line import called
+from veclab.files import is_intact, read_json, sealed
 from veclab.precision import inference_net
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
@@ -45,11 +46,13 @@ class Judge:
         run = self.run
         if self._is_due(run.progress):
             run.save_network()  # it may have been stopped between the checkpoint and this
-        entries = metrics.read(run.folder / METRICS)
-        done = {(entry["updates"], entry["iteration"]) for entry in entries if entry["kind"] == "evaluation"}
-        passed = [(update, 0) for update in range(1, run.updates + 1)]
-        passed += [(run.updates, iteration) for iteration in range(1, run.iteration + 1)]
-        self.due = [p for p in passed if self._is_due(p) and p not in done and run.network_path(p).exists()]
+        done = {
+            (entry.get("updates", 0), entry.get("iteration", 0))
+            for entry in metrics.read(run.folder / METRICS)
+            if entry["kind"] == "evaluation"
+        }
+        passed = [(number, 0) if early else (run.updates, number) for early, number in numbers_of_networks(run.folder)]
+        self.due = [p for p in sorted(passed) if p <= run.progress and self._is_due(p) and p not in done]
 
     def _is_due(self, progress: Progress) -> bool:
         """Whether a network is to be evaluated beside the run; that of the last step is evaluated at its end."""
@@ -92,7 +95,7 @@ class Judge:
         (updates, iteration), results = evaluation.progress, evaluation.results()
         step = f"iteration {iteration}" if iteration else f"update {updates}"
         if results is None:
-            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log.name}")
+            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log_path}")
             return
         self.run.record("evaluation", updates=updates, iteration=iteration, results=results)
         searcher = list(results)[-1]
@@ -131,15 +134,15 @@ class Judge:
         )
         run.record("final evaluation", results=results_json(results))
         stored = {**self._about(), "results": results_json(results)}
-        write_atomically(run.folder / RESULTS, json.dumps(stored, indent=1).encode())
+        write_atomically(run.folder / RESULTS, sealed(stored))
         self._show(results, started)
         return results
 
     def _results_of_before(self) -> Results | None:
         """The results that the run already has of its last network, on the terms of now."""
         try:
-            stored = json.loads((self.run.folder / RESULTS).read_text())
-            same = all(stored.get(name) == value for name, value in self._about().items())
+            stored = read_json(self.run.folder / RESULTS)
+            same = is_intact(stored) and all(stored.get(name) == value for name, value in self._about().items())
             return results_of(stored["results"]) if same else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there are none, or they are damaged
             return None
