@@ -35,9 +35,9 @@ WRITES = 60  # of a run as below: about as many files are synced, renamed, and t
 # Where kills are aimed: within which function, as its caller knows it, and at the calls of which other function in it.
 PHASES = {
     "the play of an update": ((policy_gradient, "play"), (TrickGame, "step")),
-    "an update": ((policy_gradient, "update"), (Learner, "step")),
+    "an update": ((policy_gradient, "update"), (Learner, "step_on")),
     "self-play": ((run_at_work, "self_play"), (TrickGame, "step")),
-    "learning": ((run_at_work, "learn"), (Learner, "step")),
+    "learning": ((run_at_work, "learn"), (Learner, "step_on")),
     "the final evaluation": ((judge, "evaluate"), (TrickGame, "step")),
 }
 # In the order of a run, so that most hit it; what comes twice in a run is hit the first or the second time.

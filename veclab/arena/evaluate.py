@@ -301,8 +301,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
     def show() -> None:
-        title = f"{judged}: {terms(games[0], settings)}"
-        display.console.print(results_table(finished, title, seatings_of(games[0])))
+        display.line(judged, whole=True)
+        display.console.print(results_table(finished, terms(games[0], settings), seatings_of(games[0])))
 
     with ending(opponents):
         check_players(opponents, games)
