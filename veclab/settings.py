@@ -157,6 +157,8 @@ class Settings:
     )
     graphs: bool = _flag(True, "on a GPU, replay searches as CUDA graphs, which no compiler is needed for")
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
+    tensorboard: bool = _flag(True, "write the metrics as curves for TensorBoard, too, where that is installed")
+    wandb: str = _flag("", "send them to this project of Weights & Biases, too, which WANDB_MODE=offline keeps here")
 
     def __post_init__(self) -> None:
         for name, value in canonical(self.game_flags()).items():
@@ -292,7 +294,7 @@ PRESETS: dict[str, dict[str, object]] = {
 # What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
 # as well: after the first iteration there is no going back to it.
 CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
-CHANGEABLE += ("checkpoint_seconds",)
+CHANGEABLE += ("checkpoint_seconds", "tensorboard", "wandb")
 
 
 def _flag_name(name: str) -> str:
