@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test slow peers doors lint format setup clean
+.PHONY: train test slow peers doors docs lint format setup clean
 
 train: setup
 	$(BIN)/python train.py --preset quick
@@ -25,6 +25,10 @@ peers: setup
 doors: setup
 	$(PIP) --editable '.[doors]'
 	$(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/test_doors_*.py
+
+docs: setup
+	$(PIP) --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: setup
 	$(BIN)/ruff check .

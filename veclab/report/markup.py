@@ -80,7 +80,7 @@ h3 { font-size: 1rem; margin: 0 0 .5rem; } p { margin: .25rem 0 .75rem; max-widt
 .chart text.reference { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
 .grid { stroke: var(--grid); } .axis { stroke: var(--muted); }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; } .whisker { fill: none; stroke-width: 1.5; }
-.faint { fill: none; stroke-width: 3; stroke-linecap: round; opacity: .3; }
+.faint { fill: none; stroke-width: 3; stroke-linecap: round; opacity: .4; }
 .line.c0, .whisker.c0, .faint.c0 { stroke: var(--c0); } .line.c1, .whisker.c1, .faint.c1 { stroke: var(--c1); }
 .line.c2, .whisker.c2, .faint.c2 { stroke: var(--c2); } .line.c3, .whisker.c3, .faint.c3 { stroke: var(--c3); }
 .whisker.ink { stroke: var(--ink); } line.reference { stroke: var(--ink); stroke-dasharray: 4 4; opacity: .6; }

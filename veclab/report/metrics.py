@@ -138,7 +138,7 @@ def metric_charts(
         elif any(drawable(value, chart.log) for value in values):
             looks = chart.y_label, chart.log, chart.zero, chart.references, chart.note
             drawn.append(line_chart(chart.title, series, x_label, *looks))
-    table = table_html(f"The one {x_label}", ["", "", "value"], rows) if rows else ""
+    table = table_html(f"Figures of the only {x_label}", ["figure", "of", "value"], rows) if rows else ""
     still = f'<p class="small">0 throughout: {escape(", ".join(idle))}.</p>' if idle else ""
     return grid(drawn) + table + still
 
@@ -151,7 +151,11 @@ def _lines(name: str, points: Sequence[tuple[int, float]], rules: Sequence[Game]
     if len(counts) < 2 or len(counts) > COLOURS:
         return [Series(name, points, window=window_for(len(points), max(1, len(rules))))]
     apart = [(cards, [p for p in points if rules[(p[0] - 1) % len(rules)].cards == cards]) for cards in counts]
-    return [Series(f"{cards} cards", own, window=window_for(len(own))) for cards, own in apart if own]
+    return [
+        Series("1 card" if cards == 1 else f"{cards} cards", own, window=window_for(len(own)))
+        for cards, own in apart
+        if own
+    ]
 
 
 def other_charts(entries: Sequence[Entry], charts: Sequence[Chart]) -> tuple[Chart, ...]:
