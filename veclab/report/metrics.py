@@ -134,11 +134,11 @@ def metric_charts(
         if values and not any(values):
             idle.append(chart.title)
         elif len({x for line in series for x, _ in line.points}) == 1:
-            rows += [[chart.title, line.name, *(y for _, y in line.points)] for line in series]
+            rows += [[chart.title, line.name, line.points[0][1], chart.y_label] for line in series]
         elif any(drawable(value, chart.log) for value in values):
             looks = chart.y_label, chart.log, chart.zero, chart.references, chart.note
             drawn.append(line_chart(chart.title, series, x_label, *looks))
-    table = table_html(f"Figures of the only {x_label}", ["figure", "of", "value"], rows) if rows else ""
+    table = table_html(f"Figures of the only {x_label}", ["figure", "of", "value", "in"], rows) if rows else ""
     still = f'<p class="small">0 throughout: {escape(", ".join(idle))}.</p>' if idle else ""
     return grid(drawn) + table + still
 
