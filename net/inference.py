@@ -8,12 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from net.blobnet import BlobNet
+from net.threads import current
 
 log = logging.getLogger("vecgame.fallback")
 
 # Rows a CPU evaluates at once. Document network in bfloat16 on two Xeon cores with AMX, thousand evaluations/s at
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
 CPU_MICRO_BATCH = 2048
+
+ROWS_PER_THREAD = 64  # that a thread of its own is worth, see `net.threads`
 
 
 def default_inference_dtype(device: torch.device | str = "cpu") -> torch.dtype:
@@ -192,14 +195,18 @@ class InferenceNet:
         logits = torch.empty(rows, actions, dtype=self.output_dtype, device=self.device)
         values = torch.empty(rows, self.config.values, dtype=self.output_dtype, device=self.device)
         step = self.micro_batch or max(rows, 1)
-        with torch.inference_mode():
-            for start in range(0, rows, step):
-                part = obs[start : start + step]
-                end = start + part.shape[0]
-                beside = None if hidden is None else self._input(hidden[start : start + step])
-                both = self._evaluate(self._input(part), beside)[: end - start]
+
+        @torch.inference_mode()
+        def evaluate(first: int, number: int) -> None:
+            for start in range(first, first + number, step):
+                end = min(start + step, first + number)
+                beside = None if hidden is None else self._input(hidden[start:end])
+                both = self._evaluate(self._input(obs[start:end]), beside)[: end - start]
                 logits[start:end] = both[:, :actions]
                 values[start:end] = both[:, actions:]
+
+        threads = current()
+        threads.map(evaluate, threads.split(rows, ROWS_PER_THREAD))
         return logits, values
 
     def _input(self, obs: Tensor) -> Tensor:

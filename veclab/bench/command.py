@@ -5,7 +5,7 @@ vecgame bench strategies   the document's four strategies side by side
 vecgame bench engine       random games a second, and OpenSpiel's in the same run
 vecgame bench net          evaluations a second by precision and batch
 vecgame bench search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
-vecgame bench train        examples a second of the learner
+vecgame bench train        examples a second of the learner, and of policy gradient with its games
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
 vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
@@ -53,6 +53,7 @@ from veclab.bench.tables import (
 )
 from veclab.game_flags import described, identities
 from veclab.precision import inference_net
+from veclab.settings import Settings
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"
@@ -237,7 +238,7 @@ class Bench:
         self.rates(title, "tree-simulations/s", measures)
 
     def train(self) -> None:
-        """The learner alone."""
+        """The learner alone: of searched examples, and of policy gradient with its games."""
         name, repeats = self.options.network, self.options.repeats
         config = network_config(name, self.game)
         measures = [
@@ -248,6 +249,20 @@ class Bench:
             for dtype in parts.precisions(self.device)
             for size in self.sizes([256, 2048], [16_384, 4096, 2048])
         ]
+        games = 16 if self.options.quick else Settings.update_games
+        measures += [
+            (
+                f"policy gradient, batch {size:,}",
+                lambda n=size: parts.updates(self.game, config, name, n, games, self.device, repeats),
+            )
+            for size in self.sizes([Settings.update_batch, 4096], [16_384, 4096, Settings.update_batch])
+        ]
+        measures.append(
+            (
+                f"policy gradient, {games:,} games",
+                lambda: parts.games_of_policy_gradient(self.game, config, name, games, self.device, repeats),
+            )
+        )
         title = f"learner, all of a step: forward, backward, clipping, AdamW; {self.terms}"
         self.rates(title, "examples/s", measures)
 

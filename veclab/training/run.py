@@ -212,7 +212,7 @@ class Run(SavedRun):
     def _policy_gradient(self) -> None:
         """Updates of policy gradient, as many as are left."""
         total, games = self.settings.updates, self.settings.update_games
-        network = InferenceNet(self.learner.net, dtype=torch.float32)
+        network = InferenceNet(self.learner.net)
         with self.display.task("policy gradient", total - self.updates, "updates") as task:
             first = self.updates
             while self.updates < total:

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 
 from net import default_inference_dtype
-from veclab.agents.checkpoint import load_tensors, save_tensors
 from veclab.agents.folder import METRICS, UPDATE
 from veclab.agents.networks import newest_network
+from veclab.agents.rounded import round_network
 from veclab.bench import command as bench
 from veclab.bench.gpu.worker import Report
 from veclab.bench.measure import cpu_name, timed
@@ -257,10 +257,3 @@ def keep(report: Report, run: Path) -> None:
     round_network(newest, report.folder / newest.name)
     for network in run.glob("network*.safetensors"):
         network.unlink()
-
-
-def round_network(source: Path, target: Path) -> None:
-    """Writes a network with its weights rounded to bfloat16, half the size; the file says so."""
-    tensors, metadata = load_tensors(source)
-    rounded = {name: t.bfloat16() if t.is_floating_point() else t for name, t in tensors.items()}
-    save_tensors(target, rounded, {**metadata, "rounded": "bfloat16"})
