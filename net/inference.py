@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from net.blobnet import BlobNet
+from net.blobnet import BlobNet, wrong_width
 from net.threads import current
 
 log = logging.getLogger("vecgame.fallback")
@@ -87,6 +87,13 @@ class _OneDnnLinear(_Linear):
         super().load(weight, bias)
         self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, CPU_MICRO_BATCH)
 
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "packed"}  # which no pickle can hold
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, CPU_MICRO_BATCH)
+
     def __call__(self, x: Tensor) -> Tensor:
         return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, "none", [], "")
 
@@ -158,6 +165,13 @@ class InferenceNet:
         self._layers = [tuple(layers[i : i + 5]) for i in range(0, len(layers), 5)]
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_compiled": self.compiled}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._compiled = torch.compile(self._forward) if state["_compiled"] else None
+
     @property
     def compiled(self) -> bool:
         """Whether it runs compiled: that was asked for, and has not failed so far."""
@@ -189,7 +203,11 @@ class InferenceNet:
 
         Returns:
             raw logits [B, actions] and values [B, values] by relative seat; float32, or float64 when computed in it.
+
+        Raises ValueError when the positions are of another game, with as many features as this network does not take.
         """
+        if obs.shape[1] != self.config.observation:
+            raise ValueError(wrong_width(self.config.observation, obs.shape[1]))
         rows, actions = obs.shape[0], self.config.actions
         # Allocated outside inference mode, so that the caller may change them in place.
         logits = torch.empty(rows, actions, dtype=self.output_dtype, device=self.device)

@@ -14,8 +14,8 @@ from veclab.agents.checkpoint import load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST, read_config
 from veclab.agents.networks import newest_network, saved_networks
 from veclab.arena.ladder import main as ladder_main
+from veclab.going_on import for_resume
 from veclab.report.page import report
-from veclab.settings import for_resume
 from veclab.training import command as train
 from veclab.training import judge, policy_gradient
 from veclab.training.learner import Learner

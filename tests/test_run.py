@@ -38,7 +38,7 @@ def test_a_finished_run_has_everything(finished: Path) -> None:
     results = stored["results"]
     assert [name.split(",")[0] for name in results] == ["before training", "trained network alone", "trained"]
     assert all(list(row) == ["random", "rule-based", "flat Monte Carlo"] for row in results.values())
-    assert json.loads((finished / "config.json").read_text()) == vars(TINY)
+    assert json.loads((finished / "config.json").read_text())["settings"] == vars(TINY)
     first, last = (load_network(finished / f"network-{n:06d}.safetensors") for n in (0, 2))
     assert not torch.equal(first.policy_out.weight, last.policy_out.weight)
     entry = metrics_of(finished)[2]

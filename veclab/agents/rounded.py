@@ -11,7 +11,7 @@ from pathlib import Path
 
 from veclab.agents.checkpoint import load_tensors, save_tensors
 from veclab.agents.networks import newest_network
-from veclab.command_line import Parser
+from veclab.command_line import Parser, check_place, ends_in_one_line
 
 
 def round_network(source: Path, target: Path) -> None:
@@ -27,17 +27,15 @@ def round_network(source: Path, target: Path) -> None:
     save_tensors(target, rounded, {**metadata, "rounded": "bfloat16"})
 
 
+@ends_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.agents.rounded", description=__doc__)
     parser.add_argument("source", type=Path, help="a run's folder, for its newest network, or a network-*.safetensors")
     parser.add_argument("target", type=Path, metavar="FILE", help="where to write it")
     own = parser.parse_args(arguments)
-    try:
-        round_network(newest_network(own.source) if own.source.is_dir() else own.source, own.target)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    check_place("FILE", own.target)
+    round_network(newest_network(own.source) if own.source.is_dir() else own.source, own.target)
     return 0
 
 

@@ -13,12 +13,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from shlex import quote
 
 from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import Player
-from veclab.command_line import called, parser_of
+from veclab.command_line import A_RUN, called, ends_in_one_line, parser_of, run_or_network
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
@@ -40,7 +41,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     count = "play so many games, of a match of Blob the first N; 0 = as many as is usual (default: 0)"
     parser.add_argument("--games", **given, help=count)
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)}"
+    agents = f"a network-*.safetensors, {A_RUN}, or {', '.join(BOTS)}"
     usual = "the network that comes with the program for these rules, or flat"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
     parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
@@ -91,7 +92,7 @@ def open_match(
 def asked_for(agent: str | None, rules: dict[str, object]) -> TrainingSettings:
     """The game of the flags, and by else the rules that the agent's network was trained by."""
     trained = agent is not None and agent not in BOTS
-    return settings_for(Path(agent), rules) if trained else from_flags("document", rules)
+    return settings_for(run_or_network(agent), rules) if trained else from_flags("document", rules)
 
 
 def largest(asked: TrainingSettings) -> Game:
@@ -105,7 +106,7 @@ def with_agent(settings: dict[str, object]) -> dict[str, object]:
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
-    return {**settings, "agent": str(network_at(newest_network(Path(agent)).resolve()))}
+    return {**settings, "agent": str(network_at(newest_network(run_or_network(agent)).resolve()))}
 
 
 def played_by(settings: Settings) -> TrainingSettings:
@@ -133,15 +134,19 @@ def saver(path: Path | None) -> Callable[[Match], None]:
 
 def left_line(path: Path | None) -> str:
     """What to say when the person leaves before the end."""
-    kept = "it is not saved (--save FILE would)" if path is None else f"go on by {called('play')} --resume {path}"
+    kept = (
+        "it is not saved (--save FILE would)"
+        if path is None
+        else f"go on by {called('play')} --resume {quote(str(path))}"
+    )
     return f"You have left the match; {kept}"
 
 
+@ends_in_one_line(needs_less="a smaller --worlds or --simulations")
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    for stream in (sys.stdin, sys.stdout):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # odd bytes are a wrong answer, not the end of a match
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")  # odd bytes are a wrong answer, not the end of a match
     own, rules, given = parse(arguments)
     path = None
     try:
@@ -150,12 +155,11 @@ def main(arguments: list[str] | None = None) -> int:
         interface = open_interface(own.plain, own.watch, own.delay)
         title = title_of(match.settings, agent, own.watch)
         over = Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
-    except (ValueError, OSError, NotImplementedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except NotImplementedError as error:
+        raise ValueError(str(error)) from None
     except KeyboardInterrupt:
-        print(f"\n{left_line(path)}")
-        return 130
+        print()
+        raise KeyboardInterrupt(left_line(path)) from None
     if not over:
         print(left_line(path))
     return 0

@@ -69,7 +69,7 @@ class Points:
         for name, row in entry.get("results", {}).items():
             player, at = player_of(name, step)
             leads = {f"evaluation/lead over {other}, {player}": match["lead"]["mean"] for other, match in row.items()}
-            yield at, leads
+            yield at, {name: lead for name, lead in leads.items() if is_number(lead)}
         values = {f"{kind}/{key}": float(v) for key, v in entry.items() if is_number(v) and key not in COUNTERS}
         if kind == UPDATE:
             values = self._over_rules(values)

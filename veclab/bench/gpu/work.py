@@ -25,6 +25,7 @@ from veclab.bench.measure import cpu_name, timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
 from veclab.training import command as train
+from veclab.training import metrics
 
 RUN = "run"  # folder of the training's run, within the part's
 
@@ -240,9 +241,7 @@ def training(report: Report, commands: list[list[str]]) -> None:
 
 def keep(report: Report, run: Path) -> None:
     """Tells the run's metrics, and puts its newest network, rounded, in the place of all of them."""
-    metrics = run / METRICS
-    for line in metrics.read_text().splitlines() if metrics.is_file() else []:
-        entry = json.loads(line)
+    for entry in metrics.read(run / METRICS):
         if entry["kind"] == "iteration":
             text = f"{entry['games_per_minute']:,.0f} games/min, {entry['examples_per_second']:,.0f} examples/s"
             report.headline(f"iteration {entry['iteration']}: {text}")
