@@ -219,7 +219,8 @@ class WandB:
         if step <= self.told["sent"].get(kind, -1):
             return
         for at, values in points:
-            self.run.log({"step": at, **values})
+            if values:
+                self.run.log({"step": at, **values})
         self.told["sent"][kind] = step
         write_atomically(self.path, json.dumps(self.told).encode())
 
