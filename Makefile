@@ -7,11 +7,12 @@ BIN := $(VENV)/bin
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help train test slow peers doors lint format setup clean
+.PHONY: help train test slow peers doors docs lint format setup clean
 
 help:
 	@echo 'make train   sets up .venv once and trains a small agent, in minutes'
 	@echo 'make test    runs the quick tests; make slow, peers, doors the others'
+	@echo 'make docs    builds the site of the documentation in build/site'
 	@echo 'make lint    what continuous integration asks for; make format puts it right'
 	@echo 'make clean   removes .venv and what builds have left'
 	@echo 'All other commands are for that environment: . $(BIN)/activate, then vecgame --help'
@@ -33,6 +34,10 @@ peers: setup
 doors: setup
 	$(PIP) --editable '.[doors]'
 	$(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/test_doors_*.py
+
+docs: setup
+	$(PIP) --editable '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lint: setup
 	$(BIN)/ruff check .

@@ -28,7 +28,8 @@ class Float8Net(InferenceNet):
         net: the source; its weights are copied.
         observations: [K, observation] positions like those to come.
         device: where it runs; the source's device when None.
-        micro_batch, compile: as of `InferenceNet`.
+        micro_batch: as of `InferenceNet`.
+        compile: likewise.
 
     Raises ValueError where this device or this PyTorch cannot do it, without observations, or for a network whose
     dimensions are no multiples of 16.

@@ -37,6 +37,7 @@ TINY = Settings(
     eval_every=0,
     eval_deals=3,
     checkpoint_seconds=0,
+    tensorboard=False,
 )
 # What a run records of its speed, which nobody can repeat.
 TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "evaluations_per_second")

@@ -31,14 +31,15 @@ def network_of(game: Game, seed: int = 0) -> BlobNet:
 
 
 def write_run(folder: Path, named: Named) -> Game:
-    """A run of one iteration with a random network."""
+    """A run of two iterations with a random network."""
     settings = Settings(game=named.game, rules=named.rules, network="small", iterations=3)
     folder.mkdir()
     (folder / "config.json").write_text(json.dumps(asdict(settings)))
-    metrics = {"kind": "iteration", "updates": 0, "iteration": 1, "games": 8, "score": 0.5, "games_per_minute": 90.0}
-    (folder / "metrics.jsonl").write_text(json.dumps(metrics) + "\n")
+    entry = {"kind": "iteration", "updates": 0, "games": 8, "score": 0.5, "games_per_minute": 90.0}
+    lines = [json.dumps({**entry, "iteration": iteration}) + "\n" for iteration in (1, 2)]
+    (folder / "metrics.jsonl").write_text("".join(lines))
     game = settings.games()[0]
-    save_network(folder / "network-000001.safetensors", network_of(game), {"iteration": 1, "game": settings.game})
+    save_network(folder / "network-000002.safetensors", network_of(game), {"iteration": 2, "game": settings.game})
     return game
 
 

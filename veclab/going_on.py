@@ -9,7 +9,7 @@ from veclab.settings import Settings, check_saved, flag_name, from_flags, refuse
 # What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
 # as well: after the first iteration there is no going back to it.
 CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
-CHANGEABLE += ("checkpoint_seconds",)
+CHANGEABLE += ("checkpoint_seconds", "tensorboard", "wandb")
 
 
 def of_saved(told: Mapping[str, object]) -> Settings:

@@ -50,6 +50,7 @@ GROUPS = {  # of all settings' flags, as help shows them
     ),
     "evaluation": ("eval_every", "eval_deals"),
     "machine": ("device", "precision", "chunk_games", "compile", "graphs", "checkpoint_seconds"),
+    "curves": ("tensorboard", "wandb"),
 }
 
 
@@ -187,6 +188,8 @@ class Settings:
     )
     graphs: bool = _flag(True, "on a GPU, replay searches as CUDA graphs, which no compiler is needed for")
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
+    tensorboard: bool = _flag(True, "write the metrics as curves for TensorBoard, too, where that is installed")
+    wandb: str = _flag("", "send them to this project of Weights & Biases, too, which WANDB_MODE=offline keeps here")
 
     def __post_init__(self) -> None:
         for name, value in check_saved(vars(self)).items():

@@ -131,8 +131,10 @@ def best_action(game: Game, state: State, policy: Tensor, visits: Tensor, config
 
     Args:
         state: the B games that were searched.
-        policy, visits: [B, num_actions], the result's.
-        config, seed: the search's.
+        policy: [B, num_actions], the result's.
+        visits: likewise.
+        config: the search's.
+        seed: likewise.
     """
     if config.root_selection != "gumbel":
         return policy.argmax(-1)

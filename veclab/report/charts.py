@@ -13,8 +13,9 @@ from veclab.report.markup import details, number_text, short_number, table_html
 WIDTH, HEIGHT = 440, 250  # of a chart; the page scales it, so that 11 pixels stay legible on a telephone
 LEFT, RIGHT, TOP, BOTTOM = 54, 430, 10, 208
 COUNTS_HEIGHT = 42  # of the histogram under a calibration
-MOST_MARKERS = 40  # points of a longer series are not marked one by one
-COLOURS = 4
+MOST_MARKERS = 40  # points of a longer series are faint, with their mean as the line
+MEANS = 25  # of a long series, about so many that share no point
+COLOURS = 4  # and shapes: the most series that can be told apart
 WIDEST_BAR = 48
 DODGE = 5  # pixels between the intervals of several series at one x
 
@@ -84,11 +85,35 @@ def _round_1_2_5(value: float, rounding) -> float:
 
 @dataclass(frozen=True)
 class Series:
-    """A named line: points (x, y), and halves of 95% intervals beside them if it has any."""
+    """A named line: points (x, y), and halves of 95% intervals beside them if it has any.
+
+    With a ``window`` above 1 the points are faint, and the line is their mean over so many in a row.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     halves: Sequence[float] = ()
+    window: int = 1
+
+    def line(self, log: bool) -> list[tuple[float, float]]:
+        """The points of the line, nan where a value of the window cannot be drawn."""
+        if self.window == 1:
+            return list(self.points)
+        runs = (self.points[first : first + self.window] for first in range(len(self.points) - self.window + 1))
+        return [
+            (
+                sum(x for x, _ in run) / self.window,
+                sum(y for _, y in run) / self.window if all(drawable(y, log) for _, y in run) else math.nan,
+            )
+            for run in runs
+        ]
+
+
+def window_for(points: int, round_of: int = 1) -> int:
+    """How many of a series' points a mean is of: 1 for a short one, and always whole rounds of ``round_of`` points."""
+    if points <= MOST_MARKERS:
+        return round_of
+    return round_of * max(1, round(points / MEANS / round_of))
 
 
 # -- charts -----------------------------------------------------------------------------------------------------------
@@ -120,6 +145,9 @@ def line_chart(
     for value, text in references:  # over the lines, or they cross it out
         place = f'x="{RIGHT}" y="{y_scale(value) - 4:.1f}"'
         parts.append(f'<text class="reference" {place} text-anchor="end">{escape(text)}</text>' if text else "")
+    if windows := sorted({line.window for line in series} - {1}):
+        over = " or ".join(map(number_text, windows))
+        note = f"{note} Points: as recorded; line: the mean over {over} of them.".strip()
     legend = _legend([line.name for line in series]) if len(series) > 1 else ""
     table = _series_table(title, series, x_label)
     said = "; ".join(_in_words(line, x_label) for line in series)
@@ -196,16 +224,19 @@ def _tick_text(x: float, text: str) -> str:
 def _line(series: Series, number: int, x_scale: Scale, y_scale: Scale, shift: float, log: bool) -> str:
     """One series: its line with gaps where a value cannot be drawn, its intervals, and its points."""
     colour = f"c{number % COLOURS}"
-    parts = []
-    for drawn, run in itertools.groupby(series.points, lambda point: drawable(point[1], log)):
+    line, parts = series.line(log), []
+    if series.window > 1:
+        dots = (f"M{x_scale(x) + shift:.1f},{y_scale(y):.1f}h0" for x, y in series.points if drawable(y, log))
+        parts.append(f'<path class="faint {colour}" d="{"".join(dots)}"/>')
+    for drawn, run in itertools.groupby(line, lambda point: drawable(point[1], log)):
         if drawn:
             pixels = " ".join(f"{x_scale(x) + shift:.1f},{y_scale(y):.1f}" for x, y in run)
             parts.append(f'<polyline class="line {colour}" points="{pixels}"/>')
     for (x, y), half in _with_halves(series):
         if drawable(y, log) and math.isfinite(half):
             parts.append(_whisker(x_scale(x) + shift, y_scale(y + half), y_scale(y - half), colour))
-    for index, (x, y) in enumerate(series.points):
-        if drawable(y, log) and (len(series.points) <= MOST_MARKERS or index == len(series.points) - 1):
+    for index, (x, y) in enumerate(line):
+        if drawable(y, log) and (series.window == 1 or index == len(line) - 1):
             text = f"{series.name}, {number_text(x)}: {number_text(y)}"
             parts.append(_marker(number, x_scale(x) + shift, y_scale(y), text))
     return "".join(parts)

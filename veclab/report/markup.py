@@ -7,10 +7,6 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 
-def is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def grid(figures: Sequence[str]) -> str:
     return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
 
@@ -84,8 +80,9 @@ h3 { font-size: 1rem; margin: 0 0 .5rem; } p { margin: .25rem 0 .75rem; max-widt
 .chart text.reference { fill: var(--ink); paint-order: stroke; stroke: var(--card); stroke-width: 4px; }
 .grid { stroke: var(--grid); } .axis { stroke: var(--muted); }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round; } .whisker { fill: none; stroke-width: 1.5; }
-.line.c0, .whisker.c0 { stroke: var(--c0); } .line.c1, .whisker.c1 { stroke: var(--c1); }
-.line.c2, .whisker.c2 { stroke: var(--c2); } .line.c3, .whisker.c3 { stroke: var(--c3); }
+.faint { fill: none; stroke-width: 3; stroke-linecap: round; opacity: .4; }
+.line.c0, .whisker.c0, .faint.c0 { stroke: var(--c0); } .line.c1, .whisker.c1, .faint.c1 { stroke: var(--c1); }
+.line.c2, .whisker.c2, .faint.c2 { stroke: var(--c2); } .line.c3, .whisker.c3, .faint.c3 { stroke: var(--c3); }
 .whisker.ink { stroke: var(--ink); } line.reference { stroke: var(--ink); stroke-dasharray: 4 4; opacity: .6; }
 .point { stroke: var(--card); stroke-width: 1; } .point.c0, .bar.c0 { fill: var(--c0); } .point.c1 { fill: var(--c1); }
 .point.c2 { fill: var(--c2); } .point.c3 { fill: var(--c3); } .bar.muted { fill: var(--muted); opacity: .45; }

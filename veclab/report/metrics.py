@@ -5,18 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
+from vecgame import Game
 from veclab.agents.folder import METRICS, RESULTS
 from veclab.files import DamagedError, is_intact, read_json
-from veclab.report.charts import Series, line_chart
-from veclab.report.markup import details, grid, is_number, table_html
+from veclab.report.charts import COLOURS, Series, drawable, line_chart, window_for
+from veclab.report.markup import details, grid, table_html
 from veclab.settings import Settings
 from veclab.training import metrics
+from veclab.training.curves import COUNTERS, is_number, player_of, step_of
 
 Entry = dict[str, object]
 
-COUNTERS = ("updates", "iteration")  # numbers of an entry that say when it was
 TARGETS = ((100, "document: minimum 100"), (500, "document: target 500"), (1000, "document: stretch 1,000"))
 
 
@@ -104,18 +106,49 @@ def _score_chart(title: str, unit: str) -> Chart:
     return Chart(title, {"score": unit}, f"{unit} a game and seat")
 
 
-def metric_charts(entries: Sequence[Entry], charts: Sequence[Chart], x_key: str, x_label: str) -> str:
-    """The charts whose numbers the entries hold."""
-    drawn = []
+def metric_charts(
+    entries: Sequence[Entry], charts: Sequence[Chart], x_key: str, x_label: str, rules: Sequence[Game] = ()
+) -> str:
+    """The charts whose numbers the entries hold, a table where they are of one step, and which are 0 throughout.
+
+    Args:
+        rules: those that the entries have in turn, as updates have; each of a few is a line of its own.
+    """
+    drawn, rows, idle = [], [], []
     for chart in charts:
         series = [
-            Series(name, [(entry[x_key], entry[key]) for entry in entries if is_number(entry.get(key))])
+            line
             for key, name in chart.names.items()
+            for line in _lines(
+                name, [(entry[x_key], entry[key]) for entry in entries if is_number(entry.get(key))], rules
+            )
         ]
-        if series := [line for line in series if line.points]:
+        values = [y for line in series for _, y in line.points]
+        if values and not any(values):
+            idle.append(chart.title)
+        elif len({x for line in series for x, _ in line.points}) == 1:
+            rows += [[chart.title, line.name, line.points[0][1], chart.y_label] for line in series]
+        elif any(drawable(value, chart.log) for value in values):
             looks = chart.y_label, chart.log, chart.zero, chart.references, chart.note
             drawn.append(line_chart(chart.title, series, x_label, *looks))
-    return grid(drawn)
+    table = table_html(f"Figures of the only {x_label}", ["figure", "of", "value", "in"], rows) if rows else ""
+    still = f'<p class="small">0 throughout: {escape(", ".join(idle))}.</p>' if idle else ""
+    return grid(drawn) + table + still
+
+
+def _lines(name: str, points: Sequence[tuple[int, float]], rules: Sequence[Game]) -> list[Series]:
+    """The points of one number, (step from 1, value), as a line; as one for each of ``rules`` where those are few."""
+    counts = sorted({game.cards for game in rules})
+    if not points:
+        return []
+    if len(counts) < 2 or len(counts) > COLOURS:
+        return [Series(name, points, window=window_for(len(points), max(1, len(rules))))]
+    apart = [(cards, [p for p in points if rules[(p[0] - 1) % len(rules)].cards == cards]) for cards in counts]
+    return [
+        Series("1 card" if cards == 1 else f"{cards} cards", own, window=window_for(len(own)))
+        for cards, own in apart
+        if own
+    ]
 
 
 def other_charts(entries: Sequence[Entry], charts: Sequence[Chart]) -> tuple[Chart, ...]:
@@ -140,14 +173,14 @@ class Strength:
 
 def read_strength(folder: Path, entries: Sequence[Entry]) -> list[Strength]:
     """All evaluations in the order of the run's steps; of two of the same the later one counts."""
-    last = max((_step(entry) for entry in entries), default=0)
-    found = [(_step(entry), entry["results"]) for entry in entries if "results" in entry]
+    last = max((step_of(entry) for entry in entries), default=0)
+    found = [(step_of(entry), entry["results"]) for entry in entries if "results" in entry]
     if not any(entry["kind"] == "final evaluation" for entry in entries) and (folder / RESULTS).is_file():
         found.append((last, _read_results(folder / RESULTS)))
     matches: dict[tuple[str, str, int], Strength] = {}
     for step, results in found:
         for name, row in results.items():
-            player, at = _player(name, step)
+            player, at = player_of(name, step)
             for opponent, match in row.items():
                 matches[player, opponent, at] = Strength(player, opponent, at, _with_infinity(match))
     return sorted(matches.values(), key=lambda strength: strength.step)
@@ -174,18 +207,6 @@ def _with_infinity(match: dict[str, object]) -> dict[str, object]:
         for name in ("player", "opponents", "lead")
     }
     return {**match, **sides}
-
-
-def _step(entry: Entry) -> int:
-    """The step of the run that an entry is of."""
-    return sum(int(entry.get(counter, 0)) for counter in COUNTERS)
-
-
-def _player(name: str, step: int) -> tuple[str, int]:
-    """Name and step of a player of the final evaluation, whose names say which network it is."""
-    if name.startswith("before training, "):
-        return name.removeprefix("before training, "), 0
-    return ("network alone" if name == "trained network alone" else name.removeprefix("trained, ")), step
 
 
 def steps_of(settings: Settings) -> str:

@@ -32,7 +32,7 @@ from veclab.game_flags import identities
 from veclab.going_on import for_resume
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.report.games import annotated_games
-from veclab.report.markup import details, is_number, number_text, page, table_html
+from veclab.report.markup import details, number_text, page, table_html
 from veclab.report.metrics import (
     Entry,
     Strength,
@@ -50,6 +50,7 @@ from veclab.report.metrics import (
 )
 from veclab.report.played import GAMES, play_all, played_charts
 from veclab.settings import Settings
+from veclab.training.curves import is_number
 
 
 def report(folder: Path, games: int, display: Display) -> str:
@@ -79,7 +80,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]
     sections = {
         "Strength": strength_charts(strengths, unit, steps_of(settings)) if strengths else "",
-        "Policy gradient": metric_charts(updates, (*gradient, *others[1]), "updates", "update"),
+        "Policy gradient": metric_charts(updates, (*gradient, *others[1]), "updates", "update", settings.games()),
         "Learning": metric_charts(iterations, learning, "iteration", "iteration"),
         "Speed": metric_charts(iterations, speed, "iteration", "iteration"),
         "Other numbers": metric_charts(iterations, others[0], "iteration", "iteration"),

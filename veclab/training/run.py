@@ -57,13 +57,15 @@ class Run(SavedRun):
         """Runs to the last iteration and the final evaluation; None when the user stopped it before.
 
         Args:
-            judge: whether there is a final evaluation; without one the results are empty.
+            judge: whether people look at the run: there are curves and a final evaluation; else the results are empty.
         """
         previous = {number: signal.signal(number, self._on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         started = time.monotonic()
         self.went_on = self.updates > 0 or self.iteration > 0 or self.pending is not None
         self._describe()
         try:
+            if judge:
+                self.group.from_leader(lambda: self.curves.open(self.folder, self.settings, self.display))
             self._work()
             if not self.group.leader:
                 return {}
@@ -90,6 +92,7 @@ class Run(SavedRun):
             raise
         finally:
             self.judge.stop()
+            self.curves.close()
             if self.lock is not None:
                 self.lock.release()
             for number, handler in previous.items():

@@ -41,7 +41,7 @@ from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
 from veclab.settings import Settings
-from veclab.training import metrics
+from veclab.training import curves, metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner
@@ -66,6 +66,7 @@ class SavedRun:
     network-NNNNNN.safetensors  those after it: one every --eval-every iterations, the last
     network-newest.safetensors  that of the checkpoint, while none of these is it
     results.json         the final evaluation
+    events.out.tfevents.*  the metrics for TensorBoard
     lock                 names the process that works on the run, if one does
 
     Everything random is a function of the seed and the counters, so no generator has a state to save. Of several
@@ -77,6 +78,7 @@ class SavedRun:
         self.device = choose_device(settings.device, group.local_rank)
         check_precision(settings.precision, self.device)
         check_ways(settings.compile, settings.graphs, self.device)
+        curves.check(settings)
         if group.size > 1 and ":" in settings.device:
             raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
         if group.size > settings.update_games:
@@ -94,6 +96,7 @@ class SavedRun:
         room = (game.features, game.num_actions, game.seats, extras)
         self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)
         self.gate = Gate(settings, self.learner.net, self.device)
+        self.curves = curves.Curves()
         self.updates = 0  # of policy gradient, done
         self.iteration = 0  # iterations done
         self.rates = {"updates": Schedule(), "iterations": Schedule()}  # of each learner's learning rate
@@ -328,6 +331,7 @@ class SavedRun:
         if self.group.leader:
             entry = {"kind": kind, "updates": self.updates, "iteration": self.iteration, **numbers}
             metrics.append(self.folder / METRICS, entry)
+            self.curves.add(entry)
 
     def _is_done(self, entry: metrics.Entry) -> bool:
         """Whether the state has what an entry of the metrics tells of; what it has not will be done again."""
