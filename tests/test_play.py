@@ -657,8 +657,9 @@ def test_the_match_is_saved_after_every_action(tmp_path) -> None:
     path, record, lengths = tmp_path / "match.json", Recorder(), []
 
     def read(prompt: str) -> str:
-        lengths.append(len(load_match(path).history))
-        return "0" if "bid" in prompt else "1"
+        saved = load_match(path)
+        lengths.append(len(saved.history))
+        return str(saved.legal[0]) if "bid" in prompt else "1"
 
     match = begin(of_blob(cards=1, seed=2))
 
@@ -679,7 +680,7 @@ def test_screen_pauses_between_games_and_can_go_back() -> None:
 
     saved: list[Match] = []
     screen = Screen(record.console, UNICODE, read)
-    assert not Sitting(RuleBot(), PERSON, screen, saved.append).play(begin(of_blob(cards=1, seed=2)), "")
+    assert not Sitting(RuleBot(), PERSON, screen, saved.append).play(begin(of_blob(cards=1, seed=5)), "")
     pauses = [prompt for prompt in asked if "next game" in prompt]
     assert len(pauses) == 3 and "bid" in asked[3]
     assert len(saved[-1].results) == 1 and record.take().count("points (won/bid)") == 2
