@@ -1,13 +1,15 @@
-"""Plays at the terminal, you against agents: a match of Blob, or any other game.
+"""Plays at the terminal or in a browser, you against agents: a match of Blob, or any other game.
 
 vecgame play                                    a match of 13 games, hands of 5, 4, .., 1, .., 4, 5 cards
 vecgame play --agent RUN --save match.json      the game and the rules that a run's network was trained by
 vecgame play --game hearts --rules passing=left --games 4
 vecgame play --resume match.json                goes on with a saved match
 vecgame play --watch                            agents among themselves
+vecgame play --web                              as a page in the browser of this machine, with all of these
 """
 
 import argparse
+import os
 import secrets
 import sys
 from collections.abc import Callable
@@ -53,7 +55,11 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
         help="go on with the match in this file, and keep it; with another --agent if you like",
     )
     parser.add_argument("--watch", action="store_true", help="agents take all seats")
-    parser.add_argument("--delay", type=float, metavar="S", help="seconds after a move (default: 0.6 on a terminal)")
+    parser.add_argument(
+        "--delay", type=float, metavar="S", help="seconds a move (default: 0.6, 0 in plain lines)"
+    )
+    parser.add_argument("--web", action="store_true", help="a page for the browser, at an address of this machine only")
+    parser.add_argument("--port", type=int, metavar="N", help="of --web, 0 = a free one (default: 0)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
     flags = vars(parser.parse_args(arguments))
     rules = {name: flags.pop(name) for name in RULES if name in flags}
@@ -67,6 +73,8 @@ def open_match(
     """The match that the flags ask for, and the file that keeps it."""
     if own.delay is not None and not 0 <= own.delay <= 60:
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
+    if (own.web and own.plain) or (own.port is not None and not own.web):
+        raise ValueError("--plain is for a terminal, not for --web" if own.web else "--port is for --web")
     if own.resume is not None:
         if own.watch:
             raise ValueError("--watch would play your seat on in the file of --resume; leave one of them out")
@@ -115,15 +123,20 @@ def played_by(settings: Settings) -> TrainingSettings:
 
 
 def title_of(settings: Settings, agent: Player, watch: bool) -> str:
-    """The first line: who plays what; and a second one where a network was trained by other rules."""
+    """The first line: who plays what by which seed; and a second one where a network was trained by other rules."""
+    who, *other = players_lines(settings, agent, watch)
+    return "\n".join([f"{who}, seed {settings.seed}.{'' if watch else ' ? for help.'}", *other])
+
+
+def players_lines(settings: Settings, agent: Player, watch: bool) -> list[str]:
+    """Who plays what, and a second line where a network was trained by other rules."""
     seats = settings.game.seats
     who = f"{COUNTS[seats].capitalize()} agents"
     if not watch:
         who = f"You against {COUNTS[seats - 1]} agent{'s' * (seats > 2)}"
-    played = described(flags_of([settings.game]))
-    title = f"{who} ({agent.name}): {played}, seed {settings.seed}.{'' if watch else ' ? for help.'}"
+    line = f"{who} ({agent.name}): {described(flags_of([settings.game]))}"
     other = None if settings.agent in BOTS else other_rules(Path(settings.agent), played_by(settings))
-    return title if other is None else f"{title}\nThe agents play {other}."
+    return [line] if other is None else [line, f"The agents play {other}."]
 
 
 def saver(path: Path | None) -> Callable[[Match], None]:
@@ -137,6 +150,39 @@ def left_line(path: Path | None) -> str:
     return f"You have left the match; {kept}"
 
 
+def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> int:
+    """Serves the match as a page until Ctrl+C; returns the exit status.
+
+    Raises:
+        ValueError: in one line, when what it is served with is not installed, or the port is not to be had.
+    """
+    try:
+        from veclab.web import server
+        from veclab.web.sitting import Table
+    except ModuleNotFoundError as error:
+        if error.name not in ("starlette", "uvicorn"):
+            raise
+        raise ValueError("--web needs more packages: pip install -e '.[web]'") from None
+
+    def seating(match: Match) -> tuple[Player, str]:
+        agent = make_agent(match.settings)
+        return agent, f"{'. '.join(players_lines(match.settings, agent, own.watch)).removesuffix('.')}."
+
+    bound = server.listen(own.port or 0)
+    table = Table(match, seating, None if own.watch else PERSON, path, 0.6 if own.delay is None else own.delay)
+    print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
+    try:
+        server.serve(table, bound)
+    except KeyboardInterrupt:
+        print(f"\n{left_line(table.path)}", flush=True)
+        if not table.close():
+            os._exit(130)  # an agent is in the midst of a search, which would have to be waited for
+        return 130
+    finally:
+        table.close(0)
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     for stream in (sys.stdin, sys.stdout):
@@ -147,6 +193,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match, path = open_match(own, rules, given)
         agent = make_agent(match.settings)
+        if own.web:
+            return play_on_page(own, match, path)
         interface = open_interface(own.plain, own.watch, own.delay)
         title = title_of(match.settings, agent, own.watch)
         over = Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)

@@ -1,0 +1,312 @@
+"""A match that goes on while pages look at it: who decides, what is kept, and which version of it is shown.
+
+What the pages show follows from one immutable `Sitting`. A `Table` holds the newest; whatever is asked of it, and what
+agents decide on a thread of its own, puts another one there, so that every page comes to show the same.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from veclab.arena.bots import Player
+from veclab.table.advice import Hint, give_hint
+from veclab.table.agents import choose
+from veclab.table.saving import load_match, save_match
+from veclab.table.session import Match, begin, undo, walk
+from veclab.table.sight import look
+from veclab.web.message import Json, card_told, hint_told, move_told, seen_told
+
+Seating = Callable[[Match], tuple[Player, str]]
+"""(match) -> the agents that play it, and who plays what in a line. Raises ValueError where they cannot."""
+
+WAIT = 1.0  # seconds that a page waits for news before it asks again
+
+
+class RefusedError(ValueError):
+    """What is asked for cannot be done now, and why, in a line for the person."""
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """A match with what stands around it on the page."""
+
+    match: Match
+    agent: Player
+    title: str  # who plays what
+    log: tuple[tuple[int, str], ...] = ()  # what was said in this game, each after so many moves of the match
+    resting: bool = False  # a game is over, and the person has not gone on to the next
+    paused: bool = False  # agents wait until somebody goes on
+    hint: Hint | None = None
+    asked: bool = False  # a hint is being thought of
+    path: Path | None = None  # the file that keeps the match
+    trouble: str = ""  # what keeps the match from going on, or from being kept
+
+    def told(self, person: int | None) -> dict[str, Json]:
+        """What a page shows of it."""
+        match, seen = self.match, look(self.match, person)
+        told = seen_told(seen)
+        if self.resting:  # of the next game nothing is shown yet
+            trick = match.results[-1].tricks[-1:]
+            plays = [move for one in trick for move in one.plays]
+            cards = [{"who": seen.names[move.seat], "card": card_told(seen, move.action)} for move in plays]
+            kept = {name: told[name] for name in ("sheet", "over")}
+            told = {**kept, "rest": {"number": len(match.results), "trick": cards}}
+        return {
+            **told,
+            "title": self.title,
+            "watching": person is None,
+            "resting": self.resting,
+            "paused": self.paused,
+            "log": [line for _, line in self.log],
+            "hint": None if self.hint is None else hint_told(self.hint),
+            "asked": self.asked,
+            "kept": None if self.path is None else self.path.name,
+            "trouble": self.trouble,
+        }
+
+
+class Table:
+    """The sitting that all pages show, and the thread on which agents think.
+
+    Args:
+        seating: gives the agents of a match that is opened.
+        person: the seat that pages play; None when agents take all seats.
+        path: the file that keeps the match, if one does.
+        delay: seconds from one agent's move to the next.
+
+    Raises:
+        ValueError: as ``seating``. OSError when the match cannot be written to ``path``.
+    """
+
+    def __init__(
+        self, match: Match, seating: Seating, person: int | None, path: Path | None = None, delay: float = 0.6
+    ) -> None:
+        self.seating, self.person, self.delay = seating, person, delay
+        self.folder = Path.cwd() if path is None else path.resolve().parent
+        self._run = secrets.token_hex(4)  # a page of an earlier run is never taken for one of this
+        self._news = threading.Condition()
+        self._version = self._turn = 0
+        self._closed = False
+        self._told: dict[str, Json] | None = None  # of this version
+        self._sitting = self._open(match, path)
+        self._thread = threading.Thread(target=self._think, name="agents", daemon=True)
+        self._thread.start()
+
+    # -- what pages ask for; each of these may be called from any thread ----------------------------------------------
+
+    def told(self, since: str | None = None) -> dict[str, Json]:
+        """What a page shows; of a page that shows version ``since`` only after a change, or some time without one."""
+        with self._news:
+            self._news.wait_for(lambda: self._closed or self._stamp(self._version) != since, WAIT)
+            if self._told is None:
+                stamps = {"version": self._stamp(self._version), "turn": self._stamp(self._turn)}
+                self._told = {**stamps, **self._sitting.told(self.person)}
+            return self._told
+
+    def act(self, turn: str, action: object) -> None:
+        """The person's ``action``, chosen where ``turn`` was shown.
+
+        Raises:
+            RefusedError: when the match has moved on, it is not the person's turn, or the action is not legal.
+        """
+        with self._news:
+            match = self._at(turn).match
+            if self._sitting.resting or match.over or match.mover != self.person:
+                raise RefusedError("It is not your turn.")
+            if type(action) is not int or action not in match.legal:
+                raise RefusedError("That is not allowed here; choose one of the marked ones.")
+            self._moved(match.act(action))
+
+    def take_back(self, turn: str) -> None:
+        """Back to the person's last choice. Raises RefusedError when there is none."""
+        with self._news:
+            sitting = self._at(turn)
+            earlier = None if self.person is None else undo(sitting.match, self.person)
+            if earlier is None:
+                raise RefusedError("There is no choice of yours to take back.")
+            log = tuple(_log(earlier, self.person))
+            self._put(replace(sitting, match=earlier, log=log, resting=False, hint=None, asked=False), keep=True)
+
+    def ask_hint(self, turn: str) -> None:
+        """A hint for the person's decision, which comes when it has been thought of."""
+        with self._news:
+            sitting = self._at(turn)
+            if sitting.resting or sitting.match.over or sitting.match.mover != self.person:
+                raise RefusedError("Hints are for your own turn.")
+            if sitting.hint is None:
+                self._put(replace(sitting, asked=True))
+
+    def go_on(self, turn: str) -> None:
+        """On to the next game, or with agents that wait."""
+        with self._news:
+            sitting = self._at(turn)
+            self._put(replace(sitting, resting=False, paused=False, trouble=""))
+
+    def pause(self, turn: str) -> None:
+        """Agents wait."""
+        with self._news:
+            self._put(replace(self._at(turn), paused=True))
+
+    def keep(self, turn: str) -> None:
+        """Keeps the match, move by move, in a new file of the folder."""
+        with self._news:
+            sitting = self._at(turn)
+            if sitting.path is None:
+                self._put(replace(sitting, path=self._new_path()), keep=True)
+
+    def open(self, turn: str, name: object) -> None:
+        """Goes on with a match that is `saved` in the folder; the one on the table is left."""
+        if name not in self.saved():
+            raise RefusedError("There is no saved match of that name here.")
+        path = self.folder / name
+        try:
+            match = load_match(path)
+            with self._news:
+                self._at(turn)
+                self._put(self._open(match, path))
+        except RefusedError:
+            raise
+        except (ValueError, NotImplementedError, OSError) as error:
+            raise RefusedError(f"{name} cannot be opened: {error}") from None
+
+    def begin(self, turn: str) -> None:
+        """Another match of the same settings, with other deals; the one on the table is left."""
+        with self._news:
+            settings = replace(self._at(turn).match.settings, seed=secrets.randbelow(1_000_000))
+            kept = self._sitting.path is not None
+            self._put(self._open(begin(settings), self._new_path() if kept else None))
+
+    def saved(self) -> list[str]:
+        """The names of the files in the folder that keep matches."""
+        return sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))
+
+    def close(self, patience: float = 3.0) -> bool:
+        """Ends the thread; whether it has ended within so many seconds."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    @property
+    def path(self) -> Path | None:
+        """The file that keeps the match."""
+        return self._sitting.path
+
+    # -- changes ------------------------------------------------------------------------------------------------------
+
+    def _stamp(self, number: int) -> str:
+        return f"{self._run}-{number}"
+
+    def _at(self, turn: str) -> Sitting:
+        """The sitting, if it still stands as it was shown by that turn."""
+        if turn != self._stamp(self._turn):
+            raise RefusedError("The match has moved on since; this is how it stands now.")
+        return self._sitting
+
+    def _open(self, match: Match, path: Path | None) -> Sitting:
+        agent, title = self.seating(match)
+        if path is not None:
+            save_match(path, match)
+        return Sitting(match, agent, title, log=tuple(_log(match, self.person)), path=path)
+
+    def _moved(self, after: Match) -> None:
+        """A move has been made."""
+        sitting, before = self._sitting, self._sitting.match
+        ended = len(after.results) > len(before.results)
+        log = sitting.log if before.moves else ()  # that of the game before stays until the first move
+        log += tuple((len(after.history), line) for line in move_told(before, after, self.person))
+        rests = ended and self.person is not None and not after.over
+        self._put(replace(sitting, match=after, log=log, resting=rests, hint=None, asked=False), keep=True)
+
+    def _put(self, sitting: Sitting, keep: bool = False) -> None:
+        """Makes it the one that is shown; with ``keep`` its match is written, where a file keeps it."""
+        if keep and sitting.path is not None:
+            try:
+                save_match(sitting.path, sitting.match)
+                sitting = replace(sitting, trouble="")
+            except OSError as error:
+                why = f"{sitting.path.name} cannot be written: {error.strerror or error}"
+                sitting = replace(sitting, trouble=f"{why}. The next move tries again.")
+        self._turn += sitting.match is not self._sitting.match or sitting.resting != self._sitting.resting
+        self._version += 1
+        self._sitting, self._told = sitting, None
+        self._news.notify_all()
+
+    def _new_path(self) -> Path:
+        """A file that there is not yet, called by the time of day."""
+        stem = time.strftime("match-%Y%m%d-%H%M%S")
+        names = (f"{stem}{f'-{n}' if n else ''}.json" for n in range(1000))
+        return next(self.folder / name for name in names if not (self.folder / name).exists())
+
+    # -- the thread of the agents -------------------------------------------------------------------------------------
+
+    def _think(self) -> None:
+        while (sitting := self._next_task()) is not None:
+            begun = time.monotonic()
+            try:
+                if sitting.asked:
+                    self._answer(sitting, give_hint(sitting.agent, sitting.match))
+                else:
+                    self._play(sitting, choose(sitting.agent, sitting.match), begun + self.delay)
+            except Exception as error:  # a page must not wait for ever; the terminal gets the rest
+                traceback.print_exc(file=sys.stderr)
+                with self._news:
+                    if self._sitting.match is sitting.match:
+                        trouble = f"The agents have failed: {type(error).__name__}: {error}"
+                        self._put(replace(self._sitting, trouble=trouble, paused=True, asked=False))
+
+    def _next_task(self) -> Sitting | None:
+        """Waits until agents are to decide or to give a hint; None at the end."""
+        with self._news:
+            self._news.wait_for(lambda: self._closed or self._agents_turn() or self._sitting.asked)
+            return None if self._closed else self._sitting
+
+    def _agents_turn(self) -> bool:
+        sitting, match = self._sitting, self._sitting.match
+        waits = sitting.paused or sitting.resting or match.over
+        return not waits and match.mover != self.person
+
+    def _answer(self, asked: Sitting, hint: Hint) -> None:
+        with self._news:
+            if self._sitting.match is asked.match:
+                self._put(replace(self._sitting, hint=hint, asked=False))
+
+    def _play(self, asked: Sitting, action: int, when: float) -> None:
+        """Makes an agent's move at a time of `time.monotonic`, unless something else has happened by then."""
+
+        def gone() -> bool:
+            return self._closed or self._sitting.match is not asked.match or not self._agents_turn()
+
+        with self._news:
+            if not self._news.wait_for(gone, max(0.0, when - time.monotonic())):
+                self._moved(asked.match.act(action))
+
+
+def _log(match: Match, viewer: int | None) -> Iterator[tuple[int, str]]:
+    """What has been said in the game that is played, or of the last one when the match is over."""
+    count, of_game = len(match.history), len(match.moves)
+    walked = list(walk(match.settings, match.history))
+    for number, (before, after) in enumerate(pairwise(walked[count - of_game :]), count - of_game + 1):
+        for line in move_told(before, after, viewer):
+            yield number, line
+
+
+def _keeps_match(path: Path) -> bool:
+    """Whether a file looks like a saved match."""
+    try:
+        if path.stat().st_size > 1 << 20:
+            return False
+        saved = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(saved, dict) and str(saved.get("format", "")).startswith("vecgame-match-")
