@@ -95,7 +95,7 @@ def _hand(seen: Seen) -> list[Json]:
             **card_told(seen, card),
             "action": card if card in playable else None,
             "word": playable.get(card) or "play",
-            "number": numbers.get(card),
+            "number": numbers.get(card) if card in playable else None,
         }
         for card in seen.hand(seen.viewer)
     ]
