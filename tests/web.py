@@ -64,9 +64,9 @@ class Served:
         """What a page shows now."""
         return json.loads(self.request("GET", "/table")[2])
 
-    def ask(self, name: str, turn: str | None = None, **more: object) -> tuple[int, dict[str, object]]:
+    def ask(self, do: str, turn: str | None = None, /, **more: object) -> tuple[int, dict[str, object]]:
         """Asks for something as the page does, at the turn that is shown unless another is given."""
-        asked = {"do": name, "turn": self.told()["turn"] if turn is None else turn, **more}
+        asked = {"do": do, "turn": self.told()["turn"] if turn is None else turn, **more}
         headers = {"Content-Type": "application/json", "Origin": self.address, "Sec-Fetch-Site": "same-origin"}
         status, _, body = self.request("POST", "/do", json.dumps(asked).encode(), headers)
         return status, json.loads(body)

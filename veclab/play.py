@@ -55,9 +55,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
         help="go on with the match in this file, and keep it; with another --agent if you like",
     )
     parser.add_argument("--watch", action="store_true", help="agents take all seats")
-    parser.add_argument(
-        "--delay", type=float, metavar="S", help="seconds a move (default: 0.6, 0 in plain lines)"
-    )
+    parser.add_argument("--delay", type=float, metavar="S", help="seconds a move (default: 0.6, 0 in plain lines)")
     parser.add_argument("--web", action="store_true", help="a page for the browser, at an address of this machine only")
     parser.add_argument("--port", type=int, metavar="N", help="of --web, 0 = a free one (default: 0)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
@@ -160,7 +158,7 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> in
         from veclab.web import server
         from veclab.web.sitting import Table
     except ModuleNotFoundError as error:
-        if error.name not in ("starlette", "uvicorn"):
+        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         raise ValueError("--web needs more packages: pip install -e '.[web]'") from None
 

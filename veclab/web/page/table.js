@@ -22,7 +22,7 @@ function el(tag, attributes = {}, ...children) {
 
 function show(id, visible, ...children) {
   $(id).hidden = !visible;
-  $(id).replaceChildren(...children);
+  $(id).replaceChildren(...children.filter((child) => child !== null));
 }
 
 function card(told, kind = "span", attributes = {}, ...more) {
@@ -55,11 +55,12 @@ function drawSeat(told, seat) {
   if (seat === null) return el("div");
   const one = told.seats[seat];
   const own = one.hand.length || one.unseen;
+  const playing = told.seats.some((other) => other.played);
   return el("div", { class: one.mover ? "seat mover" : "seat" },
-    el("span", { class: "who" }, `${one.mover ? "▸ " : ""}${one.name}${one.dealer ? " (dealer)" : ""}`),
-    el("span", { class: "notes" }, one.notes),
+    el("span", { class: "who" }, `${one.mover ? "▸ " : ""}${one.name}`),
+    el("span", { class: "notes" }, [one.dealer ? "dealer" : "", one.notes].filter(Boolean).join(", ")),
     own && !told.watching ? el("span", { class: "notes" }, count(one.hand.length + one.unseen, "card")) : null,
-    one.played ? card(one.played, "span", { class: one.best ? "best" : "" }) : el("span", { class: "spot" }),
+    one.played ? card(one.played, "span", { class: one.best ? "best" : "" }) : playing ? el("span", { class: "spot" }) : null,
     one.best ? el("span", { class: "best-word" }, one.best) : null);
 }
 
@@ -132,7 +133,7 @@ function drawHint(told) {
       el("td", {}, one.points), el("td", { class: "bars" }, bar));
   });
   show("hint", true, el("h2", {}, "Hint"), el("table", {},
-    el("thead", {}, el("tr", {}, ...["", "taken", "points", ""].map((words) => el("th", { scope: "col" }, words)))),
+    el("thead", {}, el("tr", {}, ...["", "probability", "points", ""].map((words) => el("th", { scope: "col" }, words)))),
     el("tbody", {}, ...rows)), el("p", { class: "faint" }, `By ${told.hint.source}.`));
 }
 
