@@ -15,16 +15,21 @@ import torch
 pytest.importorskip("starlette", reason="pip install -e '.[web]'")
 pytest.importorskip("uvicorn", reason="pip install -e '.[web]'")
 
+from net import BlobNet
 from tests.every_game import EVERY, Named
 from tests.web import Served, actions, random_bots, waits_for_the_person
-from vecgame import Blob, text
+from vecgame import Blob, identity, make_game, text
+from vecgame.cards import unpack
 from veclab import play
+from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
 from veclab.arena.bots import RandomBot
+from veclab.table.advice import give_hint, where_cards_lie
 from veclab.table.saving import load_match, save_match
-from veclab.table.session import PERSON, Match, Settings, begin, is_told
+from veclab.table.session import PERSON, Match, Settings, begin, is_told, walk
 from veclab.table.sight import look
 from veclab.web import server
-from veclab.web.message import move_told, seen_told
+from veclab.web.message import hint_told, move_told, seen_told
 from veclab.web.sitting import Sitting, Table
 
 CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
@@ -243,6 +248,72 @@ def test_agents_that_fail_are_said_to(capsys) -> None:
     assert one.close() and "no weights" in capsys.readouterr().err
 
 
+# -- matches looked into -----------------------------------------------------------------------------------------------
+
+
+def finished(match: Match) -> Match:
+    rng = random.Random(8)
+    while not match.over:
+        match = match.act(rng.choice(match.legal))
+    return match
+
+
+def test_a_saved_match_is_looked_at_move_by_move(monkeypatch, capsys) -> None:
+    save_match(Path("match.json"), finished(a_match()))
+    match, tables, before = load_match(Path("match.json")), [], Path("match.json").read_bytes()
+    monkeypatch.setattr(server, "serve", lambda table, bound: tables.append(table))
+    assert play.main(["--web", "--look", "match.json"]) == 0
+    assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+    table = Table(match, random_bots, None)
+    one = Served(table)
+    try:
+        for at, shown in enumerate(walk(match.settings, match.history)):
+            assert one.ask("step", to=at)[0] == 200
+            told = one.wait(lambda told: told["hint"] or told["over"])
+            assert told == {**told, **json.loads(json.dumps(seen_told(look(shown, None))))}
+            assert (told["at"], told["moves"], told["watching"]) == (at, len(match.history), True)
+            assert told["taken"] == (None if shown.over else match.history[at])
+            if not shown.over:
+                assert sorted(one["action"] for one in told["hint"]["advice"]) == list(shown.legal)
+                assert at < 4 or shown.moves == () or told["log"]
+                others = [row for row in told["lies"] if row["seat"] not in (None, shown.mover)]
+                hidden = sum(len(look(shown, None).hand(seat)) for seat in range(4) if seat != shown.mover)
+                assert len(others) == hidden and all(row["shares"][shown.mover] == 0 for row in others)
+        for to in (-1, len(match.history) + 1, "1", None, True):
+            assert one.ask("step", to=to)[0] == 409
+        assert Path("match.json").read_bytes() == before and table.path is None
+    finally:
+        one.stop()
+        table.close(20)
+
+
+def test_a_match_that_is_played_is_not_looked_into(served: Served) -> None:
+    told = served.wait(waits_for_the_person)
+    status, answer = served.ask("step", to=0)
+    assert status == 409 and "--look" in answer["error"]
+    assert served.told() == told and not {"lies", "at", "taken"} & set(told)
+
+
+def test_shares_of_where_cards_lie() -> None:
+    match = begin(Settings(Blob(cards=13), games=1, seed=4))
+    lies, hand = where_cards_lie(match, 64), match.state.hands[0, match.mover]
+    assert lies.shape == (52, 4) and torch.allclose(lies.sum(-1), torch.ones(52))
+    assert torch.equal(lies[:, match.mover] == 1, unpack(hand))
+    assert where_cards_lie(begin(Settings(make_game("kuhn"), games=1))).shape == (0, 2)
+
+
+def test_thoughts_of_a_network_are_its_own(own_games: Path) -> None:
+    game = Blob(cards=2)
+    save_network(Path("net.safetensors"), BlobNet(network_config("small", game)), {"games": [identity(game)]})
+    match = begin(Settings(game, games=1, agent="net.safetensors", worlds=2, simulations=4))
+    agent = play.make_agent(match.settings)
+    hint = give_hint(agent, match)
+    assert sum(one.prior for one in hint.advice) == pytest.approx(1, abs=1e-4) and len(hint.values) == 4
+    told = hint_told(hint)
+    assert all(0 <= one["prior"] <= 1 for one in told["advice"]) and len(told["values"]) == 4
+    assert all(one.prior is None for one in give_hint(RandomBot(), match).advice)
+
+
 # -- what is refused --------------------------------------------------------------------------------------------------
 
 
@@ -341,6 +412,9 @@ def test_the_page_asks_nothing_of_others_and_words_stay_words(served: Served) ->
         (["--port", "80"], "--port is for --web"),
         (["--web", "--port", "70000"], "--port must be from 0 to 65535"),
         (["--web", "--plain"], "--plain is for a terminal"),
+        (["--look", "match.json"], "--look shows a match as a page: add --web"),
+        (["--web", "--look", "match.json", "--seed", "1"], "leave out --seed"),
+        (["--web", "--look", "none.json"], "none.json cannot be read"),
     ],
 )
 def test_bad_flags_get_one_line(flags: list[str], words: str, capsys) -> None:

@@ -70,9 +70,17 @@ def tidy(page) -> None:
     page.context.close()
 
 
+def until(page, expression: str, argument: object = None) -> None:
+    """Waits for an expression of the page's own script; Playwright's waiting is what the page's policy forbids."""
+    deadline = time.monotonic() + SECONDS / 1000
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, expression
+        time.sleep(0.02)
+
+
 def own_turn(page) -> None:
     """Waits until there is something to choose, or the match is over."""
-    page.wait_for_function("shown && (choices().length > 0 || shown.over)")
+    until(page, "shown && (choices().length > 0 || shown.over)")
 
 
 def shows(page) -> list[str]:
@@ -100,7 +108,7 @@ def test_a_whole_match_by_clicks_and_by_keys(browser, served: Served) -> None:
                 page.keyboard.press(rng.choice(["ArrowRight", "ArrowLeft", "ArrowUp", "ArrowDown"]))
             page.keyboard.press("Enter")
         ways.add(way)
-        page.wait_for_function("turn => shown.turn !== turn", arg=turn)
+        until(page, "turn => shown.turn !== turn", turn)
     assert ways == {"click", "number", "arrows"}
     match = served.table._sitting.match
     assert match.over and len(match.results) == 2
@@ -120,10 +128,10 @@ def test_a_hint_and_a_choice_taken_back(browser, served: Served) -> None:
     assert "%" in page.inner_text("#hint") and "points" in page.inner_text("#hint")
     turn = page.evaluate("shown.turn")
     page.locator(".choice:visible").first.click()
-    page.wait_for_function("turn => shown.turn !== turn", arg=turn)
+    until(page, "turn => shown.turn !== turn", turn)
     own_turn(page)
     page.keyboard.press("u")
-    page.wait_for_function("words => document.getElementById('prompt').innerText === words", arg=before[2])
+    until(page, "words => document.getElementById('prompt').innerText === words", before[2])
     assert shows(page) == before
     tidy(page)
 
@@ -134,14 +142,14 @@ def test_two_tabs_show_one_match_and_an_old_choice_is_refused(browser, served: S
     other.route("**/table?*", lambda route: route.abort())  # the other tab hears nothing for a while
     turn = one.evaluate("shown.turn")
     one.locator(".choice:visible").first.click()
-    one.wait_for_function("turn => shown.turn !== turn", arg=turn)
+    until(one, "turn => shown.turn !== turn", turn)
     own_turn(one)
     after = served.table._sitting.match
     other.locator(".choice:visible").first.click()
-    other.wait_for_function("document.getElementById('error').innerText.includes('has moved on')")
+    until(other, "document.getElementById('error').innerText.includes('has moved on')")
     assert served.table._sitting.match == after
     other.unroute("**/table?*")
-    other.wait_for_function("turn => shown.turn === turn", arg=one.evaluate("shown.turn"))
+    until(other, "turn => shown.turn === turn", one.evaluate("shown.turn"))
     assert shows(one) == shows(other)
     tidy(one), tidy(other)
 
@@ -151,9 +159,9 @@ def test_what_is_asked_wrongly_is_said_and_changes_nothing(browser, served: Serv
     own_turn(page)
     before = shows(page)
     page.evaluate("act(999)")
-    page.wait_for_function("document.getElementById('error').innerText.includes('not allowed')")
+    until(page, "document.getElementById('error').innerText.includes('not allowed')")
     page.evaluate("ask('rob')")
-    page.wait_for_function("document.getElementById('error').innerText.includes('must be one of')")
+    until(page, "document.getElementById('error').innerText.includes('must be one of')")
     page.keyboard.type("9zq")
     assert shows(page) == before
     tidy(page)
@@ -165,7 +173,7 @@ def test_reloaded_in_mid_game(browser, served: Served) -> None:
         own_turn(page)
         turn = page.evaluate("shown.turn")
         page.locator(".choice:visible").first.click()
-        page.wait_for_function("turn => shown.turn !== turn", arg=turn)
+        until(page, "turn => shown.turn !== turn", turn)
     own_turn(page)
     before = shows(page)
     page.reload()
@@ -186,7 +194,7 @@ def test_the_page_says_when_the_server_has_stopped_and_goes_on_when_it_is_back(b
     page.wait_for_selector("#offline", state="hidden")
     turn = page.evaluate("shown.turn")
     page.locator(".choice:visible").first.click()
-    page.wait_for_function("turn => shown.turn !== turn", arg=turn)
+    until(page, "turn => shown.turn !== turn", turn)
     tidy(page)
 
 
@@ -194,14 +202,14 @@ def test_saved_and_opened_by_the_page(browser, served: Served) -> None:
     page = opened(browser, served)
     own_turn(page)
     page.get_by_role("button", name="Save").click()
-    page.wait_for_function("shown.kept")
+    until(page, "shown.kept")
     name = page.evaluate("shown.kept")
     page.get_by_role("button", name="New").click()
     page.get_by_role("button", name="New match").click()
-    page.wait_for_function("name => shown.kept && shown.kept !== name", arg=name)
+    until(page, "name => shown.kept && shown.kept !== name", name)
     page.get_by_role("button", name="Open").click()
     page.get_by_role("button", name=name).click()
-    page.wait_for_function("name => shown.kept === name", arg=name)
+    until(page, "name => shown.kept === name", name)
     page.get_by_role("button", name="Open").click()
     page.keyboard.press("Escape")
     assert not page.locator("#dialog").is_visible()
@@ -296,13 +304,13 @@ def test_agents_are_watched(browser) -> None:
     try:
         page = opened(browser, served, viewport={"width": 360, "height": 740})
         page.get_by_role("button", name="Pause").click()
-        page.wait_for_function("shown.paused")
+        until(page, "shown.paused")
         assert page.locator("#hands .card").count() > 4 and page.evaluate(FAULTS) == []
         before = table._sitting.match
         time.sleep(1)
         assert table._sitting.match == before
         page.get_by_role("button", name="Go on").click()
-        page.wait_for_function("shown.over")
+        until(page, "shown.over")
         tidy(page)
     finally:
         served.stop()
@@ -323,7 +331,7 @@ def test_ctrl_c_ends_it_in_one_line(flags: list[str], browser, tmp_path: Path) -
         address = re.match(r"http://127\.0\.0\.1:\d+", line)[0]
         page = browser.new_page()
         page.goto(address)
-        page.wait_for_function("shown !== null")
+        until(page, "shown !== null")
         with pytest.raises(OSError):  # it listens on no other address of this machine
             urllib.request.urlopen(address.replace("127.0.0.1", "127.0.0.2"), timeout=5)
         start = time.monotonic()

@@ -6,6 +6,7 @@ vecgame play --game hearts --rules passing=left --games 4
 vecgame play --resume match.json                goes on with a saved match
 vecgame play --watch                            agents among themselves
 vecgame play --web                              as a page in the browser of this machine, with all of these
+vecgame play --web --look match.json            a saved match move by move, with all hands and what agents think
 """
 
 import argparse
@@ -56,6 +57,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     )
     parser.add_argument("--watch", action="store_true", help="agents take all seats")
     parser.add_argument("--delay", type=float, metavar="S", help="seconds a move (default: 0.6, 0 in plain lines)")
+    parser.add_argument("--look", type=Path, metavar="FILE", help="with --web: a saved match, move by move")
     parser.add_argument("--web", action="store_true", help="a page for the browser, at an address of this machine only")
     parser.add_argument("--port", type=int, metavar="N", help="of --web, 0 = a free one (default: 0)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
@@ -73,6 +75,15 @@ def open_match(
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
     if (own.web and own.plain) or (own.port is not None and not own.web):
         raise ValueError("--plain is for a terminal, not for --web" if own.web else "--port is for --web")
+    if own.look is not None:
+        if not own.web:
+            raise ValueError("--look shows a match as a page: add --web")
+        unfit = ["save"] * (own.save is not None) + ["resume"] * (own.resume is not None)
+        unfit += [name for name in (*rules, *given) if name not in CHANGEABLE]
+        if unfit:
+            raise ValueError(f"--look takes its match from its file, which stays as it is: leave out --{unfit[0]}")
+        own.watch, match = True, load_match(own.look)
+        return replace(match, settings=replace(match.settings, **with_agent(given))), None
     if own.resume is not None:
         if own.watch:
             raise ValueError("--watch would play your seat on in the file of --resume; leave one of them out")

@@ -6,6 +6,8 @@ seat does not see can be in it.
 
 from __future__ import annotations
 
+from torch import Tensor
+
 from vecgame import text
 from vecgame.pictures import corner, ink_of
 from veclab.table import lines, rows
@@ -124,11 +126,25 @@ def hint_told(hint: Hint) -> dict[str, Json]:
             "action": one.action,
             "name": one.name,
             "probability": round(one.probability, 4),
+            "prior": None if one.prior is None else round(one.prior, 4),
             "points": f"{one.points:.{hint.decimals}f}",
         }
         for one in hint.advice
     ]
-    return {"source": hint.source, "advice": advice}
+    values = None if hint.values is None else [f"{value:.{hint.decimals}f}" for value in hint.values]
+    return {"source": hint.source, "advice": advice, "values": values}
+
+
+def lies_told(seen: Seen, lies: Tensor) -> list[Json]:
+    """For spectators: each card that the mover does not know the place of, where it lies and how often it lies with
+    each seat in deals that the mover may take for the true one."""
+    held = {card: seat for seat in range(len(seen.names)) for card in seen.hand(seat)}
+    rows = []
+    for card, often in enumerate(lies.tolist()):
+        if any(0 < share < 1 for share in often) or (card in held and max(often) == 0):
+            shares = [round(share, 3) for share in often]
+            rows.append({"card": card_told(seen, card), "seat": held.get(card), "shares": shares})
+    return rows
 
 
 def move_told(match: Match, after: Match, viewer: int | None) -> list[str]:

@@ -52,6 +52,7 @@ REQUESTS: Mapping[str, Callable[[Table, str, Mapping[str, object]], None]] = {
     "hint": lambda table, turn, asked: table.ask_hint(turn),
     "go on": lambda table, turn, asked: table.go_on(turn),
     "pause": lambda table, turn, asked: table.pause(turn),
+    "step": lambda table, turn, asked: table.step(turn, asked.get("to")),
     "save": lambda table, turn, asked: table.keep(turn),
     "open": lambda table, turn, asked: table.open(turn, asked.get("name")),
     "new": lambda table, turn, asked: table.begin(turn),

@@ -12,22 +12,25 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
+from torch import Tensor
+
 from veclab.arena.bots import Player
-from veclab.table.advice import Hint, give_hint
+from veclab.table.advice import Hint, give_hint, where_cards_lie
 from veclab.table.agents import choose
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match, begin, undo, walk
-from veclab.table.sight import look
-from veclab.web.message import Json, card_told, hint_told, move_told, seen_told
+from veclab.table.sight import Seen, look
+from veclab.web.message import Json, card_told, hint_told, lies_told, move_told, seen_told
 
 Seating = Callable[[Match], tuple[Player, str]]
 """(match) -> the agents that play it, and who plays what in a line. Raises ValueError where they cannot."""
 
+LOOKED_BACK = 12  # moves of which is told what was said when the match is shown as it was
 WAIT = 1.0  # seconds that a page waits for news before it asks again
 
 
@@ -42,17 +45,25 @@ class Sitting:
     match: Match
     agent: Player
     title: str  # who plays what
-    log: tuple[tuple[int, str], ...] = ()  # what was said in this game, each after so many moves of the match
+    log: tuple[str, ...] = ()  # what was said in this game
     resting: bool = False  # a game is over, and the person has not gone on to the next
     paused: bool = False  # agents wait until somebody goes on
     hint: Hint | None = None
     asked: bool = False  # a hint is being thought of
+    lies: Tensor | None = None  # where the mover may think that cards lie, for spectators: [cards, seats] float32
+    past: tuple[Match, ...] = ()  # for spectators: the match after so many moves, the newest last
+    at: int | None = None  # how many of these moves are shown; None: all
     path: Path | None = None  # the file that keeps the match
     trouble: str = ""  # what keeps the match from going on, or from being kept
 
+    @property
+    def shown(self) -> Match:
+        """The match as the pages show it, as it is or as it was."""
+        return self.match if self.at is None else self.past[self.at]
+
     def told(self, person: int | None) -> dict[str, Json]:
         """What a page shows of it."""
-        match, seen = self.match, look(self.match, person)
+        match, seen = self.shown, look(self.shown, person)
         told = seen_told(seen)
         if self.resting:  # of the next game nothing is shown yet
             trick = match.results[-1].tricks[-1:]
@@ -60,18 +71,28 @@ class Sitting:
             cards = [{"who": seen.names[move.seat], "card": card_told(seen, move.action)} for move in plays]
             kept = {name: told[name] for name in ("sheet", "over")}
             told = {**kept, "rest": {"number": len(match.results), "trick": cards}}
+        if person is None:
+            told |= self._looked_into(seen)
         return {
             **told,
             "title": self.title,
             "watching": person is None,
             "resting": self.resting,
             "paused": self.paused,
-            "log": [line for _, line in self.log],
+            "log": list(self.log) if self.at is None else list(_log(self.past[: self.at + 1][-LOOKED_BACK:], person)),
             "hint": None if self.hint is None else hint_told(self.hint),
             "asked": self.asked,
             "kept": None if self.path is None else self.path.name,
             "trouble": self.trouble,
         }
+
+    def _looked_into(self, seen: Seen) -> dict[str, Json]:
+        """For spectators: which move is shown, what was done then, and where the mover may think that cards lie."""
+        moves = len(self.match.history)
+        at = moves if self.at is None else self.at
+        taken = self.past[at + 1].last.action if at < moves else None
+        lies = None if self.lies is None else lies_told(seen, self.lies)
+        return {"at": at, "moves": moves, "taken": taken, "lies": lies}
 
 
 class Table:
@@ -133,7 +154,7 @@ class Table:
             earlier = None if self.person is None else undo(sitting.match, self.person)
             if earlier is None:
                 raise RefusedError("There is no choice of yours to take back.")
-            log = tuple(_log(earlier, self.person))
+            log = tuple(_log(_past(earlier), self.person))
             self._put(replace(sitting, match=earlier, log=log, resting=False, hint=None, asked=False), keep=True)
 
     def ask_hint(self, turn: str) -> None:
@@ -148,13 +169,29 @@ class Table:
     def go_on(self, turn: str) -> None:
         """On to the next game, or with agents that wait."""
         with self._news:
-            sitting = self._at(turn)
-            self._put(replace(sitting, resting=False, paused=False, trouble=""))
+            going = replace(self._at(turn), resting=False, paused=False, trouble="")
+            self._put(going if self.person is not None else replace(going, at=None, hint=None, lies=None, asked=False))
 
     def pause(self, turn: str) -> None:
         """Agents wait."""
         with self._news:
-            self._put(replace(self._at(turn), paused=True))
+            sitting = self._at(turn)
+            self._put(self._stepped(sitting, sitting.at) if self.person is None else replace(sitting, paused=True))
+
+    def step(self, turn: str, to: object) -> None:
+        """Shows spectators the match as it was after so many moves, and what its mover thought; agents wait.
+
+        Raises:
+            RefusedError: at a match that a person plays, and on a number that is none.
+        """
+        with self._news:
+            sitting = self._at(turn)
+            if self.person is not None:
+                raise RefusedError("Moves are looked at when agents are watched, or in a saved match by --look.")
+            moves = len(sitting.match.history)
+            if type(to) is not int or not 0 <= to <= moves:
+                raise RefusedError(f"There are moves from 0 to {moves}.")
+            self._put(self._stepped(sitting, None if to == moves else to))
 
     def keep(self, turn: str) -> None:
         """Keeps the match, move by move, in a new file of the folder."""
@@ -214,19 +251,32 @@ class Table:
         return self._sitting
 
     def _open(self, match: Match, path: Path | None) -> Sitting:
+        """The sitting of a match. A match that was played before is looked at by spectators, and not played on in its
+        file."""
         agent, title = self.seating(match)
+        past = _past(match)
+        if self.person is None and match.history:
+            return self._stepped(Sitting(match, agent, title, past=past), 0)
         if path is not None:
             save_match(path, match)
-        return Sitting(match, agent, title, log=tuple(_log(match, self.person)), path=path)
+        log = tuple(_log(past, self.person))
+        return Sitting(match, agent, title, log, path=path, past=past if self.person is None else ())
+
+    def _stepped(self, sitting: Sitting, at: int | None) -> Sitting:
+        """With those moves shown, and thoughts of the next one asked for."""
+        stepped = replace(sitting, at=at, paused=True, hint=None, lies=None)
+        return replace(stepped, asked=not stepped.shown.over)
 
     def _moved(self, after: Match) -> None:
         """A move has been made."""
         sitting, before = self._sitting, self._sitting.match
         ended = len(after.results) > len(before.results)
         log = sitting.log if before.moves else ()  # that of the game before stays until the first move
-        log += tuple((len(after.history), line) for line in move_told(before, after, self.person))
+        log += tuple(move_told(before, after, self.person))
         rests = ended and self.person is not None and not after.over
-        self._put(replace(sitting, match=after, log=log, resting=rests, hint=None, asked=False), keep=True)
+        past = (*sitting.past, after) if self.person is None else ()
+        after_it = replace(sitting, match=after, log=log, past=past, resting=rests, hint=None, lies=None, asked=False)
+        self._put(after_it, keep=True)
 
     def _put(self, sitting: Sitting, keep: bool = False) -> None:
         """Makes it the one that is shown; with ``keep`` its match is written, where a file keeps it."""
@@ -255,7 +305,7 @@ class Table:
             begun = time.monotonic()
             try:
                 if sitting.asked:
-                    self._answer(sitting, give_hint(sitting.agent, sitting.match))
+                    self._answer(sitting)
                 else:
                     self._play(sitting, choose(sitting.agent, sitting.match), begun + self.delay)
             except Exception as error:  # a page must not wait for ever; the terminal gets the rest
@@ -276,10 +326,13 @@ class Table:
         waits = sitting.paused or sitting.resting or match.over
         return not waits and match.mover != self.person
 
-    def _answer(self, asked: Sitting, hint: Hint) -> None:
+    def _answer(self, asked: Sitting) -> None:
+        """Gives a hint, unless something else is shown by then."""
+        hint = give_hint(asked.agent, asked.shown)
+        lies = where_cards_lie(asked.shown) if self.person is None else None
         with self._news:
-            if self._sitting.match is asked.match:
-                self._put(replace(self._sitting, hint=hint, asked=False))
+            if self._sitting.shown is asked.shown and self._sitting.asked:
+                self._put(replace(self._sitting, hint=hint, lies=lies, asked=False))
 
     def _play(self, asked: Sitting, action: int, when: float) -> None:
         """Makes an agent's move at a time of `time.monotonic`, unless something else has happened by then."""
@@ -292,13 +345,15 @@ class Table:
                 self._moved(asked.match.act(action))
 
 
-def _log(match: Match, viewer: int | None) -> Iterator[tuple[int, str]]:
-    """What has been said in the game that is played, or of the last one when the match is over."""
-    count, of_game = len(match.history), len(match.moves)
-    walked = list(walk(match.settings, match.history))
-    for number, (before, after) in enumerate(pairwise(walked[count - of_game :]), count - of_game + 1):
-        for line in move_told(before, after, viewer):
-            yield number, line
+def _past(match: Match) -> tuple[Match, ...]:
+    """The match before its first move and after each one."""
+    return tuple(walk(match.settings, match.history))
+
+
+def _log(past: Sequence[Match], viewer: int | None) -> Iterator[str]:
+    """What has been said, as far as it is told, in the game that the last of these matches is in."""
+    for before, after in pairwise(past[-len(past[-1].moves) - 1 :]):
+        yield from move_told(before, after, viewer)
 
 
 def _keeps_match(path: Path) -> bool:

@@ -123,18 +123,53 @@ function drawSheet(told) {
   show("sheet", Boolean(told.sheet), ...(told.sheet ? [table(told.sheet.rows, undefined, told.sheet.title)] : []));
 }
 
+function percent(share) {
+  return share === null ? "" : `${Math.round(100 * share)}%`;
+}
+
 function drawHint(told) {
-  if (told.asked) return show("hint", true, el("p", {}, "Thinking of a hint .."));
+  const title = told.watching ? "What the agent thinks" : "Hint";
+  if (told.asked) return show("hint", true, el("h2", {}, title), el("p", {}, "Thinking .."));
   if (!told.hint) return show("hint", false);
+  const network = told.watching && told.hint.advice.some((one) => one.prior !== null);
   const rows = told.hint.advice.map((one) => {
     const bar = el("div", { class: "bar" });
     bar.style.width = `${100 * one.probability}%`;
-    return el("tr", {}, el("th", { scope: "row" }, one.name), el("td", {}, `${Math.round(100 * one.probability)}%`),
-      el("td", {}, one.points), el("td", { class: "bars" }, bar));
+    return el("tr", {}, el("th", { scope: "row" }, one.action === told.taken ? `${one.name} (taken)` : one.name),
+      network ? el("td", {}, percent(one.prior)) : null,
+      el("td", {}, percent(one.probability)), el("td", {}, one.points), el("td", { class: "bars" }, bar));
   });
-  show("hint", true, el("h2", {}, "Hint"), el("table", {},
-    el("thead", {}, el("tr", {}, ...["", "probability", "points", ""].map((words) => el("th", { scope: "col" }, words)))),
-    el("tbody", {}, ...rows)), el("p", { class: "faint" }, `By ${told.hint.source}.`));
+  const head = ["", ...(network ? ["network", "search"] : ["probability"]), "points", ""];
+  const values = told.watching && told.hint.values;
+  show("hint", true, el("h2", {}, title), el("table", {},
+    el("thead", {}, el("tr", {}, ...head.map((words) => el("th", { scope: "col" }, words)))),
+    el("tbody", {}, ...rows)),
+    values ? el("p", {}, `Expected points: ${told.seats.map((one, seat) => `${one.name} ${values[seat]}`).join(", ")}.`) : null,
+    el("p", { class: "faint" }, `By ${told.hint.source}.`));
+}
+
+function drawLies(told) {
+  if (!told.lies || !told.lies.length) return show("lies", false);
+  const mover = told.seats.find((one) => one.mover);
+  const seats = told.seats.map((one, seat) => seat).filter((seat) => !told.seats[seat].mover);
+  const open = $("lies").querySelector("details")?.open;
+  const rows = [["card", ...seats.map((seat) => told.seats[seat].name)],
+    ...told.lies.map((one) => [one.card.name, ...seats.map((seat) => percent(one.shares[seat]) + (one.seat === seat ? " ✓" : ""))])];
+  const details = el("details", {}, el("summary", {}, `Where ${mover ? mover.name : "the mover"} may think that cards lie`),
+    table(rows), el("p", { class: "faint" }, "Shares of sampled worlds; ✓ is where the card is."));
+  details.open = Boolean(open);
+  show("lies", true, details);
+}
+
+function drawSteps(told) {
+  if (!told.watching) return show("steps", false);
+  const step = (to, sign, name, key) => el("button", { "data-key": key, "aria-label": name, title: name,
+    disabled: to < 0 || to > told.moves || to === told.at, onclick: () => ask("step", { to }) }, sign);
+  const range = el("input", { type: "range", min: 0, max: told.moves, "aria-label": "move", "data-key": "range",
+    onchange: (event) => ask("step", { to: Number(event.target.value) }) });
+  range.value = told.at;
+  show("steps", true, step(0, "⏮\uFE0E", "first move", "first"), step(told.at - 1, "◀\uFE0E", "a move back", "back"), range,
+    step(told.at + 1, "▶\uFE0E", "a move on", "on"), step(told.moves, "⏭\uFE0E", "last move", "last"), el("span", {}, `move ${told.at} of ${told.moves}`));
 }
 
 function drawTools(told) {
@@ -143,7 +178,7 @@ function drawTools(told) {
   if (!told.watching) {
     tools.push(el("button", { "data-key": "hint", disabled: !own || told.asked, onclick: () => ask("hint") }, "Hint"));
     tools.push(el("button", { "data-key": "undo", onclick: () => ask("undo") }, "Undo"));
-  } else if (!told.over) {
+  } else if (!told.over || told.at < told.moves) {
     tools.push(el("button", { "data-key": "pause", onclick: () => ask(told.paused ? "go on" : "pause") }, told.paused ? "Go on" : "Pause"));
   }
   if (told.paused && !told.watching) tools.push(el("button", { "data-key": "pause", onclick: () => ask("go on") }, "Go on"));
@@ -190,9 +225,11 @@ function draw(told) {
   drawScores(told);
   drawSheet(told);
   drawHint(told);
+  drawLies(told);
+  drawSteps(told);
   drawLog(told);
   document.title = told.prompt ? "● your turn – vecgame" : "vecgame";
-  if (key && !document.querySelector(`[data-key=${key}]:focus`)) document.querySelector(`[data-key=${key}]`)?.focus();
+  if (key) document.querySelector(`[data-key=${key}]`)?.focus({ preventScroll: true });
   else if (chose || told.resting) choices()[0]?.focus({ preventScroll: true });
 }
 
@@ -263,7 +300,12 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || $("dialog").open || !shown) return;
   const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
   const onButton = document.activeElement && document.activeElement.tagName === "BUTTON";
+  if (event.target.tagName === "INPUT") return;
   if (event.key in steps && choices().length) move(steps[event.key]);
+  else if (event.key in steps && shown.watching) {
+    const to = shown.at + steps[event.key];
+    if (to >= 0 && to <= shown.moves) ask("step", { to });
+  }
   else if (/^\d$/.test(event.key)) typed(event.key);
   else if (event.key === "Enter" && !onButton && choices().length === 1) choices()[0].click();
   else if (event.key.toLowerCase() === "h" && !shown.watching) ask("hint");
