@@ -221,7 +221,7 @@ def test_saved_and_opened_by_the_page(browser, served: Served) -> None:
 FAULTS = """() => {
   const faults = [], visible = (one) => one.offsetParent !== null && one.getClientRects().length;
   if (document.documentElement.scrollWidth > innerWidth) faults.push("wider than the window");
-  for (const one of document.querySelectorAll("button")) {
+  for (const one of document.querySelectorAll("button, summary, input")) {
     const box = one.getBoundingClientRect();
     if (visible(one) && (box.width < 44 || box.height < 44)) faults.push("small target: " + one.innerText);
   }

@@ -191,7 +191,10 @@ function drawTools(told) {
 
 function drawLog(told) {
   $("said").hidden = told.resting;
-  $("log").replaceChildren(...told.log.map((line) => el("li", {}, line)));
+  const old = [...$("log").children].map((one) => one.textContent);
+  const goesOn = old.every((line, number) => line === told.log[number]); // a screen reader then says only what is new
+  if (!goesOn) $("log").replaceChildren();
+  $("log").append(...told.log.slice(goesOn ? old.length : 0).map((line) => el("li", {}, line)));
   $("log").scrollTop = $("log").scrollHeight;
 }
 
