@@ -299,7 +299,7 @@ def test_names_are_shown_as_they_are(browser, served: Served) -> None:
 
 
 def test_agents_are_watched(browser) -> None:
-    table = Table(begin(Settings(Blob(cards=5), games=1, seed=3)), random_bots, None, delay=0.2)
+    table = Table(begin(Settings(Blob(cards=5), games=1, seed=3)), random_bots, None, delay=20)
     served = Served(table)
     try:
         page = opened(browser, served, viewport={"width": 360, "height": 740})
@@ -307,6 +307,7 @@ def test_agents_are_watched(browser) -> None:
         until(page, "shown.paused")
         assert page.locator("#hands .card").count() > 4 and page.evaluate(FAULTS) == []
         before = table._sitting.match
+        table.delay = 0
         time.sleep(1)
         assert table._sitting.match == before
         page.get_by_role("button", name="Go on").click()
@@ -320,7 +321,7 @@ def test_agents_are_watched(browser) -> None:
 # -- the process ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("flags", [["--save", "match.json"], ["--watch", "--agent", "flat", "--worlds", "100000"]])
+@pytest.mark.parametrize("flags", [["--save", "match.json"], ["--watch", "--agent", "flat", "--worlds", "3000"]])
 def test_ctrl_c_ends_it_in_one_line(flags: list[str], browser, tmp_path: Path) -> None:
     """Also while a page waits for news, and while an agent thinks for long."""
     command = [sys.executable, str(ROOT / "play.py"), "--web", "--agent", "random", "--cards", "13", *flags]
@@ -343,4 +344,5 @@ def test_ctrl_c_ends_it_in_one_line(flags: list[str], browser, tmp_path: Path) -
     finally:
         process.kill()
     assert process.returncode == 130 and error == ""
-    assert len(output.splitlines()) == 2 and "You have left the match" in output and took < 20, (output, took)
+    told = [line for line in output.splitlines() if line]
+    assert len(told) == 1 and told[0].startswith("You have left the match") and took < 30, (output, took)

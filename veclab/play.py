@@ -180,16 +180,11 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> in
     bound = server.listen(own.port or 0)
     table = Table(match, seating, None if own.watch else PERSON, path, 0.6 if own.delay is None else own.delay)
     print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
-    try:
-        server.serve(table, bound)
-    except KeyboardInterrupt:
-        print(f"\n{left_line(table.path)}", flush=True)
-        if not table.close():
-            os._exit(130)  # an agent is in the midst of a search, which would have to be waited for
-        return 130
-    finally:
-        table.close(0)
-    return 0
+    server.serve(table, bound)
+    print(f"\n{left_line(table.path)}", flush=True)
+    if not table.close():
+        os._exit(130)  # an agent is in the midst of a search, which would have to be waited for
+    return 130
 
 
 def main(arguments: list[str] | None = None) -> int:

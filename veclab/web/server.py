@@ -6,11 +6,12 @@ page is refused, and the page may load, run and ask nothing but what comes from 
     GET  /               the page; its style sheet, script and icon beside it
     GET  /table          what it shows, at once or, with ?since=VERSION, when that is no longer the version
     GET  /saved          the matches that are kept in the folder
-    POST /do             {"do": NAME, "turn": TURN, ..}: one of `REQUESTS`, at the turn that the page shows
+    POST /do             {"do": NAME, "turn": TURN, ..}: one of `REQUESTS`, and the turn that the page shows
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Callable, Mapping
@@ -50,12 +51,12 @@ REQUESTS: Mapping[str, Callable[[Table, str, Mapping[str, object]], None]] = {
     "act": lambda table, turn, asked: table.act(turn, asked.get("action")),
     "undo": lambda table, turn, asked: table.take_back(turn),
     "hint": lambda table, turn, asked: table.ask_hint(turn),
-    "go on": lambda table, turn, asked: table.go_on(turn),
-    "pause": lambda table, turn, asked: table.pause(turn),
-    "step": lambda table, turn, asked: table.step(turn, asked.get("to")),
-    "save": lambda table, turn, asked: table.keep(turn),
-    "open": lambda table, turn, asked: table.open(turn, asked.get("name")),
-    "new": lambda table, turn, asked: table.begin(turn),
+    "go on": lambda table, turn, asked: table.go_on(),
+    "pause": lambda table, turn, asked: table.pause(),
+    "step": lambda table, turn, asked: table.step(asked.get("to")),
+    "save": lambda table, turn, asked: table.keep(),
+    "open": lambda table, turn, asked: table.open(asked.get("name")),
+    "new": lambda table, turn, asked: table.begin(),
 }
 
 
@@ -157,8 +158,9 @@ def listen(port: int) -> socket.socket:
 
 
 def serve(table: Table, bound: socket.socket) -> None:
-    """Serves until it is interrupted: Ctrl+C ends it with KeyboardInterrupt, SIGTERM as it ends other programs."""
+    """Serves until Ctrl+C, within seconds of which it returns; SIGTERM ends the process."""
     settings = uvicorn.Config(
         application(table), log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=2
     )
-    uvicorn.Server(settings).run(sockets=[bound])
+    with contextlib.suppress(KeyboardInterrupt):  # which is not raised by every version of Python
+        uvicorn.Server(settings).run(sockets=[bound])

@@ -166,26 +166,26 @@ class Table:
             if sitting.hint is None:
                 self._put(replace(sitting, asked=True))
 
-    def go_on(self, turn: str) -> None:
+    def go_on(self) -> None:
         """On to the next game, or with agents that wait."""
         with self._news:
-            going = replace(self._at(turn), resting=False, paused=False, trouble="")
+            going = replace(self._sitting, resting=False, paused=False, trouble="")
             self._put(going if self.person is not None else replace(going, at=None, hint=None, lies=None, asked=False))
 
-    def pause(self, turn: str) -> None:
+    def pause(self) -> None:
         """Agents wait."""
         with self._news:
-            sitting = self._at(turn)
+            sitting = self._sitting
             self._put(self._stepped(sitting, sitting.at) if self.person is None else replace(sitting, paused=True))
 
-    def step(self, turn: str, to: object) -> None:
+    def step(self, to: object) -> None:
         """Shows spectators the match as it was after so many moves, and what its mover thought; agents wait.
 
         Raises:
             RefusedError: at a match that a person plays, and on a number that is none.
         """
         with self._news:
-            sitting = self._at(turn)
+            sitting = self._sitting
             if self.person is not None:
                 raise RefusedError("Moves are looked at when agents are watched, or in a saved match by --look.")
             moves = len(sitting.match.history)
@@ -193,14 +193,14 @@ class Table:
                 raise RefusedError(f"There are moves from 0 to {moves}.")
             self._put(self._stepped(sitting, None if to == moves else to))
 
-    def keep(self, turn: str) -> None:
+    def keep(self) -> None:
         """Keeps the match, move by move, in a new file of the folder."""
         with self._news:
-            sitting = self._at(turn)
+            sitting = self._sitting
             if sitting.path is None:
                 self._put(replace(sitting, path=self._new_path()), keep=True)
 
-    def open(self, turn: str, name: object) -> None:
+    def open(self, name: object) -> None:
         """Goes on with a match that is `saved` in the folder; the one on the table is left."""
         if name not in self.saved():
             raise RefusedError("There is no saved match of that name here.")
@@ -208,17 +208,14 @@ class Table:
         try:
             match = load_match(path)
             with self._news:
-                self._at(turn)
                 self._put(self._open(match, path))
-        except RefusedError:
-            raise
         except (ValueError, NotImplementedError, OSError) as error:
             raise RefusedError(f"{name} cannot be opened: {error}") from None
 
-    def begin(self, turn: str) -> None:
+    def begin(self) -> None:
         """Another match of the same settings, with other deals; the one on the table is left."""
         with self._news:
-            settings = replace(self._at(turn).match.settings, seed=secrets.randbelow(1_000_000))
+            settings = replace(self._sitting.match.settings, seed=secrets.randbelow(1_000_000))
             kept = self._sitting.path is not None
             self._put(self._open(begin(settings), self._new_path() if kept else None))
 
