@@ -35,7 +35,7 @@ PICTURES = {
     "web-desktop": Picture(make_game("blob", cards=8, trump="hearts"), 19, (1160, 720), "light"),
     "web-phone": Picture(make_game("blob", cards=13, trump="spades"), 14, (360, 740), "light", ""),
     "web-dark": Picture(make_game("hearts", passing="left"), 16, (1160, 720), "dark"),
-    "web-look": Picture(make_game("blob", cards=8, trump="hearts"), 0, (1160, 860), "light", "", AGENT),
+    "web-look": Picture(make_game("blob", cards=8), 0, (1160, 860), "light", "", AGENT),
 }
 
 
@@ -45,7 +45,8 @@ def by_rules(match: Match) -> tuple[Player, str]:
 
 def by_network(match: Match) -> tuple[Player, str]:
     agent = play.make_agent(match.settings)
-    return agent, ". ".join(play.players_lines(match.settings, agent, True)) + "."
+    (line,) = play.players_lines(match.settings, agent, True)
+    return agent, f"{line}."
 
 
 def played(picture: Picture) -> Match:

@@ -160,7 +160,7 @@ def listen(port: int) -> socket.socket:
 def serve(table: Table, bound: socket.socket) -> None:
     """Serves until Ctrl+C, within seconds of which it returns; SIGTERM ends the process."""
     settings = uvicorn.Config(
-        application(table), log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=2
+        application(table), log_level="critical", access_log=False, lifespan="off", timeout_graceful_shutdown=1
     )
     with contextlib.suppress(KeyboardInterrupt):  # which is not raised by every version of Python
         uvicorn.Server(settings).run(sockets=[bound])

@@ -223,7 +223,7 @@ class Table:
         """The names of the files in the folder that keep matches."""
         return sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))
 
-    def close(self, patience: float = 3.0) -> bool:
+    def close(self, patience: float = 2.5) -> bool:
         """Ends the thread; whether it has ended within so many seconds."""
         with self._news:
             self._closed = True

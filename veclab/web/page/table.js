@@ -64,6 +64,14 @@ function drawSeat(told, seat) {
     one.best ? el("span", { class: "best-word" }, one.best) : null);
 }
 
+function drawRow(told, row) {
+  const seats = row.filter((seat) => seat !== null);
+  if (seats.length > 1) return el("div", { class: "row" }, ...row.map((seat) => drawSeat(told, seat)));
+  const seat = drawSeat(told, seats[0]);
+  seat.classList.add("wide");
+  return el("div", { class: "row" }, seat);
+}
+
 function count(number, word) {
   return `${number} ${word}${number === 1 ? "" : "s"}`;
 }
@@ -71,8 +79,8 @@ function count(number, word) {
 function drawFelt(told) {
   show("felt", !told.resting,
     el("p", {}, told.above),
-    ...told.places.map((row) => el("div", { class: "row" }, ...row.map((seat) => drawSeat(told, seat)))),
-    el("p", {}, told.below));
+    ...told.places.map((row) => drawRow(told, row)),
+    el("p", { class: told.seats.some((one) => one.best) ? "below" : "" }, told.below));
 }
 
 function drawHand(told) {
@@ -168,8 +176,8 @@ function drawSteps(told) {
   const range = el("input", { type: "range", min: 0, max: told.moves, "aria-label": "move", "data-key": "range",
     onchange: (event) => ask("step", { to: Number(event.target.value) }) });
   range.value = told.at;
-  show("steps", true, step(0, "⏮\uFE0E", "first move", "first"), step(told.at - 1, "◀\uFE0E", "a move back", "back"), range,
-    step(told.at + 1, "▶\uFE0E", "a move on", "on"), step(told.moves, "⏭\uFE0E", "last move", "last"), el("span", {}, `move ${told.at} of ${told.moves}`));
+  show("steps", true, step(0, "|◀\uFE0E", "first move", "first"), step(told.at - 1, "◀\uFE0E", "a move back", "back"), range,
+    step(told.at + 1, "▶\uFE0E", "a move on", "on"), step(told.moves, "▶\uFE0E|", "last move", "last"), el("span", {}, `move ${told.at} of ${told.moves}`));
 }
 
 function drawTools(told) {
