@@ -7,10 +7,18 @@ BIN := $(VENV)/bin
 TORCH_INDEX := $(if $(shell command -v nvidia-smi),,--extra-index-url https://download.pytorch.org/whl/cpu)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: train test slow peers doors lint format setup clean
+.PHONY: help train test slow peers doors lint format setup clean
+
+help:
+	@echo 'make train   sets up .venv once and trains a small agent, in minutes'
+	@echo 'make test    runs the quick tests; make slow, peers, doors the others'
+	@echo 'make lint    what continuous integration asks for; make format puts it right'
+	@echo 'make clean   removes .venv and what builds have left'
+	@echo 'All other commands are for that environment: . $(BIN)/activate, then vecgame --help'
 
 train: setup
 	$(BIN)/python train.py --preset quick
+	@echo 'In a new terminal, first: . $(BIN)/activate'
 
 test: setup
 	$(BIN)/python -m pytest -n auto

@@ -7,18 +7,25 @@ trump=random`.
 
 from __future__ import annotations
 
-import argparse
+from veclab.command_line import Parser, begin, ends_in_one_line
 
-import gymnasium
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
+import sys
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
-from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
-import veclab.doors.gymnasium_env  # noqa: F401 - registers the games
 from vecgame import default_rules
 from veclab.game_flags import read_rules
+from veclab.progress import Display
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
 
 
 def network(inputs: int, actions: int) -> nn.Module:
@@ -84,8 +91,9 @@ def points(tables: VectorEnv, net: nn.Module | None, games: int, seed: int) -> s
     return f"{np.mean(scores):.2f} ± {1.96 * np.std(scores) / len(scores) ** 0.5:.2f}"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split(":")[0])
+@ends_in_one_line(package="gymnasium", needs_less="a smaller --games")
+def main() -> int:
+    parser = Parser(description=__doc__)
     parser.add_argument("--env", default="vecgame/Blob-v0")
     parser.add_argument("--rules", nargs="*", default=["cards=2"], metavar="NAME=VALUE")
     parser.add_argument("--opponents", default="rules", help="a bot, a network's file or a run's folder")
@@ -93,7 +101,14 @@ def main() -> None:
     parser.add_argument("--games", type=int, default=512, help="at once")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    import gymnasium  # here: help needs nothing installed
+    from gymnasium.vector import AutoresetMode
 
+    import veclab.doors.gymnasium_env  # noqa: F401 - registers the games
+
+    if args.env not in gymnasium.registry:
+        known = ", ".join(name for name in gymnasium.registry if name.startswith("vecgame/"))
+        raise ValueError(f"--env must be one of {known}, got {args.env!r}")
     torch.manual_seed(args.seed)
     known = gymnasium.spec(args.env).kwargs["game"]
     rules = read_rules(",".join(args.rules), default_rules(known))
@@ -107,15 +122,20 @@ def main() -> None:
     )
     net = network(tables.single_observation_space.shape[0], int(tables.single_action_space.n))
     optimiser = torch.optim.Adam(net.parameters(), 1e-3)
-    print(f"at random: {points(tables, None, 4000, seed=args.seed + 1)} points a game")
+    display = Display()
+    display.line(f"at random: {points(tables, None, 4000, seed=args.seed + 1)} points a game")
     start = tables.reset(seed=args.seed)
-    for number in range(1, args.updates + 1):
-        batch, start = collect(tables, net, start, steps=8)
-        update(net, optimiser, batch)
-        if number == 1 or number % 20 == 0:
-            print(f"update {number:4}: {float(batch['reward'].sum() / batch['over'].sum()):.2f} points a game")
-    print(f"learned:   {points(tables, net, 4000, seed=args.seed + 1)} points a game")
+    with display.task("actor-critic", args.updates, "updates") as task:
+        for number in range(1, args.updates + 1):
+            batch, start = collect(tables, net, start, steps=8)
+            update(net, optimiser, batch)
+            task.update(number, decisions=number * 8 * args.games)
+            if number == 1 or number % 20 == 0:
+                score = float(batch["reward"].sum() / batch["over"].sum())
+                display.line(f"update {number:4}: {score:.2f} points a game")
+    display.line(f"learned:   {points(tables, net, 4000, seed=args.seed + 1)} points a game")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

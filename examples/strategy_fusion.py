@@ -15,6 +15,11 @@ more worlds help all the same, for their trees become too small to see the coin.
 
 from __future__ import annotations
 
+from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +31,8 @@ from vecgame import Blob, Game, Purpose, State, Stream
 from veclab.arena.bots import FlatMonteCarlo, IsmctsPlayer, RuleBot, SearchPlayer
 from veclab.arena.cheating import CheatingSearch
 from veclab.arena.matches import Interval, play_match, seatings_of
-from veclab.command_line import Parser
 from veclab.game_flags import DEFAULTS, canonical, games_of
+from veclab.progress import Display
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search
 
 SURE = 0.6  # what the coin game pays for not playing on
@@ -88,7 +93,7 @@ def wrong(result: SearchResult) -> Interval:
 
 
 def measure(
-    splits: list[int], budget: int, game: Game, deals: int, seed: int
+    splits: list[int], budget: int, game: Game, deals: int, seed: int, display: Display
 ) -> tuple[dict[str, Interval], dict[str, Interval], dict[str, Interval]]:
     """Of every search, by its name: errors in the coin game, in percent; the same with the whole budget spent in each
     world; the score of a game against known opponents at the other seats."""
@@ -99,19 +104,25 @@ def measure(
         name = f"{worlds}x{budget // worlds}"
         errors[name] = wrong(search(coin, coin.new(COIN_GAMES), judge, config, seed))
         deep[name] = wrong(search(coin, coin.new(COIN_GAMES), judge, replace(config, simulations=budget), seed))
-        print(f"{name:>10}  coin wrong {errors[name]} %; with {budget} simulations in each world {deep[name]} %")
+        display.line(f"{name:>10}  coin wrong {errors[name]} %; with {budget} simulations in each world {deep[name]} %")
         players[name] = SearchPlayer(judge, config)
     config = IsmctsConfig(simulations=budget)
     errors["SO-ISMCTS"] = wrong(ismcts(coin, coin.new(COIN_GAMES), judge, config, seed))
-    print(f" SO-ISMCTS  coin wrong {errors['SO-ISMCTS']} %", flush=True)
+    display.line(f" SO-ISMCTS  coin wrong {errors['SO-ISMCTS']} %")
     players["SO-ISMCTS"] = IsmctsPlayer(judge, config)
     opponent = FlatMonteCarlo()
     if type(game) is Blob:  # whose hands the search that cheats can open
         players["cheating"] = CheatingSearch(judge, SearchConfig(worlds=1, simulations=budget))
         opponent = RuleBot()
-    for name, player in players.items():
-        points[name] = play_match([game], player, opponent, deals, seed).player
-        print(f"{name:>10}  {points[name]} {game.unit} a game of {game.name} against {opponent.name}", flush=True)
+    count = deals * len(seatings_of(game))
+    with display.task("matches", count * len(players), "games") as task:
+        for number, (name, player) in enumerate(players.items()):
+
+            def report(share: float, number: int = number) -> None:
+                task.update(count * (number + share))
+
+            points[name] = play_match([game], player, opponent, deals, seed, report=report).player
+            display.line(f"{name:>10}  {points[name]} {game.unit} a game of {game.name} against {opponent.name}")
     return errors, deep, points
 
 
@@ -152,8 +163,9 @@ def draw(
     pyplot.close(figure)
 
 
+@ends_in_one_line(package="plot", needs_less="a smaller --deals")
 def main() -> int:
-    parser = Parser(description=__doc__.split(":")[0])
+    parser = Parser(description=__doc__)
     parser.add_argument("--budget", type=int, default=90, help="worlds x simulations (default: 90)")
     parser.add_argument("--worlds", default="1,3,10,30,90", help="how many worlds to try, each a divisor of the budget")
     parser.add_argument("--game", default="blob", metavar="NAME", help="by its name or FILE.py:CLASS (default: blob)")
@@ -163,28 +175,21 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("strategy_fusion.png"), help="the chart's file")
     args = parser.parse_args()
-    try:
-        splits = [int(number) for number in args.worlds.split(",")]
-        if any(worlds < 1 or args.budget % worlds for worlds in splits):
-            raise ValueError(f"--worlds must be divisors of the budget {args.budget}, got {args.worlds}")
-        if args.deals < 2:
-            raise ValueError(f"--deals must be at least 2, got {args.deals}")
-        usual = "3" if args.game == "blob" and "cards=" not in args.rules else "auto"
-        game = games_of(canonical({**DEFAULTS, "game": args.game, "rules": args.rules, "cards": args.cards or usual}))[
-            0
-        ]
-        import matplotlib  # noqa: F401 - its absence is better known before minutes of work
+    splits = [int(number) for number in args.worlds.split(",")]
+    if any(worlds < 1 or args.budget % worlds for worlds in splits):
+        raise ValueError(f"--worlds must be divisors of the budget {args.budget}, got {args.worlds}")
+    if args.deals < 2:
+        raise ValueError(f"--deals must be at least 2, got {args.deals}")
+    check_place("--output", args.output)
+    usual = "3" if args.game == "blob" and "cards=" not in args.rules else "auto"
+    flags = {**DEFAULTS, "game": args.game, "rules": args.rules, "cards": args.cards or usual}
+    game = games_of(canonical(flags))[0]
+    import matplotlib  # noqa: F401 - its absence is better known before minutes of work
 
-        errors, deep, points = measure(splits, args.budget, game, args.deals, args.seed)
-        seats = len(seatings_of(game))
-        title = f"{args.budget} descents a decision, {game!r}, {args.deals} deals x {seats} seatings, 95% intervals"
-        draw(args.output, errors, deep, points, game, title)
-    except ModuleNotFoundError as error:
-        print(f"error: {error.name} is not installed: pip install -e '.[plot]'", file=sys.stderr)
-        return 2
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    errors, deep, points = measure(splits, args.budget, game, args.deals, args.seed, Display())
+    seats = len(seatings_of(game))
+    title = f"{args.budget} descents a decision, {game!r}, {args.deals} deals x {seats} seatings, 95% intervals"
+    draw(args.output, errors, deep, points, game, title)
     print(f"chart: {args.output}")
     return 0
 

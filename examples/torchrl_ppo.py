@@ -7,15 +7,16 @@ beginning, the network meets three rule-based players.
 
 from __future__ import annotations
 
-import argparse
+from veclab.command_line import Parser, begin, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
+import sys
 import time
 
 import torch
-from tensordict.nn import TensorDictModule, TensorDictSequential
 from torch import Tensor, nn
-from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
-from torchrl.objectives import ClipPPOLoss
-from torchrl.objectives.value import GAE
 
 from vecgame import Blob, BlobState
 from vecgame.cards import DECK
@@ -23,7 +24,7 @@ from vecgame.games.blob_observation import FEATURES
 from veclab.arena.bots import RuleBot
 from veclab.arena.matches import play_match
 from veclab.doors.shared import action_at
-from veclab.doors.torchrl_env import GameEnv, by_seat
+from veclab.progress import Display
 
 EPOCHS, MINIBATCH = 2, 1024
 
@@ -46,14 +47,21 @@ class Learner:
         return action_at(game, state, logits.argmax(-1))[0]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+@ends_in_one_line(package="torchrl", needs_less="a smaller --games")
+def main() -> int:
+    parser = Parser(description=__doc__)
     parser.add_argument("--updates", type=int, default=40, help="batches of games to learn from")
     parser.add_argument("--games", type=int, default=512, help="games a batch")
     parser.add_argument("--cards", type=int, default=5, help="cards to each seat")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
+    from tensordict.nn import TensorDictModule, TensorDictSequential  # here: help needs nothing installed
+    from torchrl.modules import MaskedCategorical, ProbabilisticActor, ValueOperator
+    from torchrl.objectives import ClipPPOLoss
+    from torchrl.objectives.value import GAE
+
+    from veclab.doors.torchrl_env import GameEnv, by_seat
 
     torch.manual_seed(args.seed)
     env = GameEnv(Blob(cards=args.cards), args.games, args.seed, args.device)
@@ -73,8 +81,8 @@ def main() -> None:
     def against_bots() -> str:
         return f"{play_match([game], Learner(logits), RuleBot(), 250, args.seed + 1, env.device).player}"
 
-    begun, before = time.perf_counter(), against_bots()
-    for update in range(1, args.updates + 1):
+    def learn() -> float:
+        """One update; returns the points a game and seat of its games."""
         with torch.no_grad():
             rollout = env.rollout(game.decisions, actor)
             batch = by_seat(rollout.exclude("logits"))
@@ -89,12 +97,19 @@ def main() -> None:
                 total.backward()
                 nn.utils.clip_grad_norm_(loss.parameters(), 1.0)
                 optimizer.step()
-        if update == 1 or update % 10 == 0:
-            score = rollout["next", "reward"][:, -1].mean()
-            print(f"update {update:4}: {score:.2f} points a game and seat in self-play")
-    print(f"against three rule-based players: {before} points a game before, {against_bots()} after")
-    print(f"{args.updates * args.games:,} games, {time.perf_counter() - begun:.0f} s")
+        return float(rollout["next", "reward"][:, -1].mean())
+
+    begun, before, display = time.perf_counter(), against_bots(), Display()
+    with display.task("PPO", args.updates, "updates") as task:
+        for update in range(1, args.updates + 1):
+            score = learn()
+            task.update(update, games=update * args.games)
+            if update == 1 or update % 10 == 0:
+                display.line(f"update {update:4}: {score:.2f} points a game and seat in self-play")
+    display.line(f"against three rule-based players: {before} points a game before, {against_bots()} after")
+    display.line(f"{args.updates * args.games:,} games, {time.perf_counter() - begun:.0f} s")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

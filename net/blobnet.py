@@ -183,7 +183,11 @@ class BlobNet(nn.Module):
             the scale score / (10 + cards), linear and so not clipped to [0, 1]. With ``tricks`` also
             logits of the number of tricks that each relative seat will have won at the end: [B, seats, tricks]. With
             ``hidden``, last, the critic's values [B, values]. All in the compute dtype.
+
+        Raises ValueError when the positions are of another game, with as many features as this network does not take.
         """
+        if obs.shape[1] != self.config.observation:
+            raise ValueError(wrong_width(self.config.observation, obs.shape[1]))
         x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
         for layer in self.layers:
             x = layer(x)
@@ -196,6 +200,11 @@ class BlobNet(nn.Module):
             x = F.relu(self.critic_in(torch.cat([x, hidden.to(x.dtype)], dim=1)))
             outputs.append(self.critic_out(F.relu(self.critic_hidden(x))))
         return tuple(outputs)
+
+
+def wrong_width(takes: int, given: int) -> str:
+    """What to say of positions with so many features as a network does not take."""
+    return f"this network takes positions of {takes} features, got {given}: it is for another game, or other rules"
 
 
 def _branch_bounds(branch: nn.Linear, layers: int) -> tuple[float, float]:

@@ -7,13 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from net.blobnet import BlobNet
+from net.blobnet import BlobNet, wrong_width
+from net.threads import current
 
 log = logging.getLogger("vecgame.fallback")
 
 # Rows a CPU evaluates at once. Document network in bfloat16 on two Xeon cores with AMX, thousand evaluations/s at
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
 CPU_MICRO_BATCH = 2048
+
+ROWS_PER_THREAD = 64  # that a thread of its own is worth, see `net.threads`
 
 
 def default_inference_dtype(device: torch.device | str = "cpu") -> torch.dtype:
@@ -82,6 +85,13 @@ class _OneDnnLinear(_Linear):
 
     def load(self, weight: Tensor, bias: Tensor) -> None:
         super().load(weight, bias)
+        self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, CPU_MICRO_BATCH)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "packed"}  # which no pickle can hold
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
         self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight, CPU_MICRO_BATCH)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -155,6 +165,13 @@ class InferenceNet:
         self._layers = [tuple(layers[i : i + 5]) for i in range(0, len(layers), 5)]
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
 
+    def __getstate__(self) -> dict[str, object]:
+        return {**vars(self), "_compiled": self.compiled}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._compiled = torch.compile(self._forward) if state["_compiled"] else None
+
     @property
     def compiled(self) -> bool:
         """Whether it runs compiled: that was asked for, and has not failed so far."""
@@ -186,20 +203,28 @@ class InferenceNet:
 
         Returns:
             raw logits [B, actions] and values [B, values] by relative seat; float32, or float64 when computed in it.
+
+        Raises ValueError when the positions are of another game, with as many features as this network does not take.
         """
+        if obs.shape[1] != self.config.observation:
+            raise ValueError(wrong_width(self.config.observation, obs.shape[1]))
         rows, actions = obs.shape[0], self.config.actions
         # Allocated outside inference mode, so that the caller may change them in place.
         logits = torch.empty(rows, actions, dtype=self.output_dtype, device=self.device)
         values = torch.empty(rows, self.config.values, dtype=self.output_dtype, device=self.device)
         step = self.micro_batch or max(rows, 1)
-        with torch.inference_mode():
-            for start in range(0, rows, step):
-                part = obs[start : start + step]
-                end = start + part.shape[0]
-                beside = None if hidden is None else self._input(hidden[start : start + step])
-                both = self._evaluate(self._input(part), beside)[: end - start]
+
+        @torch.inference_mode()
+        def evaluate(first: int, number: int) -> None:
+            for start in range(first, first + number, step):
+                end = min(start + step, first + number)
+                beside = None if hidden is None else self._input(hidden[start:end])
+                both = self._evaluate(self._input(obs[start:end]), beside)[: end - start]
                 logits[start:end] = both[:, :actions]
                 values[start:end] = both[:, actions:]
+
+        threads = current()
+        threads.map(evaluate, threads.split(rows, ROWS_PER_THREAD))
         return logits, values
 
     def _input(self, obs: Tensor) -> Tensor:

@@ -67,8 +67,19 @@ class _Int8Linear:
         self.bias = bias
         self.weight_scale = weight.abs().amax(1).clamp(min=1e-12) / 127
         self.weight_zero = torch.zeros(len(weight), dtype=torch.int64)
-        levels = (weight / self.weight_scale[:, None]).round().to(torch.int8)
-        self.packed = torch.ops.onednn.qlinear_prepack(levels, [CPU_MICRO_BATCH, weight.shape[1]])
+        self.weight = (weight / self.weight_scale[:, None]).round().to(torch.int8)
+        self._pack()
+
+    def _pack(self) -> None:
+        """Puts the weight into oneDNN's own layout, which no pickle can hold."""
+        self.packed = torch.ops.onednn.qlinear_prepack(self.weight, [CPU_MICRO_BATCH, self.weight.shape[1]])
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in vars(self).items() if name != "packed"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._pack()
 
     def levels(self, x: Tensor) -> Tensor:
         """x [B, in] float32 -> [B, in] uint8; as it is if it comes in levels."""

@@ -27,6 +27,9 @@ def run_snippet(heading: str) -> None:
 
 
 def run_example(monkeypatch: pytest.MonkeyPatch, name: str, arguments: str) -> None:
-    """A script of examples/ with the words of `arguments` on its command line."""
+    """A script of examples/ with the words of `arguments` on its command line. Raises SystemExit where it fails."""
     monkeypatch.setattr("sys.argv", [name, *arguments.split()])
-    runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(str(ROOT / "examples" / name), run_name="__main__")
+    if end.value.code != 0:
+        raise end.value

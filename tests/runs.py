@@ -40,7 +40,7 @@ TINY = Settings(
 )
 # What a run records of its speed, which nobody can repeat.
 TIMES = ("seconds", "self_play_seconds", "learn_seconds", "games_per_minute", "evaluations_per_second")
-TIMES += ("examples_per_second",)
+TIMES += ("examples_per_second", "crc32")
 
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "veclab.training.command"])
@@ -49,6 +49,20 @@ _forks.set_forkserver_preload(["torch", "torch._dynamo", "torch.distributed", "v
 def changed(**changes: object) -> Settings:
     """`TINY` with other values."""
     return Settings(**{**asdict(TINY), **changes})
+
+
+SMALLEST = changed(
+    games_per_iter=4,
+    cards="1-2",
+    worlds=1,
+    simulations=2,
+    batch_size=8,
+    replay_examples=20,
+    update_games=4,
+    eval_deals=1,
+    average_decay=0.9,
+    device="cpu",
+)
 
 
 def flags_of(settings: Settings) -> list[str]:

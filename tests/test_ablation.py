@@ -33,7 +33,7 @@ def test_a_gain_by_hand() -> None:
 
 
 def test_the_report_has_every_option_once() -> None:
-    _, rows = report([*runs(BASELINE, [1.0, 2.0]), *runs("PUCT 3x8", [1.0, 3.0])], "title")
+    _, rows = report([*runs(BASELINE, [1.0, 2.0]), *runs("PUCT 3x8", [1.0, 3.0])])
     assert [row["option"] for row in rows] == [BASELINE, "PUCT 3x8"]
     assert rows[0]["alone_gain"] == 0 and rows[1]["alone_gain"] == 0.5
 
@@ -63,10 +63,7 @@ def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsy
         """Does the work at once, in this process."""
 
         def __init__(self, *_, **__) -> None: ...
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_) -> None: ...
+        def shutdown(self) -> None: ...
         def submit(self, work, *arguments):
             future = ablation.Future()
             future.set_result(work(*arguments))

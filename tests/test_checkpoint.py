@@ -1,10 +1,13 @@
 """Files of a run: whole or not there, and never code."""
 
+import json
 import os
 import pickle
+import re
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from net import BlobNet, NetConfig
@@ -24,6 +27,63 @@ def test_tensors_and_metadata_come_back(tmp_path) -> None:
     assert all(
         torch.equal(loaded[name], tensors[name]) and loaded[name].dtype == tensors[name].dtype for name in tensors
     )
+
+
+def test_equal_networks_are_equal_files(tmp_path) -> None:
+    """The metadata are in one order, which safetensors itself draws anew each time."""
+    net = BlobNet(SMALL)
+    files = [tmp_path / f"{number}.safetensors" for number in range(8)]
+    for path in files:
+        save_network(path, net, {"iteration": 3})
+    assert len({path.read_bytes() for path in files}) == 1
+    with safe_open(files[0], "pt") as file:
+        assert torch.equal(file.get_tensor("policy_out.weight"), net.policy_out.weight)
+
+
+def test_every_byte_of_a_file_counts(tmp_path) -> None:
+    path = tmp_path / "file.safetensors"
+    save_tensors(path, {"a": torch.zeros(2)}, {"iteration": 1})
+    data = path.read_bytes()
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with pytest.raises(ValueError, match=str(path)) as caught:
+            load_tensors(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_files_of_earlier_versions_open_without_a_digest(tmp_path) -> None:
+    path, net = tmp_path / "network.safetensors", BlobNet(SMALL)
+    told = {"format": "vecgame-1", "vecgame": json.dumps({"net": SMALL.to_dict(), "iteration": 2})}
+    save_file(net.state_dict(), path, told)
+    assert torch.equal(load_network(path).policy_out.weight, net.policy_out.weight)
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"iteration": -1}, "its metadata.iteration must be a whole number from 0 on, got -1"),
+        ({"net": [1]}, "its metadata.net must be an object, got [1]"),
+        ({"net": {**SMALL.to_dict(), "layers": 10**9}}, "layers is 1000000000"),
+        ({"net": {**SMALL.to_dict(), "dim": 10**12}}, "dim is 1000000000000"),
+        ({"net": {**SMALL.to_dict(), "\x1b[2J": 1}}, "a name in its metadata.net must be a text without control"),
+        ({"games": [{"game": 5, "rules": {}}]}, "its metadata.games[0].game must be a text"),
+    ],
+)
+def test_metadata_of_another_type_or_range_get_one_line(tmp_path, told: dict[str, object], message: str) -> None:
+    path, net = tmp_path / "network.safetensors", BlobNet(SMALL)
+    save_tensors(path, net.state_dict(), {"net": SMALL.to_dict(), **told})
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
+        load_network(path)
+    assert "\n" not in str(caught.value) and "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", [torch.Tensor.double, lambda t: t * torch.nan, lambda t: t[:-1]])
+def test_weights_of_another_type_or_shape_or_nan_get_one_line(tmp_path, change) -> None:
+    path, tensors = tmp_path / "network.safetensors", BlobNet(SMALL).state_dict()
+    tensors["policy_out.weight"] = change(tensors["policy_out.weight"])
+    save_tensors(path, tensors, {"net": SMALL.to_dict()})
+    with pytest.raises(ValueError, match=r"does not fit its own sizes: policy_out\.weight"):
+        load_network(path)
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch) -> None:

@@ -1,6 +1,7 @@
 """Runs that are killed at any moment, lose their disk, meet a NaN, or meet each other."""
 
 import io
+import json
 import os
 import random
 import resource
@@ -8,6 +9,7 @@ import signal
 import stat
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,30 +17,31 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
+from tests.runs import SMALLEST, changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
+from vecgame.tricks import TrickGame
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
+from veclab.files import open_own
 from veclab.training import command as train
-from veclab.training import metrics
+from veclab.training import judge, metrics, policy_gradient
+from veclab.training import run as run_at_work
 from veclab.training.learner import Learner, Losses
 from veclab.training.lock import FolderLock
 from veclab.training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
-WRITES = 50  # of a run as below: about as many files are synced, renamed, and their folder synced
-SMALLEST = changed(
-    games_per_iter=4,
-    cards="1-2",
-    worlds=1,
-    simulations=2,
-    batch_size=8,
-    replay_examples=20,
-    update_games=4,
-    eval_deals=1,
-    average_decay=0.9,
-    device="cpu",
-)
+WRITES = 60  # of a run as below: about as many files are synced, renamed, and their folder synced
+# Where kills are aimed: within which function, as its caller knows it, and at the calls of which other function in it.
+PHASES = {
+    "the play of an update": ((policy_gradient, "play"), (TrickGame, "step")),
+    "an update": ((policy_gradient, "update"), (Learner, "step_on")),
+    "self-play": ((run_at_work, "self_play"), (TrickGame, "step")),
+    "learning": ((run_at_work, "learn"), (Learner, "step_on")),
+    "the final evaluation": ((judge, "evaluate"), (TrickGame, "step")),
+}
+# In the order of a run, so that most hit it; what comes twice in a run is hit the first or the second time.
+AIMS = ("the play of an update", "an update", "a write", "self-play", "learning", "any time", "the final evaluation")
 
 
 def train_at(folder: Path, *more: str) -> list[str]:
@@ -90,6 +93,66 @@ def dying_command_line(arguments: list[str], event: int, share: float) -> None:
     command_line(arguments)
 
 
+def counting_calls(phase: str, call: Callable[[], None]) -> None:
+    """Has the function that is counted within a phase call ``call`` first."""
+    (holder, name), (kind, method) = PHASES[phase]
+    real, real_method, within = getattr(holder, name), getattr(kind, method), False
+
+    def around(*arguments: object, **options: object) -> object:
+        nonlocal within
+        within = True
+        try:
+            return real(*arguments, **options)
+        finally:
+            within = False
+
+    def counted(*arguments: object, **options: object) -> object:
+        if within:
+            call()
+        return real_method(*arguments, **options)
+
+    setattr(holder, name, around)
+    setattr(kind, method, counted)
+
+
+def counting_command_line(arguments: list[str], path: Path) -> None:
+    """What a process does, with the calls in each phase counted: written to a file, as JSON."""
+    counts = Counter()
+    for phase in PHASES:
+        counting_calls(phase, lambda phase=phase: counts.update([phase]))
+    try:
+        command_line(arguments)
+    finally:
+        path.write_text(json.dumps(counts))
+
+
+def aimed_command_line(arguments: list[str], phase: str, event: int) -> None:
+    """What a process does, killed within a phase: at the call number ``event`` that is counted there."""
+    calls = 0
+
+    def die() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == event:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    counting_calls(phase, die)
+    command_line(arguments)
+
+
+def evaluated_command_line(arguments: list[str], seconds: float) -> None:
+    """What a process does, killed some time after an evaluation beside it has begun."""
+    begin = judge.Judge._start_evaluation
+
+    def die(*own: object) -> None:
+        begin(*own)
+        time.sleep(seconds)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    judge.Judge._start_evaluation = die
+    command_line(arguments)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Path:
     """A run that nothing disturbed."""
@@ -109,22 +172,36 @@ def assert_alike(folder: Path, whole: Path) -> None:
 
 
 def kill_again_and_again(folders: Iterator[Path], kills: int, seed: int, whole: Path) -> None:
-    """Kills runs, half of them at any time, half within a write, and goes on with each until it is over.
+    """Kills runs within each of `AIMS` in turn, and goes on with each run until it is over.
 
     Prints a line for each kill and for each run that has come to its end all the same (`pytest -s` shows them).
     """
     draw = random.Random(seed)
-    began = time.monotonic()
-    assert ends([start(command_line, train_at(next(folders)))]) == [0]
+    began, counted = time.monotonic(), next(folders)
+    assert ends([start(counting_command_line, train_at(counted), whole.parent / "calls.json")]) == [0]
+    calls = json.loads((whole.parent / "calls.json").read_text())
+    assert set(calls) == set(PHASES)
     lasts = time.monotonic() - began
-    done, folder, times = 0, next(folders), 0  # kills in all, a run, and how often it was killed
+    done, folder, times, aims = (
+        0,
+        next(folders),
+        0,
+        Counter(),
+    )  # kills in all, a run, how often it was killed, and where
 
     def compare() -> None:
         assert_alike(folder, whole)
         print(f"{folder.name}, killed {times} times, has ended bit for bit as the one that never was")
 
     while done < kills:
-        if done % 2:
+        aim = AIMS[done % len(AIMS)]
+        if aim in PHASES:
+            again = aim in ("an update", "learning")  # what comes before it has chosen the first or the second time
+            event = draw.randint(1, max(1, calls[aim] // (2 if again else 1)))
+            moment = f"within {aim}, at its call number {event}"
+            process = start(aimed_command_line, train_at(folder), aim, event)
+            process.join(120)
+        elif aim == "a write":
             event = draw.randint(1, WRITES)
             moment = f"within its write number {event}"
             process = start(dying_command_line, train_at(folder), event, draw.random())
@@ -144,10 +221,12 @@ def kill_again_and_again(folders: Iterator[Path], kills: int, seed: int, whole: 
             folder, times = next(folders), 0
         else:
             done, times = done + 1, times + 1
+            aims[aim] += 1
             print(f"kill {done} of {kills}: {folder.name} {moment}")
     assert ends([start(command_line, train_at(folder))]) == [0]
     compare()
     assert not list(folder.glob("*.tmp"))
+    print(", ".join(f"{count} in {aim}" for aim, count in aims.items()))
 
 
 def numbered(parent: Path) -> Iterator[Path]:
@@ -161,6 +240,28 @@ def numbered(parent: Path) -> Iterator[Path]:
 def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
     """Real processes, SIGKILL, 50 of them; VECGAME_SLOW_KILLS sets another number."""
     kill_again_and_again(numbered(tmp_path), KILLS, 0, undisturbed)
+
+
+def test_killed_within_learning_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
+    folder = tmp_path / "run"
+    assert ends([start(aimed_command_line, train_at(folder), "learning", 2)]) == [-signal.SIGKILL]
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    assert_alike(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_while_an_evaluation_runs_beside_it_a_run_goes_on_bit_for_bit(tmp_path) -> None:
+    """One kill for each 25 of VECGAME_SLOW_KILLS."""
+    draw, whole = random.Random(0), tmp_path / "whole"
+    assert ends([start(command_line, train_at(whole, "--eval-every=1"))]) == [0]
+    assert any(entry["kind"] == "evaluation" for entry in metrics_of(whole))
+    for kill in range(max(1, KILLS // 25)):
+        folder, seconds = tmp_path / f"run-{kill}", draw.uniform(0, 10)
+        arguments = train_at(folder, "--eval-every=1")
+        assert ends([start(evaluated_command_line, arguments, seconds)]) == [-signal.SIGKILL]
+        assert ends([start(command_line, arguments)]) == [0]
+        assert_alike(folder, whole)
+        print(f"kill {kill + 1}: {seconds:.1f} s after an evaluation had begun")
 
 
 @pytest.mark.slow
@@ -199,23 +300,24 @@ def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path
         def __getattr__(self, name: str) -> object:
             return getattr(self.file, name)
 
-        def write(self, data: bytes | str) -> None:
+        def write(self, data: bytes) -> int:
             nonlocal writes
             writes += 1
             if writes > room:
                 self.file.write(data[: len(data) // 2])
                 raise OSError(28, "No space left on device")
-            self.file.write(data)
+            return self.file.write(data)
 
     def open_full(path: Path, mode: str = "r", *arguments: object, **options: object) -> object:
         file = real_open(path, mode, *arguments, **options)
-        return Full(file) if mode in ("wb", "a") and folder in path.parents else file
+        return Full(file) if mode == "xb" and folder in path.parents else file
 
     status, failures = 2, 0
     while status == 2:
         writes, room = 0, room + 1
         with monkeypatch.context() as patch:
             patch.setattr(Path, "open", open_full)
+            patch.setattr(metrics, "open_own", lambda path: Full(open_own(path)))
             status = train.main(train_at(folder))
         if status == 2:
             failures += 1
@@ -335,7 +437,8 @@ def test_the_checkpoint_knows_its_settings(undisturbed: Path, tmp_path, capsys) 
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / CHECKPOINT).write_bytes((undisturbed / CHECKPOINT).read_bytes())
-    (folder / CONFIG).write_text((undisturbed / CONFIG).read_text().replace('"seed": 0', '"seed": 7'))
+    told = json.loads((undisturbed / CONFIG).read_text())["settings"]
+    (folder / CONFIG).write_text(json.dumps({**told, "seed": 7}))
     assert train.main(["--resume", str(folder)]) == 2
     assert "does not fit the run's config.json: --seed (config: 7, checkpoint: 0)" in capsys.readouterr().err
     assert train.main([f"--run={undisturbed}", "--resume-if-exists"]) == 2

@@ -12,7 +12,8 @@ from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loa
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
 from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, read_counts
-from veclab.settings import Settings, for_restart, for_resume, from_flags
+from veclab.going_on import for_restart, for_resume
+from veclab.settings import Settings, from_flags
 
 TEXTS = (
     "",

@@ -1,12 +1,23 @@
-"""The library inside of another program, which has settings of its own."""
+"""The library inside of another program, which has settings, numbers, threads and processes of its own."""
 
+import copy
+import json
+import multiprocessing
+import pickle
+import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from net import BlobNet, InferenceNet, Int8Net, NetConfig, int8_available
 from tests.every_game import EVERY, OWN, Named
-from vecgame import Blob, State
+from vecgame import Blob, Game, Hearts, State, identity
 from vecgame.contract import random_action
+from veclab.arena.bots import search_player
 from veclab.training.selfplay import self_play
 from vecmcts import PlayoutEvaluator, SearchConfig, search
 
@@ -81,3 +92,122 @@ def test_a_network_that_answers_nan_is_named(wrong: str) -> None:
     with pytest.raises(ValueError, match=f"Broken has answered {wrong} that are not finite") as error:
         search(game, game.deal(4), Broken(game), SEARCH)
     assert "\n" not in str(error.value)
+
+
+# -- pickles, copies, processes and threads ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("named", EVERY, ids=str)
+def test_games_and_states_survive_pickle_and_copy(named: Named, own_games) -> None:
+    game = named.make()
+    state = game.deal(3, seed=1)
+    for again in (pickle.loads(pickle.dumps((game, state))), copy.deepcopy((game, state)), copy.copy((game, state))):
+        assert again[0] == game and type(again[1]) is type(state)
+        tensors = again[1].tensors()
+        assert all(torch.equal(tensors[name], tensor) for name, tensor in state.tensors().items())
+        assert torch.equal(again[0].observe(again[1]), game.observe(state))
+
+
+FORMS = {
+    "float32": lambda net: InferenceNet(net, torch.float32),
+    "bfloat16": lambda net: InferenceNet(net, torch.bfloat16),
+    "int8": lambda net: Int8Net(net, torch.rand(64, net.config.observation)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_players_with_networks_survive_pickle_and_copy(form: str) -> None:
+    """Weights that oneDNN has in a layout of its own among them."""
+    if form == "int8" and not int8_available():
+        pytest.skip("int8 needs another CPU")
+    game = Blob(cards=2)
+    network = FORMS[form](small_network(game))
+    player, state = search_player(network, SEARCH), game.deal(4, seed=1)
+    observed = game.observe(state)
+    expected = network(observed)
+    for again in (pickle.loads(pickle.dumps(player)), copy.deepcopy(player)):
+        assert torch.equal(again.act(game, state, 0), player.act(game, state, 0))
+    for again in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        assert all(torch.equal(one, other) for one, other in zip(again(observed), expected, strict=True))
+        again.refresh(small_network(game, seed=1))  # and has weights of its own
+        assert not torch.equal(again(observed)[0], expected[0]) and torch.equal(network(observed)[0], expected[0])
+
+
+def small_network(game: Game, seed: int = 0) -> BlobNet:
+    torch.manual_seed(seed)
+    return BlobNet(NetConfig(32, 1, 2, 64, game.features, game.num_actions, game.seats, 32, 16)).eval()
+
+
+def searched(game: Game, network: InferenceNet, state: State, seed: int) -> torch.Tensor:
+    torch.set_num_threads(1)
+    return search(game, state, network, SEARCH, seed=seed).visits
+
+
+@pytest.mark.slow
+def test_a_spawned_process_searches_alike() -> None:
+    game = Blob(cards=2)
+    network, state = InferenceNet(small_network(game)), game.deal(4, seed=1)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        assert torch.equal(pool.submit(searched, game, network, state, 3).result(), searched(game, network, state, 3))
+
+
+def test_several_threads_search_at_once() -> None:
+    game = Blob(cards=3)
+    network, state = InferenceNet(small_network(game)), game.deal(6, seed=1)
+    expected = [searched(game, network, state, seed) for seed in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        for one, other in zip(pool.map(lambda s: searched(game, network, state, s), range(8)), expected, strict=True):
+            assert torch.equal(one, other)
+
+
+# -- numbers and arguments --------------------------------------------------------------------------------------------
+
+
+def test_numbers_may_be_numpys() -> None:
+    game = Blob(cards=np.int64(2), exact_bonus=np.float32(5))
+    assert game == Blob(cards=2, exact_bonus=5.0) and json.dumps(identity(game))
+    dealt = game.deal(np.int32(3), np.uint64(1), "cpu", np.int64(7))
+    assert torch.equal(game.observe(dealt), game.observe(game.deal(3, 1, "cpu", 7)))
+    worlds = game.determinize(dealt, np.int64(2), np.int64(3))
+    assert torch.equal(game.observe(worlds), game.observe(game.determinize(dealt, 2, 3)))
+    config = SearchConfig(worlds=np.int64(2), simulations=np.int16(4), c_puct=np.float32(0.5))
+    assert config == SearchConfig(worlds=2, simulations=4, c_puct=0.5) and json.dumps(vars(config))
+    found = search(game, dealt, PlayoutEvaluator(), config, seed=np.int64(2))
+    assert torch.equal(found.visits, search(game, dealt, PlayoutEvaluator(), config, seed=2).visits)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda game: game.deal(1.5), "batch_size must be a whole number below 4,294,967,296, got 1.5"),
+        (lambda game: game.deal(2**40), "batch_size must be a whole number below 4,294,967,296, got 1099511627776"),
+        (lambda game: game.deal(2, 0, "cpu", -1), "first_index must be a whole number from 0 to 2**56 - 2, got -1"),
+        (lambda game: game.deal(2, 0, "cpu", 2**56 - 1), "from 0 to 2**56 - 2, got 72057594037927935"),
+        (lambda game: game.deal(2, 0, "cpu", 2**63), "from 0 to 2**56 - 2, got 9223372036854775808"),
+        (lambda game: game.deal(2, 0, "cpu", 0.5), "from 0 to 2**56 - 2, got 0.5"),
+        (lambda game: game.determinize(game.deal(1), 1.5, 0), "count must be a whole number up to 2**24, got 1.5"),
+        (lambda game: game.step(game.deal(2), [1.0, 2.0]), "action must be 2 integers of shape [2], got shape [2] of"),
+        (lambda game: game.step(game.deal(2), [1]), "action must be 2 integers of shape [2], got shape [1] of"),
+        (lambda game: game.step(game.deal(2), ["a", "b"]), "action must be 2 integers of shape [2], got a list"),
+        (lambda game: game.deal(1, 0, "mps"), "got 'mps' (Apple's mps has no float64"),
+    ],
+)
+def test_what_cannot_be_is_said(wrong: Callable[[Game], object], said: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(said)) as error:
+        wrong(Blob(cards=2))
+    assert "\n" not in str(error.value)
+
+
+def test_the_last_games_have_random_numbers_of_their_own() -> None:
+    game = Blob(cards=2)
+    last = game.deal(2, 0, "cpu", 2**56 - 2)
+    assert not torch.equal(last.tensors()["hands"], game.deal(2, 0).tensors()["hands"])
+
+
+@pytest.mark.parametrize("form", [BlobNet.eval, *FORMS.values()], ids=["itself", *FORMS])
+def test_a_network_of_another_game_is_one_line(form: Callable[[BlobNet], object]) -> None:
+    if form is FORMS["int8"] and not int8_available():
+        pytest.skip("int8 needs another CPU")
+    game, network = Blob(cards=2), form(small_network(Hearts()))
+    with pytest.raises(ValueError, match=r"^this network takes positions of \d+ features, got 256: it is for another"):
+        search(game, game.deal(4), network, SEARCH)

@@ -710,8 +710,8 @@ def test_ctrl_c_leaves_cleanly(monkeypatch, capsys, tmp_path) -> None:
 
     monkeypatch.setattr("builtins.input", interrupt)
     status, output, error = run(monkeypatch, capsys, "", "--seed", "1", "--save", str(path))
-    assert (status, error) == (130, "")
-    assert output.endswith(f"\nYou have left the match; go on by vecgame play --resume {path}\n")
+    assert status == 130 and output.endswith("\n")
+    assert error == f"You have left the match; go on by vecgame play --resume {path}\n"
     assert len(load_match(path).history) == 3
 
 

@@ -11,8 +11,9 @@ from tests.positions import HashEvaluator
 from tests.runs import changed, metrics_of, quiet
 from tests.test_learner import make_examples
 from vecgame import Blob, Purpose, Stream, lanes
+from veclab.going_on import for_resume
 from veclab.playout_cap import PlayoutCap
-from veclab.settings import Settings, for_resume
+from veclab.settings import Settings
 from veclab.training import selfplay
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer

@@ -531,7 +531,7 @@ def test_what_is_no_number_leaves_the_page_whole(tmp_path) -> None:
         ("no network", "holds no network"),
         ("damaged network", "is damaged"),
         ("negative", "--games must be at least 0"),
-        ("no folder for it", "No such file"),
+        ("no folder for it", "there is no folder"),
     ],
 )
 def test_errors_are_one_line(tmp_path, capsys, broken: str, message: str) -> None:

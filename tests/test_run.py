@@ -38,7 +38,7 @@ def test_a_finished_run_has_everything(finished: Path) -> None:
     results = stored["results"]
     assert [name.split(",")[0] for name in results] == ["before training", "trained network alone", "trained"]
     assert all(list(row) == ["random", "rule-based", "flat Monte Carlo"] for row in results.values())
-    assert json.loads((finished / "config.json").read_text()) == vars(TINY)
+    assert json.loads((finished / "config.json").read_text())["settings"] == vars(TINY)
     first, last = (load_network(finished / f"network-{n:06d}.safetensors") for n in (0, 2))
     assert not torch.equal(first.policy_out.weight, last.policy_out.weight)
     entry = metrics_of(finished)[2]
@@ -160,7 +160,7 @@ def test_the_evaluation_command(finished: Path, tmp_path, capsys) -> None:
     network = str(finished / "network-000002.safetensors")
     flags = ["--eval-deals", "2", "--cards", "2", "--simulations", "4", "--device", "cpu"]
     assert evaluate_main([str(finished), *flags, "--json", str(output), "--against", network]) == 0  # a run: its newest
-    shown = capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
     assert "rule-based" in shown and "network-000002.safetensors" in shown and "8 games a pairing, 2 cards" in shown
     assert json.loads(output.read_text())["results"]["search 3x4"]["random"]["games"] == 8
     assert evaluate_main([str(tmp_path / "none.safetensors"), *flags]) == 2

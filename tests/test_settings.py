@@ -7,7 +7,8 @@ import json
 import pytest
 
 from veclab.agents.folder import as_named_today
-from veclab.settings import PRESETS, Settings, add_flags, as_flags, for_resume, from_flags
+from veclab.going_on import for_resume
+from veclab.settings import PRESETS, Settings, add_flags, as_flags, from_flags
 from veclab.training import command as train
 
 

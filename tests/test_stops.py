@@ -145,11 +145,11 @@ def test_a_second_ctrl_c_while_the_stop_is_saved(finished: Path, tmp_path, monke
     folder = tmp_path / "run"
     run, real, calls = Run.create(folder, SETTINGS, quiet()), saving.save_tensors, []
 
-    def cut_off(*arguments: object) -> None:
+    def cut_off(*arguments: object, **options: object) -> None:
         calls.append(1)
         if len(calls) == 1:
             os.kill(os.getpid(), signal.SIGINT)
-        real(*arguments)
+        real(*arguments, **options)
 
     monkeypatch.setattr(saving, "save_tensors", cut_off)
     signal_in(run, "learning", signal.SIGINT)
@@ -178,7 +178,7 @@ def test_an_error_while_learning(finished: Path, tmp_path, monkeypatch, capsys, 
 def test_an_error_when_the_disk_is_full_says_that_the_last_checkpoint_stands(tmp_path, monkeypatch) -> None:
     run = Run.create(tmp_path / "run", SETTINGS, quiet())
 
-    def fail(*arguments: object) -> None:
+    def fail(*arguments: object, **options: object) -> None:
         raise OSError("no space")
 
     monkeypatch.setattr(saving, "save_tensors", fail)
@@ -224,10 +224,10 @@ def killed_within_its_last_checkpoint(arguments: list[str]) -> None:
     """train.py with arguments, killed when it is about to write the checkpoint of its last iteration."""
     save = saving.save_tensors
 
-    def die(path: Path, tensors: dict[str, torch.Tensor], counters: dict[str, object]) -> None:
+    def die(path: Path, tensors: dict[str, torch.Tensor], counters: dict[str, object], **options: object) -> None:
         if counters["iteration"] == 2:
             os.kill(os.getpid(), signal.SIGKILL)
-        save(path, tensors, counters)
+        save(path, tensors, counters, **options)
 
     saving.save_tensors, sys.stdout = die, StringIO()
     train.main(arguments)

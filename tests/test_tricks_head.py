@@ -15,7 +15,8 @@ from vecgame import Blob, Hearts, Spades, Whist
 from vecgame.contract import positions
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.folder import CONFIG, read_config
-from veclab.settings import Settings, for_resume
+from veclab.going_on import for_resume
+from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner, learn, tricks_error

@@ -434,4 +434,4 @@ def test_without_the_extra_there_is_one_line(missing: str, monkeypatch, capsys) 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     assert play.main(["--web", "--agent", "random"]) == 2
-    assert capsys.readouterr().err == "error: --web needs more packages: pip install -e '.[web]'\n"
+    assert capsys.readouterr().err == f"error: {missing} is not installed: pip install -e '.[web]'\n"

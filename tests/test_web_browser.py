@@ -343,6 +343,6 @@ def test_ctrl_c_ends_it_in_one_line(flags: list[str], browser, tmp_path: Path) -
         page.close()
     finally:
         process.kill()
-    assert process.returncode == 130 and error == ""
-    told = [line for line in output.splitlines() if line]
-    assert len(told) == 1 and told[0].startswith("You have left the match") and took < 30, (output, took)
+    assert (process.returncode, output.strip()) == (130, ""), error
+    assert len(error.strip().splitlines()) == 1 and error.strip().startswith("You have left the match")
+    assert took < 30, took  # on a busy machine; it waits for at most 5

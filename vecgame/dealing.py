@@ -7,9 +7,10 @@ from torch import Tensor
 
 from vecgame.cards import DECK, SEATS, STANDARD, TRUMP_NAMES, Layout, bit, unpack
 from vecgame.game import resolve_device
-from vecgame.philox import Purpose, Stream, check_seed
+from vecgame.philox import Purpose, Stream, check_seed, whole
 
 DEALER_CHOICES = ("random", "rotate")
+MOST_GAMES = 2**32  # at once, whose bitboards alone would fill 128 GiB
 
 
 def numbers(batch_size: int, seed: int | Stream, device: str | torch.device, first_index: int) -> Stream:
@@ -17,13 +18,18 @@ def numbers(batch_size: int, seed: int | Stream, device: str | torch.device, fir
     ``game`` [B] holds the games' own numbers. A stream in the seed's place is taken as it is: its numbers deal.
 
     Raises:
-        ValueError: on a batch size below 1, a seed or device that is none.
+        ValueError: on a batch size below 1, or of more games than there can be, a seed or device that is none, and
+            numbers of games that would share their random numbers with others (see `Stream`).
     """
     if isinstance(seed, Stream):
         return seed
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
-    index = torch.arange(first_index, first_index + batch_size, device=resolve_device(device))
+    count, first = whole(batch_size, 0), whole(first_index, -1)
+    if not 1 <= count < MOST_GAMES:
+        limit = "at least 1" if whole(batch_size, 1) < 1 else f"a whole number below {MOST_GAMES:,}"
+        raise ValueError(f"batch_size must be {limit}, got {batch_size}")
+    if not 0 <= first <= 2**56 - count:
+        raise ValueError(f"first_index must be a whole number from 0 to 2**56 - {count}, got {first_index}")
+    index = torch.arange(first, first + count, device=resolve_device(device))
     return Stream(check_seed(seed), index, torch.zeros_like(index))
 
 

@@ -58,6 +58,7 @@ class Game(ABC):
         if rules is not None and not isinstance(rules, self.rules_type):
             name, kind = type(self).__name__, self.rules_type.__name__
             raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
+        changes = {name: value.item() if isinstance(value, np.generic) else value for name, value in changes.items()}
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
 
     def _identity(self) -> tuple[type, object]:
@@ -260,7 +261,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except RuntimeError:
         raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}") from None
     if resolved.type not in ("cpu", "cuda"):
-        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}")
+        why = " (Apple's mps has no float64 and no 64-bit shifts, which random numbers need)" * (resolved.type == "mps")
+        raise ValueError(f"device must be 'cpu', 'cuda' or 'cuda:N', got {device!r}{why}")
     if resolved.type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device {device!r}: this PyTorch ({torch.__version__}) sees no CUDA GPU; use device='cpu'")
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():

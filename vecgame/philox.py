@@ -89,7 +89,10 @@ class Stream:
     @classmethod
     def of_worlds(cls, seed: int, game: Tensor, turn: Tensor, count: int) -> "Stream":
         """A lane for each of ``count`` worlds of each game at its decision ``turn`` ([B] int64): B * count lanes, the
-        worlds of a game adjacent."""
+        worlds of a game adjacent. Raises ValueError unless there can be so many."""
+        if not 1 <= whole(count, 0) <= 1 << (32 - DECISION_BITS):
+            limit = "at least 1" if whole(count, 1) < 1 else "a whole number up to 2**24"
+            raise ValueError(f"count must be {limit}, got {count}")
         world = torch.arange(count, device=game.device).repeat(len(game))
         return cls(seed, game.repeat_interleave(count), turn.repeat_interleave(count) | (world << DECISION_BITS))
 
@@ -142,13 +145,18 @@ class Stream:
 
 def check_seed(seed: int) -> int:
     """The seed as an int, or a ValueError that says what a seed is."""
-    try:
-        number = -1 if isinstance(seed, bool) else index(seed)
-    except TypeError:
-        number = -1
+    number = whole(seed, -1)
     if not 0 <= number < 2**64:
         raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
     return number
+
+
+def whole(number: object, other: int) -> int:
+    """An integer of Python's, numpy's or torch's as one of Python's; ``other`` where it is none."""
+    try:
+        return other if isinstance(number, bool) else index(number)
+    except TypeError:
+        return other
 
 
 def dirichlet(stream: Stream, mask: Tensor, alpha: float) -> Tensor:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, NoReturn
 
-from veclab.command_line import bound_spinning
+from veclab.command_line import begin, ends_in_one_line
 
 
 class Command(NamedTuple):
@@ -47,22 +47,15 @@ def call(arguments: Sequence[str]) -> int:
     """Calls the command that the first argument names with the others; returns the exit status."""
     name, *rest = arguments or ["--help"]
     if name in ("-h", "--help"):
-        print(usage())
-        return 0
+        return ends_in_one_line(print)(usage())
     if name not in COMMANDS and name != "--version":
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"the nearest is {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
         print(f"error: there is no command {name}; {hint} (vecgame --help says what they do)", file=sys.stderr)
         return 2
-    bound_spinning()
-    try:
-        if name == "--version":
-            print(f"vecgame {importlib.import_module('vecgame').__version__}")
-            return 0
-        command = importlib.import_module(COMMANDS[name].module)
-    except KeyboardInterrupt:  # PyTorch takes seconds to load
-        return 130
-    return command.main(rest)
+    if name == "--version":
+        return ends_in_one_line(print)(f"vecgame {importlib.import_module('vecgame').__version__}")
+    return importlib.import_module(COMMANDS[name].module).main(rest)
 
 
 def end_process(main: Callable[[], int]) -> NoReturn:
@@ -71,6 +64,7 @@ def end_process(main: Callable[[], int]) -> NoReturn:
     A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others
     are still open then, and it was seen to wait for ever or to crash over them.
     """
+    begin()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         sys.exit(main())
     try:

@@ -1,11 +1,34 @@
-"""What the command lines of all programs here have in common."""
+"""What the command lines of all programs here have in common: their flags, and how they begin and end.
+
+Whatever ends a command, it says so in one line and by its exit status. Nothing here loads PyTorch, which takes seconds.
+"""
 
 import argparse
+import codecs
 import difflib
+import functools
 import os
 import re
+import signal
 import sys
+import unicodedata
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
+
+WRONG, NO_MEMORY, STOPPED, NO_READER = 2, 3, 130, 141  # exit statuses; the last two as a shell counts signals
+A_RUN = "a run's folder (newest: the newest in runs/)"
+PLAIN = {
+    "±": "+-",
+    "·": ".",
+    "…": "...",
+    "▸": ">",
+    "→": "->",
+    "•": "*",
+    "█": "#",
+}  # where there is ASCII only
+OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")  # PyTorch has no class for it
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,10 +57,191 @@ def parser_of(command: str, description: str) -> Parser:
     return Parser(prog=called(command), description=description.replace(f"vecgame {command}", called(command)))
 
 
+class NoRunError(argparse.ArgumentTypeError, ValueError):
+    """There is no newest run."""
+
+
+def run_or_network(name: str) -> Path:
+    """The path that an argument names; ``newest`` is the run in runs/ that was begun or gone on with last.
+
+    Raises:
+        NoRunError: in one line, where there is none.
+    """
+    if name != "newest" or Path(name).exists():
+        return Path(name)
+    runs = sorted(Path("runs").glob("*/config.json"), key=lambda config: config.stat().st_mtime)
+    if not runs:
+        raise NoRunError("newest is the newest run in runs/, and there is none; name a run's folder")
+    return runs[-1].parent
+
+
 def bound_spinning() -> None:
     """Bounds how long OpenMP's threads spin at a barrier, which is read as PyTorch loads.
 
     They spin for as long as they like, by default; beside another busy process that made a search over 5 times slower
-    (measured, two cores). A bounded spin costs 4% on an idle machine.
+    (measured, two cores). What is worth it works side by side instead, without barriers (`net.threads`), in programs
+    that import the library as well; this is for what is left, small batches.
     """
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+# -- how a command begins ---------------------------------------------------------------------------------------------
+
+
+def begin() -> None:
+    """What a process does that is a command, before it loads anything that takes time.
+
+    Ctrl+C ends it at once as long as it loads, output that cannot be encoded is said in other characters, and what
+    cannot work is refused in one line: Windows, and arguments that are no UTF-8.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
+        signal.signal(signal.SIGINT, _stop_while_loading)
+    codecs.register_error("plain", _in_plain_characters)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError):
+            stream.reconfigure(errors="plain")
+    bound_spinning()
+    if sys.platform == "win32":
+        _refuse("vecgame runs on Linux and macOS; on Windows, run it within WSL (wsl --install)")
+    for argument in sys.argv:
+        if any("\ud800" <= character <= "\udfff" for character in argument):
+            _refuse(f"{os.fsencode(argument)!r} is no UTF-8, which files here hold paths in; rename it")
+
+
+def _refuse(reason: str) -> NoReturn:
+    print(f"error: {reason}", file=sys.stderr)
+    sys.exit(WRONG)
+
+
+def _stop_while_loading(number: int, frame: object) -> NoReturn:
+    """Ends the process while nothing is to lose: an import that it cuts off may turn it into another error."""
+    os.write(2, b"stopped\n")
+    os._exit(STOPPED)
+
+
+def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
+    """What a stream's encoding lacks, in characters that it has; the handler ``plain`` of encoding errors."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    wanted = error.object[error.start : error.end]
+    return "".join(PLAIN.get(character) or _like(character) for character in wanted), error.end
+
+
+def _like(character: str) -> str:
+    """A letter without its accent, a line of a frame as one, else a question mark."""
+    name = unicodedata.name(character, "")
+    if name.startswith("BOX DRAWINGS"):
+        return {"HORIZONTAL": "-", "VERTICAL": "|"}.get(name.rpartition(" ")[2] if "AND" not in name else "", "+")
+    return unicodedata.normalize("NFKD", character).encode("ascii", "ignore").decode() or "?"
+
+
+# -- how it ends ------------------------------------------------------------------------------------------------------
+
+
+def ends_in_one_line(
+    main: Callable[..., int | None] | None = None, *, needs_less: str = "", package: str = ""
+) -> Callable[..., int]:
+    """Has a command's main function return an exit status whatever ends it, and say what that was in one line.
+
+    | what ends it | status |
+    |---|---|
+    | it returns a status, or nothing | that, or 0 |
+    | ValueError, OSError, or a module that is missing | 2 |
+    | no memory | 3 |
+    | Ctrl+C (``KeyboardInterrupt(what is kept)``) | 130 |
+    | nobody reads its output any more (``BrokenPipeError``) | 141 |
+
+    Args:
+        needs_less: what to give less of when memory is out, such as "a smaller --deals".
+        package: extra of the package whose modules it needs.
+    """
+    if main is None:
+        return functools.partial(ends_in_one_line, needs_less=needs_less, package=package)
+
+    @functools.wraps(main)
+    def guarded(*arguments: object, **options: object) -> int:
+        if signal.getsignal(signal.SIGINT) is _stop_while_loading:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            try:
+                status = main(*arguments, **options)
+            except SystemExit:  # of the parser, which has printed its help
+                sys.stdout.flush()
+                raise
+            sys.stdout.flush()  # here, where it can be said that nobody reads it
+            return status or 0
+        except KeyboardInterrupt as stop:
+            said, status = str(stop) or "stopped", STOPPED
+        except BrokenPipeError as error:
+            _stop_writing()
+            said, status = _nobody_reads(error), NO_READER
+        except ModuleNotFoundError as error:
+            said, status = f"error{_notes(error)}: {_missing(error, package)}", WRONG
+        except (ValueError, OSError) as error:
+            said, status = f"error{_notes(error)}: {_first_line(error)}", WRONG
+        except (MemoryError, RuntimeError) as error:
+            if not out_of_memory(error):
+                raise
+            less = f"; {needs_less} needs less" if needs_less else ""
+            said, status = f"error{_notes(error)}: out of memory: {what_was_needed(error)}{less}", NO_MEMORY
+        with suppress(BrokenPipeError):
+            print(said, file=sys.stderr, flush=True)
+        return status
+
+    return guarded
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory is out, the host's or a GPU's."""
+    said = str(error).lower()
+    gpu = type(error).__name__ == "OutOfMemoryError"  # of `torch`, which is not loaded here
+    return isinstance(error, MemoryError) or gpu or any(words in said for words in OUT_OF_MEMORY)
+
+
+def _notes(error: BaseException) -> str:
+    """What was added to an error on its way: which process it is of."""
+    return "".join(getattr(error, "__notes__", ()))
+
+
+def what_was_needed(error: BaseException) -> str:
+    """What an error says that memory was wanted for; of PyTorch's, which name the place in its code, how much."""
+    bytes_ = re.search(r"tried to allocate (\d+) bytes", str(error))
+    if bytes_:
+        return f"{int(bytes_[1]) / 2**30:,.2f} GiB more could not be had"
+    return _first_line(error) or "no more could be had"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__ * isinstance(error, ValueError | OSError)
+
+
+def _missing(error: ModuleNotFoundError, package: str) -> str:
+    """A missing module in words; one that was written for a person as it is."""
+    if not str(error).startswith(("No module named", "import of")):
+        return str(error)
+    return f"{error.name.partition('.')[0]} is not installed" + (f": pip install -e '.[{package}]'" if package else "")
+
+
+def _nobody_reads(error: BrokenPipeError) -> str:
+    kept = "" if error.errno else str(error)  # a program's own words have no number
+    return "stopped, for nobody reads the output any more" + (f"; {kept}" if kept else "")
+
+
+def _stop_writing() -> None:
+    """Sends what is still to be written nowhere, so that the end of the process does not fail over it."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+
+
+def check_place(flag: str, path: Path | None) -> None:
+    """Raises ValueError in one line where a file could not be written, which is better known before the work."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise ValueError(f"{flag} {path}: there is no folder {path.parent}")
+    if path.is_dir():
+        raise ValueError(f"{flag} {path} is a folder; name a file in it")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{flag} {path}: the folder {path.parent} cannot be written to")

@@ -6,6 +6,11 @@ vecgame export runs/NAME/network-000003.safetensors --onnx agent.onnx
 
 from __future__ import annotations
 
+from veclab.command_line import A_RUN, begin, check_place, ends_in_one_line, parser_of, run_or_network
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import json
 import sys
 from collections.abc import Sequence
@@ -17,7 +22,6 @@ from net.onnx import described_columns, described_outputs, largest_difference, o
 from veclab.agents.checkpoint import load_metadata, load_network, write_atomically
 from veclab.agents.folder import CONFIG, read_config
 from veclab.agents.networks import how_far, newest_network, settings_for
-from veclab.command_line import parser_of
 from veclab.game_flags import RULES, identities
 from veclab.settings import add_flags
 
@@ -53,18 +57,17 @@ def export(checkpoint: Path, target: Path, given: dict[str, object] | None = Non
     return f"{source} -> {target} ({len(data) / 1e6:.1f} MB): {checked}"
 
 
+@ends_in_one_line(package="onnx")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = parser_of("export", __doc__.splitlines()[0])
-    parser.add_argument("checkpoint", type=Path, help="a network-*.safetensors of a run, or the run's folder")
+    parser = parser_of("export", __doc__)
+    parser.add_argument("checkpoint", type=run_or_network, help=f"a network-*.safetensors of a run, or {A_RUN}")
     parser.add_argument("--onnx", type=Path, required=True, metavar="FILE", help="the file to write")
     add_flags(parser, RULES)
     given = vars(parser.parse_args(arguments))
-    try:
-        print(export(given.pop("checkpoint"), given.pop("onnx"), given))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    checkpoint, target = given.pop("checkpoint"), given.pop("onnx")
+    check_place("--onnx", target)
+    print(export(checkpoint, target, given))
     return 0
 
 

@@ -8,11 +8,15 @@ A rule is changed by `--rules NAME=VALUE,..` of `vecgame train` and `vecgame ben
 
 from __future__ import annotations
 
+from veclab.command_line import begin, ends_in_one_line, parser_of
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import sys
 from collections.abc import Sequence
 
 from vecgame import GAMES, default_rules, make_game
-from veclab.command_line import parser_of
 
 
 def described(name: str) -> list[str]:
@@ -27,17 +31,13 @@ def described(name: str) -> list[str]:
     return [f"{name}: {game.seats} players, {game.decisions} decisions", *lines]
 
 
+@ends_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = parser_of("games", __doc__)
     parser.add_argument("names", nargs="*", metavar="GAME", help="only these (default: all)")
-    names = parser.parse_args(arguments).names
-    try:
-        for name in names or GAMES:
-            print("\n".join(described(name)))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for name in parser.parse_args(arguments).names or GAMES:
+        print("\n".join(described(name)))
     return 0
 
 

@@ -16,12 +16,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from shlex import quote
+from typing import NoReturn
 
 from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import Player
-from veclab.command_line import called, parser_of
+from veclab.command_line import A_RUN, STOPPED, called, ends_in_one_line, parser_of, run_or_network
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
@@ -43,7 +45,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     count = "play so many games, of a match of Blob the first N; 0 = as many as is usual (default: 0)"
     parser.add_argument("--games", **given, help=count)
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, a run, or {', '.join(BOTS)}"
+    agents = f"a network-*.safetensors, {A_RUN}, or {', '.join(BOTS)}"
     usual = "the network that comes with the program for these rules, or flat"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
     parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
@@ -108,7 +110,7 @@ def open_match(
 def asked_for(agent: str | None, rules: dict[str, object]) -> TrainingSettings:
     """The game of the flags, and by else the rules that the agent's network was trained by."""
     trained = agent is not None and agent not in BOTS
-    return settings_for(Path(agent), rules) if trained else from_flags("document", rules)
+    return settings_for(run_or_network(agent), rules) if trained else from_flags("document", rules)
 
 
 def largest(asked: TrainingSettings) -> Game:
@@ -122,7 +124,7 @@ def with_agent(settings: dict[str, object]) -> dict[str, object]:
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
-    return {**settings, "agent": str(network_at(newest_network(Path(agent)).resolve()))}
+    return {**settings, "agent": str(network_at(newest_network(run_or_network(agent)).resolve()))}
 
 
 def played_by(settings: Settings) -> TrainingSettings:
@@ -155,23 +157,23 @@ def saver(path: Path | None) -> Callable[[Match], None]:
 
 def left_line(path: Path | None) -> str:
     """What to say when the person leaves before the end."""
-    kept = "it is not saved (--save FILE would)" if path is None else f"go on by {called('play')} --resume {path}"
+    kept = (
+        "it is not saved (--save FILE would)"
+        if path is None
+        else f"go on by {called('play')} --resume {quote(str(path))}"
+    )
     return f"You have left the match; {kept}"
 
 
-def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> int:
-    """Serves the match as a page until Ctrl+C; returns the exit status.
+def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> NoReturn:
+    """Serves the match as a page until Ctrl+C.
 
     Raises:
-        ValueError: in one line, when what it is served with is not installed, or the port is not to be had.
+        KeyboardInterrupt: then, with what is kept. ModuleNotFoundError without the extra ``web``, ValueError in one
+            line when the port is not to be had.
     """
-    try:
-        from veclab.web import server
-        from veclab.web.sitting import Table
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in ("starlette", "uvicorn"):
-            raise
-        raise ValueError("--web needs more packages: pip install -e '.[web]'") from None
+    from veclab.web import server
+    from veclab.web.sitting import Table
 
     def seating(match: Match) -> tuple[Player, str]:
         agent = make_agent(match.settings)
@@ -181,33 +183,32 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> in
     table = Table(match, seating, None if own.watch else PERSON, path, 0.6 if own.delay is None else own.delay)
     print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
     server.serve(table, bound)
-    print(f"\n{left_line(table.path)}", flush=True)
-    if not table.close():
-        os._exit(130)  # an agent is in the midst of a search, which would have to be waited for
-    return 130
+    if not table.close():  # an agent is in the midst of a search, which would have to be waited for
+        print(f"\n{left_line(table.path)}", file=sys.stderr, flush=True)
+        os._exit(STOPPED)
+    raise KeyboardInterrupt(left_line(table.path))
 
 
+@ends_in_one_line(needs_less="a smaller --worlds or --simulations", package="web")
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    for stream in (sys.stdin, sys.stdout):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # odd bytes are a wrong answer, not the end of a match
+    if hasattr(sys.stdin, "reconfigure"):
+        sys.stdin.reconfigure(errors="replace")  # odd bytes are a wrong answer, not the end of a match
     own, rules, given = parse(arguments)
     path = None
     try:
         match, path = open_match(own, rules, given)
         agent = make_agent(match.settings)
         if own.web:
-            return play_on_page(own, match, path)
+            play_on_page(own, match, path)
         interface = open_interface(own.plain, own.watch, own.delay)
         title = title_of(match.settings, agent, own.watch)
         over = Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
-    except (ValueError, OSError, NotImplementedError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"\n{left_line(path)}")
-        return 130
+    except NotImplementedError as error:
+        raise ValueError(str(error)) from None
+    except KeyboardInterrupt as stop:
+        print()
+        raise KeyboardInterrupt(str(stop) or left_line(path)) from None
     if not over:
         print(left_line(path))
     return 0

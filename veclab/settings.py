@@ -2,14 +2,15 @@
 
 import argparse
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
 from vecgame import Game, SuitSymmetry
-from veclab.game_flags import BLOB_FLAGS, DEFAULTS, RULES, canonical, described, games_of, overlaid, read_counts
+from veclab.game_flags import BLOB_FLAGS, RULES, canonical, described, games_of, overlaid, read_counts
 from veclab.playout_cap import PlayoutCap
 from veclab.precision import PRECISIONS
+from veclab.typed import like, unknown
 from vecmcts import SearchConfig
 from vecmcts.config import ROOT_SELECTIONS
 
@@ -21,6 +22,35 @@ OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch"
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games", "graphs")
+MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
+
+OF_THE_SEARCH = ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent", "root_selection")
+OF_THE_SEARCH += ("considered_actions", "candidates", "trust")
+GROUPS = {  # of all settings' flags, as help shows them
+    "game": (*RULES, "seed"),
+    "search": OF_THE_SEARCH,
+    "self-play": (
+        *("games_per_iter", "iterations", "sampled_share", "noise_fraction", "noise_alpha", "full_share"),
+        *("fast_simulations", "gate", "gate_error", "gate_deals"),
+    ),
+    "learning": (
+        *(
+            "learner",
+            "updates",
+            "update_games",
+            "update_epochs",
+            "update_batch",
+            "entropy",
+            "epochs",
+            "batch_size",
+            "replay_examples",
+        ),
+        *("learning_rate", "weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target"),
+        *("tricks_weight", "leaf_values", "augment_suits", "network", "initial_network", "values"),
+    ),
+    "evaluation": ("eval_every", "eval_deals"),
+    "machine": ("device", "precision", "chunk_games", "compile", "graphs", "checkpoint_seconds"),
+}
 
 
 def _flag(default: object, text: str, **extra: object) -> object:
@@ -159,6 +189,8 @@ class Settings:
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
 
     def __post_init__(self) -> None:
+        for name, value in check_saved(vars(self)).items():
+            object.__setattr__(self, name, value)
         for name, value in canonical(self.game_flags()).items():
             object.__setattr__(self, name, value)
         if self.learner not in LEARNERS:
@@ -168,18 +200,22 @@ class Settings:
                 object.__setattr__(self, name, 0)
             elif getattr(self, name) < 1:
                 raise ValueError(
-                    f"{_flag_name(name)} must be at least 1, got {getattr(self, name)!r}; --learner {other} has none"
+                    f"{flag_name(name)} must be at least 1, got {getattr(self, name)!r}; --learner {other} has none"
                 )
         at_least_one = ("games_per_iter", "batch_size", "replay_examples", "eval_deals")
         for name in (*at_least_one, "update_games", "update_epochs", "update_batch"):
             _at_least(self, name, 1)
-        for name in ("epochs", "eval_every", "chunk_games", "checkpoint_seconds", "entropy"):
+        at_least_zero = ("epochs", "eval_every", "chunk_games", "checkpoint_seconds", "entropy", "weight_decay")
+        for name in (*at_least_zero, "value_weight"):
             _at_least(self, name, 0)
+        for steps, games in (("iterations", "games_per_iter"), ("updates", "update_games")):
+            if getattr(self, steps) * getattr(self, games) > MOST_GAMES:
+                raise ValueError(f"{flag_name(steps)} times {flag_name(games)} must be at most {MOST_GAMES:,} games")
         _at_least(self, "tricks_weight", 0)
         _at_least(self, "gate_deals", 30)  # for the test's normal approximation
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"{_flag_name(name)} must be above 0, got {getattr(self, name)!r}")
+                raise ValueError(f"{flag_name(name)} must be above 0, got {getattr(self, name)!r}")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
         if not 0 <= self.sampled_share <= 1:
@@ -196,11 +232,11 @@ class Settings:
         for name in ("root_selection", "policy_target", "network", "values", "leaf_values", "gate", "precision"):
             choices = type(self).__dataclass_fields__[name].metadata["choices"]
             if getattr(self, name) not in choices:
-                raise ValueError(f"{_flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
+                raise ValueError(f"{flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         game = self.games()[0]
-        self.search()
+        self.search(self_play=True)
         if self.candidates and not game.fixed_hands:
             raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
         if self.tricks_weight > 0 and game.tricks_won(game.deal(1)) is None:
@@ -289,46 +325,50 @@ PRESETS: dict[str, dict[str, object]] = {
     },
 }
 
-# What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
-# as well: after the first iteration there is no going back to it.
-CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
-CHANGEABLE += ("checkpoint_seconds",)
 
-
-def _flag_name(name: str) -> str:
+def flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
 def _at_least(settings: Settings, name: str, low: int) -> None:
     if getattr(settings, name) < low:
-        raise ValueError(f"{_flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
+        raise ValueError(f"{flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None) -> None:
-    """One flag for each setting, or those named; flags that are not given do not appear in the parsed namespace."""
-    for item in dataclasses.fields(Settings):
-        if names is not None and item.name not in names:
-            continue
-        options: dict[str, object] = {"default": argparse.SUPPRESS}
-        options["help"] = f"{item.metadata['help']} (default: {item.default})"
-        if item.type is bool or item.type == "bool":
-            options["action"] = argparse.BooleanOptionalAction
-        else:
-            options["type"] = type(item.default)
-            if "choices" in item.metadata:
-                options["choices"] = item.metadata["choices"]
+def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None, preset: str = "document") -> None:
+    """One flag for each setting, or those named, in groups; flags that are not given do not appear in the parsed
+    namespace.
+
+    Args:
+        preset: whose settings are shown as the defaults.
+    """
+    items = {item.name: item for item in dataclasses.fields(Settings)}
+    for title, members in GROUPS.items():
+        shown = [items[name] for name in members if names is None or name in names]
+        group = parser.add_argument_group(title) if shown else None
+        for item in shown:
+            default = PRESETS[preset].get(item.name, item.default)
+            options: dict[str, object] = {"default": argparse.SUPPRESS}
+            said = default if default != "" else "none"
+            options["help"] = f"{item.metadata['help']} (default: {said})".replace("%", "%%")
+            if item.type is bool or item.type == "bool":
+                options["action"] = argparse.BooleanOptionalAction
             else:
-                options["metavar"] = {int: "N", float: "X", str: "TEXT"}[type(item.default)]
-        parser.add_argument(_flag_name(item.name), **options)
+                options["type"] = type(item.default)
+                if "choices" in item.metadata:
+                    options["choices"] = item.metadata["choices"]
+                else:
+                    options["metavar"] = {int: "N", float: "X", str: "TEXT"}[type(item.default)]
+            group.add_argument(flag_name(item.name), **options)
 
 
 def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
     """The flags that give these settings their values."""
     values = {name: getattr(settings, name) for name in names}
     return [
-        (_flag_name(name) if value else _flag_name(f"no_{name}"))
+        (flag_name(name) if value else flag_name(f"no_{name}"))
         if isinstance(value, bool)
-        else f"{_flag_name(name)}={value}"
+        else f"{flag_name(name)}={value}"
         for name, value in values.items()
     ]
 
@@ -340,7 +380,7 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
         ValueError: in one line, where they contradict each other or cannot work.
     """
     settings = overlaid(PRESETS[preset], given)
-    _refuse_idle(settings.get("learner", Settings.learner), given)
+    refuse_idle(settings.get("learner", Settings.learner), given)
     if settings.get("leaf_values") == "world" and "leaf_values" not in given:
         (game, *_) = Settings(**{**settings, "leaf_values": "mover"}).games()
         if game.others_hands(game.deal(1)) is None:
@@ -348,56 +388,22 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
     return Settings(**settings)
 
 
-def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
-    """A saved run's settings with the given ones in their place.
+def check_saved(told: Mapping[str, object]) -> dict[str, object]:
+    """Settings by name, some or all: known ones, each of the type that it has as a flag.
 
     Raises:
-        ValueError: naming each setting that would make it another run.
+        ValueError: in one line, that names a setting, and what would be right.
     """
-    known = {item.name for item in dataclasses.fields(Settings)}
-    unknown = sorted(set(saved) - known)
-    if unknown:
-        raise ValueError(f"the run has settings that this version does not know: {', '.join(unknown)}")
-    settings = Settings(**saved)
-    _refuse_idle(settings.learner, given)
-    game = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
-    other = {name: value for name, value in given.items() if name not in RULES}
-    return _gone_on(settings, {**other, **canonical({**DEFAULTS, **game})})
+    defaults = {item.name: item.default for item in dataclasses.fields(Settings)}
+    if others := unknown(told, defaults):
+        raise ValueError(f"the run has settings that this version does not know: {others}")
+    return {name: like(defaults[name], value, flag_name(name)) for name, value in told.items()}
 
 
-def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
-    """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
-    asked = dataclasses.asdict(from_flags(preset, given))
-    settings = Settings(**saved)
-    return _gone_on(settings, {n: v for n, v in asked.items() if n not in _changeable(settings) or n in given})
-
-
-def _gone_on(settings: Settings, asked: dict[str, object]) -> Settings:
-    """A run's settings with those of the ones that are asked for that may change."""
-    if changed := fixed_changes(settings, asked):
-        listed = ", ".join(f"{flag} (run: {ours}, flag: {theirs})" for flag, ours, theirs in changed)
-        raise ValueError(f"a resumed run cannot change {listed}; start a new run for that")
-    return dataclasses.replace(settings, **{name: asked[name] for name in _changeable(settings) if name in asked})
-
-
-def _changeable(settings: Settings) -> tuple[str, ...]:
-    """The settings that the run may change when it goes on."""
-    return (*CHANGEABLE, "updates") if settings.learner == "policy-gradient" else CHANGEABLE
-
-
-def _refuse_idle(learner: str, given: Collection[str]) -> None:
+def refuse_idle(learner: str, given: Collection[str]) -> None:
     """Raises ValueError, in one line, where a setting is given that belongs to a learner that the run has not."""
     idle = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH}.get(learner, ())
-    if named := [_flag_name(name) for name in idle if name in given]:
+    if named := [flag_name(name) for name in idle if name in given]:
         raise ValueError(
             f"{', '.join(named)} would change nothing with --learner {learner}; leave out one or the other"
         )
-
-
-def fixed_changes(settings: Settings, asked: dict[str, object]) -> list[tuple[str, object, object]]:
-    """What would change of a run's settings that may not: (flag, the run's value, the value that is asked for)."""
-    return [
-        (_flag_name(name), getattr(settings, name), value)
-        for name, value in asked.items()
-        if name not in _changeable(settings) and value != getattr(settings, name)
-    ]

@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from vecgame.game import Game
 
 ROOT_SELECTIONS = ("puct", "shared", "gumbel")
@@ -35,6 +37,7 @@ class SearchConfig:
     trust: float = 0.9  # then: in the others' following the evaluator's policy, rather than acting at random
 
     def __post_init__(self) -> None:
+        take_numpys_numbers(self)
         for name in ("worlds", "simulations", "leaves_per_step", "considered_actions"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 15:
@@ -97,6 +100,7 @@ class RolloutConfig:
     trust: float = 0.9  # then: in the others' following the evaluator's policy, rather than acting at random
 
     def __post_init__(self) -> None:
+        take_numpys_numbers(self)
         for name in ("worlds", "actions"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not 2 <= value < 1 << 15:
@@ -109,6 +113,13 @@ class RolloutConfig:
         if not self.least_prior <= 0.5:
             raise ValueError(f"least_prior must be from 0 to 0.5, got {self.least_prior!r}")
         _check_candidates(self.worlds, self.candidates, self.trust)
+
+
+def take_numpys_numbers(config: object) -> None:
+    """Puts Python's numbers in the place of numpy's, which JSON and torch have no use for."""
+    for name, value in vars(config).items():
+        if isinstance(value, np.generic):
+            object.__setattr__(config, name, value.item())
 
 
 def _check_candidates(worlds: int, candidates: int, trust: float) -> None:

@@ -25,6 +25,7 @@ from vecgame.game import Game
 from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
+from vecmcts.config import take_numpys_numbers
 from vecmcts.evaluators import SIMULATION_BITS, Evaluator, Network, as_evaluator, check_answer
 from vecmcts.search import SearchResult
 from vecmcts.selection import improved_policy
@@ -42,6 +43,7 @@ class IsmctsConfig:
     trusted_visits: float = 100.0
 
     def __post_init__(self) -> None:
+        take_numpys_numbers(self)
         count = self.simulations
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count < 1 << 15:
             raise ValueError(f"simulations must be an integer from 1 to {(1 << 15) - 1}, got {count!r}")

@@ -1,8 +1,15 @@
-"""Tensors and networks in files, written atomically, and read without executing code."""
+"""Tensors and networks in files, written atomically, with a digest, and read without executing code.
+
+A file is one of safetensors. Its metadata say the format, what the program tells of the tensors (JSON), and the SHA-256
+of the file with zeros in the digest's place. Files of `OLD_FORMAT` have no digest. Equal tensors and metadata are equal
+files.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,26 +21,55 @@ from torch import Tensor
 
 from net import BlobNet, NetConfig
 from vecgame import Game
-from veclab.files import cannot_write, remove_temporaries, write_atomically
+from veclab import typed
+from veclab.files import DIGEST, DamagedError, cannot_write, json_text, parse_json, printable, write_atomically
 from veclab.game_flags import is_named
 
 __all__ = [
     "cannot_write",
     "load_network",
     "load_tensors",
-    "remove_temporaries",
     "save_network",
     "save_tensors",
     "write_atomically",
 ]
 
-FORMAT = "vecgame-1"
+FORMAT, OLD_FORMAT = "vecgame-2", "vecgame-1"
+ZEROS = "0" * 64  # in the digest's place
+LARGEST_HEADER = 100_000_000  # bytes, as safetensors has it
+
+_IDENTITY = typed.record({"game": typed.text, "rules": typed.named(typed.anything)})
+_METADATA = typed.record(
+    {},
+    {
+        "iteration": typed.count,
+        "updates": typed.count,
+        "game": typed.text,
+        "games": typed.listed(_IDENTITY),
+        "net": typed.named(typed.count),
+    },
+)
 
 
-def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, object]) -> None:
-    """Writes tensors and JSON-able metadata as one safetensors file, atomically."""
+def save_tensors(
+    path: Path, tensors: dict[str, Tensor], metadata: dict[str, object], previous: Path | None = None
+) -> None:
+    """Writes tensors and JSON-able metadata as one safetensors file, atomically.
+
+    Args:
+        previous: where the file that it takes the place of is kept.
+    """
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, save(plain, {"format": FORMAT, "vecgame": json.dumps(metadata)}))
+    data = save(plain, {"format": FORMAT, DIGEST: ZEROS, "vecgame": json_text(metadata)})
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))  # safetensors has them in no order
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    start, content = len(text).to_bytes(8, "little") + text, memoryview(data)[8 + size :]
+    digest = hashlib.sha256(start)
+    digest.update(content)
+    write_atomically(path, start.replace(ZEROS.encode(), digest.hexdigest().encode(), 1), content, previous=previous)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
@@ -47,7 +83,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
 
 
 def load_metadata(path: Path) -> dict[str, object]:
-    """Reads the metadata alone of what `save_tensors` wrote, from the file's header: no tensor is read.
+    """Reads the metadata alone of what `save_tensors` wrote.
 
     Raises:
         ValueError: as `load_tensors`.
@@ -62,13 +98,45 @@ def _opened(path: Path) -> Iterator[tuple[safe_open, dict[str, object]]]:
     if not path.is_file():
         raise ValueError(f"{path} is not a file")
     try:
+        told = _header_of(path)
+        metadata = parse_json(told["vecgame"])
+        _METADATA(metadata, "its metadata")
         with safe_open(str(path), framework="pt") as file:
-            header = file.metadata() or {}
-            if header.get("format") != FORMAT:
-                raise ValueError(f"{path} is a safetensors file, but not one of vecgame ({FORMAT})")
-            yield file, json.loads(header["vecgame"])
-    except (SafetensorError, json.JSONDecodeError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is damaged or no checkpoint: {error}") from None
+            yield file, metadata
+    except DamagedError:
+        raise
+    except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
+        raise DamagedError(f"{path} is damaged or no checkpoint: {printable(error)}") from None
+
+
+def _header_of(path: Path) -> dict[str, str]:
+    """What the header of a file says beside its tensors, once the file's digest is found right.
+
+    Raises:
+        ValueError: if it is not, or it is no file of this program.
+    """
+    with path.open("rb") as file:
+        size = file.read(8)
+        length = int.from_bytes(size, "little")
+        if len(size) < 8 or length > LARGEST_HEADER:
+            raise ValueError("it has no header")
+        text = file.read(length)
+        header = parse_json(text)
+        told = header.get("__metadata__") if isinstance(header, dict) else None
+        told = told if isinstance(told, dict) else {}
+        if told.get("format") not in (FORMAT, OLD_FORMAT):
+            raise DamagedError(f"{path} is a safetensors file, but not one of vecgame ({FORMAT})")
+        if told["format"] == OLD_FORMAT:
+            return told
+        written = told.get(DIGEST)
+        if not isinstance(written, str) or not re.fullmatch("[0-9a-f]{64}", written):
+            raise ValueError("it has no digest")
+        digest = hashlib.sha256(size + text.replace(written.encode(), ZEROS.encode(), 1))
+        while block := file.read(1 << 20):
+            digest.update(block)
+    if digest.hexdigest() != written:
+        raise ValueError("its content is not what was written, as its digest shows")
+    return told
 
 
 def save_network(path: Path, net: BlobNet, metadata: dict[str, object]) -> None:
@@ -85,26 +153,69 @@ def load_network(path: Path, device: str | torch.device = "cpu", game: Game | No
 
     Raises:
         ValueError: as `load_tensors`, or when the network is for another game, or for rules with other observations,
-            actions or seats, or the tensors do not fit the sizes that the file states.
+            actions or seats, or the tensors do not fit the sizes that the file states, or are no finite numbers.
     """
     tensors, metadata = load_tensors(path)
     if "net" not in metadata:
         raise ValueError(f"{path} holds no network; networks of a run are its network-*.safetensors")
-    net = BlobNet(NetConfig.from_dict(metadata["net"]))
-    if game is not None:
-        _check_game(path, metadata, net.config, game)
     try:
-        net.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit its own sizes: {str(error).splitlines()[-1].strip()}") from None
+        config = NetConfig.from_dict(metadata["net"])
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged or no checkpoint: {printable(error)}") from None
+    if game is not None:
+        _check_game(path, metadata, config, game)
+    kinds = (torch.float32, torch.bfloat16) if metadata.get("rounded") == "bfloat16" else (torch.float32,)
+    try:
+        check_tensors(tensors, _shapes_of(config, tensors), kinds)
+    except ValueError as error:
+        raise DamagedError(f"{path} does not fit its own sizes: {error}") from None
+    net = BlobNet(config)
+    net.load_state_dict(tensors)
     return net.to(device).eval()
+
+
+def _shapes_of(config: NetConfig, tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's tensors, which takes no memory; nor time, as no size is beyond what the file holds.
+
+    Raises:
+        ValueError: if one is.
+    """
+    most = sum(tensor.numel() for tensor in tensors.values())
+    for name, size in config.to_dict().items():
+        if size > (len(tensors) if name == "layers" else most):
+            raise ValueError(f"{name} is {size}, and the file holds {most} numbers in {len(tensors)} tensors")
+    with torch.device("meta"):
+        return {name: tuple(tensor.shape) for name, tensor in BlobNet(config).state_dict().items()}
+
+
+def check_tensors(
+    tensors: dict[str, Tensor], shapes: dict[str, tuple[int, ...]], kinds: tuple[torch.dtype, ...] = (torch.float32,)
+) -> None:
+    """Raises ValueError, in one line, unless there is a tensor of each name and shape and no other, of one of some
+    types, and every number is finite."""
+    for names, said in ((shapes.keys() - tensors.keys(), "it lacks"), (tensors.keys() - shapes.keys(), "it also has")):
+        if names:
+            raise ValueError(f"{said} {printable(min(names))}")
+    for name, shape in shapes.items():
+        tensor = tensors[name]
+        if tuple(tensor.shape) != shape:
+            raise ValueError(f"{name} is {list(tensor.shape)}, not {list(shape)}")
+        if tensor.dtype not in kinds:
+            raise ValueError(f"{name} is {tensor.dtype}, not {' or '.join(map(str, kinds))}")
+        check_finite(name, tensor)
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raises ValueError where a number of a tensor is NaN or infinite; takes no memory, as a mask would."""
+    if tensor.is_floating_point() and tensor.numel() and not torch.stack(torch.aminmax(tensor)).isfinite().all():
+        raise ValueError(f"{name} holds numbers that are NaN or infinite")
 
 
 def _check_game(path: Path, metadata: dict[str, object], net: NetConfig, game: Game) -> None:
     """Raises ValueError, in one line, unless the network of a file can play a game."""
-    (kept,) = {one["game"] for one in metadata.get("games", ())} or {metadata.get("game", "blob")}
-    if not is_named(type(game), kept):
-        raise ValueError(f"{path} is a network for {kept}, not for {game.name}")
+    kept = sorted({one["game"] for one in metadata.get("games", ())} or {metadata.get("game", "blob")})
+    if len(kept) != 1 or not is_named(type(game), kept[0]):
+        raise ValueError(f"{path} is a network for {' and '.join(kept)}, not for {game.name}")
     sizes = {
         "features": (net.observation, game.features),
         "actions": (net.actions, game.num_actions),

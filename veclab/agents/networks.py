@@ -16,7 +16,7 @@ from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, is_named, overlaid
 from veclab.settings import Settings, from_flags
 
-NUMBERED = re.compile(r"network-(update-)?(\d+)")  # files of a run's networks, without those of `NEWEST`
+NUMBERED = re.compile(r"network-(update-)?([0-9]{1,18})")  # files of a run's networks, without those of `NEWEST`
 
 
 def network_config(
@@ -109,6 +109,12 @@ def _networks_of(run: Path) -> list[Path]:
     if not networks:
         raise ValueError(f"{run} holds no network: it has no network-*.safetensors")
     return networks
+
+
+def numbers_of_networks(run: Path) -> list[tuple[bool, int]]:
+    """The numbers of a run's networks, by their files' names, those of updates with True."""
+    found = (NUMBERED.fullmatch(file.stem) for file in run.glob("network-*.safetensors"))
+    return [(match[1] is not None, int(match[2])) for match in found if match]
 
 
 def _place_of(network: Path) -> tuple[int, int]:

@@ -14,15 +14,19 @@ All deals and all sequences of actions are laid out; see `veclab.arena.deals` an
 
 from __future__ import annotations
 
+from veclab.command_line import begin, check_place, ends_in_one_line, parser_of, run_or_network
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from rich.table import Table
+from rich.console import Console
 from torch import Tensor
 
 from net import InferenceNet
@@ -34,12 +38,14 @@ from veclab.arena.bots import Player, RuleBot, rollout_config, rollouts_name, wh
 from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
-from veclab.command_line import parser_of
+from veclab.files import json_text
 from veclab.game_flags import RULES
-from veclab.progress import Display
+from veclab.progress import add_display_flags, display_of, print_table
 from veclab.settings import add_flags
 from vecmcts import Past, RolloutConfig, rollouts
 from vecmcts.evaluators import Network
+
+OWN_FLAGS = ("networks", "most", "rollouts", "json", "quiet", "verbose")
 
 
 def uniform_policy(game: Game, state: State) -> Tensor:
@@ -125,45 +131,60 @@ def mean_gains(parts: Sequence[Gains]) -> Gains:
     return Gains(*(torch.stack([getattr(part, name) for part in parts]).mean(0) for name in ("policy", "response")))
 
 
+@ends_in_one_line(needs_less="a smaller deck, by --suits, --ranks and --cards,")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = parser_of("best-response", __doc__)
     parser.add_argument(
-        "networks", nargs="+", type=Path, metavar="RUN_OR_NETWORK", help="runs' folders, networks' files"
+        "networks",
+        nargs="+",
+        type=run_or_network,
+        metavar="RUN_OR_NETWORK",
+        help="runs' folders (newest: the newest in runs/), networks' files",
     )
     parser.add_argument(
         "--most", type=int, default=12, metavar="N", help="networks of a run, evenly spaced (default: 12)"
     )
     parser.add_argument("--rollouts", action="store_true", help="also judge the networks as bettered by rollouts")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
+    add_display_flags(parser)
     add_flags(parser, (*RULES, "device"))
     given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in ("networks", "most", "rollouts", "json")})
-    display = Display()
-    try:
-        if own.most < 1:
-            raise ValueError(f"--most must be at least 1, got {own.most}")
-        files = saved_networks(own.networks, own.most)
-        settings = settings_for(next(iter(files.values())), given)
-        device = choose_device(settings.device)
-        games = sorted(settings.games(), key=lambda game: -game.decisions)  # what is too large comes first
-        others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}
-        for told in others.values():
-            display.line(told)
-        policies = policies_of(games, files, device, own.rollouts)
-        results = {}
-        with display.task("best responses", len(policies), "policies") as task:
-            for name, policy in policies.items():
-                results[name] = mean_gains([best_response(game, policy, device) for game in games])
-                task.update(len(results))
-        display.console.print(gains_table(results, settings.describe()))
+    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+    display = display_of(own)
+    if own.most < 1:
+        raise ValueError(f"--most must be at least 1, got {own.most}")
+    check_place("--json", own.json)
+    files = saved_networks(own.networks, own.most)
+    settings = settings_for(next(iter(files.values())), given)
+    device = choose_device(settings.device)
+    games = sorted(settings.games(), key=lambda game: -game.decisions)  # what is too large comes first
+    others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}
+    for told in others.values():
+        display.line(told)
+    policies = policies_of(games, files, device, own.rollouts)
+    results: dict[str, Gains] = {}
+
+    def keep() -> None:
         if own.json is not None:
             gains = {name: gains.to_dict() for name, gains in results.items()}
             written = {"games": [identity(game) for game in games], "other_rules": others, "gains": gains}
-            write_atomically(own.json, json.dumps(written).encode())
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+            written["complete"] = len(results) == len(policies)
+            write_atomically(own.json, json_text(written).encode())
+
+    try:
+        with display.task("best responses", len(policies), "policies") as task:
+            for name, policy in policies.items():
+                results[name] = mean_gains([best_response(game, policy, device) for game in games])
+                keep()
+                display.news(f"{name}: a best response gains {float(results[name].gain.mean()):.3f} {games[0].unit}")
+                task.update(len(results))
+    except KeyboardInterrupt:
+        if results:
+            print_gains(display.console, results, settings.describe())
+        kept = f", kept in {own.json} as incomplete" if own.json is not None and results else ""
+        raise KeyboardInterrupt(f"stopped after {len(results)} of {len(policies)} policies{kept}") from None
+    print_gains(display.console, results, settings.describe())
     return 0
 
 
@@ -190,16 +211,14 @@ def policies_of(
     return policies
 
 
-def gains_table(results: dict[str, Gains], title: str) -> Table:
+def print_gains(console: Console, results: dict[str, Gains], title: str) -> None:
     """Points a game of each policy and of a best response to it."""
-    table = Table(title=title, title_justify="left", caption="means over the seats; --json has each seat's")
-    table.add_column("policy", overflow="fold")
-    for column in ("points a game", "best response", "gain"):
-        table.add_column(column, justify="right")
+    rows = []
     for name, gains in results.items():
         points, response, gain = (float(tensor.mean()) for tensor in (gains.policy, gains.response, gains.gain))
-        table.add_row(name, f"{points:.3f}", f"{response:.3f}", f"{gain:.3f}")
-    return table
+        rows.append((name, f"{points:.3f}", f"{response:.3f}", f"{gain:.3f}"))
+    print_table(console, title, ("policy", "points a game", "best response", "gain"), rows)
+    console.print("means over the seats; --json has each seat's")
 
 
 if __name__ == "__main__":

@@ -9,8 +9,13 @@ By the rules of the run that the network lies in, unless flags give others.
 
 from __future__ import annotations
 
+from veclab.command_line import A_RUN, begin, check_place, ends_in_one_line, parser_of, run_or_network
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import argparse
-import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -18,6 +23,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
+from rich.padding import Padding
 from rich.table import Table
 
 from vecgame import Game, resolve_device
@@ -38,13 +44,13 @@ from veclab.arena.bots import (
     why_not,
 )
 from veclab.arena.ismcts import ISMCTSPlayer
-from veclab.arena.matches import ONE_AGAINST_THREE, MatchResult, Seatings, play_match, seatings_of
+from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seatings, play_match, seatings_of
 from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
-from veclab.command_line import parser_of
-from veclab.game_flags import identities
+from veclab.files import json_text
+from veclab.game_flags import RULES, identities
 from veclab.precision import inference_net
-from veclab.progress import Display
-from veclab.settings import Settings, add_flags
+from veclab.progress import Display, add_display_flags, display_of
+from veclab.settings import OF_THE_SEARCH, Settings, add_flags
 from vecmcts.evaluators import Network
 
 Results = dict[str, dict[str, MatchResult]]
@@ -73,11 +79,13 @@ def evaluate(
     device: torch.device,
     display: Display,
     check: Callable[[], None] = lambda: None,
+    keep: Callable[[Results], None] = lambda results: None,
 ) -> Results:
     """Plays every player against every opponent as `play_match` does, all on the same deals.
 
     Args:
         check: called often; an exception that it raises ends the evaluation.
+        keep: is given the results so far after every pairing.
     """
     total, seatings = len(players) * len(opponents), len(seatings_of(games[0]))
     results: Results = {}
@@ -92,6 +100,8 @@ def evaluate(
 
                 match = play_match(games, player, opponent, deals, seed, device, report)
                 results.setdefault(player.name, {})[opponent.name] = match
+                display.news(f"{player.name} against {opponent.name}: {match.player} : {match.opponents} points a game")
+                keep(results)
     return results
 
 
@@ -101,20 +111,43 @@ def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST
     Args:
         seatings: those of the matches, `seatings_of` the game.
     """
-    opponents = sum(seatings[0])
-    table = Table(title=title, title_justify="left", caption="* ahead, and the 95% interval of the lead excludes zero")
-    table.add_column("points a game (95%)")
-    for opponent in next(iter(results.values())):
-        table.add_column(f"against {opponents} x {opponent}", justify="right")
-    for player, row in results.items():
-        cells = [f"{m.player} : {m.opponents}{' *' if m.significant else '  '}" for m in row.values()]
-        table.add_row(player, *cells)
+    caption = (
+        "points a game, the player's : one opponent's, with 95% intervals; * ahead, and the 95% interval of the lead "
+        "excludes zero"
+    )
+    table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
+    table.add_column("player", overflow="fold")
+    table.add_column("its own : an opponent's", justify="right", no_wrap=True)
+    for opponent in dict.fromkeys(name for row in results.values() for name in row):
+        table.add_row(f"against {sum(seatings[0])} x {opponent}")
+        for player, row in results.items():
+            if opponent in row:
+                match = row[opponent]
+                points = f"{match.player} : {match.opponents}{' *' if match.significant else '  '}"
+                table.add_row(Padding(player, (0, 0, 0, 2)), points)
+        table.add_section()
     return table
 
 
 def results_json(results: Results) -> dict[str, object]:
     """The results as plain numbers."""
     return {player: {name: match.to_dict() for name, match in row.items()} for player, row in results.items()}
+
+
+def results_of(stored: dict[str, dict[str, dict[str, object]]]) -> Results:
+    """The inverse of `results_json`."""
+    return {
+        player: {
+            name: MatchResult(*(_interval(match[side]) for side in ("player", "opponents", "lead")), match["games"])
+            for name, match in row.items()
+        }
+        for player, row in stored.items()
+    }
+
+
+def _interval(stored: dict[str, float | None]) -> Interval:
+    """An interval that was written as JSON, which has no infinity."""
+    return Interval(stored["mean"], math.inf if stored["half"] is None else stored["half"])
 
 
 def choose_device(name: str, number: int = 0) -> torch.device:
@@ -124,6 +157,8 @@ def choose_device(name: str, number: int = 0) -> torch.device:
 
 
 OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "ismcts_simulations", "program_seconds")
+OWN_FLAGS += ("quiet", "verbose")
+FLAGS = (*RULES, *OF_THE_SEARCH, "eval_deals", "seed", "device", "precision")
 ISMCTS = "ismcts"
 PLAYERS = {
     "alone": "its best action",
@@ -210,15 +245,17 @@ def make_players(network: Network, ways: Sequence[str], settings: Settings) -> l
     return [make[way]() for way in ways]
 
 
+@ends_in_one_line(needs_less="a smaller --eval-deals")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = parser_of("evaluate", __doc__.splitlines()[0])
-    parser.add_argument("network", type=Path, help="a network-*.safetensors, or a run for its newest")
-    parser.add_argument("--against", type=Path, help="also play three of this network, searching alike")
-    parser.add_argument("--json", type=Path, help="write the results to this file")
-    parser.add_argument("--parent", type=int, metavar="PID", help="give up when this is no longer the parent process")
+    parser = parser_of("evaluate", __doc__)
+    parser.add_argument("network", type=run_or_network, help=f"a network-*.safetensors, or {A_RUN} for its newest")
+    parser.add_argument("--against", type=run_or_network, help="also play three of this network, searching alike")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
+    parser.add_argument("--parent", type=int, metavar="PID", help=argparse.SUPPRESS)  # gives up when it is gone
+    add_display_flags(parser)
     add_player_flags(parser)
-    add_flags(parser)
+    add_flags(parser, FLAGS)
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
 
@@ -226,48 +263,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.parent is not None and os.getppid() != own.parent:
             raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
 
-    try:
-        own.network = newest_network(own.network)
-        settings = settings_for(own.network, given)
-        device = choose_device(settings.device)
-        games = settings.games()
-        fits = {"device": device, "game": games[0]}
-        judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
-        network = inference_net(load_network(own.network, **fits), settings.precision, games)
-        players = make_players(network, own.players, settings)
-        opponents = [make_opponent(name, own) for name in own.opponents or bots_of(games)]
-        display = Display()
-        if others := other_rules(own.network, settings):
-            display.line(f"it plays {others}")
-        if ISMCTS in (own.opponents or ()):
-            games = [playable for game in games for playable in oh_hell.playable(game)]
-            display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
-        if own.against is not None:
-            if also := other_rules(own.against, settings):
-                display.line(f"its rival plays {also}")
-            rival = inference_net(load_network(own.against, **fits), settings.precision, games)
-            opponents.append(search_player(rival, settings.search(), name=f"search with {label(own.against)}"))
-        with ending(opponents):
-            check_players(opponents, games)
-            results = evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; nothing of the evaluation is kept", file=sys.stderr)
-        return 130
-    display.console.print(results_table(results, f"{judged}: {terms(games[0], settings)}", seatings_of(games[0])))
-    if own.json is not None:
-        stored = {
-            "games": identities(games),
-            "network": judged,
-            "other_rules": others,
-            "command": ["vecgame", "evaluate", *(sys.argv[1:] if arguments is None else arguments)],
-            "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": asdict(settings.search())},
-            "results": results_json(results),
-        }
-        write_atomically(own.json, json.dumps(stored, indent=1).encode())
+    check_place("--json", own.json)
+    own.network = newest_network(own.network)
+    settings = settings_for(own.network, given)
+    device = choose_device(settings.device)
+    games = settings.games()
+    fits = {"device": device, "game": games[0]}
+    judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
+    network = inference_net(load_network(own.network, **fits), settings.precision, games)
+    players = make_players(network, own.players, settings)
+    opponents = [make_opponent(name, own) for name in own.opponents or bots_of(games)]
+    display = display_of(own)
+    if others := other_rules(own.network, settings):
+        display.line(f"it plays {others}")
+    if ISMCTS in (own.opponents or ()):
+        games = [playable for game in games for playable in oh_hell.playable(game)]
+        display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
+    if own.against is not None:
+        if also := other_rules(own.against, settings):
+            display.line(f"its rival plays {also}")
+        rival = inference_net(load_network(own.against, **fits), settings.precision, games)
+        opponents.append(search_player(rival, settings.search(), name=f"search with {label(own.against)}"))
+    told = {
+        "games": identities(games),
+        "network": judged,
+        "other_rules": others,
+        "command": ["vecgame", "evaluate", *(sys.argv[1:] if arguments is None else arguments)],
+        "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": asdict(settings.search())},
+    }
+    finished: Results = {}
+
+    def keep(results: Results) -> None:
+        finished.update(results)
+        if own.json is not None:
+            complete = sum(map(len, results.values())) == len(players) * len(opponents)
+            stored = {**told, "complete": complete, "results": results_json(results)}
+            write_atomically(own.json, json_text(stored, indent=1).encode())
+
+    def show() -> None:
+        display.line(judged, whole=True)
+        display.console.print(results_table(finished, terms(games[0], settings), seatings_of(games[0])))
+
+    with ending(opponents):
+        check_players(opponents, games)
+        try:
+            evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check, keep)
+        except KeyboardInterrupt:
+            if finished:
+                show()
+            raise KeyboardInterrupt(stopped(finished, own.json)) from None
+    show()
     return 0
+
+
+def stopped(finished: Results, path: Path | None) -> str:
+    """One line of what there is when an evaluation is stopped."""
+    count = sum(map(len, finished.values()))
+    kept = f", kept in {path} as incomplete" if path is not None and count else ""
+    return f"stopped after {count} {'pairing' if count == 1 else 'pairings'}{kept}"
 
 
 if __name__ == "__main__":

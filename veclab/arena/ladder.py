@@ -21,6 +21,11 @@ otherwise needs another file.
 
 from __future__ import annotations
 
+from veclab.command_line import begin, check_place, ends_in_one_line, parser_of, run_or_network
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import argparse
 import hashlib
 import json
@@ -31,7 +36,7 @@ from itertools import combinations
 from pathlib import Path
 
 import torch
-from rich.table import Table
+from rich.console import Console
 from torch import Tensor
 
 from net import InferenceNet
@@ -42,15 +47,15 @@ from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import add_program_flags, bots, check_players, choose_device, make_players
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending
-from veclab.command_line import parser_of
+from veclab.files import json_text
 from veclab.game_flags import RULES, identities
-from veclab.progress import Display
+from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.settings import Settings, add_flags, from_flags
 
 FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")
 FLAGS += ("candidates", "trust", "eval_deals", "seed", "device")
-OWN_FLAGS = ("agents", "most", "search", "policy", "json", "program_seconds")
+OWN_FLAGS = ("agents", "most", "search", "policy", "json", "program_seconds", "quiet", "verbose")
 
 
 @dataclass
@@ -139,7 +144,7 @@ class Ladder:
         rated = {name: asdict(rating) for name, rating in (ratings or {}).items()}
         stored = {"format": FORMAT, "terms": self.terms, "ratings": rated, "agents": self.agents, "pairings": pairings}
         stored |= {"other_rules": self.other_rules}
-        write_atomically(path, json.dumps(stored).encode())
+        write_atomically(path, json_text(stored).encode())
 
 
 def play_pairing(
@@ -175,18 +180,17 @@ def play_missing(
 
             ladder.pairings[a, b] = play_pairing(ladder, settings, players[a], players[b], device, report)
             ladder.save(path)
+            display.news(f"{a} wins {share_text(ladder, a, b)} from {b}")
 
 
-def ratings_table(ladder: Ladder, ratings: dict[str, Rating], title: str) -> Table:
+def print_ratings(console: Console, ladder: Ladder, ratings: dict[str, Rating], title: str) -> None:
     """Agents from the best down, with their share of wins against the anchor."""
-    table = Table(title=title, title_justify="left", caption=f"{ladder.anchor} = 0; intervals by bootstrap over deals")
-    table.add_column("agent", overflow="fold")
-    for column in ("Elo", "95% interval", f"wins from {ladder.anchor}"):
-        table.add_column(column, justify="right")
+    rows = []
     for name, rating in ratings.items():
         interval = "" if name == ladder.anchor else f"{rating.low:+.0f} .. {rating.high:+.0f}"
-        table.add_row(name, f"{rating.elo:+.0f}", interval, share_text(ladder, name, ladder.anchor))
-    return table
+        rows.append((name, f"{rating.elo:+.0f}", interval, share_text(ladder, name, ladder.anchor)))
+    print_table(console, title, ("agent", "Elo", "95% interval", f"wins from {ladder.anchor}"), rows)
+    console.print(f"{ladder.anchor} = 0; intervals by bootstrap over deals")
 
 
 def share_text(ladder: Ladder, name: str, other: str) -> str:
@@ -200,6 +204,7 @@ def share_text(ladder: Ladder, name: str, other: str) -> str:
     return ""
 
 
+@ends_in_one_line(needs_less="a smaller --eval-deals")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = parser_of("ladder", __doc__)
@@ -207,7 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "agents",
         nargs="+",
         metavar="AGENT",
-        help=f"runs' folders, networks' files, and {PREFIX}COMMAND for programs (docs/protocol.md)",
+        help=f"runs' folders (newest: the newest in runs/), networks' files, and {PREFIX}COMMAND for programs "
+        "(docs/protocol.md)",
     )
     parser.add_argument(
         "--most", type=int, default=8, metavar="N", help="networks of one run, evenly spaced (default: 8)"
@@ -216,49 +222,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ways.add_argument("--search", action="store_true", help="the networks search; else their best action (default)")
     ways.add_argument("--policy", action="store_true", help="the networks play actions drawn from their policy")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the ladder's file (default: ladder.json in the run)")
+    add_display_flags(parser)
     add_program_flags(parser)
     add_flags(parser, FLAGS)
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
     way = "search" if own.search else "policy" if own.policy else "alone"
-    display = Display()
+    display = display_of(own)
+    if own.most < 1:
+        raise ValueError(f"--most must be at least 1, got {own.most}")
+    commands = [name for name in own.agents if name.startswith(PREFIX)]
+    paths = [run_or_network(name) for name in own.agents if name not in commands]
+    networks = saved_networks(paths, own.most)
+    settings = _settings_of(networks, given)
+    games, device = settings.games(), choose_device(settings.device)
+    path = own.json or _default_file(paths)
+    check_place("--json", path)
+    terms = _terms(settings, way)
+    ladder = Ladder.load(path, terms, even_seatings_of(games[0]))
+    players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
+    for name, file in networks.items():
+        if others := other_rules(file, settings):
+            ladder.other_rules[name] = others
+            display.line(f"{name} plays {others}")
+        net = InferenceNet(load_network(file, device, games[0]))
+        players[name] = make_players(net, [way], settings)[0]
+    programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
+    players |= {program.name: program for program in programs}
+    for name, player in players.items():
+        ladder.add(name, _digest(networks.get(name), player))
     try:
-        if own.most < 1:
-            raise ValueError(f"--most must be at least 1, got {own.most}")
-        commands = [name for name in own.agents if name.startswith(PREFIX)]
-        paths = [Path(name) for name in own.agents if name not in commands]
-        networks = saved_networks(paths, own.most)
-        settings = _settings_of(networks, given)
-        games, device = settings.games(), choose_device(settings.device)
-        path = own.json or _default_file(paths)
-        terms = _terms(settings, way)
-        ladder = Ladder.load(path, terms, even_seatings_of(games[0]))
-        players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
-        for name, file in networks.items():
-            if others := other_rules(file, settings):
-                ladder.other_rules[name] = others
-                display.line(f"{name} plays {others}")
-            net = InferenceNet(load_network(file, device, games[0]))
-            players[name] = make_players(net, [way], settings)[0]
-        programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
-        players |= {program.name: program for program in programs}
-        for name, player in players.items():
-            ladder.add(name, _digest(networks.get(name), player))
         with ending(programs):
             check_players(programs, games)
             play_missing(ladder, players, settings, device, path, display)
         ratings = ladder.ratings()
         ladder.save(path, ratings)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on after the pairings that are finished", file=sys.stderr)
-        return 130
+        said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
+        raise KeyboardInterrupt(said) from None
     hows = {"search": f"search {settings.worlds}x{settings.simulations}", "policy": "networks' policies drawn from"}
     how, times = hows.get(way, "networks without search"), len(ladder.seatings)
     title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
-    display.console.print(ratings_table(ladder, ratings, title))
+    print_ratings(display.console, ladder, ratings, title)
     display.line(f"results: {path}")
     return 0
 

@@ -12,31 +12,36 @@ which has in it what differs from run to run as well as the luck of the deals.
 
 from __future__ import annotations
 
+from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import argparse
 import json
 import math
 import shlex
+import signal
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.bench.measure import environment
-from veclab.command_line import Parser
-from veclab.progress import Display, silent
+from veclab.files import json_text
+from veclab.progress import Display, add_display_flags, display_of, print_table, silent
 from veclab.settings import Settings, from_flags
 from veclab.training.run import Run
 from vecmcts import SearchConfig
@@ -89,6 +94,9 @@ class Trained:
     alone: float  # mean lead over three of the starting network, without search
     searching: float  # mean lead over three rule-based players, with search
 
+    def __str__(self) -> str:
+        return f"{self.option}, seed {self.seed}: alone {self.alone:+.2f}, searching {self.searching:+.2f}"
+
 
 def settings_of(option: str, start: Path, cards: str, seed: int, length: int) -> Settings:
     """Those of a run of that length."""
@@ -129,30 +137,31 @@ def train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
 
 
 def run_all(
-    own: argparse.Namespace, options: Sequence[str], done: list[Trained], keep: Callable[[list[Trained]], None]
+    own: argparse.Namespace,
+    options: Sequence[str],
+    done: list[Trained],
+    keep: Callable[[list[Trained]], None],
+    display: Display,
 ) -> None:
     """Every option with every seed that is not ``done`` yet, ``own.jobs`` at a time; ``keep`` is called after each.
 
     The first seed of an option says how long the others are.
     """
     terms = (own.start, own.cards)
-    with (
-        ProcessPoolExecutor(own.jobs, mp_context=get_context("spawn")) as pool,
-        Display().task("ablation", own.seeds * len(options), "runs") as task,
-    ):
-        waiting: set[Future[Trained]] = set()
+    waiting: set[Future[Trained]] = set()
 
-        def go_on(option: str) -> None:
-            """Puts to work what is left of an option."""
-            seeds = {result.seed: result for result in done if result.option == option}
-            if 1 not in seeds:
-                waiting.add(pool.submit(run_one, option, *terms, 1, own.seconds, own.deals))
-                return
-            for seed in range(2, own.seeds + 1):
-                if seed not in seeds:
-                    length = seeds[1].length
-                    waiting.add(pool.submit(run_one, option, *terms, seed, own.seconds, own.deals, length))
+    def go_on(option: str) -> None:
+        """Puts to work what is left of an option."""
+        seeds = {result.seed: result for result in done if result.option == option}
+        if 1 not in seeds:
+            waiting.add(pool.submit(run_one, option, *terms, 1, own.seconds, own.deals))
+            return
+        for seed in range(2, own.seeds + 1):
+            if seed not in seeds:
+                length = seeds[1].length
+                waiting.add(pool.submit(run_one, option, *terms, seed, own.seconds, own.deals, length))
 
+    with workers(own.jobs) as pool, display.task("ablation", own.seeds * len(options), "runs") as task:
         for option in options:
             go_on(option)
         while waiting:
@@ -160,9 +169,32 @@ def run_all(
             waiting.remove(future)
             done.append(future.result())
             keep(done)
+            display.news(str(done[-1]))
             task.update(len(done))
             if done[-1].seed == 1:
                 go_on(done[-1].option)
+
+
+@contextmanager
+def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes for long work, which end with the `with` block, whatever they are at if that fails."""
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_alone)
+    try:
+        yield pool
+    except BaseException:
+        processes = list((pool._processes or {}).values())
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join()
+        raise
+    pool.shutdown()
+
+
+def _leave_interrupts_alone() -> None:
+    """Ctrl+C at a terminal goes to all processes; what is to be done is for the first one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) -> tuple[float, float]:
@@ -180,13 +212,12 @@ def half_interval(numbers: Sequence[float]) -> float:
     return T_95[min(len(numbers) - 2, len(T_95) - 1)] * statistics.stdev(numbers) / math.sqrt(len(numbers))
 
 
-def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str, object]]]:
-    """A table, and the same as plain numbers."""
-    table = Table(title=title, title_justify="left", caption="gain: over the baseline, 95% interval over the seeds")
-    table.add_column("option", no_wrap=True)
-    for column in ("seconds", "lead alone", "gain", "lead searching", "gain"):
-        table.add_column(column, justify="right")
-    rows = []
+HEAD = ("option", "seconds", "lead alone", "gain", "lead searching", "gain")
+
+
+def report(results: Sequence[Trained]) -> tuple[list[list[str]], list[dict[str, object]]]:
+    """The cells of a table (`HEAD`), and the same as plain numbers."""
+    table, rows = [], []
     by_option = {
         option: [r for r in results if r.option == option] for option in dict.fromkeys(r.option for r in results)
     }
@@ -203,7 +234,7 @@ def report(results: Sequence[Trained], title: str) -> tuple[Table, list[dict[str
                 f"{row[match]:+.2f}",
                 "" if itself else f"{mean:+.2f} ± {half:.2f}",
             ]
-        table.add_row(*cells)
+        table.append(cells)
         rows.append(row)
     return table, rows
 
@@ -226,6 +257,7 @@ def stored_runs(path: Path | None, terms: dict[str, object]) -> list[Trained]:
     return runs
 
 
+@ends_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.bench.ablation", description=__doc__)
@@ -237,6 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--deals", type=int, default=250, help="of a match with search; 4 times without (default: 250)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
+    add_display_flags(parser)
     own = parser.parse_args(arguments)
     options = list(dict.fromkeys([BASELINE, *own.options]))
     command = "python -m veclab.bench.ablation " + shlex.join(arguments or sys.argv[1:])
@@ -253,8 +286,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.json is not None:
             found = {**environment(torch.device("cpu")), "command": command, "title": title, "terms": terms}
             found["runs"] = [asdict(run) for run in done]
-            found["results"] = report(whole(done), title)[1]
-            write_atomically(own.json, json.dumps(found, indent=1).encode())
+            found["results"] = report(whole(done))[1]
+            write_atomically(own.json, json_text(found, indent=1).encode())
 
     def whole(done: list[Trained]) -> list[Trained]:
         """The runs of options that all seeds have run."""
@@ -262,18 +295,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runs = [run for run in done if run.option in full] if BASELINE in full else []
         return sorted(runs, key=lambda run: (options.index(run.option), run.seed))
 
+    for name in ("seconds", "seeds", "deals", "jobs"):
+        if not getattr(own, name) > 0:
+            raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
+    check_place("--json", own.json)
+    settings_of(BASELINE, own.start, own.cards, 1, 1)
+    load_network(own.start)
+    done, display = stored_runs(own.json, terms), display_of(own)
+
+    def show() -> None:
+        print_table(display.console, title, HEAD, report(whole(done))[0])
+        display.line("gain: over the baseline, 95% interval over the seeds")
+
     try:
-        for name in ("seconds", "seeds", "deals", "jobs"):
-            if not getattr(own, name) > 0:
-                raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
-        settings_of(BASELINE, own.start, own.cards, 1, 1)
-        load_network(own.start)
-        done = stored_runs(own.json, terms)
-        run_all(own, options, done, keep)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    Console().print(report(whole(done), title)[0])
+        run_all(own, options, done, keep, display)
+    except KeyboardInterrupt:
+        if whole(done):
+            show()
+        kept = "; the same command goes on after them" if own.json is not None else ""
+        raise KeyboardInterrupt(f"stopped after {len(done)} of {own.seeds * len(options)} runs{kept}") from None
+    show()
     return 0
 
 

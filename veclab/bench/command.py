@@ -1,11 +1,12 @@
 """Measures throughput on this machine, with the physical limit beside it.
 
-vecgame bench              self-play by batch size in the document's setting, and what that means for its workload
-vecgame bench strategies   the document's four strategies side by side
+vecgame bench              self-play by batch size in the document's setting, and what that means for its workload;
+                           the document: the specification that this project was written to (docs/performance.md)
+vecgame bench strategies   its four strategies side by side
 vecgame bench engine       random games a second, and OpenSpiel's in the same run
 vecgame bench net          evaluations a second by precision and batch
 vecgame bench search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
-vecgame bench train        examples a second of the learner
+vecgame bench train        examples a second of the learner, and of policy gradient with its games
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
 vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
@@ -17,12 +18,10 @@ vecgame bench engine --game hearts --rules passing=rotate
 
 import argparse
 import os
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 import torch
-from rich.console import Console
 
 from net import PRESETS, BlobNet, int8_available
 from vecgame import Blob
@@ -51,8 +50,11 @@ from veclab.bench.tables import (
     strategy_line,
     verdict,
 )
+from veclab.command_line import NO_MEMORY, ends_in_one_line
 from veclab.game_flags import described, identities
 from veclab.precision import inference_net
+from veclab.progress import Display, display_of
+from veclab.settings import Settings
 from vecmcts import SearchConfig
 
 INSTALL = "pip install -e '.[peers]'"
@@ -62,8 +64,9 @@ MICRO_BATCH = 8192  # rows whose widest layer stays in the L2 cache of a large G
 class Bench:
     """One run of a benchmark: its options, where it prints, and where its rows go."""
 
-    def __init__(self, options: argparse.Namespace, device: torch.device, console: Console, record: Record) -> None:
-        self.options, self.device, self.console, self.record = options, device, console, record
+    def __init__(self, options: argparse.Namespace, device: torch.device, display: Display, record: Record) -> None:
+        self.options, self.device, self.display, self.record = options, device, display, record
+        self.console = display.console
         self.attempt = Attempts(record)
         self.flags, self.game, self.other_rules = played(options)
         record.games = identities([self.game])
@@ -88,9 +91,11 @@ class Bench:
     def rates(self, title: str, unit: str, measures: list[tuple[str, Callable[[], parts.Rate]]]) -> None:
         """Measures and prints rates."""
         first = len(self.record.figures)
-        for label, measure in measures:
-            for figure in self.attempt(label, lambda measure=measure: self.rate(unit, measure)):
-                self.record.add(figure, rate_line(figure))
+        with self.display.task("measuring", len(measures), "rows") as task:
+            for number, (label, measure) in enumerate(measures, 1):
+                for figure in self.attempt(label, lambda measure=measure: self.rate(unit, measure)):
+                    self.record.add(figure, rate_line(figure))
+                task.update(number)
         print_rates(self.console, title, self.record.figures[first:])
 
     def rate(self, unit: str, measure: Callable[[], parts.Rate], **more: object) -> Iterator[Figure]:
@@ -137,8 +142,12 @@ class Bench:
     ) -> tuple[int, SelfPlayRow | None]:
         """Times self-play of so many games: the number of its row, and the row; None if it does not fit in memory."""
         number, last = -1, None
-        with Watch(self.device) as watch:
-            for row in self.attempt(label, lambda: timed_self_play(play, games, counted)):
+        with self.display.task(label, games, "games") as task, Watch(self.device) as watch:
+
+            def report(done: float, evaluations: int) -> None:
+                task.update(done, evaluations=evaluations)
+
+            for row in self.attempt(label, lambda: timed_self_play(play, games, counted, report)):
                 figure = {**more, **asdict(row), **watch.figures()}
                 line = self_play_line(label, figure)
                 if last is None:
@@ -151,7 +160,7 @@ class Bench:
     def detailed(self, play: Play, label: str, number: int, row: SelfPlayRow, counted: dict[int, Counted]) -> None:
         """Adds limits and phases to a timed row."""
         before, line = self.record.figures[number], self.record.lines[number]
-        with Watch(self.device) as watch:
+        with self.display.task(f"{label}: its limit", 1, "measurements"), Watch(self.device) as watch:
             for found in self.attempt(f"{label}: its limit", lambda: iter([detail(play, row, counted)])):
                 fell_back = [*before["fell_back"], *watch.fell_back]
                 figure = {**before, **asdict(found), "fell_back": fell_back}
@@ -172,13 +181,15 @@ class Bench:
             options.seconds or (1.0 if quick else 20.0),
             self.device,
         )
-        for _ in plans:
-            with Watch(self.device) as watch:
-                row = next(rows)
-                figure = {"kind": "strategy", **asdict(row), **watch.figures()}
-            if row.strategy == strategies.PROCESSES:
-                figure["memory"] = None  # it is in other processes
-            self.record.add(figure, strategy_line(figure))
+        with self.display.task("strategies", len(plans), "rows") as task:
+            for number in range(1, len(plans) + 1):
+                with Watch(self.device) as watch:
+                    row = next(rows)
+                    figure = {"kind": "strategy", **asdict(row), **watch.figures()}
+                if row.strategy == strategies.PROCESSES:
+                    figure["memory"] = None  # it is in other processes
+                self.record.add(figure, strategy_line(figure))
+                task.update(number)
         title = f"strategies, {self.setting}, network {options.network}"
         print_strategies(self.console, title, self.record.figures)
 
@@ -237,7 +248,7 @@ class Bench:
         self.rates(title, "tree-simulations/s", measures)
 
     def train(self) -> None:
-        """The learner alone."""
+        """The learner alone: of searched examples, and of policy gradient with its games."""
         name, repeats = self.options.network, self.options.repeats
         config = network_config(name, self.game)
         measures = [
@@ -248,6 +259,20 @@ class Bench:
             for dtype in parts.precisions(self.device)
             for size in self.sizes([256, 2048], [16_384, 4096, 2048])
         ]
+        games = 16 if self.options.quick else Settings.update_games
+        measures += [
+            (
+                f"policy gradient, batch {size:,}",
+                lambda n=size: parts.updates(self.game, config, name, n, games, self.device, repeats),
+            )
+            for size in self.sizes([Settings.update_batch, 4096], [16_384, 4096, Settings.update_batch])
+        ]
+        measures.append(
+            (
+                f"policy gradient, {games:,} games",
+                lambda: parts.games_of_policy_gradient(self.game, config, name, games, self.device, repeats),
+            )
+        )
         title = f"learner, all of a step: forward, backward, clipping, AdamW; {self.terms}"
         self.rates(title, "examples/s", measures)
 
@@ -256,16 +281,18 @@ class Bench:
         options = self.options
         net = load_network(options.weights, self.device, self.game)
         if self.other_rules is not None:
-            self.console.print(self.other_rules, markup=False, soft_wrap=True)
+            self.console.print(self.other_rules)
         games = (options.batches or [8 if options.quick else 256])[0]
         config, precisions = replace(self.config, noise_fraction=0.0), comparable(self.device)
         found = agreement(net, self.game, config, games, precisions, self.device)
-        for _ in precisions:
-            with Watch(self.device) as watch:
-                row, ways = next(found)
-                figure = {"kind": "agreement", **asdict(row), "ways": ways, "network_compiled": False}
-                figure |= {"other_rules": self.other_rules, **watch.figures()}
-            self.record.add(figure, agreement_line(figure))
+        with self.display.task("agreement", len(precisions), "rows") as task:
+            for number in range(1, len(precisions) + 1):
+                with Watch(self.device) as watch:
+                    row, ways = next(found)
+                    figure = {"kind": "agreement", **asdict(row), "ways": ways, "network_compiled": False}
+                    figure |= {"other_rules": self.other_rules, **watch.figures()}
+                self.record.add(figure, agreement_line(figure))
+                task.update(number)
         print_agreement(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
 
     def sweep(self) -> None:
@@ -310,11 +337,15 @@ class Bench:
         games = learners.games_of(cards)
         self.record.games = identities(games)
         minutes = sorted(options.minutes or ([0.1] if options.quick else [1.0, 5.0, 20.0]))
-        for make in learners.ALL:
-            learner = make(cards, seed=1)
-            for limit in minutes:
-                figure = {"kind": "learning", "minutes": limit, **learners.judged(learner, 60 * limit, games, deals)}
-                self.record.add(figure, learning_line(figure))
+        total = minutes[-1] * len(learners.ALL)  # for each begins once, and goes on from one time to the next
+        with self.display.task("learning", total, "minutes") as task:
+            for number, make in enumerate(learners.ALL):
+                learner = make(cards, seed=1)
+                for limit in minutes:
+                    found = learners.judged(learner, 60 * limit, games, deals)
+                    figure = {"kind": "learning", "minutes": limit, **found}
+                    self.record.add(figure, learning_line(figure))
+                    task.update(number * minutes[-1] + limit)
         title = f"points a game : of one rule-based player, {cards} cards, {learners.RULES}, {4 * deals:,} games"
         print_learning(self.console, title, self.record.figures)
 
@@ -327,7 +358,7 @@ class Bench:
             line = f"{name} is not installed: no comparison with it ({INSTALL})"
             if required:
                 raise ValueError(line) from None
-            self.console.print(line, markup=False)
+            self.console.print(line)
             return False
 
 
@@ -344,11 +375,11 @@ BENCHES: dict[str, Callable[[Bench], None]] = {
 }
 
 
+@ends_in_one_line(needs_less="a smaller --batches")
 def main(arguments: list[str] | None = None, listener: Listener | None = None) -> int:
     """The command line; returns the exit status. ``listener`` is told of every row."""
     options = parse(arguments, __doc__, tuple(BENCHES))
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 190)
-    record = None
+    display, record = display_of(options), None
     try:
         with termination_as_interrupt():
             device = choose_device(options.device)
@@ -356,22 +387,21 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
             if options.plot is not None:
                 load_matplotlib()  # its absence is better known before minutes of work
             settings = environment(device)
-            record = Record(console, options.json, options.what, settings, listener)
-            console.print(
+            record = Record(display.console, options.json, options.what, settings, listener)
+            display.line(
                 f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "
                 f"PyTorch {settings['torch']}, {settings['system']}"
             )
-            BENCHES[options.what](Bench(options, device, console, record))
+            if options.quick:
+                display.line("--quick checks that all of it works; its batches are too small to compare anything by")
+            BENCHES[options.what](Bench(options, device, display, record))
             record.finish()
             if options.plot is not None:
                 for path in plot.plot(record.plain(), options.plot):
-                    console.print(f"wrote {path}")
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+                    display.line(f"wrote {path}", whole=True)
     except KeyboardInterrupt:
-        if record is not None:
-            record.write()
-        print("stopped" if record is None else record.stopped(), file=sys.stderr)
-        return 130
-    return 3 if record.left_out else 0
+        if record is None:
+            raise
+        record.write()
+        raise KeyboardInterrupt(record.stopped()) from None
+    return NO_MEMORY if record.left_out else 0

@@ -10,27 +10,30 @@ over the seeds (Student's t).
 
 from __future__ import annotations
 
+from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import json
 import shlex
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 
 from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
-from veclab.bench.ablation import half_interval, train
+from veclab.bench.ablation import half_interval, train, workers
 from veclab.bench.measure import environment
-from veclab.command_line import Parser
-from veclab.progress import Display
+from veclab.files import json_text
+from veclab.progress import add_display_flags, display_of, print_table
 from veclab.settings import Settings, from_flags
 
 DECKS: dict[str, dict[str, object]] = {
@@ -108,21 +111,17 @@ def summary(runs: Sequence[Played]) -> list[dict[str, object]]:
     return rows
 
 
-def table_of(rows: Sequence[dict[str, object]], title: str) -> Table:
+def print_rows(console: Console, rows: Sequence[dict[str, object]], title: str) -> None:
     """The options by the decks, best mean first."""
     options, decks = (list(dict.fromkeys(row[name] for row in rows)) for name in ("option", "deck"))
-    table = Table(
-        title=title, title_justify="left", caption="gain of a best response, points a game; 95% over the seeds"
-    )
-    table.add_column("option")
-    for deck in decks:
-        table.add_column(deck, justify="right")
     gains = {(row["option"], row["deck"]): row for row in rows}
     worst = {option: [gains[option, deck]["gain"] for deck in decks if (option, deck) in gains] for option in options}
+    cells = []
     for option in sorted(options, key=lambda option: statistics.fmean(worst[option])):
-        cells = (gains.get((option, deck)) for deck in decks)
-        table.add_row(option, *("" if cell is None else _shown(cell["gain"], cell["half"]) for cell in cells))
-    return table
+        found = (gains.get((option, deck)) for deck in decks)
+        cells.append((option, *("" if cell is None else _shown(cell["gain"], cell["half"]) for cell in found)))
+    print_table(console, title, ("option", *decks), cells)
+    console.print("gain of a best response, points a game; 95% over the seeds")
 
 
 def _shown(gain: float, half: float | None) -> str:
@@ -147,6 +146,7 @@ def stored_runs(path: Path | None, seconds: float) -> list[Played]:
     return runs
 
 
+@ends_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.bench.exact", description=__doc__)
@@ -156,6 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=3, help="runs of each option and deck (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
+    add_display_flags(parser)
     own = parser.parse_args(arguments)
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread"
     command = "python -m veclab.bench.exact " + shlex.join(arguments or sys.argv[1:])
@@ -164,28 +165,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.json is not None:
             found = {**environment(torch.device("cpu")), "command": command, "asked": own.seconds}
             found |= {"runs": [asdict(run) for run in runs], "results": summary(runs)}
-            write_atomically(own.json, json.dumps(found, indent=1).encode())
+            write_atomically(own.json, json_text(found, indent=1).encode())
 
+    for name in ("seconds", "seeds", "jobs"):
+        if not getattr(own, name) > 0:
+            raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
+    check_place("--json", own.json)
+    runs, display = stored_runs(own.json, own.seconds), display_of(own)
+    known = {(run.option, run.deck, run.seed) for run in runs}
+    asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
+    missing = [run for run in asked if run not in known]
     try:
-        for name in ("seconds", "seeds", "jobs"):
-            if not getattr(own, name) > 0:
-                raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
-        runs = stored_runs(own.json, own.seconds)
-        known = {(run.option, run.deck, run.seed) for run in runs}
-        asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
-        missing = [run for run in asked if run not in known]
-        with (
-            ProcessPoolExecutor(own.jobs, mp_context=get_context("spawn")) as pool,
-            Display().task("runs", len(missing), "runs") as task,
-        ):
+        with workers(own.jobs) as pool, display.task("runs", len(missing), "runs") as task:
             for future in as_completed([pool.submit(run_one, *run, own.seconds) for run in missing]):
                 runs.append(future.result())
                 keep(runs)
+                display.news(f"{runs[-1].option}, {runs[-1].deck}, seed {runs[-1].seed}: gain {runs[-1].gain:.3f}")
                 task.update(len(runs) - len(known))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    Console().print(table_of(summary(runs), title))
+    except KeyboardInterrupt:
+        if runs:
+            print_rows(display.console, summary(runs), title)
+        kept = "; the same command goes on after them" if own.json is not None else ""
+        raise KeyboardInterrupt(f"stopped after {len(runs) - len(known)} of {len(missing)} runs{kept}") from None
+    print_rows(display.console, summary(runs), title)
     return 0
 
 

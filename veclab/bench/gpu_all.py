@@ -11,6 +11,11 @@ something went on otherwise than asked, and the summary says what; 130 stopped b
 
 from __future__ import annotations
 
+from veclab.command_line import Parser, begin, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import argparse
 import importlib
 import sys
@@ -20,7 +25,6 @@ from types import ModuleType
 from veclab.bench.gpu import archive
 from veclab.bench.gpu.driver import Driver
 from veclab.bench.gpu.plan import Part
-from veclab.command_line import Parser
 
 PLAN = "veclab.bench.gpu.plan"
 
@@ -49,21 +53,18 @@ def chosen(plan: ModuleType, names: list[str] | None) -> list[Part]:
     return [part for part in plan.PARTS if names is None or part.name in names]
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None, most: int = archive.MOST) -> int:
     """The command line; returns the exit status. ``most``: bytes of the archive."""
     options = parse(arguments)
-    try:
-        plan = importlib.import_module(options.plan)
-        parts = chosen(plan, options.parts)
-        seconds = plan.TOTAL if options.seconds is None else options.seconds
-        if not 0 < seconds < float("inf"):
-            raise ValueError(f"--seconds must be above 0, got {seconds}")
-        if (options.folder / archive.NAME).exists():
-            raise ValueError(f"{options.folder} already holds {archive.NAME}; name another folder")
-        options.folder.mkdir(parents=True, exist_ok=True)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    plan = importlib.import_module(options.plan)
+    parts = chosen(plan, options.parts)
+    seconds = plan.TOTAL if options.seconds is None else options.seconds
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"--seconds must be above 0, got {seconds}")
+    if (options.folder / archive.NAME).exists():
+        raise ValueError(f"{options.folder} already holds {archive.NAME}; name another folder")
+    options.folder.mkdir(parents=True, exist_ok=True)
     return Driver(options.folder.resolve(), parts, plan.WORK, options.smoke, seconds, most).run()
 
 

@@ -8,16 +8,21 @@ whose inductor fuses a little less than a GPU's; a compiled pair of graphs takes
 
 from __future__ import annotations
 
+from veclab.command_line import Parser, begin, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vecgame import Blob, lanes
 from veclab.bench.parts import free_network
-from veclab.command_line import Parser
+from veclab.progress import add_display_flags, display_of, print_table
 from vecmcts import NetworkEvaluator, SearchConfig, compiled, search
 
 
@@ -86,22 +91,28 @@ def count(cards: int, games: int, config: SearchConfig) -> Count:
     return Count(cards, (every - one) / simulations, kernels["walk"], kernels["finish"])
 
 
-def main() -> None:
-    parser = Parser(description=__doc__)
+@ends_in_one_line(needs_less="a smaller --games")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m veclab.bench.kernels", description=__doc__)
     parser.add_argument("--cards", type=int, nargs="+", default=[5, 13])
     parser.add_argument("--games", type=int, default=64)
     parser.add_argument("--worlds", type=int, default=3)
     parser.add_argument("--simulations", type=int, default=30)
-    arguments = parser.parse_args()
-    config = SearchConfig(worlds=arguments.worlds, simulations=arguments.simulations)
-    table = Table(title=f"a simulation in {arguments.games} x {config.worlds} trees of {config.simulations}")
-    for heading in ("cards", "operations one by one", "kernels: walk", "kernels: settle"):
-        table.add_column(heading, justify="right")
-    for cards in arguments.cards:
-        result = count(cards, arguments.games, config)
-        table.add_row(str(cards), f"{result.dispatched:,.0f}", str(result.walk), str(result.settle))
-    Console().print(table)
+    add_display_flags(parser)
+    own = parser.parse_args(arguments)
+    config = SearchConfig(worlds=own.worlds, simulations=own.simulations)
+    display, rows = display_of(own), []
+    with display.task("kernels", len(own.cards), "card counts") as task:
+        for cards in own.cards:
+            result = count(cards, own.games, config)
+            rows.append((str(cards), f"{result.dispatched:,.0f}", str(result.walk), str(result.settle)))
+            display.news(f"{cards} cards: {rows[-1][1]} operations one by one, {rows[-1][2]} and {rows[-1][3]} kernels")
+            task.update(len(rows))
+    title = f"a simulation in {own.games} x {config.worlds} trees of {config.simulations}"
+    print_table(display.console, title, ("cards", "operations one by one", "kernels: walk", "kernels: settle"), rows)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,6 +16,7 @@ import torch
 
 from net import Float8Net, InferenceNet, Int8Net
 from veclab.bench.fallback import Fallbacks
+from veclab.machine import cpu_name
 from vecmcts.search import WAYS
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -104,16 +105,6 @@ class Watch:
     def figures(self) -> dict[str, object]:
         """The lines so far; the memory in GiB, None where it cannot be told apart from that of earlier rows."""
         return {"fell_back": list(self.fell_back), "memory": self.peak.read()}
-
-
-def cpu_name() -> str:
-    """The processor's own name for itself."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def environment(device: torch.device) -> dict[str, object]:

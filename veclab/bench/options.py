@@ -12,6 +12,7 @@ from veclab.agents.networks import other_rules, settings_for
 from veclab.command_line import parser_of
 from veclab.game_flags import DEFAULTS, canonical, games_of
 from veclab.precision import PRECISIONS, check_ways
+from veclab.progress import add_display_flags
 
 OF_THE_DOCUMENT = ("strategies", "peers")  # what measures the document's game only
 RECORDED = ("self-play", "search", "sweep")  # what makes searches that a GPU can replay as CUDA graphs
@@ -64,6 +65,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser.add_argument(
         "--timing-only", action="store_true", help="self-play, sweep: games/min alone, no limits and no phases"
     )
+    add_display_flags(parser)
     parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
     return parser.parse_args(arguments)
 

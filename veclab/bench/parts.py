@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 import torch
 
-from net import BlobNet, NetConfig, default_inference_dtype
+from net import BlobNet, InferenceNet, NetConfig, default_inference_dtype
 from vecgame import Game, Purpose, Stream
 from vecgame.cards import pack_mask
 from veclab.bench.measure import Timing, arithmetic, name_of, timed
 from veclab.precision import inference_net
 from veclab.settings import Settings
+from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from vecmcts import SearchConfig, random_action, search
@@ -165,3 +166,33 @@ def random_examples(config: NetConfig, count: int, device: torch.device) -> Exam
         policy=torch.full((count, config.actions), 1 / config.actions, device=device).half(),
         value=torch.rand(count, config.values, device=device),
     )
+
+
+def games_of_policy_gradient(
+    game: Game, config: NetConfig, name: str, games: int, device: torch.device, repeats: int
+) -> Rate:
+    """Decisions a second of the games that an update of policy gradient is made from, ``games`` at once.
+
+    The share is of the matrix product's peak, at the forward pass's multiply-adds.
+    """
+    network = InferenceNet(BlobNet(config).to(device))
+    limit = matmul_peak(network.dtype, device) / multiply_adds(config)
+    decisions = len(policy_gradient.play(game, network, games, 0, 0, device).legal)
+    timing = timed(lambda: policy_gradient.play(game, network, games, 0, 0, device), device, repeats)
+    return Rate.of(f"{name}, games of policy gradient", games, decisions, timing, limit, arithmetic(network))
+
+
+def updates(
+    game: Game, config: NetConfig, name: str, size: int, games: int, device: torch.device, repeats: int
+) -> Rate:
+    """Decisions a second of learning by policy gradient in minibatches of ``size``, from ``games`` games; a decision
+    counts in each pass.
+
+    The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
+    """
+    learner = Learner(Settings(update_batch=size), config, device)
+    limit = matmul_peak(learner.amp, device) / (3 * multiply_adds(config))
+    rollout = policy_gradient.play(game, InferenceNet(learner.net), games, 0, 0, device)
+    decisions = learner.settings.update_epochs * len(rollout.legal)
+    timing = timed(lambda: policy_gradient.update(learner, rollout, 0.01, 0), device, repeats)
+    return Rate.of(f"{name}, policy gradient", size, decisions, timing, limit, name_of(learner.amp))

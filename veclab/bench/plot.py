@@ -5,6 +5,11 @@ python -m veclab.bench.plot benchmarks/results/*.json --out FOLDER
 
 from __future__ import annotations
 
+from veclab.command_line import Parser, begin, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import json
 import math
 import sys
@@ -37,7 +42,6 @@ from veclab.bench.axes import (
     thinned,
     width,
 )
-from veclab.command_line import Parser
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -283,6 +287,7 @@ def read(path: Path) -> dict[str, Any]:
     return figures
 
 
+@ends_in_one_line
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.bench.plot", description="Charts of vecgame bench's JSON files.")
@@ -295,16 +300,12 @@ def main(arguments: list[str] | None = None) -> int:
         help="for the PNG files; of several FILEs, in a folder each",
     )
     options = parser.parse_args(arguments)
-    try:
-        found = {path: read(path) for path in options.files}
-        if len({path.stem for path in found}) < len(found):
-            raise ValueError("two files have one name, and so would the folders of their charts")
-        for path, figures in found.items():
-            written = plot(figures, options.out / path.stem if len(found) > 1 else options.out)
-            print("\n".join(map(str, written)) or f"{path}: no chart suits it")
-    except (ValueError, OSError, ModuleNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    found = {path: read(path) for path in options.files}
+    if len({path.stem for path in found}) < len(found):
+        raise ValueError("two files have one name, and so would the folders of their charts")
+    for path, figures in found.items():
+        written = plot(figures, options.out / path.stem if len(found) > 1 else options.out)
+        print("\n".join(map(str, written)) or f"{path}: no chart suits it")
     return 0
 
 

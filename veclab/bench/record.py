@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import torch
 from rich.console import Console
 
-from veclab.files import write_atomically
+from veclab.command_line import check_place, out_of_memory, what_was_needed
+from veclab.files import json_text, write_atomically
 
 T = TypeVar("T")
 Figure = dict[str, object]
@@ -43,8 +42,7 @@ class Record:
         environment: dict[str, object],
         listener: Listener | None = None,
     ) -> None:
-        if path is not None and not path.parent.is_dir():
-            raise ValueError(f"--json {path}: there is no folder {path.parent}")
+        check_place("--json", path)
         self.console, self.path, self.listener = console, path, listener
         self.what, self.environment = what, environment
         self.figures: list[Figure] = []
@@ -68,7 +66,7 @@ class Record:
     def leave_out(self, line: str) -> None:
         """A row that could not be measured, and why."""
         self.left_out.append(line)
-        self.console.print(line, markup=False, soft_wrap=True)
+        self.console.print(line)
         self.write()
 
     def finish(self) -> None:
@@ -77,7 +75,7 @@ class Record:
         self.write()
 
     def _show(self, number: int, news: str) -> None:
-        self.console.print(news, markup=False, soft_wrap=True)
+        self.console.print(news)
         self.write()
         if self.listener is not None:
             self.listener(number, self.figures[number], self.lines[number])
@@ -90,7 +88,7 @@ class Record:
     def write(self) -> None:
         """Writes the file as far as it goes."""
         if self.path is not None:
-            write_atomically(self.path, json.dumps(self.plain(), indent=1).encode())
+            write_atomically(self.path, json_text(self.plain(), indent=1).encode())
 
     def stopped(self) -> str:
         """One line of what there is when the benchmark is stopped."""
@@ -130,9 +128,4 @@ class Attempts:
         except Exception as error:
             if not out_of_memory(error):
                 raise
-            self.record.leave_out(f"{label}: does not fit in memory ({str(error).splitlines()[0]}); left out")
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory is out, the host's (PyTorch has no class for that) or a GPU's."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+            self.record.leave_out(f"{label}: does not fit in memory ({what_was_needed(error)}); left out")

@@ -5,7 +5,11 @@ python -m veclab.bench.rule_players --deals 100 --json rule-players.json
 
 from __future__ import annotations
 
-import json
+from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import shlex
 import sys
 import time
@@ -16,10 +20,10 @@ import torch
 
 from vecgame import Blob, Euchre, Game, Hearts, Spades, Whist, identity
 from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, name_of
-from veclab.arena.matches import play_match
+from veclab.arena.matches import Report, play_match
 from veclab.bench.measure import environment
-from veclab.command_line import Parser
-from veclab.files import write_atomically
+from veclab.files import json_text, write_atomically
+from veclab.progress import Display, add_display_flags, display_of
 
 PLAYERS, CARDS = (3, 4, 6), (1, 3, 5, 9, 13)
 SEED = 3
@@ -32,45 +36,58 @@ def games() -> list[Game]:
     return [*blob, *OTHERS]
 
 
-def row(game: Game, opponent: Player, deals: int) -> dict[str, object]:
+def row(game: Game, opponent: Player, deals: int, report: Report | None = None) -> dict[str, object]:
     """One match of the rule-based player against others at all other seats, or against the other side."""
     begun = time.process_time()
-    match = play_match([game], RuleBot(), opponent, deals, SEED)
+    match = play_match([game], RuleBot(), opponent, deals, SEED, report=report)
     seconds = round(time.process_time() - begun, 1)
     return {"game": identity(game), "opponent": name_of(opponent), "seconds": seconds, **match.to_dict()}
 
 
+@ends_in_one_line(needs_less="a smaller --deals or --worlds")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = Parser(prog="python -m veclab.bench.rule_players", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m veclab.bench.rule_players", description=__doc__)
     parser.add_argument("--deals", type=int, default=75, metavar="N", help="against flat Monte Carlo (default: 75)")
     parser.add_argument("--worlds", type=int, default=32, metavar="N", help="of flat Monte Carlo (default: 32)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows to this file, as they come")
+    add_display_flags(parser)
     own = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    try:
-        if own.deals < 2 or own.worlds < 1:
-            raise ValueError(f"--deals must be 2 or more and --worlds 1 or more, got {own.deals} and {own.worlds}")
-        if own.json is not None and not own.json.parent.is_dir():
-            raise ValueError(f"--json {own.json}: there is no folder {own.json.parent}")
-        measure(own.deals, own.worlds, own.json, shlex.join(sys.argv[1:] if arguments is None else arguments))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if own.deals < 2 or own.worlds < 1:
+        raise ValueError(f"--deals must be 2 or more and --worlds 1 or more, got {own.deals} and {own.worlds}")
+    check_place("--json", own.json)
+    flags = shlex.join(sys.argv[1:] if arguments is None else arguments)
+    measure(own.deals, own.worlds, own.json, flags, display_of(own))
     return 0
 
 
-def measure(deals: int, worlds: int, path: Path | None, flags: str) -> None:
-    """All matches, each printed and written as it ends."""
+def measure(deals: int, worlds: int, path: Path | None, flags: str, display: Display) -> None:
+    """All matches, each printed and written as it ends. KeyboardInterrupt says how many have."""
     command, rows = f"python -m veclab.bench.rule_players {flags}", []
-    for game in games():
-        for opponent, count in ((RandomBot(), 4 * deals), (FlatMonteCarlo(worlds), deals)):
-            rows.append(row(game, opponent, count))
-            lead = rows[-1]["lead"]
-            print(f"{game!r} against {name_of(opponent)}: {lead['mean']:+.2f} ± {lead['half']:.2f}", flush=True)
-            if path is not None:
-                stored = {**environment(torch.device("cpu")), "command": command, "seed": SEED, "rows": rows}
-                write_atomically(path, json.dumps(stored, indent=1).encode())
+    matches = [
+        (game, *other) for game in games() for other in ((RandomBot(), 4 * deals), (FlatMonteCarlo(worlds), deals))
+    ]
+    total = sum(count for *_, count in matches)
+    played = 0
+    try:
+        with display.task("rule-based players", total, "deals") as task:
+            for game, opponent, count in matches:
+
+                def report(share: float, before: int = played, count: int = count) -> None:
+                    task.update(before + share * count)
+
+                rows.append(row(game, opponent, count, report))
+                played += count
+                lead = rows[-1]["lead"]
+                display.line(f"{game!r} against {name_of(opponent)}: {lead['mean']:+.2f} ± {lead['half']:.2f}")
+                if path is not None:
+                    stored = {**environment(torch.device("cpu")), "command": command, "seed": SEED, "rows": rows}
+                    stored["complete"] = len(rows) == len(matches)
+                    write_atomically(path, json_text(stored, indent=1).encode())
+    except KeyboardInterrupt:
+        kept = f", kept in {path} as incomplete" if path is not None and rows else ""
+        raise KeyboardInterrupt(f"stopped after {len(rows)} of {len(matches)} matches{kept}") from None
 
 
 if __name__ == "__main__":

@@ -9,17 +9,20 @@ processor time that a game took, and the evaluations of the player's own decisio
 
 from __future__ import annotations
 
-import json
+from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from net import InferenceNet
@@ -28,9 +31,9 @@ from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player
 from veclab.arena.matches import ONE_AGAINST_THREE, Interval, play_deals, side_points
 from veclab.bench.measure import environment
 from veclab.bench.selfplay import CountingNetwork
-from veclab.command_line import Parser
+from veclab.files import json_text
 from veclab.precision import inference_net
-from veclab.progress import Display
+from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.settings import from_flags
 from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import Network
@@ -74,9 +77,14 @@ def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
 
 
 def measure(
-    names: Sequence[str], network: InferenceNet, games: Sequence[object], deals: int, display: Display
+    names: Sequence[str],
+    network: InferenceNet,
+    games: Sequence[object],
+    deals: int,
+    display: Display,
+    keep: Callable[[list[Way]], None],
 ) -> list[Way]:
-    """Plays the deals in each way."""
+    """Plays the deals in each way; ``keep`` is given those that are finished after each."""
     ways = []
     count = len(ONE_AGAINST_THREE) * deals
     with display.task("searches", count * len(names), "games") as task:
@@ -92,6 +100,9 @@ def measure(
             mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
             seconds = time.process_time() - begun
             ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count))
+            lead = Interval.of(ways[-1].lead)
+            display.news(f"{name}: lead {lead.mean:+.2f} ± {lead.half:.2f}, {ways[-1].milliseconds:.0f} ms a game")
+            keep(ways)
     return ways
 
 
@@ -113,21 +124,21 @@ def rows_of(ways: Sequence[Way]) -> list[dict[str, object]]:
     return rows
 
 
-def table_of(rows: Sequence[dict[str, object]], title: str) -> Table:
+def print_rows(console: Console, rows: Sequence[dict[str, object]], title: str) -> None:
     """The rows for people."""
-    caption = f"a game: positions judged, processor time, points ahead; gain: over {rows[0]['name']}; 95% intervals"
-    table = Table(title=title, title_justify="left", caption=caption)
-    table.add_column("search", no_wrap=True)
-    for column in ("judged", "ms", "lead", "gain"):
-        table.add_column(column, justify="right", no_wrap=True)
+    cells = []
     for row in rows:
         lead, gain = Interval(**row["lead"]), Interval(**row["gain"])
         gained = f"{gain.mean:+.2f} ± {gain.half:.2f}" if row is not rows[0] else ""
-        cells = (f"{row['evaluations']:,.0f}", f"{row['milliseconds']:.0f}", f"{lead.mean:+.2f} ± {lead.half:.2f}")
-        table.add_row(row["name"], *cells, gained)
-    return table
+        figures = (f"{row['evaluations']:,.0f}", f"{row['milliseconds']:.0f}", f"{lead.mean:+.2f} ± {lead.half:.2f}")
+        cells.append((row["name"], *figures, gained))
+    print_table(console, title, ("search", "judged", "ms", "lead", "gain"), cells)
+    console.print(
+        f"a game: positions judged, processor time, points ahead; gain: over {rows[0]['name']}; 95% intervals"
+    )
 
 
+@ends_in_one_line(needs_less="a smaller --deals")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.bench.searches", description=__doc__)
@@ -135,25 +146,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--searches", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="NAME")
     parser.add_argument("--cards", default="5", help="as of vecgame train (default: 5)")
     parser.add_argument("--deals", type=int, default=250, help="each played four times (default: 250)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
+    add_display_flags(parser)
     own = parser.parse_args(arguments)
     names = list(dict.fromkeys([BASELINE, *own.searches]))
-    try:
-        if own.deals < 2:
-            raise ValueError(f"--deals must be at least 2, got {own.deals}")
-        games = from_flags("document", {"cards": own.cards}).games()
-        network = inference_net(load_network(own.network), "auto", games)
-        rows = rows_of(measure(names, network, games, own.deals, Display()))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    if own.deals < 2:
+        raise ValueError(f"--deals must be at least 2, got {own.deals}")
+    check_place("--json", own.json)
+    games = from_flags("document", {"cards": own.cards}).games()
+    network = inference_net(load_network(own.network), "auto", games)
     games_count = len(ONE_AGAINST_THREE) * own.deals
     title = f"{own.network.name}, {own.cards} cards, {games_count:,} games each against 3 x network alone"
-    Console().print(table_of(rows, title))
-    if own.json is not None:
-        stored = {**environment(torch.device("cpu")), "title": title, "results": rows}
-        stored["command"] = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
-        write_atomically(own.json, json.dumps(stored, indent=1).encode())
+    display, rows = display_of(own), []
+
+    def keep(ways: list[Way]) -> None:
+        rows[:] = rows_of(ways)
+        if own.json is not None:
+            stored = {**environment(torch.device("cpu")), "title": title, "complete": len(ways) == len(names)}
+            stored["results"] = rows
+            stored["command"] = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
+            write_atomically(own.json, json_text(stored, indent=1).encode())
+
+    try:
+        measure(names, network, games, own.deals, display, keep)
+    except KeyboardInterrupt:
+        if rows:
+            print_rows(display.console, rows, title)
+        kept = f", kept in {own.json} as incomplete" if own.json is not None and rows else ""
+        raise KeyboardInterrupt(f"stopped after {len(rows)} of {len(names)} searches{kept}") from None
+    print_rows(display.console, rows, title)
     return 0
 
 

@@ -163,7 +163,9 @@ def check_memory(play: Play, games: int) -> None:
         raise MemoryError(f"{games:,} games at once need about {needed / 2**30:,.1f} GiB, {free / 2**30:,.1f} are free")
 
 
-def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iterator[SelfPlayRow]:
+def timed_self_play(
+    play: Play, games: int, counted: dict[int, Counted], report: Report = lambda done, evaluations: None
+) -> Iterator[SelfPlayRow]:
     """Plays ``games`` games at once, after a search of as many: yields a row after each pass, the last one's counts.
 
     Searches that are compiled or recorded make that at the first uses of a size, and a game has many sizes. So the
@@ -171,6 +173,7 @@ def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iter
 
     Args:
         counted: on a CPU, where counting costs nothing, the counts of these games are put here.
+        report: called as the games of a pass are played.
 
     Raises:
         MemoryError: when they would not fit.
@@ -181,10 +184,15 @@ def timed_self_play(play: Play, games: int, counted: dict[int, Counted]) -> Iter
     before: set[str] = set()
     for number in range(1, MOST_PASSES + 1):
         with Utilisation(play.device) as used, counted_ways() as ways:
+
+            def told(done: float, evaluations: int, used: Utilisation = used) -> None:
+                used.sample()
+                report(done, evaluations)
+
             if counts_as_it_plays(play):
-                played, spent, counted[games] = play_counted(play, games)
+                played, spent, counted[games] = play_counted(play, games, report)
             else:
-                played, spent = play_once(play, games, report=lambda *_, used=used: used.sample())
+                played, spent = play_once(play, games, report=told)
         settled = play.way == "eager" or set(ways) == before or number == MOST_PASSES
         before = set(ways)
         yield SelfPlayRow(
@@ -211,11 +219,11 @@ def counts_as_it_plays(play: Play) -> bool:
     return play.device.type == "cpu" and play.way == "eager"
 
 
-def play_counted(play: Play, games: int) -> tuple[SelfPlay, Spent, Counted]:
+def play_counted(play: Play, games: int, report: Report | None = None) -> tuple[SelfPlay, Spent, Counted]:
     """Plays with neither compiled nor recorded searches, every phase and every call of the network noted."""
     counting, clock = CountingNetwork(play.network), PhaseClock(play.device)
     with phases(clock, counting, type(play.game)):
-        played, spent = play_once(replace(play, network=counting, compile=False, graphs=False), games)
+        played, spent = play_once(replace(play, network=counting, compile=False, graphs=False), games, report=report)
     return played, spent, Counted(games, list(counting.by_thread.values()), clock.shares())
 
 

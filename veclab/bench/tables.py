@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from veclab.bench.measure import described
 from veclab.bench.selfplay import PHASES
-from veclab.progress import duration
+from veclab.progress import duration, print_table
 
 ITERATIONS, GAMES, EXAMPLES, EPOCHS = 500, 10_000, 80_000_000, 10  # the document's whole workload
 TARGETS = (("minimum viable", 100), ("target", 500), ("stretch", 1000))  # its decision criteria, games/min
@@ -60,26 +58,21 @@ def rate_line(figure: dict[str, Any]) -> str:
     return row_line(label, f"{figure['per_second']:,.0f} {figure['unit']}", said)
 
 
-def new_table(title: str, *names: str) -> Table:
-    """A narrow table, all of it to the right."""
-    table = Table(title=title, box=box.SIMPLE, padding=(0, 1))
-    for name in names:
-        table.add_column(name, justify="right")
-    return table
-
-
 def print_self_play(console: Console, title: str, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
     """Self-play rows, each with its label for the column ``first``: their speed, then where the time went."""
-    speed = new_table(title, first, "games/min", "ran", "evaluations a game", "CPU", "GPU", "GiB")
-    for label, row in rows:
-        cells = [
+    cells = [
+        (
+            label,
             f"{row['games_per_minute']:,.0f}",
             ran(row),
             f"{row['evaluations_per_game']:,.0f}",
             f"{row['cpu']:.0%}",
-        ]
-        speed.add_row(label, *cells, "n/a" if row["gpu"] is None else f"{row['gpu']:.0%}", gibibytes(row["memory"]))
-    console.print(speed)
+            "n/a" if row["gpu"] is None else f"{row['gpu']:.0%}",
+            gibibytes(row["memory"]),
+        )
+        for label, row in rows
+    ]
+    print_table(console, title, (first, "games/min", "ran", "evaluations a game", "CPU", "GPU", "GiB"), cells)
     detailed = [(label, row) for label, row in rows if "shares" in row]
     if detailed:
         print_limits(console, detailed, first)
@@ -88,24 +81,31 @@ def print_self_play(console: Console, title: str, rows: list[tuple[str, dict[str
 
 def print_limits(console: Console, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
     """How near the rows come to what the network alone allows, and what was asked of it."""
-    title, counts = "the network's limit, games/min", ("requests", "mean batch", "max batch")
-    table = new_table(title, first, "rows", "limit", "of it", "evaluations", "limit", "of it", *counts)
-    for label, row in rows:
-        cells = [f"{row['rows_per_game']:,.0f}", f"{row['limit_by_rows']:,.0f}", f"{row['share_by_rows']:.0%}"]
-        cells += [f"{row['evaluations_per_game']:,.0f}", f"{row['limit_by_evaluations']:,.0f}"]
-        cells += [f"{row['share_by_evaluations']:.0%}", f"{row['requests']:,}", f"{row['mean_batch']:,.0f}"]
-        table.add_row(label, *cells, f"{row['max_batch']:,}")
-    console.print(table)
+    for counted in ("rows", "evaluations"):
+        cells = [
+            (
+                label,
+                f"{row[f'{counted}_per_game']:,.0f}",
+                f"{row[f'limit_by_{counted}']:,.0f}",
+                f"{row[f'share_by_{counted}']:.0%}",
+            )
+            for label, row in rows
+        ]
+        print_table(
+            console, f"the network's limit by {counted}", (first, f"{counted} a game", "games/min", "of it"), cells
+        )
+    cells = [
+        (label, f"{row['requests']:,}", f"{row['mean_batch']:,.0f}", f"{row['max_batch']:,}") for label, row in rows
+    ]
+    print_table(console, "what the network was asked", (first, "requests", "mean batch", "max batch"), cells)
     console.print("limit: games/min if nothing but the network took time for so many a game, measured in the same run.")
     console.print("rows: what goes to the network; where lanes without work are carried along, more than evaluations.")
 
 
 def print_phases(console: Console, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
     """Where the time went, and of which games that is known."""
-    table = new_table("share of the time, by phase; worlds: sampling hidden hands", first, *PHASES)
-    for label, row in rows:
-        table.add_row(label, *(f"{row['shares'][phase]:.0%}" for phase in PHASES))
-    console.print(table)
+    cells = [(label, *(f"{row['shares'][phase]:.0%}" for phase in PHASES)) for label, row in rows]
+    print_table(console, "share of the time, by phase; worlds: sampling hidden hands", (first, *PHASES), cells)
     for label, row in rows:
         if row["counted_games"] != row["games"] or set(row["ways"]) != {"eager"}:
             games = f"{row['counted_games']:,} of the games, searched eagerly"
@@ -121,13 +121,13 @@ def print_rates(console: Console, title: str, figures: Figures) -> None:
     if not figures:
         return
     limited = any(figure["share"] is not None for figure in figures)
-    shares = ["of the product's peak"] if limited else []
-    table = new_table(title, "", "batch", figures[0]["unit"], "spread", *shares, "ran", "GiB")
+    cells = []
     for figure in figures:
         share = ["" if figure["share"] is None else f"{figure['share']:.0%}"] if limited else []
         rate = [f"{figure['size']:,}", f"{figure['per_second']:,.0f}", f"{figure['spread']:.0%}"]
-        table.add_row(figure["label"], *rate, *share, ran(figure), gibibytes(figure["memory"]))
-    console.print(table)
+        cells.append((figure["label"], *rate, *share, ran(figure), gibibytes(figure["memory"])))
+    shares = ["of the product's peak"] if limited else []
+    print_table(console, title, ("", "batch", figures[0]["unit"], "spread", *shares, "ran", "GiB"), cells)
 
 
 def strategy_line(figure: dict[str, Any]) -> str:
@@ -138,27 +138,26 @@ def strategy_line(figure: dict[str, Any]) -> str:
 
 def print_strategies(console: Console, title: str, rows: Figures) -> None:
     """The strategies side by side, each with its multiple of the first row's throughput."""
-    table = Table(title=title)
-    table.add_column("strategy")
-    for name in ("games/min", "times the first", "evaluations/s", "mean batch", "max batch", "CPU"):
-        table.add_column(name, justify="right")
-    table.add_column("note")
     first = next((row["games_per_minute"] for row in rows if row["games_per_minute"]), None)
+    cells = []
     for row in rows:
         if row["games_per_minute"] is None or first is None:
-            table.add_row(row["label"], *["n/a"] * 6, row["note"])
+            cells.append((row["label"], *["n/a"] * 6, row["note"]))
             continue
-        table.add_row(
-            row["label"],
-            f"{row['games_per_minute']:,.1f}",
-            f"{row['games_per_minute'] / first:,.1f}",
-            f"{row['evaluations_per_second']:,.0f}",
-            "n/a" if row["mean_batch"] is None else f"{row['mean_batch']:,.1f}",
-            "n/a" if row["max_batch"] is None else f"{row['max_batch']:,}",
-            f"{row['cpu']:.0%}",
-            row["note"],
+        cells.append(
+            (
+                row["label"],
+                f"{row['games_per_minute']:,.1f}",
+                f"{row['games_per_minute'] / first:,.1f}",
+                f"{row['evaluations_per_second']:,.0f}",
+                "n/a" if row["mean_batch"] is None else f"{row['mean_batch']:,.1f}",
+                "n/a" if row["max_batch"] is None else f"{row['max_batch']:,}",
+                f"{row['cpu']:.0%}",
+                row["note"],
+            )
         )
-    console.print(table)
+    head = ("strategy", "games/min", "times the first", "evaluations/s", "mean batch", "max batch", "CPU", "note")
+    print_table(console, title, head, cells)
 
 
 def learning_line(figure: dict[str, Any]) -> str:
@@ -176,12 +175,12 @@ def points(figure: dict[str, Any]) -> str:
 def print_learning(console: Console, title: str, figures: Figures) -> None:
     """A row for each learner, a column for each of the times; the lead and its 95% interval."""
     minutes = list(dict.fromkeys(figure["minutes"] for figure in figures))
-    table = new_table(title, "", *(f"{limit:g} min" for limit in minutes))
+    rows = []
     for learner in dict.fromkeys(figure["learner"] for figure in figures):
         own = {figure["minutes"]: figure for figure in figures if figure["learner"] == learner}
         cells = (own.get(limit) for limit in minutes)
-        table.add_row(learner, *("" if f is None else f"{points(f)} ({f['lead']['mean']:+.2f})" for f in cells))
-    console.print(table)
+        rows.append((learner, *("" if f is None else f"{points(f)} ({f['lead']['mean']:+.2f})" for f in cells)))
+    print_table(console, title, ("", *(f"{limit:g} min" for limit in minutes)), rows)
 
 
 def agreement_line(figure: dict[str, Any]) -> str:
@@ -196,9 +195,8 @@ def agreement_line(figure: dict[str, Any]) -> str:
 def print_agreement(console: Console, title: str, rows: Figures) -> None:
     """Searches by the network's arithmetic, against those in float32."""
     names = ("network in", "positions", "same best action", "policy, nats", "network's policy, nats", "value error")
-    table = new_table(title, *names)
-    for row in rows:
-        table.add_row(
+    cells = [
+        (
             row["precision"],
             f"{row['positions']:,}",
             f"{row['same_action']:.2%}",
@@ -206,7 +204,9 @@ def print_agreement(console: Console, title: str, rows: Figures) -> None:
             f"{row['network_divergence']:.6f}",
             f"{row['value_error']:.5f}",
         )
-    console.print(table)
+        for row in rows
+    ]
+    print_table(console, title, names, cells)
     console.print(
         "nats: mean Kullback-Leibler divergence from float32. Value error: root mean square, of the best score."
     )

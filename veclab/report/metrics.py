@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from veclab.agents.folder import METRICS, RESULTS, entry_of_today
+from veclab.agents.folder import METRICS, RESULTS
+from veclab.files import DamagedError, is_intact, read_json
 from veclab.report.charts import Series, line_chart
 from veclab.report.markup import details, grid, is_number, table_html
 from veclab.settings import Settings
+from veclab.training import metrics
 
 Entry = dict[str, object]
 
@@ -22,18 +24,9 @@ def read_metrics(folder: Path) -> list[Entry]:
     """The entries of a run's metrics; a line that was being written when the machine stopped is left out.
 
     Raises:
-        ValueError: in one line, when there are none.
+        ValueError: in one line, when there are none, or a line is damaged.
     """
-    path = folder / METRICS
-    entries = []
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else ():
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        if isinstance(entry, dict) and "kind" in entry:
-            entries.append(entry_of_today(entry))
-    if not entries:
+    if not (entries := metrics.read(folder / METRICS)):
         raise ValueError(f"{folder} has no metrics yet; its first line comes with the first update or iteration")
     return entries
 
@@ -150,15 +143,37 @@ def read_strength(folder: Path, entries: Sequence[Entry]) -> list[Strength]:
     last = max((_step(entry) for entry in entries), default=0)
     found = [(_step(entry), entry["results"]) for entry in entries if "results" in entry]
     if not any(entry["kind"] == "final evaluation" for entry in entries) and (folder / RESULTS).is_file():
-        stored = json.loads((folder / RESULTS).read_text())
-        found.append((last, stored.get("results", stored)))  # in early versions they stood alone
+        found.append((last, _read_results(folder / RESULTS)))
     matches: dict[tuple[str, str, int], Strength] = {}
     for step, results in found:
         for name, row in results.items():
             player, at = _player(name, step)
             for opponent, match in row.items():
-                matches[player, opponent, at] = Strength(player, opponent, at, match)
+                matches[player, opponent, at] = Strength(player, opponent, at, _with_infinity(match))
     return sorted(matches.values(), key=lambda strength: strength.step)
+
+
+def _read_results(path: Path) -> dict[str, dict[str, dict[str, object]]]:
+    """The final evaluation of a run. Raises DamagedError, in one line, where the file is not as the run wrote it."""
+    stored = read_json(path)
+    results = stored.get("results", stored)  # in early versions they stood alone
+    try:
+        metrics.check_results(results)
+    except ValueError as error:
+        raise DamagedError(f"{path} is damaged: {error}; go on with the run to have it written again") from None
+    if not is_intact(stored):
+        raise DamagedError(f"{path} is not as the run wrote it; go on with the run to have it written again")
+    return results
+
+
+def _with_infinity(match: dict[str, object]) -> dict[str, object]:
+    """A match with the width of intervals that have none, of a single deal, as the number that JSON has not."""
+    absent = {"mean": math.nan, "half": math.inf}
+    sides = {
+        name: {part: other if match[name][part] is None else match[name][part] for part, other in absent.items()}
+        for name in ("player", "opponents", "lead")
+    }
+    return {**match, **sides}
 
 
 def _step(entry: Entry) -> int:

@@ -8,6 +8,11 @@ The page needs nothing beside itself, neither scripts nor other files, and is th
 
 from __future__ import annotations
 
+from veclab.command_line import A_RUN, begin, check_place, ends_in_one_line, parser_of, run_or_network
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
 import dataclasses
 import json
 import sys
@@ -23,9 +28,9 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import UPDATE, read_config
 from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
-from veclab.command_line import parser_of
 from veclab.game_flags import identities
-from veclab.progress import Display
+from veclab.going_on import for_resume
+from veclab.progress import Display, add_display_flags, display_of
 from veclab.report.games import annotated_games
 from veclab.report.markup import details, is_number, number_text, page, table_html
 from veclab.report.metrics import (
@@ -44,7 +49,7 @@ from veclab.report.metrics import (
     with_total,
 )
 from veclab.report.played import GAMES, play_all, played_charts
-from veclab.settings import Settings, for_resume
+from veclab.settings import Settings
 
 
 def report(folder: Path, games: int, display: Display) -> str:
@@ -124,25 +129,25 @@ def rules_text(games: Sequence[Game]) -> str:
     return f"Game: {told[0]['game']}. Rules: {listed or 'the defaults'}."
 
 
+@ends_in_one_line(needs_less="a smaller --games")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
-    parser = parser_of("report", __doc__.splitlines()[0])
-    parser.add_argument("run", type=Path, help="the folder of a run")
+    parser = parser_of("report", __doc__)
+    parser.add_argument("run", type=run_or_network, help=A_RUN)
     parser.add_argument("--out", type=Path, metavar="FILE", help="the page to write (default: RUN/report.html)")
     parser.add_argument(
         "--games", type=int, default=GAMES, metavar="N", help=f"games to play for the page, 0 = none (default: {GAMES})"
     )
+    add_display_flags(parser)
     given = parser.parse_args(arguments)
     target = given.out or given.run / "report.html"
-    try:
-        if given.games < 0:
-            raise ValueError(f"--games must be at least 0, got {given.games}")
-        display = Display()
-        write_atomically(target, report(given.run, given.games, display).encode("utf-8", "replace"))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    display.line(str(target))
+    if given.games < 0:
+        raise ValueError(f"--games must be at least 0, got {given.games}")
+    if given.out is not None:
+        check_place("--out", given.out)
+    display = display_of(given)
+    write_atomically(target, report(given.run, given.games, display).encode("utf-8", "replace"))
+    display.line(str(target), whole=True)
     return 0
 
 

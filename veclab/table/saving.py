@@ -9,6 +9,7 @@ from pathlib import Path
 from vecgame import Blob, Game, game_of, identity
 from veclab.agents import SHIPPED
 from veclab.agents.checkpoint import write_atomically
+from veclab.files import json_text
 from veclab.table.session import Match, Settings, walk
 
 FORMAT = "vecgame-match-2"
@@ -21,7 +22,7 @@ def save_match(path: Path, match: Match) -> None:
     settings = {name: getattr(match.settings, name) for name in NAMES}
     games = [identity(match.settings.game)]
     saved = {"format": FORMAT, "games": games, "settings": settings, "history": list(match.history)}
-    write_atomically(path, (json.dumps(saved) + "\n").encode())
+    write_atomically(path, (json_text(saved) + "\n").encode())
 
 
 def load_match(path: Path) -> Match:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -10,7 +9,9 @@ from pathlib import Path
 
 import torch
 
+from veclab.files import open_own, read_json
 from veclab.settings import Settings, as_flags
+from veclab.training.metrics import check_results
 
 # The settings that say what is played, and how it is searched.
 PASSED_ON = ("game", "rules", "cards", "trump", "hook", "suits", "ranks")
@@ -41,7 +42,8 @@ class BackgroundEvaluation:
         self.output.unlink(missing_ok=True)
         command = [sys.executable, "-m", "veclab.arena.evaluate", str(network), "--against", str(first)]
         command += ["--json", str(self.output), "--device", str(device), "--parent", str(os.getpid())]
-        self.log = (folder / "evaluation.log").open("ab")
+        self.log_path = folder / "evaluation.log"
+        self.log = open_own(self.log_path)
         self.process = subprocess.Popen(
             [*command, *as_flags(settings, PASSED_ON)],
             stdin=subprocess.DEVNULL,
@@ -60,7 +62,14 @@ class BackgroundEvaluation:
     def results(self) -> dict[str, dict[str, dict[str, dict[str, float]]]] | None:
         """What it found, once it has ended; None when it failed (its log says why)."""
         self.log.close()
-        return json.loads(self.output.read_text())["results"] if self.process.returncode == 0 else None
+        if self.process.returncode != 0:
+            return None
+        try:
+            results = read_json(self.output).get("results")
+            check_results(results)
+        except (OSError, ValueError):
+            return None
+        return results
 
     def stop(self) -> None:
         """Ends it, if it is still running."""

@@ -1,6 +1,6 @@
 """Trains an agent for Blob, or another card game, by batched self-play.
 
-vecgame train --games-per-iter 10000            the document's workload: 500 iterations on a large network
+vecgame train --games-per-iter 10000            500 iterations on a large network: days, see --preset
 vecgame train --preset quick                    a decent agent on a laptop in minutes
 vecgame train --preset evening                  a strong one for 1 to 13 cards in some hours, or minutes of a GPU
 vecgame train --learner policy-gradient         without search in learning, or with --learner search without the other
@@ -11,41 +11,58 @@ torchrun --nproc-per-node=2 -m veclab train --run-folder runs/NAME    several pr
 
 import argparse
 import os
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 
-import torch
-
-from veclab.agents.folder import CONFIG, read_config
-from veclab.command_line import parser_of
-from veclab.progress import Display, silent
-from veclab.settings import PRESETS, Settings, add_flags, for_restart, for_resume, from_flags
-from veclab.training.distributed import ALONE, Group, LeaderError, process_group
+from veclab.agents.folder import holds_run, read_config
+from veclab.command_line import A_RUN, STOPPED, WRONG, ends_in_one_line, parser_of, run_or_network
+from veclab.going_on import for_restart, for_resume
+from veclab.progress import add_display_flags, display_of, silent
+from veclab.settings import PRESETS, Settings, add_flags, from_flags
+from veclab.training.distributed import ALONE, Group, LeaderError, process_group, share_cores
 from veclab.training.run import Run
+
+OWN_FLAGS = ("preset", "run", "resume", "resume_if_exists", "quiet", "verbose")
+ABOUT_PRESETS = (
+    "settings to begin with, shown below as the defaults; document: the workload of the specification that this "
+    "project was written to, by whose figures docs/performance.md measures it; quick: minutes on a laptop; evening: "
+    "hours (default: document)"
+)
 
 
 def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, object]]:
     """Flags of the command itself, and the settings that were given."""
     parser = parser_of("train", __doc__)
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="document", help="settings to begin with")
-    parser.add_argument(
+    parser.usage = "%(prog)s [--preset NAME | --resume RUN] [FLAG ..]"  # of so many, a list would be a page
+    run = parser.add_argument_group("run")
+    run.add_argument("--preset", choices=tuple(PRESETS), default="document", help=ABOUT_PRESETS)
+    run.add_argument(
         "--run",
         "--run-folder",  # torchrun takes --run for its own --run-path, even after train.py
         type=Path,
         help="folder of the new run (default: runs/ and the time)",
     )
-    parser.add_argument("--resume", type=Path, metavar="RUN", help="go on with the run in this folder")
-    parser.add_argument(
+    run.add_argument("--resume", type=run_or_network, metavar="RUN", help=f"go on with the run in {A_RUN}")
+    run.add_argument(
         "--resume-if-exists",
         action="store_true",
         help="go on with the run in the folder of --run if there is one: the same command begins and restarts a run",
     )
-    add_flags(parser)
+    add_display_flags(parser)
+    add_flags(parser, preset=_preset_of(arguments))
     given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in ("preset", "run", "resume", "resume_if_exists")})
-    return own, given
+    return argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS}), given
+
+
+def _preset_of(arguments: list[str] | None) -> str:
+    """The preset whose settings help shows; what is wrong with the flags is said by the whole parser."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="document")
+    try:
+        return parser.parse_known_args(arguments)[0].preset
+    except argparse.ArgumentError:
+        return "document"
 
 
 def plan(own: argparse.Namespace, given: dict[str, object]) -> dict[str, object]:
@@ -66,7 +83,7 @@ def plan(own: argparse.Namespace, given: dict[str, object]) -> dict[str, object]
             "--resume FOLDER, so that it finds its run again"
         )
     folder = own.run or Path("runs") / time.strftime("%Y%m%d-%H%M%S")
-    resume = own.resume_if_exists and (folder / CONFIG).exists()
+    resume = own.resume_if_exists and holds_run(folder)
     settings = for_restart(read_config(folder), own.preset, given) if resume else from_flags(own.preset, given)
     return {"folder": str(folder), "settings": asdict(settings), "resume": resume}
 
@@ -75,30 +92,25 @@ def open_run(own: argparse.Namespace, given: dict[str, object], group: Group) ->
     """The run that the flags ask for; those of the leader count."""
     planned = group.from_leader(lambda: plan(own, given))
     opened = Run.resume if planned["resume"] else Run.create
-    display = Display() if group.leader else silent()
+    display = display_of(own) if group.leader else silent()
     return opened(Path(planned["folder"]), Settings(**planned["settings"]), display, group)
 
 
+@ends_in_one_line(needs_less="a smaller --chunk-games, --update-games, --batch-size or --replay-examples")
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     own, given = parse(arguments)
+    share_cores()
     group = ALONE
     try:
         with process_group() as group:
             finished = open_run(own, given, group).train()
     except LeaderError:
-        return 2  # the leader has said why
-    except (ValueError, OSError) as error:
-        print(f"error{group.label}: {error}", file=sys.stderr)
-        return 2
-    except torch.OutOfMemoryError as error:
-        print(
-            f"error{group.label}: out of GPU memory; a smaller --chunk-games needs less. {str(error).splitlines()[0]}",
-            file=sys.stderr,
-        )
-        return 3
+        return WRONG  # the leader has said why
+    except Exception as error:
+        error.add_note(group.label)
+        raise
     except KeyboardInterrupt as stop:
         what = str(stop) or "the run goes on from its last checkpoint"
-        print(f"stopped at once{group.label}; {what}", file=sys.stderr)
-        return 130
-    return 0 if finished is not None else 130
+        raise KeyboardInterrupt(f"stopped at once{group.label}; {what}") from None
+    return STOPPED if finished is None else 0

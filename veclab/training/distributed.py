@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from veclab.command_line import called
 
 # A collective waits this long for the slowest process's games. One that died is noticed at once, by its connection.
 TIMEOUT = timedelta(hours=6)
@@ -167,6 +171,36 @@ def process_group() -> Iterator[Group]:
     local = (int(os.environ.get(name, default)) for name, default in (("LOCAL_RANK", 0), ("LOCAL_WORLD_SIZE", size)))
     yield Group(rank, size, *local)
     dist.destroy_process_group()  # not after an error: it could wait for a process that is gone
+
+
+def how_to_call(group: Group) -> str:
+    """How to ask for this command again, with as many processes."""
+    if group.size == 1:
+        return called("train")
+    machines, here = group.size // group.local_size, f"--nproc-per-node={group.local_size}"
+    start = "--standalone" if machines == 1 else f"--nnodes={machines}"
+    script = f"{sys.argv[0]}" if Path(sys.argv[0]).name == "train.py" else "-m veclab train"
+    return f"torchrun {start} {here} {script}"
+
+
+def share_cores() -> None:
+    """Has the processes that torchrun has started on this machine share its cores.
+
+    It gives each of them one thread, unless OMP_NUM_THREADS is set where it is called: that stays.
+    """
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if local > 1 and "TORCHELASTIC_RUN_ID" in os.environ and os.environ.get("OMP_NUM_THREADS") == "1":
+        try:
+            by_user = b"\0OMP_NUM_THREADS=" in b"\0" + Path(f"/proc/{os.getppid()}/environ").read_bytes()
+        except OSError:  # no Linux, where nobody can tell whose it is
+            by_user = False
+        if not by_user:
+            torch.set_num_threads(max(1, len(_cores()) // local))
+
+
+def _cores() -> Sequence[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
 
 
 def _meet(store: dist.Store, rank: int, size: int) -> str:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
+from shlex import quote
 
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
+from veclab.agents.networks import numbers_of_networks
 from veclab.arena.bots import NetworkPlayer, search_player
-from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_table, terms
+from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_of, results_table, terms
 from veclab.arena.matches import seatings_of
+from veclab.command_line import called
+from veclab.files import is_intact, read_json, sealed
 from veclab.precision import inference_net
-from veclab.progress import duration
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
 from veclab.training.saving import Progress, SavedRun
@@ -44,11 +46,13 @@ class Judge:
         run = self.run
         if self._is_due(run.progress):
             run.save_network()  # it may have been stopped between the checkpoint and this
-        entries = metrics.read(run.folder / METRICS)
-        done = {(entry["updates"], entry["iteration"]) for entry in entries if entry["kind"] == "evaluation"}
-        passed = [(update, 0) for update in range(1, run.updates + 1)]
-        passed += [(run.updates, iteration) for iteration in range(1, run.iteration + 1)]
-        self.due = [p for p in passed if self._is_due(p) and p not in done and run.network_path(p).exists()]
+        done = {
+            (entry.get("updates", 0), entry.get("iteration", 0))
+            for entry in metrics.read(run.folder / METRICS)
+            if entry["kind"] == "evaluation"
+        }
+        passed = [(number, 0) if early else (run.updates, number) for early, number in numbers_of_networks(run.folder)]
+        self.due = [p for p in sorted(passed) if p <= run.progress and self._is_due(p) and p not in done]
 
     def _is_due(self, progress: Progress) -> bool:
         """Whether a network is to be evaluated beside the run; that of the last step is evaluated at its end."""
@@ -91,7 +95,7 @@ class Judge:
         (updates, iteration), results = evaluation.progress, evaluation.results()
         step = f"iteration {iteration}" if iteration else f"update {updates}"
         if results is None:
-            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log.name}")
+            self.run.display.line(f"the evaluation of {step} failed; see {evaluation.log_path}")
             return
         self.run.record("evaluation", updates=updates, iteration=iteration, results=results)
         searcher = list(results)[-1]
@@ -99,8 +103,16 @@ class Judge:
         self.run.display.line(f"evaluation of {step}, {searcher}: {', '.join(points)}")
 
     def finish(self, started: float) -> Results:
-        """The table of points before and after training; ``started`` is when it began (`time.monotonic`)."""
+        """The table of points before and after training; ``started`` is when it began (`time.monotonic`).
+
+        Of a run that was finished before, on these terms, it is the table of then.
+        """
         run, settings = self.run, self.run.settings
+        if (results := self._results_of_before()) is not None:
+            run.record("final evaluation", results=results_json(results))
+            run.display.line("The run was finished before; its results of then:")
+            self._show(results, started)
+            return results
         first = load_network(run.network_path((0, 0)), run.device, run.games[0])
         nets = (first, run.learner.averaged())
         before, after = (inference_net(net, settings.precision, run.games) for net in nets)
@@ -121,10 +133,37 @@ class Judge:
             self.check,
         )
         run.record("final evaluation", results=results_json(results))
-        stored = {"games": run.identities, "terms": terms(run.games[0], settings), "results": results_json(results)}
-        write_atomically(run.folder / RESULTS, json.dumps(stored, indent=1).encode())
-        run.display.console.print(results_table(results, terms(run.games[0], settings), seatings_of(run.games[0])))
-        run.display.line(
-            f"{duration(time.monotonic() - started)} in all; the network: {run.network_path(run.progress)}"
-        )
+        stored = {**self._about(), "results": results_json(results)}
+        write_atomically(run.folder / RESULTS, sealed(stored))
+        self._show(results, started)
         return results
+
+    def _results_of_before(self) -> Results | None:
+        """The results that the run already has of its last network, on the terms of now."""
+        try:
+            stored = read_json(self.run.folder / RESULTS)
+            same = is_intact(stored) and all(stored.get(name) == value for name, value in self._about().items())
+            return results_of(stored["results"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there are none, or they are damaged
+            return None
+
+    def _about(self) -> dict[str, object]:
+        """What results are of, beside the run's settings."""
+        updates, iteration = self.run.progress
+        return {"games": self.run.identities, "terms": self._terms(), "updates": updates, "iteration": iteration}
+
+    def _terms(self) -> str:
+        return terms(self.run.games[0], self.run.settings)
+
+    def _show(self, results: Results, started: float) -> None:
+        run = self.run
+        run.display.console.print(results_table(results, self._terms(), seatings_of(run.games[0])))
+        network, folder = (quote(str(path)) for path in (run.network_path(run.progress), run.folder))
+        run.display.line(f"{run.spent(started)}; the network: {network}", whole=True)
+        lines = (
+            f"play against it: {called('play')} --agent {folder}",
+            f"look at the run: vecgame report {folder}",
+            f"go on with it:   {called('train')} --resume {folder} --iterations {2 * run.settings.iterations}",
+        )
+        for line in lines if run.settings.iterations else lines[:2]:
+            run.display.line(line, whole=True)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
+
+from veclab import typed
+from veclab.files import json_text, open_own, parse_json
 
 LOCK = "lock"
+_OWNER = typed.record({"pid": typed.count, "host": typed.text, "since": typed.text})
 
 
 class FolderLock:
@@ -20,7 +23,7 @@ class FolderLock:
     The file stays where it is: to remove it would let a third process lock a file that a second one is about to lock.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
     @classmethod
@@ -34,7 +37,7 @@ class FolderLock:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise ValueError(f"{folder} is, or lies in, a file; name a folder for the run") from None
-        file = (folder / LOCK).open("a+")
+        file = open_own(folder / LOCK)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -44,7 +47,7 @@ class FolderLock:
         owner = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         with suppress(OSError):  # a full disk: the lock holds all the same, without a name
             file.truncate(0)
-            os.write(file.fileno(), json.dumps(owner).encode())
+            file.write(json_text(owner).encode())
         return cls(file)
 
     def release(self) -> None:
@@ -52,9 +55,11 @@ class FolderLock:
         self._file.close()
 
 
-def _holder(file: TextIO) -> str:
+def _holder(file: BinaryIO) -> str:
     file.seek(0)
     try:
-        return "process {pid} on {host}, since {since}".format(**json.load(file))
-    except (ValueError, KeyError):
+        owner = parse_json(file.read())
+        _OWNER(owner, "it")
+    except ValueError:
         return "another process"  # which has taken the lock, but not yet written its name
+    return "process {pid} on {host}, since {since}".format(**owner)

@@ -9,21 +9,24 @@ player, and give a search a network worth searching with.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from net import InferenceNet
+from net.threads import side_by_side
 from vecgame import Game, Purpose, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
 from veclab.training.distributed import Group
-from veclab.training.learner import Learner, StepCount, tricks_error, value_error
+from veclab.training.learner import ROWS_PER_THREAD, Learner, StepCount, tricks_error, value_error
 from veclab.training.replay import EXTRAS
 from veclab.training.selfplay import sample
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
+GRAIN = 256  # sizes of minibatches are multiples of it
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,17 @@ class Rollout:
     tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
     hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that say something of each decision, by name, without what is None."""
+        names = ["observation", "legal", "column", "log_prob", "baseline", "value", *EXTRAS]
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
     def gather(self, group: Group) -> Rollout:
         """The rollouts of all processes as one, in the order of the processes."""
         if group.size == 1:
             return self
-        names = ["observation", "legal", "column", "log_prob", "baseline", "value"]
-        names += [name for name in EXTRAS if getattr(self, name) is not None]
         points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
-        fields = {name: group.gather(getattr(self, name)) for name in names}
+        fields = {name: group.gather(tensor) for name, tensor in self.tensors().items()}
         return Rollout(**fields, score=points / games, games=int(games))
 
 
@@ -68,6 +74,20 @@ def play(
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
     ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
     """
+    with side_by_side(device):  # for the network
+        return _play(game, network, games, seed, first_index, device, symmetry, extras)
+
+
+def _play(
+    game: Game,
+    network: InferenceNet,
+    games: int,
+    seed: int,
+    first_index: int,
+    device: torch.device,
+    symmetry: SuitSymmetry | None,
+    extras: Collection[str],
+) -> Rollout:
     state = game.deal(games, seed, device, first_index)
     stored = []
     for _ in range(game.decisions):
@@ -129,41 +149,61 @@ def update(
     Raises:
         NotFiniteError: see `StepCount.skipped`.
     """
+    rollout = replace(rollout, observation=rollout.observation.to(learner.amp))  # as the network's products want it
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     settings, order = learner.settings, torch.Generator().manual_seed(seed)
+    size = _even(len(advantage), settings.update_batch)
     sums = torch.zeros(3, device=learner.device)
     count = StepCount(learner.device)
     learner.net.train()
-    for _ in range(settings.update_epochs):
-        shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
-        for batch in shuffled.split(settings.update_batch):
-            index = learner.group.part(batch)
-            mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
-            hidden = None if rollout.hidden is None else rollout.hidden[index]
-            outputs = learner.forward(rollout.observation[index], mask, hidden)
-            log_policy = outputs.log_policy
-            finite = log_policy.masked_fill(~mask, 0.0)
-            log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
-            ratio = (log_prob - rollout.log_prob[index]).exp()
-            gain = advantage[index]
-            surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / len(batch)
-            entropy = -(log_policy.exp() * finite).sum() / len(batch)
-            values = outputs.values
-            value_loss = (values - rollout.value[index, : values.shape[1]]).square().sum() / len(batch)
-            loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
-            if outputs.tricks is not None:
-                error = tricks_error(outputs.tricks, rollout.tricks[index])
-                loss = loss + settings.tricks_weight * error / len(batch)
-            if outputs.critic is not None:
-                loss = loss + settings.value_weight * value_error(outputs.critic, rollout.value[index]) / len(batch)
-            taken = learner.step(loss)
-            sums += torch.where(taken, torch.stack([surrogate, entropy, value_loss]).detach(), 0)
-            count.add(taken)
-            if report is not None:
-                report()
+    with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
+        for _ in range(settings.update_epochs):
+            shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
+            for batch in shuffled[: len(shuffled) // size * size].split(size):
+                loss_of = partial(_loss, learner, rollout, advantage, entropy_weight, len(batch))
+                taken, figures = learner.step_on(batch, loss_of, threads)
+                sums += torch.where(taken, figures, 0)
+                count.add(taken)
+                if report is not None:
+                    report()
     learner.net.eval()
     skipped = count.skipped()
     surrogate, entropy, value_loss = (learner.group.sum(sums) / max(count.steps - skipped, 1)).tolist()
     numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
     return {**numbers, "skipped_steps": skipped}
+
+
+def _even(decisions: int, wanted: int) -> int:
+    """The size of minibatches: as near to ``wanted`` as makes them equal, and one of few.
+
+    Kernels of matrix products are made for each size that there has not been, which costs as much as three steps. So a
+    pass leaves out what is too little for a minibatch, some of the decisions, others each time.
+    """
+    size = decisions // max(1, round(decisions / wanted))
+    return size - size % GRAIN if size >= GRAIN else size
+
+
+def _loss(
+    learner: Learner, rollout: Rollout, advantage: Tensor, entropy_weight: float, total: int, index: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss [] of the decisions ``index`` [K] int64, as part of the mean over ``total``; and of what it is made:
+    surrogate, entropy and value loss, [3]."""
+    settings = learner.settings
+    mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
+    hidden = None if rollout.hidden is None else rollout.hidden[index]
+    outputs = learner.forward(rollout.observation[index], mask, hidden)
+    log_policy = outputs.log_policy
+    finite = log_policy.masked_fill(~mask, 0.0)
+    log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
+    ratio = (log_prob - rollout.log_prob[index]).exp()
+    gain = advantage[index]
+    surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / total
+    entropy = -(log_policy.exp() * finite).sum() / total
+    value_loss = value_error(outputs.values, rollout.value[index]) / total
+    loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+    if outputs.tricks is not None:
+        loss = loss + settings.tricks_weight * tricks_error(outputs.tricks, rollout.tricks[index]) / total
+    if outputs.critic is not None:
+        loss = loss + settings.value_weight * value_error(outputs.critic, rollout.value[index]) / total
+    return loss, torch.stack([surrogate, entropy, value_loss])

@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import quote
 from typing import TypeVar
 
 import torch
 
-from net import InferenceNet, parameter_count
+from net import InferenceNet, default_inference_dtype, parameter_count
 from vecgame import identity
 from veclab.agents.folder import UPDATE
 from veclab.agents.networks import newest_network
 from veclab.arena.evaluate import Results
-from veclab.command_line import called
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
 from veclab.settings import Settings
 from veclab.training import policy_gradient
-from veclab.training.distributed import ALONE, Group
+from veclab.training.distributed import ALONE, Group, how_to_call
 from veclab.training.judge import Judge
 from veclab.training.learner import NotFiniteError, learn
 from veclab.training.replay import Examples
@@ -50,6 +50,7 @@ class Run(SavedRun):
         self.stopping = False
         self.whole = True  # the state is one between two steps, and so can be saved
         self.steps_checked = 0
+        self.went_on = False  # it has done some of its work before this call
         self.judge = Judge(self, lambda: self.check())
 
     def train(self, judge: bool = True) -> Results | None:
@@ -60,6 +61,7 @@ class Run(SavedRun):
         """
         previous = {number: signal.signal(number, self._on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
         started = time.monotonic()
+        self.went_on = self.updates > 0 or self.iteration > 0 or self.pending is not None
         self._describe()
         try:
             self._work()
@@ -81,6 +83,8 @@ class Run(SavedRun):
             raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._stop_at_once()) from None
+        except BrokenPipeError:
+            raise BrokenPipeError(self._stop_at_once()) from None
         except Exception:
             self._save_after_error(started)
             raise
@@ -112,15 +116,19 @@ class Run(SavedRun):
     def _tell_saved(self, what: str, started: float) -> None:
         """Says how to go on with the run, once it is saved, and where its network is."""
         if self.group.leader:
-            self.display.line(f"{what}. {self._how_to_go_on()}")
-            network = newest_network(self.folder)
-            self.display.line(f"{duration(time.monotonic() - started)} in all; the network: {network}")
+            self.display.line(f"{what}. {self._how_to_go_on()}", whole=True)
+            self.display.line(f"{self.spent(started)}; the network: {newest_network(self.folder)}", whole=True)
 
     def _how_to_go_on(self) -> str:
-        return f"Go on with: {called('train')} --resume {self.folder}"
+        return f"Go on with: {how_to_call(self.group)} --resume {quote(str(self.folder))}"
+
+    def spent(self, started: float) -> str:
+        """The time since ``started`` (`time.monotonic`) in words; of a run that goes on it is not all."""
+        return f"{duration(time.monotonic() - started)} {'since it went on' if self.went_on else 'in all'}"
 
     def _stop_at_once(self) -> str:
-        """What is done and said after a second Ctrl+C, which can come at any moment: it may find a step half done."""
+        """What is done and said after a second Ctrl+C, or when nobody reads the output any more. Either can come at any
+        moment, and find a step half done."""
         if not self.group.leader:
             return "the first process says whether the run is saved"
         if self.whole:
@@ -188,6 +196,13 @@ class Run(SavedRun):
 
     def _describe(self) -> None:
         settings, net = self.settings, self.learner.net
+        precision, learned = (
+            str(dtype).removeprefix("torch.")
+            for dtype in (
+                default_inference_dtype(self.device) if settings.precision == "auto" else settings.precision,
+                self.learner.amp,
+            )
+        )
         learners = " and ".join(
             f"{count:,} {steps}"
             for count, steps in (
@@ -199,7 +214,7 @@ class Run(SavedRun):
         self.display.line(
             f"{self.folder}: {settings.describe()}, {learners}, search of {settings.worlds} worlds x "
             f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
-            f"on {self.device} in {str(self.learner.amp).removeprefix('torch.')}, PyTorch {torch.__version__}"
+            f"on {self.device}, played in {precision} and learned in {learned}, PyTorch {torch.__version__}"
         )
         try:
             identity(self.games[0])
@@ -209,7 +224,7 @@ class Run(SavedRun):
     def _policy_gradient(self) -> None:
         """Updates of policy gradient, as many as are left."""
         total, games = self.settings.updates, self.settings.update_games
-        network = InferenceNet(self.learner.net, dtype=torch.float32)
+        network = InferenceNet(self.learner.net)
         with self.display.task("policy gradient", total - self.updates, "updates") as task:
             first = self.updates
             while self.updates < total:

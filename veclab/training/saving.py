@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,20 +16,33 @@ from vecgame import Blob
 from veclab.agents.checkpoint import (
     load_network,
     load_tensors,
-    remove_temporaries,
     save_network,
     save_tensors,
     write_atomically,
 )
-from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST, as_named_today
+from veclab.agents.folder import (
+    CHECKPOINT,
+    CONFIG,
+    DAMAGED,
+    METRICS,
+    NEWEST,
+    PREVIOUS,
+    as_named_today,
+    holds_run,
+    remove_unfinished,
+)
 from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
 from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
+from veclab.files import DamagedError, sealed
 from veclab.game_flags import identities
+from veclab.going_on import fixed_changes, of_saved
+from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
-from veclab.settings import Settings, fixed_changes
+from veclab.settings import Settings
 from veclab.training import metrics
+from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner
 from veclab.training.lock import FolderLock
@@ -45,8 +57,9 @@ Progress = tuple[int, int]
 class SavedRun:
     """Everything that a run is made of, in a folder:
 
-    config.json          the settings
+    config.json          the settings, and the version and machine that wrote them last
     checkpoint.safetensors  weights, optimiser, replay buffer, counters, settings: all that it takes to go on exactly
+    checkpoint-previous.safetensors  the one before it, to go on from where that is damaged
     metrics.jsonl        a line for each update of policy gradient, iteration and evaluation
     network-000000.safetensors  a network alone: the first
     network-update-NNNNNN.safetensors  those of policy gradient: one every ten times --eval-every updates, the last
@@ -141,7 +154,7 @@ class SavedRun:
             self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
 
     def _begin(self) -> None:
-        if (self.folder / CONFIG).exists():
+        if holds_run(self.folder):
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
             )
@@ -157,39 +170,101 @@ class SavedRun:
             self.learner.begin_with(load_network(path, self.device, self.games[0]))
 
     def _restore(self) -> None:
-        remove_temporaries(self.folder)
-        path = self.folder / CHECKPOINT
-        if not path.exists() and not (self.folder / METRICS).exists():
+        remove_unfinished(self.folder)
+        saved = [self.folder / name for name in (CHECKPOINT, PREVIOUS)]
+        if not any(path.exists() for path in (*saved, self.folder / METRICS)):
             self._set_initial_weights()
             self.save_network()  # it was stopped before its first save: begin again
             self.save()
+        self._restore_first_network()
+        before = self._load_either(*saved)
+        for unit, done in (("updates", self.updates), ("iterations", self.iteration)):
+            if done > (steps := getattr(self.settings, unit)):
+                raise ValueError(f"the run has done {done} {unit}, more than the {steps} of its settings")
+            if (told := getattr(before, unit)) != steps:
+                self.rates[unit] = self.rates[unit].from_here(done, told)
+        self._write_config()
+        self._keep_metrics()
+        with suppress(ValueError):  # there is none, or it is damaged: it will be written again
+            newest = newest_network(self.folder)
+            load_network(newest)
+            self.network_written = newest, progress_of(newest)
+
+    def _restore_first_network(self) -> None:
+        """Writes the initial network again where it is not what was written, for the last evaluation needs it."""
+        path = self.network_path((0, 0))
+        try:
+            load_network(path)
+        except ValueError as error:
+            self._set_initial_weights()
+            self._write_network(path)
+            self.network_written = None
+            self.display.line(f"{error}; it is written again from the settings")
+
+    def _load_either(self, path: Path, previous: Path) -> Settings:
+        """Takes the state of the last checkpoint, or where that is damaged, of the one before it, and says so.
+
+        Returns:
+            The settings with which it was saved.
+
+        Raises:
+            ValueError: in one line, when neither is whole, or one is not of a run with these settings.
+        """
+        if not path.exists() and previous.exists():  # the process was killed between the two renames of a save
+            return self._load_checkpoint(previous)
+        try:
+            return self._load_checkpoint(path)
+        except DamagedError as damage:
+            try:
+                before = self._load_checkpoint(previous)
+            except DamagedError as also:
+                raise DamagedError(f"{damage}; nor can the run go on from the one before: {also}") from None
+            path.replace(path.with_name(DAMAGED))
+            self.display.line(
+                f"{damage}. It is kept as {DAMAGED}; the run goes on from the checkpoint before it, at "
+                f"{self.updates:,} updates and {self.iteration:,} iterations"
+            )
+            return before
+
+    def _load_checkpoint(self, path: Path) -> Settings:
+        """Takes the state of a checkpoint; see `_load_either`."""
+        if not path.is_file():
+            raise DamagedError(f"{path} is not a file")
         tensors, counters = load_tensors(path)
+        try:
+            check_counters(counters, len(self.games))
+            told = counters.get("settings")  # not so in checkpoints of early versions
+            before = of_saved(as_named_today(told)) if told else self.settings
+        except ValueError as error:
+            raise DamagedError(f"{path} is damaged: {error}") from None
         misfit = f"{path} does not fit the run's {CONFIG}"
-        told = counters.get("settings")  # not so in checkpoints of early versions
-        before = Settings(**as_named_today(told)) if told else self.settings
-        changed = fixed_changes(self.settings, asdict(before))
-        if changed:
+        if changed := fixed_changes(self.settings, asdict(before)):
             listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
             raise ValueError(f"{misfit}: {listed}")
         try:
-            self._load_state(tensors, counters)
-        except (RuntimeError, KeyError) as error:
-            raise ValueError(f"{misfit}: {str(error).splitlines()[-1].strip()}") from None
-        for unit, done in (("updates", self.updates), ("iterations", self.iteration)):
-            if (steps := getattr(before, unit)) != getattr(self.settings, unit):
-                self.rates[unit] = self.rates[unit].from_here(done, steps)
-        self._write_config()
-        metrics.keep(self.folder / METRICS, self._is_done)
-        with suppress(ValueError):  # there is none, or it is damaged: it will be written again
-            newest = newest_network(self.folder)
-            self.network_written = newest, progress_of(newest)
+            check_state(tensors, self.learner, self.buffer, self.gate.state_dict())
+        except ValueError as error:
+            raise DamagedError(f"{misfit}: {error}") from None
+        self._load_state(tensors, counters)
+        return before
+
+    def _keep_metrics(self) -> None:
+        """Cuts the metrics back to what the state knows of; says so where there are none although there should be."""
+        path = self.folder / METRICS
+        if not path.exists() and self.progress > (0, 0):
+            self.display.line(f"{path} is not there: the run goes on without what it told")
+        metrics.check_whole(path, self.progress)
+        if metrics.ends_within_a_line(path):
+            self.display.line(f"the last line of {path} is not whole, and is left out")
+        metrics.keep(path, self._is_done)
 
     def _write_config(self) -> None:
-        write_atomically(self.folder / CONFIG, json.dumps(asdict(self.settings), indent=1).encode())
+        told = {"settings": asdict(self.settings), "made_by": made_by(self.device)}
+        write_atomically(self.folder / CONFIG, sealed(told))
 
     def _state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
         """All that the run is: tensors, and plain values. It is a state between two steps of the loop."""
-        replay = {f"replay.{name}": tensor for name, tensor in self.buffer.state_dict().items()}
+        replay = {f"{REPLAY}{name}": tensor for name, tensor in self.buffer.state_dict().items()}
         counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
         counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
         counters["games"] = self.identities
@@ -198,8 +273,8 @@ class SavedRun:
         return self.learner.state_dict() | replay | self.gate.state_dict(), counters
 
     def _load_state(self, tensors: dict[str, Tensor], counters: dict[str, object]) -> None:
-        replay = {name.removeprefix("replay."): t for name, t in tensors.items() if name.startswith("replay.")}
-        self.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith("replay.")})
+        replay = {name.removeprefix(REPLAY): t for name, t in tensors.items() if name.startswith(REPLAY)}
+        self.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith(REPLAY)})
         self.buffer.load_state_dict(replay)
         self.gate.load_state_dict(tensors, counters["gate"])
         self.updates, self.iteration, self.pending = (counters[k] for k in ("updates", "iteration", "pending"))
@@ -218,7 +293,8 @@ class SavedRun:
         if self.group.leader:
             metrics.sync(self.folder / METRICS)
             self._write_network(self.folder / NEWEST)
-            save_tensors(self.folder / CHECKPOINT, *self._state())
+            path = self.folder / CHECKPOINT
+            save_tensors(path, *self._state(), previous=path.with_name(PREVIOUS))
 
     def save_if_due(self) -> None:
         if time.monotonic() - self.saved_at >= self.settings.checkpoint_seconds:
@@ -255,7 +331,7 @@ class SavedRun:
 
     def _is_done(self, entry: metrics.Entry) -> bool:
         """Whether the state has what an entry of the metrics tells of; what it has not will be done again."""
-        progress = entry["updates"], entry["iteration"]
+        progress = entry.get("updates", 0), entry.get("iteration", 0)
         if entry["kind"] == "final evaluation" and progress == self.progress and self.finished:
             return False
         return progress <= self.progress

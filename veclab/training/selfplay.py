@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from net.threads import shared_out, side_by_side
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from vecgame.memory import free_memory
@@ -34,6 +35,10 @@ MEMORY_SHARE = 0.5  # of the free memory that the trees may take
 # Games that a thread of its own is worth on a CPU. Games/min on two cores, one thread for each half against two threads
 # for all of them: 64 games 657 and 1,177, 512 games 2,816 and 3,294, 4,096 games 4,856 and 4,422.
 GAMES_PER_THREAD = 1024
+
+# Games from which on the network's rows are worth to be cut in parts, one for each thread (`net.threads`); with fewer
+# each operation is. Seconds of two cores for 64 games 7.0 in parts and 5.5, for 512 games 17.4 and 18.0.
+GAMES_SIDE_BY_SIDE = 256
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,8 @@ def self_play(
             report(sum(chunk.played for chunk in chunks), sum(chunk.evaluations for chunk in chunks))
 
     if workers == 1 or len(chunks) == 1:
-        _play_in_turn(chunks, tell)
+        with side_by_side(device, worth=games >= GAMES_SIDE_BY_SIDE):
+            _play_in_turn(chunks, tell)
     else:
         _play_in_threads(chunks, workers, tell)
     examples = Examples.concatenate([chunk.examples for chunk in chunks])
@@ -177,23 +183,18 @@ def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
 
 def _play_in_threads(chunks: list[_Chunk], workers: int, tell: Callable[[], None]) -> None:
     """Plays chunks side by side, torch's threads shared out; ``tell`` is called from this one, and may raise."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(threads // workers)
-    try:
-        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
-            running = {pool.submit(chunk.play) for chunk in chunks}
-            try:
-                while running:
-                    done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
-                    for future in done:
-                        future.result()
-                    tell()
-            except BaseException:
-                for chunk in chunks:
-                    chunk.stopped = True
-                raise
-    finally:
-        torch.set_num_threads(threads)
+    with shared_out(workers) as pool:
+        running = {pool.submit(chunk.play) for chunk in chunks}
+        try:
+            while running:
+                done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                tell()
+        except BaseException:
+            for chunk in chunks:
+                chunk.stopped = True
+            raise
 
 
 @dataclass(frozen=True)

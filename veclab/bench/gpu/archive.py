@@ -12,7 +12,7 @@ NAME = "results.tar.gz"
 MOST = 16 * 2**20 - 2**16  # bytes of the archive: a little less than 16 MiB
 MOST_LOG = 512 * 1024  # bytes of a log
 LOGS = "*.txt"
-APART = ("run/checkpoint.safetensors", "run/lock", "*.tmp")  # what only going on needs; unfinished files
+APART = ("run/checkpoint*.safetensors", "run/lock", "*.tmp")  # what only going on needs; unfinished files
 SIZES = ("B", "KiB", "MiB", "GiB")
 
 

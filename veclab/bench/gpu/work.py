@@ -16,15 +16,16 @@ from typing import Any
 import torch
 
 from net import default_inference_dtype
-from veclab.agents.checkpoint import load_tensors, save_tensors
 from veclab.agents.folder import METRICS, UPDATE
 from veclab.agents.networks import newest_network
+from veclab.agents.rounded import round_network
 from veclab.bench import command as bench
 from veclab.bench.gpu.worker import Report
 from veclab.bench.measure import cpu_name, timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
 from veclab.training import command as train
+from veclab.training import metrics
 
 RUN = "run"  # folder of the training's run, within the part's
 
@@ -240,9 +241,7 @@ def training(report: Report, commands: list[list[str]]) -> None:
 
 def keep(report: Report, run: Path) -> None:
     """Tells the run's metrics, and puts its newest network, rounded, in the place of all of them."""
-    metrics = run / METRICS
-    for line in metrics.read_text().splitlines() if metrics.is_file() else []:
-        entry = json.loads(line)
+    for entry in metrics.read(run / METRICS):
         if entry["kind"] == "iteration":
             text = f"{entry['games_per_minute']:,.0f} games/min, {entry['examples_per_second']:,.0f} examples/s"
             report.headline(f"iteration {entry['iteration']}: {text}")
@@ -257,10 +256,3 @@ def keep(report: Report, run: Path) -> None:
     round_network(newest, report.folder / newest.name)
     for network in run.glob("network*.safetensors"):
         network.unlink()
-
-
-def round_network(source: Path, target: Path) -> None:
-    """Writes a network with its weights rounded to bfloat16, half the size; the file says so."""
-    tensors, metadata = load_tensors(source)
-    rounded = {name: t.bfloat16() if t.is_floating_point() else t for name, t in tensors.items()}
-    save_tensors(target, rounded, {**metadata, "rounded": "bfloat16"})

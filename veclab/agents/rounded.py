@@ -1,0 +1,43 @@
+"""A network with its weights rounded to bfloat16, half the size: so the agents of this folder are kept.
+
+python -m veclab.agents.rounded RUN_OR_NETWORK FILE.safetensors
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from veclab.agents.checkpoint import load_tensors, save_tensors
+from veclab.agents.networks import newest_network
+from veclab.command_line import Parser, check_place, ends_in_one_line
+
+
+def round_network(source: Path, target: Path) -> None:
+    """Writes a network's file again, rounded; the metadata say so.
+
+    Raises:
+        ValueError: in one line, when the source is no network's file.
+    """
+    tensors, metadata = load_tensors(source)
+    if "net" not in metadata:
+        raise ValueError(f"{source} holds no network; networks of a run are its network-*.safetensors")
+    rounded = {name: t.bfloat16() if t.is_floating_point() else t for name, t in tensors.items()}
+    save_tensors(target, rounded, {**metadata, "rounded": "bfloat16"})
+
+
+@ends_in_one_line
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m veclab.agents.rounded", description=__doc__)
+    parser.add_argument("source", type=Path, help="a run's folder, for its newest network, or a network-*.safetensors")
+    parser.add_argument("target", type=Path, metavar="FILE", help="where to write it")
+    own = parser.parse_args(arguments)
+    check_place("FILE", own.target)
+    round_network(newest_network(own.source) if own.source.is_dir() else own.source, own.target)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
