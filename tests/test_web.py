@@ -204,7 +204,7 @@ def test_agents_can_be_watched_and_told_to_wait() -> None:
     one = Served(Table(a_match(games=1), random_bots, None, delay=0.05))
     try:
         assert one.ask("pause")[0] == 200
-        told = one.told()
+        told = one.wait(lambda told: told["hint"])  # what the agent thinks, while it waits
         assert told["watching"] and told["paused"] and not actions(told)
         assert (
             one.request("GET", f"/table?since={told['version']}")[2]

@@ -328,7 +328,7 @@ def test_ctrl_c_ends_it_in_one_line(flags: list[str], browser, tmp_path: Path) -
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert select.select([process.stdout], [], [], 300)[0]
-        line = process.stdout.readline()
+        line = process.stdout.readline() or process.stderr.read()
         address = re.match(r"http://127\.0\.0\.1:\d+", line)[0]
         page = browser.new_page()
         page.goto(address)
