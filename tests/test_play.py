@@ -24,12 +24,12 @@ from tests.helpers import assert_same_state, reshuffle
 from vecgame import Blob, identity
 from vecgame.cards import STANDARD
 from vecgame.games.blob import schedule
+from veclab import play
 from veclab.agents import SHIPPED
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
 from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
 from veclab.settings import from_flags
-from veclab.table import command as play
 from veclab.table import lines, view
 from veclab.table.advice import action_values, give_hint
 from veclab.table.agents import BOTS, choose, default_agent

@@ -15,10 +15,10 @@ from rich.console import Console
 from net import BlobNet
 from tests.every_game import EVERY, Named
 from vecgame import Blob, Game, identity, make_game, text
+from veclab import play
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
-from veclab.table import command as play
-from veclab.table import lines, view
+from veclab.table import lines, rows, view
 from veclab.table.advice import give_hint
 from veclab.table.agents import choose
 from veclab.table.commands import Mistake, listed_choices, parse, typed
@@ -269,12 +269,12 @@ def test_screens_of_every_game_fit_60_columns(named: Named) -> None:
 @pytest.mark.parametrize("seats", range(2, 9))
 def test_seats_sit_clockwise(seats: int) -> None:
     for bottom in range(seats):
-        rows = view.places(seats, bottom)
-        left = [row[0] for row in reversed(rows) if row[0] is not None]
-        middle = [row[1] for row in rows if row[1] is not None]
-        right = [row[2] for row in rows if row[2] is not None]
+        seated = rows.places(seats, bottom)
+        left = [row[0] for row in reversed(seated) if row[0] is not None]
+        middle = [row[1] for row in seated if row[1] is not None]
+        right = [row[2] for row in seated if row[2] is not None]
         around = [bottom, *left, *[seat for seat in middle if seat != bottom], *right]
-        assert around == [(bottom + place) % seats for place in range(seats)] and rows[-1] == (None, bottom, None)
+        assert around == [(bottom + place) % seats for place in range(seats)] and seated[-1] == (None, bottom, None)
     assert len(set(SEAT_NAMES[seats])) == seats
     match, record = played(begin(Settings(Blob(players=seats, cards=6), games=1)), stop=seats + 3), Recorder(60)
     record.console.print(view.screen(look(match, PERSON), UNICODE, 60, ["West leads A."]))

@@ -70,7 +70,8 @@ def test_four_names_at_the_top_and_the_agents_below(wheel: Path) -> None:
     ours = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert {name for name in own if name.endswith(".py")} == ours
     agents = {f"veclab/agents/{path.name}" for path in (ROOT / "veclab" / "agents").iterdir() if path.suffix != ".py"}
-    assert agents - {"veclab/agents/__pycache__"} == own - ours
+    page = {f"veclab/web/page/{path.name}" for path in (ROOT / "veclab" / "web" / "page").iterdir()}
+    assert agents - {"veclab/agents/__pycache__"} | page == own - ours
 
 
 def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> None:

@@ -331,8 +331,7 @@ def _face(
     layout: Layout, card: int, x: float, y: float, width: float, height: float, whole: bool = False, strip: bool = False
 ) -> str:
     """A card, known by its left edge, or with ``strip`` by its upper one; ``whole`` ones have a large sign as well."""
-    name, (suit, rank, sign) = text.card_name(layout, card), _index(layout, card)
-    ink = INKS[(SUIT_NAMES.index(suit) if suit in SUIT_NAMES else card // max(layout.ranks, 1)) % len(INKS)]
+    name, (rank, sign), ink = text.card_name(layout, card), corner(layout, card), INKS[ink_of(layout, card)]
     parts = [f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING}"/>']
     short = len(sign) == 1
     mark = f'fill="{ink}" font-weight="600"'
@@ -363,12 +362,19 @@ def _face(
     )
 
 
-def _index(layout: Layout, card: int) -> tuple[str, str, str]:
-    """A card's suit, and what stands in its corner: rank and sign."""
+def corner(layout: Layout, card: int) -> tuple[str, str]:
+    """What stands in a card's corner: its rank and its suit's sign, or its name and nothing."""
     if card >= layout.suits * layout.ranks:
-        return "", text.card_name(layout, card), ""
+        return text.card_name(layout, card), ""
     suit, rank = divmod(card, layout.ranks)
-    return layout.suit_names[suit], layout.rank_names[rank], text.suit_symbol(layout, suit)
+    return layout.rank_names[rank], text.suit_symbol(layout, suit)
+
+
+def ink_of(layout: Layout, card: int) -> int:
+    """The place in `INKS` of a card's colour."""
+    suit = card // max(layout.ranks, 1)
+    name = layout.suit_names[suit] if suit < layout.suits else ""
+    return (SUIT_NAMES.index(name) if name in SUIT_NAMES else suit) % len(INKS)
 
 
 def _squeezed(label: str, each: float, room: float) -> str:

@@ -25,7 +25,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "train": Command("veclab.training.command", "trains an agent by self-play, or goes on with a run"),
-    "play": Command("veclab.table.command", "plays a game at the terminal, you against agents"),
+    "play": Command("veclab.play", "plays a game at the terminal or in a browser, you against agents"),
     "evaluate": Command("veclab.arena.evaluate", "plays a network against the known opponents"),
     "ladder": Command("veclab.arena.ladder", "rates a run's networks and the bots by Elo"),
     "best-response": Command("veclab.arena.best_response", "says how exploitable networks are, on small decks"),

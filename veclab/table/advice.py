@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, State, Stream
+from vecgame.cards import unpack
 from veclab.arena.bots import NetworkPlayer, Player, SearchPlayer
 from veclab.table.session import Match
 from vecmcts import SearchConfig, search
@@ -32,6 +33,7 @@ class Advice:
     name: str
     probability: float  # that the adviser takes it
     points: float  # expected in this game after it
+    prior: float | None = None  # its probability by the network alone, before the search; None without a network
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Hint:
     source: str
     decimals: int  # of points, so many that matter
     advice: tuple[Advice, ...]  # the most probable first
+    values: tuple[float, ...] | None = None  # points of each seat that the search expects; None without a network
 
 
 def give_hint(agent: Player, match: Match) -> Hint:
@@ -56,17 +59,29 @@ def give_hint(agent: Player, match: Match) -> Hint:
         worlds = min(WORLDS, max(LEAST_WORLDS, worlds))
         source = f"the agents' network ({agent.name}; points: {worlds} deals {how})"
         values = action_values(game, state, actions, finish, worlds, seed)
-        policy = search(game, state, agent.evaluator, agent.config, seed).policy[0, actions]
+        found = search(game, state, agent.evaluator, agent.config, seed)
+        policy, priors = found.policy[0, actions], found.prior[0, actions].tolist()
+        expected = tuple(game.score_of(found.value[0]).tolist())
     else:
         worlds = min(WORLDS, max(LEAST_WORLDS, RANDOM_MOVES // moves))
         source = f"random playouts of {worlds} deals"
         values = action_values(game, state, actions, play_out, worlds, seed)
-        policy = _policy_of_values(values, worlds)
+        policy, priors, expected = _policy_of_values(values, worlds), [None] * len(actions), None
     names = (game.action_name(action, state) for action in match.legal)
-    rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), strict=True)
+    rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), priors, strict=True)
     decimals = 1 if game.highest - game.lowest > 2 else 2
     advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
-    return Hint(source, decimals, tuple(advice))
+    return Hint(source, decimals, tuple(advice), expected)
+
+
+def where_cards_lie(match: Match, worlds: int = WORLDS) -> Tensor:
+    """How often each card lies with each seat in deals that the mover takes for possible, as a search samples them:
+    [size of the layout, seats] float32; without rows in a game without hands."""
+    game, state = match.game, match.state
+    if "hands" not in state.tensors():
+        return torch.zeros(0, game.seats)
+    hands = game.determinize(state, worlds, match.settings.seed).hands[:, : game.seats]
+    return unpack(hands, size=game.layout.size).float().mean(0).T
 
 
 def action_values(game: Game, state: State, actions: Tensor, finish: Finish, worlds: int, seed: int) -> Tensor:

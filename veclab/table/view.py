@@ -9,24 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from veclab.table.glyphs import Glyphs, card_style, suit_style
-from veclab.table.lines import (
-    cell,
-    choices_line,
-    facts_line,
-    game_line,
-    has_list,
-    heading,
-    score_cells,
-    shown_hands,
-    trump_words,
-    verb,
-)
-from veclab.table.lines import points as points_text
+from veclab.table.lines import choices_line, facts_line, game_line, has_list, shown_hands, trump_words
+from veclab.table.rows import bids_line, places, progress, score_rows, sheet_rows, sheet_title, trick_titles
 from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
 
 CARD_WIDTH = 6  # at least
 TRICK_WIDTH = 32
+PROGRESS_STYLES = {"met": "green", "lost": "red", "": ""}  # of tricks won
 
 
 def screen(seen: Seen, glyphs: Glyphs, width: int, log: list[str]) -> RenderableType:
@@ -76,15 +66,8 @@ def trick_panel(seen: Seen, glyphs: Glyphs) -> Panel:
     plays = trick.plays if trick else ()
     for row in places(len(seen.names), seen.viewer or 0):
         grid.add_row(*(Text() if seat is None else _place(seen, seat, plays, glyphs) for seat in row))
-    title, subtitle = _trick_titles(seen)
+    title, subtitle = trick_titles(seen)
     return Panel(grid, title=title, subtitle=subtitle, width=TRICK_WIDTH)
-
-
-def places(seats: int, bottom: int) -> list[tuple[int | None, int | None, int | None]]:
-    """Where seats sit, in rows of left, middle and right: ``bottom`` below, the others clockwise from its left."""
-    sides = [(place, None, seats - place) for place in range((seats - 1) // 2, 0, -1)]
-    rows = [*([(None, seats // 2, None)] if seats % 2 == 0 else []), *sides, (None, 0, None)]
-    return [tuple(None if place is None else (bottom + place) % seats for place in row) for row in rows]
 
 
 def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Text:
@@ -99,29 +82,6 @@ def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Te
     return Text("\n").join([name, card_text(seen, card, glyphs, "reverse" if seat == best else "")])
 
 
-def _trick_titles(seen: Seen) -> tuple[str, str]:
-    trick = seen.trick or seen.last_trick
-    if trick is None:
-        leads = "" if seen.leader is None else f"{verb(seen.names[seen.leader], 'lead')} first"
-        return seen.opening or "first trick", leads
-    number = f"trick {sum(seen.won or ()) + (seen.trick is not None)} of {seen.most_tricks}"
-    if seen.trick is None:
-        return number, f"{verb(seen.names[trick.winner], 'take')} it"
-    return f"{number}, {seen.names[trick.plays[0].seat]} led", f"{seen.names[seen.winning]} winning so far"
-
-
-def _cells(seen: Seen, glyphs: Glyphs) -> list[list[str]]:
-    """The rows of the table of scores, its head first."""
-    head = ["", "player", *("\n".join(heading(column).split()) for column in seen.columns)]
-    rows = [head + ["match"] * (seen.games > 1)]
-    for seat, name in enumerate(seen.names):
-        dealer = " (dealer)" if seen.one.values.get("dealer") == seat else ""
-        row = [glyphs.pointer if seat == seen.mover else " ", name + dealer]
-        row += [cell(seen, column, seat) or glyphs.empty for column in seen.columns]
-        rows.append(row + [points_text(seen.totals[seat])] * (seen.games > 1))
-    return rows
-
-
 def _width(scores: Table) -> int:
     """Columns of the terminal that a table takes."""
     columns = [[str(column.header), *map(str, column.cells)] for column in scores.columns]
@@ -130,36 +90,19 @@ def _width(scores: Table) -> int:
 
 def scores_table(seen: Seen, glyphs: Glyphs) -> Table:
     """What is counted for each player: bids, tricks, points of the game, and of the match."""
-    head, *rows = _cells(seen, glyphs)
-    table = Table(box=box.ROUNDED, caption=_caption(seen), caption_justify="left")
+    head, *rows = score_rows(seen, glyphs)
+    table = Table(box=box.ROUNDED, caption=bids_line(seen), caption_justify="left")
+    table.add_column("")
     for place, name in enumerate(head):
-        table.add_column(name, justify="left" if place < 2 else "right", no_wrap=True)
+        table.add_column("\n".join(name.split()), justify="right" if place else "left", no_wrap=True)
     for seat, row in enumerate(rows):
         styled = [
-            Text(words, style=_progress_style(seen, seat)) if name == "won" else words
+            Text(words, style=PROGRESS_STYLES[progress(seen, seat)]) if name == "won" else words
             for name, words in zip(head, row, strict=True)
         ]
-        table.add_row(*styled, style="bold" if seat == seen.mover else "")
+        moves = seat == seen.mover
+        table.add_row(glyphs.pointer if moves else " ", *styled, style="bold" if moves else "")
     return table
-
-
-def _caption(seen: Seen) -> str | None:
-    """What has been bid so far, for how many tricks."""
-    if seen.bids is None or seen.won is None:
-        return None
-    made = [bid for bid in seen.bids if bid is not None]
-    tricks = "1 trick" if seen.most_tricks == 1 else f"{seen.most_tricks} tricks"
-    return f"bids: {sum(made)} for {tricks}" + ("" if len(made) == len(seen.bids) else " so far")
-
-
-def _progress_style(seen: Seen, seat: int) -> str:
-    """Green while the bid stands exactly, red once it cannot be met any more."""
-    if seen.bids is None or None in seen.bids:
-        return ""
-    bid, won = seen.bids[seat], seen.won[seat]
-    if won > bid or bid - won > seen.most_tricks - sum(seen.won):
-        return "red"
-    return "green" if won == bid else ""
 
 
 def hand_cards(seen: Seen, glyphs: Glyphs, width: int) -> RenderableType:
@@ -195,28 +138,21 @@ def open_hands(seen: Seen, seats: list[int] | range, glyphs: Glyphs) -> Table:
 
 def score_sheet(seen: Seen, glyphs: Glyphs) -> Table:
     """Every finished game: points, with tricks won of tricks bid."""
-    bids, trump = (any(getattr(result, name) is not None for result in seen.results) for name in ("bids", "trump"))
-    several = len({result.cards for result in seen.results}) > 1
-    title = "points (won/bid)" if bids else "points"
-    table = Table(box=box.ROUNDED, title=title, title_justify="left", show_footer=True)
-    table.add_column("game", footer="sum", justify="right")
-    if bids or several:
-        table.add_column("cards", justify="right")
-    if trump:
-        table.add_column("trump")
-    best = max(seen.totals)
-    for seat, name in enumerate(seen.names):
-        total = seen.totals[seat]
-        footer = Text(points_text(total), style="bold green" if total == best else "")
-        table.add_column(name, footer=footer, justify="right")
-    for number, result in enumerate(seen.results, 1):
-        cards, suit = [str(result.cards)] * (bids or several), [_trump_text(seen, result, glyphs)] * trump
-        table.add_row(str(number), *cards, *suit, *score_cells(result))
+    head, *rows, sums = sheet_rows(seen, glyphs)
+    table = Table(box=box.ROUNDED, title=sheet_title(seen), title_justify="left", show_footer=True)
+    first, best = len(head) - len(seen.names), max(seen.totals)
+    for place, (name, footer) in enumerate(zip(head, sums, strict=True)):
+        won = place >= first and seen.totals[place - first] == best
+        text = Text(footer, style="bold green" if won else "")
+        table.add_column(name, footer=text, justify="left" if name == "trump" else "right")
+    for result, row in zip(seen.results, rows, strict=True):
+        cells = zip(head, row, strict=True)
+        table.add_row(*(_in_suit(seen, result, words) if name == "trump" else words for name, words in cells))
     return table
 
 
-def _trump_text(seen: Seen, result: Result, glyphs: Glyphs) -> Text:
+def _in_suit(seen: Seen, result: Result, words: str) -> Text:
+    """The name of a game's trump in its colour."""
     layout = seen.one.layout
-    if result.trump is None or not 0 <= result.trump < layout.suits:
-        return Text("none")
-    return Text(glyphs.suit(layout, result.trump), style=suit_style(layout, result.trump))
+    named = result.trump is not None and 0 <= result.trump < layout.suits
+    return Text(words, style=suit_style(layout, result.trump) if named else "")

@@ -1,25 +1,29 @@
-"""Plays at the terminal, you against agents: a match of Blob, or any other game.
+"""Plays at the terminal or in a browser, you against agents: a match of Blob, or any other game.
 
 vecgame play                                    a match of 13 games, hands of 5, 4, .., 1, .., 4, 5 cards
 vecgame play --agent RUN --save match.json      the game and the rules that a run's network was trained by
 vecgame play --game hearts --rules passing=left --games 4
 vecgame play --resume match.json                goes on with a saved match
 vecgame play --watch                            agents among themselves
+vecgame play --web                              as a page in the browser of this machine, with all of these
+vecgame play --web --look match.json            a saved match move by move, with all hands and what agents think
 """
 
 import argparse
+import os
 import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from shlex import quote
+from typing import NoReturn
 
 from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import Player
-from veclab.command_line import A_RUN, called, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import A_RUN, STOPPED, called, ends_in_one_line, parser_of, run_or_network
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
@@ -54,7 +58,10 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
         help="go on with the match in this file, and keep it; with another --agent if you like",
     )
     parser.add_argument("--watch", action="store_true", help="agents take all seats")
-    parser.add_argument("--delay", type=float, metavar="S", help="seconds after a move (default: 0.6 on a terminal)")
+    parser.add_argument("--delay", type=float, metavar="S", help="seconds a move (default: 0.6, 0 in plain lines)")
+    parser.add_argument("--look", type=Path, metavar="FILE", help="with --web: a saved match, move by move")
+    parser.add_argument("--web", action="store_true", help="a page for the browser, at an address of this machine only")
+    parser.add_argument("--port", type=int, metavar="N", help="of --web, 0 = a free one (default: 0)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
     flags = vars(parser.parse_args(arguments))
     rules = {name: flags.pop(name) for name in RULES if name in flags}
@@ -68,6 +75,17 @@ def open_match(
     """The match that the flags ask for, and the file that keeps it."""
     if own.delay is not None and not 0 <= own.delay <= 60:
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
+    if (own.web and own.plain) or (own.port is not None and not own.web):
+        raise ValueError("--plain is for a terminal, not for --web" if own.web else "--port is for --web")
+    if own.look is not None:
+        if not own.web:
+            raise ValueError("--look shows a match as a page: add --web")
+        unfit = ["save"] * (own.save is not None) + ["resume"] * (own.resume is not None)
+        unfit += [name for name in (*rules, *given) if name not in CHANGEABLE]
+        if unfit:
+            raise ValueError(f"--look takes its match from its file, which stays as it is: leave out --{unfit[0]}")
+        own.watch, match = True, load_match(own.look)
+        return replace(match, settings=replace(match.settings, **with_agent(given))), None
     if own.resume is not None:
         if own.watch:
             raise ValueError("--watch would play your seat on in the file of --resume; leave one of them out")
@@ -116,15 +134,20 @@ def played_by(settings: Settings) -> TrainingSettings:
 
 
 def title_of(settings: Settings, agent: Player, watch: bool) -> str:
-    """The first line: who plays what; and a second one where a network was trained by other rules."""
+    """The first line: who plays what by which seed; and a second one where a network was trained by other rules."""
+    who, *other = players_lines(settings, agent, watch)
+    return "\n".join([f"{who}, seed {settings.seed}.{'' if watch else ' ? for help.'}", *other])
+
+
+def players_lines(settings: Settings, agent: Player, watch: bool) -> list[str]:
+    """Who plays what, and a second line where a network was trained by other rules."""
     seats = settings.game.seats
     who = f"{COUNTS[seats].capitalize()} agents"
     if not watch:
         who = f"You against {COUNTS[seats - 1]} agent{'s' * (seats > 2)}"
-    played = described(flags_of([settings.game]))
-    title = f"{who} ({agent.name}): {played}, seed {settings.seed}.{'' if watch else ' ? for help.'}"
+    line = f"{who} ({agent.name}): {described(flags_of([settings.game]))}"
     other = None if settings.agent in BOTS else other_rules(Path(settings.agent), played_by(settings))
-    return title if other is None else f"{title}\nThe agents play {other}."
+    return [line] if other is None else [line, f"The agents play {other}."]
 
 
 def saver(path: Path | None) -> Callable[[Match], None]:
@@ -142,7 +165,31 @@ def left_line(path: Path | None) -> str:
     return f"You have left the match; {kept}"
 
 
-@ends_in_one_line(needs_less="a smaller --worlds or --simulations")
+def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> NoReturn:
+    """Serves the match as a page until Ctrl+C.
+
+    Raises:
+        KeyboardInterrupt: then, with what is kept. ModuleNotFoundError without the extra ``web``, ValueError in one
+            line when the port is not to be had.
+    """
+    from veclab.web import server
+    from veclab.web.sitting import Table
+
+    def seating(match: Match) -> tuple[Player, str]:
+        agent = make_agent(match.settings)
+        return agent, f"{'. '.join(players_lines(match.settings, agent, own.watch)).removesuffix('.')}."
+
+    bound = server.listen(own.port or 0)
+    table = Table(match, seating, None if own.watch else PERSON, path, 0.6 if own.delay is None else own.delay)
+    print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
+    server.serve(table, bound)
+    if not table.close():  # an agent is in the midst of a search, which would have to be waited for
+        print(f"\n{left_line(table.path)}", file=sys.stderr, flush=True)
+        os._exit(STOPPED)
+    raise KeyboardInterrupt(left_line(table.path))
+
+
+@ends_in_one_line(needs_less="a smaller --worlds or --simulations", package="web")
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     if hasattr(sys.stdin, "reconfigure"):
@@ -152,14 +199,16 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         match, path = open_match(own, rules, given)
         agent = make_agent(match.settings)
+        if own.web:
+            play_on_page(own, match, path)
         interface = open_interface(own.plain, own.watch, own.delay)
         title = title_of(match.settings, agent, own.watch)
         over = Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
     except NotImplementedError as error:
         raise ValueError(str(error)) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print()
-        raise KeyboardInterrupt(left_line(path)) from None
+        raise KeyboardInterrupt(str(stop) or left_line(path)) from None
     if not over:
         print(left_line(path))
     return 0

@@ -1,0 +1,437 @@
+"""The table in the browser as it is served: what is told to a seat, what is asked for, and what is refused."""
+
+import json
+import random
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import pytest
+import torch
+
+pytest.importorskip("starlette", reason="pip install -e '.[web]'")
+pytest.importorskip("uvicorn", reason="pip install -e '.[web]'")
+
+from net import BlobNet
+from tests.every_game import EVERY, Named
+from tests.web import Served, actions, random_bots, waits_for_the_person
+from vecgame import Blob, identity, make_game, text
+from vecgame.cards import unpack
+from veclab import play
+from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
+from veclab.arena.bots import RandomBot
+from veclab.table.advice import give_hint, where_cards_lie
+from veclab.table.saving import load_match, save_match
+from veclab.table.session import PERSON, Match, Settings, begin, is_told, walk
+from veclab.table.sight import look
+from veclab.web import server
+from veclab.web.message import hint_told, move_told, seen_told
+from veclab.web.sitting import Sitting, Table
+
+CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
+JSON = {"Content-Type": "application/json"}
+every_game = pytest.mark.parametrize("named", EVERY, ids=str)
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tutorials' files lie in the current folder, and nothing is forced onto the disk, which takes long."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+def a_match(cards: int = 2, games: int = 2, seed: int = 3) -> Match:
+    return begin(Settings(Blob(cards=cards), games=games, seed=seed, agent="random"))
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    """A match of two games of two cards against random agents."""
+    one = Served(Table(a_match(), random_bots, PERSON, delay=0))
+    yield one
+    one.stop()
+    assert one.table.close(20)
+
+
+# -- what a seat is told ----------------------------------------------------------------------------------------------
+
+
+def messages(match: Match) -> str:
+    """All that a page is told of a match, but for the log, as the bytes that are sent."""
+    told = [Sitting(match, RandomBot(), "", resting=resting).told(PERSON) for resting in (False, bool(match.results))]
+    return json.dumps(told, allow_nan=False)
+
+
+@every_game
+def test_messages_of_worlds_that_look_alike_are_the_same(named: Named) -> None:
+    """From a decision of the person on, in the true deal and in another that it may take for it: as long as both look
+    alike to it, every message is the same, also where other seats do different things that it is not shown."""
+    match, rng, compared = begin(Settings(named.make(), games=1, agent="random", seed=3)), random.Random(2), 0
+    for step in range(24):
+        if match.over:
+            break
+        if match.mover == PERSON and (step < 4 or step % 8 < 4):
+            for world in range(4):
+                twin = replace(match, state=match.game.determinize(match.state, 4, step)[world])
+                compared += same_messages(match, twin, rng)
+        match = match.act(rng.choice(match.legal))
+    assert compared
+
+
+def same_messages(one: Match, twin: Match, rng: random.Random) -> int:
+    """Plays both on together and compares what is told; returns how many times they were different deals."""
+    compared = 0
+    for _ in range(3):
+        assert messages(one) == messages(twin)
+        pairs = zip(one.state.tensors().values(), twin.state.tensors().values(), strict=True)
+        compared += not all(torch.equal(*pair) for pair in pairs)
+        both = [action for action in one.legal if action in twin.legal]
+        if one.over or not both:
+            break
+        action = other = rng.choice(both)
+        if one.mover != PERSON and not is_told(one, action, PERSON):
+            unseen = [a for a in twin.legal if not is_told(twin, a, PERSON)]
+            other = rng.choice(unseen)
+        after, twin_after = one.act(action), twin.act(other)
+        if after.results or look(after, PERSON) != look(twin_after, PERSON):
+            break  # by now the two deals are told apart by their cards
+        assert move_told(one, after, PERSON) == move_told(twin, twin_after, PERSON)
+        one, twin = after, twin_after
+    return compared
+
+
+def test_no_opponents_card_is_in_the_traffic(served: Served) -> None:
+    """A whole match, by what goes over the wire: no card that lies in another hand or in the deck, nor the seed."""
+    rng, layout, seen = random.Random(1), Blob().layout, 0
+    while True:
+        told = served.wait(waits_for_the_person)
+        body = served.request("GET", "/table")[2].decode()
+        match = served.table._sitting.match
+        open_cards = {move.name for result in match.results for trick in result.tricks for move in trick.plays}
+        open_cards |= {move.name for trick in match.tricks for move in trick.plays}
+        open_cards |= {text.card_name(layout, card) for card in look(match, PERSON).hand(PERSON)}
+        assert set(CARD.findall(json.dumps(json.loads(body), ensure_ascii=False))) <= open_cards
+        seen += len(open_cards)
+        assert "seed" not in body and "history" not in body
+        if told["over"]:
+            break
+        if told["resting"]:
+            assert "hand" not in told and served.ask("go on")[0] == 200
+        else:
+            assert served.ask("act", action=rng.choice(actions(told)))[0] == 200
+    assert seen and told["sheet"]["rows"][-1][0] == "sum"
+
+
+@every_game
+def test_every_choice_is_told_once_and_is_standard_json(named: Named) -> None:
+    match, rng = begin(Settings(named.make(), games=1, agent="random", seed=5)), random.Random(4)
+    for _ in range(20):
+        for viewer in (PERSON, None):
+            told = json.loads(json.dumps(seen_told(look(match, viewer)), allow_nan=False))
+            expected = sorted(match.legal) if match.mover == viewer and not match.over else []
+            assert sorted(actions(told)) == expected and bool(told["prompt"]) == bool(expected)
+            assert {seat for row in told["places"] for seat in row} - {None} == set(range(match.game.seats))
+        if match.over:
+            break
+        match = match.act(rng.choice(match.legal))
+
+
+def test_spectators_see_all_hands_and_the_person_sees_its_own() -> None:
+    match = a_match(cards=3)
+    watched, played = seen_told(look(match, None)), seen_told(look(match, PERSON))
+    assert [len(seat["hand"]) for seat in watched["seats"]] == [3] * 4 and watched["hand"] == []
+    assert [(len(seat["hand"]), seat["unseen"]) for seat in played["seats"]] == [(0, 0), (0, 3), (0, 3), (0, 3)]
+    assert len(played["hand"]) == 3
+
+
+# -- what is asked for ------------------------------------------------------------------------------------------------
+
+
+def test_a_match_is_kept_taken_back_and_opened_again(served: Served) -> None:
+    first = served.wait(waits_for_the_person)
+    assert served.ask("undo")[0] == 409  # there is nothing yet
+    assert served.ask("save")[0] == 200
+    (name,) = json.loads(served.request("GET", "/saved")[2])["saved"]
+    action = actions(first)[0]
+    assert served.ask("act", action=action)[0] == 200
+    later = served.wait(waits_for_the_person)
+    assert later["kept"] == name and load_match(Path(name)) == served.table._sitting.match
+    assert served.ask("undo")[0] == 200
+    again = served.wait(waits_for_the_person)
+    stamps = ("version", "turn", "kept")
+    assert {k: v for k, v in again.items() if k not in stamps} == {k: v for k, v in first.items() if k not in stamps}
+    assert load_match(Path(name)) == served.table._sitting.match
+    assert served.ask("act", action=action)[0] == 200
+    served.wait(waits_for_the_person)
+    left = served.table._sitting.match
+    assert served.ask("new")[0] == 200
+    assert served.table._sitting.match.settings.seed != 3 or served.table._sitting.match.history != left.history
+    assert load_match(Path(name)) == left  # another match, in another file
+    assert served.ask("open", name=name)[0] == 200
+    assert served.table._sitting.match == left and served.told()["kept"] == name
+
+
+def test_only_saved_matches_of_the_folder_are_opened(served: Served) -> None:
+    Path("mine.json").write_text('{"format": "something else"}')
+    save_match(Path("..") / "match.json", a_match())
+    before = served.wait(waits_for_the_person)
+    for name in ("../match.json", "none.json", "/etc/passwd", "mine.json", 7, None, ["a"]):
+        status, answer = served.ask("open", name=name)
+        assert status == 409 and "no saved match" in answer["error"] and served.told() == before
+
+
+def test_a_damaged_match_is_not_opened(served: Served) -> None:
+    Path("bad.json").write_text('{"format": "vecgame-match-2", "settings": 1}')
+    before = served.wait(waits_for_the_person)
+    status, answer = served.ask("open", name="bad.json")
+    assert status == 409 and "damaged" in answer["error"] and "\n" not in answer["error"] and served.told() == before
+
+
+def test_hints_come_and_go(served: Served) -> None:
+    told = served.wait(lambda told: actions(told))
+    assert served.ask("hint")[0] == 200
+    hinted = served.wait(lambda told: told["hint"])
+    assert sorted(one["action"] for one in hinted["hint"]["advice"]) == sorted(actions(told))
+    assert sum(one["probability"] for one in hinted["hint"]["advice"]) == pytest.approx(1, abs=0.01)
+    assert hinted["turn"] == told["turn"]  # a page that does not show it yet may still play
+    assert served.ask("act", told["turn"], action=actions(told)[0])[0] == 200 and served.told()["hint"] is None
+
+
+def test_agents_can_be_watched_and_told_to_wait() -> None:
+    one = Served(Table(a_match(games=1), random_bots, None, delay=0.05))
+    try:
+        assert one.ask("pause")[0] == 200
+        told = one.wait(lambda told: told["hint"])  # what the agent thinks, while it waits
+        assert told["watching"] and told["paused"] and not actions(told)
+        assert (
+            one.request("GET", f"/table?since={told['version']}")[2]
+            == json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
+        )
+        assert one.ask("go on")[0] == 200 and one.wait(lambda told: told["over"])["sheet"]
+        for name in ("hint", "undo", "act"):
+            assert one.ask(name)[0] == 409
+    finally:
+        one.stop()
+        one.table.close()
+
+
+def test_a_match_that_cannot_be_written_goes_on_and_says_so(served: Served, monkeypatch) -> None:
+    told = served.wait(waits_for_the_person)
+    assert served.ask("save")[0] == 200
+
+    def full(path: Path, match: Match) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("veclab.web.sitting.save_match", full)
+        assert served.ask("act", action=actions(told)[0])[0] == 200
+        told = served.wait(waits_for_the_person)
+        assert "cannot be written: No space left on device" in told["trouble"]
+    if not told["resting"]:
+        assert served.ask("act", action=actions(told)[0])[0] == 200
+        assert not served.wait(waits_for_the_person)["trouble"]
+
+
+def test_agents_that_fail_are_said_to(capsys) -> None:
+    class Broken(RandomBot):
+        def act(self, *arguments: object) -> torch.Tensor:
+            raise RuntimeError("no weights")
+
+    one = Table(a_match(), lambda match: (Broken(), ""), None, delay=0)
+    while not one.told()["trouble"]:
+        pass
+    told = one.told()
+    assert told["trouble"] == "The agents have failed: RuntimeError: no weights" and told["paused"]
+    assert one.close() and "no weights" in capsys.readouterr().err
+
+
+# -- matches looked into -----------------------------------------------------------------------------------------------
+
+
+def finished(match: Match) -> Match:
+    rng = random.Random(8)
+    while not match.over:
+        match = match.act(rng.choice(match.legal))
+    return match
+
+
+def test_a_saved_match_is_looked_at_move_by_move(monkeypatch, capsys) -> None:
+    save_match(Path("match.json"), finished(a_match()))
+    match, tables, before = load_match(Path("match.json")), [], Path("match.json").read_bytes()
+    monkeypatch.setattr(server, "serve", lambda table, bound: tables.append(table))
+    assert play.main(["--web", "--look", "match.json"]) == 130
+    assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+    table = Table(match, random_bots, None)
+    one = Served(table)
+    try:
+        for at, shown in enumerate(walk(match.settings, match.history)):
+            assert one.ask("step", to=at)[0] == 200
+            told = one.wait(lambda told: told["hint"] or told["over"])
+            assert told == {**told, **json.loads(json.dumps(seen_told(look(shown, None))))}
+            assert (told["at"], told["moves"], told["watching"]) == (at, len(match.history), True)
+            assert told["taken"] == (None if shown.over else match.history[at])
+            if not shown.over:
+                assert sorted(one["action"] for one in told["hint"]["advice"]) == list(shown.legal)
+                assert at < 4 or shown.moves == () or told["log"]
+                others = [row for row in told["lies"] if row["seat"] not in (None, shown.mover)]
+                hidden = sum(len(look(shown, None).hand(seat)) for seat in range(4) if seat != shown.mover)
+                assert len(others) == hidden and all(row["shares"][shown.mover] == 0 for row in others)
+        for to in (-1, len(match.history) + 1, "1", None, True):
+            assert one.ask("step", to=to)[0] == 409
+        assert Path("match.json").read_bytes() == before and table.path is None
+    finally:
+        one.stop()
+        table.close(20)
+
+
+def test_a_match_that_is_played_is_not_looked_into(served: Served) -> None:
+    told = served.wait(waits_for_the_person)
+    status, answer = served.ask("step", to=0)
+    assert status == 409 and "--look" in answer["error"]
+    assert served.told() == told and not {"lies", "at", "taken"} & set(told)
+
+
+def test_shares_of_where_cards_lie() -> None:
+    match = begin(Settings(Blob(cards=13), games=1, seed=4))
+    lies, hand = where_cards_lie(match, 64), match.state.hands[0, match.mover]
+    assert lies.shape == (52, 4) and torch.allclose(lies.sum(-1), torch.ones(52))
+    assert torch.equal(lies[:, match.mover] == 1, unpack(hand))
+    assert where_cards_lie(begin(Settings(make_game("kuhn"), games=1))).shape == (0, 2)
+
+
+def test_thoughts_of_a_network_are_its_own(own_games: Path) -> None:
+    game = Blob(cards=2)
+    save_network(Path("net.safetensors"), BlobNet(network_config("small", game)), {"games": [identity(game)]})
+    match = begin(Settings(game, games=1, agent="net.safetensors", worlds=2, simulations=4))
+    agent = play.make_agent(match.settings)
+    hint = give_hint(agent, match)
+    assert sum(one.prior for one in hint.advice) == pytest.approx(1, abs=1e-4) and len(hint.values) == 4
+    told = hint_told(hint)
+    assert all(0 <= one["prior"] <= 1 for one in told["advice"]) and len(told["values"]) == 4
+    assert all(one.prior is None for one in give_hint(RandomBot(), match).advice)
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+MEANINGLESS = {
+    b"": "must be JSON",
+    b"\xff\xfe{": "must be JSON",
+    b"[" * 4000: "must be JSON",
+    b"[]": "must be an object",
+    b'{"do": "act"}': "must be an object",
+    b'{"do": "rob", "turn": "x"}': "must be one of act, undo",
+    b'{"do": ["act"], "turn": "x"}': "must be one of act, undo",
+    b'{"do": "act", "turn": "x", "action": 1}': "has moved on",
+    b" " * 5000: "at most 4096 bytes",
+}
+
+
+def test_what_means_nothing_gets_one_line_and_changes_nothing(served: Served) -> None:
+    before = served.wait(waits_for_the_person)
+    for body, words in MEANINGLESS.items():
+        status, _, answer = served.request("POST", "/do", body, JSON)
+        error = json.loads(answer)["error"]
+        assert status in (400, 409) and words in error and "\n" not in error and served.told() == before
+
+
+def test_what_is_not_allowed_changes_nothing(served: Served) -> None:
+    before = served.wait(waits_for_the_person)
+    for action in (-1, 999, True, "3", None, 1.0, [1], float("nan"), 10**30):
+        status, answer = served.ask("act", action=action)
+        assert status == 409 and "not allowed" in answer["error"] and served.told() == before
+
+
+def test_an_old_choice_of_another_tab_is_refused(served: Served) -> None:
+    old = served.wait(waits_for_the_person)
+    assert served.ask("act", action=actions(old)[0])[0] == 200
+    now = served.wait(waits_for_the_person)
+    status, answer = served.ask("act", old["turn"], action=actions(old)[0])
+    assert status == 409 and "has moved on" in answer["error"] and served.told() == now
+
+
+FOREIGN = [
+    ({"Host": "evil.example"}, 400),
+    ({"Host": "127.0.0.1.evil.example:80"}, 400),
+    ({"Host": ""}, 400),
+    ({"Origin": "http://evil.example"}, 403),
+    ({"Origin": "null"}, 403),
+    ({"Origin": "http://127.0.0.1:1"}, 403),
+    ({"Origin": "https://127.0.0.1"}, 403),
+    ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "same-site"}, 403),
+    ({}, 200),
+]
+
+
+def test_other_sites_and_other_hosts_are_refused(served: Served) -> None:
+    before = served.wait(waits_for_the_person)
+    asked = json.dumps({"do": "act", "turn": before["turn"], "action": actions(before)[0]}).encode()
+    for headers, status in FOREIGN:
+        answers = [served.request("GET", "/table", None, headers)]
+        answers.append(served.request("POST", "/do", asked, {**JSON, **headers}))
+        for found, sent, body in answers:
+            assert found == status and "frame-ancestors 'none'" in sent["content-security-policy"]
+            assert "access-control-allow-origin" not in sent
+            assert status == 200 or b"hand" not in body
+        assert (served.told() == before) == (status != 200)
+
+
+def test_a_form_of_another_page_cannot_ask(served: Served) -> None:
+    """Which browsers send without asking first, as text."""
+    told = served.wait(waits_for_the_person)
+    asked = json.dumps({"do": "act", "turn": told["turn"], "action": actions(told)[0]}).encode()
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
+        assert served.request("POST", "/do", asked, {"Content-Type": kind})[0] == 400
+    assert served.request("GET", "/do")[0] == 405 and served.request("GET", "/../veclab/play.py")[0] == 404
+    assert served.told() == told
+
+
+def test_the_page_asks_nothing_of_others_and_words_stay_words(served: Served) -> None:
+    for path in server.FILES:
+        status, headers, body = served.request("GET", path)
+        source = body.decode()
+        assert status == 200 and "default-src 'none'" in headers["content-security-policy"]
+        assert set(re.findall(r"\w+://[^\s\"'>]+", source)) <= {"http://www.w3.org/2000/svg"}
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|\beval\b|new Function", source)
+        assert not re.search(r"<[^>]+ (on\w+|style)=", source)  # which the policy would not run
+    assert {f"/{path.name}" for path in (resources.files("veclab.web") / "page").iterdir()} - {"/index.html"} == set(
+        server.FILES
+    ) - {"/"}
+
+
+# -- the command ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--port", "80"], "--port is for --web"),
+        (["--web", "--port", "70000"], "--port must be from 0 to 65535"),
+        (["--web", "--plain"], "--plain is for a terminal"),
+        (["--look", "match.json"], "--look shows a match as a page: add --web"),
+        (["--web", "--look", "match.json", "--seed", "1"], "leave out --seed"),
+        (["--web", "--look", "none.json"], "none.json cannot be read"),
+    ],
+)
+def test_bad_flags_get_one_line(flags: list[str], words: str, capsys) -> None:
+    assert play.main([*flags, "--agent", "random"]) == 2
+    error = capsys.readouterr().err
+    assert words in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_a_port_that_is_taken_gets_one_line(served: Served, capsys) -> None:
+    assert play.main(["--web", "--agent", "random", "--port", str(served.port)]) == 2
+    assert f"--port {served.port} cannot be had" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
+def test_without_the_extra_there_is_one_line(missing: str, monkeypatch, capsys) -> None:
+    for name in [name for name in sys.modules if name.startswith(("veclab.web", f"{missing}."))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, missing, None)
+    assert play.main(["--web", "--agent", "random"]) == 2
+    assert capsys.readouterr().err == f"error: {missing} is not installed: pip install -e '.[web]'\n"

@@ -1,0 +1,364 @@
+"""A match that goes on while pages look at it: who decides, what is kept, and which version of it is shown.
+
+What the pages show follows from one immutable `Sitting`. A `Table` holds the newest; whatever is asked of it, and what
+agents decide on a thread of its own, puts another one there, so that every page comes to show the same.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+from torch import Tensor
+
+from veclab.arena.bots import Player
+from veclab.table.advice import Hint, give_hint, where_cards_lie
+from veclab.table.agents import choose
+from veclab.table.saving import load_match, save_match
+from veclab.table.session import Match, begin, undo, walk
+from veclab.table.sight import Seen, look
+from veclab.web.message import Json, card_told, hint_told, lies_told, move_told, seen_told
+
+Seating = Callable[[Match], tuple[Player, str]]
+"""(match) -> the agents that play it, and who plays what in a line. Raises ValueError where they cannot."""
+
+LOOKED_BACK = 12  # moves of which is told what was said when the match is shown as it was
+WAIT = 1.0  # seconds that a page waits for news before it asks again
+
+
+class RefusedError(ValueError):
+    """What is asked for cannot be done now, and why, in a line for the person."""
+
+
+@dataclass(frozen=True)
+class Sitting:
+    """A match with what stands around it on the page."""
+
+    match: Match
+    agent: Player
+    title: str  # who plays what
+    log: tuple[str, ...] = ()  # what was said in this game
+    resting: bool = False  # a game is over, and the person has not gone on to the next
+    paused: bool = False  # agents wait until somebody goes on
+    hint: Hint | None = None
+    asked: bool = False  # a hint is being thought of
+    lies: Tensor | None = None  # where the mover may think that cards lie, for spectators: [cards, seats] float32
+    past: tuple[Match, ...] = ()  # for spectators: the match after so many moves, the newest last
+    at: int | None = None  # how many of these moves are shown; None: all
+    path: Path | None = None  # the file that keeps the match
+    trouble: str = ""  # what keeps the match from going on, or from being kept
+
+    @property
+    def shown(self) -> Match:
+        """The match as the pages show it, as it is or as it was."""
+        return self.match if self.at is None else self.past[self.at]
+
+    def told(self, person: int | None) -> dict[str, Json]:
+        """What a page shows of it."""
+        match, seen = self.shown, look(self.shown, person)
+        told = seen_told(seen)
+        if self.resting:  # of the next game nothing is shown yet
+            trick = match.results[-1].tricks[-1:]
+            plays = [move for one in trick for move in one.plays]
+            cards = [{"who": seen.names[move.seat], "card": card_told(seen, move.action)} for move in plays]
+            kept = {name: told[name] for name in ("sheet", "over")}
+            told = {**kept, "rest": {"number": len(match.results), "trick": cards}}
+        if person is None:
+            told |= self._looked_into(seen)
+        return {
+            **told,
+            "title": self.title,
+            "watching": person is None,
+            "resting": self.resting,
+            "paused": self.paused,
+            "log": list(self.log) if self.at is None else list(_log(self.past[: self.at + 1][-LOOKED_BACK:], person)),
+            "hint": None if self.hint is None else hint_told(self.hint),
+            "asked": self.asked,
+            "kept": None if self.path is None else self.path.name,
+            "trouble": self.trouble,
+        }
+
+    def _looked_into(self, seen: Seen) -> dict[str, Json]:
+        """For spectators: which move is shown, what was done then, and where the mover may think that cards lie."""
+        moves = len(self.match.history)
+        at = moves if self.at is None else self.at
+        taken = self.past[at + 1].last.action if at < moves else None
+        lies = None if self.lies is None else lies_told(seen, self.lies)
+        return {"at": at, "moves": moves, "taken": taken, "lies": lies}
+
+
+class Table:
+    """The sitting that all pages show, and the thread on which agents think.
+
+    Args:
+        seating: gives the agents of a match that is opened.
+        person: the seat that pages play; None when agents take all seats.
+        path: the file that keeps the match, if one does.
+        delay: seconds from one agent's move to the next.
+
+    Raises:
+        ValueError: as ``seating``. OSError when the match cannot be written to ``path``.
+    """
+
+    def __init__(
+        self, match: Match, seating: Seating, person: int | None, path: Path | None = None, delay: float = 0.6
+    ) -> None:
+        self.seating, self.person, self.delay = seating, person, delay
+        self.folder = Path.cwd() if path is None else path.resolve().parent
+        self._run = secrets.token_hex(4)  # a page of an earlier run is never taken for one of this
+        self._news = threading.Condition()
+        self._version = self._turn = 0
+        self._closed = False
+        self._told: dict[str, Json] | None = None  # of this version
+        self._sitting = self._open(match, path)
+        self._thread = threading.Thread(target=self._think, name="agents", daemon=True)
+        self._thread.start()
+
+    # -- what pages ask for; each of these may be called from any thread ----------------------------------------------
+
+    def told(self, since: str | None = None) -> dict[str, Json]:
+        """What a page shows; of a page that shows version ``since`` only after a change, or some time without one."""
+        with self._news:
+            self._news.wait_for(lambda: self._closed or self._stamp(self._version) != since, WAIT)
+            if self._told is None:
+                stamps = {"version": self._stamp(self._version), "turn": self._stamp(self._turn)}
+                self._told = {**stamps, **self._sitting.told(self.person)}
+            return self._told
+
+    def act(self, turn: str, action: object) -> None:
+        """The person's ``action``, chosen where ``turn`` was shown.
+
+        Raises:
+            RefusedError: when the match has moved on, it is not the person's turn, or the action is not legal.
+        """
+        with self._news:
+            match = self._at(turn).match
+            if self._sitting.resting or match.over or match.mover != self.person:
+                raise RefusedError("It is not your turn.")
+            if type(action) is not int or action not in match.legal:
+                raise RefusedError("That is not allowed here; choose one of the marked ones.")
+            self._moved(match.act(action))
+
+    def take_back(self, turn: str) -> None:
+        """Back to the person's last choice. Raises RefusedError when there is none."""
+        with self._news:
+            sitting = self._at(turn)
+            earlier = None if self.person is None else undo(sitting.match, self.person)
+            if earlier is None:
+                raise RefusedError("There is no choice of yours to take back.")
+            log = tuple(_log(_past(earlier), self.person))
+            self._put(replace(sitting, match=earlier, log=log, resting=False, hint=None, asked=False), keep=True)
+
+    def ask_hint(self, turn: str) -> None:
+        """A hint for the person's decision, which comes when it has been thought of."""
+        with self._news:
+            sitting = self._at(turn)
+            if sitting.resting or sitting.match.over or sitting.match.mover != self.person:
+                raise RefusedError("Hints are for your own turn.")
+            if sitting.hint is None:
+                self._put(replace(sitting, asked=True))
+
+    def go_on(self) -> None:
+        """On to the next game, or with agents that wait."""
+        with self._news:
+            going = replace(self._sitting, resting=False, paused=False, trouble="")
+            self._put(going if self.person is not None else replace(going, at=None, hint=None, lies=None, asked=False))
+
+    def pause(self) -> None:
+        """Agents wait."""
+        with self._news:
+            sitting = self._sitting
+            self._put(self._stepped(sitting, sitting.at) if self.person is None else replace(sitting, paused=True))
+
+    def step(self, to: object) -> None:
+        """Shows spectators the match as it was after so many moves, and what its mover thought; agents wait.
+
+        Raises:
+            RefusedError: at a match that a person plays, and on a number that is none.
+        """
+        with self._news:
+            sitting = self._sitting
+            if self.person is not None:
+                raise RefusedError("Moves are looked at when agents are watched, or in a saved match by --look.")
+            moves = len(sitting.match.history)
+            if type(to) is not int or not 0 <= to <= moves:
+                raise RefusedError(f"There are moves from 0 to {moves}.")
+            self._put(self._stepped(sitting, None if to == moves else to))
+
+    def keep(self) -> None:
+        """Keeps the match, move by move, in a new file of the folder."""
+        with self._news:
+            sitting = self._sitting
+            if sitting.path is None:
+                self._put(replace(sitting, path=self._new_path()), keep=True)
+
+    def open(self, name: object) -> None:
+        """Goes on with a match that is `saved` in the folder; the one on the table is left."""
+        if name not in self.saved():
+            raise RefusedError("There is no saved match of that name here.")
+        path = self.folder / name
+        try:
+            match = load_match(path)
+            with self._news:
+                self._put(self._open(match, path))
+        except (ValueError, NotImplementedError, OSError) as error:
+            raise RefusedError(f"{name} cannot be opened: {error}") from None
+
+    def begin(self) -> None:
+        """Another match of the same settings, with other deals; the one on the table is left."""
+        with self._news:
+            settings = replace(self._sitting.match.settings, seed=secrets.randbelow(1_000_000))
+            kept = self._sitting.path is not None
+            self._put(self._open(begin(settings), self._new_path() if kept else None))
+
+    def saved(self) -> list[str]:
+        """The names of the files in the folder that keep matches."""
+        return sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))
+
+    def close(self, patience: float = 2.5) -> bool:
+        """Ends the thread; whether it has ended within so many seconds."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+        self._thread.join(patience)
+        return not self._thread.is_alive()
+
+    @property
+    def path(self) -> Path | None:
+        """The file that keeps the match."""
+        return self._sitting.path
+
+    # -- changes ------------------------------------------------------------------------------------------------------
+
+    def _stamp(self, number: int) -> str:
+        return f"{self._run}-{number}"
+
+    def _at(self, turn: str) -> Sitting:
+        """The sitting, if it still stands as it was shown by that turn."""
+        if turn != self._stamp(self._turn):
+            raise RefusedError("The match has moved on since; this is how it stands now.")
+        return self._sitting
+
+    def _open(self, match: Match, path: Path | None) -> Sitting:
+        """The sitting of a match. A match that was played before is looked at by spectators, and not played on in its
+        file."""
+        agent, title = self.seating(match)
+        past = _past(match)
+        if self.person is None and match.history:
+            return self._stepped(Sitting(match, agent, title, past=past), 0)
+        if path is not None:
+            save_match(path, match)
+        log = tuple(_log(past, self.person))
+        return Sitting(match, agent, title, log, path=path, past=past if self.person is None else ())
+
+    def _stepped(self, sitting: Sitting, at: int | None) -> Sitting:
+        """With those moves shown, and thoughts of the next one asked for."""
+        stepped = replace(sitting, at=at, paused=True, hint=None, lies=None)
+        return replace(stepped, asked=not stepped.shown.over)
+
+    def _moved(self, after: Match) -> None:
+        """A move has been made."""
+        sitting, before = self._sitting, self._sitting.match
+        ended = len(after.results) > len(before.results)
+        log = sitting.log if before.moves else ()  # that of the game before stays until the first move
+        log += tuple(move_told(before, after, self.person))
+        rests = ended and self.person is not None and not after.over
+        past = (*sitting.past, after) if self.person is None else ()
+        after_it = replace(sitting, match=after, log=log, past=past, resting=rests, hint=None, lies=None, asked=False)
+        self._put(after_it, keep=True)
+
+    def _put(self, sitting: Sitting, keep: bool = False) -> None:
+        """Makes it the one that is shown; with ``keep`` its match is written, where a file keeps it."""
+        if keep and sitting.path is not None:
+            try:
+                save_match(sitting.path, sitting.match)
+                sitting = replace(sitting, trouble="")
+            except OSError as error:
+                why = f"{sitting.path.name} cannot be written: {error.strerror or error}"
+                sitting = replace(sitting, trouble=f"{why}. The next move tries again.")
+        self._turn += sitting.match is not self._sitting.match or sitting.resting != self._sitting.resting
+        self._version += 1
+        self._sitting, self._told = sitting, None
+        self._news.notify_all()
+
+    def _new_path(self) -> Path:
+        """A file that there is not yet, called by the time of day."""
+        stem = time.strftime("match-%Y%m%d-%H%M%S")
+        names = (f"{stem}{f'-{n}' if n else ''}.json" for n in range(1000))
+        return next(self.folder / name for name in names if not (self.folder / name).exists())
+
+    # -- the thread of the agents -------------------------------------------------------------------------------------
+
+    def _think(self) -> None:
+        while (sitting := self._next_task()) is not None:
+            begun = time.monotonic()
+            try:
+                if sitting.asked:
+                    self._answer(sitting)
+                else:
+                    self._play(sitting, choose(sitting.agent, sitting.match), begun + self.delay)
+            except Exception as error:  # a page must not wait for ever; the terminal gets the rest
+                traceback.print_exc(file=sys.stderr)
+                with self._news:
+                    if self._sitting.match is sitting.match:
+                        trouble = f"The agents have failed: {type(error).__name__}: {error}"
+                        self._put(replace(self._sitting, trouble=trouble, paused=True, asked=False))
+
+    def _next_task(self) -> Sitting | None:
+        """Waits until agents are to decide or to give a hint; None at the end."""
+        with self._news:
+            self._news.wait_for(lambda: self._closed or self._agents_turn() or self._sitting.asked)
+            return None if self._closed else self._sitting
+
+    def _agents_turn(self) -> bool:
+        sitting, match = self._sitting, self._sitting.match
+        waits = sitting.paused or sitting.resting or match.over
+        return not waits and match.mover != self.person
+
+    def _answer(self, asked: Sitting) -> None:
+        """Gives a hint, unless something else is shown by then."""
+        hint = give_hint(asked.agent, asked.shown)
+        lies = where_cards_lie(asked.shown) if self.person is None else None
+        with self._news:
+            if self._sitting.shown is asked.shown and self._sitting.asked:
+                self._put(replace(self._sitting, hint=hint, lies=lies, asked=False))
+
+    def _play(self, asked: Sitting, action: int, when: float) -> None:
+        """Makes an agent's move at a time of `time.monotonic`, unless something else has happened by then."""
+
+        def gone() -> bool:
+            return self._closed or self._sitting.match is not asked.match or not self._agents_turn()
+
+        with self._news:
+            if not self._news.wait_for(gone, max(0.0, when - time.monotonic())):
+                self._moved(asked.match.act(action))
+
+
+def _past(match: Match) -> tuple[Match, ...]:
+    """The match before its first move and after each one."""
+    return tuple(walk(match.settings, match.history))
+
+
+def _log(past: Sequence[Match], viewer: int | None) -> Iterator[str]:
+    """What has been said, as far as it is told, in the game that the last of these matches is in."""
+    for before, after in pairwise(past[-len(past[-1].moves) - 1 :]):
+        yield from move_told(before, after, viewer)
+
+
+def _keeps_match(path: Path) -> bool:
+    """Whether a file looks like a saved match."""
+    try:
+        if path.stat().st_size > 1 << 20:
+            return False
+        saved = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(saved, dict) and str(saved.get("format", "")).startswith("vecgame-match-")
