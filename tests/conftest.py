@@ -51,7 +51,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
         emulation.__exit__(None, None, None)
 
 
-QUICK_SHARE = 5  # of the quick tests of every game one in so many, other games for each test; the rest are slow ones
+QUICK_SHARE = 10  # of the quick tests of every game one in so many, other games for each test; the rest are slow ones
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers

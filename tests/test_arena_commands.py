@@ -99,6 +99,7 @@ def test_other_rules_are_said(folder, capsys) -> None:
     assert list(stored["results"]) == ["network's policy"]
 
 
+@pytest.mark.slow
 def test_a_ladder_is_of_one_game(folder, capsys) -> None:
     two, five = network("two", make_game("kuhn")), network("three", make_game("kuhn", players=3))
     error = refused(ladder.main, [two, five], capsys)
@@ -132,6 +133,7 @@ def test_a_ladder_of_programs_alone(folder, capsys) -> None:
     assert "another network or program called cmd:" in refused(ladder.main, [bot, *flags], capsys)
 
 
+@pytest.mark.slow
 def test_ladders_of_the_format_before_open(folder, capsys) -> None:
     """Their terms named the game by flags, and results of a run's networks are still there."""
     path = network("blob", make_game("blob", cards=2))
@@ -149,6 +151,7 @@ def test_ladders_of_the_format_before_open(folder, capsys) -> None:
     assert "is no ladder of this version" in refused(ladder.main, [path], capsys)
 
 
+@pytest.mark.slow
 def test_an_address_on_the_command_line(folder, capsys) -> None:
     write_tutorials(folder)
     path = network("bluff", make_game("bluff.py:Bluff"))

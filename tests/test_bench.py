@@ -41,6 +41,7 @@ def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     assert rates and all(rate > 0 for rate in rates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", [["--game", "euchre"], ["--rules", "players=3", "--cards", "2"]])
 def test_self_play_of_other_games(game: list[str], tmp_path, capsys) -> None:
     """With a network for their observations, and no verdict on the document's criteria, which are for its own game."""
@@ -89,6 +90,7 @@ def test_a_game_that_is_cut_off_counts_by_its_evaluations(monkeypatch) -> None:
     assert (play.worlds, play.search.simulations, play.noise_fraction, settings.rules.cards) == (2, 7, 0.25, 3)
 
 
+@pytest.mark.slow
 def test_a_strategy_that_cannot_run_leaves_the_others(monkeypatch, capsys) -> None:
     def die(*arguments: object, **options: object) -> None:
         raise MemoryError("no memory for a single worker")
@@ -115,6 +117,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
     assert "games=1000000000: does not fit in memory" in output and "games=4" in output
 
 
+@pytest.mark.slow
 def test_a_sweep_spans_the_grid(tmp_path) -> None:
     path = tmp_path / "figures.json"
     flags = ["--quick", "--cards", "2", "--device", "cpu", "--network", "small", "--json", str(path)]

@@ -141,6 +141,7 @@ def response_by_recursion(rules, states: list, seat: int, others) -> float:
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seat", [0, 3])
 def test_two_cards_against_recursion(seat: int) -> None:
     """A game in which the cards played count as well, with what the seat learns on the way."""
@@ -162,6 +163,7 @@ def test_two_cards_against_recursion(seat: int) -> None:
     assert float(gains.gain[seat]) > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "game", [Blob(cards=1, suits=2, ranks=3), Blob(cards=1, suits=4, ranks=2, hook=False)], ids=str
 )
@@ -171,6 +173,7 @@ def test_a_best_response_never_loses_against_the_policy(game: Blob) -> None:
         assert (gains.gain > -1e-9).all() and float(gains.gain.max()) > 0.1
 
 
+@pytest.mark.slow
 def test_the_policys_points_are_those_of_play() -> None:
     """With two cards, so that plays count: the mean over all deals is what self-play makes on random deals."""
     game = Blob(cards=2, suits=2, ranks=4, trump="spades", dealer=DEALER)

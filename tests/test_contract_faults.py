@@ -27,11 +27,13 @@ RIGHT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", RIGHT.values(), ids=RIGHT)
 def test_right_games_are_compared_in_all(game) -> None:
     assert contract.check(game) == ()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_a_note() -> None:
     assert contract.check(Blob(cards=1)) == (NOTE,)
 

@@ -251,6 +251,7 @@ def test_the_critics_loss_is_its_squared_error() -> None:
     assert float(losses.weighted(learner.settings)) == pytest.approx(total)
 
 
+@pytest.mark.slow
 def test_the_critic_learns_what_only_the_hands_tell() -> None:
     """Values by one card of each other seat: the critic's loss falls, the other value head's stays at the variance."""
     examples = with_hands(make_examples(512))

@@ -135,6 +135,7 @@ def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
         save_tensors(folder / str(group.rank), learner.state_dict(), {"learned": learned, "updated": updated})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "changes"),
     [(2, {}), (3, {}), (2, {"augment_suits": True}), (2, {"tricks_weight": 0.5, "leaf_values": "world"})],
@@ -178,7 +179,7 @@ def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, o
     counts = {name: figures[name] for name in ("games", "examples", "evaluations")}
     means = {name: figures[name] for name in ("score", "bids_met", "policy_entropy", "prior_divergence")}
     means["rollout score"] = rollout.score
-    save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "games": rollout.games})
+    save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "played": rollout.games})
 
 
 OPTIONS = {"full_share": 0.5, "fast_simulations": 2, "tricks_weight": 0.5, "leaf_values": "world"}
@@ -186,8 +187,9 @@ OPTIONS = {"full_share": 0.5, "fast_simulations": 2, "tricks_weight": 0.5, "leaf
 
 @pytest.mark.parametrize(
     ("size", "games", "changes"),
-    [(2, 12, {}), (3, 15, {}), (2, 12, OPTIONS), pytest.param(5, 12, {}, marks=pytest.mark.slow)],
+    [(2, 12, {}), (3, 15, {}), (2, 12, OPTIONS), (5, 12, {})],
 )
+@pytest.mark.slow
 def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int, changes: dict[str, object]) -> None:
     """A third of the games for each of three card counts; four games leave one of five processes idle. One process that
     plays in chunks of the same games holds bit for bit the same examples, in the same order."""
@@ -198,7 +200,7 @@ def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int,
     expected, told = load_tensors(one / "0")
     for rank in range(size):
         tensors, numbers = load_tensors(several / str(rank))
-        assert numbers["counts"] == told["counts"] and numbers["games"] == 30
+        assert numbers["counts"] == told["counts"] and numbers["played"] == 30
         assert numbers["means"] == pytest.approx(told["means"], rel=1e-6)
         for name, tensor in tensors.items():
             if not name.startswith("rollout."):
@@ -249,6 +251,7 @@ def two(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_of_two_processes_is_whole(two: Path) -> None:
     kinds = [entry["kind"] for entry in metrics_of(two)]
     assert kinds == ["update"] * 2 + ["iteration"] * 3 + ["final evaluation"]
@@ -363,7 +366,7 @@ def test_torchrun_that_is_stopped_leaves_the_newest_network(two: Path, tmp_path,
         job.send_signal(number)
         assert job.wait(60) != 0
     shown = (tmp_path / "output").read_text()
-    assert f"Stopped and saved. Go on with: python train.py --resume {folder}\n" in shown
+    assert "Stopped and saved. Go on with: torchrun " in shown and f"train.py --resume {folder}\n" in shown
     assert f"the network: {newest_network(folder)}\n" in shown
     assert_newest_network_is_saved(folder)
     assert ends(start_training(2, folder)) == [0, 0]

@@ -213,6 +213,7 @@ def check_worlds(game: Doppelkopf, index: int, left: int, draws: int) -> set[str
     return {f"{len(who)} may hold it" for who in holders} | ({f"{2 - len(queens)} known"} if holders else set())
 
 
+@pytest.mark.slow
 def test_worlds_are_uniform_over_all_pasts() -> None:
     kinds = set().union(*(check_worlds(Doppelkopf(), index, left, 8) for index in range(16) for left in (5, 7)))
     assert kinds >= {"1 may hold it", "2 may hold it", "3 may hold it", "0 known", "1 known"}

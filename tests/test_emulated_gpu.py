@@ -148,6 +148,7 @@ def test_kernels_are_counted_by_phase(emulation: EmulatedGpu) -> None:
     assert record.by_phase() == {"other": 1, "outer": 2, "inner": 2} and record.launches == 5
 
 
+@pytest.mark.slow
 def test_a_searchs_kernels_do_not_depend_on_the_number_of_games(emulation: EmulatedGpu) -> None:
     few, more = (launches.search_launches(emulation, 1, 2, games, worlds=2) for games in (2, 5))
     assert few == more and few.keys() == launches.PHASES.keys() | {"other"}

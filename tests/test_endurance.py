@@ -242,6 +242,7 @@ def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_p
     kill_again_and_again(numbered(tmp_path), KILLS, 0, undisturbed)
 
 
+@pytest.mark.slow
 def test_killed_within_learning_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
     folder = tmp_path / "run"
     assert ends([start(aimed_command_line, train_at(folder), "learning", 2)]) == [-signal.SIGKILL]
@@ -331,6 +332,7 @@ def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path
     assert_alike(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_file_that_the_system_cuts_off(undisturbed: Path, tmp_path, capsys) -> None:
     """A real failed write, after a megabyte, of a checkpoint that is larger."""
     folder = tmp_path / "run"
@@ -351,6 +353,7 @@ def test_a_file_that_the_system_cuts_off(undisturbed: Path, tmp_path, capsys) ->
 # -- losses that are not finite ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stretch", ["update 1", "iteration 2"])
 def test_a_run_whose_loss_is_nan_is_saved_and_says_why(
     undisturbed: Path, tmp_path, monkeypatch, capsys, stretch: str
@@ -377,6 +380,7 @@ def test_a_run_whose_loss_is_nan_is_saved_and_says_why(
     assert_alike(folder, undisturbed)
 
 
+@pytest.mark.slow
 def test_a_steps_loss_that_is_not_finite_costs_that_step_only(tmp_path, monkeypatch) -> None:
     settings = changed(**{**vars(SMALLEST), "batch_size": 4, "iterations": 1, "epochs": 3})
     calls, real = [], Learner.losses
@@ -489,6 +493,7 @@ def test_an_evaluation_that_a_stop_has_cut_off_is_made_when_the_run_goes_on(tmp_
     assert [(entry["of"], entry["iteration"]) for entry in evaluations] == [(1, 1), (2, 2)]
 
 
+@pytest.mark.slow
 def test_an_evaluation_ends_with_the_process_that_wanted_it(undisturbed: Path, capsys) -> None:
     network = str(undisturbed / "network-000002.safetensors")
     flags = ["--cards=1", "--eval-deals=1", "--device=cpu"]

@@ -329,11 +329,13 @@ def check_worlds(game: Euchre, index: int, left: int, draws: int) -> str | None:
     return f"{who}, {'the dealer moves' if mover == int(state.dealer) else 'another'}, {'up' if picked_up else 'down'}"
 
 
+@pytest.mark.slow
 def test_worlds_are_uniform_over_all_pasts() -> None:
     kinds = {check_worlds(Euchre(), index, left, draws=8) for index in range(16) for left in (2, 4)} - {None}
     assert len(kinds) == 8
 
 
+@pytest.mark.slow
 def test_worlds_are_uniform_where_the_card_turned_up_may_be_away() -> None:
     game = Euchre(may_discard_upcard=True)
     kinds = {check_worlds(game, index, left, draws=8) for index in range(0, 40, 2) for left in (2, 4)} - {None}

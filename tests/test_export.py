@@ -214,7 +214,7 @@ def test_what_cannot_be_exported_gets_one_line(run: Path, tmp_path, capsys) -> N
         (empty, target, "holds no network"),
         (empty / "damaged.safetensors", target, "damaged"),
         (tmp_path / "none", target, "is not a file"),
-        (run, str(tmp_path / "none" / "agent.onnx"), "No such file"),
+        (run, str(tmp_path / "none" / "agent.onnx"), "there is no folder"),
     ]:
         assert main([str(checkpoint), "--onnx", file]) == 2
         error = capsys.readouterr().err

@@ -78,6 +78,7 @@ def inject(undamaged: Path, parent: Path, faults: int, seed: int) -> None:
     assert not failed, "\n".join(failed)
 
 
+@pytest.mark.slow
 def test_damaged_files_get_a_line_or_do_no_harm(undamaged: Path, tmp_path) -> None:
     inject(undamaged, tmp_path, QUICK, 1)
 

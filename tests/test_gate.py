@@ -102,6 +102,7 @@ def weights(net: torch.nn.Module) -> torch.Tensor:
     return torch.cat([parameter.detach().flatten() for parameter in net.parameters()])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("passed", [True, False])
 def test_only_a_network_that_passes_plays(tmp_path, monkeypatch, passed: bool) -> None:
     judged, players = [], []

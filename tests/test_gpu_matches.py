@@ -30,6 +30,7 @@ PLAYERS = {
 GPU = torch.device("cuda")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PLAYERS)
 def test_matches_end_alike(name: str) -> None:
     """Against the rule-based bot."""
@@ -50,6 +51,7 @@ def test_partners_meet_alike() -> None:
     assert match("cuda") == match("cpu")
 
 
+@pytest.mark.slow
 def test_evaluations_are_alike() -> None:
     players: list[Player] = [RuleBot(), RandomBot()]
     here, there = (
@@ -59,6 +61,7 @@ def test_evaluations_are_alike() -> None:
     assert here == there
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["network", "rules"])
 def test_best_responses_gain_alike(name: str) -> None:
     game = Blob(cards=1, suits=2, ranks=3)
@@ -79,6 +82,7 @@ def no_large_product(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(parts, "matmul_peak", lambda dtype, device: 1e12)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("no_large_product")
 def test_parts_are_measured() -> None:
     config = small(GAME).config

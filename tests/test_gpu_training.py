@@ -126,6 +126,7 @@ def test_self_play_by_fast_searches_is_the_cpus() -> None:
     assert_the_same_games(*(play(game, device, games, cap=cap) for device in DEVICES))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_in_memory_is_played_in_smaller_chunks(caplog: pytest.LogCaptureFixture) -> None:
     game, games = blob(), sized(4000, 40)
     net = network(game, "cuda")

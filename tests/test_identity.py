@@ -50,6 +50,7 @@ def test_only_what_differs_is_told() -> None:
     assert identity(Blob(cards=5, hook=False)) == {"game": "blob", "rules": {"hook": False}}
 
 
+@pytest.mark.slow
 def test_a_game_of_ones_own_is_found_by_another_process(tmp_path, monkeypatch) -> None:
     (tmp_path / "mine.py").write_text(OWN)
     monkeypatch.chdir(tmp_path)

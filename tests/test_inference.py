@@ -97,6 +97,7 @@ def fast_network(observation, mask):
 WEIGHT = torch.randn(256, 56, generator=torch.Generator().manual_seed(0)) / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("decisions", [2, 5, 7])
 def test_draws_follow_the_posterior(decisions: int) -> None:
     """Two cards of a deck of twelve; every consistent deal is listed and weighed."""
@@ -198,6 +199,7 @@ def test_merged_moves_are_judged_as_they_were_played() -> None:
     assert (result.visits.sum(-1) == 18).all()
 
 
+@pytest.mark.slow
 def test_self_play_and_matches() -> None:
     game, network = Blob(cards=2), linear_network(4)
     whole, parts = (self_play(game, network, CONFIG, 10, seed=1, chunk_games=size) for size in (10, 4))

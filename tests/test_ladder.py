@@ -61,6 +61,7 @@ def networks(tmp_path):
 FLAGS = ["--eval-deals", "3", "--cards", "2", "--device", "cpu"]
 
 
+@pytest.mark.slow
 def test_a_new_network_plays_only_its_own_pairings(networks, monkeypatch, capsys) -> None:
     played = []
     play = module.play_pairing
@@ -183,6 +184,7 @@ def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch, capsys) 
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) -> None:
     only = networks / "network-000000.safetensors"
     assert main([str(only), *FLAGS]) == 0
@@ -196,6 +198,7 @@ def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) 
     assert "is no ladder of this version" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     """By the rules of the run that the networks lie in; the random bot is 0."""
     rules = ["--game", "whist", "--cards", "2", "--rules", "trump=random"]

@@ -17,6 +17,7 @@ OPERATIONS = {  # of a search of 3 worlds x 6 simulations, at most, by phase
 }
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @pytest.mark.parametrize("cards", OPERATIONS)
 def test_a_search_takes_no_more_kernels(cards: int, gpu: EmulatedGpu | None) -> None:
@@ -29,6 +30,7 @@ def test_a_search_takes_no_more_kernels(cards: int, gpu: EmulatedGpu | None) -> 
     assert len(waits) == 1 and waits[0][1] == 1 and waits[0][0][0].startswith("vecgame/worlds.py")
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_a_replayed_search_takes_those_of_its_worlds_and_one_graph(gpu: EmulatedGpu | None) -> None:
     if gpu is None:

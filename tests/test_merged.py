@@ -137,6 +137,7 @@ def test_searches_give_all_visits_to_one_of_the_same() -> None:
     assert result.evaluations < plain.evaluations  # moves that were choices only by name are played on
 
 
+@pytest.mark.slow
 def test_self_play_does_not_search_a_choice_between_the_same() -> None:
     game = Blob(cards=6)
     config = SearchConfig(worlds=1, simulations=4)

@@ -65,6 +65,7 @@ def test_the_game_is_short(page: Page) -> None:
     assert len([line for line in page.blocks[0].splitlines() if line.strip()]) <= page.most_lines
 
 
+@pytest.mark.slow
 def test_the_page_builds_a_game(page: Page, desk: Path, capsys) -> None:
     page.run(1)
     page.run(2)

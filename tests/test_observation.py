@@ -87,6 +87,7 @@ def features(rules: reference.Rules, state: reference.State, viewer: int) -> lis
     return row
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES, ids=name)
 def test_every_feature_for_every_seat(game):
     for state, _ in play_randomly(game, game.deal(10, seed=40), seed=40):
@@ -112,6 +113,7 @@ def test_lanes_may_have_different_viewers():
             assert torch.equal(mixed[seat::4], game.observe(state, torch.full((40,), seat))[seat::4])
 
 
+@pytest.mark.slow
 def test_no_feature_is_constant():
     """Over games of all card counts and seats. The original had 54 constant dimensions.
 

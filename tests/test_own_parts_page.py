@@ -10,6 +10,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "own-parts.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, len(BLOCKS)))
 def test_the_page_runs(number: int, tmp_path, monkeypatch) -> None:
     (tmp_path / "careful.py").write_text(BLOCKS[0])

@@ -166,6 +166,7 @@ def test_a_missing_package_is_named(
         work()
 
 
+@pytest.mark.slow
 def test_the_import_needs_none_of_them() -> None:
     code = "import sys, veclab.bench.peers; print(sorted({'jax', 'mctx', 'pyspiel'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -622,6 +622,7 @@ def test_a_whole_match_by_stdin(monkeypatch, capsys, tmp_path) -> None:
     assert output.rstrip().splitlines()[-1] == lines.final_line(look(match, PERSON))
 
 
+@pytest.mark.slow
 def test_undo_and_the_same_answers_give_the_same_match(monkeypatch, capsys, tmp_path) -> None:
     histories = []
     for number, typed in enumerate(("1\n1\n2\n", "1\n1\nu\n1\n2\n", "1\nu\n0\nu\n1\n1\n2\n")):

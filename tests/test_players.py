@@ -193,6 +193,7 @@ def run(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_for_five_players(run):
     results = json.loads((run / "results.json").read_text())["results"]
     games = {match["games"] for row in results.values() for match in row.values()}
@@ -210,6 +211,7 @@ def test_a_network_for_another_number_of_players_is_refused(run, capsys):
     assert "against 4 x" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_ladder_of_five_players(run, capsys):
     assert ladder.main([str(run), "--eval-deals=2", "--device=cpu"]) == 0
     assert "each played 10 times" in capsys.readouterr().out

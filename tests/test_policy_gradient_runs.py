@@ -75,6 +75,7 @@ def killed_in_update_3(arguments: list[str]) -> None:
     train.main(arguments)
 
 
+@pytest.mark.slow
 def test_it_is_killed_and_goes_on_bit_for_bit(finished: Path, tmp_path) -> None:
     folder = tmp_path / "killed"
     assert ends([start(killed_in_update_3, [*flags_of(GRADIENT), f"--run={folder}"])]) == [-signal.SIGKILL]
@@ -84,6 +85,7 @@ def test_it_is_killed_and_goes_on_bit_for_bit(finished: Path, tmp_path) -> None:
     assert same(finished, folder) and metrics_of(finished)[:-1] == metrics_of(folder)
 
 
+@pytest.mark.slow
 def test_its_networks_are_evaluated_on_the_way(tmp_path, monkeypatch) -> None:
     """Ten updates count as an iteration, here one; the last network waits for the final evaluation."""
     asked = []
@@ -121,6 +123,7 @@ def test_its_networks_are_evaluated_on_the_way(tmp_path, monkeypatch) -> None:
     assert ladder_main([str(folder), "--cards=2", "--eval-deals=1", "--simulations=1"]) == 0
 
 
+@pytest.mark.slow
 def test_a_longer_run_goes_on_with_the_rate_that_it_had(finished: Path, tmp_path, monkeypatch) -> None:
     """And with the weight of the entropy, which falls alike."""
     rates, real = [], Learner.set_rate
@@ -157,6 +160,7 @@ def test_a_schedule_that_is_made_longer_never_rises() -> None:
     assert Schedule().at(100, 100) == Schedule().at(101, 100) == FINAL_SHARE
 
 
+@pytest.mark.slow
 def test_a_run_of_an_earlier_version_goes_on(tmp_path) -> None:
     """With the names that it had: warm-up in settings, metrics and checkpoint, and one schedule only."""
     settings = changed(cards="2", device="cpu", update_batch=4096)

@@ -259,6 +259,7 @@ SLOW = ("bids at once, two cards", "the dealer drawn", "cards face up", "bidder"
 EACH = [pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW)) for name in GAMES]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EACH)
 def test_small_games_gain_as_plain_python_says(name: str) -> None:
     game = GAMES[name]

@@ -200,6 +200,7 @@ def test_draws_follow_the_policy() -> None:
     assert torch.allclose(share, expected, atol=0.03)
 
 
+@pytest.mark.slow
 def test_it_betters_a_poor_policy() -> None:
     """Of a random network, in worlds drawn by likelihood and in uniform ones."""
     game = Blob(cards=2)

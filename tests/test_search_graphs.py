@@ -109,6 +109,7 @@ def cpu_source(net: InferenceNet) -> BlobNet:
     return BlobNet(net.config)
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_a_critic_and_worlds_by_likelihood_are_recorded() -> None:
     game = Blob(cards=3)
@@ -124,6 +125,7 @@ def test_a_critic_and_worlds_by_likelihood_are_recorded() -> None:
     assert len(graphs.GRAPHS.kept) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 @pytest.mark.parametrize("arithmetic", ["bfloat16", "float8"])
 def test_networks_in_low_precision_are_recorded(arithmetic: str) -> None:
@@ -179,6 +181,7 @@ def test_new_weights_in_place_are_seen_and_a_new_network_is_recorded() -> None:
     compare(search(game, state, net, CONFIG), after)
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_what_the_search_depends_on_is_part_of_the_key() -> None:
     net, game = network(), Blob(cards=2)
@@ -251,6 +254,7 @@ class Waiting:
         return self.net(observation, mask)
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     game, net = Blob(cards=2), Waiting()
@@ -274,6 +278,7 @@ def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.L
     assert len(graphs.GRAPHS.kept) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_only_networks_that_say_so_are_recorded() -> None:
     game, net = Blob(cards=2), network()
@@ -307,6 +312,7 @@ def played() -> Iterator[Callable[..., object]]:
     yield play
 
 
+@pytest.mark.slow
 @pytest.mark.gpu
 def test_self_play_replays_and_makes_the_same_games(played) -> None:
     before, found = WAYS.copy(), [played() for _ in range(2)]

@@ -112,6 +112,7 @@ class GuessTheCoin(MicroGame):
         return replace(state.repeat(count), coin=coin)
 
 
+@pytest.mark.slow
 def test_strategy_fusion() -> None:
     """Going on is worth 1/2 to a player who cannot see the coin, and 1 in every world by itself. So determinised search
     goes on, whatever it spends, and SO-ISMCTS takes the 0.6."""

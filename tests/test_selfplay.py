@@ -147,6 +147,7 @@ def test_a_failing_report_stops_the_other_threads(monkeypatch) -> None:
         torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_a_chunk_that_does_not_fit_is_halved(monkeypatch, caplog) -> None:
     """A GPU's out-of-memory error: the same games in smaller chunks, and one line that says so."""
     game = Blob(cards=3)
@@ -204,6 +205,7 @@ def test_a_gpu_searches_as_many_games_as_fit(gpu: EmulatedGpu | None, gib: int, 
     assert 0.8 * games < found <= 1.2 * games and found <= selfplay.CHUNK_GAMES["cuda"] == 262_144
 
 
+@pytest.mark.slow
 def test_how_searches_are_run_is_passed_on(monkeypatch) -> None:
     """21 games of which at most 8 are searched at once: three chunks of 7."""
     asked: list[dict[str, object]] = []
@@ -282,6 +284,7 @@ def test_rollouts_store_what_was_played() -> None:
     assert (rollout.value * 13).round().sub(rollout.value * 13).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_policy_gradient_learns_to_beat_random_players() -> None:
     """A minute's principle in seconds: 1.9 points is what random play gets at five cards (2.6 at three)."""
     torch.manual_seed(0)

@@ -184,6 +184,7 @@ def test_clones_share_no_memory() -> None:
     assert all(field.is_contiguous() for field in fields.values())
 
 
+@pytest.mark.slow
 def test_a_state_goes_to_another_process_and_back() -> None:
     state = GAME.deal(3, seed=8)
     with multiprocessing.get_context("spawn").Pool(1) as pool:

@@ -94,6 +94,7 @@ def test_a_signal(finished: Path, tmp_path, stage: str, number: int) -> None:
     assert_goes_on_to_the_same_end(folder, finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_a_second_ctrl_c_between_two_steps_or_in_one_that_is_undone(finished: Path, tmp_path, stage: str) -> None:
     folder = tmp_path / "run"
@@ -107,6 +108,7 @@ def test_a_second_ctrl_c_between_two_steps_or_in_one_that_is_undone(finished: Pa
     assert_goes_on_to_the_same_end(folder, finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["record", "buffer"])
 def test_a_second_ctrl_c_within_a_step_leaves_the_last_checkpoint(
     finished: Path, tmp_path, monkeypatch, capsys, where: str
@@ -158,6 +160,7 @@ def test_a_second_ctrl_c_while_the_stop_is_saved(finished: Path, tmp_path, monke
     assert_goes_on_to_the_same_end(folder, finished)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "status"), [(torch.OutOfMemoryError("no room"), 3), (OSError("no device"), 2)])
 def test_an_error_while_learning(finished: Path, tmp_path, monkeypatch, capsys, error: Exception, status: int) -> None:
     folder, real = tmp_path / "run", Learner.losses
@@ -295,7 +298,8 @@ def test_evaluation_takes_the_newest_network_of_a_stopped_run(stopped: Path, tmp
     output, flags = tmp_path / "strength.json", ["--cards=2", "--eval-deals=1", "--simulations=2", "--device=cpu"]
     flags += ["--opponents=random", "--players=search", f"--against={stopped / NEWEST}", f"--json={output}"]
     assert evaluate_main([str(stopped), *flags]) == 0
-    assert f"{NEWEST}(update1):4gamesapairing" in "".join(capsys.readouterr().out.split())
+    shown = capsys.readouterr().out
+    assert f"{stopped / NEWEST} (update 1)\n" in shown and "4 games a pairing" in shown
     rows = json.loads(output.read_text())["results"]["search 3x2"]
     assert list(rows) == ["random", "search with network-newest (update 1)"]
     assert rows["search with network-newest (update 1)"]["lead"]["mean"] == 0  # against itself

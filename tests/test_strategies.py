@@ -340,12 +340,14 @@ def test_an_interrupt_leaves_no_thread(batched: bool) -> None:
     assert threading.active_count() == before
 
 
+@pytest.mark.slow
 def test_a_failing_worker_ends_them_all() -> None:
     with pytest.raises(processes.WorkerError, match="floating type"):
         run("processes", tiny_net(), settings(workers=2, dtype=torch.int32), games=1)
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_an_interrupt_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl+C comes when the only worker has begun to play without end."""
 
@@ -359,6 +361,7 @@ def test_an_interrupt_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow
 def test_processes_are_capped_to_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "available_memory", lambda: 1 << 20)
     result = run("processes", tiny_net(), settings(workers=64), games=2)

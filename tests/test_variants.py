@@ -112,6 +112,7 @@ def test_schedules() -> None:
         BlobMatch(schedule="down")
 
 
+@pytest.mark.slow
 def test_the_highest_bidder_names_trump() -> None:
     game = Blob(cards=4, trump="bidder")
     state = game.deal(300, seed=3)
@@ -134,6 +135,7 @@ def test_the_highest_bidder_names_trump() -> None:
     contract.check(BlobMatch(cards=2, ranks=3, players=3, trump="bidder", games=3))
 
 
+@pytest.mark.slow
 def test_bids_at_once() -> None:
     game = Blob(cards=3, ranks=4, hook=False, bidding="once")
     contract.check(game)
@@ -148,6 +150,7 @@ def test_bids_at_once() -> None:
     assert torch.equal(game.determinize(done, 2, seed=1).bids, done.bids.repeat_interleave(2, 0))  # told to all now
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sight", ["forehead", "blind"])
 @pytest.mark.parametrize("cards", [1, 2])
 def test_rounds_in_which_a_seat_does_not_see_its_cards(sight: str, cards: int) -> None:
@@ -195,6 +198,7 @@ def test_seventeen_cards_for_three_players() -> None:
         Blob(cards=18, players=3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("players", [2, 8])
 def test_from_two_to_eight_players(players: int) -> None:
     contract.check(Blob(cards=2, ranks=5, players=players))
