@@ -48,6 +48,8 @@ SMALL_SEARCH = {**SEARCH, "simulations": 8, "leaf_values": "world"}
 BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
 OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient": POLICY_GRADIENT,
+    "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
+    "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
     "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
     "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
     "policy gradient, averaged weights": {**POLICY_GRADIENT, "average_decay": 0.99},
