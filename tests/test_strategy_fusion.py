@@ -62,4 +62,5 @@ def test_a_missing_extra_is_one_line_and_help_needs_none(monkeypatch, capsys) ->
             assert "usage:" in capsys.readouterr().out
             with pytest.raises(SystemExit, match="2"):
                 run_example(patch, name, "")
-            assert capsys.readouterr().err == f"error: {module} is not installed: pip install -e '.[{extra}]'\n"
+            error = capsys.readouterr().err  # of that module, or of another of the extra that is not there either
+            assert error.endswith(f" is not installed: pip install -e '.[{extra}]'\n") and error.count("\n") == 1
