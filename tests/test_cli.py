@@ -64,7 +64,12 @@ def test_pytorch_is_not_loaded_in_vain(arguments: list[str]) -> None:
 @pytest.mark.slow
 def test_threads_are_bounded_before_pytorch_is_loaded(monkeypatch) -> None:
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    code = "import os; from veclab.cli import call; call(['--version']); print(os.environ['GOMP_SPINCOUNT'])"
+    code = """import os
+from veclab.cli import main
+try:
+    main('--version')
+finally:
+    print(os.environ['GOMP_SPINCOUNT'])"""
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout
     assert shown.splitlines()[-1] == "1000"
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")  # the user's own stays

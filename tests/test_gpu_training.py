@@ -168,6 +168,7 @@ def test_131072_games_are_searched_at_once() -> None:
 
 RUNS = {
     "policy gradient and all heads": {
+        "learner": "both",
         "updates": 1,
         "leaf_values": "world",
         "tricks_weight": 0.5,
