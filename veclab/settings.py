@@ -26,28 +26,16 @@ MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: num
 
 OF_THE_SEARCH = ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent", "root_selection")
 OF_THE_SEARCH += ("considered_actions", "candidates", "trust")
+OF_SELF_PLAY = ("games_per_iter", "iterations", "sampled_share", "noise_fraction", "noise_alpha", "full_share")
+OF_SELF_PLAY += ("fast_simulations", "gate", "gate_error", "gate_deals")
+OF_LEARNING = ("learner", *OF_POLICY_GRADIENT, "epochs", "batch_size", "replay_examples", "learning_rate")
+OF_LEARNING += ("weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target", "tricks_weight")
+OF_LEARNING += ("leaf_values", "augment_suits", "network", "initial_network", "values")
 GROUPS = {  # of all settings' flags, as help shows them
     "game": (*RULES, "seed"),
     "search": OF_THE_SEARCH,
-    "self-play": (
-        *("games_per_iter", "iterations", "sampled_share", "noise_fraction", "noise_alpha", "full_share"),
-        *("fast_simulations", "gate", "gate_error", "gate_deals"),
-    ),
-    "learning": (
-        *(
-            "learner",
-            "updates",
-            "update_games",
-            "update_epochs",
-            "update_batch",
-            "entropy",
-            "epochs",
-            "batch_size",
-            "replay_examples",
-        ),
-        *("learning_rate", "weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target"),
-        *("tricks_weight", "leaf_values", "augment_suits", "network", "initial_network", "values"),
-    ),
+    "self-play": OF_SELF_PLAY,
+    "learning": OF_LEARNING,
     "evaluation": ("eval_every", "eval_deals"),
     "machine": ("device", "precision", "chunk_games", "compile", "graphs", "checkpoint_seconds"),
     "curves": ("tensorboard", "wandb"),

@@ -32,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -45,6 +46,8 @@ from veclab.progress import Display, add_display_flags, display_of, print_table,
 from veclab.settings import Settings, from_flags
 from veclab.training.run import Run
 from vecmcts import SearchConfig
+
+R = TypeVar("R")  # a run and what it came to
 
 BASE = {
     "simulations": 30,
@@ -239,22 +242,19 @@ def report(results: Sequence[Trained]) -> tuple[list[list[str]], list[dict[str, 
     return table, rows
 
 
-def stored_runs(path: Path | None, terms: dict[str, object]) -> list[Trained]:
-    """The runs that a file of results holds; none where there is no file.
+def stored_runs(path: Path | None, kind: type[R], what: str) -> tuple[dict[str, object], list[R]]:
+    """What a file of results holds, and its runs, each of a ``kind``; nothing where there is no file.
 
     Raises:
-        ValueError: when the file is something else or has other terms.
+        ValueError: when the file is something else than ``what`` is written to.
     """
     if path is None or not path.exists():
-        return []
+        return {}, []
     try:
         stored = json.loads(path.read_text())
-        runs = [Trained(**run) for run in stored["runs"]]
+        return stored, [kind(**run) for run in stored["runs"]]
     except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} holds no ablation; name another --json") from None
-    if stored["terms"] != terms:
-        raise ValueError(f"{path} was made with {stored['terms']}, not {terms}; name another --json")
-    return runs
+        raise ValueError(f"{path} holds no {what}; name another --json") from None
 
 
 @ends_in_one_line
@@ -301,7 +301,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_place("--json", own.json)
     settings_of(BASELINE, own.start, own.cards, 1, 1)
     load_network(own.start)
-    done, display = stored_runs(own.json, terms), display_of(own)
+    stored, done = stored_runs(own.json, Trained, "ablation")
+    if stored and stored.get("terms") != terms:
+        raise ValueError(f"{own.json} was made with {stored.get('terms')}, not {terms}; name another --json")
+    display = display_of(own)
 
     def show() -> None:
         print_table(display.console, title, HEAD, report(whole(done))[0])

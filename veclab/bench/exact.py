@@ -15,7 +15,6 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import json
 import shlex
 import statistics
 import sys
@@ -30,7 +29,7 @@ from rich.console import Console
 
 from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
-from veclab.bench.ablation import half_interval, train, workers
+from veclab.bench.ablation import half_interval, stored_runs, train, workers
 from veclab.bench.measure import environment
 from veclab.files import json_text
 from veclab.progress import add_display_flags, display_of, print_table
@@ -130,24 +129,6 @@ def _shown(gain: float, half: float | None) -> str:
     return f"{gain:.3f}" if half is None else f"{gain:.3f} ± {half:.3f}"
 
 
-def stored_runs(path: Path | None, seconds: float) -> list[Played]:
-    """The runs that a file of results holds; none where there is no file.
-
-    Raises:
-        ValueError: when the file is something else or its runs have another length.
-    """
-    if path is None or not path.exists():
-        return []
-    try:
-        stored = json.loads(path.read_text())
-        runs = [Played(**run) for run in stored["runs"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} holds no runs of this comparison; name another --json") from None
-    if stored["asked"] != seconds:
-        raise ValueError(f"{path} has runs of {stored['asked']} seconds, not {seconds}; name another --json")
-    return runs
-
-
 @ends_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
@@ -173,7 +154,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not getattr(own, name) > 0:
             raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
     check_place("--json", own.json)
-    runs, display = stored_runs(own.json, own.seconds), display_of(own)
+    stored, runs = stored_runs(own.json, Played, "runs of this comparison")
+    if stored and (asked := stored.get("asked")) != own.seconds:
+        raise ValueError(f"{own.json} has runs of {asked} seconds, not {own.seconds}; name another --json")
+    display = display_of(own)
     known = {(run.option, run.deck, run.seed) for run in runs}
     asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
     missing = [run for run in asked if run not in known]

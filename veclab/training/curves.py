@@ -23,6 +23,7 @@ import numpy as np
 
 from veclab.agents.checkpoint import write_atomically
 from veclab.agents.folder import METRICS, UPDATE
+from veclab.files import json_text
 from veclab.progress import Display
 from veclab.settings import Settings
 from veclab.training import metrics
@@ -222,7 +223,7 @@ class WandB:
             if values:
                 self.run.log({"step": at, **values})
         self.told["sent"][kind] = step
-        write_atomically(self.path, json.dumps(self.told).encode())
+        write_atomically(self.path, json_text(self.told).encode())
 
     def close(self) -> None:
         self.run.finish()

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from net import InferenceNet
 from net.threads import side_by_side
-from vecgame import Game, Purpose, Stream, SuitSymmetry
+from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
 from veclab.training.distributed import Group
 from veclab.training.learner import ROWS_PER_THREAD, Learner, StepCount, tricks_error, value_error
@@ -74,48 +74,18 @@ def play(
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
     ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
     """
+    state, stored = game.deal(games, seed, device, first_index), []
     with side_by_side(device):  # for the network
-        return _play(game, network, games, seed, first_index, device, symmetry, extras)
-
-
-def _play(
-    game: Game,
-    network: InferenceNet,
-    games: int,
-    seed: int,
-    first_index: int,
-    device: torch.device,
-    symmetry: SuitSymmetry | None,
-    extras: Collection[str],
-) -> Rollout:
-    state = game.deal(games, seed, device, first_index)
-    stored = []
-    for _ in range(game.decisions):
-        actions = game.legal_actions(state)
-        action = actions[:, 0]
-        lanes = (actions[:, 1] >= 0).nonzero()[:, 0]
-        if len(lanes):
-            choosing = state.take(lanes)
-            observation, mask = game.observe(choosing), game.policy_mask(choosing)
-            columns = game.policy_columns(choosing, actions[lanes])
-            hidden = [game.others_hands(choosing)] if "hidden" in extras else []
-            stream = Stream(seed, choosing.index, game.turn(choosing))
-            if symmetry is not None:
-                orders = symmetry.orders(stream, observation)
-                observation, mask = orders.observations(observation), orders.policies(mask)
-                columns = orders.columns(columns, game.num_actions)
-                hidden = [orders.cards(hands) for hands in hidden]
-            # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
-            others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
-            logits, values = network(observation, mask, others)
-            log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-            column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
-            log_prob = log_policy.gather(1, column[:, None])[:, 0]
-            slot = ((columns == column[:, None]) & (actions[lanes] >= 0)).to(torch.int8).argmax(-1)
-            action = action.index_copy(0, lanes, actions[lanes].gather(1, slot[:, None])[:, 0])
-            legal = pack_mask(mask)
-            stored.append((lanes, game.mover(choosing), observation, legal, column, log_prob, values[:, 0], *hidden))
-        state = game.step(state, action)
+        for _ in range(game.decisions):
+            actions = game.legal_actions(state)
+            action = actions[:, 0]
+            lanes = (actions[:, 1] >= 0).nonzero()[:, 0]
+            if len(lanes):
+                choosing = state.take(lanes)
+                chosen, *kept = _choose(game, network, choosing, actions[lanes], seed, symmetry, "hidden" in extras)
+                action = action.index_copy(0, lanes, chosen)
+                stored.append((lanes, game.mover(choosing), *kept))
+            state = game.step(state, action)
 
     def ends(by_seat: Tensor) -> Tensor:
         """[games, seats] by absolute seat -> [E, seats] by relative seat."""
@@ -136,6 +106,41 @@ def _play(
         tricks=ends(game.tricks_won(state)) if "tricks" in extras else None,
         hidden=hidden[0] if hidden else None,
     )
+
+
+def _choose(
+    game: Game,
+    network: InferenceNet,
+    state: State,
+    actions: Tensor,
+    seed: int,
+    symmetry: SuitSymmetry | None,
+    with_hidden: bool,
+) -> tuple[Tensor, ...]:
+    """Draws an action for each of L games that have a choice of ``actions`` [L, max_legal].
+
+    Returns:
+        [L] int64, the actions drawn, and then the fields of `Rollout` for these decisions: observation, legal, column,
+        log_prob, baseline and, ``with_hidden``, hidden.
+    """
+    observation, mask = game.observe(state), game.policy_mask(state)
+    columns = game.policy_columns(state, actions)
+    hidden = [game.others_hands(state)] if with_hidden else []
+    stream = Stream(seed, state.index, game.turn(state))
+    if symmetry is not None:
+        orders = symmetry.orders(stream, observation)
+        observation, mask = orders.observations(observation), orders.policies(mask)
+        columns = orders.columns(columns, game.num_actions)
+        hidden = [orders.cards(hands) for hands in hidden]
+    # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
+    others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
+    logits, values = network(observation, mask, others)
+    log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
+    column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
+    log_prob = log_policy.gather(1, column[:, None])[:, 0]
+    slot = ((columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
+    chosen = actions.gather(1, slot[:, None])[:, 0]
+    return chosen, observation, pack_mask(mask), column, log_prob, values[:, 0], *hidden
 
 
 def update(
