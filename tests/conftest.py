@@ -57,13 +57,13 @@ QUICK_SHARE = 10  # of the quick tests of every game one in so many, other games
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes most of the quick tests of every game slow ones, and with VECGAME_SLOW_SHARE=N leaves all but one in N of
-    those out, but for tests marked `all_games`."""
+    those out, and of tests marked `sampled`; not of those marked `all_games`."""
     share, gone = int(os.environ.get("VECGAME_SLOW_SHARE", "1")), []
     for item in items:
         games = [value for value in getattr(item, "callspec", Spec).params.values() if isinstance(value, Named)]
-        if not games:
+        if not games and item.get_closest_marker("sampled") is None:
             continue
-        number = zlib.crc32(f"{item.originalname} of {games[0]}".encode())
+        number = zlib.crc32((f"{item.originalname} of {games[0]}" if games else item.name).encode())
         if item.get_closest_marker("slow") is None and number % QUICK_SHARE != 0:
             item.add_marker(pytest.mark.slow)
         left_out = number % share != 1 % share and item.get_closest_marker("all_games") is None

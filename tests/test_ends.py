@@ -103,6 +103,7 @@ def processes_of(group: int) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 @pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
 @pytest.mark.parametrize("name", WORK)
 def test_ctrl_c(name: str, tmp_path) -> None:
@@ -122,6 +123,7 @@ def test_ctrl_c(name: str, tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", WORK)
 def test_ctrl_c_while_modules_load(name: str, tmp_path) -> None:
     process = start(WORK[name], tmp_path, stdin=subprocess.DEVNULL)
