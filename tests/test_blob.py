@@ -94,6 +94,7 @@ def test_other_scorings_agree_with_the_reference():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("cards", GAME_SIZES)
 def test_a_million_random_games_agree_with_the_reference(cards):
     """VECGAME_SLOW_GAMES sets the number of games, all card counts together."""

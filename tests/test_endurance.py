@@ -237,6 +237,7 @@ def numbered(parent: Path) -> Iterator[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 def test_killed_at_any_moment_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_path) -> None:
     """Real processes, SIGKILL, 50 of them; VECGAME_SLOW_KILLS sets another number."""
     kill_again_and_again(numbered(tmp_path), KILLS, 0, undisturbed)
@@ -251,6 +252,7 @@ def test_killed_within_learning_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 def test_killed_while_an_evaluation_runs_beside_it_a_run_goes_on_bit_for_bit(tmp_path) -> None:
     """One kill for each 25 of VECGAME_SLOW_KILLS."""
     draw, whole = random.Random(0), tmp_path / "whole"

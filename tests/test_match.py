@@ -203,11 +203,12 @@ def test_the_rule_based_player_plays_matches():
 @pytest.mark.slow
 def test_a_run_of_matches(tmp_path):
     flags = ["--game=blob-match", "--rules=players=3", "--cards=1", "--network=small", "--device=cpu", "--eval-deals=2"]
-    small = ["--games-per-iter=6", "--iterations=1", "--epochs=1", "--batch-size=16", "--worlds=1", "--simulations=3"]
+    steps = ["--updates=1", "--update-games=16", "--games-per-iter=6", "--iterations=1", "--epochs=1"]
+    small = [*steps, "--batch-size=16", "--worlds=1", "--simulations=3"]
     assert train.main([*flags, *small, f"--run={tmp_path / 'run'}"]) == 0
     results = json.loads((tmp_path / "run" / "results.json").read_text())["results"]
     assert all(0 <= match["player"]["mean"] <= 1 for row in results.values() for match in row.values())
-    net = load_network(tmp_path / "run" / "network-000001.safetensors", game=BlobMatch(cards=2))
+    net = load_network(tmp_path / "run" / "network-000001.safetensors", game=BlobMatch(cards=2, players=3))
     assert net.config.observation == make_game("blob-match", players=3).features == 216 + 30 + 5
     assert net.config.values == 3
 

@@ -37,14 +37,14 @@ PAGES = (
         "polignac",
         60,
         "points of the four seats in game 0, played at random: [",
-        ": polignac, polignac=3, search of",
+        ": polignac, polignac=3, 2 updates of policy gradient and 1 iteration of search, ",
     ),
     Page(
         "new-game-without-tricks.md",
         "bluff",
         90,
         "beside nothing above a six: bets in 100%\nchips won by the three seats in game 0, played at random: [",
-        ": bluff, bet=2, search of",
+        ": bluff, bet=2, 4 updates of policy gradient and 1 iteration of search, ",
     ),
 )
 

@@ -45,6 +45,7 @@ def test_games_agree(cards, off_bid_penalty, no_trump):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize(("cards", "off_bid_penalty", "no_trump"), KINDS)
 def test_many_games_agree(cards, off_bid_penalty, no_trump):
     """20,000 games, all kinds together; VECGAME_SLOW_GAMES can only lower it."""
@@ -65,6 +66,7 @@ def test_games_of_other_numbers_of_players_agree(players, off_bid_penalty):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("players", [3, 5, 6, 7])
 def test_many_games_of_other_numbers_of_players_agree(players):
     """20,000 games, all kinds together; VECGAME_SLOW_GAMES can only lower it."""

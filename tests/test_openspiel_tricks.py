@@ -63,6 +63,7 @@ def test_games_agree(kind):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(0)
 @pytest.mark.parametrize("kind", KINDS)
 def test_many_games_agree(kind):
     """10,000 games of each kind; VECGAME_SLOW_GAMES, sixty times that by default, can only lower it."""

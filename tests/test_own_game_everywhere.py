@@ -10,6 +10,7 @@ import pytest
 
 from tests.every_game import write_tutorials
 from tests.test_wheel import home, wheel  # noqa: F401 - fixtures
+from veclab.agents.folder import read_config
 
 pytestmark = pytest.mark.slow
 
@@ -46,9 +47,9 @@ def shell(home: Path, tmp_path: Path) -> Shell:  # noqa: F811
 
 def test_a_game_of_ones_own_goes_through_every_command(shell: Shell, tmp_path: Path) -> None:
     shown = shell(f"train {RUN} --run run")
-    assert "polignac, polignac=3, search of" in shown
+    assert "polignac, polignac=3, 1 update of policy gradient and 2 iterations of search, " in shown
     assert "evaluation of iteration 1, search 1x2: " in shown  # by a process beside it, which finds the game too
-    kept = json.loads((tmp_path / "run" / "config.json").read_text())
+    kept = read_config(tmp_path / "run")
     assert kept["game"] == f"{tmp_path / 'polignac.py'}:Polignac" and kept["rules"] == "polignac=3"
 
     elsewhere = tmp_path / "elsewhere"
@@ -80,5 +81,5 @@ def test_a_game_of_ones_own_goes_through_every_command(shell: Shell, tmp_path: P
 def test_processes_of_torchrun_share_a_game_of_ones_own(shell: Shell, tmp_path: Path) -> None:
     train = "-m torch.distributed.run --standalone --nproc-per-node=2 -m veclab train"
     shown = shell(f"{train} {RUN} --run-folder shared", program="python")
-    assert "polignac, polignac=3, search of" in shown
+    assert "polignac, polignac=3, 1 update of policy gradient and 2 iterations of search, " in shown
     assert (tmp_path / "shared" / "network-000002.safetensors").is_file()

@@ -139,7 +139,8 @@ def test_a_hint_and_a_choice_taken_back(browser, served: Served) -> None:
 def test_two_tabs_show_one_match_and_an_old_choice_is_refused(browser, served: Served) -> None:
     one, other = opened(browser, served), opened(browser, served)
     own_turn(one), own_turn(other)
-    other.route("**/table?*", lambda route: route.abort())  # the other tab hears nothing for a while
+    other.route("**/table?*", lambda route: route.abort())  # the other tab hears nothing for a while,
+    other.wait_for_selector("#offline", state="visible")  # its last question answered too
     turn = one.evaluate("shown.turn")
     one.locator(".choice:visible").first.click()
     until(one, "turn => shown.turn !== turn", turn)
@@ -211,8 +212,9 @@ def test_saved_and_opened_by_the_page(browser, served: Served) -> None:
     page.get_by_role("button", name=name).click()
     until(page, "name => shown.kept === name", name)
     page.get_by_role("button", name="Open").click()
+    page.wait_for_selector("#dialog", state="visible")
     page.keyboard.press("Escape")
-    assert not page.locator("#dialog").is_visible()
+    page.wait_for_selector("#dialog", state="hidden")
     tidy(page)
 
 

@@ -107,6 +107,7 @@ def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> N
     call("ladder run --eval-deals 2")
     assert "run/network-000003" in json.loads((tmp_path / "run" / "ladder.json").read_text())["ratings"]
     assert "run/network-000003" in call("best-response run --most 1")
+    assert "exploit" in call("exploit run --updates 1 --update-games 16 --deals 4 --curve-deals 4 --device cpu")
     call("report run --games 16")
     assert (tmp_path / "run" / "report.html").read_text().startswith("<!DOCTYPE html>")
 

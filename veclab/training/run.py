@@ -207,10 +207,10 @@ class Run(SavedRun):
             )
         )
         learners = " and ".join(
-            f"{count:,} {steps}"
-            for count, steps in (
-                (settings.updates, "updates of policy gradient"),
-                (settings.iterations, "iterations of search"),
+            f"{count:,} {step}{'s' * (count != 1)} of {kind}"
+            for count, step, kind in (
+                (settings.updates, "update", "policy gradient"),
+                (settings.iterations, "iteration", "search"),
             )
             if count
         )
