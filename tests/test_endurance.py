@@ -1,5 +1,6 @@
 """Runs that are killed at any moment, lose their disk, meet a NaN, or meet each other."""
 
+import fcntl
 import io
 import json
 import os
@@ -7,7 +8,9 @@ import random
 import resource
 import signal
 import stat
+import subprocess
 import sys
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,6 +25,7 @@ from vecgame.tricks import TrickGame
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
+from veclab.command_line import on_stop
 from veclab.files import open_own
 from veclab.training import command as train
 from veclab.training import judge, metrics, policy_gradient
@@ -474,6 +478,52 @@ def test_sigterm_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None
     assert not (folder / RESULTS).exists()
     assert ends([start(command_line, train_at(folder))]) == [0]
     assert_alike(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None:
+    """All processes of the terminal get a SIGHUP, its shell sends another one, and every write to it fails."""
+    folder = tmp_path / "run"
+    terminal, process = start_at_terminal(["-m", "veclab", "train", *train_at(folder)])
+    wait_until(lambda: (folder / METRICS).exists())
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(120) == 130
+    assert not (folder / RESULTS).exists() and tensors_of(folder)
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    assert_alike(folder, undisturbed)
+
+
+def start_at_terminal(arguments: list[str]) -> tuple[int, subprocess.Popen]:
+    """A Python process at a terminal of its own, whose other end is returned as a file descriptor."""
+    terminal, end = os.openpty()
+
+    def begin() -> None:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    streams = {"stdin": end, "stdout": end, "stderr": end}
+    process = subprocess.Popen([sys.executable, *arguments], env=environment, preexec_fn=begin, **streams)
+    os.close(end)
+    return terminal, process
+
+
+def test_a_run_that_nohup_has_started_does_not_stop_with_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    seen = []
+    try:
+        with on_stop(lambda number, frame: seen.append(number)):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with on_stop(lambda number, frame: seen.append(number)):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.mark.slow

@@ -10,14 +10,17 @@ import functools
 import os
 import re
 import signal
+import stat
 import sys
 import unicodedata
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 WRONG, NO_MEMORY, STOPPED, NO_READER = 2, 3, 130, 141  # exit statuses; the last two as a shell counts signals
+HANGUP = getattr(signal, "SIGHUP", None)  # a terminal is closed; Windows has none
+STOPS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))  # what asks a process to stop
 A_RUN = "a run's folder (newest: the newest in runs/)"
 PLAIN = {
     "±": "+-",
@@ -184,7 +187,7 @@ def ends_in_one_line(
                 raise
             less = f"; {needs_less} needs less" if needs_less else ""
             said, status = f"error{_notes(error)}: out of memory: {what_was_needed(error)}{less}", NO_MEMORY
-        with suppress(BrokenPipeError):
+        with suppress(OSError):  # nobody reads that either, or the terminal is closed
             print(said, file=sys.stderr, flush=True)
         return status
 
@@ -227,12 +230,35 @@ def _nobody_reads(error: BrokenPipeError) -> str:
     return "stopped, for nobody reads the output any more" + (f"; {kept}" if kept else "")
 
 
-def _stop_writing() -> None:
-    """Sends what is still to be written nowhere, so that the end of the process does not fail over it."""
+def _stop_writing(stream: TextIO | None = None) -> None:
+    """Sends what is still to be written (to standard output, by default) nowhere, so that the end of the process does
+    not fail over it."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
+        os.dup2(nothing, (stream or sys.stdout).fileno())
         os.close(nothing)
+
+
+@contextmanager
+def on_stop(handler: Callable[[int, object], None], numbers: Collection[int] = STOPS) -> Iterator[None]:
+    """Has signals call ``handler`` within a `with` block of the main thread; that a closed terminal is ignored, as
+    under nohup, stays so."""
+    ignored = [HANGUP] if HANGUP and signal.getsignal(HANGUP) is signal.SIG_IGN else []
+    before = {number: signal.signal(number, handler) for number in numbers if number not in ignored}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def leave_closed_terminal() -> None:
+    """Sends what is written to a terminal nowhere once that is closed, for every write would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            number = stream.fileno()
+            if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
+                _stop_writing(stream)
 
 
 def check_place(flag: str, path: Path | None) -> None:
