@@ -5,15 +5,17 @@ Nothing here loads PyTorch, which takes seconds, before a command needs it.
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, NoReturn
 
-from veclab.command_line import begin, ends_in_one_line
+from veclab.command_line import STOPPED, begin, ends_in_one_line
 
 
 class Command(NamedTuple):
@@ -62,18 +64,27 @@ def end_process(main: Callable[[], int]) -> NoReturn:
     """Calls ``main`` and ends the process with the status that it returns.
 
     A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others
-    are still open then, and it was seen to wait for ever or to crash over them.
+    are still open then, and it was seen to wait for ever or to crash over them. Nor is there one after Ctrl+C, but for
+    what was registered to be done at the end: to take the modules apart took seconds on a busy machine.
     """
     begin()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        sys.exit(main())
+        if (status := main()) != STOPPED:
+            sys.exit(status)
+        atexit._run_exitfuncs()
+        _end_at_once(status)
     try:
         status = main()
     except Exception:
         traceback.print_exc()
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _end_at_once(status)
+
+
+def _end_at_once(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(status)
 
 

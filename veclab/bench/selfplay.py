@@ -280,10 +280,20 @@ def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch
     PyTorch's threads together."""
     random = torch.Generator().manual_seed(0)
     rows = (torch.rand(max(map(max, requests)), features, generator=random) < 0.2).float().to(device)
+    stopped = threading.Event()  # no thread asks any more, for its pool waits for it
 
     def ask(sizes: list[int]) -> None:
         for size in sizes:
+            if stopped.is_set():
+                return
             network(rows[:size], None)
+
+    def ask_all() -> None:
+        try:
+            list(pool.map(ask, requests))
+        except BaseException:
+            stopped.set()
+            raise
 
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // len(requests)))
@@ -291,7 +301,7 @@ def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch
         with ThreadPoolExecutor(
             len(requests), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
         ) as pool:
-            timing = timed(lambda: list(pool.map(ask, requests)), device, repeats=1, warmup=0)
+            timing = timed(ask_all, device, repeats=1, warmup=0)
     finally:
         torch.set_num_threads(threads)
     return timing.median / sum(map(sum, requests))
