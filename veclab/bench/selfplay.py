@@ -19,12 +19,11 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Game
 from vecgame.lanes import compacts
-from vecgame.memory import free_memory
 from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
+from veclab.room import check_room, of_search
 from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecmcts import SearchConfig, search
 from vecmcts import graphs as recordings
-from vecmcts.tree import Tree
 
 LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
 TOGETHER = {
@@ -156,11 +155,9 @@ def play_once(play: Play, games: int, first_index: int = 0, report: Report | Non
 
 
 def check_memory(play: Play, games: int) -> None:
-    """Raises MemoryError in one line when so many games at once cannot fit. A GPU finds out by itself."""
-    free = free_memory(play.device)
-    needed = games * play.config.worlds * Tree.bytes_per_tree(play.game, play.config.simulations)
-    if play.device.type == "cpu" and free is not None and needed > free:
-        raise MemoryError(f"{games:,} games at once need about {needed / 2**30:,.1f} GiB, {free / 2**30:,.1f} are free")
+    """Raises `NoRoomError` in one line when so many games at once cannot fit. A GPU finds out by itself."""
+    if play.device.type == "cpu":
+        check_room(play.device, of_search(games, play.game, play.config, "number of games"))
 
 
 def timed_self_play(
@@ -176,7 +173,7 @@ def timed_self_play(
         report: called as the games of a pass are played.
 
     Raises:
-        MemoryError: when they would not fit.
+        NoRoomError: when they would not fit.
     """
     check_memory(play, games)
     first = play.game.deal(games, play.seed, play.device)

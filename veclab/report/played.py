@@ -18,9 +18,11 @@ from veclab.arena.matches import FIRST_INDEX, Interval
 from veclab.progress import Display
 from veclab.report.charts import bar_chart, calibration_chart
 from veclab.report.markup import grid, number_text
+from veclab.room import Need, check_room, state_bytes
 
 GAMES = 2000  # played by default; with the document's network on one core 4 s at 5 cards, 9 s at 13
 AT_ONCE = 4096  # games that are played side by side, at most: Ctrl+C waits for one operation on all of them
+DECISION_BYTES = 26  # of the columns of `Played`
 BINS = 10
 SHOWN_GAMES = 3
 
@@ -73,6 +75,8 @@ def play(
     Args:
         report: called with the share of the most decisions that are made.
     """
+    kept = games * (state_bytes(game) + game.decisions * DECISION_BYTES)
+    check_room(torch.device("cpu"), Need(f"what is kept of {games:,} games", kept, "a smaller --games"))
     parts = []
     for first in range(0, games, AT_ONCE):
         count = min(AT_ONCE, games - first)
