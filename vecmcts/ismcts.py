@@ -92,6 +92,7 @@ def ismcts(
     Arguments and result are those of `vecmcts.search`. The evaluator's values count at the leaves, its policy only in
     the result's ``prior`` and ``policy``: another player's policy depends on the world, which a node does not know.
     """
+    game.check_state(state)
     evaluator, seed, games = as_evaluator(evaluator), check_seed(seed), state.batch_size
     worlds = game.determinize(state, config.simulations, seed)
     streams = Stream.of_worlds(seed, state.index, game.turn(state), config.simulations)

@@ -88,6 +88,7 @@ def rollouts(
         ValueError: when the evaluator's policy is not of what the mover knows; when the config has candidates, and
             there is no past or the game's hands are not fixed.
     """
+    game.check_state(state)
     evaluator, seed = as_evaluator(evaluator), check_seed(seed)
     if not follows(evaluator):
         raise ValueError("rollouts need a network, whose policy is of what the mover knows")

@@ -98,9 +98,10 @@ def search(
         A `SearchResult`.
 
     Raises:
-        ValueError: when the config has candidates and there is no past, the evaluator has no policy of what the mover
-            knows, or the game's hands are not fixed.
+        ValueError: when the state is of another game; when the config has candidates and there is no past, the
+            evaluator has no policy of what the mover knows, or the game's hands are not fixed.
     """
+    game.check_state(state)
     evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
     seed, games = check_seed(seed), state.batch_size
     worlds = _worlds(played, game, state, evaluator, config, seed, past)
