@@ -15,7 +15,8 @@ help:
 	@echo 'make docs    builds the site of the documentation in build/site'
 	@echo 'make lint    what continuous integration asks for; make format puts it right'
 	@echo 'make clean   removes .venv and what builds have left'
-	@echo 'All other commands are for that environment: . $(BIN)/activate, then vecgame --help'
+	@echo 'All other commands are for that environment:'
+	@echo '             . $(BIN)/activate, then vecgame --help'
 
 train: setup
 	$(BIN)/python train.py --preset quick

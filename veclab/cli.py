@@ -13,9 +13,11 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from shutil import get_terminal_size
+from textwrap import indent
 from typing import NamedTuple, NoReturn
 
-from veclab.command_line import STOPPED, begin, ends_in_one_line
+from veclab.command_line import STOPPED, begin, ends_in_one_line, fitted
 
 
 class Command(NamedTuple):
@@ -41,8 +43,9 @@ COMMANDS = {
 
 def usage() -> str:
     """What there is to ask for."""
-    lines = [f"  {name:<15}{command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(["usage: vecgame COMMAND ..", "", *lines, "", "vecgame COMMAND --help says more; --version"])
+    lines = [f"{name:<15}{command.summary}" for name, command in COMMANDS.items()]
+    fitting = indent(fitted("\n".join(lines), get_terminal_size().columns - 4), "  ")
+    return f"usage: vecgame COMMAND ..\n\n{fitting}\n\nvecgame COMMAND --help says more; --version"
 
 
 def call(arguments: Sequence[str]) -> int:

@@ -12,6 +12,7 @@ import re
 import signal
 import stat
 import sys
+import textwrap
 import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
@@ -31,16 +32,62 @@ PLAIN = {
     "•": "*",
     "█": "#",
 }  # where there is ASCII only
+MARGIN = 24  # columns that are worth to be written in
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")  # PyTorch has no class for it
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Shows a description as it is, or what of it is too wide for the terminal `fitted` to it."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return fitted(text, width)
+
+
+def fitted(text: str, width: int) -> str:
+    """A text of paragraphs, and of lines "command   what it does", whose lines are broken where they are too wide."""
+    if all(len(line) <= width for line in text.splitlines()):
+        return text
+    blocks: list[list[str]] = []  # of lines that belong together
+    for line in text.splitlines():
+        before = blocks[-1][0] if blocks else ""
+        if not line or not before or (line[0] != " " and (_is_entry(line) or _is_entry(before))):
+            blocks.append([])
+        blocks[-1].append(line)
+    return "\n".join(_broken(block, width) for block in blocks)
+
+
+def _is_entry(line: str) -> bool:
+    return re.search(r"\S {2,}\S", line) is not None
+
+
+def _broken(block: list[str], width: int) -> str:
+    """Lines that belong together: an entry and what follows of it, or a paragraph."""
+    text = " ".join(line.strip() for line in block)
+    gap = re.search(r"(?<=\S) {2,}(?=\S)", text)
+    if gap is None:
+        return textwrap.fill(text, width, break_on_hyphens=False)
+    said = " ".join(text[gap.end() :].split())
+    begun = text[: gap.end()] if gap.end() + MARGIN <= width else f"{text[: gap.start()]}\n    "
+    column = len(begun.rpartition("\n")[2])
+    lines = textwrap.wrap(said, width - column, break_on_hyphens=False)
+    return begun + f"\n{' ' * column}".join(lines)
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with the flags in one line, with the nearest one to one that is unknown, takes no abbreviated
-    ones, and shows its description as it is."""
+    ones, and shows its description as far as it fits."""
 
     def __init__(self, **options: object) -> None:
-        options = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **options}
+        options = {"formatter_class": Help, "allow_abbrev": False, **options}
         super().__init__(**options)
+
+    def format_help(self) -> str:
+        """With a usage that does not list the flags, which are listed below it."""
+        named = [(action.metavar or action.dest.upper(), action.nargs) for action in self._get_positional_actions()]
+        shown = {"?": "[{0}] ", "+": "{0} [{0} ..] "}
+        wanted = "".join(shown.get(nargs, "{0} ").format(name) for name, nargs in named)
+        self.usage = self.usage or f"%(prog)s {wanted}[FLAG ..]"
+        return super().format_help()
 
     def error(self, message: str) -> None:
         wrong = re.match(r"unrecognized arguments: (--[^\s=]+)", message)

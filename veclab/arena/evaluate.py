@@ -184,6 +184,7 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         "--players",
         nargs="+",
         choices=tuple(PLAYERS),
+        metavar="WAY",
         default=default,
         help=f"how the network plays; {ways} (default: {' '.join(default)})",
     )
