@@ -25,10 +25,10 @@ from vecgame.tricks import TrickGame
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
-from veclab.command_line import on_stop
+from veclab.command_line import WINDOWS, on_stop
 from veclab.files import open_own
 from veclab.training import command as train
-from veclab.training import judge, metrics, policy_gradient
+from veclab.training import judge, lock, metrics, policy_gradient
 from veclab.training import run as run_at_work
 from veclab.training.learner import Learner, Losses
 from veclab.training.lock import FolderLock
@@ -430,6 +430,13 @@ def test_a_folder_belongs_to_one_process_until_it_dies(tmp_path, capsys) -> None
         FolderLock.take(tmp_path)
     lock.release()
     FolderLock.take(tmp_path).release()
+
+
+def test_a_system_that_cannot_lock_is_refused_in_one_line(tmp_path, monkeypatch, capsys) -> None:
+    """Windows, where a program that imports the library comes so far."""
+    monkeypatch.setattr(lock, "fcntl", None)
+    assert train.main(train_at(tmp_path / "run")) == 2
+    assert capsys.readouterr().err == f"error: {WINDOWS}\n" and not (tmp_path / "run").exists()
 
 
 def test_a_run_that_is_over_or_has_failed_lets_its_folder_go(tmp_path, undisturbed: Path) -> None:

@@ -32,6 +32,7 @@ PLAIN = {
     "•": "*",
     "█": "#",
 }  # where there is ASCII only
+WINDOWS = "vecgame runs on Linux and macOS; on Windows, run it within WSL (wsl --install)"
 MARGIN = 24  # columns that are worth to be written in
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")  # PyTorch has no class for it
 
@@ -152,7 +153,7 @@ def begin() -> None:
             stream.reconfigure(errors="plain")
     bound_spinning()
     if sys.platform == "win32":
-        _refuse("vecgame runs on Linux and macOS; on Windows, run it within WSL (wsl --install)")
+        _refuse(WINDOWS)
     for argument in sys.argv:
         if any("\ud800" <= character <= "\udfff" for character in argument):
             _refuse(f"{os.fsencode(argument)!r} is no UTF-8, which files here hold paths in; rename it")

@@ -241,7 +241,7 @@ class Run(SavedRun):
                 self.save_if_due()
                 self.judge.after_step()
         self.display.line(
-            f"policy gradient: {self.updates:,} updates of {games:,} games without search, "
+            f"policy gradient: {self.updates:,} update{'s' * (self.updates != 1)} of {games:,} games without search, "
             f"{numbers['score']:.2f} points a game against itself"
         )
 
