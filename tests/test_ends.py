@@ -13,12 +13,14 @@ import pytest
 import torch
 
 from tests.runs import TINY, flags_of
-from veclab import command_line, export
+from veclab import cli, command_line, export
 from veclab.arena import best_response, evaluate, ladder
 from veclab.bench import ablation, exact, rule_players, searches
 from veclab.bench import command as bench
 from veclab.command_line import NO_MEMORY, NO_READER, STOPPED, WRONG, NoRunError, ends_in_one_line, run_or_network
 from veclab.exploit import command as exploit
+from veclab.files import controls
+from veclab.progress import Output, print_table
 from veclab.report import page
 from veclab.training import distributed
 
@@ -189,6 +191,23 @@ def test_ascii_terminals_show_something_of_everything() -> None:
         b"\xff".decode("ascii", "plain")
 
 
+NAMED = "run\x1b[2J\u202e"  # a name that clears the screen, and has what follows read from right to left
+
+
+def test_no_name_controls_the_terminal(capsys) -> None:
+    assert failing(ValueError(f"{NAMED} holds no run")) == WRONG
+    assert cli.call([NAMED]) == WRONG
+    with pytest.raises(SystemExit):
+        evaluate.main([AGENT, f"--{NAMED}"])
+    console = Output(width=100)
+    console.print(f"{NAMED}: Blob\nand more")
+    print_table(console, NAMED, ["name", "points"], [[NAMED, "1"]])
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 3 and shown.err.count(r"run\x1b[2J\u202e") == 3
+    assert shown.out.count(r"run\x1b[2J\u202e") == 3 and "Blob\nand more" in shown.out
+    assert not controls((shown.out + shown.err).replace("\n", ""))
+
+
 def test_the_newest_run(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NoRunError, match="there is none"):
@@ -259,6 +278,17 @@ def test_a_training_that_nobody_reads_is_saved(tmp_path) -> None:
     again = start(["-m", "veclab", "train", "--resume", "run"], tmp_path)
     again.communicate()
     assert again.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_training_of_which_only_the_first_line_is_read_is_saved(tmp_path) -> None:
+    """The second line is of the curves, whose files may fail."""
+    flags = [*flags_of(TINY), "--run", "run", "--tensorboard"]
+    process = start(["-m", "veclab", "train", *flags], tmp_path)
+    assert process.stdout.readline().startswith("run: Blob")
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(120) == NO_READER and "Go on with: vecgame train --resume run" in error, error
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from textwrap import indent
 from typing import NamedTuple, NoReturn
 
 from veclab.command_line import STOPPED, begin, ends_in_one_line, fitted
+from veclab.files import printable
 
 
 class Command(NamedTuple):
@@ -56,7 +57,9 @@ def call(arguments: Sequence[str]) -> int:
     if name not in COMMANDS and name != "--version":
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"the nearest is {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
-        print(f"error: there is no command {name}; {hint} (vecgame --help says what they do)", file=sys.stderr)
+        print(
+            f"error: there is no command {printable(name)}; {hint} (vecgame --help says what they do)", file=sys.stderr
+        )
         return 2
     if name == "--version":
         return ends_in_one_line(print)(f"vecgame {importlib.import_module('vecgame').__version__}")

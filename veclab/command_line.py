@@ -19,6 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from veclab.files import harmless, printable
+
 WRONG, NO_MEMORY, STOPPED, NO_READER = 2, 3, 130, 141  # exit statuses; the last two as a shell counts signals
 HANGUP = getattr(signal, "SIGHUP", None)  # a terminal is closed; Windows has none
 STOPS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))  # what asks a process to stop
@@ -94,7 +96,7 @@ class Parser(argparse.ArgumentParser):
         wrong = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
         near = difflib.get_close_matches(wrong[1], self._option_string_actions, n=1) if wrong else []
         hint = f"; the nearest is {near[0]}" if near else ""
-        self.exit(2, f"error: {' '.join(message.split())}{hint} (--help lists all flags)\n")
+        self.exit(2, f"error: {printable(message)}{hint} (--help lists all flags)\n")
 
 
 def called(command: str) -> str:
@@ -236,7 +238,7 @@ def ends_in_one_line(
             less = f"; {needs_less} needs less" if needs_less else ""
             said, status = f"error{_notes(error)}: out of memory: {what_was_needed(error)}{less}", NO_MEMORY
         with suppress(OSError):  # nobody reads that either, or the terminal is closed
-            print(said, file=sys.stderr, flush=True)
+            print(harmless(said), file=sys.stderr, flush=True)
         return status
 
     return guarded

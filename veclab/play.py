@@ -24,6 +24,7 @@ from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import Player
 from veclab.command_line import A_RUN, STOPPED, called, ends_in_one_line, parser_of, run_or_network
+from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
@@ -210,5 +211,5 @@ def main(arguments: list[str] | None = None) -> int:
         print()
         raise KeyboardInterrupt(str(stop) or left_line(path)) from None
     if not over:
-        print(left_line(path))
+        print(harmless(left_line(path)))
     return 0
