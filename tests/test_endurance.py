@@ -35,6 +35,7 @@ from veclab.training.lock import FolderLock
 from veclab.training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
+STARVED = 900  # seconds after which a run that is not over hangs, on a machine that others keep busy
 WRITES = 60  # of a run as below: about as many files are synced, renamed, and their folder synced
 # Where kills are aimed: within which function, as its caller knows it, and at the calls of which other function in it.
 PHASES = {
@@ -204,12 +205,12 @@ def kill_again_and_again(folders: Iterator[Path], kills: int, seed: int, whole: 
             event = draw.randint(1, max(1, calls[aim] // (2 if again else 1)))
             moment = f"within {aim}, at its call number {event}"
             process = start(aimed_command_line, train_at(folder), aim, event)
-            process.join(120)
+            process.join(STARVED)
         elif aim == "a write":
             event = draw.randint(1, WRITES)
             moment = f"within its write number {event}"
             process = start(dying_command_line, train_at(folder), event, draw.random())
-            process.join(120)
+            process.join(STARVED)
         else:
             seconds = draw.uniform(0, lasts)
             moment = f"after {seconds:.2f} s"
