@@ -23,10 +23,10 @@ train: setup
 	@echo 'In a new terminal, first: . $(BIN)/activate'
 
 test: setup
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: setup
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 peers: setup
 	$(PIP) --editable '.[peers]'
