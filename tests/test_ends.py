@@ -26,7 +26,7 @@ from veclab.training import distributed
 
 ROOT = Path(__file__).parents[1]
 AGENT = str(ROOT / "veclab" / "agents" / "blob-1-13.safetensors")
-SECONDS = 30.0  # that a command may take to end beside other tests; alone it should be less than 5
+SECONDS = 10.0  # that a command may take to end: less than 5 where it has a core, twice that beside other tests
 WORKING = 15.0  # seconds after which it is at work
 LONG = ["--eval-deals", "20000", "--device", "cpu"]
 EXACT = ["--cards", "2", "--suits", "2", "--ranks", "4"]
