@@ -17,7 +17,16 @@ from veclab import cli, command_line, export
 from veclab.arena import best_response, evaluate, ladder
 from veclab.bench import ablation, exact, rule_players, searches
 from veclab.bench import command as bench
-from veclab.command_line import NO_MEMORY, NO_READER, STOPPED, WRONG, NoRunError, ends_in_one_line, run_or_network
+from veclab.command_line import (
+    NO_MEMORY,
+    NO_READER,
+    STOPPED,
+    WRONG,
+    NoRunError,
+    check_folder,
+    ends_in_one_line,
+    run_or_network,
+)
 from veclab.exploit import command as exploit
 from veclab.files import controls
 from veclab.progress import Output, print_table
@@ -243,6 +252,31 @@ def test_a_file_that_cannot_be_written_is_said_before_any_work(main, arguments: 
         assert main([*arguments, str(path)]) == WRONG
         shown = capsys.readouterr()
         assert said in shown.err and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("main", "arguments"), [(bench.main, ["engine", "--plot"]), (exploit.main, [AGENT, "--plot"])])
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(main, arguments: list[str], tmp_path, capsys) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "plots"):
+        assert main([*arguments, str(path)]) == WRONG
+        shown = capsys.readouterr()
+        assert f"{tmp_path / 'file'} is a file; name a folder" in shown.err and shown.err.count("\n") == 1
+    check_folder("--plot", tmp_path / "none" / "plots")
+    check_folder("--plot", None)
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "extras"), [([], "mctx", "[peers]"), (["learn"], "torchrl", "[peers,doors]")]
+)
+def test_a_package_that_is_missing_is_said_before_any_row(
+    part: list[str], module: str, extras: str, monkeypatch, capsys
+) -> None:
+    for name in ("pyspiel", "mctx", "torchrl"):
+        monkeypatch.setitem(sys.modules, name, sys)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert bench.main(["peers", *part, "--device", "cpu"]) == WRONG
+    shown = capsys.readouterr()
+    assert extras in shown.err and shown.err.count("\n") == 1 and "games/s" not in shown.out
 
 
 def test_a_stopped_evaluation_keeps_its_rows(tmp_path, monkeypatch, capsys) -> None:

@@ -321,3 +321,14 @@ def check_place(flag: str, path: Path | None) -> None:
         raise ValueError(f"{flag} {path} is a folder; name a file in it")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{flag} {path}: the folder {path.parent} cannot be written to")
+
+
+def check_folder(flag: str, path: Path | None) -> None:
+    """Likewise, where files could not be written into a folder, which is made if need be."""
+    if path is None:
+        return
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not there.is_dir():
+        raise ValueError(f"{flag} {path}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{flag} {path}: the folder {there} cannot be written to")
