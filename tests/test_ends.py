@@ -93,7 +93,9 @@ def stop(process: subprocess.Popen) -> tuple[int, str, float]:
         _, error = process.communicate(timeout=60)
     finally:
         took = time.monotonic() - begun
-        left = processes_of(process.pid)
+        deadline = time.monotonic() + 2  # multiprocessing has a helper that ends when it finds its parent gone
+        while (left := processes_of(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         if left:
             os.killpg(process.pid, signal.SIGKILL)
     assert not left, "processes are left"
