@@ -4,6 +4,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import FunctionType
 from typing import ClassVar
 
 import numpy as np
@@ -67,7 +68,8 @@ class Game(ABC):
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
         for name in STATE_METHODS & cls.__dict__.keys():
-            setattr(cls, name, _of_own_states(cls.__dict__[name]))
+            if isinstance(method := cls.__dict__[name], FunctionType):  # not what somebody has set to None
+                setattr(cls, name, _of_own_states(method))
 
     def check_state(self, state: State) -> None:
         """Raises ValueError, in one line, on a state of another game, or for another number of seats."""
