@@ -10,10 +10,12 @@ import pytest
 from tests.emulated_gpu import EmulatedGpu
 from tests.emulated_gpu.launches import search_launches
 
+pytest.importorskip("triton", reason="parts of a search on a GPU are Triton's kernels")
+
 SIMULATIONS = 6
 OPERATIONS = {  # of a search of 3 worlds x 6 simulations, at most, by phase
-    5: {"step, forced moves": 3342, "descend": 696, "worlds": 1013, "observe": 924, "settle": 714, "network": 392},
-    13: {"step, forced moves": 3342, "descend": 696, "worlds": 909, "observe": 924, "settle": 1098, "network": 392},
+    5: {"step, forced moves": 3342, "worlds": 1013, "observe": 924, "settle": 708, "network": 392},
+    13: {"step, forced moves": 3342, "worlds": 909, "observe": 924, "settle": 1092, "network": 392},
 }
 
 
@@ -25,7 +27,8 @@ def test_a_search_takes_no_more_kernels(cards: int, gpu: EmulatedGpu | None) -> 
         pytest.skip("kernels are counted on the emulated GPU")
     found = search_launches(gpu, cards, SIMULATIONS, games=2)
     assert {phase: found[phase] for phase in OPERATIONS[cards] if found[phase] > OPERATIONS[cards][phase]} == {}
-    assert found.total() <= sum(OPERATIONS[cards].values()) + 1000  # roots, backups, sums
+    assert found["descend"] == found["backup"] == SIMULATIONS  # a kernel each
+    assert found.total() <= sum(OPERATIONS[cards].values()) + 900  # roots, sums
     waits = list(gpu.record.waits.items())
     assert len(waits) == 1 and waits[0][1] == 1 and waits[0][0][0].startswith("vecgame/worlds.py")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from net import PRESETS, BlobNet, Float8Net, InferenceNet, NetConfig
-from tests.emulated_gpu import EmulatedGpu
+from tests.emulated_gpu import EmulatedGpu, gpu_way
 from tests.positions import mixed_batch
 from tests.test_search_lanes import FIELDS, assert_same
 from vecgame import Blob, BlobMatch, Game, State, make_game
@@ -59,11 +59,11 @@ def test_a_graph_searches_other_games(leaves: int) -> None:
     """The first search of its kind runs as it is, the second is recorded; 17 to 20 games are of one size."""
     game, net = Blob(cards=2), network()
     config = replace(CONFIG, leaves_per_step=leaves)
-    steps = (18, "eager", 0), (17, "graph", 1), (5, "eager", 1), (20, "graph", 1), (5, "graph", 2)
-    for games, way, recorded in steps:
+    steps = (18, False, 0), (17, True, 1), (5, False, 1), (20, True, 1), (5, True, 2)
+    for games, graph, recorded in steps:
         state, before = games_of(game, games, seed=games), WAYS.copy()
         ours = search(game, state, net, config, seed=2)
-        assert WAYS - before == {way: 1}
+        assert WAYS - before == {gpu_way(graph): 1}
         compare(ours, search(game, state, net, config, seed=2, graphs=False))
         assert len(graphs.GRAPHS.kept) == recorded and not graphs.GRAPHS.failed
 
@@ -316,7 +316,7 @@ def played() -> Iterator[Callable[..., object]]:
 @pytest.mark.gpu
 def test_self_play_replays_and_makes_the_same_games(played) -> None:
     before, found = WAYS.copy(), [played() for _ in range(2)]
-    assert set(WAYS - before) == {"eager", "graph"}
+    assert set(WAYS - before) == {gpu_way(False), gpu_way(True)}
     without = played(graphs=False)
     for ours in found:
         assert torch.equal(ours.scores.cpu(), without.scores.cpu()) and ours.evaluations == without.evaluations

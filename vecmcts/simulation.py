@@ -1,7 +1,8 @@
 """One simulation in every tree at once: descend to a new leaf, expand it, back its value up.
 
-Three ways of running these functions give the same trees: with the lanes that need work only, as on a CPU; with all
-lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the second compiled (`vecmcts.compiled`).
+Four ways of running these functions give the same trees: with the lanes that need work only, as on a CPU; with all
+lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the second with kernels for parts of it
+(`vecmcts.kernels`), as on a GPU, or compiled (`vecmcts.compiled`).
 """
 
 from __future__ import annotations
@@ -23,16 +24,22 @@ from vecmcts.tree import UNEXPANDED, Rows, Tree, some, write
 
 
 @dataclass(frozen=True)
-class Descent:
+class End:
+    """Where one walk from the root in each of the T trees ended."""
+
+    leaf: Tensor  # [T] int64, row of the node at the end
+    new: Tensor  # [T] bool, the leaf is a node that this descent adds
+    parent: Tensor  # [T] int64, row of the node above a new leaf
+    action: Tensor  # [T] int64, action that leads to a new leaf
+
+
+@dataclass(frozen=True)
+class Descent(End):
     """One walk from the root in each of the T trees: the E edges taken, all depths together, and where it ended."""
 
     row: Tensor  # [E] int64, row of the node that the edge leaves
     edge: Tensor  # [E] int64, row * A + slot
     taken: Tensor  # [E] bool; False for one of a tree that is only carried along
-    leaf: Tensor  # [T] int64, row of the node at the end
-    new: Tensor  # [T] bool, the leaf is a node that this descent adds
-    parent: Tensor  # [T] int64, row of the node above a new leaf
-    action: Tensor  # [T] int64, action that leads to a new leaf
 
 
 @dataclass(frozen=True)
@@ -122,11 +129,11 @@ def descend(
     tree.child.view(-1).index_copy_(0, last_edge, torch.where(started, leaf, UNEXPANDED))
     parent = torch.div(last_edge, tree.slots, rounding_mode="floor")
     action = tree.actions.view(-1).index_select(0, last_edge).long()
-    return Descent(rows, edges, taken, leaf, leaf == new_row, parent, action)
+    return Descent(leaf, leaf == new_row, parent, action, rows, edges, taken)
 
 
 def expand(
-    game: Game, tree: Tree, nodes: Sequence[int], descents: list[Descent], evaluator: Evaluator, stream: Stream
+    game: Game, tree: Tree, nodes: Sequence[int], descents: Sequence[End], evaluator: Evaluator, stream: Stream
 ) -> Tensor:
     """Makes and judges the new leaves of some descents, all of them together.
 
@@ -175,14 +182,14 @@ def settle(game: Game, tree: Tree, leaves: Leaves, logits: Tensor, values: Tenso
     write(tree.open, leaves.rows, leaves.alive)
 
 
-def back_up(tree: Tree, descent: Descent) -> Tensor:
+def back_up(tree: Tree, descent: Descent, leaf_sum: Tensor) -> None:
     """Adds the leaf's value to every edge on the way, each as its own mover sees it.
 
-    Returns:
-        [T, seats] the leaves' values by absolute seat.
+    Args:
+        leaf_sum: [T, seats], the leaves' values by absolute seat are added to it.
     """
     value = tree.value.index_select(0, descent.leaf)
     mover = tree.mover.index_select(0, descent.row)
     own = entries(value, (descent.row % tree.trees) * value.shape[1] + mover)
     tree.value_sum.view(-1).index_add_(0, descent.edge, own * descent.taken)
-    return value
+    leaf_sum += value

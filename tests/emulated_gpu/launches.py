@@ -22,13 +22,14 @@ from net import BlobNet, InferenceNet
 from tests.emulated_gpu.gpu import EmulatedGpu
 from tests.emulated_gpu.install import emulated_gpu
 from vecgame import Blob
-from vecmcts import SearchConfig, search
+from vecmcts import SearchConfig, kernels, search
 
 search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function
+TREES = [search_module, *kernels.owners(torch.device("cuda"))]  # by tensors, and by kernels where there is Triton
 PLANTING = "roots"  # a phase of its own, in which only the network is told apart
 PHASES = {  # of the innermost of these functions
-    "descend": [(search_module, "descend")],
-    "backup": [(search_module, "back_up")],
+    "descend": [(owner, "descend") for owner in TREES],
+    "backup": [(owner, "back_up") for owner in TREES],
     "step, forced moves": [(Blob, "step"), (Blob, "play_forced"), (simulation, "grow")],
     "observe": [(Blob, "observe")],
     "worlds": [(Blob, "determinize")],
