@@ -14,7 +14,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,6 +28,8 @@ from triton.backends.nvidia import __file__ as nvidia
 from triton.runtime.jit import JITFunction
 
 from vecgame import Blob, Game
+from vecmcts import kernels
+from vecmcts.kernels.leaves import _known
 from vecmcts.tree import Tree
 
 WARP = 32
@@ -63,17 +65,18 @@ def busy() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def builds(build: Callable[[Tree], None], game: Game) -> Iterator[dict[str, object]]:
-    """What becomes of each kernel that ``build`` would launch for a search of the game."""
-    run, found = JITFunction.run, []
+def builds(game: Game) -> Iterator[dict[str, object]]:
+    """What becomes of each kernel of a search of the game; the seconds of a kernel that is written from the game's
+    functions are also those of writing it."""
+    run, found, begun = JITFunction.run, [], [busy()]
 
     def built(kernel: JITFunction, *arguments: Any, warmup: bool, **options: Any) -> None:
-        begun = busy()
-        found.append((kernel.__name__, run(kernel, *arguments, warmup=True, **options), busy() - begun))
+        found.append((kernel.__name__, run(kernel, *arguments, warmup=True, **options), busy() - begun[-1]))
+        begun.append(busy())
 
     JITFunction.run = built
     try:
-        build(Tree.allocate(game, game.deal(1), 1, torch.float32))
+        kernels.of_trees(game, Tree.allocate(game, game.deal(1), 1, torch.float32))
     finally:
         JITFunction.run = run
     for name, kernel, seconds in found:
@@ -88,12 +91,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:  # or a kernel of an earlier call would be found
         os.environ["TRITON_CACHE_DIR"] = folder
-        from vecmcts.kernels.tree import build
-
+        kernels.DEVICES.add("cpu")  # where the trees are
         for capability in given.capabilities:
             pretend(capability)
+            kernels._built.clear()
+            _known.clear()
             for cards in given.cards:
-                for row in builds(build, Blob(cards=cards)):
+                for row in builds(Blob(cards=cards)):
                     print(json.dumps({"capability": capability, "cards": cards, **row}))
 
 

@@ -43,9 +43,10 @@ def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def by_kernels():
-    """`vecmcts.kernels.tree`."""
+def by_kernels(monkeypatch):
+    """`vecmcts.kernels.tree`; the kernels of games, which take the interpreter seconds, are left out."""
     pytest.importorskip("triton", reason="the kernels are Triton's")
+    monkeypatch.setattr(importlib.import_module("vecmcts.kernels.leaves"), "part", lambda game, tree, what: None)
     return importlib.import_module("vecmcts.kernels.tree")
 
 

@@ -185,15 +185,17 @@ def _search(
         tree.open[: tree.trees] &= repeat(live, "b -> (b w)", w=config.worlds)
         evaluations = live.sum() * (config.worlds if evaluator.sees_hidden else 1)
     simulator = compiled.simulator(game, tree, evaluator, config) if compile else None
-    by_kernel = None if compile else kernels.of_trees(tree)
-    walk, back = (by_kernel.descend, by_kernel.back_up) if by_kernel else (descend, back_up)
+    by_kernel = None if compile else kernels.of_trees(game, tree)
+    walk, back, parts = descend, back_up, ()
+    if by_kernel:
+        walk, back, parts = by_kernel.descend, by_kernel.back_up, (by_kernel.grow, by_kernel.settle)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:
             simulator.run(tree, nodes, evaluator, leaf_sum, evaluations, choose)
             continue
         descents = [walk(game, tree, node, min(node, game.decisions), config, choose(tree, node)) for node in nodes]
-        evaluations += expand(game, tree, nodes, descents, evaluator, stream)
+        evaluations += expand(game, tree, nodes, descents, evaluator, stream, *parts)
         for descent in descents:
             back(tree, descent, leaf_sum)
     return summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)

@@ -7,7 +7,7 @@ lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the sec
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,23 +56,40 @@ class Leaves:
         return Leaves(some(self.rows, lanes), self.state.take(lanes), pick(self.alive, lanes), pick(self.exact, lanes))
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What the trees are told of K states, beside their values."""
+
+    actions: Tensor  # [K, A] int64, the legal actions, -1 beyond them
+    logits: Tensor  # [K, A], -inf beyond the legal actions
+    prior: Tensor  # [K, A], the policy over the slots, likewise
+    mover: Tensor  # [K] int64
+    own_value: Tensor  # [K], the value to the mover
+
+    @classmethod
+    def of(cls, game: Game, state: State, logits: Tensor, values: Tensor) -> Judgement:
+        """By the evaluator's logits [K, num_actions] and values [K, seats]."""
+        actions = game.legal_actions(state)
+        mover = game.mover(state)
+        logits = game.slot_logits(state, actions, logits.to(values.dtype))
+        # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
+        prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
+        return cls(actions, logits, prior, mover, values.gather(1, mover[:, None])[:, 0])
+
+
 def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: Tensor, values: Tensor) -> Tensor:
     """Puts the evaluator's judgement of K states at K rows.
 
     Returns:
         [K, A] logits of the slots, -inf beyond the legal actions.
     """
-    actions = game.legal_actions(state)
-    mover = game.mover(state)
-    logits = game.slot_logits(state, actions, logits.to(values.dtype))
-    # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
-    prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
-    write(tree.actions, rows, actions)
-    write(tree.prior, rows, prior)
-    write(tree.mover, rows, mover)
+    judgement = Judgement.of(game, state, logits, values)
+    write(tree.actions, rows, judgement.actions)
+    write(tree.prior, rows, judgement.prior)
+    write(tree.mover, rows, judgement.mover)
     write(tree.value, rows, values)
-    write(tree.own_value, rows, values.gather(1, mover[:, None])[:, 0])
-    return logits
+    write(tree.own_value, rows, judgement.own_value)
+    return judgement.logits
 
 
 def descend(
@@ -133,7 +150,14 @@ def descend(
 
 
 def expand(
-    game: Game, tree: Tree, nodes: Sequence[int], descents: Sequence[End], evaluator: Evaluator, stream: Stream
+    game: Game,
+    tree: Tree,
+    nodes: Sequence[int],
+    descents: Sequence[End],
+    evaluator: Evaluator,
+    stream: Stream,
+    grown: Callable[..., Leaves] | None = None,
+    settled: Callable[..., None] | None = None,
 ) -> Tensor:
     """Makes and judges the new leaves of some descents, all of them together.
 
@@ -141,6 +165,8 @@ def expand(
         nodes: S numbers in a row, those of the descents.
         descents: S.
         stream: T lanes of random numbers.
+        grown: what does `grow`'s work in its place (`vecmcts.kernels`).
+        settled: likewise `settle`'s.
 
     Returns:
         [] int64, positions judged.
@@ -151,12 +177,12 @@ def expand(
     )
     lanes = working(new)
     rows = tree.rows(nodes[0], lanes, len(nodes))
-    leaves = grow(game, tree, rows, pick(new, lanes), pick(parent, lanes), pick(action, lanes))
+    leaves = (grown or grow)(game, tree, rows, pick(new, lanes), pick(parent, lanes), pick(action, lanes))
     judged = working(leaves.alive)
     if judged is None or len(judged):
         living = leaves.take(judged)
         numbers = stream.repeat([node << SIMULATION_BITS for node in nodes]).take(lanes).take(judged)
-        settle(game, tree, living, *evaluator.evaluate(game, living.state, numbers))
+        (settled or settle)(game, tree, living, *evaluator.evaluate(game, living.state, numbers))
     return leaves.alive.sum()
 
 

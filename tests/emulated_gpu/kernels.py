@@ -1,4 +1,6 @@
-"""Triton's kernels on the emulated GPU: run by Triton's interpreter on the CPU, one launch each.
+"""Triton's kernels on the emulated GPU: run by Triton's interpreter on the CPU, one launch each. Those that are written
+from functions of lanes (`vecmcts.kernels.lanes`), thousands of lines, are run as these functions; that they do the same
+is tested without a GPU.
 
 The interpreter is chosen when triton is first imported, by ``TRITON_INTERPRET``, which this package sets where there is
 no GPU. Where triton is missing there are no kernels.
@@ -7,16 +9,21 @@ no GPU. Where triton is missing there are no kernels.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from tests.emulated_gpu.record import project_lines
 from tests.emulated_gpu.tensors import EmulatedTensor
+from vecgame.lanes import carrying_all
 
 if TYPE_CHECKING:
     from tests.emulated_gpu.gpu import EmulatedGpu
+
+
+Tensors = Sequence[Tensor]
 
 
 class Schema:
@@ -45,6 +52,9 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
     from triton import language
     from triton.language import core
     from triton.runtime import interpreter
+
+    import vecmcts.kernels.lanes as lane_kernels
+    from vecmcts.kernels.lanes import Function, LaneKernel
 
     run, patch = interpreter.GridExecutor.__call__, interpreter._patch_lang
     built: set[tuple] = set()  # kernels that have been launched before
@@ -82,4 +92,60 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
                 scope.restore = lambda: (patched.clear(), restore())
         return patched[seen]
 
-    return [(interpreter.GridExecutor, {"__call__": launch}), (interpreter, {"_patch_lang": patch_once})]
+    def of_function(
+        kernel: LaneKernel,
+        name: str,
+        function: Function,
+        examples: Sequence[Tensor],
+        gathered: int,
+        placed: int,
+        rows_given: bool,
+    ) -> None:
+        with carrying_all(), lane_kernels.Counting():
+            function(*examples)
+        kernel.name, kernel.function, kernel.gathered, kernel.placed = name, function, gathered, placed
+
+    def by_function(
+        kernel: LaneKernel,
+        inputs: Sequence[Tensor],
+        rows: Tensor | None,
+        places: Sequence[Tensor],
+        outputs: Sequence[Tensor],
+        first: int,
+        count: int,
+    ) -> None:
+        if not any(isinstance(x, EmulatedTensor) for x in inputs):
+            called(kernel, inputs, rows, places, outputs, first, count)
+            return
+
+        def work(
+            inputs: Sequence[Tensor], rows: list[Tensor], places: Sequence[Tensor], outputs: Sequence[Tensor]
+        ) -> None:
+            with _disable_current_modes(), carrying_all():
+                read = rows[0] if rows else slice(first, first + count)
+                read = [x[read] if number < kernel.gathered else x for number, x in enumerate(inputs)]
+                results = kernel.function(*read)
+                for target, result in zip(places, results, strict=False):
+                    target[first : first + count] = result
+                for target, result in zip(outputs, results[kernel.placed :], strict=True):
+                    target.copy_(result)
+
+        arguments = tuple(_inner(part) for part in (inputs, [] if rows is None else [rows], places, outputs))
+        work._schema = Schema
+        if count:
+            work(*arguments)
+            gpu.record.kernels[gpu.record.phase_now, kernel.name] += 1
+            gpu.launched(work, arguments, {}, None)
+
+    called = LaneKernel.__call__
+    return [
+        (interpreter.GridExecutor, {"__call__": launch}),
+        (interpreter, {"_patch_lang": patch_once}),
+        (LaneKernel, {"__init__": of_function, "__call__": by_function}),
+    ]
+
+
+def _inner(tensors: Sequence[Tensor]) -> list[Tensor]:
+    if not all(isinstance(x, EmulatedTensor) and x.is_contiguous() for x in tensors):
+        raise ValueError("Pointer argument cannot be accessed from Triton (cpu tensor?), or is not contiguous")
+    return [x.inner for x in tensors]

@@ -13,11 +13,15 @@ from __future__ import annotations
 
 import importlib
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.util import find_spec
 from types import ModuleType
 
 import torch
 
+from vecgame.game import Game
+from vecmcts.simulation import End, Leaves
 from vecmcts.tree import Tree
 
 log = logging.getLogger("vecgame.fallback")
@@ -32,9 +36,25 @@ def usable(device: torch.device) -> bool:
     return device.type in DEVICES and device.type not in _failed
 
 
-def of_trees(tree: Tree) -> ModuleType | None:
-    """`vecmcts.kernels.tree`, whose ``descend`` and ``back_up`` do what those of `vecmcts.simulation` do, once the
-    kernels for trees of this kind are built; None where there are none.
+@dataclass(frozen=True)
+class Kernels:
+    """What the functions of these names in `vecmcts.simulation` do, by kernels."""
+
+    trees: ModuleType
+    grow: Callable[..., Leaves] | None  # None in a game whose moves have no kernel
+    settle: Callable[..., None] | None  # likewise
+
+    @property
+    def descend(self) -> Callable[..., End]:
+        return self.trees.descend
+
+    @property
+    def back_up(self) -> Callable[..., None]:
+        return self.trees.back_up
+
+
+def of_trees(game: Game, tree: Tree) -> Kernels | None:
+    """The kernels for trees of this kind, once they are built; None where there are none.
 
     The first call for a kind builds them, so it must not be made while a graph is being recorded.
     """
@@ -43,11 +63,13 @@ def of_trees(tree: Tree) -> ModuleType | None:
         return None
     kind = device, tree.value.dtype, tree.slots, tree.value.shape[1]
     try:
-        from vecmcts.kernels import tree as kernels
+        from vecmcts.kernels import leaves
+        from vecmcts.kernels import tree as trees
 
         if kind not in _built:
-            kernels.build(tree)
+            trees.build(tree)
             _built.add(kind)
+        return Kernels(trees, *(leaves.part(game, tree, what) for what in leaves.PARTS))
     except torch.OutOfMemoryError:
         raise  # the caller tries a smaller batch
     except Exception as error:  # whatever a missing package, compiler or driver makes of itself
@@ -55,7 +77,6 @@ def of_trees(tree: Tree) -> ModuleType | None:
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         log.warning("searches on %s go on without kernels: %s", device.type, reason)
         return None
-    return kernels
 
 
 def owners(device: torch.device) -> list[ModuleType]:

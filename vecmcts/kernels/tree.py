@@ -10,7 +10,6 @@ of which torch takes the first for the largest, are here never chosen before oth
 """
 
 # No `from __future__ import annotations`: Triton reads the annotations of kernels, as objects.
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from vecgame.game import Game
 from vecmcts.config import SearchConfig
+from vecmcts.kernels.launching import on
 from vecmcts.simulation import End
 from vecmcts.tree import Tree
 
@@ -68,7 +68,7 @@ def _walk(tree: Tree, node: int, depth: int, c_puct: float, root_slot: Tensor | 
         edge=new(depth, trees),
         length=new(trees, dtype=torch.int32),
     )
-    with _on(tree):
+    with on(tree.open.device):
         descend_kernel[(triton.cdiv(trees, block),)](
             tree.prior,
             tree.visits,
@@ -101,7 +101,7 @@ def _walk(tree: Tree, node: int, depth: int, c_puct: float, root_slot: Tensor | 
 def back_up(tree: Tree, walk: Walk, leaf_sum: Tensor) -> None:
     """`vecmcts.simulation.back_up` of a walk that `descend` made."""
     trees, seats = tree.trees, tree.value.shape[1]
-    with _on(tree):
+    with on(tree.open.device):
         back_up_kernel[(triton.cdiv(trees, PROGRAM_TREES),)](
             tree.value,
             tree.mover,
@@ -118,12 +118,6 @@ def back_up(tree: Tree, walk: Walk, leaf_sum: Tensor) -> None:
             num_warps=WARPS,
             enable_fp_fusion=False,
         )
-
-
-def _on(tree: Tree) -> AbstractContextManager:
-    """Makes the trees' device the current one, on which Triton launches."""
-    device = tree.open.device
-    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @triton.jit
