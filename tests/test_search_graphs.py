@@ -237,7 +237,7 @@ def test_the_least_recently_used_graphs_go_when_memory_is_short(monkeypatch: pyt
     compare(ours, search(game, middle, net, CONFIG, graphs=False))
     graphs.clear()
     assert sizes() == [] and all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
-    assert ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)]) == {"eager": 1, "graph": 1}
+    assert ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)]) == {gpu_way(): 1, gpu_way(graph=True): 1}
 
 
 class Waiting:
@@ -269,7 +269,7 @@ def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.L
     assert all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
     for result in results:
         compare(result, expected)
-    assert ways_of(lambda: search(game, state, network(), CONFIG)) == {"eager": 1}
+    assert ways_of(lambda: search(game, state, network(), CONFIG)) == {gpu_way(): 1}
     graphs.GRAPHS.failed.clear()
     other = network()
     for _ in range(2):  # all is as it was before the failure
@@ -288,8 +288,8 @@ def test_only_networks_that_say_so_are_recorded() -> None:
         return net(observation, mask)
 
     for evaluator in (plain, NetworkEvaluator(plain)):
-        assert ways_of(lambda e=evaluator: [search(game, state, e, CONFIG) for _ in range(3)]) == {"eager": 3}
-    assert ways_of(lambda: [search(game, state, net, CONFIG, graphs=False) for _ in range(3)]) == {"eager": 3}
+        assert ways_of(lambda e=evaluator: [search(game, state, e, CONFIG) for _ in range(3)]) == {gpu_way(): 3}
+    assert ways_of(lambda: [search(game, state, net, CONFIG, graphs=False) for _ in range(3)]) == {gpu_way(): 3}
     assert len(graphs.GRAPHS.kept) == 0
 
 
