@@ -22,8 +22,9 @@ from vecgame.lanes import compacts
 from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
 from veclab.room import check_room, of_search
 from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
-from vecmcts import SearchConfig, search
+from vecmcts import SearchConfig, kernels, search
 from vecmcts import graphs as recordings
+from vecmcts.search import way_of
 
 LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
 TOGETHER = {
@@ -68,10 +69,10 @@ class Play:
 
     @property
     def way(self) -> str:
-        """How its searches are to run, by the names of `vecmcts.search.WAYS`."""
+        """How its searches are to run, by the names of `vecmcts.search.way_of`."""
         compiled = self.compile and not compacts(self.device)
         recorded = self.graphs and self.device.type in recordings.DEVICES
-        return " ".join(["compiled"] * compiled + ["graph"] * recorded) or "eager"
+        return way_of(compiled, self.device.type in kernels.DEVICES and not compiled, recorded)
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def timed_self_play(
                 played, spent, counted[games] = play_counted(play, games, report)
             else:
                 played, spent = play_once(play, games, report=told)
-        settled = play.way == "eager" or set(ways) == before or number == MOST_PASSES
+        settled = play.way in ("eager", "kernels") or set(ways) == before or number == MOST_PASSES
         before = set(ways)
         yield SelfPlayRow(
             games=games,
@@ -349,9 +350,10 @@ class PhaseClock:
 def phases(clock: PhaseClock, network: CountingNetwork, game: type[Game]) -> Iterator[None]:
     """Has the clock book every phase of a self-play of a game with this network, within a `with` block."""
     searching = importlib.import_module("vecmcts.search")  # the module; the package's name `search` is the function
+    of_trees = [searching, *kernels.owners(clock.device)]
     places = {
-        "select": [(searching, "descend")],
-        "backup": [(searching, "back_up")],
+        "select": [(owner, "descend") for owner in of_trees],
+        "backup": [(owner, "back_up") for owner in of_trees],
         "step": [(game, "step"), (game, "play_forced"), (game, "legal_actions")],
         "observe": [(game, "observe"), (game, "policy_mask")],
         "worlds": [(game, "determinize")],
