@@ -7,7 +7,7 @@ import torch
 import veclab.bench.parts as parts
 import veclab.bench.selfplay as self_play_benchmark
 from net import InferenceNet
-from tests.emulated_gpu import sized
+from tests.emulated_gpu import gpu_way, sized
 from tests.runs import quiet
 from tests.test_gpu_searches import network, small
 from vecgame import Blob, make_game
@@ -97,7 +97,7 @@ def test_parts_are_measured() -> None:
 
 def test_arithmetics_are_compared() -> None:
     compared = agreement(small(GAME).to("cuda"), GAME, CONFIG, sized(100, 3), comparable(GPU), GPU)
-    found = [row for row, ways in compared if ways == {"eager": 1}]
+    found = [row for row, ways in compared if ways == {gpu_way(): 1}]
     assert {row.precision for row in found} >= {"float32", "bfloat16"}
     exact = next(row for row in found if row.precision == "float32")
     assert exact.same_action == 1 and exact.value_error == 0
@@ -108,7 +108,7 @@ def test_self_play_is_measured() -> None:
     net = InferenceNet(small(GAME).to("cuda"), torch.float32)
     play = self_play_benchmark.Play(GAME, net, CONFIG, GPU)
     rows = list(self_play_benchmark.timed_self_play(play, sized(200, 3), counted := {}))
-    assert rows[-1].settled and set(rows[-1].ways) == {"graph"} and rows[-1].games_per_minute > 0
+    assert rows[-1].settled and set(rows[-1].ways) == {gpu_way(graph=True)} and rows[-1].games_per_minute > 0
     detail = self_play_benchmark.detail(play, rows[-1], counted)
     assert detail.rows_per_game >= rows[-1].evaluations_per_game and detail.limit_by_rows > 0
     assert sum(detail.shares.values()) == pytest.approx(1)

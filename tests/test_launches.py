@@ -1,8 +1,7 @@
 """How many kernels a search takes: a GPU that plays few games at once waits for them to be started.
 
 The bounds are what they were when docs/performance.md's table was made (`python -m tests.emulated_gpu.launches`); a
-change that needs more has to say why, one that needs fewer lowers them. A step is that of any trick game: it takes one
-operation in seventy more than Blob's own did.
+change that needs more has to say why, one that needs fewer lowers them.
 """
 
 import pytest
@@ -10,11 +9,14 @@ import pytest
 from tests.emulated_gpu import EmulatedGpu
 from tests.emulated_gpu.launches import search_launches
 
+pytest.importorskip("triton", reason="parts of a search on a GPU are Triton's kernels")
+
 SIMULATIONS = 6
 OPERATIONS = {  # of a search of 3 worlds x 6 simulations, at most, by phase
-    5: {"step, forced moves": 3342, "descend": 696, "worlds": 1013, "observe": 924, "settle": 714, "network": 392},
-    13: {"step, forced moves": 3342, "descend": 696, "worlds": 909, "observe": 924, "settle": 1098, "network": 392},
+    5: {"worlds": 1013, "observe": 924, "network": 392},
+    13: {"worlds": 909, "observe": 924, "network": 392},
 }
+KERNELS = ("descend", "step, forced moves", "settle", "backup")  # that are one launch a simulation
 
 
 @pytest.mark.slow
@@ -25,7 +27,8 @@ def test_a_search_takes_no_more_kernels(cards: int, gpu: EmulatedGpu | None) -> 
         pytest.skip("kernels are counted on the emulated GPU")
     found = search_launches(gpu, cards, SIMULATIONS, games=2)
     assert {phase: found[phase] for phase in OPERATIONS[cards] if found[phase] > OPERATIONS[cards][phase]} == {}
-    assert found.total() <= sum(OPERATIONS[cards].values()) + 1000  # roots, backups, sums
+    assert {phase: found[phase] for phase in KERNELS} == dict.fromkeys(KERNELS, SIMULATIONS)
+    assert found.total() <= sum(OPERATIONS[cards].values()) + 900  # roots, sums
     waits = list(gpu.record.waits.items())
     assert len(waits) == 1 and waits[0][1] == 1 and waits[0][0][0].startswith("vecgame/worlds.py")
 

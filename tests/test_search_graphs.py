@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from net import PRESETS, BlobNet, Float8Net, InferenceNet, NetConfig
-from tests.emulated_gpu import EmulatedGpu
+from tests.emulated_gpu import EmulatedGpu, gpu_way
 from tests.positions import mixed_batch
 from tests.test_search_lanes import FIELDS, assert_same
 from vecgame import Blob, BlobMatch, Game, State, make_game
@@ -59,11 +59,11 @@ def test_a_graph_searches_other_games(leaves: int) -> None:
     """The first search of its kind runs as it is, the second is recorded; 17 to 20 games are of one size."""
     game, net = Blob(cards=2), network()
     config = replace(CONFIG, leaves_per_step=leaves)
-    steps = (18, "eager", 0), (17, "graph", 1), (5, "eager", 1), (20, "graph", 1), (5, "graph", 2)
-    for games, way, recorded in steps:
+    steps = (18, False, 0), (17, True, 1), (5, False, 1), (20, True, 1), (5, True, 2)
+    for games, graph, recorded in steps:
         state, before = games_of(game, games, seed=games), WAYS.copy()
         ours = search(game, state, net, config, seed=2)
-        assert WAYS - before == {way: 1}
+        assert WAYS - before == {gpu_way(graph): 1}
         compare(ours, search(game, state, net, config, seed=2, graphs=False))
         assert len(graphs.GRAPHS.kept) == recorded and not graphs.GRAPHS.failed
 
@@ -237,7 +237,10 @@ def test_the_least_recently_used_graphs_go_when_memory_is_short(monkeypatch: pyt
     compare(ours, search(game, middle, net, CONFIG, graphs=False))
     graphs.clear()
     assert sizes() == [] and all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
-    assert ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)]) == {"eager": 1, "graph": 1}
+    assert ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)]) == {
+        gpu_way(): 1,
+        gpu_way(graph=True): 1,
+    }
 
 
 class Waiting:
@@ -269,7 +272,7 @@ def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.L
     assert all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
     for result in results:
         compare(result, expected)
-    assert ways_of(lambda: search(game, state, network(), CONFIG)) == {"eager": 1}
+    assert ways_of(lambda: search(game, state, network(), CONFIG)) == {gpu_way(): 1}
     graphs.GRAPHS.failed.clear()
     other = network()
     for _ in range(2):  # all is as it was before the failure
@@ -288,8 +291,8 @@ def test_only_networks_that_say_so_are_recorded() -> None:
         return net(observation, mask)
 
     for evaluator in (plain, NetworkEvaluator(plain)):
-        assert ways_of(lambda e=evaluator: [search(game, state, e, CONFIG) for _ in range(3)]) == {"eager": 3}
-    assert ways_of(lambda: [search(game, state, net, CONFIG, graphs=False) for _ in range(3)]) == {"eager": 3}
+        assert ways_of(lambda e=evaluator: [search(game, state, e, CONFIG) for _ in range(3)]) == {gpu_way(): 3}
+    assert ways_of(lambda: [search(game, state, net, CONFIG, graphs=False) for _ in range(3)]) == {gpu_way(): 3}
     assert len(graphs.GRAPHS.kept) == 0
 
 
@@ -316,7 +319,7 @@ def played() -> Iterator[Callable[..., object]]:
 @pytest.mark.gpu
 def test_self_play_replays_and_makes_the_same_games(played) -> None:
     before, found = WAYS.copy(), [played() for _ in range(2)]
-    assert set(WAYS - before) == {"eager", "graph"}
+    assert set(WAYS - before) == {gpu_way(False), gpu_way(True)}
     without = played(graphs=False)
     for ours in found:
         assert torch.equal(ours.scores.cpu(), without.scores.cpu()) and ours.evaluations == without.evaluations

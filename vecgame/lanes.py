@@ -7,7 +7,9 @@ are the same; tests hold the two ways against each other.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor
@@ -15,11 +17,22 @@ from torch import Tensor
 from vecgame.state import StateT
 
 COMPACT = {"cpu": True, "cuda": False}
+_carrying_all: ContextVar[bool] = ContextVar("carrying_all", default=False)
 
 
 def compacts(device: torch.device) -> bool:
     """Whether lanes without work are left out on this device."""
-    return COMPACT[device.type]
+    return COMPACT[device.type] and not _carrying_all.get()
+
+
+@contextmanager
+def carrying_all() -> Iterator[None]:
+    """Leaves no lane out on any device within the block, in this thread."""
+    token = _carrying_all.set(True)
+    try:
+        yield
+    finally:
+        _carrying_all.reset(token)
 
 
 def working(mask: Tensor) -> Tensor | None:

@@ -165,7 +165,7 @@ class Simulator:
             *pieces, (logits, values, leaf_sum, evaluations) = _cut(tensors, sizes)
             trees, descent, leaves = (_rebuilt(part, piece) for part, piece in zip(parts, pieces, strict=True))
             settle(self.game, trees, leaves, logits, to_absolute(values, self.game.mover(leaves.state)))
-            leaf_sum += back_up(trees, descent)
+            back_up(trees, descent, leaf_sum)
             evaluations += leaves.alive.sum()
             return []
 

@@ -19,8 +19,8 @@ from torch import Tensor
 from vecgame.game import Game
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
-from vecmcts import compiled
-from vecmcts.config import SearchConfig
+from vecmcts import compiled, kernels
+from vecmcts.config import SearchConfig, check_config
 from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.graphs import recordable, replayed
 from vecmcts.inference import Past, check_past, infer
@@ -31,7 +31,7 @@ from vecmcts.sizes import filled
 from vecmcts.tree import ROOT, Tree
 
 WAYS: Counter[str] = Counter()
-"""How often this process has searched "eager", "compiled", by a "graph" or by a "compiled graph", for measurements."""
+"""How often this process has searched each way, for measurements: by the names of `way_of`."""
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,11 @@ def search(
         A `SearchResult`.
 
     Raises:
-        ValueError: when the config has candidates and there is no past, the evaluator has no policy of what the mover
-            knows, or the game's hands are not fixed.
+        ValueError: when the state is of another game; when the config has candidates and there is no past, the
+            evaluator has no policy of what the mover knows, or the game's hands are not fixed.
     """
+    game.check_state(state)
+    check_config(config, SearchConfig)
     evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
     seed, games = check_seed(seed), state.batch_size
     worlds = _worlds(played, game, state, evaluator, config, seed, past)
@@ -108,8 +110,9 @@ def search(
     record = graphs and games > 0 and isinstance(evaluator, NetworkEvaluator)
     record = record and recordable(evaluator.network, state.device)
     if not (compile or record):
-        WAYS["eager"] += 1
-        return _search(game, state, worlds, None, evaluator, config, seed)
+        result = _search(game, state, worlds, None, evaluator, config, seed)
+        WAYS[way_of(False, kernels.usable(state.device), False)] += 1
+        return result
 
     def body(state: State, worlds: State, live: Tensor) -> SearchResult:
         return _search(game, state, worlds, live, evaluator, config, seed, compile)
@@ -123,9 +126,16 @@ def search(
         result, from_graph = replayed(evaluator.network, key, body, *inputs)
     else:
         result = body(*inputs)
+    by_kernels = not compile and kernels.usable(state.device)
     compile = compile and compiled.usable(evaluator, state)  # it may have failed
-    WAYS[" ".join(["compiled"] * compile + ["graph"] * from_graph) or "eager"] += 1
+    WAYS[way_of(compile, by_kernels, from_graph)] += 1
     return result.first(games)
+
+
+def way_of(compiled: bool, kernels: bool, graph: bool) -> str:
+    """What to call the way that a search runs: "compiled" simulations, or "kernels" (`vecmcts.kernels`) for parts of
+    them; and that by a "graph", or not; "eager" if neither."""
+    return " ".join(["compiled"] * compiled + ["kernels"] * kernels + ["graph"] * graph) or "eager"
 
 
 def _worlds(
@@ -177,15 +187,19 @@ def _search(
         tree.open[: tree.trees] &= repeat(live, "b -> (b w)", w=config.worlds)
         evaluations = live.sum() * (config.worlds if evaluator.sees_hidden else 1)
     simulator = compiled.simulator(game, tree, evaluator, config) if compile else None
+    by_kernel = None if compile else kernels.of_trees(game, tree)
+    walk, back, parts = descend, back_up, ()
+    if by_kernel:
+        walk, back, parts = by_kernel.descend, by_kernel.back_up, (by_kernel.grow, by_kernel.settle)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:
             simulator.run(tree, nodes, evaluator, leaf_sum, evaluations, choose)
             continue
-        descents = [descend(game, tree, node, min(node, game.decisions), config, choose(tree, node)) for node in nodes]
-        evaluations += expand(game, tree, nodes, descents, evaluator, stream)
+        descents = [walk(game, tree, node, min(node, game.decisions), config, choose(tree, node)) for node in nodes]
+        evaluations += expand(game, tree, nodes, descents, evaluator, stream, *parts)
         for descent in descents:
-            leaf_sum += back_up(tree, descent)
+            back(tree, descent, leaf_sum)
     return summarize(game, state, tree, log_prior, root_value, leaf_sum, evaluations, config)
 
 

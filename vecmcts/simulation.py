@@ -1,12 +1,13 @@
 """One simulation in every tree at once: descend to a new leaf, expand it, back its value up.
 
-Three ways of running these functions give the same trees: with the lanes that need work only, as on a CPU; with all
-lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the second compiled (`vecmcts.compiled`).
+Four ways of running these functions give the same trees: with the lanes that need work only, as on a CPU; with all
+lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the second with kernels for parts of it
+(`vecmcts.kernels`), as on a GPU, or compiled (`vecmcts.compiled`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,16 +24,22 @@ from vecmcts.tree import UNEXPANDED, Rows, Tree, some, write
 
 
 @dataclass(frozen=True)
-class Descent:
+class End:
+    """Where one walk from the root in each of the T trees ended."""
+
+    leaf: Tensor  # [T] int64, row of the node at the end
+    new: Tensor  # [T] bool, the leaf is a node that this descent adds
+    parent: Tensor  # [T] int64, row of the node above a new leaf
+    action: Tensor  # [T] int64, action that leads to a new leaf
+
+
+@dataclass(frozen=True)
+class Descent(End):
     """One walk from the root in each of the T trees: the E edges taken, all depths together, and where it ended."""
 
     row: Tensor  # [E] int64, row of the node that the edge leaves
     edge: Tensor  # [E] int64, row * A + slot
     taken: Tensor  # [E] bool; False for one of a tree that is only carried along
-    leaf: Tensor  # [T] int64, row of the node at the end
-    new: Tensor  # [T] bool, the leaf is a node that this descent adds
-    parent: Tensor  # [T] int64, row of the node above a new leaf
-    action: Tensor  # [T] int64, action that leads to a new leaf
 
 
 @dataclass(frozen=True)
@@ -49,23 +56,40 @@ class Leaves:
         return Leaves(some(self.rows, lanes), self.state.take(lanes), pick(self.alive, lanes), pick(self.exact, lanes))
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What the trees are told of K states, beside their values."""
+
+    actions: Tensor  # [K, A] int64, the legal actions, -1 beyond them
+    logits: Tensor  # [K, A], -inf beyond the legal actions
+    prior: Tensor  # [K, A], the policy over the slots, likewise
+    mover: Tensor  # [K] int64
+    own_value: Tensor  # [K], the value to the mover
+
+    @classmethod
+    def of(cls, game: Game, state: State, logits: Tensor, values: Tensor) -> Judgement:
+        """By the evaluator's logits [K, num_actions] and values [K, seats]."""
+        actions = game.legal_actions(state)
+        mover = game.mover(state)
+        logits = game.slot_logits(state, actions, logits.to(values.dtype))
+        # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
+        prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
+        return cls(actions, logits, prior, mover, values.gather(1, mover[:, None])[:, 0])
+
+
 def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: Tensor, values: Tensor) -> Tensor:
     """Puts the evaluator's judgement of K states at K rows.
 
     Returns:
         [K, A] logits of the slots, -inf beyond the legal actions.
     """
-    actions = game.legal_actions(state)
-    mover = game.mover(state)
-    logits = game.slot_logits(state, actions, logits.to(values.dtype))
-    # Over the first axis, which a CPU does 20 times as fast as over a last axis of a few slots.
-    prior = torch.where(actions >= 0, logits.t().contiguous().softmax(0).t(), -torch.inf)
-    write(tree.actions, rows, actions)
-    write(tree.prior, rows, prior)
-    write(tree.mover, rows, mover)
+    judgement = Judgement.of(game, state, logits, values)
+    write(tree.actions, rows, judgement.actions)
+    write(tree.prior, rows, judgement.prior)
+    write(tree.mover, rows, judgement.mover)
     write(tree.value, rows, values)
-    write(tree.own_value, rows, values.gather(1, mover[:, None])[:, 0])
-    return logits
+    write(tree.own_value, rows, judgement.own_value)
+    return judgement.logits
 
 
 def descend(
@@ -122,11 +146,18 @@ def descend(
     tree.child.view(-1).index_copy_(0, last_edge, torch.where(started, leaf, UNEXPANDED))
     parent = torch.div(last_edge, tree.slots, rounding_mode="floor")
     action = tree.actions.view(-1).index_select(0, last_edge).long()
-    return Descent(rows, edges, taken, leaf, leaf == new_row, parent, action)
+    return Descent(leaf, leaf == new_row, parent, action, rows, edges, taken)
 
 
 def expand(
-    game: Game, tree: Tree, nodes: Sequence[int], descents: list[Descent], evaluator: Evaluator, stream: Stream
+    game: Game,
+    tree: Tree,
+    nodes: Sequence[int],
+    descents: Sequence[End],
+    evaluator: Evaluator,
+    stream: Stream,
+    grown: Callable[..., Leaves] | None = None,
+    settled: Callable[..., None] | None = None,
 ) -> Tensor:
     """Makes and judges the new leaves of some descents, all of them together.
 
@@ -134,6 +165,8 @@ def expand(
         nodes: S numbers in a row, those of the descents.
         descents: S.
         stream: T lanes of random numbers.
+        grown: what does `grow`'s work in its place (`vecmcts.kernels`).
+        settled: likewise `settle`'s.
 
     Returns:
         [] int64, positions judged.
@@ -144,12 +177,12 @@ def expand(
     )
     lanes = working(new)
     rows = tree.rows(nodes[0], lanes, len(nodes))
-    leaves = grow(game, tree, rows, pick(new, lanes), pick(parent, lanes), pick(action, lanes))
+    leaves = (grown or grow)(game, tree, rows, pick(new, lanes), pick(parent, lanes), pick(action, lanes))
     judged = working(leaves.alive)
     if judged is None or len(judged):
         living = leaves.take(judged)
         numbers = stream.repeat([node << SIMULATION_BITS for node in nodes]).take(lanes).take(judged)
-        settle(game, tree, living, *evaluator.evaluate(game, living.state, numbers))
+        (settled or settle)(game, tree, living, *evaluator.evaluate(game, living.state, numbers))
     return leaves.alive.sum()
 
 
@@ -175,14 +208,14 @@ def settle(game: Game, tree: Tree, leaves: Leaves, logits: Tensor, values: Tenso
     write(tree.open, leaves.rows, leaves.alive)
 
 
-def back_up(tree: Tree, descent: Descent) -> Tensor:
+def back_up(tree: Tree, descent: Descent, leaf_sum: Tensor) -> None:
     """Adds the leaf's value to every edge on the way, each as its own mover sees it.
 
-    Returns:
-        [T, seats] the leaves' values by absolute seat.
+    Args:
+        leaf_sum: [T, seats], the leaves' values by absolute seat are added to it.
     """
     value = tree.value.index_select(0, descent.leaf)
     mover = tree.mover.index_select(0, descent.row)
     own = entries(value, (descent.row % tree.trees) * value.shape[1] + mover)
     tree.value_sum.view(-1).index_add_(0, descent.edge, own * descent.taken)
-    return value
+    leaf_sum += value

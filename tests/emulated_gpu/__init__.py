@@ -12,6 +12,7 @@ Every operation on such tensors is looked at on its way (`operations`):
 * what makes the host wait for the device is counted by the project's line that did it, and raises where CUDA would
   raise: in a capture, or after ``torch.cuda.set_sync_debug_mode("error")``;
 * kernels are counted, by phase of the work if the test names phases (`Record.phase`);
+* Triton's kernels are run by its interpreter, and count as one each (`kernels`);
 * memory is counted, and runs out where the test says so (`memory`);
 * CUDA graphs are captured and replayed on the same memory, streams are kept track of (`graphs`);
 * gradients are made by the real formulas of autograd, walked from Python (`autograd`), as its engine wants a driver.
@@ -21,10 +22,26 @@ torch is put back at the end of the `with` block, except for the device guard (`
 given once in a process.
 """
 
-from tests.emulated_gpu.gpu import EmulatedGpu, sized
+import os
+
+import torch
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when triton is first imported
+
+from tests.emulated_gpu.gpu import EmulatedGpu, gpu_way, sized
 from tests.emulated_gpu.guard import NoCompilerError
 from tests.emulated_gpu.install import emulated_gpu
 from tests.emulated_gpu.record import EmulationError, Record
 from tests.emulated_gpu.tensors import EmulatedTensor
 
-__all__ = ["EmulatedGpu", "EmulatedTensor", "EmulationError", "NoCompilerError", "Record", "emulated_gpu", "sized"]
+__all__ = [
+    "EmulatedGpu",
+    "EmulatedTensor",
+    "EmulationError",
+    "NoCompilerError",
+    "Record",
+    "emulated_gpu",
+    "gpu_way",
+    "sized",
+]

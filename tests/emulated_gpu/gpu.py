@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from tests.emulated_gpu.graphs import Graph, Pool
 from tests.emulated_gpu.memory import Memory
 from tests.emulated_gpu.record import Record, project_lines
 from tests.emulated_gpu.streams import DEFAULT, Stream
+from vecmcts.search import way_of
 
 SYNC_MODES = {"default": 0, "warn": 1, "error": 2}
 
@@ -81,6 +83,11 @@ _installed: list[EmulatedGpu] = []  # none or one
 def sized(real: int, emulated: int) -> int:
     """The size of a test on a real GPU, and on the emulated one that is on."""
     return emulated if _installed else real
+
+
+def gpu_way(graph: bool = False) -> str:
+    """How a search on a GPU runs that is not compiled, by the names of `vecmcts.search.WAYS`."""
+    return way_of(False, find_spec("triton") is not None, graph)
 
 
 def the_gpu() -> EmulatedGpu:

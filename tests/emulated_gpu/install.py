@@ -14,7 +14,7 @@ import torch
 import torch._subclasses.fake_tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from tests.emulated_gpu import autograd, graphs, guard, streams
+from tests.emulated_gpu import autograd, graphs, guard, kernels, streams
 from tests.emulated_gpu.gpu import EmulatedGpu, _installed
 from tests.emulated_gpu.operations import run
 from tests.emulated_gpu.tensors import EmulatedTensor
@@ -60,7 +60,7 @@ def emulated_gpu() -> Iterator[EmulatedGpu]:
     gpu = EmulatedGpu()
     lifts_cpu_only = torch._C._only_lift_cpu_tensors()
     with ExitStack() as stack:
-        for owner, functions in replacements(gpu):
+        for owner, functions in [*replacements(gpu), *kernels.replacements(gpu)]:
             for name, function in functions.items():
                 stack.enter_context(mock.patch.object(owner, name, function, create=True))
         clear_tables()

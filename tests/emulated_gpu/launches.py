@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from importlib.util import find_spec
 from unittest import mock
 
 import torch
@@ -22,17 +23,23 @@ from net import BlobNet, InferenceNet
 from tests.emulated_gpu.gpu import EmulatedGpu
 from tests.emulated_gpu.install import emulated_gpu
 from vecgame import Blob
-from vecmcts import SearchConfig, search
+from vecmcts import SearchConfig, kernels, search
 
 search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function
+TREES = [search_module, *kernels.owners(torch.device("cuda"))]  # by tensors, and by kernels where there is Triton
+OF_GAMES = {"grow": [], "settle": []}  # kernels of a game's own
+if find_spec("triton") is not None:
+    from vecmcts.kernels.leaves import Growth, Settlement
+
+    OF_GAMES = {"grow": [(Growth, "__call__")], "settle": [(Settlement, "__call__")]}
 PLANTING = "roots"  # a phase of its own, in which only the network is told apart
 PHASES = {  # of the innermost of these functions
-    "descend": [(search_module, "descend")],
-    "backup": [(search_module, "back_up")],
-    "step, forced moves": [(Blob, "step"), (Blob, "play_forced"), (simulation, "grow")],
+    "descend": [(owner, "descend") for owner in TREES],
+    "backup": [(owner, "back_up") for owner in TREES],
+    "step, forced moves": [(Blob, "step"), (Blob, "play_forced"), (simulation, "grow"), *OF_GAMES["grow"]],
     "observe": [(Blob, "observe")],
     "worlds": [(Blob, "determinize")],
-    "settle": [(simulation, "settle")],
+    "settle": [(simulation, "settle"), *OF_GAMES["settle"]],
     PLANTING: [(search_module, "plant")],
     "network": [(InferenceNet, "__call__")],
     "summarize": [(search_module, "summarize")],

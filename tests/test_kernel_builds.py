@@ -1,0 +1,27 @@
+"""The kernels of searches, built for GPUs that are not there: within seconds, and with no more registers than a thread
+can have beside enough others."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton", reason="Triton builds the kernels, and brings NVIDIA's assembler")
+
+# Of a thread; with 80 a multiprocessor has room for 6 programs of 128 threads.
+REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "settle_kernel": 80}
+SECONDS = 20.0  # of one core, for all kernels of a run's first search
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("capability", "cards"), [(90, 5), (89, 5), (89, 13)])
+def test_kernels_are_built_in_seconds_and_spill_nothing(capability: int, cards: int) -> None:
+    command = [sys.executable, "-m", "tests.kernel_builds", "--capabilities", str(capability), "--cards", str(cards)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {row["kernel"] for row in found} == set(REGISTERS)
+    assert not [row for row in found if row["spilled"] or row["registers"] > REGISTERS[row["kernel"]]]
+    assert sum(row["seconds"] for row in found) < SECONDS

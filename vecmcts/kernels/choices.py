@@ -1,0 +1,147 @@
+"""Operations that choose among a lane's numbers or join them: look-ups, sums, the best, softmax."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vecmcts.kernels.arithmetic import div
+from vecmcts.kernels.writer import Lanes, UnknownError, Value, Writer, aten, inner, rule
+
+MOST_COMPARED = 16  # numbers of an argument from which one is chosen by comparisons, rather than in its memory
+MOST_CHOSEN = 64  # of other numbers
+
+
+def _chosen(write: Writer, entries: Sequence[str], place: str, dtype: torch.dtype) -> str:
+    """The entry at a place: the last of those that are compared with it."""
+    found = entries[0]
+    for number, entry in enumerate(entries[1:], 1):
+        found = write.line(f"tl.where({place} == {write.constant(number, dtype)}, {entry}, {found})")
+    return found
+
+
+@rule(aten.index_select.default)
+def index_select(write: Writer, out: Tensor, a: Value, dim: int, index: Value) -> Lanes:
+    if isinstance(a, Lanes) and a.flat and isinstance(index, Lanes) and index.stride == a.names.shape[1]:
+        entries = list(a.names[0])
+        names = write.each(lambda place: _chosen(write, entries, place, index.dtype), index.names)
+        return Lanes(names, a.dtype, index.flat)
+    if isinstance(a, Lanes) and isinstance(index, Tensor):
+        return Lanes(np.take(a.names, index.tolist(), axis=inner(a, dim)), a.dtype)
+    if isinstance(a, Tensor) and dim == 0 and isinstance(index, Lanes) and not index.stride:
+        return _looked_up(write, out, a, index)
+    raise UnknownError("index_select")
+
+
+def _looked_up(write: Writer, out: Tensor, table: Tensor, index: Lanes) -> Lanes:
+    """Rows of a table [N, ...] that is known: loads."""
+    if index.flat and table.ndim > 1:
+        raise UnknownError("rows for a flat tensor")
+    pointer, size = write.table(table), int(np.prod(table.shape[1:]))
+    names = np.empty((*index.names.shape, *table.shape[1:]), dtype=object)
+    for where in np.ndindex(*index.names.shape):
+        row = index.names[where]
+        for number, place in enumerate(np.ndindex(*table.shape[1:])):
+            names[(*where, *place)] = write.line(
+                f"tl.load({pointer} + {row}.to(tl.int64) * {size} + {number}, mask=inside, other=0)"
+            )
+    return Lanes(names, out.dtype, index.flat)
+
+
+@rule(aten.gather.default)
+def gather(write: Writer, out: Tensor, a: Value, dim: int, index: Value) -> Lanes:
+    if not (isinstance(index, Lanes) and isinstance(a, Lanes) and a.names.ndim == 2 and dim % 2 == 1):
+        raise UnknownError("gather")
+    entries = list(a.names[0])
+    number, _, size = write.loads.get(entries[0], (0, 0, 0))
+    whole = size == len(entries) and entries == [f"x{number}_{entry}" for entry in range(size)]
+    if whole and size > MOST_COMPARED:
+        return Lanes(write.each(lambda at: write.line(write.load(number, at, size, a.dtype)), index.names), a.dtype)
+    if len(entries) > MOST_CHOSEN:
+        raise UnknownError(f"one of {len(entries)} numbers")
+    return Lanes(write.each(lambda place: _chosen(write, entries, place, index.dtype), index.names), a.dtype)
+
+
+@rule(aten.index_copy.default)
+def index_copy(write: Writer, out: Tensor, a: Lanes, dim: int, index: Lanes, values: Value) -> Lanes:
+    if not (isinstance(a, Lanes) and a.flat and isinstance(index, Lanes) and index.stride == a.names.shape[1]):
+        raise UnknownError("index_copy")
+    place, new = index.names[0], write.of(values, a.dtype)[0]
+    names = a.names.copy()
+    for number in range(names.shape[1]):
+        same = write.line(f"{place} == {write.constant(number, index.dtype)}")
+        names[0, number] = write.line(f"tl.where({same}, {new}, {names[0, number]})")
+    return Lanes(names, a.dtype, flat=True)
+
+
+def _reduced(
+    write: Writer, a: Lanes, dims: Any, keep: bool, dtype: torch.dtype, join: Callable[[str, str], str]
+) -> Lanes:
+    dims = [dims] if isinstance(dims, int) else dims
+    names = write.of(a, dtype)
+    for dim in sorted((inner(a, dim) for dim in dims), reverse=True):
+        parts = [np.take(names, number, axis=dim) for number in range(names.shape[dim])]
+        names = functools.reduce(lambda x, y: write.each(join, x, y), parts)
+        if keep:
+            names = np.expand_dims(names, dim)
+    return Lanes(names, dtype)
+
+
+@rule(aten.sum.dim_IntList)
+def total(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False, **options: object) -> Lanes:
+    if out.dtype.is_floating_point:
+        raise UnknownError("a sum of floating point, whose order is torch's")
+    return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"{x} + {y}"))
+
+
+@rule(aten.any.dim)
+def any_of(write: Writer, out: Tensor, a: Lanes, dim: int, keepdim: bool = False) -> Lanes:
+    return _reduced(write, a, dim, keepdim, torch.bool, lambda x, y: write.line(f"{x} | {y}"))
+
+
+@rule(aten.amax.default)
+def amax(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False) -> Lanes:
+    return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"tl.maximum({x}, {y})"))
+
+
+@rule(aten.argmax.default)
+def argmax(write: Writer, out: Tensor, a: Lanes, dim: int | None = None, keepdim: bool = False) -> Lanes:
+    return _first_best(write, a, dim, keepdim, ">")
+
+
+@rule(aten.argmin.default)
+def argmin(write: Writer, out: Tensor, a: Lanes, dim: int | None = None, keepdim: bool = False) -> Lanes:
+    return _first_best(write, a, dim, keepdim, "<")
+
+
+def _first_best(write: Writer, a: Lanes, dim: int | None, keep: bool, better: str) -> Lanes:
+    """The place of the first of the greatest or the least."""
+    if dim is None:
+        raise UnknownError("the best of all lanes")
+    axis = inner(a, dim)
+    best, *others = [np.take(a.names, number, axis=axis) for number in range(a.names.shape[axis])]
+    place = write.each(lambda _: write.constant(0, torch.int64), best)
+    for number, other in enumerate(others, 1):
+        beats = write.each(lambda x, y: write.line(f"{x} {better} {y}"), other, best)
+        best = write.each(lambda m, x, y: write.line(f"tl.where({m}, {x}, {y})"), beats, other, best)
+        here = write.constant(number, torch.int64)
+        place = write.each(lambda m, y, x=here: write.line(f"tl.where({m}, {x}, {y})"), beats, place)
+    return Lanes(np.expand_dims(place, axis) if keep else place, torch.int64)
+
+
+@rule(aten._softmax.default)
+def softmax(write: Writer, out: Tensor, a: Lanes, dim: int, to_float: bool) -> Lanes:
+    """Rounded otherwise than torch's in the last place: exponentials are Triton's own."""
+    if to_float or a.dtype not in (torch.float32, torch.float64) or out.shape[dim] == write.lanes:
+        raise UnknownError("softmax")
+    parts = [np.take(a.names, [number], axis=dim) for number in range(a.names.shape[dim])]
+    most = functools.reduce(lambda x, y: write.each(lambda p, q: write.line(f"tl.maximum({p}, {q})"), x, y), parts)
+    powers = [write.each(lambda p, q: write.line(f"tl.exp({p} - {q})"), part, most) for part in parts]
+    total = functools.reduce(lambda x, y: write.each(lambda p, q: write.line(f"{p} + {q}"), x, y), powers)
+    shares = [div(write, out, Lanes(part, a.dtype), Lanes(total, a.dtype)).names for part in powers]
+    return Lanes(np.concatenate(shares, axis=dim), a.dtype)

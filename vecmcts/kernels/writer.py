@@ -1,0 +1,163 @@
+"""What operations of torch become in a kernel that has a thread for each lane: lines on numbers of one lane.
+
+A tensor [B, ...] is there an array of the names of its entries in one lane, with a first axis of length 1 in the lanes'
+place. What is known when the kernel is written (tables, constants) stays a tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+TYPES = {
+    torch.bool: "tl.int1",
+    torch.int8: "tl.int8",
+    torch.uint8: "tl.uint8",
+    torch.int16: "tl.int16",
+    torch.int32: "tl.int32",
+    torch.int64: "tl.int64",
+    torch.float32: "tl.float32",
+    torch.float64: "tl.float64",
+}
+
+
+class UnknownError(Exception):
+    """An operation that no kernel can be made of, or not of these arguments."""
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """A tensor with a lane for each thread."""
+
+    names: np.ndarray  # of str, the shape of the tensor with 1 for its lanes
+    dtype: torch.dtype
+    # The tensor is seen as flat, all lanes' entries one after the other, as `vecgame.lanes.entries` does.
+    flat: bool = False
+    # What is in it counts from the lane's own first entry in a flat tensor of so many entries a lane.
+    stride: int = 0
+    axis: int = 0  # of the lanes
+
+
+Value = Any  # Lanes, a Tensor that is known, a number, or a sequence of these
+
+
+class Writer:
+    """The lines of a kernel, as its operations are met.
+
+    Args:
+        lanes: the number of lanes in the traced tensors, by which the axis is known; no other size is a multiple of it.
+        gathered: of how many of the arguments, the first ones, other rows are read than the lane's own.
+    """
+
+    def __init__(self, lanes: int, gathered: int = 0) -> None:
+        self.lanes, self.lines, self.known = lanes, [], {}
+        self.loads: dict[str, tuple[int, int, int]] = {}  # name -> number of an argument, entry, entries of a lane
+        self.gathered = gathered
+        self.tables: list[Tensor] = []  # that are read as the kernel runs
+
+    def table(self, table: Tensor) -> str:
+        """The name of a pointer to a table."""
+        for number, other in enumerate(self.tables):
+            if other is table:
+                return f"table{number}"
+        self.tables.append(table)
+        return f"table{len(self.tables) - 1}"
+
+    def argument(self, number: int, tensor: Tensor) -> Lanes:
+        """An argument of the function, whose entries are loaded where they are used."""
+        names = np.empty((1, *tensor.shape[1:]), dtype=object)
+        for entry, place in enumerate(np.ndindex(names.shape)):
+            names[place] = f"x{number}_{entry}"
+            self.loads[names[place]] = number, entry, names.size
+        return Lanes(names, tensor.dtype)
+
+    def load(self, number: int, entry: object, size: int, dtype: torch.dtype) -> str:
+        """The expression of an argument's entry, which may be a number or a name."""
+        row = "source" if number < self.gathered else "lane"
+        cast = ".to(tl.int1)" if dtype == torch.bool else ""
+        return f"tl.load(in{number} + {row} * {size} + {entry}, mask=inside, other=0){cast}"
+
+    def line(self, expression: str) -> str:
+        """A new name for an expression, or that of the same one before."""
+        if expression not in self.known:
+            self.known[expression] = f"v{len(self.lines)}"
+            self.lines.append(f"{self.known[expression]} = {expression}")
+        return self.known[expression]
+
+    def constant(self, number: Any, dtype: torch.dtype) -> str:
+        if dtype == torch.bool:
+            number = bool(number)
+        elif dtype.is_floating_point:
+            number = f'float("{float(number)}")' if not np.isfinite(float(number)) else repr(float(number))
+        else:
+            number = int(number)
+        return self.line(f"tl.full([BLOCK], {number}, {TYPES[dtype]})")
+
+    def cast(self, name: str, old: torch.dtype, new: torch.dtype) -> str:
+        if old == new:
+            return name
+        if new == torch.bool:
+            return self.line(f"{name} != {self.constant(0, old)}")
+        return self.line(f"{name}.to({TYPES[new]})")
+
+    def of(self, value: Value, dtype: torch.dtype) -> np.ndarray:
+        """The names of a value's entries as numbers of a type."""
+        if isinstance(value, Lanes):
+            if value.flat or value.stride:
+                raise UnknownError("arithmetic with places")
+            return self.each(lambda name: self.cast(name, value.dtype, dtype), value.names)
+        known = torch.as_tensor(value)
+        return self.each(lambda number: self.constant(number, dtype), np.array(known.tolist(), dtype=object))
+
+    @staticmethod
+    def each(function: Callable[..., str], *arrays: np.ndarray) -> np.ndarray:
+        """The function of all entries, the arrays broadcast."""
+        arrays = np.broadcast_arrays(*arrays)
+        out = np.empty(arrays[0].shape, dtype=object)
+        for place in np.ndindex(out.shape):
+            out[place] = function(*(array[place] for array in arrays))
+        return out
+
+    def shape(self, sizes: Sequence[int]) -> tuple[list[int], bool]:
+        """The sizes with 1 in the lanes' place, and whether they are those of a flat tensor."""
+        first, flat = (sizes[0] if sizes else 0), False
+        if len(sizes) == 1 and first > self.lanes and first % self.lanes == 0:
+            return [1, first // self.lanes], True
+        if first not in (self.lanes, -1):
+            raise UnknownError("lanes that are not first")
+        return [1, *sizes[1:]], flat
+
+
+RULES: dict[object, Callable[..., Value]] = {}
+Rule = Callable[..., Value]
+
+
+def rule(*operations: Any) -> Callable[[Rule], Rule]:
+    """Enters a function (writer, result as traced, *arguments) -> value for operations."""
+
+    def enter(function: Rule) -> Rule:
+        RULES.update(dict.fromkeys(operations, function))
+        return function
+
+    return enter
+
+
+def inner(a: Lanes, dim: int) -> int:
+    """An axis that is not the lanes'."""
+    dim %= a.names.ndim
+    if dim == a.axis or a.flat or a.stride:
+        raise UnknownError("an operation along the axis of the lanes")
+    return dim
+
+
+def lanes_first(*values: Value) -> None:
+    """Raises `UnknownError` unless the lanes are the first axis of all values that have some, and none is flat."""
+    for value in values:
+        if isinstance(value, Lanes) and (value.axis or value.flat or value.stride):
+            raise UnknownError("lanes that are not first")
