@@ -257,8 +257,12 @@ class InferenceNet:
             except Exception as error:  # whatever a missing compiler makes of itself
                 self._compiled = None
                 reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-                log.warning("the network on %s goes on uncompiled: %s", self.device, reason)
+                log.warning("the network on %s goes on uncompiled%s: %s", self.device, self._uncompiled(), reason)
         return self._forward(x, hidden)
+
+    def _uncompiled(self) -> str:
+        """Makes ready to go on without the compiler; what else is another then, as words."""
+        return ""
 
     def _forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """x [B, observation], hidden [B, critic] -> logits and values side by side [B, actions + values]."""
