@@ -15,17 +15,18 @@ help:
 	@echo 'make docs    builds the site of the documentation in build/site'
 	@echo 'make lint    what continuous integration asks for; make format puts it right'
 	@echo 'make clean   removes .venv and what builds have left'
-	@echo 'All other commands are for that environment: . $(BIN)/activate, then vecgame --help'
+	@echo 'All other commands are for that environment:'
+	@echo '             . $(BIN)/activate, then vecgame --help'
 
 train: setup
 	$(BIN)/python train.py --preset quick
 	@echo 'In a new terminal, first: . $(BIN)/activate'
 
 test: setup
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: setup
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 peers: setup
 	$(PIP) --editable '.[peers]'

@@ -94,7 +94,8 @@ class _Float8Linear:
     def __call__(self, x: Tensor) -> Tensor:
         scales = {"scale_a": self.input_scale, "scale_b": self.weight_scale}
         x = rounded(x, self.input_scale)
-        return torch._scaled_mm(x, self.weight.t(), bias=self.bias, out_dtype=torch.bfloat16, **scales)
+        types = {"out_dtype": torch.bfloat16, "use_fast_accum": True}  # sums within a tile need not be float32's
+        return torch._scaled_mm(x, self.weight.t(), bias=self.bias, **types, **scales)
 
     def relu(self, x: Tensor) -> Tensor:
         return self(x).relu_()

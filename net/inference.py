@@ -76,6 +76,14 @@ class _Linear(_Affine):
         return F.linear(x, self.weight, self.bias).add_(residual)
 
 
+class _CudaLinear(_Linear):
+    """`_Linear` on a GPU: bias and ReLU in the product's epilogue (cuBLASLt), where a pass of their own would read and
+    write [rows, 1024] once more: one launch instead of two, and a fifth of the network's traffic."""
+
+    def relu(self, x: Tensor) -> Tensor:
+        return torch._addmm_activation(self.bias, x, self.weight.t())
+
+
 class _OneDnnLinear(_Linear):
     """`_Linear` in bfloat16 on a CPU: weights in oneDNN's blocked layout, ReLU and residual inside the product.
 
@@ -155,7 +163,8 @@ class InferenceNet:
 
         self._compiled = torch.compile(self._forward) if compile else None
         self._onednn = self.device.type == "cpu" and self.dtype == torch.bfloat16 and not compile and _onednn_bfloat16()
-        linear = _OneDnnLinear if self._onednn else _Linear
+        on_gpu = self.device.type == "cuda" and not compile
+        linear = _OneDnnLinear if self._onednn else _CudaLinear if on_gpu else _Linear
         self._blocks = [
             (_LayerNorm if weight.dim() == 1 else linear)(weight, bias, self.dtype, self.device)
             for weight, bias in folded_weights(net)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import signal
 
 import pytest
 import torch
@@ -73,7 +74,7 @@ def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsy
         played.append((option, seed, length))
         return Trained(option, seed, length or 7, seconds, float(seed), 2.0)
 
-    monkeypatch.setattr(ablation, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(ablation, "_Pool", Pool)
     monkeypatch.setattr(ablation, "run_one", run_one)
     out = tmp_path / "ablation.json"
     few = [str(network), "--options", "PUCT 3x8", "--json", str(out)]
@@ -113,3 +114,10 @@ def test_errors_are_one_line(command, arguments, message, capsys) -> None:
     assert command(arguments) == 2
     error = capsys.readouterr().err
     assert message in error and error.startswith("error: ") and error.count("\n") == 1
+
+
+def test_workers_see_no_interrupt_not_even_while_they_load() -> None:
+    """A terminal's Ctrl+C goes to all of its processes; what is blocked when a process is started stays so."""
+    with ablation.workers(1) as pool:
+        assert signal.SIGINT in pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])

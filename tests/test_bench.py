@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -51,6 +52,24 @@ def test_self_play_of_other_games(game: list[str], tmp_path, capsys) -> None:
     row, learner = json.loads(path.read_text())["figures"]
     assert row["games_per_minute"] > 0 and 0 < row["share_by_rows"] < 1 and learner["per_second"] > 0
     assert "criteria" not in capsys.readouterr().out
+
+
+def test_a_limit_that_is_stopped_asks_for_nothing_more() -> None:
+    """The pool waits for its threads, which have seconds of requests before them."""
+    asked, handler = [], signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def network(rows: torch.Tensor, mask: None) -> None:
+        asked.append(len(rows))
+        if len(asked) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            selfplay.seconds_each(network, [[1] * 1000, [1] * 1000], CPU, 4)
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert len(asked) < 1000
 
 
 @pytest.mark.slow
@@ -107,7 +126,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
     flags = ["--quick", "--network", "small", "--cards", "2", "--device", "cpu", "--repeats", "1"]
     assert bench.main(["self-play", *flags, "--batches", "4", "1000000000"]) == 3
     output = capsys.readouterr().out
-    assert "1,000,000,000 games: does not fit in memory (1,000,000,000 games at once need about" in output
+    assert "1,000,000,000 games: does not fit in memory (a search of 1,000,000,000 games at once" in output
     assert "criteria at" in output  # the batch of 4 ran
     assert bench.main(["net", *flags, "--batches", "4", "100000000000"]) == 3
     output = capsys.readouterr().out

@@ -4,6 +4,7 @@ import ast
 import importlib
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import vecgame
 from vecgame import GAMES, default_rules
 from veclab import cli, games
-from veclab.command_line import called
+from veclab.command_line import called, fitted
 from veclab.game_flags import read_rules
 
 ROOT = Path(__file__).parents[1]
@@ -113,3 +114,38 @@ def test_the_games_and_their_rules(capsys) -> None:
     assert capsys.readouterr().out.startswith("whist: 4 players, 52 decisions\n  cards=13\n")
     assert games.main(["whisk"]) == 2
     assert capsys.readouterr().err.startswith("error: there is no game 'whisk'; ")
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_help_fits_into_a_narrow_terminal(columns: int, monkeypatch, capsys) -> None:
+    """But for what is to be copied, a command of several words, and the usage of what has a long name."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name in [None, "play", "ladder", "evaluate", "report", "bench"]:
+        with suppress(SystemExit):
+            cli.call(["--help"] if name is None else [name, "--help"])
+        lines = capsys.readouterr().out.splitlines()
+        assert len(lines) > 5 and max(map(len, lines)) <= columns, name
+
+
+def test_what_is_too_wide_is_broken_between_words() -> None:
+    prose, first = "What it does,\nin two lines.\n\n", "vecgame x     does this\n              and that\n\n"
+    text = f"{prose}{first}vecgame y     does very much more than that"
+    assert fitted(text, 43) == text
+    assert fitted(text, 42).splitlines() == [
+        "What it does, in two lines.",
+        "",
+        "vecgame x     does this and that",
+        "",
+        "vecgame y     does very much more than",
+        "              that",
+    ]
+    assert fitted("vecgame x     does this and that and more", 38) == (
+        "vecgame x     does this and that and\n              more"
+    )
+    assert fitted("vecgame x --with many --flags yes     does it", 38) == (
+        "vecgame x --with many --flags yes\n    does it"
+    )
+    assert (
+        fitted("a paragraph that is\nlonger than twenty columns", 20)
+        == "a paragraph that is\nlonger than twenty\ncolumns"
+    )

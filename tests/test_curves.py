@@ -115,6 +115,7 @@ def test_files_are_read_in_the_order_in_which_they_were_written(tmp_path, monkey
     assert read(tmp_path)["update/score"] == [(1, pytest.approx(0.1)), (2, pytest.approx(1_999_999_000 / 1e10))]
 
 
+@pytest.mark.slow
 def test_curves_of_a_run_that_dies_between_two_checkpoints(tmp_path, monkeypatch, capsys) -> None:
     """Whatever was drawn after the last checkpoint is done again: the curves are those of the metrics at its end."""
     settings = changed(learner="policy-gradient", updates=6, tensorboard=True, checkpoint_seconds=3600)
@@ -176,6 +177,7 @@ def loaded(path: str) -> None:
     Path(path).write_text(json.dumps([name for name in ("tensorboard", "wandb") if name in sys.modules]))
 
 
+@pytest.mark.slow
 def test_commands_that_draw_nothing_load_nothing_for_it(tmp_path) -> None:
     assert ends([start(loaded, str(tmp_path / "found"))]) == [0]
     assert (tmp_path / "found").read_text() == "[]"

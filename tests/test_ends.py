@@ -13,18 +13,29 @@ import pytest
 import torch
 
 from tests.runs import TINY, flags_of
-from veclab import command_line, export
+from veclab import cli, command_line, export
 from veclab.arena import best_response, evaluate, ladder
 from veclab.bench import ablation, exact, rule_players, searches
 from veclab.bench import command as bench
-from veclab.command_line import NO_MEMORY, NO_READER, STOPPED, WRONG, NoRunError, ends_in_one_line, run_or_network
+from veclab.command_line import (
+    NO_MEMORY,
+    NO_READER,
+    STOPPED,
+    WRONG,
+    NoRunError,
+    check_folder,
+    ends_in_one_line,
+    run_or_network,
+)
 from veclab.exploit import command as exploit
+from veclab.files import controls
+from veclab.progress import Output, print_table
 from veclab.report import page
 from veclab.training import distributed
 
 ROOT = Path(__file__).parents[1]
 AGENT = str(ROOT / "veclab" / "agents" / "blob-1-13.safetensors")
-SECONDS = 30.0  # that a command may take to end beside other tests; alone it should be less than 5
+SECONDS = 10.0  # that a command may take to end: less than 5 where it has a core, twice that beside other tests
 WORKING = 15.0  # seconds after which it is at work
 LONG = ["--eval-deals", "20000", "--device", "cpu"]
 EXACT = ["--cards", "2", "--suits", "2", "--ranks", "4"]
@@ -82,7 +93,9 @@ def stop(process: subprocess.Popen) -> tuple[int, str, float]:
         _, error = process.communicate(timeout=60)
     finally:
         took = time.monotonic() - begun
-        left = processes_of(process.pid)
+        deadline = time.monotonic() + 2  # multiprocessing has a helper that ends when it finds its parent gone
+        while (left := processes_of(process.pid)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         if left:
             os.killpg(process.pid, signal.SIGKILL)
     assert not left, "processes are left"
@@ -189,6 +202,23 @@ def test_ascii_terminals_show_something_of_everything() -> None:
         b"\xff".decode("ascii", "plain")
 
 
+NAMED = "run\x1b[2J\u202e"  # a name that clears the screen, and has what follows read from right to left
+
+
+def test_no_name_controls_the_terminal(capsys) -> None:
+    assert failing(ValueError(f"{NAMED} holds no run")) == WRONG
+    assert cli.call([NAMED]) == WRONG
+    with pytest.raises(SystemExit):
+        evaluate.main([AGENT, f"--{NAMED}"])
+    console = Output(width=100)
+    console.print(f"{NAMED}: Blob\nand more")
+    print_table(console, NAMED, ["name", "points"], [[NAMED, "1"]])
+    shown = capsys.readouterr()
+    assert shown.err.count("\n") == 3 and shown.err.count(r"run\x1b[2J\u202e") == 3
+    assert shown.out.count(r"run\x1b[2J\u202e") == 3 and "Blob\nand more" in shown.out
+    assert not controls((shown.out + shown.err).replace("\n", ""))
+
+
 def test_the_newest_run(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(NoRunError, match="there is none"):
@@ -226,6 +256,31 @@ def test_a_file_that_cannot_be_written_is_said_before_any_work(main, arguments: 
         assert said in shown.err and shown.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("main", "arguments"), [(bench.main, ["engine", "--plot"]), (exploit.main, [AGENT, "--plot"])])
+def test_a_folder_that_cannot_be_made_is_said_before_any_work(main, arguments: list[str], tmp_path, capsys) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "plots"):
+        assert main([*arguments, str(path)]) == WRONG
+        shown = capsys.readouterr()
+        assert f"{tmp_path / 'file'} is a file; name a folder" in shown.err and shown.err.count("\n") == 1
+    check_folder("--plot", tmp_path / "none" / "plots")
+    check_folder("--plot", None)
+
+
+@pytest.mark.parametrize(
+    ("part", "module", "extras"), [([], "mctx", "[peers]"), (["learn"], "torchrl", "[peers,doors]")]
+)
+def test_a_package_that_is_missing_is_said_before_any_row(
+    part: list[str], module: str, extras: str, monkeypatch, capsys
+) -> None:
+    for name in ("pyspiel", "mctx", "torchrl"):
+        monkeypatch.setitem(sys.modules, name, sys)
+    monkeypatch.setitem(sys.modules, module, None)
+    assert bench.main(["peers", *part, "--device", "cpu"]) == WRONG
+    shown = capsys.readouterr()
+    assert extras in shown.err and shown.err.count("\n") == 1 and "games/s" not in shown.out
+
+
 def test_a_stopped_evaluation_keeps_its_rows(tmp_path, monkeypatch, capsys) -> None:
     play, path = evaluate.play_match, tmp_path / "strength.json"
 
@@ -259,6 +314,17 @@ def test_a_training_that_nobody_reads_is_saved(tmp_path) -> None:
     again = start(["-m", "veclab", "train", "--resume", "run"], tmp_path)
     again.communicate()
     assert again.returncode == 0
+
+
+@pytest.mark.slow
+def test_a_training_of_which_only_the_first_line_is_read_is_saved(tmp_path) -> None:
+    """The second line is of the curves, whose files may fail."""
+    flags = [*flags_of(TINY), "--run", "run", "--tensorboard"]
+    process = start(["-m", "veclab", "train", *flags], tmp_path)
+    assert process.stdout.readline().startswith("run: Blob")
+    process.stdout.close()
+    error = process.stderr.read()
+    assert process.wait(120) == NO_READER and "Go on with: vecgame train --resume run" in error, error
 
 
 @pytest.mark.slow

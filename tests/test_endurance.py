@@ -1,5 +1,6 @@
 """Runs that are killed at any moment, lose their disk, meet a NaN, or meet each other."""
 
+import fcntl
 import io
 import json
 import os
@@ -7,7 +8,9 @@ import random
 import resource
 import signal
 import stat
+import subprocess
 import sys
+import termios
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,15 +25,17 @@ from vecgame.tricks import TrickGame
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
+from veclab.command_line import WINDOWS, on_stop
 from veclab.files import open_own
 from veclab.training import command as train
-from veclab.training import judge, metrics, policy_gradient
+from veclab.training import judge, lock, metrics, policy_gradient
 from veclab.training import run as run_at_work
 from veclab.training.learner import Learner, Losses
 from veclab.training.lock import FolderLock
 from veclab.training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
+STARVED = 900  # seconds after which a run that is not over hangs, on a machine that others keep busy
 WRITES = 60  # of a run as below: about as many files are synced, renamed, and their folder synced
 # Where kills are aimed: within which function, as its caller knows it, and at the calls of which other function in it.
 PHASES = {
@@ -200,12 +205,12 @@ def kill_again_and_again(folders: Iterator[Path], kills: int, seed: int, whole: 
             event = draw.randint(1, max(1, calls[aim] // (2 if again else 1)))
             moment = f"within {aim}, at its call number {event}"
             process = start(aimed_command_line, train_at(folder), aim, event)
-            process.join(120)
+            process.join(STARVED)
         elif aim == "a write":
             event = draw.randint(1, WRITES)
             moment = f"within its write number {event}"
             process = start(dying_command_line, train_at(folder), event, draw.random())
-            process.join(120)
+            process.join(STARVED)
         else:
             seconds = draw.uniform(0, lasts)
             moment = f"after {seconds:.2f} s"
@@ -428,6 +433,13 @@ def test_a_folder_belongs_to_one_process_until_it_dies(tmp_path, capsys) -> None
     FolderLock.take(tmp_path).release()
 
 
+def test_a_system_that_cannot_lock_is_refused_in_one_line(tmp_path, monkeypatch, capsys) -> None:
+    """Windows, where a program that imports the library comes so far."""
+    monkeypatch.setattr(lock, "fcntl", None)
+    assert train.main(train_at(tmp_path / "run")) == 2
+    assert capsys.readouterr().err == f"error: {WINDOWS}\n" and not (tmp_path / "run").exists()
+
+
 def test_a_run_that_is_over_or_has_failed_lets_its_folder_go(tmp_path, undisturbed: Path) -> None:
     for settings in (changed(**{**vars(SMALLEST), "values": 1}), SMALLEST):
         with pytest.raises(ValueError, match="already holds a run"):
@@ -474,6 +486,52 @@ def test_sigterm_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None
     assert not (folder / RESULTS).exists()
     assert ends([start(command_line, train_at(folder))]) == [0]
     assert_alike(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_closed_terminal_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None:
+    """All processes of the terminal get a SIGHUP, its shell sends another one, and every write to it fails."""
+    folder = tmp_path / "run"
+    terminal, process = start_at_terminal(["-m", "veclab", "train", *train_at(folder)])
+    wait_until(lambda: (folder / METRICS).exists())
+    os.close(terminal)
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(120) == 130
+    assert not (folder / RESULTS).exists() and tensors_of(folder)
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    assert_alike(folder, undisturbed)
+
+
+def start_at_terminal(arguments: list[str]) -> tuple[int, subprocess.Popen]:
+    """A Python process at a terminal of its own, whose other end is returned as a file descriptor."""
+    terminal, end = os.openpty()
+
+    def begin() -> None:
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    streams = {"stdin": end, "stdout": end, "stderr": end}
+    process = subprocess.Popen([sys.executable, *arguments], env=environment, preexec_fn=begin, **streams)
+    os.close(end)
+    return terminal, process
+
+
+def test_a_run_that_nohup_has_started_does_not_stop_with_its_terminal() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    seen = []
+    try:
+        with on_stop(lambda number, frame: seen.append(number)):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        with on_stop(lambda number, frame: seen.append(number)):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert seen == [signal.SIGTERM, signal.SIGHUP]
 
 
 @pytest.mark.slow

@@ -29,6 +29,8 @@ def test_options_are_settings(option: str, deck: str) -> None:
     settings = settings_of(option, deck, 3, lengths)
     assert {**OPTIONS[option], **lengths}.items() <= vars(settings).items() and settings.seed == 3
     assert settings.games()[0].seats == int(deck[0])
+    for unit, count in lengths.items():  # the trial runs of each part
+        assert getattr(settings_of(option, deck, 3, {unit: count}), unit) == count
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ from veclab.report.metrics import read_metrics
 from veclab.settings import Settings
 from veclab.training import command as train
 from veclab.training import metrics
+from veclab.training.background import BackgroundEvaluation
 from veclab.training.run import Run
 
 FAULTS = int(os.environ.get("VECGAME_SLOW_FAULTS", 500))
@@ -236,6 +237,16 @@ def test_links_in_a_folder_lead_nowhere(folder: Path, capsys) -> None:
         assert target.read_text() == "precious"
         (folder / name).unlink()
         (folder / name).write_bytes(kept)
+
+
+def test_the_log_of_evaluations_is_no_link_either(folder: Path) -> None:
+    target = folder.parent / "mine"
+    target.write_text("precious")
+    (folder / "evaluation.log").symlink_to(target)
+    networks = (folder / "network-000002.safetensors", folder / "network-000000.safetensors")
+    with pytest.raises(ValueError, match=r"evaluation\.log is a link"):
+        BackgroundEvaluation(folder, (2, 1), networks, SMALLEST, torch.device("cpu"))
+    assert target.read_text() == "precious"
 
 
 def test_only_what_a_write_of_the_run_has_left_is_removed(folder: Path) -> None:

@@ -113,6 +113,7 @@ def assert_the_same_games(here: SelfPlay, there: SelfPlay) -> None:
             torch.testing.assert_close(other.cpu(), tensor, rtol=0, atol=1e-3)  # halves, rounded
 
 
+@pytest.mark.slow
 def test_self_play_is_the_cpus() -> None:
     """In two chunks, with all that examples can have."""
     game, games = blob(), sized(100, 4)

@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -15,11 +16,12 @@ from torch import nn
 
 from net import BlobNet, InferenceNet, Int8Net, NetConfig, int8_available
 from tests.every_game import EVERY, OWN, Named
-from vecgame import Blob, Game, Hearts, State, identity
+from vecgame import Blob, Game, Hearts, Kuhn, Leduc, State, Whist, identity
 from vecgame.contract import random_action
 from veclab.arena.bots import search_player
 from veclab.training.selfplay import self_play
-from vecmcts import PlayoutEvaluator, SearchConfig, search
+from vecmcts import PlayoutEvaluator, SearchConfig, ismcts, rollouts, search
+from vecmcts.endgame import solve
 
 SEARCH = SearchConfig(worlds=2, simulations=4)
 
@@ -34,6 +36,51 @@ def everything(game) -> list[torch.Tensor]:
         state = game.step(state, random_action(game, state))
     result = search(game, game.deal(3, seed=1), PlayoutEvaluator(), SEARCH, seed=2)
     return [*found, *state.tensors().values(), result.policy, result.visits]
+
+
+STRANGERS = (Blob(), Blob(players=5), Hearts(), Whist(), Kuhn(), Kuhn(players=3), Leduc())
+
+
+@pytest.mark.parametrize(("game", "other"), list(permutations(STRANGERS, 2)), ids=repr)
+def test_a_state_of_another_game_is_refused_in_one_line(game: Game, other: Game) -> None:
+    """Games of tricks have fields of the same names, and would go on in silence; one of more seats fails in torch."""
+    state = other.deal(2)
+    calls = (
+        lambda: game.step(state, [0, 0]),
+        lambda: game.observe(state),
+        lambda: game.legal_mask(state),
+        lambda: game.determinize(state, 2),
+        lambda: game.scores(state),
+        lambda: game.text(state),
+        lambda: search(game, state, PlayoutEvaluator(), SEARCH),
+        lambda: ismcts(game, state, PlayoutEvaluator()),
+        lambda: rollouts(game, state, BlobNet()),
+        lambda: solve(game, state),
+    )
+    for call in calls:
+        with pytest.raises(ValueError, match=re.escape(f"{game!r} ")) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+def test_what_is_no_state_no_seats_or_no_evaluator_is_refused_in_one_line() -> None:
+    game = Blob()
+    state = game.deal(2)
+    assert torch.equal(game.observe(state, [1, 2]), game.observe(state, torch.tensor([1, 2])))
+    for call, message in (
+        (lambda: game.step(None, [0]), "plays on a BlobState, got a NoneType"),
+        (lambda: search(game, "state", PlayoutEvaluator()), "plays on a BlobState, got a str"),
+        (lambda: game.observe(state, 5), "seat must be 2 integers"),
+        (lambda: search(game, state, None), "an evaluator, or a network that can be called, is needed; got a NoneType"),
+        (lambda: search(game, state, PlayoutEvaluator(), {"worlds": 3}), "config must be of SearchConfig, got a dict"),
+        (lambda: ismcts(game, state, PlayoutEvaluator(), SEARCH), "must be of IsmctsConfig, got a SearchConfig"),
+        (lambda: rollouts(game, state, BlobNet(), None), "config must be of RolloutConfig, got a NoneType"),
+        (lambda: game.step(state, ["a", "b"]), "action must be 2 integers"),
+        (lambda: game.deal(1.5), "batch_size must be a whole number"),
+        (lambda: game.deal(2**40), "batch_size must be a whole number"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 @pytest.mark.parametrize("named", [named for named in EVERY if named not in OWN], ids=str)

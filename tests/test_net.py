@@ -240,3 +240,18 @@ def test_cuda_equals_cpu():
         torch.testing.assert_close(a.cpu(), b, rtol=0, atol=1e-10)
     bf16 = InferenceNet(net, torch.bfloat16, device="cuda")(obs.cuda())
     torch.testing.assert_close(bf16[1].cpu().double(), expected[1], rtol=0, atol=0.05)
+
+
+@pytest.mark.gpu
+def test_a_gpu_starts_seven_kernels_a_layer(gpu):
+    """Two products with their residuals and norms, and one whose ReLU is in its epilogue."""
+    if gpu is None:
+        pytest.skip("kernels are counted on the emulated GPU")
+    counts = []
+    for layers in (1, 3):
+        net = InferenceNet(random_net(dataclasses.replace(TINY, layers=layers)), torch.bfloat16, device="cuda")
+        obs = observations(TINY, 5).cuda()
+        before = gpu.record.launches
+        net(obs)
+        counts.append(gpu.record.launches - before)
+    assert counts[1] - counts[0] == 2 * 7

@@ -634,6 +634,7 @@ def test_undo_and_the_same_answers_give_the_same_match(monkeypatch, capsys, tmp_
     assert histories[0] == histories[1] == histories[2] and len(histories[0]) > 9
 
 
+@pytest.mark.slow
 def test_a_match_left_in_mid_trick_goes_on_as_if_never_left(monkeypatch, capsys, tmp_path) -> None:
     whole, parts = tmp_path / "whole.json", tmp_path / "parts.json"
     flags = ("--cards", "3", "--games", "2", "--seed", "5", "--agent", "random")
@@ -654,6 +655,7 @@ def test_a_match_left_in_mid_trick_goes_on_as_if_never_left(monkeypatch, capsys,
     assert status == 0 and lines.final_line(look(match, PERSON)) in output
 
 
+@pytest.mark.slow
 def test_the_match_is_saved_after_every_action(tmp_path) -> None:
     path, record, lengths = tmp_path / "match.json", Recorder(), []
 

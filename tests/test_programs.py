@@ -57,6 +57,7 @@ def gone(process: subprocess.Popen) -> bool:
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", GAMES, ids=str)
 def test_both_bots_play_the_same_games(named: Named) -> None:
     """A real match against a program in JavaScript, and the same one against that in Python."""

@@ -17,6 +17,7 @@ from vecgame.pictures import drawable
 from vecgame.text import see
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
+from veclab.report import played
 from veclab.report.games import score_text
 from veclab.report.page import main
 from veclab.report.played import Played, play
@@ -83,34 +84,34 @@ def test_a_run_of_every_game_has_its_page(named: Named, own_games, tmp_path, cap
 
     articles = list(document.iter("article"))
     assert len(articles) == 3
-    played = play(game, InferenceNet(network_of(game), dtype=torch.float32), 4, 0)
+    games = play(game, InferenceNet(network_of(game), dtype=torch.float32), 4, 0)
     for lane, article in enumerate(articles):
-        agree(played, lane, article)
+        agree(games, lane, article)
 
 
-def agree(played: Played, lane: int, article: ElementTree.Element) -> None:
-    """A game on the page is the one that was played."""
-    game, live = played.game, played.live[:, lane]
-    seen = see(game, played.start, lane)
+def agree(games: Played, lane: int, article: ElementTree.Element) -> None:
+    """A game on the page is the one that was games."""
+    game, live = games.game, games.live[:, lane]
+    seen = see(game, games.start, lane)
     found = tables(article)
     assert (len([svg for svg in article if svg.tag == "svg"]) == 1) == drawable(seen)
     decisions = found[f"policy and expected {game.unit}"]
     assert len(decisions) == int(live.sum())
     for number, row in enumerate(decisions):
-        mover, state = int(played.mover[number, lane]), played.thoughts[number].state
-        name = game.action_name(int(played.action[number, lane]), state, lane)
+        mover, state = int(games.mover[number, lane]), games.thoughts[number].state
+        name = game.action_name(int(games.action[number, lane]), state, lane)
         assert row[:2] == [str(number + 1), f"Seat {mover}"]
-        assert row[2].startswith(f"{name} {100 * float(played.chance[number, lane]):.0f}%")
-        assert row[3 + mover] == score_text(game, float(played.value[number, lane]))
+        assert row[2].startswith(f"{name} {100 * float(games.chance[number, lane]):.0f}%")
+        assert row[3 + mover] == score_text(game, float(games.value[number, lane]))
         assert len(row) == 3 + game.seats and all(row)
     actions = found["actions"]
     shown = [cell for row in actions for cell in row[1:] if cell]
     assert len(shown) == len(decisions) and all(len(row) == 1 + game.seats for row in actions)
     assert all(re.search(r"(\d+%|forced), \N{MINUS SIGN}?\d+\.\d", cell) for cell in shown)
-    if isinstance(game, TrickGame) and not isinstance(played.end, Standing):
+    if isinstance(game, TrickGame) and not isinstance(games.end, Standing):
         taken = [sum("wins" in row[1 + seat] for row in actions) for seat in range(game.seats)]
-        assert taken == played.end.won[lane].tolist()
-    scores = [f"{score:g}" for score in game.scores(played.end)[lane].tolist()]
+        assert taken == games.end.won[lane].tolist()
+    scores = [f"{score:g}" for score in game.scores(games.end)[lane].tolist()]
     if drawable(seen):
         assert [row[2].rpartition("score ")[2] for row in found["hands"][-game.seats :]] == scores
     else:
@@ -120,17 +121,31 @@ def agree(played: Played, lane: int, article: ElementTree.Element) -> None:
 def test_what_is_expected_is_on_the_games_scale() -> None:
     """Kuhn's chips go from -2 to 2, and games end after two decisions or three."""
     game = Kuhn()
-    played = play(game, InferenceNet(network_of(game, seed=2), dtype=torch.float32), 64, 5)
-    ends = played.live.sum(0)
-    assert torch.equal(ends, game.turn(played.end)) and set(ends.tolist()) <= {2, 3}
-    assert torch.equal(played.expected(), 4 * played.value - 2)
-    scores = game.scores(played.end)
+    games = play(game, InferenceNet(network_of(game, seed=2), dtype=torch.float32), 64, 5)
+    ends = games.live.sum(0)
+    assert torch.equal(ends, game.turn(games.end)) and set(ends.tolist()) <= {2, 3}
+    assert torch.equal(games.expected(), 4 * games.value - 2)
+    scores = game.scores(games.end)
     for lane in range(64):
         for number in range(int(ends[lane])):
             seat = number % 2
-            assert int(played.mover[number, lane]) == seat
-            assert float(played.realised()[number, lane]) == float(scores[lane, seat])
-    assert not bool((played.free & ~played.live).any())
+            assert int(games.mover[number, lane]) == seat
+            assert float(games.realised()[number, lane]) == float(scores[lane, seat])
+    assert not bool((games.free & ~games.live).any())
+
+
+def test_many_games_are_played_in_parts(monkeypatch) -> None:
+    """Which may end after two decisions or three; the games are those of one part."""
+    network = InferenceNet(network_of(Kuhn(), seed=2), dtype=torch.float32)
+    shares = []
+    whole = play(Kuhn(), network, 50, 5)
+    monkeypatch.setattr(played, "AT_ONCE", 1)
+    one_by_one = play(Kuhn(), network, 50, 5, shares.append)
+    assert one_by_one.start == whole.start and one_by_one.end == whole.end
+    for name in ("live", "mover", "action", "free"):
+        assert torch.equal(getattr(one_by_one, name), getattr(whole, name)), name
+    torch.testing.assert_close((one_by_one.value, one_by_one.chance), (whole.value, whole.chance))
+    assert shares == sorted(shares) and 49 / 50 < shares[-1] <= 1
 
 
 def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:

@@ -155,6 +155,7 @@ def test_an_initial_network_of_other_sizes_gets_one_line(finished: Path, tmp_pat
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_the_evaluation_command(finished: Path, tmp_path, capsys) -> None:
     output = tmp_path / "result.json"
     network = str(finished / "network-000002.safetensors")

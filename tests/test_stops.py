@@ -236,6 +236,7 @@ def killed_within_its_last_checkpoint(arguments: list[str]) -> None:
     train.main(arguments)
 
 
+@pytest.mark.slow
 def test_kill_9_within_a_checkpoint_finds_the_network_saved_before_it(finished: Path, tmp_path) -> None:
     folder = tmp_path / "run"
     process = start(killed_within_its_last_checkpoint, [*flags_of(CHECKPOINTS), f"--run={folder}"])

@@ -44,6 +44,7 @@ def steep(bids: torch.Tensor, won: torch.Tensor) -> torch.Tensor:
     return torch.where(bids == won, 2.0**bids, -won)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCORINGS)
 def test_scorings_are_fields(name: str) -> None:
     fields, points = SCORINGS[name]
@@ -98,6 +99,7 @@ def test_the_hook_from_and_up_to_a_number_of_cards(low: int, high: int, bound: s
     assert seen == bound
 
 
+@pytest.mark.slow
 def test_schedules() -> None:
     assert schedule(3, 4) == (3, 2, 1, 1, 1, 1, 1, 2, 3)
     assert schedule(3, 4, ones=1) == (3, 2, 1, 2, 3)

@@ -1,8 +1,10 @@
 """What a game must offer to be searched and learned, and what it gets for free."""
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from types import FunctionType
 from typing import ClassVar
 
 import numpy as np
@@ -35,6 +37,8 @@ class Game(ABC):
     name: str  # in the registry, and on the command line
     rules_type: ClassVar[type] = NoRules  # a frozen dataclass: what may be changed about the game
     rules: object  # an instance of `rules_type`
+    state_type: type[State] = State  # of its states; methods refuse others in one line
+    of_seats: ClassVar[str] = ""  # a field of its states with an entry for each seat, [B, seats], if there is one
     seats: int = SEATS  # 2..8
     layout: Layout = STANDARD  # of card ids
     deck: int = 0  # the cards in play, as a bitboard; 0 in a game without cards
@@ -60,6 +64,19 @@ class Game(ABC):
             raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
         changes = {name: value.item() if isinstance(value, np.generic) else value for name, value in changes.items()}
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        for name in STATE_METHODS & cls.__dict__.keys():
+            if isinstance(method := cls.__dict__[name], FunctionType):  # not what somebody has set to None
+                setattr(cls, name, _of_own_states(method))
+
+    def check_state(self, state: State) -> None:
+        """Raises ValueError, in one line, on a state of another game, or for another number of seats."""
+        if not isinstance(state, self.state_type):
+            raise ValueError(f"{self!r} plays on a {self.state_type.__name__}, got a {type(state).__name__}")
+        if self.of_seats and (seats := getattr(state, self.of_seats).shape[1]) != self.seats:
+            raise ValueError(f"{self!r} has {self.seats} seats, but the state has {seats}")
 
     def _identity(self) -> tuple[type, object]:
         return type(self), getattr(self, "rules", id(self))  # without rules there is no telling, but that it is itself
@@ -145,6 +162,7 @@ class Game(ABC):
     def determinize(self, state: State, count: int = 3, seed: int = 0) -> State:
         """``count`` worlds a game, consistent with what its mover knows, adjacent: B * count lanes. Here each hidden
         card may be in any hidden place; a game in which more is known overrides it."""
+        self.check_state(state)
         return hidden.dealt_anew(self, state, count, check_seed(seed))
 
     @abstractmethod
@@ -232,10 +250,30 @@ def _named(value: object) -> str:
     return getattr(value, "__qualname__", None) or repr(value)
 
 
+STATE_METHODS = {"mover", "turn", "legal_mask", "legal_actions", "step", "is_terminal", "scores", "hidden", "observe"}
+STATE_METHODS |= {"determinize"}
+
+
+def _of_own_states(method: Callable) -> Callable:
+    """A method of a game that is given a state, which it refuses if it is of another game; seats may be a list."""
+
+    @functools.wraps(method)
+    def checked(game: Game, state: State, *arguments: object, **options: object) -> object:
+        game.check_state(state)
+        return method(game, state, *arguments, **options)
+
+    @functools.wraps(method)
+    def observe(game: Game, state: State, seat: Tensor | Sequence[int] | None = None) -> Tensor:
+        game.check_state(state)
+        return method(game, state, None if seat is None else actions_of(seat, state, "seat"))
+
+    return observe if method.__name__ == "observe" else checked
+
+
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # for which torch has few operations
 
 
-def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State) -> Tensor:
+def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State, name: str = "action") -> Tensor:
     """An action for each of the games, as a tensor [B] of integers on their device; lists and arrays will do, and one
     number for one game.
 
@@ -250,7 +288,7 @@ def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State) 
     wrong = action is None or action.dtype == torch.bool or action.is_floating_point() or action.is_complex()
     if wrong or action.shape != state.index.shape:
         got = f"a {type(given).__name__}" if action is None else f"shape {list(action.shape)} of {action.dtype}"
-        raise ValueError(f"action must be {state.batch_size} integers of shape [{state.batch_size}], got {got}")
+        raise ValueError(f"{name} must be {state.batch_size} integers of shape [{state.batch_size}], got {got}")
     return action.long() if action.dtype in UNSIGNED else action
 
 

@@ -7,11 +7,9 @@ import torch
 
 RESERVE = 0.1  # share of the available memory that is left alone
 
+CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 # Limit and use of a container's memory, cgroup version 2 and 1. Without a limit the first says "max" or is huge.
-_CGROUPS = (
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-    ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-)
+_FILES = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 
 
 def max_workers(bytes_per_worker: int, available: int) -> int:
@@ -31,7 +29,7 @@ def free_memory(device: torch.device) -> int | None:
 
 def available_memory() -> int | None:
     """Bytes that new processes can take without swapping; None where the system does not tell."""
-    found = [bytes_ for bytes_ in (_of_system(), *map(_of_cgroup, _CGROUPS)) if bytes_ is not None]
+    found = [bytes_ for bytes_ in (_of_system(), _of_process(), *map(_of_cgroup, _cgroups())) if bytes_ is not None]
     return min(found, default=None)
 
 
@@ -54,12 +52,39 @@ def _of_system() -> int | None:
         return None
 
 
-def _of_cgroup(files: tuple[str, str]) -> int | None:
+def _of_process() -> int | None:
+    """What ``ulimit -v`` leaves."""
     try:
-        limit, used = (int(Path(file).read_text()) for file in files)
-    except (OSError, ValueError):
+        import resource  # which Windows has not
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+    except (ImportError, OSError, ValueError):
         return None
-    return max(limit - used, 0)
+    return None if limit == resource.RLIM_INFINITY else max(limit - pages * os.sysconf("SC_PAGE_SIZE"), 0)
+
+
+def _cgroups() -> list[Path]:
+    """The folders of the groups that this process is in, whose limits all count: containers may lie in others."""
+    try:
+        lines = [line.split(":", 2) for line in OWN_CGROUPS.read_text().splitlines()]
+    except OSError:
+        lines = []
+    named = [CGROUPS / kinds / path.strip("/") for _, kinds, path in lines if kinds in ("", "memory")]
+    inner = [folder for one in named for folder in (one, *one.parents) if CGROUPS in folder.parents]
+    return list(dict.fromkeys([*inner, CGROUPS, CGROUPS / "memory"]))
+
+
+def _of_cgroup(folder: Path) -> int | None:
+    """What a group may still take. What it holds of files that nobody reads now it gives back."""
+    for limit, used in _FILES:
+        try:
+            left = int((folder / limit).read_text()) - int((folder / used).read_text())
+            told = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        return max(left + int(told.get("total_inactive_file", told.get("inactive_file", 0))), 0)
+    return None
 
 
 def _table(path: Path) -> dict[str, int] | None:

@@ -46,6 +46,7 @@ class OwnRules(Game):
     """The part of `vecgame.TrickGame` that is a game's own: class attributes to set and methods to override."""
 
     state_type: ClassVar[type[TrickState]] = TrickState
+    of_seats = "won"
     fixed_hands = True
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing

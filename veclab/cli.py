@@ -5,15 +5,20 @@ Nothing here loads PyTorch, which takes seconds, before a command needs it.
 
 from __future__ import annotations
 
+import atexit
 import difflib
 import importlib
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from shutil import get_terminal_size
+from textwrap import indent
 from typing import NamedTuple, NoReturn
 
-from veclab.command_line import begin, ends_in_one_line
+from veclab.command_line import STOPPED, begin, ends_in_one_line, fitted
+from veclab.files import printable
 
 
 class Command(NamedTuple):
@@ -39,8 +44,9 @@ COMMANDS = {
 
 def usage() -> str:
     """What there is to ask for."""
-    lines = [f"  {name:<15}{command.summary}" for name, command in COMMANDS.items()]
-    return "\n".join(["usage: vecgame COMMAND ..", "", *lines, "", "vecgame COMMAND --help says more; --version"])
+    lines = [f"{name:<15}{command.summary}" for name, command in COMMANDS.items()]
+    fitting = indent(fitted("\n".join(lines), get_terminal_size().columns - 4), "  ")
+    return f"usage: vecgame COMMAND ..\n\n{fitting}\n\nvecgame COMMAND --help says more; --version"
 
 
 def call(arguments: Sequence[str]) -> int:
@@ -51,7 +57,9 @@ def call(arguments: Sequence[str]) -> int:
     if name not in COMMANDS and name != "--version":
         near = difflib.get_close_matches(name, COMMANDS, n=1)
         hint = f"the nearest is {near[0]}" if near else f"there are {', '.join(COMMANDS)}"
-        print(f"error: there is no command {name}; {hint} (vecgame --help says what they do)", file=sys.stderr)
+        print(
+            f"error: there is no command {printable(name)}; {hint} (vecgame --help says what they do)", file=sys.stderr
+        )
         return 2
     if name == "--version":
         return ends_in_one_line(print)(f"vecgame {importlib.import_module('vecgame').__version__}")
@@ -62,18 +70,27 @@ def end_process(main: Callable[[], int]) -> NoReturn:
     """Calls ``main`` and ends the process with the status that it returns.
 
     A process that torchrun has started ends without Python's clean-up. After a failure the connections to the others
-    are still open then, and it was seen to wait for ever or to crash over them.
+    are still open then, and it was seen to wait for ever or to crash over them. Nor is there one after Ctrl+C, but for
+    what was registered to be done at the end: to take the modules apart took seconds on a busy machine.
     """
     begin()
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        sys.exit(main())
+        if (status := main()) != STOPPED:
+            sys.exit(status)
+        atexit._run_exitfuncs()
+        _end_at_once(status)
     try:
         status = main()
     except Exception:
         traceback.print_exc()
         status = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
+    _end_at_once(status)
+
+
+def _end_at_once(status: int) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(status)
 
 

@@ -10,14 +10,20 @@ import functools
 import os
 import re
 import signal
+import stat
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
+
+from veclab.files import harmless, printable
 
 WRONG, NO_MEMORY, STOPPED, NO_READER = 2, 3, 130, 141  # exit statuses; the last two as a shell counts signals
+HANGUP = getattr(signal, "SIGHUP", None)  # a terminal is closed; Windows has none
+STOPS = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))  # what asks a process to stop
 A_RUN = "a run's folder (newest: the newest in runs/)"
 PLAIN = {
     "±": "+-",
@@ -28,22 +34,69 @@ PLAIN = {
     "•": "*",
     "█": "#",
 }  # where there is ASCII only
+WINDOWS = "vecgame runs on Linux and macOS; on Windows, run it within WSL (wsl --install)"
+MARGIN = 24  # columns that are worth to be written in
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "cannot allocate memory")  # PyTorch has no class for it
+
+
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Shows a description as it is, or what of it is too wide for the terminal `fitted` to it."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return fitted(text, width)
+
+
+def fitted(text: str, width: int) -> str:
+    """A text of paragraphs, and of lines "command   what it does", whose lines are broken where they are too wide."""
+    if all(len(line) <= width for line in text.splitlines()):
+        return text
+    blocks: list[list[str]] = []  # of lines that belong together
+    for line in text.splitlines():
+        before = blocks[-1][0] if blocks else ""
+        if not line or not before or (line[0] != " " and (_is_entry(line) or _is_entry(before))):
+            blocks.append([])
+        blocks[-1].append(line)
+    return "\n".join(_broken(block, width) for block in blocks)
+
+
+def _is_entry(line: str) -> bool:
+    return re.search(r"\S {2,}\S", line) is not None
+
+
+def _broken(block: list[str], width: int) -> str:
+    """Lines that belong together: an entry and what follows of it, or a paragraph."""
+    text = " ".join(line.strip() for line in block)
+    gap = re.search(r"(?<=\S) {2,}(?=\S)", text)
+    if gap is None:
+        return textwrap.fill(text, width, break_on_hyphens=False)
+    said = " ".join(text[gap.end() :].split())
+    begun = text[: gap.end()] if gap.end() + MARGIN <= width else f"{text[: gap.start()]}\n    "
+    column = len(begun.rpartition("\n")[2])
+    lines = textwrap.wrap(said, width - column, break_on_hyphens=False)
+    return begun + f"\n{' ' * column}".join(lines)
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with the flags in one line, with the nearest one to one that is unknown, takes no abbreviated
-    ones, and shows its description as it is."""
+    ones, and shows its description as far as it fits."""
 
     def __init__(self, **options: object) -> None:
-        options = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False, **options}
+        options = {"formatter_class": Help, "allow_abbrev": False, **options}
         super().__init__(**options)
+
+    def format_help(self) -> str:
+        """With a usage that does not list the flags, which are listed below it."""
+        named = [(action.metavar or action.dest.upper(), action.nargs) for action in self._get_positional_actions()]
+        shown = {"?": "[{0}] ", "+": "{0} [{0} ..] "}
+        wanted = "".join(shown.get(nargs, "{0} ").format(name) for name, nargs in named)
+        self.usage = self.usage or f"%(prog)s {wanted}[FLAG ..]"
+        return super().format_help()
 
     def error(self, message: str) -> None:
         wrong = re.match(r"unrecognized arguments: (--[^\s=]+)", message)
         near = difflib.get_close_matches(wrong[1], self._option_string_actions, n=1) if wrong else []
         hint = f"; the nearest is {near[0]}" if near else ""
-        self.exit(2, f"error: {' '.join(message.split())}{hint} (--help lists all flags)\n")
+        self.exit(2, f"error: {printable(message)}{hint} (--help lists all flags)\n")
 
 
 def called(command: str) -> str:
@@ -102,7 +155,7 @@ def begin() -> None:
             stream.reconfigure(errors="plain")
     bound_spinning()
     if sys.platform == "win32":
-        _refuse("vecgame runs on Linux and macOS; on Windows, run it within WSL (wsl --install)")
+        _refuse(WINDOWS)
     for argument in sys.argv:
         if any("\ud800" <= character <= "\udfff" for character in argument):
             _refuse(f"{os.fsencode(argument)!r} is no UTF-8, which files here hold paths in; rename it")
@@ -184,8 +237,8 @@ def ends_in_one_line(
                 raise
             less = f"; {needs_less} needs less" if needs_less else ""
             said, status = f"error{_notes(error)}: out of memory: {what_was_needed(error)}{less}", NO_MEMORY
-        with suppress(BrokenPipeError):
-            print(said, file=sys.stderr, flush=True)
+        with suppress(OSError):  # nobody reads that either, or the terminal is closed
+            print(harmless(said), file=sys.stderr, flush=True)
         return status
 
     return guarded
@@ -227,12 +280,35 @@ def _nobody_reads(error: BrokenPipeError) -> str:
     return "stopped, for nobody reads the output any more" + (f"; {kept}" if kept else "")
 
 
-def _stop_writing() -> None:
-    """Sends what is still to be written nowhere, so that the end of the process does not fail over it."""
+def _stop_writing(stream: TextIO | None = None) -> None:
+    """Sends what is still to be written (to standard output, by default) nowhere, so that the end of the process does
+    not fail over it."""
     with suppress(OSError, ValueError, AttributeError):
         nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
+        os.dup2(nothing, (stream or sys.stdout).fileno())
         os.close(nothing)
+
+
+@contextmanager
+def on_stop(handler: Callable[[int, object], None], numbers: Collection[int] = STOPS) -> Iterator[None]:
+    """Has signals call ``handler`` within a `with` block of the main thread; that a closed terminal is ignored, as
+    under nohup, stays so."""
+    ignored = [HANGUP] if HANGUP and signal.getsignal(HANGUP) is signal.SIG_IGN else []
+    before = {number: signal.signal(number, handler) for number in numbers if number not in ignored}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
+
+
+def leave_closed_terminal() -> None:
+    """Sends what is written to a terminal nowhere once that is closed, for every write would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            number = stream.fileno()
+            if stat.S_ISCHR(os.fstat(number).st_mode) and not os.isatty(number):
+                _stop_writing(stream)
 
 
 def check_place(flag: str, path: Path | None) -> None:
@@ -245,3 +321,14 @@ def check_place(flag: str, path: Path | None) -> None:
         raise ValueError(f"{flag} {path} is a folder; name a file in it")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{flag} {path}: the folder {path.parent} cannot be written to")
+
+
+def check_folder(flag: str, path: Path | None) -> None:
+    """Likewise, where files could not be written into a folder, which is made if need be."""
+    if path is None:
+        return
+    there = next(folder for folder in (path, *path.parents) if folder.exists())
+    if not there.is_dir():
+        raise ValueError(f"{flag} {path}: {there} is a file; name a folder")
+    if not os.access(there, os.W_OK):
+        raise ValueError(f"{flag} {path}: the folder {there} cannot be written to")

@@ -23,6 +23,7 @@ from veclab.agents.checkpoint import load_metadata, load_network, write_atomical
 from veclab.agents.folder import CONFIG, read_config
 from veclab.agents.networks import how_far, newest_network, settings_for
 from veclab.game_flags import RULES, identities
+from veclab.progress import Display
 from veclab.settings import add_flags
 
 TOLERANCE = 1e-4  # largest difference to PyTorch that an exported file may have
@@ -30,7 +31,7 @@ CHECKED_ROWS = 512
 
 
 def export(checkpoint: Path, target: Path, given: dict[str, object] | None = None) -> str:
-    """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in one line.
+    """Writes a run's network to ``target``, compared with PyTorch before; returns what was done, in two lines.
 
     Args:
         given: settings that say its game, where its file does not.
@@ -54,7 +55,7 @@ def export(checkpoint: Path, target: Path, given: dict[str, object] | None = Non
     else:
         raise ValueError(f"the graph differs from PyTorch by {difference:.1e}, more than {TOLERANCE}; nothing written")
     write_atomically(target, data)
-    return f"{source} -> {target} ({len(data) / 1e6:.1f} MB): {checked}"
+    return f"{source} -> {target} ({len(data) / 1e6:.1f} MB)\n{checked}"
 
 
 @ends_in_one_line(package="onnx")
@@ -67,7 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(parser.parse_args(arguments))
     checkpoint, target = given.pop("checkpoint"), given.pop("onnx")
     check_place("--onnx", target)
-    print(export(checkpoint, target, given))
+    files, checked = export(checkpoint, target, given).split("\n")
+    display = Display()
+    display.line(files, whole=True)
+    display.line(checked)
     return 0
 
 

@@ -149,7 +149,12 @@ def controls(text: str) -> bool:
 
 def printable(text: object) -> str:
     """A text of a file in one line for a terminal, which no character of it controls."""
-    return "".join(ascii(c)[1:-1] if controls(c) else c for c in " ".join(str(text).split()))
+    return harmless(" ".join(str(text).split()))
+
+
+def harmless(text: str) -> str:
+    """A text for a terminal, which no character of it controls, but for the ends of its lines."""
+    return "".join(ascii(c)[1:-1] if controls(c) and c != "\n" else c for c in text)
 
 
 def shown(value: object) -> str:

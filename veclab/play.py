@@ -23,7 +23,8 @@ from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import Player
-from veclab.command_line import A_RUN, STOPPED, called, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import A_RUN, STOPPED, called, check_place, ends_in_one_line, parser_of, run_or_network
+from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
@@ -100,6 +101,7 @@ def open_match(
         raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")
     if own.save is not None and own.save.exists():
         raise ValueError(f"{own.save} exists; go on with it by --resume {own.save}, or give --save another name")
+    check_place("--save", own.save)
     given = with_agent({"seed": secrets.randbelow(1_000_000), **given})
     settings = Settings(largest(asked_for(given.get("agent"), rules)), **given)
     if "agent" not in given:
@@ -210,5 +212,5 @@ def main(arguments: list[str] | None = None) -> int:
         print()
         raise KeyboardInterrupt(str(stop) or left_line(path)) from None
     if not over:
-        print(left_line(path))
+        print(harmless(left_line(path)))
     return 0

@@ -12,13 +12,17 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
+
+from veclab.files import harmless
 
 LINE_SECONDS = 15.0  # between plain lines
 BAR_COLUMNS = 30  # of a bar, its percentage and the time that has passed
 
 
 class Output(Console):
-    """A console that prints text as it is, brackets and colons too, and whose lines break between words.
+    """A console that prints text as it is, brackets and colons too, but no character that would control a terminal,
+    and whose lines break between words.
 
     In a file or a pipe a line stays one, however long. What nobody reads any more is a BrokenPipeError.
     """
@@ -30,6 +34,10 @@ class Output(Console):
     def print(self, *objects: object, soft_wrap: bool | None = None, **options: object) -> None:
         whole = self.soft_wrap and all(isinstance(thing, str) for thing in objects)  # tables have a width everywhere
         super().print(*objects, soft_wrap=whole if soft_wrap is None else soft_wrap, **options)
+
+    def render_str(self, text: str, **options: object) -> Text:
+        """What a person or a file has named may hold characters that would control the terminal."""
+        return super().render_str(harmless(text), **options)
 
     def on_broken_pipe(self) -> None:
         self.quiet = True

@@ -22,6 +22,7 @@ OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch"
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games", "graphs")
+IDLE = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH, "both": ()}  # what changes nothing with a learner
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 OF_THE_SEARCH = ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent", "root_selection")
@@ -393,8 +394,7 @@ def check_saved(told: Mapping[str, object]) -> dict[str, object]:
 
 def refuse_idle(learner: str, given: Collection[str]) -> None:
     """Raises ValueError, in one line, where a setting is given that belongs to a learner that the run has not."""
-    idle = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH}.get(learner, ())
-    if named := [flag_name(name) for name in idle if name in given]:
+    if named := [flag_name(name) for name in IDLE.get(learner, ()) if name in given]:
         raise ValueError(
             f"{', '.join(named)} would change nothing with --learner {learner}; leave out one or the other"
         )

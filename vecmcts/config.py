@@ -115,6 +115,12 @@ class RolloutConfig:
         _check_candidates(self.worlds, self.candidates, self.trust)
 
 
+def check_config(config: object, kind: type) -> None:
+    """Raises ValueError, in one line, on what is no configuration of this kind of search."""
+    if not isinstance(config, kind):
+        raise ValueError(f"config must be of {kind.__name__}, got a {type(config).__name__}")
+
+
 def take_numpys_numbers(config: object) -> None:
     """Puts Python's numbers in the place of numpy's, which JSON and torch have no use for."""
     for name, value in vars(config).items():

@@ -137,9 +137,12 @@ class PlayoutEvaluator:
 
 
 def as_evaluator(evaluator: Evaluator | Network) -> Evaluator:
-    """The evaluator itself, or a network wrapped into one: with its critic, if it says that it has one."""
+    """The evaluator itself, or a network wrapped into one: with its critic, if it says that it has one. Raises
+    ValueError, in one line, on what is neither."""
     if hasattr(evaluator, "evaluate"):
         return evaluator
+    if not callable(evaluator):
+        raise ValueError(f"an evaluator, or a network that can be called, is needed; got a {type(evaluator).__name__}")
     return CriticEvaluator(evaluator) if getattr(evaluator, "has_critic", False) else NetworkEvaluator(evaluator)
 
 

@@ -25,7 +25,7 @@ from vecgame.game import Game
 from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
-from vecmcts.config import take_numpys_numbers
+from vecmcts.config import check_config, take_numpys_numbers
 from vecmcts.evaluators import SIMULATION_BITS, Evaluator, Network, as_evaluator, check_answer
 from vecmcts.search import SearchResult
 from vecmcts.selection import improved_policy
@@ -92,6 +92,8 @@ def ismcts(
     Arguments and result are those of `vecmcts.search`. The evaluator's values count at the leaves, its policy only in
     the result's ``prior`` and ``policy``: another player's policy depends on the world, which a node does not know.
     """
+    game.check_state(state)
+    check_config(config, IsmctsConfig)
     evaluator, seed, games = as_evaluator(evaluator), check_seed(seed), state.batch_size
     worlds = game.determinize(state, config.simulations, seed)
     streams = Stream.of_worlds(seed, state.index, game.turn(state), config.simulations)

@@ -28,7 +28,7 @@ from vecgame.game import Game
 from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
-from vecmcts.config import RolloutConfig
+from vecmcts.config import RolloutConfig, check_config
 from vecmcts.evaluators import CriticEvaluator, Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.inference import LANES, Past, check_past, follows, infer
 from vecmcts.search import SearchResult, at_actions
@@ -88,6 +88,8 @@ def rollouts(
         ValueError: when the evaluator's policy is not of what the mover knows; when the config has candidates, and
             there is no past or the game's hands are not fixed.
     """
+    game.check_state(state)
+    check_config(config, RolloutConfig)
     evaluator, seed = as_evaluator(evaluator), check_seed(seed)
     if not follows(evaluator):
         raise ValueError("rollouts need a network, whose policy is of what the mover knows")

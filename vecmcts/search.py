@@ -20,7 +20,7 @@ from vecgame.game import Game
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
 from vecmcts import compiled, kernels
-from vecmcts.config import SearchConfig
+from vecmcts.config import SearchConfig, check_config
 from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.graphs import recordable, replayed
 from vecmcts.inference import Past, check_past, infer
@@ -98,9 +98,11 @@ def search(
         A `SearchResult`.
 
     Raises:
-        ValueError: when the config has candidates and there is no past, the evaluator has no policy of what the mover
-            knows, or the game's hands are not fixed.
+        ValueError: when the state is of another game; when the config has candidates and there is no past, the
+            evaluator has no policy of what the mover knows, or the game's hands are not fixed.
     """
+    game.check_state(state)
+    check_config(config, SearchConfig)
     evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
     seed, games = check_seed(seed), state.batch_size
     worlds = _worlds(played, game, state, evaluator, config, seed, past)

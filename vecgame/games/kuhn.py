@@ -43,7 +43,7 @@ class Kuhn(Game):
     good. The highest card of those who have bet, of all if nobody has, takes the pot. A game is worth the chips won."""
 
     name = "kuhn"
-    rules_type = KuhnRules
+    rules_type, state_type, of_seats = KuhnRules, KuhnState, "cards"
     action_names = ACTIONS
     num_actions = max_legal = 2
     max_forced_run = 0

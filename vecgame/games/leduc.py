@@ -35,7 +35,7 @@ class Leduc(Game):
     """Two seats have paid a chip and hold one of six cards. In two rounds they fold, call, or raise by 2 chips and then
     by 4; in between a card is turned up. A pair with it wins, else the higher card. A game is worth the chips won."""
 
-    name = "leduc"
+    name, state_type = "leduc", LeducState
     seats, layout, deck = 2, LeducState.layout, LeducState.layout.bits
     lowest, highest, sum_of_scores = -13.0, 13.0, 0.0
     action_names = ACTIONS

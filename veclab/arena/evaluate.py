@@ -50,6 +50,7 @@ from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
+from veclab.room import check_match
 from veclab.settings import OF_THE_SEARCH, Settings, add_flags
 from vecmcts.evaluators import Network
 
@@ -183,6 +184,7 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         "--players",
         nargs="+",
         choices=tuple(PLAYERS),
+        metavar="WAY",
         default=default,
         help=f"how the network plays; {ways} (default: {' '.join(default)})",
     )
@@ -269,6 +271,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = choose_device(settings.device)
     games = settings.games()
     fits = {"device": device, "game": games[0]}
+    searches = own.against is not None or "search" in own.players
+    seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
+    check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals")
     judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
     network = inference_net(load_network(own.network, **fits), settings.precision, games)
     players = make_players(network, own.players, settings)

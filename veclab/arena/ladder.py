@@ -50,6 +50,7 @@ from veclab.arena.programs import PREFIX, ProgramPlayer, ending
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display, add_display_flags, display_of, print_table
+from veclab.room import check_match
 from veclab.settings import Settings, add_flags, from_flags
 
 FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
@@ -238,8 +239,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     games, device = settings.games(), choose_device(settings.device)
     path = own.json or _default_file(paths)
     check_place("--json", path)
+    seatings, config = even_seatings_of(games[0]), settings.search() if own.search else None
+    check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals")
     terms = _terms(settings, way)
-    ladder = Ladder.load(path, terms, even_seatings_of(games[0]))
+    ladder = Ladder.load(path, terms, seatings)
     players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
     for name, file in networks.items():
         if others := other_rules(file, settings):

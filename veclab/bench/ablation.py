@@ -21,7 +21,6 @@ import argparse
 import json
 import math
 import shlex
-import signal
 import statistics
 import sys
 import tempfile
@@ -43,6 +42,7 @@ from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.bench.measure import environment
 from veclab.files import json_text
 from veclab.progress import Display, add_display_flags, display_of, print_table, silent
+from veclab.reference.processes import interrupts_held
 from veclab.settings import Settings, from_flags
 from veclab.training.run import Run
 from vecmcts import SearchConfig
@@ -181,7 +181,7 @@ def run_all(
 @contextmanager
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """So many processes for long work, which end with the `with` block, whatever they are at if that fails."""
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_leave_interrupts_alone)
+    pool = _Pool(jobs, mp_context=get_context("spawn"))
     try:
         yield pool
     except BaseException:
@@ -195,9 +195,13 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     pool.shutdown()
 
 
-def _leave_interrupts_alone() -> None:
-    """Ctrl+C at a terminal goes to all processes; what is to be done is for the first one."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+class _Pool(ProcessPoolExecutor):
+    """Processes that never see a Ctrl+C, which at a terminal goes to all, not even while they load; and all of which
+    are known when it comes. They are started as work is submitted."""
+
+    def submit(self, *work: object) -> Future:
+        with interrupts_held():
+            return super().submit(*work)
 
 
 def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) -> tuple[float, float]:

@@ -50,14 +50,14 @@ from veclab.bench.tables import (
     strategy_line,
     verdict,
 )
-from veclab.command_line import NO_MEMORY, ends_in_one_line
+from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
 from veclab.game_flags import described, identities
 from veclab.precision import inference_net
 from veclab.progress import Display, display_of
 from veclab.settings import Settings
 from vecmcts import SearchConfig
 
-INSTALL = "pip install -e '.[peers]'"
+INSTALL, INSTALL_LEARNERS = "pip install -e '.[peers]'", "pip install -e '.[peers,doors]'"
 MICRO_BATCH = 8192  # rows whose widest layer stays in the L2 cache of a large GPU
 
 
@@ -325,6 +325,8 @@ class Bench:
         if self.options.part == "learn":
             self.peers_learn()
             return
+        for module, name in (("pyspiel", "OpenSpiel"), ("mctx", "mctx")):  # before minutes of work
+            self.has(module, name, required=True)
         self.engine(required=True)
         self.search(required=True)
 
@@ -333,7 +335,7 @@ class Bench:
         options, deals = self.options, 20 if self.options.quick else 500
         cards = self.game.cards if self.options.cards is None else self.options.cards
         for module, name in (("pyspiel", "OpenSpiel"), ("torchrl", "TorchRL")):
-            self.has(module, name, required=True)
+            self.has(module, name, required=True, learning=True)
         games = learners.games_of(cards)
         self.record.games = identities(games)
         minutes = sorted(options.minutes or ([0.1] if options.quick else [1.0, 5.0, 20.0]))
@@ -349,13 +351,13 @@ class Bench:
         title = f"points a game : of one rule-based player, {cards} cards, {learners.RULES}, {4 * deals:,} games"
         print_learning(self.console, title, self.record.figures)
 
-    def has(self, module: str, name: str, required: bool) -> bool:
+    def has(self, module: str, name: str, required: bool, learning: bool = False) -> bool:
         """Whether a package is installed; if not, one line says so, or ends the program where it is required."""
         try:
             __import__(module)
             return True
         except ModuleNotFoundError:
-            line = f"{name} is not installed: no comparison with it ({INSTALL})"
+            line = f"{name} is not installed: no comparison with it ({INSTALL_LEARNERS if learning else INSTALL})"
             if required:
                 raise ValueError(line) from None
             self.console.print(line)
@@ -385,6 +387,7 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
             device = choose_device(options.device)
             check(options, device)
             if options.plot is not None:
+                check_folder("--plot", options.plot)
                 load_matplotlib()  # its absence is better known before minutes of work
             settings = environment(device)
             record = Record(display.console, options.json, options.what, settings, listener)

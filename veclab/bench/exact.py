@@ -33,7 +33,7 @@ from veclab.bench.ablation import half_interval, stored_runs, train, workers
 from veclab.bench.measure import environment
 from veclab.files import json_text
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.settings import Settings, from_flags
+from veclab.settings import IDLE, Settings, from_flags
 
 DECKS: dict[str, dict[str, object]] = {
     "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},
@@ -75,11 +75,10 @@ class Played:
 
 
 def settings_of(option: str, deck: str, seed: int, lengths: dict[str, int]) -> Settings:
-    """Those of a run with so many updates and iterations, or with one of the two alone."""
+    """Those of a run with so many updates and iterations, or with one of the two alone, without the other's."""
     learner = "both" if len(lengths) == 2 else next(name for name, unit in LENGTH.items() if unit in lengths)
-    return from_flags(
-        "document", {**BASE, **OPTIONS[option], **DECKS[deck], "seed": seed, "learner": learner, **lengths}
-    )
+    own = {name: value for name, value in OPTIONS[option].items() if name not in IDLE[learner]}
+    return from_flags("document", {**BASE, **own, **DECKS[deck], "seed": seed, "learner": learner, **lengths})
 
 
 def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:

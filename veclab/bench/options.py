@@ -24,9 +24,14 @@ MERGED = ("self-play", "search", "agreement", "sweep")  # whose searches may tak
 def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -> argparse.Namespace:
     """The command line; ``names`` of the benchmarks."""
     parser = parser_of("bench", description)
-    parser.add_argument("what", nargs="?", default="self-play", choices=tuple(names))
+    listed = f"one of {', '.join(names)} (default: self-play)"
+    parser.add_argument("what", nargs="?", default="self-play", choices=tuple(names), metavar="WHAT", help=listed)
     parser.add_argument(
-        "part", nargs="?", choices=("learn",), help="peers: how fast others learn, not how fast they are"
+        "part",
+        nargs="?",
+        choices=("learn",),
+        metavar="learn",
+        help="peers: how fast others learn, not how fast they are",
     )
     parser.add_argument(
         "--game", metavar="NAME", help="the game by its name, or its address, FILE.py:CLASS (default: blob)"

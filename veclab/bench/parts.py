@@ -11,12 +11,15 @@ from vecgame import Game, Purpose, Stream
 from vecgame.cards import pack_mask
 from veclab.bench.measure import Timing, arithmetic, name_of, timed
 from veclab.precision import inference_net
+from veclab.room import FLOAT, Need, check_room, of_games, of_search
 from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from vecmcts import SearchConfig, random_action, search
 from vecmcts.evaluators import Network
+
+FLAG = "--batches"  # sets the sizes
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,7 @@ def play_at_random(game: Game, games: int, seed: int, device: torch.device) -> N
 
 def engine(game: Game, size: int, device: torch.device, repeats: int) -> Rate:
     """Random games a second, ``size`` at once; a game has `game.decisions` steps."""
+    check_room(device, of_games(size, game, FLAG))
     timing = timed(lambda: play_at_random(game, size, 0, device), device, repeats)
     return Rate.of("random games", size, size, timing)
 
@@ -94,6 +98,7 @@ def network(
         config: sizes of a network for the game, in whose positions the ranges of 8-bit arithmetic are taken.
         micro_batch: rows evaluated at once; None for as many as the network takes by itself.
     """
+    check_room(device, _of_rows(size, config))
     rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
     form = inference_net(BlobNet(config).to(device), precision, [game], compile)
     form.micro_batch = micro_batch or form.micro_batch
@@ -134,6 +139,7 @@ def searches(
     graphs: bool = True,
 ) -> Rate:
     """Tree-simulations a second at the first decision of ``size`` games with a network that costs nothing."""
+    check_room(device, of_search(size, game, config, FLAG))
     state = game.deal(size, 0, device)
     network = free_network(game.seats)
     # Two searches before: on a GPU what is compiled or recorded may be so at the second of its shape.
@@ -149,6 +155,7 @@ def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device
 
     The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
     """
+    check_room(device, _of_rows(4 * size, config))
     limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
     learner = Learner(Settings(epochs=1, batch_size=size), config, device)
     learner.amp = dtype
@@ -156,6 +163,11 @@ def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device
     buffer.add(random_examples(config, 4 * size, device))
     timing = timed(lambda: learn(learner, buffer, 4 * size, 0), device, repeats)
     return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit, name_of(dtype))
+
+
+def _of_rows(rows: int, config: NetConfig) -> Need:
+    """Observations of a network."""
+    return Need(f"{rows:,} observations", rows * config.observation * FLOAT, f"a smaller {FLAG}")
 
 
 def random_examples(config: NetConfig, count: int, device: torch.device) -> Examples:

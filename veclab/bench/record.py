@@ -11,7 +11,15 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from veclab.command_line import check_place, out_of_memory, what_was_needed
+from veclab.command_line import (
+    HANGUP,
+    STOPS,
+    check_place,
+    leave_closed_terminal,
+    on_stop,
+    out_of_memory,
+    what_was_needed,
+)
 from veclab.files import json_text, write_atomically
 
 T = TypeVar("T")
@@ -100,19 +108,20 @@ class Record:
 
 @contextmanager
 def termination_as_interrupt() -> Iterator[None]:
-    """Has SIGTERM raise KeyboardInterrupt, as Ctrl+C does, within a `with` block of the main thread."""
+    """Has SIGTERM and a terminal that is closed raise KeyboardInterrupt, as Ctrl+C does, within a `with` block of the
+    main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def stop(signum: int, frame: object) -> None:
+        if signum == HANGUP:
+            signal.signal(signum, signal.SIG_IGN)  # a shell says it again
+            leave_closed_terminal()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+    with on_stop(stop, [number for number in STOPS if number != signal.SIGINT]):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 class Attempts:

@@ -19,13 +19,12 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Game
 from vecgame.lanes import compacts
-from vecgame.memory import free_memory
 from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
+from veclab.room import check_room, of_search
 from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecmcts import SearchConfig, kernels, search
 from vecmcts import graphs as recordings
 from vecmcts.search import way_of
-from vecmcts.tree import Tree
 
 LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
 TOGETHER = {
@@ -157,11 +156,9 @@ def play_once(play: Play, games: int, first_index: int = 0, report: Report | Non
 
 
 def check_memory(play: Play, games: int) -> None:
-    """Raises MemoryError in one line when so many games at once cannot fit. A GPU finds out by itself."""
-    free = free_memory(play.device)
-    needed = games * play.config.worlds * Tree.bytes_per_tree(play.game, play.config.simulations)
-    if play.device.type == "cpu" and free is not None and needed > free:
-        raise MemoryError(f"{games:,} games at once need about {needed / 2**30:,.1f} GiB, {free / 2**30:,.1f} are free")
+    """Raises `NoRoomError` in one line when so many games at once cannot fit. A GPU finds out by itself."""
+    if play.device.type == "cpu":
+        check_room(play.device, of_search(games, play.game, play.config, "number of games"))
 
 
 def timed_self_play(
@@ -177,7 +174,7 @@ def timed_self_play(
         report: called as the games of a pass are played.
 
     Raises:
-        MemoryError: when they would not fit.
+        NoRoomError: when they would not fit.
     """
     check_memory(play, games)
     first = play.game.deal(games, play.seed, play.device)
@@ -281,10 +278,20 @@ def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch
     PyTorch's threads together."""
     random = torch.Generator().manual_seed(0)
     rows = (torch.rand(max(map(max, requests)), features, generator=random) < 0.2).float().to(device)
+    stopped = threading.Event()  # no thread asks any more, for its pool waits for it
 
     def ask(sizes: list[int]) -> None:
         for size in sizes:
+            if stopped.is_set():
+                return
             network(rows[:size], None)
+
+    def ask_all() -> None:
+        try:
+            list(pool.map(ask, requests))
+        except BaseException:
+            stopped.set()
+            raise
 
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // len(requests)))
@@ -292,7 +299,7 @@ def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch
         with ThreadPoolExecutor(
             len(requests), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
         ) as pool:
-            timing = timed(lambda: list(pool.map(ask, requests)), device, repeats=1, warmup=0)
+            timing = timed(ask_all, device, repeats=1, warmup=0)
     finally:
         torch.set_num_threads(threads)
     return timing.median / sum(map(sum, requests))

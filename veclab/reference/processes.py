@@ -85,7 +85,7 @@ def processes(net: BlobNet, settings: Settings, budget: Budget) -> StrategyResul
             arguments = (theirs, settings, budget, str(weights), next_game)
             process = context.Process(target=_work, args=arguments, name=f"player-{len(workers)}", daemon=True)
             try:
-                with _interrupts_held():  # so that a Ctrl+C reaches this process only
+                with interrupts_held():  # so that a Ctrl+C reaches this process only
                     process.start()
             finally:
                 theirs.close()
@@ -162,7 +162,7 @@ def _end(workers: Sequence[_Worker], patience: float) -> None:
 
 
 @contextmanager
-def _interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[None]:
     """Processes started in here never see a Ctrl+C; one that comes meanwhile is delivered afterwards."""
     if not hasattr(signal, "pthread_sigmask"):
         yield

@@ -144,8 +144,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     target = given.out or given.run / "report.html"
     if given.games < 0:
         raise ValueError(f"--games must be at least 0, got {given.games}")
-    if given.out is not None:
-        check_place("--out", given.out)
+    if given.out is not None or given.run.is_dir():
+        check_place("--out", target)
     display = display_of(given)
     write_atomically(target, report(given.run, given.games, display).encode("utf-8", "replace"))
     display.line(str(target), whole=True)

@@ -8,16 +8,21 @@ from html import escape
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from net import InferenceNet
 from vecgame import Game, State
 from vecgame.games.matches import Standing
+from vecgame.state import concatenate
 from veclab.arena.matches import FIRST_INDEX, Interval
 from veclab.progress import Display
 from veclab.report.charts import bar_chart, calibration_chart
 from veclab.report.markup import grid, number_text
+from veclab.room import Need, check_room, state_bytes
 
 GAMES = 2000  # played by default; with the document's network on one core 4 s at 5 cards, 9 s at 13
+AT_ONCE = 4096  # games that are played side by side, at most: Ctrl+C waits for one operation on all of them
+DECISION_BYTES = 26  # of the columns of `Played`
 BINS = 10
 SHOWN_GAMES = 3
 
@@ -70,7 +75,22 @@ def play(
     Args:
         report: called with the share of the most decisions that are made.
     """
-    start = state = game.deal(games, seed, "cpu", FIRST_INDEX)
+    kept = games * (state_bytes(game) + game.decisions * DECISION_BYTES)
+    check_room(torch.device("cpu"), Need(f"what is kept of {games:,} games", kept, "a smaller --games"))
+    parts = []
+    for first in range(0, games, AT_ONCE):
+        count = min(AT_ONCE, games - first)
+
+        def told(share: float, first: int = first, count: int = count) -> None:
+            report((first + share * count) / games)
+
+        parts.append(_play(game, network, game.deal(count, seed, "cpu", FIRST_INDEX + first), told))
+    return _together(parts)
+
+
+def _play(game: Game, network: InferenceNet, start: State, report: Callable[[float], None]) -> Played:
+    """`play` of games that have just been dealt, side by side."""
+    state, games = start, start.batch_size
     decisions, thoughts = [], []
     while not bool((over := game.is_terminal(state)).all()):
         lanes = (~over).nonzero()[:, 0]
@@ -91,6 +111,17 @@ def play(
         report(len(decisions) / game.decisions)
     columns = (torch.stack(column) for column in zip(*decisions, strict=True))
     return Played(game, start, state, *columns, thoughts=tuple(thoughts))
+
+
+def _together(parts: Sequence[Played]) -> Played:
+    """Parts of the same games as one, with as many decisions as the longest; the thoughts are the first part's."""
+    longest = max(len(part.live) for part in parts)
+    columns = {
+        name: torch.cat([pad(getattr(part, name), (0, 0, 0, longest - len(part.live))) for part in parts], dim=1)
+        for name in ("live", "mover", "action", "chance", "value", "free")
+    }
+    start, end = (concatenate([getattr(part, name) for part in parts]) for name in ("start", "end"))
+    return Played(parts[0].game, start, end, **columns, thoughts=parts[0].thoughts)
 
 
 def _spread(values: Tensor, lanes: Tensor, count: int) -> Tensor:

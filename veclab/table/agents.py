@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, other_rules, trained_by
 from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer, why_not
 from veclab.game_flags import games_of
+from veclab.room import check_room, of_search
 from veclab.settings import Settings as TrainingSettings
 from veclab.table.session import Match, Settings
 from vecmcts import SearchConfig
@@ -41,6 +44,7 @@ def make_agent(settings: Settings) -> Player:
         return BOTS[settings.agent](settings)
     path = network_at(Path(settings.agent))
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
+    check_room(torch.device("cpu"), of_search(1, settings.game, config))
     name = f"{label(path)}, search {config.worlds}x{config.simulations}"
     return SearchPlayer(InferenceNet(load_network(path, game=settings.game)), config, name)
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rich.console import Console
 
+from veclab.progress import Output
 from veclab.table import lines, view
 from veclab.table.glyphs import Glyphs, glyphs_for
 from veclab.table.session import Move
@@ -143,7 +144,7 @@ def read_line(prompt: str) -> str:
 
 def open_interface(plain: bool, watch: bool, delay: float | None) -> Interface:
     """A screen where output (and input, for a person) is a terminal that can be cleared, plain lines elsewhere."""
-    console = Console(highlight=False)
+    console = Output()
     glyphs = glyphs_for(console.encoding)
     terminal = sys.stdout.isatty() and (watch or sys.stdin.isatty())
     if plain or not terminal or console.is_dumb_terminal:

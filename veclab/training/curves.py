@@ -263,15 +263,16 @@ class Curves:
         self.display = display
         entries = metrics.read(folder / METRICS)
         if settings.tensorboard:
+            said = f"curves: tensorboard --logdir {folder}"
             try:
                 self.drawings.append(TensorBoard(folder, entries, len(settings.games())))
-                display.line(f"curves: tensorboard --logdir {folder}")
             except ModuleNotFoundError as error:
                 if (error.name or "").split(".")[0] != "tensorboard":
                     raise
-                display.line(f"no curves in TensorBoard, which is not installed; the figures are in {METRICS} there")
+                said = f"no curves in TensorBoard, which is not installed; the figures are in {METRICS} there"
             except OSError as error:
-                display.line(f"no curves in TensorBoard ({error}); the figures are in {METRICS} there")
+                said = f"no curves in TensorBoard ({error}); the figures are in {METRICS} there"
+            display.line(said)  # here, for nobody may read the output any more, which is an OSError too
         if settings.wandb:
             self.drawings.append(WandB(folder, entries, settings))
 

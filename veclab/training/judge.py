@@ -17,6 +17,7 @@ from veclab.files import is_intact, read_json, sealed
 from veclab.precision import inference_net
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
+from veclab.training.distributed import how_to_call
 from veclab.training.saving import Progress, SavedRun
 
 UPDATES_PER_ITERATION = 10  # updates of policy gradient that --eval-every counts as one iteration
@@ -163,7 +164,7 @@ class Judge:
         lines = (
             f"play against it: {called('play')} --agent {folder}",
             f"look at the run: vecgame report {folder}",
-            f"go on with it:   {called('train')} --resume {folder} --iterations {2 * run.settings.iterations}",
+            f"go on with it:   {how_to_call(run.group)} --resume {folder} --iterations {2 * run.settings.iterations}",
         )
         for line in lines if run.settings.iterations else lines[:2]:
             run.display.line(line, whole=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import time
@@ -11,7 +10,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from veclab import typed
+from veclab.command_line import WINDOWS
 from veclab.files import json_text, open_own, parse_json
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # on Windows, where `FolderLock.take` says so
+    fcntl = None
 
 LOCK = "lock"
 _OWNER = typed.record({"pid": typed.count, "host": typed.text, "since": typed.text})
@@ -31,8 +36,10 @@ class FolderLock:
         """Locks a folder, which is made if need be.
 
         Raises:
-            ValueError: in one line, that names the process that holds it, or says that it is no folder.
+            ValueError: in one line, that names the process that holds it, or says that it is no folder; on Windows.
         """
+        if fcntl is None:
+            raise ValueError(WINDOWS)
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from vecgame import identity
 from veclab.agents.folder import UPDATE
 from veclab.agents.networks import newest_network
 from veclab.arena.evaluate import Results
+from veclab.command_line import HANGUP, leave_closed_terminal, on_stop
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
 from veclab.settings import Settings
@@ -59,7 +59,10 @@ class Run(SavedRun):
         Args:
             judge: whether people look at the run: there are curves and a final evaluation; else the results are empty.
         """
-        previous = {number: signal.signal(number, self._on_interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+        with on_stop(self._on_stop):
+            return self._train(judge)
+
+    def _train(self, judge: bool) -> Results | None:
         started = time.monotonic()
         self.went_on = self.updates > 0 or self.iteration > 0 or self.pending is not None
         self._describe()
@@ -95,8 +98,6 @@ class Run(SavedRun):
             self.curves.close()
             if self.lock is not None:
                 self.lock.release()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
 
     def _work(self) -> None:
         """The updates of policy gradient and the iterations of search, as many as are left."""
@@ -152,11 +153,15 @@ class Run(SavedRun):
         else:
             self._tell_saved("Saved", started)
 
-    def _on_interrupt(self, signum: int, frame: object) -> None:
-        if self.stopping:
+    def _on_stop(self, signum: int, frame: object) -> None:
+        """Ctrl+C, SIGTERM, or the end of the terminal, which comes twice: of the system and of its shell."""
+        if signum == HANGUP:
+            leave_closed_terminal()
+        elif self.stopping:
             raise KeyboardInterrupt
+        if not self.stopping:
+            self.display.line("Stopping after the current step; once more to stop at once.")
         self.stopping = True
-        self.display.line("Stopping after the current step; once more to stop at once.")
 
     def check(self) -> None:
         """Raises `Interrupted` once the user has asked the run to stop; called at every point where it can."""
@@ -236,7 +241,7 @@ class Run(SavedRun):
                 self.save_if_due()
                 self.judge.after_step()
         self.display.line(
-            f"policy gradient: {self.updates:,} updates of {games:,} games without search, "
+            f"policy gradient: {self.updates:,} update{'s' * (self.updates != 1)} of {games:,} games without search, "
             f"{numbers['score']:.2f} points a game against itself"
         )
 

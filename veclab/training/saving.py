@@ -47,6 +47,7 @@ from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner
 from veclab.training.lock import FolderLock
 from veclab.training.replay import ReplayBuffer
+from veclab.training.room import check_run
 from veclab.training.schedule import Schedule
 from veclab.training.selfplay import largest_chunk, threads_for
 
@@ -92,6 +93,7 @@ class SavedRun:
         game = self.games[0]
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
+        check_run(settings, self.games, config, self.device, group)
         self.learner = Learner(settings, config, self.device, group)
         room = (game.features, game.num_actions, game.seats, extras)
         self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)

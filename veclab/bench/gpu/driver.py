@@ -26,6 +26,7 @@ from veclab.bench.gpu.summary import (
     summary,
 )
 from veclab.bench.gpu.worker import LOG
+from veclab.command_line import HANGUP, leave_closed_terminal, on_stop
 from veclab.files import write_atomically
 
 LEAST = 5.0  # seconds for which a part that wants more is not begun
@@ -65,7 +66,10 @@ class Driver:
 
     def run(self) -> int:
         """Runs the parts and returns the exit status: `summary.exit_status`, or 130 when a signal has stopped it."""
-        before = {number: signal.signal(number, self._stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        with on_stop(self._stop):
+            return self._run_all()
+
+    def _run_all(self) -> int:
         try:
             for outcome in self.outcomes:
                 self._run(outcome)
@@ -75,8 +79,6 @@ class Driver:
             print(f"\n{self._summary()}", end="", flush=True)
         finally:
             self._end_worker()
-            for number, handler in before.items():
-                signal.signal(number, handler)
         if self.unwritten:
             print(f"what the parts have left is in {self.results}", file=sys.stderr)
             return 1
@@ -84,6 +86,8 @@ class Driver:
         return 130 if self.stopped else exit_status(self.outcomes)
 
     def _stop(self, number: int, frame: object) -> None:
+        if number == HANGUP:
+            leave_closed_terminal()
         self.stopped = signal.Signals(number).name
 
     # -- a part -------------------------------------------------------------------------------------------------------
