@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("triton", reason="Triton builds the kernels, and brings NVIDIA's assembler")
 
 # Of a thread; with 80 a multiprocessor has room for 6 programs of 128 threads.
-REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "settle_kernel": 80}
+REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "settle_kernel": 80, "observe_kernel": 128}
 SECONDS = 20.0  # of one core, for all kernels of a run's first search
 
 

@@ -138,6 +138,8 @@ def assert_same_leaves(game: Game, games: int) -> None:
             found = grow(game, mine, rows, new, parent, action)
     assert torch.equal(found.alive, leaves.alive) and found.state == leaves.state
     assert torch.equal(found.exact, leaves.exact)
+    if observation := parts.part(game, mine, "features"):
+        assert torch.equal(observation(game, found.state), game.observe(leaves.state))
     settled(game, mine, found, logits, values)
     assert_equal_trees(mine, theirs)
 

@@ -13,10 +13,10 @@ pytest.importorskip("triton", reason="parts of a search on a GPU are Triton's ke
 
 SIMULATIONS = 6
 OPERATIONS = {  # of a search of 3 worlds x 6 simulations, at most, by phase
-    5: {"worlds": 1013, "observe": 924, "network": 392},
-    13: {"worlds": 909, "observe": 924, "network": 392},
+    5: {"worlds": 1013, "network": 392},
+    13: {"worlds": 909, "network": 392},
 }
-KERNELS = ("descend", "step, forced moves", "settle", "backup")  # that are one launch a simulation
+KERNELS = ("descend", "step, forced moves", "observe", "settle", "backup")  # that are one launch a simulation
 
 
 @pytest.mark.slow
