@@ -36,6 +36,8 @@ class Float8Net(InferenceNet):
     dimensions are no multiples of 16.
     """
 
+    sums_in_place = False  # its products are of weights that have their biases
+
     def __init__(
         self,
         net: BlobNet,
