@@ -17,7 +17,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-LINK = re.compile(r'(\]\(|\b(?:src|href)=")(?!\w+:|#|/)([^)"\s#]+)')
+LINK = re.compile(r'(\]\(|\b(?:src|srcset|href)=")(?!\w+:|#|/)([^)"\s#]+)')
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

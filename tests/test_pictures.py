@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.card_tables import SECRET, CoinState, TableGame, TableState, WizardState
+from tests.game_picture import PATH, drawing
 from tests.micro_games import MicroGame
-from tests.readme_picture import PATH, drawing
 from vecgame import GAMES, Blob, Game, Hearts, Spades, State, TrickGame, make_game
 from vecgame.contract import random_action
 from vecgame.pictures import LARGE, picture
@@ -196,8 +196,8 @@ def test_pictures_that_there_are_not_are_one_line() -> None:
         picture(micro, micro.new(1))
 
 
-def test_the_picture_in_the_readme_is_what_is_drawn() -> None:
-    assert PATH.read_text() == drawing(), "write it anew: python -m tests.readme_picture"
+def test_the_picture_in_the_docs_is_what_is_drawn() -> None:
+    assert PATH.read_text() == drawing(), "write it anew: python -m tests.game_picture"
 
 
 # -- in a notebook ----------------------------------------------------------------------------------------------------

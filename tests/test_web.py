@@ -4,7 +4,7 @@ import json
 import random
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -103,26 +103,61 @@ def same_messages(one: Match, twin: Match, rng: random.Random) -> int:
     return compared
 
 
-def test_no_opponents_card_is_in_the_traffic(served: Served) -> None:
-    """A whole match, by what goes over the wire: no card that lies in another hand or in the deck, nor the seed."""
-    rng, layout, seen = random.Random(1), Blob().layout, 0
-    while True:
-        told = served.wait(waits_for_the_person)
-        body = served.request("GET", "/table")[2].decode()
-        match = served.table._sitting.match
-        open_cards = {move.name for result in match.results for trick in result.tricks for move in trick.plays}
-        open_cards |= {move.name for trick in match.tricks for move in trick.plays}
-        open_cards |= {text.card_name(layout, card) for card in look(match, PERSON).hand(PERSON)}
-        assert set(CARD.findall(json.dumps(json.loads(body), ensure_ascii=False))) <= open_cards
-        seen += len(open_cards)
-        assert "seed" not in body and "history" not in body
-        if told["over"]:
-            break
-        if told["resting"]:
-            assert "hand" not in told and served.ask("go on")[0] == 200
-        else:
-            assert served.ask("act", action=rng.choice(actions(told)))[0] == 200
-    assert seen and told["sheet"]["rows"][-1][0] == "sum"
+class Recorded(Served):
+    """Keeps the body of every answer."""
+
+    def __init__(self, table: Table) -> None:
+        self.bodies: list[bytes] = []
+        super().__init__(table)
+
+    def request(self, *arguments: object) -> tuple[int, Mapping[str, str], bytes]:
+        answer = super().request(*arguments)
+        self.bodies.append(answer[2])
+        return answer
+
+
+def open_to(match: Match, seat: int) -> set[str]:
+    """The cards that a seat has in its hand or has seen played, by name."""
+    tricks = [trick for result in match.results for trick in result.tricks] + list(match.tricks)
+    played = {move.name for trick in tricks for move in trick.plays}
+    return played | {text.card_name(match.game.layout, card) for card in look(match, seat).hand(seat)}
+
+
+def test_no_opponents_card_is_in_the_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole match with hints and choices taken back, by what goes over the wire, while agents think as well: no card
+    that at that moment lies in another hand or in the deck, nor the seed."""
+    matches, put, rng, decisions = {}, Table._put, random.Random(1), 0
+
+    def recorded(table: Table, sitting: Sitting, keep: bool = False) -> None:
+        put(table, sitting, keep)
+        matches[table._stamp(table._version)] = sitting.match
+
+    monkeypatch.setattr(Table, "_put", recorded)
+    one = Recorded(Table(a_match(), random_bots, PERSON, delay=0.02))
+    first = one.table._sitting.match
+    try:
+        while not (told := one.wait(waits_for_the_person))["over"]:
+            if told["resting"]:
+                assert "hand" not in told and one.ask("go on")[0] == 200
+                continue
+            assert one.ask("hint")[0] == 200 and one.wait(lambda told: told["hint"])
+            assert one.ask("act", action=rng.choice(actions(told)))[0] == 200
+            decisions += 1
+            if decisions == 2:
+                one.wait(waits_for_the_person)
+                assert one.ask("undo")[0] == 200
+    finally:
+        one.stop()
+        one.table.close(20)
+    shown = {}
+    for body in one.bodies:
+        assert b"seed" not in body and b"history" not in body
+        told = json.loads(body)
+        match = matches.get(told.get("version"), first)
+        cards = set(CARD.findall(json.dumps(told, ensure_ascii=False)))
+        assert cards <= (open_to(match, PERSON) if "version" in told else set())
+        shown[told.get("version")] = cards
+    assert len(shown) > 20 and decisions > 5 and told["sheet"]["rows"][-1][0] == "sum"
 
 
 @every_game

@@ -208,6 +208,7 @@ def test_saved_and_opened_by_the_page(browser, served: Served) -> None:
     page.get_by_role("button", name="New").click()
     page.get_by_role("button", name="New match").click()
     until(page, "name => shown.kept && shown.kept !== name", name)
+    own_turn(page)
     page.get_by_role("button", name="Open").click()
     page.get_by_role("button", name=name).click()
     until(page, "name => shown.kept === name", name)
@@ -333,6 +334,7 @@ def test_ctrl_c_ends_it_in_one_line(flags: list[str], browser, tmp_path: Path) -
         line = process.stdout.readline() or process.stderr.read()
         address = re.match(r"http://127\.0\.0\.1:\d+", line)[0]
         page = browser.new_page()
+        page.set_default_timeout(SECONDS)
         page.goto(address)
         until(page, "shown !== null")
         with pytest.raises(OSError):  # it listens on no other address of this machine

@@ -3,9 +3,12 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import urllib.request
 import zipfile
 from pathlib import Path
 
@@ -48,7 +51,7 @@ def home(wheel: Path, tmp_path_factory) -> Path:
     """
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    needed = ("torch", "numpy", "einops", "rich", "safetensors", "onnx", "onnxruntime")
+    needed = ("torch", "numpy", "einops", "rich", "safetensors", "onnx", "onnxruntime", "starlette", "uvicorn")
     found = [spec.origin for spec in map(importlib.util.find_spec, needed) if spec is not None]
     (site,) = folder.glob("lib/python*/site-packages")
     (site / "needed.pth").write_text("".join(f"{path}\n" for path in {Path(name).parents[1] for name in found}))
@@ -72,6 +75,29 @@ def test_four_names_at_the_top_and_the_agents_below(wheel: Path) -> None:
     agents = {f"veclab/agents/{path.name}" for path in (ROOT / "veclab" / "agents").iterdir() if path.suffix != ".py"}
     page = {f"veclab/web/page/{path.name}" for path in (ROOT / "veclab" / "web" / "page").iterdir()}
     assert agents - {"veclab/agents/__pycache__"} | page == own - ours
+
+
+def page_is_served(command: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """The process prints an address, its page, style sheet and script come from there, and Ctrl+C ends it."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=-1, stderr=-1, text=True)
+    try:
+        line = process.stdout.readline()
+        match = re.match(r"http://127\.0\.0\.1:\d+", line)
+        assert match, line + process.stderr.read()
+        for path, words in (
+            ("/", "<title>vecgame</title>"),
+            ("/table.css", "prefers-color-scheme"),
+            ("/table.js", "watch();"),
+        ):
+            with urllib.request.urlopen(match[0] + path, timeout=60) as answer:
+                assert words in answer.read().decode()
+        with urllib.request.urlopen(match[0] + "/table", timeout=60) as answer:
+            assert json.load(answer)["heading"].startswith("Game 1 of ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> None:
@@ -122,6 +148,12 @@ def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> N
     assert shown.endswith("go on by vecgame play --resume match.json\n")
     assert "Your bid" not in call("play --plain --resume match.json", "q\n")  # it has been made
     assert "(network-000003, " in call(f"play {small} --watch --games 1 --agent run --delay 0")
+
+    if importlib.util.find_spec("starlette") is None:
+        assert "is not installed: pip install " in call("play --web --agent random", status=2)
+    else:
+        own = "play --web --cards 1 --seed 1 --agent random"
+        page_is_served([str(home / "bin" / "vecgame"), *own.split()], tmp_path, environment)
 
     call("bench engine --quick --repeats 1 --device cpu --json bench.json")
     assert json.loads((tmp_path / "bench.json").read_text())["figures"]

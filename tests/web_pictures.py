@@ -1,4 +1,4 @@
-"""The pictures of the table in docs/play.md: `python -m tests.web_pictures` takes them anew, with a Chromium."""
+"""The pictures of the table in README and docs/play.md; `python -m tests.web_pictures` takes them, with a Chromium."""
 
 import random
 import shutil
@@ -33,9 +33,10 @@ class Picture:
 
 PICTURES = {
     "web-desktop": Picture(make_game("blob", cards=8, trump="hearts"), 19, (1160, 720), "light"),
+    "web-desktop-dark": Picture(make_game("blob", cards=8, trump="hearts"), 19, (1160, 720), "dark"),
     "web-phone": Picture(make_game("blob", cards=13, trump="spades"), 14, (360, 740), "light", ""),
     "web-dark": Picture(make_game("hearts", passing="left"), 16, (1160, 720), "dark"),
-    "web-look": Picture(make_game("blob", cards=8), 0, (1160, 860), "light", "", AGENT),
+    "web-look": Picture(make_game("blob", cards=8), 0, (1160, 1060), "light", "", AGENT),
 }
 
 
@@ -72,6 +73,8 @@ def take(browser, name: str, picture: Picture) -> None:
     page.wait_for_selector("#scores table")
     if match.over:
         page.evaluate("ask('step', { to: 17 })")
+        page.wait_for_selector("#hint th")
+        page.click("#lies summary")
     if picture.key:
         page.keyboard.press(picture.key)
     if picture.key or match.over:

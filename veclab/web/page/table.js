@@ -162,7 +162,7 @@ function drawLies(told) {
   const seats = told.seats.map((one, seat) => seat).filter((seat) => !told.seats[seat].mover);
   const open = $("lies").querySelector("details")?.open;
   const rows = [["card", ...seats.map((seat) => told.seats[seat].name)],
-    ...told.lies.map((one) => [one.card.name, ...seats.map((seat) => percent(one.shares[seat]) + (one.seat === seat ? " ✓" : ""))])];
+    ...told.lies.map((one) => [one.card.name, ...seats.map((seat) => (one.seat === seat ? "✓ " : "") + percent(one.shares[seat]))])];
   const details = el("details", {}, el("summary", {}, `Where ${mover ? mover.name : "the mover"} may think that cards lie`),
     table(rows), el("p", { class: "faint" }, "Shares of sampled worlds; ✓ is where the card is."));
   details.open = Boolean(open);
@@ -194,7 +194,8 @@ function drawTools(told) {
   else tools.push(el("button", { "data-key": "save", onclick: () => ask("save") }, "Save"));
   tools.push(el("button", { "data-key": "open", onclick: openDialog }, "Open"));
   tools.push(el("button", { "data-key": "new", onclick: newDialog }, "New"));
-  $("tools").replaceChildren(...tools);
+  const old = [...$("tools").children]; // one that is replaced between press and release is not clicked
+  if (tools.length !== old.length || !tools.every((one, number) => one.isEqualNode(old[number]))) $("tools").replaceChildren(...tools);
 }
 
 function drawLog(told) {

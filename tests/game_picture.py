@@ -1,4 +1,4 @@
-"""The picture of a game in the README: `python -m tests.readme_picture` writes it anew."""
+"""The picture of a game in docs/games.md: `python -m tests.game_picture` writes it anew."""
 
 from pathlib import Path
 
