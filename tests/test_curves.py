@@ -28,6 +28,19 @@ def read(folder: Path) -> Read:
     return {tag: [(e.step, e.value) for e in reader.Scalars(tag)] for tag in reader.Tags()["scalars"]}
 
 
+def served(folder: Path) -> Read:
+    """The same as TensorBoard's server has them, which reads without regard to beginnings: of each curve what was
+    written before is forgotten from the step on that is written next."""
+    from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
+
+    found: Read = {}
+    for event in (event for path in event_files(folder) for event in EventFileLoader(str(path)).Load()):
+        for value in event.summary.value:
+            earlier = [point for point in found.get(value.tag, []) if point[0] < event.step]
+            found[value.tag] = [*earlier, (event.step, value.tensor.float_val[0])]
+    return found
+
+
 def drawn(entries: list[metrics.Entry], games: int) -> Read:
     """What the curves of these entries are."""
     points, found = Points(games), {}
@@ -65,10 +78,7 @@ def test_an_evaluation_is_a_lead_for_every_player_and_opponent() -> None:
     final = {**evaluation(8, 2.0), "kind": "final evaluation"}
     (match,) = final["results"].values()
     final["results"] = {"before training, search 2x4": match, "trained network alone": match}
-    assert list(Points(1).of(final)) == [
-        (0, {"evaluation/lead over random, search 2x4": 2.0}),
-        (8, {"evaluation/lead over random, network alone": 2.0}),
-    ]
+    assert list(Points(1).of(final)) == [(8, {"evaluation/lead over random, network alone": 2.0})]
 
 
 # -- TensorBoard --
@@ -115,6 +125,17 @@ def test_files_are_read_in_the_order_in_which_they_were_written(tmp_path, monkey
     assert read(tmp_path)["update/score"] == [(1, pytest.approx(0.1)), (2, pytest.approx(1_999_999_000 / 1e10))]
 
 
+def test_points_that_were_missing_amid_others_are_not_written_after_them(tmp_path) -> None:
+    """A reader that takes any earlier step as a new beginning, as TensorBoard's server does, has all of them, too."""
+    entries = [update(n, n / 10) for n in (1, 2, 3)]
+    drawing = TensorBoard(tmp_path, [], 1)
+    drawing.add(entries[0]), drawing.add(entries[2])
+    drawing.close()
+    TensorBoard(tmp_path, entries, 1).close()
+    assert read(tmp_path) == drawn(entries, 1)
+    assert [step for step, _ in served(tmp_path)["update/score"]] == [1, 2, 3]
+
+
 @pytest.mark.slow
 def test_curves_of_a_run_that_dies_between_two_checkpoints(tmp_path, monkeypatch, capsys) -> None:
     """Whatever was drawn after the last checkpoint is done again: the curves are those of the metrics at its end."""
@@ -139,9 +160,15 @@ def test_curves_of_a_run_that_dies_between_two_checkpoints(tmp_path, monkeypatch
     assert f"curves: tensorboard --logdir {folder}" in said
     entries = metrics.read(folder / "metrics.jsonl")
     found = read(folder)
-    assert found == drawn(entries, 2) and [step for step, _ in found["update/score"]] == [2, 3, 4, 5, 6]
+    assert found == drawn(entries, 2) == served(folder) and [step for step, _ in found["update/score"]] == [
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
     leads = [name for name in found if name.startswith("evaluation/lead over rule-based")]
-    assert leads and [step for step, _ in found["evaluation/lead over random, search 2x4"]] == [0, 6]
+    assert leads and [step for step, _ in found["evaluation/lead over random, search 2x4"]] == [6]
     assert len(event_files(folder)) == 2
 
 

@@ -43,7 +43,8 @@ def _article(part: Played, lane: int, title: str) -> str:
     seen = text.see(game, part.start, lane)
     title = ", ".join([title, *_facts(seen)])
     deals = [list(deal) for _, deal in itertools.groupby(thoughts, lambda thought: _number(thought[1].state, lane))]
-    parts = [svg(seen).replace(NAMESPACE, "")] if drawable(seen) else []
+    named = replace(seen, title=seen.title.partition(",")[0])  # its number among all deals says nothing here
+    parts = [svg(named).replace(NAMESPACE, "")] if drawable(seen) else []
     for number, deal in enumerate(deals):
         last = number == len(deals) - 1
         if len(deals) > 1:

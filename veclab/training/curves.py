@@ -69,8 +69,10 @@ class Points:
         step, kind = step_of(entry), entry["kind"]
         for name, row in entry.get("results", {}).items():
             player, at = player_of(name, step)
+            if at < step:  # "before training", known at the end: a late step makes TensorBoard forget all after it
+                continue
             leads = {f"evaluation/lead over {other}, {player}": match["lead"]["mean"] for other, match in row.items()}
-            yield at, {name: lead for name, lead in leads.items() if is_number(lead)}
+            yield step, {name: lead for name, lead in leads.items() if is_number(lead)}
         values = {f"{kind}/{key}": float(v) for key, v in entry.items() if is_number(v) and key not in COUNTERS}
         if kind == UPDATE:
             values = self._over_rules(values)
@@ -120,7 +122,9 @@ class TensorBoard:
         path = folder / EVENT_FILE.format(stamp=stamp, host=socket.gethostname(), process=os.getpid())
         self.writer = RecordWriter(path.open("xb"))
         self._write(file_version="brain.Event:2")
-        first = min(stale, default=None)
+        latest = dict(sorted(present))  # of each curve the last step
+        late = [step for name, step in valid if (name, step) not in present and step < latest.get(name, step)]
+        first = min([*stale, *late], default=None)
         if first is not None:  # readers forget what they had from this step on
             self._write(step=first, session_log=event_pb2.SessionLog(status=event_pb2.SessionLog.START))
         for step, values in wanted:
