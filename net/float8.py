@@ -22,7 +22,8 @@ class Float8Net(InferenceNet):
     scale's range is cut off. Sums are float32; norms, residual stream, embedding and heads bfloat16. The scales are
     fixed, so rows do not see each other, and lie in fixed storage, so that a captured CUDA graph sees new ones.
 
-    A CPU computes the same function, which is how it is tested, and slowly.
+    A CPU computes the same function, which is how it is tested, and slowly. Where compiling it fails, it goes on in
+    bfloat16, and the log says so: rounding in passes of its own would make it slower than that.
 
     Args:
         net: the source; its weights are copied.
@@ -34,6 +35,8 @@ class Float8Net(InferenceNet):
     Raises ValueError where this device or this PyTorch cannot do it, without observations, or for a network whose
     dimensions are no multiples of 16.
     """
+
+    sums_in_place = False  # its products are of weights that have their biases
 
     def __init__(
         self,
@@ -58,10 +61,20 @@ class Float8Net(InferenceNet):
             [_Float8Linear(*pair, span, self.device) for pair, span in zip(matrices, spans, strict=True)]
             for matrices, spans in self._quantised(net)
         ]
+        self._bfloat16 = self._layers
         self._layers = [
             (attention, norm1, linear1, linear2, norm2)
             for (attention, linear1, linear2), (_, norm1, _, _, norm2) in zip(self._float8, self._layers, strict=True)
         ]
+
+    def _uncompiled(self) -> str:
+        self._layers = self._bfloat16
+        return " in bfloat16"
+
+    @property
+    def rounds(self) -> bool:
+        """Whether it multiplies 8-bit floats: compiling it has not failed so far."""
+        return self._layers is not self._bfloat16
 
     def refresh(self, net: BlobNet) -> None:
         super().refresh(net)

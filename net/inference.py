@@ -16,6 +16,8 @@ log = logging.getLogger("vecgame.fallback")
 # 256, 512, 1024, 2048 and 4096 rows: 91, 115, 167, 200, 163.
 CPU_MICRO_BATCH = 2048
 
+LAYER, SUM = 5, 5  # blocks of a layer in `folded_weights`, and the place of the first layer's linear2
+
 ROWS_PER_THREAD = 64  # that a thread of its own is worth, see `net.threads`
 
 
@@ -84,6 +86,13 @@ class _CudaLinear(_Linear):
         return torch._addmm_activation(self.bias, x, self.weight.t())
 
 
+class _CudaSum(_CudaLinear):
+    """A product that is added to the residual in place, in its epilogue; without a bias, see `_sums_in_place`."""
+
+    def add(self, x: Tensor, residual: Tensor) -> Tensor:
+        return residual.addmm_(x, self.weight.t())
+
+
 class _OneDnnLinear(_Linear):
     """`_Linear` in bfloat16 on a CPU: weights in oneDNN's blocked layout, ReLU and residual inside the product.
 
@@ -138,6 +147,7 @@ class InferenceNet:
     Raises ValueError when `dtype` is not a floating type or `micro_batch` is not positive.
     """
 
+    sums_in_place = True  # on a GPU, see `_sums_in_place`
     needs_mask = False  # see vecmcts.evaluators
     capturable = True  # in a CUDA graph: no wait for the device, weights in fixed storage (see vecmcts.graphs)
 
@@ -165,13 +175,15 @@ class InferenceNet:
         self._onednn = self.device.type == "cpu" and self.dtype == torch.bfloat16 and not compile and _onednn_bfloat16()
         on_gpu = self.device.type == "cuda" and not compile
         linear = _OneDnnLinear if self._onednn else _CudaLinear if on_gpu else _Linear
-        self._blocks = [
-            (_LayerNorm if weight.dim() == 1 else linear)(weight, bias, self.dtype, self.device)
-            for weight, bias in folded_weights(net)
-        ]
+        self._in_place = on_gpu and self.sums_in_place
+        weights = self._weights(net)
+        kinds: list[type[_Affine]] = [_LayerNorm if weight.dim() == 1 else linear for weight, _ in weights]
+        if self._in_place:
+            kinds[SUM::LAYER] = [_CudaSum] * self.config.layers
+        self._blocks = [kind(*pair, self.dtype, self.device) for kind, pair in zip(kinds, weights, strict=True)]
         # The order of `folded_weights`.
         self._embed, self._embed_norm, *layers, self._hidden, self._out = self._blocks
-        self._layers = [tuple(layers[i : i + 5]) for i in range(0, len(layers), 5)]
+        self._layers = [tuple(layers[i : i + LAYER]) for i in range(0, len(layers), LAYER)]
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
 
     def __getstate__(self) -> dict[str, object]:
@@ -195,10 +207,13 @@ class InferenceNet:
         """Copy the weights of `net` in place. Raises ValueError when its configuration is another one."""
         if net.config != self.config:
             raise ValueError(f"refresh needs a network of the same configuration, {self.config}, not {net.config}")
-        for block, (weight, bias) in zip(self._blocks, folded_weights(net), strict=True):
+        for block, (weight, bias) in zip(self._blocks, self._weights(net), strict=True):
             block.load(weight, bias)
         for block, (weight, bias) in zip(self._critic, critic_weights(net), strict=True):
             block.load(weight, bias)
+
+    def _weights(self, net: BlobNet) -> list[tuple[Tensor, Tensor]]:
+        return _sums_in_place(folded_weights(net)) if self._in_place else folded_weights(net)
 
     def __call__(
         self, obs: Tensor, legal_mask: Tensor | None = None, hidden: Tensor | None = None
@@ -257,8 +272,12 @@ class InferenceNet:
             except Exception as error:  # whatever a missing compiler makes of itself
                 self._compiled = None
                 reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-                log.warning("the network on %s goes on uncompiled: %s", self.device, reason)
+                log.warning("the network on %s goes on uncompiled%s: %s", self.device, self._uncompiled(), reason)
         return self._forward(x, hidden)
+
+    def _uncompiled(self) -> str:
+        """Makes ready to go on without the compiler; what else is another then, as words."""
+        return ""
 
     def _forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:
         """x [B, observation], hidden [B, critic] -> logits and values side by side [B, actions + values]."""
@@ -308,6 +327,23 @@ def folded_weights(net: BlobNet) -> list[tuple[Tensor, Tensor]]:
         (torch.cat(hidden_weights), torch.cat(hidden_biases)),
         (torch.block_diag(*out_weights), torch.cat(out_biases)),
     ]
+    return pairs
+
+
+def _sums_in_place(pairs: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+    """`folded_weights` of the same function, in which no layer's linear2 has a bias.
+
+    It is in that of norm1 instead, and so in the residual that linear2's product is added to, and taken out of
+    linear1's, which sees it too.
+    """
+    pairs = list(pairs)
+    for last in range(SUM, len(pairs) - 2, LAYER):
+        (scale, shift), (weight, bias), (product, added) = pairs[last - 2 : last + 1]
+        pairs[last - 2 : last + 1] = [
+            (scale, shift + added),
+            (weight, bias - weight @ added),
+            (product, torch.zeros_like(added)),
+        ]
     return pairs
 
 

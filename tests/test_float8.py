@@ -15,6 +15,7 @@ from vecgame import Blob
 from veclab import precision as precision_module
 from veclab.bench import command as bench
 from veclab.bench.agreement import agreement, available, comparable
+from veclab.bench.measure import arithmetic
 from veclab.training.run import Run
 from vecmcts import SearchConfig
 
@@ -145,6 +146,14 @@ def test_without_a_compiler_the_network_goes_on(monkeypatch: pytest.MonkeyPatch,
         form(rows)
     assert [r.getMessage() for r in caplog.records] == ["the network on cpu goes on uncompiled: no compiler"]
     assert not form.compiled and InferenceNet(net, torch.float32, compile=True).compiled
+
+    rounded_form, caplog_before = Float8Net(net, rows, compile=True), len(caplog.records)
+    assert arithmetic(rounded_form) == "float8"
+    with caplog.at_level(logging.WARNING):  # unfused it would be slower than what it goes on in
+        assert rounded_form(rows)[0].equal(InferenceNet(net, torch.bfloat16, compile=True)(rows)[0])
+    said = caplog.records[caplog_before].getMessage()
+    assert said == "the network on cpu goes on uncompiled in bfloat16: no compiler"
+    assert arithmetic(rounded_form) == "bfloat16"
 
 
 @pytest.mark.parametrize(

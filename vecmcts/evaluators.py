@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -78,10 +79,17 @@ class NetworkEvaluator:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.needs_mask = getattr(network, "needs_mask", True)
+        self.observe: Callable[[Game, State], Tensor] = lambda game, state: game.observe(state)
+
+    def observing(self, observe: Callable[[Game, State], Tensor]) -> Self:
+        """The evaluator with another way to the same features."""
+        other = copy(self)
+        other.observe = observe
+        return other
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
         mask = game.policy_mask(state) if self.needs_mask else None
-        answer = self.judge(game, state, game.observe(state), mask)
+        answer = self.judge(game, state, self.observe(game, state), mask)
         logits, values = check_answer(answer, self.network, game, state, one_value=True)
         return logits, to_absolute(values, game.mover(state))
 

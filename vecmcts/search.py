@@ -191,6 +191,8 @@ def _search(
     walk, back, parts = descend, back_up, ()
     if by_kernel:
         walk, back, parts = by_kernel.descend, by_kernel.back_up, (by_kernel.grow, by_kernel.settle)
+    if by_kernel and by_kernel.observe and isinstance(evaluator, NetworkEvaluator):
+        evaluator = evaluator.observing(by_kernel.observe)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
         if simulator:

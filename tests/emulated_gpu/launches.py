@@ -27,17 +27,21 @@ from vecmcts import SearchConfig, kernels, search
 
 search_module = importlib.import_module("vecmcts.search")  # the package's attribute of that name is the function
 TREES = [search_module, *kernels.owners(torch.device("cuda"))]  # by tensors, and by kernels where there is Triton
-OF_GAMES = {"grow": [], "settle": []}  # kernels of a game's own
+OF_GAMES = {"grow": [], "settle": [], "observe": []}  # kernels of a game's own
 if find_spec("triton") is not None:
-    from vecmcts.kernels.leaves import Growth, Settlement
+    from vecmcts.kernels.leaves import Growth, Observation, Settlement
 
-    OF_GAMES = {"grow": [(Growth, "__call__")], "settle": [(Settlement, "__call__")]}
+    OF_GAMES = {
+        "grow": [(Growth, "__call__")],
+        "settle": [(Settlement, "__call__")],
+        "observe": [(Observation, "__call__")],
+    }
 PLANTING = "roots"  # a phase of its own, in which only the network is told apart
 PHASES = {  # of the innermost of these functions
     "descend": [(owner, "descend") for owner in TREES],
     "backup": [(owner, "back_up") for owner in TREES],
     "step, forced moves": [(Blob, "step"), (Blob, "play_forced"), (simulation, "grow"), *OF_GAMES["grow"]],
-    "observe": [(Blob, "observe")],
+    "observe": [(Blob, "observe"), *OF_GAMES["observe"]],
     "worlds": [(Blob, "determinize")],
     "settle": [(simulation, "settle"), *OF_GAMES["settle"]],
     PLANTING: [(search_module, "plant")],

@@ -76,7 +76,7 @@ def described(ways: dict[str, int]) -> str:
 
 def arithmetic(network: InferenceNet) -> str:
     """What the network's products are computed in, by the name of the type."""
-    if isinstance(network, Float8Net):
+    if isinstance(network, Float8Net) and network.rounds:
         return "float8"
     return "int8" if isinstance(network, Int8Net) else name_of(network.dtype)
 

@@ -9,9 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
-import torch
-
-from net import InferenceNet, default_inference_dtype, parameter_count
+from net import InferenceNet, parameter_count
 from vecgame import identity
 from veclab.agents.folder import UPDATE
 from veclab.agents.networks import newest_network
@@ -22,6 +20,7 @@ from veclab.progress import Display, duration
 from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group, how_to_call
+from veclab.training.heading import heading
 from veclab.training.judge import Judge
 from veclab.training.learner import NotFiniteError, learn
 from veclab.training.replay import Examples
@@ -203,27 +202,8 @@ class Run(SavedRun):
         return (self.settings.seed * 1_000_003 + 2 * (self.updates + self.iteration) + purpose) % 2**63
 
     def _describe(self) -> None:
-        settings, net = self.settings, self.learner.net
-        precision, learned = (
-            str(dtype).removeprefix("torch.")
-            for dtype in (
-                default_inference_dtype(self.device) if settings.precision == "auto" else settings.precision,
-                self.learner.amp,
-            )
-        )
-        learners = " and ".join(
-            f"{count:,} {step}{'s' * (count != 1)} of {kind}"
-            for count, step, kind in (
-                (settings.updates, "update", "policy gradient"),
-                (settings.iterations, "iteration", "search"),
-            )
-            if count
-        )
-        self.display.line(
-            f"{self.folder}: {settings.describe()}, {learners}, search of {settings.worlds} worlds x "
-            f"{settings.simulations} simulations, network {settings.network} ({parameter_count(net):,} parameters) "
-            f"on {self.device}, played in {precision} and learned in {learned}, PyTorch {torch.__version__}"
-        )
+        parameters = parameter_count(self.learner.net)
+        self.display.line(heading(self.folder, self.settings, parameters, self.device, self.learner.amp))
         try:
             identity(self.games[0])
         except ValueError as error:

@@ -19,8 +19,10 @@ from importlib.util import find_spec
 from types import ModuleType
 
 import torch
+from torch import Tensor
 
 from vecgame.game import Game
+from vecgame.state import State
 from vecmcts.simulation import End, Leaves
 from vecmcts.tree import Tree
 
@@ -43,6 +45,7 @@ class Kernels:
     trees: ModuleType
     grow: Callable[..., Leaves] | None  # None in a game whose moves have no kernel
     settle: Callable[..., None] | None  # likewise
+    observe: Callable[[Game, State], Tensor] | None  # likewise, of the game
 
     @property
     def descend(self) -> Callable[..., End]:

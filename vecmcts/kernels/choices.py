@@ -27,21 +27,24 @@ def _chosen(write: Writer, entries: Sequence[str], place: str, dtype: torch.dtyp
 
 @rule(aten.index_select.default)
 def index_select(write: Writer, out: Tensor, a: Value, dim: int, index: Value) -> Lanes:
-    if isinstance(a, Lanes) and a.flat and isinstance(index, Lanes) and index.stride == a.names.shape[1]:
+    if isinstance(a, Lanes) and isinstance(index, Lanes) and _places_in(a, index):
         entries = list(a.names[0])
         names = write.each(lambda place: _chosen(write, entries, place, index.dtype), index.names)
-        return Lanes(names, a.dtype, index.flat)
+        return Lanes(names, a.dtype, index.flat, axis=index.axis)
     if isinstance(a, Lanes) and isinstance(index, Tensor):
         return Lanes(np.take(a.names, index.tolist(), axis=inner(a, dim)), a.dtype)
     if isinstance(a, Tensor) and dim == 0 and isinstance(index, Lanes) and not index.stride:
-        return _looked_up(write, out, a, index)
+        return _looked_up(write, a, index)
     raise UnknownError("index_select")
 
 
-def _looked_up(write: Writer, out: Tensor, table: Tensor, index: Lanes) -> Lanes:
+def _places_in(a: Lanes, index: Lanes) -> bool:
+    """Whether the index counts places in the flat [B * P] tensor ``a``."""
+    return a.flat and a.names.ndim == 2 and a.names.shape[0] == 1 and index.stride == a.names.shape[1]
+
+
+def _looked_up(write: Writer, table: Tensor, index: Lanes) -> Lanes:
     """Rows of a table [N, ...] that is known: loads."""
-    if index.flat and table.ndim > 1:
-        raise UnknownError("rows for a flat tensor")
     pointer, size = write.table(table), int(np.prod(table.shape[1:]))
     names = np.empty((*index.names.shape, *table.shape[1:]), dtype=object)
     for where in np.ndindex(*index.names.shape):
@@ -50,7 +53,7 @@ def _looked_up(write: Writer, out: Tensor, table: Tensor, index: Lanes) -> Lanes
             names[(*where, *place)] = write.line(
                 f"tl.load({pointer} + {row}.to(tl.int64) * {size} + {number}, mask=inside, other=0)"
             )
-    return Lanes(names, out.dtype, index.flat)
+    return Lanes(names, table.dtype, index.flat, axis=index.axis)
 
 
 @rule(aten.gather.default)
@@ -69,7 +72,7 @@ def gather(write: Writer, out: Tensor, a: Value, dim: int, index: Value) -> Lane
 
 @rule(aten.index_copy.default)
 def index_copy(write: Writer, out: Tensor, a: Lanes, dim: int, index: Lanes, values: Value) -> Lanes:
-    if not (isinstance(a, Lanes) and a.flat and isinstance(index, Lanes) and index.stride == a.names.shape[1]):
+    if not (isinstance(a, Lanes) and isinstance(index, Lanes) and index.names.size == 1 and _places_in(a, index)):
         raise UnknownError("index_copy")
     place, new = index.names[0], write.of(values, a.dtype)[0]
     names = a.names.copy()
@@ -94,7 +97,8 @@ def _reduced(
 
 @rule(aten.sum.dim_IntList)
 def total(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False, **options: object) -> Lanes:
-    if out.dtype.is_floating_point:
+    names = write.of(a, out.dtype)
+    if out.dtype.is_floating_point and not write.whole.issuperset(names.flat):
         raise UnknownError("a sum of floating point, whose order is torch's")
     return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"{x} + {y}"))
 

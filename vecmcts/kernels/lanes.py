@@ -7,6 +7,7 @@ game, and what the kernel does is what the function does, or it is not written a
 
 from __future__ import annotations
 
+import inspect
 import linecache
 import re
 from collections.abc import Callable, Sequence
@@ -65,19 +66,22 @@ class Follower(torch.fx.Interpreter):
         return out
 
     def _known(self, out: Any) -> Any:
-        if isinstance(out, Tensor) and out.ndim and out.shape[0] % TRACED == 0 and out.numel():
+        if _has_lanes(out):
             raise UnknownError("a table of the size of the batch")
         return out
 
     def _written(self, node: torch.fx.Node, out: Any) -> Any:
         arguments, options = torch.fx.node.map_arg((node.args, node.kwargs), self.values.__getitem__)
         parts = torch.utils._pytree.tree_leaves(arguments, is_leaf=lambda x: isinstance(x, Lanes))
-        lanes = isinstance(out, Tensor) and out.ndim and out.shape[0] % TRACED == 0
-        if not lanes and not any(isinstance(part, Lanes) for part in parts):
+        if not _has_lanes(out) and not any(isinstance(part, Lanes) for part in parts):
             return out
         if node.target not in RULES:
             raise UnknownError(f"{node.target}")
         return _checked(RULES[node.target](self.write, out, *arguments, **options), out)
+
+
+def _has_lanes(out: Any) -> bool:
+    return isinstance(out, Tensor) and any(size and size % TRACED == 0 for size in out.shape)
 
 
 def _checked(value: Any, out: Tensor) -> Any:
@@ -137,7 +141,6 @@ class LaneKernel:
                 graph = make_fx(function, tracing_mode="real")(*examples)
             except RuntimeError as error:
                 raise UnknownError("they are other operations for other numbers") from error
-            graph.graph.eliminate_dead_code()
             write = Writer(TRACED, gathered)
             inputs = [write.argument(number, x) for number, x in enumerate(examples)]
             follower = Follower(graph, write, inputs)
@@ -155,13 +158,20 @@ class LaneKernel:
         inputs = [f"in{n}" for n in range(len(self.inputs))]
         outputs = [f"out{n}" for n in range(len(self.outputs))]
         tables = [f"table{n}" for n in range(len(self.tables))]
-        stores = []
+        stores: dict[str, list[str]] = {}  # of each name
         for number, (value, spec) in enumerate(zip(values, self.outputs, strict=True)):
             row = "to" if number < self.placed else "lane"
             names = np.broadcast_to(write.of(value, spec.dtype), (1, *spec.shape)).reshape(-1)
-            at = f"out{number} + {row} * {len(names)}"
-            stores += [f"tl.store({at} + {k}, {entry}, mask=inside)" for k, entry in enumerate(names)]
-        used = set(re.findall(r"\w+", "\n".join([*write.lines, *stores])))
+            for k, entry in enumerate(names):
+                at = f"out{number} + {row} * {len(names)} + {k}"
+                stores.setdefault(entry, []).append(f"tl.store({at}, {entry}, mask=inside)")
+        body, used = [], set(stores)
+        for line in reversed(write.lines):  # without what nobody uses, and a number stored as soon as there is one
+            entry, _, expression = line.partition(" = ")
+            if entry in used:
+                body[:0] = [line, *stores.pop(entry, [])]
+                used.update(re.findall(r"\w+", expression))
+        body += [line for lines in stores.values() for line in lines]  # arguments, as they are
         read = [
             f"{entry} = {write.load(number, k, size, self.inputs[number].dtype)}"
             for entry, (number, k, size) in write.loads.items()
@@ -173,8 +183,7 @@ class LaneKernel:
             "to = lane + first",
             "source = tl.load(rows + lane, mask=inside, other=0)" if self.rows_given else "source = to",
             *read,
-            *write.lines,
-            *stores,
+            *body,
         ]
         head = ", ".join([*inputs, *outputs, *tables, "rows", "first", "lanes", "BLOCK: tl.constexpr"])
         return "\n    ".join([f"def {name}({head}):", *lines]) + "\n"
@@ -221,4 +230,6 @@ def compiled(name: str, source: str) -> Any:
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
     space: dict[str, Any] = {"tl": tl}
     exec(compile(source, file, "exec"), space)
-    return triton.jit(space[name], do_not_specialize=["first", "lanes"])
+    # Not by where tensors begin either: rows of larger ones begin anywhere.
+    pointers = [name for name in inspect.signature(space[name]).parameters if name != "BLOCK"]
+    return triton.jit(space[name], do_not_specialize=["first", "lanes"], do_not_specialize_on_alignment=pointers)

@@ -1,5 +1,5 @@
-"""New leaves in one launch, and what is told of them in another: `grow` and `settle` of `vecmcts.simulation`, with the
-game's own rules in them.
+"""New leaves in one launch, their features and what is told of them in others: `grow` and `settle` of
+`vecmcts.simulation`, with the game's own rules in them, and its ``observe``.
 
 The kernels are written from the game's functions (`vecmcts.kernels.lanes`), so a game has one if these are not too many
 operations, laid out one after the other: a game whose forced moves may be dozens in a row goes on with tensors.
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vecgame.game import Game
+from vecgame.state import State
 from vecmcts.kernels.lanes import LaneKernel
 from vecmcts.simulation import Judgement, Leaves
 from vecmcts.tree import Tree
@@ -95,8 +96,36 @@ class Settlement:
         return cls(LaneKernel("settle_kernel", settled, examples, len(names) + 1, 6, rows_given=False))
 
 
-Part = Growth | Settlement
-PARTS = {"moves": Growth, "leaves' judgement": Settlement}
+@dataclass(frozen=True)
+class Observation:
+    """The kernel of a game; called like its ``observe`` of what the movers know."""
+
+    kernel: LaneKernel
+
+    def __call__(self, game: Game, state: State) -> Tensor:
+        """[K, features] float32."""
+        features = torch.empty(state.batch_size, game.features, device=state.device)
+        self.kernel(list(state.tensors().values()), None, [], [features], 0, state.batch_size)
+        return features
+
+    def build(self, game: Game, tree: Tree) -> None:
+        """Has Triton build the kernel, or raise what it does where it cannot."""
+        self(game, tree.state.map(lambda tensor: tensor[:0]))
+
+    @classmethod
+    def of(cls, game: Game, dtype: torch.dtype) -> Observation:
+        """Raises `UnknownError`, or what following the game brings up."""
+        deal = game.deal(1)
+        names = list(deal.tensors())
+
+        def observed(*tensors: Tensor) -> list[Tensor]:
+            return [game.observe(deal.from_tensors(dict(zip(names, tensors, strict=True))))]
+
+        return cls(LaneKernel("observe_kernel", observed, [*deal.tensors().values()], 0, 0, rows_given=False))
+
+
+Part = Growth | Settlement | Observation
+PARTS = {"moves": Growth, "leaves' judgement": Settlement, "features": Observation}
 _known: dict[tuple[Game, torch.dtype, torch.device, str], Part | None] = {}
 
 

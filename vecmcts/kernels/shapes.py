@@ -6,10 +6,9 @@ import operator
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from vecmcts.kernels.writer import Lanes, UnknownError, Value, Writer, aten, inner, lanes_first, rule
+from vecmcts.kernels.writer import Lanes, UnknownError, Value, Writer, aten, inner, plain, rule
 
 
 @rule(aten.alias.default, aten.detach.default, aten.clone.default, aten.lift_fresh_copy.default)
@@ -19,20 +18,23 @@ def same(write: Writer, out: Tensor, a: Lanes, **options: object) -> Lanes:
 
 @rule(aten.view.default, aten._unsafe_view.default, aten.expand.default)
 def view(write: Writer, out: Tensor, a: Lanes, *sizes: object) -> Lanes:
-    if a.axis:
-        raise UnknownError("lanes that are not first")
-    shape, flat = write.shape(out.shape)
-    if a.names.size == int(np.prod(shape)):
-        return Lanes(a.names.reshape(shape), a.dtype, flat, a.stride)
-    return Lanes(np.broadcast_to(a.names, shape), a.dtype)
+    axis, shape = write.axis(out.shape), write.shape(out.shape)
+    if axis < 0:  # flat along the first axis
+        if a.flat or a.names.size * write.lanes != out.shape[0] or out.ndim > 1:
+            raise UnknownError("a flat tensor of more than one axis")
+        return Lanes(a.names, a.dtype, flat=True, stride=a.stride, axis=a.axis)
+    if a.names.size != int(np.prod(shape)):  # expanded
+        plain(a)
+        return Lanes(np.broadcast_to(a.names, shape), a.dtype)
+    if int(np.prod(a.names.shape[: a.axis])) != int(np.prod(shape[:axis])):
+        raise UnknownError("lanes that a view puts elsewhere")
+    return Lanes(a.names.reshape(shape), a.dtype, stride=a.stride)
 
 
 @rule(aten.unsqueeze.default)
 def unsqueeze(write: Writer, out: Tensor, a: Lanes, dim: int) -> Lanes:
-    lanes_first(a)
-    if dim % out.ndim == 0:
-        raise UnknownError("a new axis before the lanes")
-    return Lanes(a.names.reshape(write.shape(out.shape)[0]), a.dtype)
+    plain(a)
+    return Lanes(np.expand_dims(a.names, dim % out.ndim), a.dtype)
 
 
 @rule(aten.select.int)
@@ -60,30 +62,29 @@ def cut(
 
 @rule(aten.cat.default)
 def cat(write: Writer, out: Tensor, parts: Sequence[Value], dim: int = 0) -> Lanes:
-    lanes_first(*parts)
-    if dim % out.ndim == 0:
+    plain(*parts)
+    if dim % out.ndim == write.axis(out.shape) or write.axis(out.shape) < 0:
         raise UnknownError("lanes one after the other")
-    return Lanes(np.concatenate([_first(write, part, out.dtype) for part in parts], axis=dim), out.dtype)
+    return Lanes(np.concatenate([_alike(write, part, out) for part in parts], axis=dim), out.dtype)
 
 
 @rule(aten.stack.default)
 def stack(write: Writer, out: Tensor, parts: Sequence[Value], dim: int = 0) -> Lanes:
-    lanes_first(*parts)
-    dim %= out.ndim
-    if dim == 0:
-        raise UnknownError("a new axis before the lanes")
-    return Lanes(np.stack([_first(write, part, out.dtype) for part in parts], axis=dim), out.dtype)
+    plain(*parts)
+    return Lanes(np.stack([_alike(write, part, out) for part in parts], axis=dim), out.dtype)
 
 
-def _first(write: Writer, part: Value, dtype: torch.dtype) -> np.ndarray:
+def _alike(write: Writer, part: Value, out: Tensor) -> np.ndarray:
     """A part's names. One that is known was made by no argument, so it is the same in all lanes."""
-    return write.of(part, dtype) if isinstance(part, Lanes) else write.of(part[:1], dtype)
+    if isinstance(part, Lanes):
+        return write.of(part, out.dtype)
+    axis = write.axis(part.shape)
+    return write.of(part if axis < 0 else part.narrow(axis, 0, 1), out.dtype)
 
 
 @rule(aten.t.default)
 def transposed(write: Writer, out: Tensor, a: Lanes) -> Lanes:
-    if a.flat or a.stride:
-        raise UnknownError("a transposed flat tensor")
+    plain(a)
     return Lanes(a.names.T, a.dtype)
 
 
@@ -105,10 +106,28 @@ def arange(write: Writer, out: Tensor, start: int, end: int, step: int = 1, **op
     aten.new_full.default,
 )
 def filled(write: Writer, out: Tensor, *arguments: object, **options: object) -> Value:
-    if out.shape[0] != write.lanes:
+    if write.axis(out.shape) < 0:
         raise UnknownError("an array of other lanes")
     name = write.constant(out.flatten()[0].item(), out.dtype)
-    return Lanes(np.full((1, *out.shape[1:]), name, dtype=object), out.dtype)
+    return Lanes(np.full(write.shape(out.shape), name, dtype=object), out.dtype)
+
+
+@rule(aten.empty.memory_format, aten.new_empty.default, aten.empty_like.default)
+def empty(write: Writer, out: Tensor, *arguments: object, **options: object) -> Value:
+    """Room, to be filled by `copy`; what has not been filled has no name."""
+    if write.axis(out.shape) < 0:
+        raise UnknownError("an array of other lanes")
+    return Lanes(np.full(write.shape(out.shape), None, dtype=object), out.dtype)
+
+
+@rule(aten.copy_.default)
+def copy(write: Writer, out: Tensor, a: Lanes, new: Value, *options: object) -> Lanes:
+    """Into room that `empty` has made, or a part of it: parts share their names with it."""
+    plain(a, new)
+    if any(name is not None for name in a.names.flat):
+        raise UnknownError("a change of what has been written")
+    a.names[...] = write.of(new, a.dtype)
+    return a
 
 
 @rule(operator.getitem)

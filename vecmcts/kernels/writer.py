@@ -6,6 +6,7 @@ place. What is known when the kernel is written (tables, constants) stays a tens
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,13 +32,18 @@ class UnknownError(Exception):
     """An operation that no kernel can be made of, or not of these arguments."""
 
 
+# What makes whole numbers of whole numbers.
+JOINED = re.compile(r"(\w+) [-+*] (\w+)|tl\.(?:maximum|minimum)\((\w+), (\w+)\)|tl\.where\(\w+, (\w+), (\w+)\)")
+
+
 @dataclass(frozen=True)
 class Lanes:
     """A tensor with a lane for each thread."""
 
     names: np.ndarray  # of str, the shape of the tensor with 1 for its lanes
     dtype: torch.dtype
-    # The tensor is seen as flat, all lanes' entries one after the other, as `vecgame.lanes.entries` does.
+    # The tensor is seen as flat along its first axis, all lanes' entries one after the other, as by
+    # `vecgame.lanes.entries`; the names have the shape that it had before.
     flat: bool = False
     # What is in it counts from the lane's own first entry in a flat tensor of so many entries a lane.
     stride: int = 0
@@ -57,6 +63,7 @@ class Writer:
 
     def __init__(self, lanes: int, gathered: int = 0) -> None:
         self.lanes, self.lines, self.known = lanes, [], {}
+        self.whole: set[str] = set()  # names of whole numbers, small enough for sums in any order to be the same
         self.loads: dict[str, tuple[int, int, int]] = {}  # name -> number of an argument, entry, entries of a lane
         self.gathered = gathered
         self.tables: list[Tensor] = []  # that are read as the kernel runs
@@ -86,25 +93,34 @@ class Writer:
     def line(self, expression: str) -> str:
         """A new name for an expression, or that of the same one before."""
         if expression not in self.known:
-            self.known[expression] = f"v{len(self.lines)}"
+            name = self.known[expression] = f"v{len(self.lines)}"
+            joined = JOINED.fullmatch(expression)
+            if joined and all(part in self.whole for part in joined.groups() if part):
+                self.whole.add(name)
             self.lines.append(f"{self.known[expression]} = {expression}")
         return self.known[expression]
 
     def constant(self, number: Any, dtype: torch.dtype) -> str:
         if dtype == torch.bool:
-            number = bool(number)
+            written = bool(number)
         elif dtype.is_floating_point:
-            number = f'float("{float(number)}")' if not np.isfinite(float(number)) else repr(float(number))
+            written = repr(float(number)) if np.isfinite(float(number)) else f'float("{float(number)}")'
         else:
-            number = int(number)
-        return self.line(f"tl.full([BLOCK], {number}, {TYPES[dtype]})")
+            written = int(number)
+        name = self.line(f"tl.full([BLOCK], {written}, {TYPES[dtype]})")
+        if abs(number) < 1 << 7 and number == int(number):
+            self.whole.add(name)
+        return name
 
     def cast(self, name: str, old: torch.dtype, new: torch.dtype) -> str:
         if old == new:
             return name
         if new == torch.bool:
             return self.line(f"{name} != {self.constant(0, old)}")
-        return self.line(f"{name}.to({TYPES[new]})")
+        cast = self.line(f"{name}.to({TYPES[new]})")
+        if old.itemsize == 1:
+            self.whole.add(cast)
+        return cast
 
     def of(self, value: Value, dtype: torch.dtype) -> np.ndarray:
         """The names of a value's entries as numbers of a type."""
@@ -124,14 +140,15 @@ class Writer:
             out[place] = function(*(array[place] for array in arrays))
         return out
 
-    def shape(self, sizes: Sequence[int]) -> tuple[list[int], bool]:
-        """The sizes with 1 in the lanes' place, and whether they are those of a flat tensor."""
-        first, flat = (sizes[0] if sizes else 0), False
-        if len(sizes) == 1 and first > self.lanes and first % self.lanes == 0:
-            return [1, first // self.lanes], True
-        if first not in (self.lanes, -1):
-            raise UnknownError("lanes that are not first")
-        return [1, *sizes[1:]], flat
+    def shape(self, sizes: Sequence[int]) -> tuple[int, ...]:
+        """The sizes with 1 in the lanes' place."""
+        return tuple(1 if size == self.lanes else size for size in sizes)
+
+    def axis(self, sizes: Sequence[int]) -> int:
+        """Which of the sizes is that of the lanes; -1 for those of a flat tensor."""
+        if list(sizes).count(self.lanes) > 1:
+            raise UnknownError("lanes along two axes")
+        return list(sizes).index(self.lanes) if self.lanes in sizes else -1
 
 
 RULES: dict[object, Callable[..., Value]] = {}
@@ -156,8 +173,8 @@ def inner(a: Lanes, dim: int) -> int:
     return dim
 
 
-def lanes_first(*values: Value) -> None:
-    """Raises `UnknownError` unless the lanes are the first axis of all values that have some, and none is flat."""
+def plain(*values: Value) -> None:
+    """Raises `UnknownError` if a value is flat or counts places."""
     for value in values:
-        if isinstance(value, Lanes) and (value.axis or value.flat or value.stride):
-            raise UnknownError("lanes that are not first")
+        if isinstance(value, Lanes) and (value.flat or value.stride):
+            raise UnknownError("a flat tensor")
