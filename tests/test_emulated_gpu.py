@@ -291,16 +291,43 @@ def test_nothing_goes_on_in_a_broken_capture() -> None:
 
 
 def test_work_on_another_stream_is_not_captured() -> None:
-    x, side = torch.zeros(4, device="cuda"), torch.cuda.Stream()
+    x, y, side = torch.zeros(4, device="cuda"), torch.zeros(4, device="cuda"), torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
 
     def work() -> None:
         x.add_(1)
         with torch.cuda.stream(side):
-            x.add_(10)
+            y.add_(10)
 
-    captured(work).replay()
-    assert x.tolist() == [12] * 4
+    graph = captured(work)
+    assert x.tolist() == [0] * 4 and y.tolist() == [10] * 4
+    graph.replay()
+    assert x.tolist() == [1] * 4 and y.tolist() == [10] * 4
+
+
+def test_a_capture_does_nothing_itself() -> None:
+    """Nor do the changes that it makes in views, and in several tensors at once."""
+    x, y = torch.zeros(4, device="cuda"), [torch.ones(2, device="cuda"), torch.ones(1, device="cuda")]
+
+    def work() -> None:
+        x[1:].add_(x[0] + 1)
+        torch._foreach_mul_(y, 3.0)
+        x[:1].copy_(y[1])
+
+    graph = captured(work)
+    assert x.tolist() == [0] * 4 and y[0].tolist() == [1, 1] and y[1].tolist() == [1]
+    for _ in range(2):
+        graph.replay()
+    assert x.tolist() == [9, 5, 5, 5] and y[0].tolist() == [9, 9] and y[1].tolist() == [9]
+
+
+def test_the_rate_of_a_recorded_optimiser_is_a_number_on_the_gpu(emulation: EmulatedGpu) -> None:
+    """Which torch has no rule for."""
+    weight = nn.Parameter(torch.ones(3, device="cuda"))
+    weight.grad = torch.ones(3, device="cuda")
+    for rate in (torch.tensor(0.5, device="cuda"), torch.tensor(0.5, dtype=torch.float64, device="cuda")):
+        torch.optim.AdamW([weight], lr=rate, fused=True, weight_decay=0.0).step()
+    assert "lr must be a number of float32 on the GPU, not torch.float64" in errors_of(emulation)
 
 
 def test_pools_hold_the_largest_graph_and_end_with_the_last(emulation: EmulatedGpu) -> None:

@@ -8,9 +8,10 @@ import torch
 from net import NetConfig
 from tests.test_search_sync import NoWaiting
 from veclab.settings import Settings
-from veclab.training.learner import MAX_SKIPPED, Learner, Losses, NotFiniteError, StepCount, learn
+from veclab.training.learner import Learner, Losses, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.schedule import FINAL_SHARE, Schedule
+from veclab.training.steps import MAX_SKIPPED, NotFiniteError, StepCount
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 CPU = torch.device("cpu")

@@ -1,4 +1,4 @@
-"""Whole searches as CUDA graphs: the host starts one graph instead of thousands of kernels.
+"""Whole searches, and other work, as CUDA graphs: the host starts one graph instead of thousands of kernels.
 
 A graph replays the kernels of one search on the same memory: its inputs are copied to where the recorded search found
 them, its results from where it left them. It holds the network's weights by their place too, so a network that is
@@ -24,7 +24,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -39,7 +39,9 @@ Work = Callable[[], None]
 Inputs = tuple[State | Tensor, ...]
 Body = Callable[..., Any]
 """Inputs -> a result with `map`, as a `SearchResult` has it."""
+T = TypeVar("T")
 
+SEARCHES = "searches"  # what is recorded, if nothing else is said
 DEVICES = frozenset({"cuda"})  # types of device that have graphs
 MEMORY_SHARE = 0.25  # of the memory that graphs have or could have, which they may take for themselves
 MOST_NOTED = 4096  # searches that have run once, of which it is remembered
@@ -70,13 +72,12 @@ class Recorder:
         current.wait_stream(self.stream)
 
     def record(self, work: Work) -> Any:
-        """The graph (`torch.cuda.CUDAGraph`) of the work's kernels, after a call that makes what is made at a first
-        call only.
+        """The graph (`torch.cuda.CUDAGraph`) of the work's kernels, which does not do it yet. What is made at a first
+        call only must have been, by `run`.
 
         Raises:
             RuntimeError: when the work cannot be recorded; all is as it was then.
         """
-        self.run(work)
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         if self.pool is None:
             self.pool = torch.cuda.graph_pool_handle()
@@ -115,6 +116,7 @@ class Recorded:
         def work() -> None:
             recorded.result = body(*recorded.inputs)
 
+        recorder.run(work)
         recorded.graph = recorder.record(work)
         return recorded
 
@@ -131,10 +133,10 @@ class Recorded:
 class Graphs:
     """The graphs of this process, the least recently used dropped first."""
 
-    kept: Kept[Recorded]
+    kept: Kept[Any]  # `Recorded`, or of work without inputs the graph itself
     names: Names
     recorders: dict[torch.device, Recorder] = field(default_factory=dict)
-    failed: set[torch.device] = field(default_factory=set)  # devices on which a recording has failed
+    failed: set[tuple[str, torch.device]] = field(default_factory=set)  # what could not be recorded, and where
     seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)  # searches that have run once
     gone: set[int] = field(default_factory=set)  # networks that have ceased to be, by name
     lock: threading.RLock = field(default_factory=threading.RLock)  # a graph has one place for its inputs
@@ -179,16 +181,19 @@ class Graphs:
             self.seen.popitem(last=False)
         return new
 
-    def record(self, key: Hashable, body: Body, inputs: Inputs, device: torch.device) -> Recorded:
-        """A new graph, kept at the key."""
+    def recorder(self, device: torch.device) -> Recorder:
+        """The device's, made at the first call."""
         if device not in self.recorders:
             self.recorders[device] = Recorder.of(device)
-        recorder = self.recorders[device]
-        before = free_memory(device)
+        return self.recorders[device]
+
+    def record(self, key: Hashable, make: Callable[[Recorder], T], device: torch.device) -> T:
+        """What is made by recording on the device, kept at the key."""
+        recorder, before = self.recorder(device), free_memory(device)
         collects, self.recording = gc.isenabled(), True
         gc.disable()  # a graph or a tensor that is collected while another is being recorded would spoil it
         try:
-            recorded = Recorded.of(recorder, body, inputs)
+            recorded = make(recorder)
         finally:
             self.recording = False
             if collects:
@@ -208,12 +213,21 @@ def clear() -> None:
         GRAPHS.seen.clear()
 
 
-def recordable(network: object, device: torch.device) -> bool:
-    """Whether a search by the network may be recorded there."""
-    return device.type in DEVICES and device not in GRAPHS.failed and bool(getattr(network, "capturable", False))
+def drop(owner: object) -> None:
+    """Drops an owner's graphs, where they would read or write what lies elsewhere now."""
+    with GRAPHS.lock:
+        name = GRAPHS.names.of(owner)
+        GRAPHS.kept.drop(lambda key: key[0] == name)
 
 
-def replayed(network: object, key: tuple, body: Body, *inputs: State | Tensor) -> tuple[Any, bool]:
+def recordable(network: object, device: torch.device, what: str = SEARCHES) -> bool:
+    """Whether a search by the network may be recorded there, or ``what`` else is done with it."""
+    return device.type in DEVICES and (what, device) not in GRAPHS.failed and bool(getattr(network, "capturable", False))
+
+
+def replayed(
+    network: object, key: tuple, body: Body, *inputs: State | Tensor, what: str = SEARCHES
+) -> tuple[Any, bool]:
     """The body's result for these inputs, by a recorded graph from the second such call on.
 
     A first call runs as it is, for there may be no other. Where a graph cannot be recorded, one line in the log says
@@ -224,6 +238,7 @@ def replayed(network: object, key: tuple, body: Body, *inputs: State | Tensor) -
         key: whatever else the body depends on, but for the inputs; hashable.
         body: a function of the inputs, and of tensors, that waits for nothing.
         inputs: states and tensors of the same shapes whenever the key is the same.
+        what: the body does, for the log.
 
     Returns:
         The result, and whether it is a graph's.
@@ -233,22 +248,64 @@ def replayed(network: object, key: tuple, body: Body, *inputs: State | Tensor) -
     """
     device = inputs[0].device
     with GRAPHS.lock:
-        if not recordable(network, device):
+        if not recordable(network, device, what):
             return body(*inputs), False
-        key = (GRAPHS.names.of(network), device, *key)
+        key = (GRAPHS.names.of(network), device, what, *key)
         recorded = GRAPHS.kept.get(key)
         if recorded is None:
             if GRAPHS.first(key):
                 return body(*inputs), False
             try:
-                recorded = GRAPHS.record(key, body, inputs, device)
+                recorded = GRAPHS.record(key, lambda recorder: Recorded.of(recorder, body, inputs), device)
             except torch.OutOfMemoryError:
                 raise
             except RuntimeError as error:
-                GRAPHS.failed.add(device)
-                log.warning("searches on %s go on without graphs: %s", device, str(error).splitlines()[0])
+                _give_up(what, device, error)
                 return body(*inputs), False
         return recorded(inputs), True
+
+
+def repeated(owner: object, key: tuple, work: Work, device: torch.device, what: str) -> bool:
+    """Does work that changes tensors in their places, once, by a recorded graph from the second such call on.
+
+    A first call does it on the stream of recordings, where what is made at a first call only is made then. Where it
+    cannot be recorded, if only for want of memory, one line in the log says so, and it is done as it is from then on.
+
+    Args:
+        owner: whose work it is; its graphs are kept as long as it lives.
+        key: whatever the work depends on, with the places (`Tensor.data_ptr`) of all that it reads and writes but
+            makes none of, unless these stay as long as the owner does; hashable.
+        work: waits for nothing, and leaves nothing behind but in those places.
+        device: that it is done on.
+        what: is done, for the log.
+
+    Returns:
+        Whether a graph has done it.
+    """
+    with GRAPHS.lock:
+        if device.type not in DEVICES or (what, device) in GRAPHS.failed:
+            work()
+            return False
+        key = (GRAPHS.names.of(owner), device, what, *key)
+        graph = GRAPHS.kept.get(key)
+        if graph is None and GRAPHS.first(key):
+            GRAPHS.recorder(device).run(work)
+            return False
+        if graph is None:
+            try:
+                graph = GRAPHS.record(key, lambda recorder: recorder.record(work), device)
+            except RuntimeError as error:
+                _give_up(what, device, error)
+                work()
+                return False
+        graph.replay()
+        return True
+
+
+def _give_up(what: str, device: torch.device, error: RuntimeError) -> None:
+    """Says that something cannot be recorded on a device, and remembers it."""
+    GRAPHS.failed.add((what, device))
+    log.warning("%s on %s go on without graphs: %s", what, device, str(error).splitlines()[0])
 
 
 def _tensors(part: State | Tensor) -> list[Tensor]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tests.emulated_gpu.graphs import Graph, Pool
 from tests.emulated_gpu.memory import Memory
@@ -27,6 +29,11 @@ class EmulatedGpu:
         self.capturing: Graph | None = None  # the graph that is being recorded
         self.pools: dict[tuple[int, int], Pool] = {}
         self.sync_mode = 0
+
+    def changing(self, tensors: Iterable[Tensor]) -> None:
+        """A kernel will change the CPU's tensors: in a capture it does not yet, whose end puts them back."""
+        if self.capturing is not None and self.capturing.stream is self.stream:
+            self.capturing.keep(tensors)
 
     def launched(self, func: Any, args: tuple, kwargs: dict, out: object) -> None:
         """A kernel was started: a capture on the current stream records it."""

@@ -3,6 +3,7 @@
 A capture notes every operation with the CPU's tensors that it read and wrote; a replay does them again, into the same
 memory. As with CUDA
 
+* a capture does nothing: what was in memory before it is there after it;
 * nothing may be captured on the default stream;
 * what makes the host wait raises in a capture, and breaks it: `capture_end` then raises too, and `torch.cuda.graph`,
   which calls it first, leaves the capture's stream the current one;
@@ -13,6 +14,7 @@ memory. As with CUDA
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,6 +58,7 @@ class Graph:
         self.mode = ""
         self.gpu: Any = None  # whose graph it is
         self.handle: tuple[int, int] | None = None
+        self.before: dict[int, tuple[Tensor, Tensor]] = {}  # by place: memory that the capture has changed, a copy of it
 
     def capture_begin(
         self, pool: tuple[int, int] | None = None, capture_error_mode: str = "global", **other: object
@@ -89,6 +92,9 @@ class Graph:
         if gpu.stream is not self.stream:
             raise RuntimeError("Capture must end on the same stream it began on.")
         gpu.capturing = None
+        for memory, before in self.before.values():
+            memory.copy_(before)
+        self.before = {}
         if self.broken:
             self.steps = None
             raise torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
@@ -101,6 +107,15 @@ class Graph:
         if self.broken:
             raise torch.AcceleratorError("CUDA error: operation failed due to a previous error during capture")
         self.steps.append((func, args, kwargs, out))
+
+    def keep(self, tensors: Iterable[Tensor]) -> None:
+        """Notes what there is in the CPU's tensors that an operation of the capture is about to change."""
+        for tensor in tensors:
+            place = tensor.untyped_storage().data_ptr()
+            if place not in self.before:
+                with torch.no_grad(), _disable_current_modes():
+                    memory = torch.empty(0, dtype=torch.uint8).set_(tensor.untyped_storage())
+                    self.before[place] = memory, memory.clone()
 
     def replay(self) -> None:
         if self.steps is None or self.gpu.capturing is self:

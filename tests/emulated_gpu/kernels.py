@@ -77,6 +77,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         built.add(kind)
         if 0 in executor.grid:
             return  # Triton launches nothing then
+        gpu.changing(x for x in (*inner, *options.values()) if isinstance(x, Tensor))
         kernel(*inner, **options)
         gpu.record.kernels[gpu.record.phase_now, name] += 1
         gpu.launched(kernel, tuple(inner), options, None)
@@ -133,6 +134,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         arguments = tuple(_inner(part) for part in (inputs, [] if rows is None else [rows], places, outputs))
         work._schema = Schema
         if count:
+            gpu.changing((*arguments[2], *arguments[3]))
             work(*arguments)
             gpu.record.kernels[gpu.record.phase_now, kernel.name] += 1
             gpu.launched(work, arguments, {}, None)

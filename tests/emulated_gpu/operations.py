@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor
 
 from tests.emulated_gpu.record import project_lines
@@ -91,6 +92,8 @@ def run(gpu: EmulatedGpu, func: Any, args: tuple, kwargs: dict) -> Any:
     if kind is None:
         kind = _kinds[func] = Kind.of(func)
     _wait(gpu, kind, args, kwargs, ours, made_on_gpu)
+    if kind.changes and gpu.capturing is not None:
+        gpu.changing(_written(func, inner_args, inner_kwargs))
     out = func(*inner_args, **inner_kwargs)
     if device is not None and not made_on_gpu:
         result = out  # copied to the CPU
@@ -109,6 +112,14 @@ def run(gpu: EmulatedGpu, func: Any, args: tuple, kwargs: dict) -> Any:
         gpu.record.kernels[gpu.record.phase_now, kind.name] += 1
         gpu.launched(func, inner_args, inner_kwargs, out)
     return result
+
+
+def _written(func: Any, args: tuple, kwargs: dict) -> list[Tensor]:
+    """The tensors among an operation's arguments that it changes."""
+    named = [*zip(func._schema.arguments, args, strict=False)]
+    named += [(argument, kwargs[argument.name]) for argument in func._schema.arguments if argument.name in kwargs]
+    changed = [value for argument, value in named if argument.alias_info is not None and argument.alias_info.is_write]
+    return [x for x in pytree.tree_leaves(changed) if isinstance(x, Tensor)]
 
 
 def _wait(

@@ -19,6 +19,9 @@ FAKE = FakeTensorMode(allow_non_fake_inputs=False)
 # Results of which the others' dtypes differ on a GPU: mean and deviation of a bfloat16 row are float32 there.
 FIRST_ONLY = {aten.native_layer_norm.default}
 
+# Operations without a rule of their own for a tensor in the place of a number: that of the number, and the tensor's.
+BY_NUMBER = {aten._fused_adamw_.tensor_lr: (aten._fused_adamw_.default, "lr")}
+
 BY_SIZE = {aten._scaled_mm.default}  # their rules ask for multiples of a size; others' for equal sizes and 1 only
 
 _known: dict[object, str | None] = {}  # by exact signature, and by pattern
@@ -53,6 +56,12 @@ def _pattern(signature: object, names: dict[int, str]) -> object:
 
 
 def _complaint(func: Any, args: tuple, kwargs: dict, result: object) -> str | None:
+    if func in BY_NUMBER:
+        func, name = BY_NUMBER[func]
+        number = kwargs[name]
+        if number.device.type != "cuda" or number.dtype != torch.float32 or number.dim():
+            return f"{name} must be a number of float32 on the GPU, not {' '.join(_described(number))}"
+        kwargs = {**kwargs, name: 1.0}
     try:
         with FAKE:
             expected = func(*pytree.tree_map(_fake, args), **pytree.tree_map(_fake, kwargs))

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import torch
 
-from net import default_inference_dtype
+from net import default_inference_dtype, parameter_count
 from veclab.settings import Settings
+from veclab.training.learner import Learner
 
 
-def heading(folder: Path, settings: Settings, parameters: int, device: torch.device, learned: torch.dtype) -> str:
-    """The game, what is learned how long, the search and the network, on what, and the arithmetic of both.
-
-    Args:
-        parameters: of the network.
-        learned: the type that it learns in; what it plays in is the settings' precision, or the device's own.
-    """
+def heading(folder: Path, settings: Settings, learner: Learner) -> str:
+    """The game, what is learned how long, the search and the network, on what, the arithmetic of both, and on a GPU how
+    steps of learning are made."""
+    device, parameters = learner.device, parameter_count(learner.net)
     played = default_inference_dtype(device) if settings.precision == "auto" else settings.precision
     learners = " and ".join(
         f"{count:,} {step}{'s' * (count != 1)} of {kind}"
@@ -29,8 +27,17 @@ def heading(folder: Path, settings: Settings, parameters: int, device: torch.dev
     return (
         f"{folder}: {settings.describe()}, {learners}, search of {settings.worlds} worlds x "
         f"{settings.simulations} simulations, network {settings.network} ({parameters:,} parameters) on {device}, "
-        f"played in {_name_of(played)} and learned in {_name_of(learned)}, PyTorch {torch.__version__}"
+        f"played in {_name_of(played)} and learned in {_name_of(learner.amp)}{steps_of(learner)}, PyTorch {torch.__version__}"
     )
+
+
+def steps_of(learner: Learner) -> str:
+    """How steps of learning are made, as the end of a phrase: nothing on a CPU, where there is one way."""
+    if learner.device.type == "cpu":
+        return ""
+    if learner.recorded:
+        return " by CUDA graphs"
+    return " without CUDA graphs" + (f", as {learner.group.size} processes learn together" if learner.group.size > 1 else "")
 
 
 def _name_of(kind: torch.dtype | str) -> str:

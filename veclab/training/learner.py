@@ -17,16 +17,12 @@ from vecgame.cards import unpack
 from veclab.settings import Settings
 from veclab.training.distributed import ALONE, Group
 from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.steps import Stretch
+from vecmcts import graphs
 
-MAX_SKIPPED = 8  # steps in a row whose loss or gradient is not finite, after which learning gives up
 # Of a batch that a thread of its own is worth. Examples/s of the small network on two cores, in parts and with each
 # operation split: batches of 256 14,000 and 25,000, of 2,048 58,000 and 63,000.
 ROWS_PER_THREAD = 256
-STEPS_PER_LOOK = 50  # steps between two looks at that count, each of which waits for the device
-
-
-class NotFiniteError(ValueError):
-    """Learning cannot go on: the loss is NaN or infinite in step after step."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +57,17 @@ class Outputs:
     critic: Tensor | None  # [E, values]; None without a critic
 
 
+LossOf = Callable[[Tensor, int], tuple[Tensor, Tensor]]
+"""Some of a batch's examples [K, ..] int64, and how many the batch has -> their share of the mean loss over the batch [],
+and of some figures [F]."""
+
+
 class Learner:
     """A `BlobNet` with its AdamW and, where ``settings.average_decay`` is above 0, its averaged weights.
 
     ``group`` names the processes that learn together: each brings its part of every batch's loss, and all take the same
-    step down the sum.
+    step down the sum. On a GPU, where this is the only one, steps are recorded (`veclab.training.steps`): whatever they
+    read and write stays where it is, and what differs from step to step is in tensors there.
     """
 
     def __init__(self, settings: Settings, net_config: NetConfig, device: torch.device, group: Group = ALONE) -> None:
@@ -75,15 +77,23 @@ class Learner:
         self.group = group
         self.net = BlobNet(net_config).to(device)
         self.parameters = list(self.net.parameters())
+        on_gpu = device.type == "cuda"
+        self.recorded = on_gpu and settings.graphs and group.size == 1  # whether steps are
+        rate = settings.learning_rate
         self.optimizer = torch.optim.AdamW(
             self.parameters,
-            lr=settings.learning_rate,
+            lr=torch.tensor(rate, device=device) if on_gpu else rate,
             weight_decay=settings.weight_decay,
             fused=True,  # the fused form can leave a step out without the host's asking, see `step`
+            capturable=on_gpu,
         )
+        self.optimizer.found_inf = torch.zeros((), device=device)  # as torch.amp.GradScaler tells a fused optimiser
+        # Of the average's weights, the share that comes from the newest at this step; a tensor on a GPU, as the rate is.
+        self.newest: float | Tensor = torch.zeros((), device=device) if on_gpu else 0.0
+        self.stretches: dict[str, Stretch] = {}
         self.amp = default_inference_dtype(device)
         # On a CPU a compiled network learned 2 to 8% faster, after a minute or more of compiling: not worth it.
-        self.compute = torch.compile(self.net) if settings.compile and device.type == "cuda" else self.net
+        self.compute = torch.compile(self.net) if settings.compile and on_gpu else self.net
         self.symmetry = settings.suit_symmetry()
         self.steps = 0
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters() if settings.average_decay}
@@ -107,8 +117,18 @@ class Learner:
 
     def set_rate(self, share: float) -> None:
         """Sets the learning rate to a share of ``settings.learning_rate`` (`veclab.training.schedule`)."""
+        rate = self.settings.learning_rate * share
         for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * share
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = rate
+
+    def stretch(self, kind: str, figures: int, **numbers: torch.dtype) -> Stretch:
+        """The steps of a kind, of which this learner has one `Stretch` after another; see there."""
+        if kind not in self.stretches:
+            self.stretches[kind] = Stretch(kind, self.net, figures, self.recorded, numbers)
+        return self.stretches[kind]
 
     def forward(self, observation: Tensor, legal_mask: Tensor, hidden: Tensor | None = None) -> Outputs:
         """Mixed-precision network.
@@ -155,16 +175,35 @@ class Learner:
         Returns:
             [] bool: whether the step was taken.
         """
-        return self._descend(loss.detach(), self._gradients(loss))
+        self._begin_step()
+        taken = self._descend(loss.detach(), self._gradients(loss))
+        self.steps += 1
+        return taken
 
-    def step_on(
-        self, index: Tensor, loss_of: Callable[[Tensor], tuple[Tensor, Tensor]], threads: SideBySide
-    ) -> tuple[Tensor, Tensor]:
-        """As `step`, down a loss that is a sum over examples, of which each thread of each process takes a part.
+    def step_in(
+        self, stretch: Stretch, index: Tensor, loss_of: LossOf, threads: SideBySide, usual: bool = True
+    ) -> None:
+        """A step of a stretch, by the examples ``index`` [E, ..] int64; see `step_on` and `Stretch.step`."""
+        self._begin_step()
+        stretch.step(index, lambda place: self.step_on(place, loss_of, threads), usual)
+        self.steps += 1
+
+    def _begin_step(self) -> None:
+        """Tells a step which one it is; one that is recorded has no other way to know."""
+        if self.average:
+            # The first steps average over fewer weights, as the initial ones are worth nothing.
+            newest = 1 - min(self.settings.average_decay, (2 + self.steps) / (11 + self.steps))
+            if isinstance(self.newest, Tensor):
+                self.newest.fill_(newest)
+            else:
+                self.newest = newest
+
+    def step_on(self, index: Tensor, loss_of: LossOf, threads: SideBySide) -> tuple[Tensor, Tensor]:
+        """As `step`, down a loss that is a sum over examples, of which each thread of each process takes a part; all
+        that is done on the device.
 
         Args:
-            index: [E] int64, the examples, of which this process works on its own.
-            loss_of: gives for some of them, [K] int64, their share of the loss [] and of some figures [F].
+            index: [E, ..] int64, the examples, of which this process works on its own.
 
         Returns:
             [] bool: whether the step was taken; and [F], the figures summed over this process's examples.
@@ -173,7 +212,7 @@ class Learner:
         own = self.group.part(index)
 
         def work(first: int, number: int) -> tuple[Tensor, Tensor, list[Tensor | None]]:
-            loss, figures = loss_of(own[first : first + number])
+            loss, figures = loss_of(own[first : first + number], len(index))
             return loss.detach(), figures.detach(), self._gradients(loss)
 
         (loss, figures, gradients), *others = threads.map(work, threads.split(len(own), ROWS_PER_THREAD))
@@ -181,7 +220,9 @@ class Learner:
             loss, figures = loss + more_loss, figures + more_figures
             used = [(ours, theirs) for ours, theirs in zip(gradients, more, strict=True) if ours is not None]
             torch._foreach_add_(*map(list, zip(*used, strict=True)))
-        return self._descend(loss, gradients), figures
+        taken = self._descend(loss, gradients)
+        self.optimizer.zero_grad()  # a recording leaves nothing behind
+        return taken, figures
 
     def _gradients(self, loss: Tensor) -> list[Tensor | None]:
         """Of all parameters, in their order; None of one that the loss does not depend on."""
@@ -196,17 +237,24 @@ class Learner:
         for parameter, gradient in zip(self.parameters, gradients, strict=True):
             parameter.grad = gradient
         loss = self.group.sum_gradients([gradient for gradient in gradients if gradient is not None], loss)
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.grad_clip)
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.settings.grad_clip, foreach=True)
         taken = loss.isfinite() & norm.isfinite()
-        self.optimizer.found_inf = (~taken).float()  # as torch.amp.GradScaler tells a fused optimiser
+        self.optimizer.found_inf.copy_(~taken)
         self.optimizer.step()
-        self.steps += 1
         if self.average:
-            # The first steps average over fewer weights, as the initial ones are worth nothing.
-            decay = min(self.settings.average_decay, (1 + self.steps) / (10 + self.steps))
-            with torch.no_grad():
-                torch._foreach_lerp_(list(self.average.values()), self.parameters, 1 - decay)
+            self._average()
         return taken
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Takes the newest weights into the average."""
+        averages = list(self.average.values())
+        if not isinstance(self.newest, Tensor):
+            torch._foreach_lerp_(averages, self.parameters, self.newest)
+            return
+        steps = torch._foreach_sub(self.parameters, averages)  # torch's lerp of many tensors takes no tensor [] for all
+        torch._foreach_mul_(steps, self.newest)
+        torch._foreach_add_(averages, steps)
 
     def averaged(self) -> BlobNet:
         """The network to play with: a copy with the averaged weights, or the network itself if they are off."""
@@ -234,11 +282,25 @@ class Learner:
             if name.startswith("optimizer."):
                 _, index, slot = name.split(".", 2)
                 slots.setdefault(int(index), {})[slot] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": slots, "param_groups": groups})
+        self._load_slots(slots)
         self.steps = int(tensors.get("steps", 0))
         for name, tensor in self.average.items():
             tensor.copy_(tensors[f"average.{name}"])
+
+    @torch.no_grad()
+    def _load_slots(self, slots: dict[int, dict[str, Tensor]]) -> None:
+        """Gives the optimiser what it keeps of each parameter, by the parameter's number; in place where it has that, as
+        recorded steps know the places."""
+        for number, parameter in enumerate(self.parameters):
+            own, saved = self.optimizer.state[parameter], slots.get(number, {})
+            if own.keys() - saved.keys():  # those of steps that have been taken back
+                own.clear()
+                graphs.drop(self.net)
+            for slot, tensor in saved.items():
+                if slot in own:
+                    own[slot].copy_(tensor)
+                else:
+                    own[slot] = tensor.detach().to(parameter.device, torch.float32, copy=True)
 
 
 def value_error(values: Tensor, targets: Tensor) -> Tensor:
@@ -254,36 +316,6 @@ def tricks_error(logits: Tensor, tricks: Tensor) -> Tensor:
         tricks: [E, seats] int8.
     """
     return F.cross_entropy(logits.flatten(0, 1), tricks.long().flatten(), reduction="sum") / tricks.shape[1]
-
-
-class StepCount:
-    """Steps of one stretch of learning, those that were skipped counted on the device."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.steps = 0
-        self._row = torch.zeros((), dtype=torch.int64, device=device)  # skipped in a row, up to now
-        self._longest = self._row.clone()  # such row
-        self._skipped = self._row.clone()  # in all
-
-    def add(self, taken: Tensor) -> None:
-        """Counts a step that was ``taken`` [] bool or not; looks at the counts now and then."""
-        self.steps += 1
-        self._row = torch.where(taken, 0, self._row + 1)
-        self._longest = torch.maximum(self._longest, self._row)
-        self._skipped = self._skipped + ~taken
-        if self.steps % STEPS_PER_LOOK == 0:
-            self.skipped()
-
-    def skipped(self) -> int:
-        """Number of skipped steps; waits for the device.
-
-        Raises:
-            NotFiniteError: when `MAX_SKIPPED` in a row were skipped, or all.
-        """
-        longest, skipped = torch.stack([self._longest, self._skipped]).tolist()
-        if longest >= MAX_SKIPPED or skipped == self.steps > 0:
-            raise NotFiniteError(f"the loss or its gradient was NaN or infinite in {longest} steps in a row")
-        return skipped
 
 
 def learn(
@@ -320,31 +352,31 @@ def learn(
     draws = min(new_examples, len(buffer))
     if draws == 0:  # a playout cap has left none of an iteration's few decisions
         return {**dict.fromkeys(names, 0.0), "examples_learned": 0, "skipped_steps": 0}
-    total = settings.epochs * draws
-    sums, done = torch.zeros(len(names), device=learner.device), 0  # of the losses over the steps taken
-    count = StepCount(learner.device)
+    stretch = learner.stretch("search", len(names), seed=torch.int64)
+    stretch.begin((learner.amp,), buffer.examples.tensors().values(), seed=seed)
+
+    def loss_of(batch: Tensor, total: int) -> tuple[Tensor, Tensor]:
+        """Of examples [K, 2] int64: their places in the buffer, and their numbers among all that are drawn."""
+        index, number = batch.unbind(1)
+        examples = buffer.examples.take(index)
+        if learner.symmetry is not None:
+            stream = Stream(stretch.numbers["seed"], number, torch.zeros_like(number))
+            examples = examples.in_orders(learner.symmetry.orders(stream, examples.observation))
+        losses = learner.losses(examples, total)
+        return losses.weighted(settings), losses.stacked()
+
+    done = 0
     learner.net.train()
     with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
         for _ in range(settings.epochs):
-            drawn = torch.randperm(len(buffer), generator=order)[:draws].to(learner.device)
-            for index in drawn.split(size):
-
-                def loss_of(place: Tensor, index: Tensor = index, done: int = done) -> tuple[Tensor, Tensor]:
-                    """Of the batch's examples at ``place`` [K] int64."""
-                    batch = buffer.examples.take(index[place])
-                    if learner.symmetry is not None:
-                        stream = Stream(seed, done + place, torch.zeros_like(place))
-                        batch = batch.in_orders(learner.symmetry.orders(stream, batch.observation))
-                    losses = learner.losses(batch, len(index))
-                    return losses.weighted(settings), losses.stacked()
-
-                taken, losses = learner.step_on(torch.arange(len(index), device=learner.device), loss_of, threads)
-                sums += torch.where(taken, losses, 0)
-                count.add(taken)
-                done += len(index)
+            drawn = torch.randperm(len(buffer), generator=order)[:draws]
+            numbered = torch.stack([drawn, torch.arange(done, done + draws)], 1).to(learner.device)
+            for batch in numbered.split(size):
+                learner.step_in(stretch, batch, loss_of, threads, usual=len(batch) == size)
+                done += len(batch)
                 if report is not None:
-                    report(done, total)
+                    report(done, settings.epochs * draws)
     learner.net.eval()
-    skipped = count.skipped()
-    means = (group.sum(sums) / max(count.steps - skipped, 1)).tolist()
+    skipped = stretch.count.skipped()
+    means = (group.sum(stretch.sums) / max(stretch.count.steps - skipped, 1)).tolist()
     return {**dict(zip(names, means, strict=True)), "examples_learned": done, "skipped_steps": skipped}

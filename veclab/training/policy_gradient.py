@@ -9,7 +9,7 @@ player, and give a search a network worth searching with.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -20,7 +20,7 @@ from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
 from veclab.training.distributed import Group
-from veclab.training.learner import ROWS_PER_THREAD, Learner, StepCount, tricks_error, value_error
+from veclab.training.learner import ROWS_PER_THREAD, Learner, tricks_error, value_error
 from veclab.training.replay import EXTRAS
 from veclab.training.selfplay import sample
 from vecmcts.evaluators import to_relative
@@ -154,27 +154,29 @@ def update(
     Raises:
         NotFiniteError: see `StepCount.skipped`.
     """
-    rollout = replace(rollout, observation=rollout.observation.to(learner.amp))  # as the network's products want it
     advantage = rollout.value[:, 0] - rollout.baseline
     advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     settings, order = learner.settings, torch.Generator().manual_seed(seed)
     size = _even(len(advantage), settings.update_batch)
-    sums = torch.zeros(3, device=learner.device)
-    count = StepCount(learner.device)
+    stretch = learner.stretch("policy gradient", 3, entropy_weight=torch.float32)
+    seen = rollout.observation.to(learner.amp)  # as the network's products want it
+    read = {**rollout.tensors(), "observation": seen, "advantage": advantage}
+    del read["baseline"]  # which is in the advantage
+    held = stretch.hold(read)
+    stretch.begin((learner.amp,), held.values(), entropy_weight=entropy_weight)
+    loss_of = partial(_loss, learner, held, stretch.numbers["entropy_weight"])
     learner.net.train()
     with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
         for _ in range(settings.update_epochs):
             shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
             for batch in shuffled[: len(shuffled) // size * size].split(size):
-                loss_of = partial(_loss, learner, rollout, advantage, entropy_weight, len(batch))
-                taken, figures = learner.step_on(batch, loss_of, threads)
-                sums += torch.where(taken, figures, 0)
-                count.add(taken)
+                learner.step_in(stretch, batch, loss_of, threads)
                 if report is not None:
                     report()
     learner.net.eval()
+    count = stretch.count
     skipped = count.skipped()
-    surrogate, entropy, value_loss = (learner.group.sum(sums) / max(count.steps - skipped, 1)).tolist()
+    surrogate, entropy, value_loss = (learner.group.sum(stretch.sums) / max(count.steps - skipped, 1)).tolist()
     numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
     return {**numbers, "skipped_steps": skipped}
 
@@ -190,25 +192,30 @@ def _even(decisions: int, wanted: int) -> int:
 
 
 def _loss(
-    learner: Learner, rollout: Rollout, advantage: Tensor, entropy_weight: float, total: int, index: Tensor
+    learner: Learner, rollout: dict[str, Tensor], entropy_weight: Tensor, index: Tensor, total: int
 ) -> tuple[Tensor, Tensor]:
     """The loss [] of the decisions ``index`` [K] int64, as part of the mean over ``total``; and of what it is made:
-    surrogate, entropy and value loss, [3]."""
+    surrogate, entropy and value loss, [3].
+
+    Args:
+        rollout: what `Rollout.tensors` has of E decisions, and ``advantage`` [E] float32.
+        entropy_weight: [] float32.
+    """
     settings = learner.settings
-    mask = unpack_mask(rollout.legal[index], learner.net.config.actions)
-    hidden = None if rollout.hidden is None else rollout.hidden[index]
-    outputs = learner.forward(rollout.observation[index], mask, hidden)
+    batch = {name: tensor[index] for name, tensor in rollout.items()}
+    mask = unpack_mask(batch["legal"], learner.net.config.actions)
+    outputs = learner.forward(batch["observation"], mask, batch.get("hidden"))
     log_policy = outputs.log_policy
     finite = log_policy.masked_fill(~mask, 0.0)
-    log_prob = finite.gather(1, rollout.column[index, None])[:, 0]
-    ratio = (log_prob - rollout.log_prob[index]).exp()
-    gain = advantage[index]
+    log_prob = finite.gather(1, batch["column"][:, None])[:, 0]
+    ratio = (log_prob - batch["log_prob"]).exp()
+    gain = batch["advantage"]
     surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / total
     entropy = -(log_policy.exp() * finite).sum() / total
-    value_loss = value_error(outputs.values, rollout.value[index]) / total
+    value_loss = value_error(outputs.values, batch["value"]) / total
     loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
     if outputs.tricks is not None:
-        loss = loss + settings.tricks_weight * tricks_error(outputs.tricks, rollout.tricks[index]) / total
+        loss = loss + settings.tricks_weight * tricks_error(outputs.tricks, batch["tricks"]) / total
     if outputs.critic is not None:
-        loss = loss + settings.value_weight * value_error(outputs.critic, rollout.value[index]) / total
+        loss = loss + settings.value_weight * value_error(outputs.critic, batch["value"]) / total
     return loss, torch.stack([surrogate, entropy, value_loss])

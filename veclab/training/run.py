@@ -9,7 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import TypeVar
 
-from net import InferenceNet, parameter_count
+from net import InferenceNet
 from vecgame import identity
 from veclab.agents.folder import UPDATE
 from veclab.agents.networks import newest_network
@@ -22,10 +22,11 @@ from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group, how_to_call
 from veclab.training.heading import heading
 from veclab.training.judge import Judge
-from veclab.training.learner import NotFiniteError, learn
+from veclab.training.learner import learn
 from veclab.training.replay import Examples
 from veclab.training.saving import SavedRun
 from veclab.training.selfplay import SelfPlay, self_play
+from veclab.training.steps import NotFiniteError
 
 T = TypeVar("T")
 
@@ -202,8 +203,7 @@ class Run(SavedRun):
         return (self.settings.seed * 1_000_003 + 2 * (self.updates + self.iteration) + purpose) % 2**63
 
     def _describe(self) -> None:
-        parameters = parameter_count(self.learner.net)
-        self.display.line(heading(self.folder, self.settings, parameters, self.device, self.learner.amp))
+        self.display.line(heading(self.folder, self.settings, self.learner))
         try:
             identity(self.games[0])
         except ValueError as error:
