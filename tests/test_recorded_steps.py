@@ -3,15 +3,17 @@ emulated one."""
 
 import logging
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
 
-from net import InferenceNet, NetConfig
+from net import NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.test_gpu_training import on
 from tests.test_learner import make_examples
 from vecgame import Blob
+from vecgame.lanes import carrying_all
 from veclab.settings import Settings
 from veclab.training import policy_gradient, steps
 from veclab.training.distributed import Group
@@ -72,3 +74,173 @@ def test_recorded_steps_of_search_are_the_same(augment: bool) -> None:
     assert ways == [{"eager": 5, "graph": 7}, {"eager": 12}]  # five batches of 8 and one of 4 or 7 in each pass
     assert found[0] == found[1] and found[0][1]["skipped_steps"] > 0
     assert_alike(*both)
+
+
+def make_rollout(count: int, seed: int = 0) -> Rollout:
+    """Decisions that were not played."""
+    examples, random = make_examples(count, seed), torch.Generator().manual_seed(seed)
+    column = torch.stack([(legal >> torch.arange(52) & 1).nonzero()[0, 0] for legal in examples.legal])
+    chances, values = -torch.rand(count, generator=random) - 1, torch.rand(count, generator=random)
+    fields = (examples.observation.float(), examples.legal, column, chances, values, examples.value)
+    return Rollout(*(tensor.to("cuda") for tensor in fields), score=1.0, games=count)
+
+
+def test_recorded_steps_of_policy_gradient_are_the_same(gpu: EmulatedGpu | None) -> None:
+    """Of rollouts of several sizes, the last with more decisions than there was room for, and other weights of the
+    entropy; nothing waits but the end of an update."""
+    both, found = [make_learner(recorded) for recorded in (True, False)], []
+    rollouts = [make_rollout(count, count) for count in (16, 18, 24)]
+    ways = []
+    for learner in both:
+        updates = [
+            lambda number=number, learner=learner: found.append(
+                policy_gradient.update(learner, rollouts[number], 0.1 * number, seed=number)
+            )
+            for number in range(3)
+        ]
+        ways.append([ways_of(update) for update in updates])
+    assert ways[0] == [{"eager": 1, "graph": 3}, {"eager": 1, "graph": 3}, {"eager": 1, "graph": 5}]
+    assert found[:3] == found[3:]
+    assert_alike(*both)
+    assert len(graphs.GRAPHS.kept) == 1  # those of rollouts with less room are gone
+
+
+def test_a_checkpoint_is_loaded_between_recorded_steps() -> None:
+    """One of the same run, as when a step is taken back, and one of another, which has not begun to learn."""
+    both, buffer = [make_learner(recorded) for recorded in (True, False)], make_buffer(16)
+    fresh = {name: tensor.cpu() for name, tensor in both[0].state_dict().items()}
+    for learner in both:
+        learn(learner, buffer, 16, seed=1)
+        saved = {name: tensor.clone() for name, tensor in learner.state_dict().items()}
+        learn(learner, buffer, 16, seed=2)
+        learner.load_state_dict(saved)
+        assert ways_of(lambda learner=learner: learn(learner, buffer, 16, seed=3)) == {
+            "graph" if learner.recorded else "eager": 4
+        }
+    assert_alike(*both)
+    for learner in both:
+        learner.load_state_dict(fresh)  # without what AdamW keeps, which the next step makes
+        assert learner.state_dict().keys() == fresh.keys()
+        learn(learner, buffer, 16, seed=1)
+    assert_alike(*both)
+
+
+def test_nothing_in_a_recorded_step_waits_and_the_host_starts_two_kernels(gpu: EmulatedGpu | None) -> None:
+    """One that says what the newest weights count for, one that copies the index of the batch; and the graph."""
+    learner, buffer = make_learner(True, epochs=1), make_buffer(24)
+    learn(learner, buffer, 16, seed=1)
+    seen: list[int] = []
+
+    def report(done: int, total: int) -> None:
+        torch.cuda.set_sync_debug_mode("error" if done < total else "default")
+        if gpu is not None:
+            seen.append(gpu.record.launches)
+
+    try:
+        learn(learner, buffer, 24, seed=2, report=report)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert [after - before for before, after in pairwise(seen)] == [2] * (len(seen) - 1)
+
+
+def test_what_cannot_be_recorded_is_said_once_and_goes_on(caplog, monkeypatch: pytest.MonkeyPatch) -> None:
+    both, buffer = [make_learner(recorded) for recorded in (True, False)], make_buffer(16)
+    real = Learner.losses
+
+    def waiting(learner: Learner, *arguments: object) -> object:
+        if torch.cuda.is_current_stream_capturing():
+            float(learner.net.position.detach().sum())
+        return real(learner, *arguments)
+
+    monkeypatch.setattr(Learner, "losses", waiting)
+    with caplog.at_level(logging.WARNING, logger="vecgame.fallback"):
+        assert ways_of(lambda: learn(both[0], buffer, 16, seed=1)) == {"eager": 4}
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("learning steps on cuda:0 go on without graphs: ") and "captur" in line
+    learn(both[1], buffer, 16, seed=1)
+    assert_alike(*both)
+
+
+def test_a_run_says_how_its_steps_are_made() -> None:
+    assert steps_of(make_learner(True)) == " by CUDA graphs"
+    assert steps_of(make_learner(False)) == " without CUDA graphs"
+    several = Learner(Settings(), SMALL, CUDA, Group(0, 2))
+    assert not several.recorded
+    assert steps_of(several) == " without CUDA graphs, as 2 processes learn together"
+    assert steps_of(Learner(Settings(), SMALL, torch.device("cpu"))) == ""
+
+
+# --- games of policy gradient ---
+
+
+class RowByRow:
+    """A network whose rows are the same in any batch, bit for bit."""
+
+    capturable, has_critic = True, False
+
+    def __call__(self, observation: torch.Tensor, mask: torch.Tensor, hidden: torch.Tensor | None = None):
+        return 3 * observation[:, 30:82].sin(), observation[:, 100:104] + 0.5
+
+
+def assert_same_rollout(ours: Rollout, theirs: Rollout) -> None:
+    here, there = ours.tensors(), theirs.tensors()
+    assert here.keys() == there.keys() and ours.games == theirs.games
+    assert ours.score == pytest.approx(theirs.score, abs=1e-6)
+    assert [name for name in here if not torch.equal(here[name].cpu(), there[name].cpu())] == []
+
+
+def test_games_of_policy_gradient_are_the_same_in_any_chunks() -> None:
+    """On a CPU, which lists the games that have a choice, and by a GPU's way, with all carried along."""
+    game, network = Blob(cards=2), RowByRow()
+    play = lambda chunk: policy_gradient.play(  # noqa: E731
+        game, network, 13, 1, 5, torch.device("cpu"), None, ("tricks", "hidden"), chunk_games=chunk
+    )
+    whole = play(13)
+    assert len(whole.legal) > 40
+    assert_same_rollout(play(4), whole)
+    with carrying_all():
+        assert_same_rollout(play(13), whole)
+        assert_same_rollout(play(5), whole)
+
+
+def test_a_gpus_games_of_policy_gradient_are_replayed_and_wait_at_their_end(gpu: EmulatedGpu | None) -> None:
+    game, network = Blob(cards=1), RowByRow()
+    here, there = (
+        policy_gradient.play(game, network, 6, 1, 0, torch.device(device), extras=("tricks",))
+        for device in ("cpu", "cuda")
+    )
+    assert_same_rollout(there, here)
+    if gpu is not None:
+        gpu.record.clear()
+    before = steps.WAYS.copy()
+    again = policy_gradient.play(game, network, 6, 1, 6, CUDA, extras=("tricks",))
+    assert dict(steps.WAYS - before) == {"graph": game.decisions}
+    if gpu is not None:
+        assert gpu.record.replays == game.decisions and gpu.record.waits.total() <= 4
+    assert_same_rollout(again, policy_gradient.play(game, network, 6, 1, 6, torch.device("cpu"), extras=("tricks",)))
+
+
+def test_games_of_policy_gradient_that_do_not_fit_are_played_in_halves(gpu: EmulatedGpu | None, caplog) -> None:
+    if gpu is None:
+        pytest.skip("needs a memory that runs out when it shall")
+    game, network = Blob(cards=1), RowByRow()
+    whole = policy_gradient.play(game, network, 6, 1, 0, CUDA, graphs=False)
+    gpu.memory.fail_at = 200
+    with caplog.at_level(logging.WARNING, logger="vecgame.fallback"):
+        cut = policy_gradient.play(game, network, 6, 1, 0, CUDA, graphs=False)
+    assert [record.getMessage() for record in caplog.records] == [
+        "out of GPU memory with 6 games at a time: going on with 3"
+    ]
+    assert_same_rollout(cut, whole)
+
+
+def test_a_gpu_plays_as_many_games_at_once_as_fit(gpu: EmulatedGpu | None) -> None:
+    if gpu is None:
+        pytest.skip("needs a memory of a size that is known")
+    game = Blob(cards=5)
+    assert policy_gradient.largest_rollout(game, 10**6, CUDA) == policy_gradient.MOST_AT_ONCE
+    gpu.memory.total = gpu.memory.taken_by_others + gpu.memory.reserved + (1 << 30)
+    fits = policy_gradient.largest_rollout(game, 10**6, CUDA)
+    row = 4 * game.features + 8 + 8 + 4 + 4 + 4 * game.seats + 8  # of a decision, its mover too
+    assert fits & (fits - 1) == 0 and 1 << 28 < 2 * fits * game.decisions * row < 1 << 29
+    assert policy_gradient.largest_rollout(game, 777, torch.device("cpu")) == 777

@@ -214,15 +214,19 @@ def clear() -> None:
 
 
 def drop(owner: object) -> None:
-    """Drops an owner's graphs, where they would read or write what lies elsewhere now."""
+    """Drops an owner's graphs, where they would read or write what lies elsewhere now, or what is yet to be made: its
+    next call of a kind is a first one again."""
     with GRAPHS.lock:
         name = GRAPHS.names.of(owner)
         GRAPHS.kept.drop(lambda key: key[0] == name)
+        for key in [key for key in GRAPHS.seen if key[0] == name]:
+            del GRAPHS.seen[key]
 
 
 def recordable(network: object, device: torch.device, what: str = SEARCHES) -> bool:
     """Whether a search by the network may be recorded there, or ``what`` else is done with it."""
-    return device.type in DEVICES and (what, device) not in GRAPHS.failed and bool(getattr(network, "capturable", False))
+    capturable = bool(getattr(network, "capturable", False))
+    return capturable and device.type in DEVICES and (what, device) not in GRAPHS.failed
 
 
 def replayed(

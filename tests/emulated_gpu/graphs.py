@@ -58,7 +58,9 @@ class Graph:
         self.mode = ""
         self.gpu: Any = None  # whose graph it is
         self.handle: tuple[int, int] | None = None
-        self.before: dict[int, tuple[Tensor, Tensor]] = {}  # by place: memory that the capture has changed, a copy of it
+        self.before: dict[
+            int, tuple[Tensor, Tensor]
+        ] = {}  # by place: memory that the capture has changed, a copy of it
 
     def capture_begin(
         self, pool: tuple[int, int] | None = None, capture_error_mode: str = "global", **other: object

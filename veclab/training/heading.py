@@ -24,10 +24,11 @@ def heading(folder: Path, settings: Settings, learner: Learner) -> str:
         )
         if count
     )
+    learned = f"{_name_of(learner.amp)}{steps_of(learner)}"
     return (
         f"{folder}: {settings.describe()}, {learners}, search of {settings.worlds} worlds x "
         f"{settings.simulations} simulations, network {settings.network} ({parameters:,} parameters) on {device}, "
-        f"played in {_name_of(played)} and learned in {_name_of(learner.amp)}{steps_of(learner)}, PyTorch {torch.__version__}"
+        f"played in {_name_of(played)} and learned in {learned}, PyTorch {torch.__version__}"
     )
 
 
@@ -37,7 +38,9 @@ def steps_of(learner: Learner) -> str:
         return ""
     if learner.recorded:
         return " by CUDA graphs"
-    return " without CUDA graphs" + (f", as {learner.group.size} processes learn together" if learner.group.size > 1 else "")
+    return " without CUDA graphs" + (
+        f", as {learner.group.size} processes learn together" if learner.group.size > 1 else ""
+    )
 
 
 def _name_of(kind: torch.dtype | str) -> str:

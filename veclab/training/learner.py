@@ -58,8 +58,8 @@ class Outputs:
 
 
 LossOf = Callable[[Tensor, int], tuple[Tensor, Tensor]]
-"""Some of a batch's examples [K, ..] int64, and how many the batch has -> their share of the mean loss over the batch [],
-and of some figures [F]."""
+"""Some of a batch's examples [K, ..] int64, how many the batch has -> their share of the batch's mean loss [], and of
+some figures [F]."""
 
 
 class Learner:
@@ -88,7 +88,7 @@ class Learner:
             capturable=on_gpu,
         )
         self.optimizer.found_inf = torch.zeros((), device=device)  # as torch.amp.GradScaler tells a fused optimiser
-        # Of the average's weights, the share that comes from the newest at this step; a tensor on a GPU, as the rate is.
+        # What the newest weights count for in the average at this step; a tensor on a GPU, as the rate is.
         self.newest: float | Tensor = torch.zeros((), device=device) if on_gpu else 0.0
         self.stretches: dict[str, Stretch] = {}
         self.amp = default_inference_dtype(device)
@@ -289,7 +289,7 @@ class Learner:
 
     @torch.no_grad()
     def _load_slots(self, slots: dict[int, dict[str, Tensor]]) -> None:
-        """Gives the optimiser what it keeps of each parameter, by the parameter's number; in place where it has that, as
+        """Gives the optimiser what it keeps of each parameter, by the parameter's number; in place where it has that, for
         recorded steps know the places."""
         for number, parameter in enumerate(self.parameters):
             own, saved = self.optimizer.state[parameter], slots.get(number, {})

@@ -19,13 +19,20 @@ from net import InferenceNet
 from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
+from vecgame.lanes import compacts
+from vecgame.memory import free_memory
+from veclab.room import FLOAT
 from veclab.training.distributed import Group
 from veclab.training.learner import ROWS_PER_THREAD, Learner, tricks_error, value_error
 from veclab.training.replay import EXTRAS
-from veclab.training.selfplay import sample
+from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, sample, split
+from veclab.training.steps import WAYS
+from vecmcts import graphs as recordings
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
+MOST_AT_ONCE = 131_072  # games that a GPU plays at a time
+PLAY = "games of policy gradient"  # what is recorded, for the log
 GRAIN = 256  # sizes of minibatches are multiples of it
 
 
@@ -67,80 +74,180 @@ def play(
     device: torch.device,
     symmetry: SuitSymmetry | None = None,
     extras: Collection[str] = (),
+    graphs: bool = True,
+    chunk_games: int = 0,
 ) -> Rollout:
     """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
 
     With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
     ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
+
+    On a GPU games are played in chunks that fit into its memory, of ``chunk_games`` unless that is 0, and with
+    ``graphs`` a decision of a chunk is one CUDA graph from the second one on. The rollout is the same in any chunks, but
+    for the rounding of the network.
     """
-    state, stored = game.deal(games, seed, device, first_index), []
+    terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs)
+    parts = split(games, chunk_games or largest_rollout(game, games, device), 1)
+    chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
     with side_by_side(device):  # for the network
+        play_in_turn(chunks)
+    played = [dict(zip(chunk.rows, chunk.in_decisions(), strict=True)) for chunk in chunks]
+    rows = {  # of all chunks, by decision, so that their order does not tell what the chunks were
+        name: torch.cat([part for parts in zip(*(chunk[name] for chunk in played), strict=True) for part in parts])
+        for name in played[0]
+    }
+    score = sum(chunk.count * chunk.score for chunk in chunks) / games
+    return Rollout(**rows, score=score, games=games)
+
+
+def largest_rollout(game: Game, games: int, device: torch.device) -> int:
+    """Games to play at a time: all on a CPU. On a GPU a power of two, so that it seldom changes with the memory that is
+    free. What all decisions leave may take `MEMORY_SHARE` of it, once as it comes and once without forced moves."""
+    free = free_memory(device)
+    if device.type == "cpu" or free is None:
+        return games
+    needed = 2 * game.decisions * (FLOAT * (game.features + game.seats + 8) + 2 * game.num_actions)
+    return min(MOST_AT_ONCE, 1 << max(0, (int(MEMORY_SHARE * free) // needed).bit_length() - 1))
+
+
+@dataclass(frozen=True)
+class _Terms:
+    """What all chunks of a call of `play` have in common: its arguments."""
+
+    game: Game
+    network: InferenceNet
+    seed: int
+    device: torch.device
+    symmetry: SuitSymmetry | None
+    with_hidden: bool
+    with_tricks: bool
+    graphs: bool
+
+    def choose(self, state: State, actions: Tensor) -> dict[str, Tensor]:
+        """Draws an action for each of L games that have a choice of ``actions`` [L, max_legal].
+
+        Returns:
+            ``action`` [L] int64, the one drawn, ``mover`` [L], and the fields of `Rollout` for these decisions:
+            observation, legal, column, log_prob, baseline and, with hidden hands, hidden.
+        """
+        game = self.game
+        observation, mask = game.observe(state), game.policy_mask(state)
+        columns = game.policy_columns(state, actions)
+        hidden = [game.others_hands(state)] if self.with_hidden else []
+        stream = Stream(self.seed, state.index, game.turn(state))
+        if self.symmetry is not None:
+            orders = self.symmetry.orders(stream, observation)
+            observation, mask = orders.observations(observation), orders.policies(mask)
+            columns = orders.columns(columns, game.num_actions)
+            hidden = [orders.cards(hands) for hands in hidden]
+        # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
+        others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
+        logits, values = self.network(observation, mask, others)
+        log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
+        column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
+        slot = ((columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
+        return {
+            "action": actions.gather(1, slot[:, None])[:, 0],
+            "mover": game.mover(state),
+            "observation": observation,
+            "legal": pack_mask(mask),
+            "column": column,
+            "log_prob": log_policy.gather(1, column[:, None])[:, 0],
+            "baseline": values[:, 0],
+            **({"hidden": hidden[0]} if hidden else {}),
+        }
+
+    def decide(self, state: State) -> _Decision:
+        """A decision of all B games, in those that have none to make too, without a wait for the device."""
+        actions = self.game.legal_actions(state)
+        rows, choice = self.choose(state, actions), actions[:, 1] >= 0
+        action = torch.where(choice, rows.pop("action"), actions[:, 0])
+        return _Decision(self.game.step(state, action), choice, rows)
+
+    def decided(self, state: State) -> _Decision:
+        """As `decide`, by a recorded graph if that can be."""
+        by_graph = False
+        if self.graphs:
+            key = (self.game, self.seed, self.symmetry, self.with_hidden, state.batch_size)
+            decision, by_graph = recordings.replayed(self.network, key, self.decide, state, what=PLAY)
+        else:
+            decision = self.decide(state)
+        WAYS["graph" if by_graph else "eager"] += 1
+        return decision
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """One decision of B games."""
+
+    after: State  # the games after it
+    choice: Tensor  # [B] bool, whether there was a choice
+    rows: dict[str, Tensor]  # what is stored of it where there was, [B, ..] each; elsewhere of no meaning
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> _Decision:
+        """The same with all tensors changed by a function."""
+        rows = {name: function(tensor) for name, tensor in self.rows.items()}
+        return _Decision(self.after.map(function), function(self.choice), rows)
+
+
+class _Chunk:
+    """Games that are played together, and what has been stored of them."""
+
+    def __init__(self, terms: _Terms, first_index: int, count: int) -> None:
+        self.terms, self.first_index, self.count = terms, first_index, count
+        self.rows: dict[str, Tensor] = {}  # the fields of `Rollout` [E, ..], by decision
+        self.counts: list[int] = []  # rows of each decision
+        self.score = 0.0  # mean points a game and seat
+
+    def cut(self, largest: int) -> list[_Chunk]:
+        """The same games, not begun, in chunks of at most ``largest``."""
+        return [_Chunk(self.terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
+
+    def in_decisions(self) -> list[tuple[Tensor, ...]]:
+        """The rows of each field, cut into those of each decision."""
+        return [tensor.split(self.counts) for tensor in self.rows.values()]
+
+    def play(self) -> None:
+        """Deals the games and plays them to the end."""
+        game = self.terms.game
+        state = game.deal(self.count, self.terms.seed, self.terms.device, self.first_index)
+        state, lanes, rows = (self._by_lists if compacts(state.device) else self._with_all)(state)
+        mover = rows.pop("mover")
+        self.rows = {**rows, "value": to_relative(game.values(state)[lanes], mover)}
+        if self.terms.with_tricks:
+            self.rows["tricks"] = to_relative(game.tricks_won(state)[lanes], mover)
+        self.score = float(game.scores(state).mean())
+
+    def _by_lists(self, state: State) -> tuple[State, Tensor, dict[str, Tensor]]:
+        """Plays the games on, those that have a choice listed at each decision: (the games at their end, [E] int64 the
+        lanes of all decisions with a choice, and what is stored of them)."""
+        game, stored = self.terms.game, []
         for _ in range(game.decisions):
             actions = game.legal_actions(state)
             action = actions[:, 0]
             lanes = (actions[:, 1] >= 0).nonzero()[:, 0]
+            self.counts.append(len(lanes))
             if len(lanes):
-                choosing = state.take(lanes)
-                chosen, *kept = _choose(game, network, choosing, actions[lanes], seed, symmetry, "hidden" in extras)
-                action = action.index_copy(0, lanes, chosen)
-                stored.append((lanes, game.mover(choosing), *kept))
+                rows = self.terms.choose(state.take(lanes), actions[lanes])
+                action = action.index_copy(0, lanes, rows.pop("action"))
+                stored.append({"lane": lanes, **rows})
             state = game.step(state, action)
+        joined = {name: torch.cat([rows[name] for rows in stored]) for name in stored[0]}
+        return state, joined.pop("lane"), joined
 
-    def ends(by_seat: Tensor) -> Tensor:
-        """[games, seats] by absolute seat -> [E, seats] by relative seat."""
-        return torch.cat([to_relative(by_seat[lanes], mover) for lanes, mover, *_ in stored])
-
-    observation, legal, column, log_prob, baseline, *hidden = (
-        torch.cat(parts) for parts in list(zip(*stored, strict=True))[2:]
-    )
-    return Rollout(
-        observation,
-        legal,
-        column,
-        log_prob,
-        baseline,
-        value=ends(game.values(state)),
-        score=float(game.scores(state).mean()),
-        games=games,
-        tricks=ends(game.tricks_won(state)) if "tricks" in extras else None,
-        hidden=hidden[0] if hidden else None,
-    )
-
-
-def _choose(
-    game: Game,
-    network: InferenceNet,
-    state: State,
-    actions: Tensor,
-    seed: int,
-    symmetry: SuitSymmetry | None,
-    with_hidden: bool,
-) -> tuple[Tensor, ...]:
-    """Draws an action for each of L games that have a choice of ``actions`` [L, max_legal].
-
-    Returns:
-        [L] int64, the actions drawn, and then the fields of `Rollout` for these decisions: observation, legal, column,
-        log_prob, baseline and, ``with_hidden``, hidden.
-    """
-    observation, mask = game.observe(state), game.policy_mask(state)
-    columns = game.policy_columns(state, actions)
-    hidden = [game.others_hands(state)] if with_hidden else []
-    stream = Stream(seed, state.index, game.turn(state))
-    if symmetry is not None:
-        orders = symmetry.orders(stream, observation)
-        observation, mask = orders.observations(observation), orders.policies(mask)
-        columns = orders.columns(columns, game.num_actions)
-        hidden = [orders.cards(hands) for hands in hidden]
-    # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
-    others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
-    logits, values = network(observation, mask, others)
-    log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-    column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
-    log_prob = log_policy.gather(1, column[:, None])[:, 0]
-    slot = ((columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
-    chosen = actions.gather(1, slot[:, None])[:, 0]
-    return chosen, observation, pack_mask(mask), column, log_prob, values[:, 0], *hidden
+    def _with_all(self, state: State) -> tuple[State, Tensor, dict[str, Tensor]]:
+        """As `_by_lists`, all games carried along: the host waits for the device at their end only."""
+        decisions = []
+        for _ in range(self.terms.game.decisions):
+            decisions.append(self.terms.decided(state))
+            state = decisions[-1].after
+        choice = torch.stack([decision.choice for decision in decisions])
+        self.counts, place = choice.sum(1).tolist(), choice.flatten().nonzero()[:, 0]
+        rows = {}
+        for name in list(decisions[0].rows):
+            rows[name] = torch.cat([decision.rows.pop(name) for decision in decisions]).index_select(0, place)
+        return state, place % self.count, rows
 
 
 def update(

@@ -236,8 +236,9 @@ class Run(SavedRun):
         start, count = self.group.share(settings.update_games)
         index = UPDATES_INDEX + self.updates * settings.update_games + start
         symmetry, extras = self.learner.symmetry, settings.extras()
-        rollout = policy_gradient.play(game, network, count, settings.seed, index, self.device, symmetry, extras)
-        rollout = rollout.gather(self.group)
+        rollout = policy_gradient.play(
+            game, network, count, settings.seed, index, self.device, symmetry, extras, settings.graphs
+        ).gather(self.group)
         self._check_together()
         with self._changing():
             with self._all_or_nothing():

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -120,7 +121,7 @@ def self_play(
 
     if workers == 1 or len(chunks) == 1:
         with side_by_side(device, worth=games >= GAMES_SIDE_BY_SIDE):
-            _play_in_turn(chunks, tell)
+            play_in_turn(chunks, tell)
     else:
         _play_in_threads(chunks, workers, tell)
     examples = Examples.concatenate([chunk.examples for chunk in chunks])
@@ -162,13 +163,14 @@ def split(games: int, largest: int, workers: int) -> list[tuple[int, int]]:
     return [(a, b - a) for a, b in pairwise(edges)]
 
 
-def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
-    """Plays chunk after chunk; one that does not fit in the GPU's memory is cut in two, in its place in the list."""
+def play_in_turn(chunks: list[Chunk], *arguments: object) -> None:
+    """Plays chunk after chunk, with some arguments; one that does not fit in the GPU's memory is cut in two, in its
+    place in the list."""
     done = 0
     while done < len(chunks):
         chunk = chunks[done]
         try:
-            chunk.play(tell)
+            chunk.play(*arguments)
             done += 1
         except torch.OutOfMemoryError:
             if chunk.count == 1:
@@ -179,6 +181,18 @@ def _play_in_turn(chunks: list[_Chunk], tell: Callable[[], None]) -> None:
             del chunk
             graphs.clear()
             torch.cuda.empty_cache()
+
+
+class Chunk(Protocol):
+    """Games that are played together."""
+
+    count: int
+
+    def play(self, *arguments: object) -> None:
+        """Plays them."""
+
+    def cut(self, largest: int) -> list[Chunk]:
+        """The same games, not begun, in chunks of at most ``largest``."""
 
 
 def _play_in_threads(chunks: list[_Chunk], workers: int, tell: Callable[[], None]) -> None:
