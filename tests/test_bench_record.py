@@ -253,7 +253,7 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
         (["self-play", "--compile"], "--compile is for GPUs; leave it out on cpu, where it would change nothing"),
         (["sweep", "--no-graphs"], "--no-graphs is for GPUs; leave it out on cpu, where it would change nothing"),
         (["engine", "--compile"], "--compile is for self-play, search, sweep, net; it would change nothing of engine"),
-        (["net", "--no-graphs"], "--no-graphs is for self-play, search, sweep; it would change nothing of net"),
+        (["net", "--no-graphs"], "--no-graphs is for self-play, search, sweep, train; it would change nothing of net"),
         (
             ["self-play", "--timing-only", "--plot", "."],
             "--plot draws limits and phases, which --timing-only leaves out",

@@ -1,12 +1,12 @@
-"""How many kernels a search takes: a GPU that plays few games at once waits for them to be started.
+"""How many kernels a search takes, and a step of learning: a GPU that has little to do waits for them to be started.
 
-The bounds are what they were when docs/performance.md's table was made (`python -m tests.emulated_gpu.launches`); a
-change that needs more has to say why, one that needs fewer lowers them.
+The bounds are what they were when docs/performance.md's tables were made (`python -m tests.emulated_gpu.launches`, and
+`learning` there); a change that needs more has to say why, one that needs fewer lowers them.
 """
 
 import pytest
 
-from tests.emulated_gpu import EmulatedGpu
+from tests.emulated_gpu import EmulatedGpu, learning
 from tests.emulated_gpu.launches import search_launches
 
 pytest.importorskip("triton", reason="parts of a search on a GPU are Triton's kernels")
@@ -50,3 +50,25 @@ def test_a_replayed_search_takes_those_of_its_worlds_and_one_graph(gpu: Emulated
     found = search_launches(gpu, 5, SIMULATIONS, games=2, replayed=True)
     assert found.total() <= OPERATIONS[5]["worlds"] + 60  # to copy the games to their places, and the result
     assert gpu.record.replays == 1 and sum(gpu.record.waits.values()) == 1
+
+
+@pytest.mark.gpu
+def test_a_step_of_learning_takes_no_more_kernels(gpu: EmulatedGpu | None) -> None:
+    """Of the small network; recorded, the host starts the copy of the index and a graph."""
+    if gpu is None:
+        pytest.skip("kernels are counted on the emulated GPU")
+    for count, most in ((learning.of_search, 286), (learning.of_update, 322)):
+        assert count(gpu, "small", graphs=False) <= most
+        assert count(gpu, "small", graphs=True) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.gpu
+def test_the_documents_network_and_its_games_take_no_more_kernels(gpu: EmulatedGpu | None) -> None:
+    if gpu is None:
+        pytest.skip("kernels are counted on the emulated GPU")
+    for count, most in ((learning.of_search, 436), (learning.of_update, 472)):
+        assert count(gpu, "document", graphs=False) <= most
+        assert count(gpu, "document", graphs=True) == 1
+    assert learning.of_decision(gpu, "document", graphs=False) <= (580, 3)
+    assert learning.of_decision(gpu, "document", graphs=True) <= (29, 3)

@@ -3,6 +3,7 @@ emulated one."""
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from itertools import pairwise
 
 import pytest
@@ -14,6 +15,8 @@ from tests.test_gpu_training import on
 from tests.test_learner import make_examples
 from vecgame import Blob
 from vecgame.lanes import carrying_all
+from veclab.bench import parts
+from veclab.bench.tables import deviations
 from veclab.settings import Settings
 from veclab.training import policy_gradient, steps
 from veclab.training.distributed import Group
@@ -244,3 +247,20 @@ def test_a_gpu_plays_as_many_games_at_once_as_fit(gpu: EmulatedGpu | None) -> No
     row = 4 * game.features + 8 + 8 + 4 + 4 + 4 * game.seats + 8  # of a decision, its mover too
     assert fits & (fits - 1) == 0 and 1 << 28 < 2 * fits * game.decisions * row < 1 << 29
     assert policy_gradient.largest_rollout(game, 777, torch.device("cpu")) == 777
+
+
+@pytest.mark.slow
+def test_benches_of_learning_say_how_it_ran(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "matmul_peak", lambda dtype, device: 1e9)
+    game, found = Blob(cards=1), []
+    for graphs_asked in (True, False):
+        found += [
+            parts.learning(SMALL, "small", 4, torch.float32, CUDA, 1, graphs_asked),
+            parts.updates(game, SMALL, "small", 4, 6, CUDA, 1, graphs_asked),
+            parts.games_of_policy_gradient(game, SMALL, "small", 4, CUDA, 1, graphs_asked),
+        ]
+    figures = [{**asdict(rate), "fell_back": []} for rate in found]
+    assert [set(figure["ways"]) for figure in figures] == [{"graph"}] * 3 + [{"eager"}] * 3
+    assert [deviations(figure) for figure in figures] == [[]] * 6
+    said = deviations({**figures[0], "ways": {"eager": 2}})
+    assert said == ["learning steps ran eager, not graph"]

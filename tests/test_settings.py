@@ -61,7 +61,7 @@ def test_a_learner_that_is_not_asked_for_has_no_steps() -> None:
         ("search", ["--updates", "5"], "--updates"),
         ("search", ["--entropy", "0", "--update-games", "3"], "--update-games, --entropy"),
         ("policy-gradient", ["--iterations", "5"], "--iterations"),
-        ("policy-gradient", ["--no-graphs", "--batch-size", "9"], "--batch-size, --graphs"),
+        ("policy-gradient", ["--chunk-games", "8", "--batch-size", "9"], "--batch-size, --chunk-games"),
     ],
 )
 def test_settings_of_a_learner_that_is_not_asked_for_are_refused(learner, flags, named, tmp_path, capsys) -> None:

@@ -21,7 +21,7 @@ LEARNERS = ("policy-gradient", "search", "both")
 OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy")
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
-OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games", "graphs")
+OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
 IDLE = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH, "both": ()}  # what changes nothing with a learner
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
@@ -175,7 +175,7 @@ class Settings:
         False,
         "on a GPU, compile searches, network and learner; the first of each size takes half a minute",
     )
-    graphs: bool = _flag(True, "on a GPU, replay searches as CUDA graphs, which no compiler is needed for")
+    graphs: bool = _flag(True, "on a GPU, replay searches and learning as CUDA graphs, which need no compiler")
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
     tensorboard: bool = _flag(True, "write the metrics as curves for TensorBoard, too, where that is installed")
     wandb: str = _flag("", "send them to this project of Weights & Biases, too, which WANDB_MODE=offline keeps here")

@@ -55,6 +55,7 @@ from veclab.game_flags import described, identities
 from veclab.precision import inference_net
 from veclab.progress import Display, display_of
 from veclab.settings import Settings
+from veclab.training import policy_gradient
 from vecmcts import SearchConfig
 
 INSTALL, INSTALL_LEARNERS = "pip install -e '.[peers]'", "pip install -e '.[peers,doors]'"
@@ -130,7 +131,8 @@ class Bench:
         if options.timing_only:
             return
         dtype, size = parts.precisions(device)[0], 64 if options.quick else 2048
-        measure = lambda: parts.learning(config, options.network, size, dtype, device, options.repeats)  # noqa: E731
+        terms = config, options.network, size, dtype, device, options.repeats, options.graphs
+        measure = lambda: parts.learning(*terms)  # noqa: E731
         for learner in self.rate("examples/s", measure, kind="learner"):
             self.record.add(learner, rate_line(learner))
             if self.is_the_documents:  # which is what the document's criteria are for
@@ -249,30 +251,29 @@ class Bench:
 
     def train(self) -> None:
         """The learner alone: of searched examples, and of policy gradient with its games."""
-        name, repeats = self.options.network, self.options.repeats
-        config = network_config(name, self.game)
+        name, graphs = self.options.network, self.options.graphs
+        config, terms = network_config(name, self.game), (self.device, self.options.repeats, graphs)
         measures = [
-            (
-                f"batch {size:,}",
-                lambda n=size, d=dtype: parts.learning(config, name, n, d, self.device, repeats),
-            )
+            (f"batch {size:,}", lambda n=size, d=dtype: parts.learning(config, name, n, d, *terms))
             for dtype in parts.precisions(self.device)
             for size in self.sizes([256, 2048], [16_384, 4096, 2048])
         ]
-        games = 16 if self.options.quick else Settings.update_games
+        few = 16 if self.options.quick else Settings.update_games
+        many = 8 if self.device.type == "cuda" and not self.options.quick else 0  # games for a place of the minibatch
         measures += [
             (
                 f"policy gradient, batch {size:,}",
-                lambda n=size: parts.updates(self.game, config, name, n, games, self.device, repeats),
+                lambda n=size: parts.updates(self.game, config, name, n, max(few, many * n), *terms),
             )
             for size in self.sizes([Settings.update_batch, 4096], [16_384, 4096, Settings.update_batch])
         ]
-        measures.append(
+        measures += [
             (
                 f"policy gradient, {games:,} games",
-                lambda: parts.games_of_policy_gradient(self.game, config, name, games, self.device, repeats),
+                lambda n=games: parts.games_of_policy_gradient(self.game, config, name, n, *terms),
             )
-        )
+            for games in ([policy_gradient.MOST_AT_ONCE, few] if many else [few])
+        ]
         title = f"learner, all of a step: forward, backward, clipping, AdamW; {self.terms}"
         self.rates(title, "examples/s", measures)
 

@@ -17,6 +17,7 @@ import torch
 from net import Float8Net, InferenceNet, Int8Net
 from veclab.bench.fallback import Fallbacks
 from veclab.machine import cpu_name
+from veclab.training import steps
 from vecmcts.search import WAYS
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -30,7 +31,7 @@ class Timing:
     low: float
     high: float
     repeats: int
-    ways: dict[str, int] = field(default_factory=dict)  # searches of the repeats, by the way they ran
+    ways: dict[str, int] = field(default_factory=dict)  # searches or steps of the repeats, by the way they ran
 
     @property
     def spread(self) -> float:
@@ -61,16 +62,17 @@ def timed(work: Callable[[], object], device: torch.device, repeats: int = 3, wa
 
 @contextmanager
 def counted_ways() -> Iterator[dict[str, int]]:
-    """The searches made within a `with` block, by the way they ran (keys as of `vecmcts.search.WAYS`)."""
-    before, found = WAYS.copy(), {}
+    """The searches made within a `with` block, by the way they ran (keys as of `vecmcts.search.WAYS`); where there are
+    none, the steps of learning and decisions of games (`veclab.training.steps.WAYS`)."""
+    before, found = (WAYS.copy(), steps.WAYS.copy()), {}
     try:
         yield found
     finally:
-        found.update(WAYS - before)
+        found.update(WAYS - before[0] or steps.WAYS - before[1])
 
 
 def described(ways: dict[str, int]) -> str:
-    """The way that all searches ran, or of several each with its number; nothing for no search."""
+    """The way that all searches (or steps) ran, or of several each with its number; nothing for none."""
     return next(iter(ways)) if len(ways) == 1 else ", ".join(f"{way} {count:,}" for way, count in ways.items())
 
 

@@ -15,8 +15,9 @@ from veclab.precision import PRECISIONS, check_ways
 from veclab.progress import add_display_flags
 
 OF_THE_DOCUMENT = ("strategies", "peers")  # what measures the document's game only
-RECORDED = ("self-play", "search", "sweep")  # what makes searches that a GPU can replay as CUDA graphs
-COMPILED = (*RECORDED, "net")
+SEARCHED = ("self-play", "search", "sweep")  # what makes searches
+RECORDED = (*SEARCHED, "train")  # what a GPU can replay as CUDA graphs
+COMPILED = (*SEARCHED, "net")
 TIMED = ("self-play", "sweep")  # what measures more than the time
 MERGED = ("self-play", "search", "agreement", "sweep")  # whose searches may take moves that are alike as one
 
@@ -65,7 +66,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
         "--no-graphs",
         action="store_false",
         dest="graphs",
-        help="self-play, search, sweep, on a GPU: searches without CUDA graphs",
+        help="self-play, search, sweep, train, on a GPU: searches and learning without CUDA graphs",
     )
     parser.add_argument(
         "--timing-only", action="store_true", help="self-play, sweep: games/min alone, no limits and no phases"

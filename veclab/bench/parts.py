@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -16,6 +16,7 @@ from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
+from veclab.training.steps import STEPS
 from vecmcts import SearchConfig, random_action, search
 from vecmcts.evaluators import Network
 
@@ -33,7 +34,14 @@ class Rate:
     share: float | None = None  # of the physical limit measured beside it, None where there is none
     precision: str | None = None  # of the network's products, None where there is no network
     network_compiled: bool = False
-    ways: dict[str, int] = field(default_factory=dict)  # searches timed, by the way they ran
+    ways: dict[str, int] = field(default_factory=dict)  # what was timed, by the way it ran
+    ran: str = "searches"  # what that was
+    asked: str | None = None  # the way that it was to run, None where nothing says so
+    settled: bool = True  # another timing would run no other way
+
+    def to_run(self, ran: str, graphs: bool, device: torch.device) -> Rate:
+        """The same, of what a GPU can record, with ``graphs`` if that was asked for."""
+        return replace(self, ran=ran, asked="graph" if graphs and device.type == "cuda" else "eager")
 
     @classmethod
     def of(
@@ -150,19 +158,28 @@ def searches(
     return Rate.of(label, size, size * config.worlds * config.simulations, timing)
 
 
-def learning(config: NetConfig, name: str, size: int, dtype: torch.dtype, device: torch.device, repeats: int) -> Rate:
-    """Examples a second of the learner, as the document's benchmark set 1.
+def learning(
+    config: NetConfig,
+    name: str,
+    size: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    repeats: int,
+    graphs: bool = True,
+) -> Rate:
+    """Examples a second of the learner, as the document's benchmark set 1; on a GPU with its steps as ``graphs``.
 
     The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
     """
     check_room(device, _of_rows(4 * size, config))
     limit = matmul_peak(dtype, device) / (3 * multiply_adds(config))
-    learner = Learner(Settings(epochs=1, batch_size=size), config, device)
+    learner = Learner(Settings(epochs=1, batch_size=size, graphs=graphs), config, device)
     learner.amp = dtype
     buffer = ReplayBuffer(4 * size, device, config.observation, config.actions, config.values)
     buffer.add(random_examples(config, 4 * size, device))
     timing = timed(lambda: learn(learner, buffer, 4 * size, 0), device, repeats)
-    return Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit, name_of(dtype))
+    rate = Rate.of(f"{name}, {name_of(dtype)}", size, 4 * size, timing, limit, name_of(dtype))
+    return rate.to_run(STEPS, graphs, device)
 
 
 def _of_rows(rows: int, config: NetConfig) -> Need:
@@ -181,7 +198,7 @@ def random_examples(config: NetConfig, count: int, device: torch.device) -> Exam
 
 
 def games_of_policy_gradient(
-    game: Game, config: NetConfig, name: str, games: int, device: torch.device, repeats: int
+    game: Game, config: NetConfig, name: str, games: int, device: torch.device, repeats: int, graphs: bool = True
 ) -> Rate:
     """Decisions a second of the games that an update of policy gradient is made from, ``games`` at once.
 
@@ -189,22 +206,34 @@ def games_of_policy_gradient(
     """
     network = InferenceNet(BlobNet(config).to(device))
     limit = matmul_peak(network.dtype, device) / multiply_adds(config)
-    decisions = len(policy_gradient.play(game, network, games, 0, 0, device).legal)
-    timing = timed(lambda: policy_gradient.play(game, network, games, 0, 0, device), device, repeats)
-    return Rate.of(f"{name}, games of policy gradient", games, decisions, timing, limit, arithmetic(network))
+
+    def play() -> policy_gradient.Rollout:
+        return policy_gradient.play(game, network, games, 0, 0, device, graphs=graphs)
+
+    decisions, timing = len(play().legal), timed(play, device, repeats)
+    rate = Rate.of(f"{name}, {policy_gradient.PLAY}", games, decisions, timing, limit, arithmetic(network))
+    return rate.to_run(policy_gradient.PLAY, graphs, device)
 
 
 def updates(
-    game: Game, config: NetConfig, name: str, size: int, games: int, device: torch.device, repeats: int
+    game: Game,
+    config: NetConfig,
+    name: str,
+    size: int,
+    games: int,
+    device: torch.device,
+    repeats: int,
+    graphs: bool = True,
 ) -> Rate:
     """Decisions a second of learning by policy gradient in minibatches of ``size``, from ``games`` games; a decision
     counts in each pass.
 
     The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
     """
-    learner = Learner(Settings(update_batch=size), config, device)
+    learner = Learner(Settings(update_batch=size, graphs=graphs), config, device)
     limit = matmul_peak(learner.amp, device) / (3 * multiply_adds(config))
     rollout = policy_gradient.play(game, InferenceNet(learner.net), games, 0, 0, device)
     decisions = learner.settings.update_epochs * len(rollout.legal)
     timing = timed(lambda: policy_gradient.update(learner, rollout, 0.01, 0), device, repeats)
-    return Rate.of(f"{name}, policy gradient", size, decisions, timing, limit, name_of(learner.amp))
+    rate = Rate.of(f"{name}, policy gradient", size, decisions, timing, limit, name_of(learner.amp))
+    return rate.to_run(STEPS, graphs, device)

@@ -33,7 +33,8 @@ def deviations(figure: dict[str, Any]) -> list[str]:
     """What went on otherwise than asked, a line each."""
     asked = figure.get("asked")
     other = asked is not None and figure["settled"] and set(figure["ways"]) != {asked}
-    ways = [f"searches ran {described(figure['ways']) or 'not at all'}, not {asked}"] if other else []
+    what = figure.get("ran", "searches")
+    ways = [f"{what} ran {described(figure['ways']) or 'not at all'}, not {asked}"] if other else []
     return [*figure["fell_back"], *ways]
 
 

@@ -289,8 +289,8 @@ class Learner:
 
     @torch.no_grad()
     def _load_slots(self, slots: dict[int, dict[str, Tensor]]) -> None:
-        """Gives the optimiser what it keeps of each parameter, by the parameter's number; in place where it has that, for
-        recorded steps know the places."""
+        """Gives the optimiser what it keeps of each parameter, by the parameter's number; in place where it has that,
+        for recorded steps know the places."""
         for number, parameter in enumerate(self.parameters):
             own, saved = self.optimizer.state[parameter], slots.get(number, {})
             if own.keys() - saved.keys():  # those of steps that have been taken back

@@ -84,8 +84,8 @@ def play(
     ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
 
     On a GPU games are played in chunks that fit into its memory, of ``chunk_games`` unless that is 0, and with
-    ``graphs`` a decision of a chunk is one CUDA graph from the second one on. The rollout is the same in any chunks, but
-    for the rounding of the network.
+    ``graphs`` a decision of a chunk is one CUDA graph from the second one on. The rollout is the same in any chunks,
+    but for the rounding of the network.
     """
     terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs)
     parts = split(games, chunk_games or largest_rollout(game, games, device), 1)
@@ -228,6 +228,7 @@ class _Chunk:
             action = actions[:, 0]
             lanes = (actions[:, 1] >= 0).nonzero()[:, 0]
             self.counts.append(len(lanes))
+            WAYS["eager"] += 1
             if len(lanes):
                 rows = self.terms.choose(state.take(lanes), actions[lanes])
                 action = action.index_copy(0, lanes, rows.pop("action"))

@@ -22,7 +22,7 @@ STEPS = "learning steps"  # what is recorded, for the log
 SPARE = 1.25  # room of what a stretch holds, times what it needs at first, so that it seldom has to be made anew
 
 WAYS: Counter[str] = Counter()
-"""Steps of this process, by the way they were made: "eager" or "graph"."""
+"""Steps of this process, and decisions of policy gradient's games, by the way they were made: "eager" or "graph"."""
 
 Work = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Index of a batch [E, ..] int64 -> whether the step was taken [] bool, and figures of it [F]."""

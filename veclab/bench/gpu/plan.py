@@ -56,7 +56,7 @@ PARTS = (
     bench("graphs", 25, "self-play --no-graphs --timing-only --batches 16384 1024", gpu_only=True),
     bench("network", 30, "net"),
     bench("search", 20, "search"),
-    bench("learner", 15, "train"),
+    bench("learner", 22, "train", "train --no-graphs --batches 16384 2048"),
     bench("engine", 10, "engine"),
     bench("agreement", 20, "agreement --weights veclab/agents/blob-1-13.safetensors"),
     tests("compile-tests", 40, "gpu and slow"),
