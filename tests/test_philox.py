@@ -176,6 +176,13 @@ def test_what_is_no_seed(seed):
         check_seed(seed)
 
 
+def test_a_seed_may_be_a_tensor():
+    game = torch.arange(5)
+    for seed in (0, 3, 2**32 + 7, 2**63 - 1):
+        here, there = (Stream(number, game, 2 * game) for number in (seed, torch.tensor(seed)))
+        assert torch.equal(here.words(Purpose.SUITS, 6), there.words(Purpose.SUITS, 6))
+
+
 def test_what_is_a_seed():
     assert [check_seed(seed) for seed in (0, 2**64 - 1, torch.tensor(3), np.uint32(4))] == [0, 2**64 - 1, 3, 4]
 

@@ -13,7 +13,7 @@ from net import NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.test_gpu_training import on
 from tests.test_learner import make_examples
-from vecgame import Blob
+from vecgame import Blob, State
 from vecgame.lanes import carrying_all
 from veclab.bench import parts
 from veclab.bench.tables import deviations
@@ -204,6 +204,21 @@ def test_games_of_policy_gradient_are_the_same_in_any_chunks() -> None:
     with carrying_all():
         assert_same_rollout(play(13), whole)
         assert_same_rollout(play(5), whole)
+
+
+class Forced(Blob):
+    """Blob in which nobody has a choice."""
+
+    def legal_actions(self, state: State) -> torch.Tensor:
+        actions = super().legal_actions(state).clone()
+        actions[:, 1:] = -1
+        return actions
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_games_without_a_choice_are_refused_in_one_line(device: str) -> None:
+    with pytest.raises(ValueError, match=r"^in 3 games of .* there was nothing to decide$"):
+        policy_gradient.play(Forced(cards=1), RowByRow(), 3, 1, 0, torch.device(device), chunk_games=2)
 
 
 def test_a_gpus_games_of_policy_gradient_are_replayed_and_wait_at_their_end(gpu: EmulatedGpu | None) -> None:

@@ -43,12 +43,14 @@ class Purpose(IntEnum):
     SEAT = 17
 
 
-def philox4x32(counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int, int]) -> tuple[Tensor, ...]:
+def philox4x32(
+    counter: tuple[Tensor, Tensor, Tensor, Tensor], key: tuple[int | Tensor, int | Tensor]
+) -> tuple[Tensor, ...]:
     """Philox 4x32-10 of many counters under one key.
 
     Args:
         counter: four int64 tensors of one shape, each holding unsigned 32-bit words.
-        key: two unsigned 32-bit integers.
+        key: two unsigned 32-bit integers, or tensors [] int64 of them.
 
     Returns:
         Four int64 tensors of that shape, each holding unsigned 32-bit words.
@@ -76,7 +78,7 @@ class Stream:
     purpose), so lanes with different (game, stream) never share a number.
     """
 
-    seed: int  # 0 <= seed < 2**64
+    seed: int | Tensor  # 0 <= seed < 2**64; or below 2**63 as a tensor [] int64 on the games' device
     game: Tensor  # [B] int64, 0 <= game < 2**56: which game of the run
     stream: Tensor  # [B] int64, 0 <= stream < 2**32: which decision (and world) of the game
     offset: int | Tensor = 0  # where in the stream to begin, in blocks of four words; [B] int64 when lanes differ

@@ -86,6 +86,9 @@ def play(
     On a GPU games are played in chunks that fit into its memory, of ``chunk_games`` unless that is 0, and with
     ``graphs`` a decision of a chunk is one CUDA graph from the second one on. The rollout is the same in any chunks,
     but for the rounding of the network.
+
+    Raises:
+        ValueError: when there was nothing to decide.
     """
     terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs)
     parts = split(games, chunk_games or largest_rollout(game, games, device), 1)
@@ -97,6 +100,8 @@ def play(
         name: torch.cat([part for parts in zip(*(chunk[name] for chunk in played), strict=True) for part in parts])
         for name in played[0]
     }
+    if not len(rows["legal"]):
+        raise ValueError(f"in {games:,} games of {game!r} there was nothing to decide")
     score = sum(chunk.count * chunk.score for chunk in chunks) / games
     return Rollout(**rows, score=score, games=games)
 
@@ -229,7 +234,7 @@ class _Chunk:
             lanes = (actions[:, 1] >= 0).nonzero()[:, 0]
             self.counts.append(len(lanes))
             WAYS["eager"] += 1
-            if len(lanes):
+            if len(lanes) or not stored:  # those of no games still have names and types
                 rows = self.terms.choose(state.take(lanes), actions[lanes])
                 action = action.index_copy(0, lanes, rows.pop("action"))
                 stored.append({"lane": lanes, **rows})

@@ -143,8 +143,9 @@ class Stretch:
         """
         recorded = False
         if self.recorded and usual:
-            place = self._places.setdefault(index.shape, torch.empty_like(index))
-            place.copy_(index)
+            if index.shape not in self._places:
+                self._places[index.shape] = torch.empty_like(index)
+            place = self._places[index.shape].copy_(index)
             key = (self.kind, index.shape, *self.key)
             recorded = graphs.repeated(self.net, key, lambda: self._add(place, work), self.device, STEPS)
         else:
