@@ -8,7 +8,7 @@ player, and give a search a network worth searching with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -95,15 +95,18 @@ def play(
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
     with side_by_side(device):  # for the network
         play_in_turn(chunks)
-    played = [dict(zip(chunk.rows, chunk.in_decisions(), strict=True)) for chunk in chunks]
-    rows = {  # of all chunks, by decision, so that their order does not tell what the chunks were
-        name: torch.cat([part for parts in zip(*(chunk[name] for chunk in played), strict=True) for part in parts])
-        for name in played[0]
-    }
+    rows = chunks[0].rows if len(chunks) == 1 else _by_decision(chunks)
     if not len(rows["legal"]):
         raise ValueError(f"in {games:,} games of {game!r} there was nothing to decide")
-    score = sum(chunk.count * chunk.score for chunk in chunks) / games
+    score = sum(chunk.count / games * chunk.score for chunk in chunks)
     return Rollout(**rows, score=score, games=games)
+
+
+def _by_decision(chunks: Sequence[_Chunk]) -> dict[str, Tensor]:
+    """The rows of all chunks, in the order that they have in one chunk: by decision, and by game in each."""
+    cut = [{name: tensor.split(chunk.counts) for name, tensor in chunk.rows.items()} for chunk in chunks]
+    decisions = range(len(chunks[0].counts))
+    return {name: torch.cat([parts[name][place] for place in decisions for parts in cut]) for name in cut[0]}
 
 
 def largest_rollout(game: Game, games: int, device: torch.device) -> int:
@@ -112,7 +115,8 @@ def largest_rollout(game: Game, games: int, device: torch.device) -> int:
     free = free_memory(device)
     if device.type == "cpu" or free is None:
         return games
-    needed = 2 * game.decisions * (FLOAT * (game.features + game.seats + 8) + 2 * game.num_actions)
+    row = FLOAT * (game.features + 3 * game.seats + 8)  # values and hidden hands; legal moves, action, chance, mover
+    needed = 2 * game.decisions * row
     return min(MOST_AT_ONCE, 1 << max(0, (int(MEMORY_SHARE * free) // needed).bit_length() - 1))
 
 
@@ -208,10 +212,6 @@ class _Chunk:
     def cut(self, largest: int) -> list[_Chunk]:
         """The same games, not begun, in chunks of at most ``largest``."""
         return [_Chunk(self.terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
-
-    def in_decisions(self) -> list[tuple[Tensor, ...]]:
-        """The rows of each field, cut into those of each decision."""
-        return [tensor.split(self.counts) for tensor in self.rows.values()]
 
     def play(self) -> None:
         """Deals the games and plays them to the end."""
