@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest.importorskip("starlette", reason="pip install -e '.[web]'")
-pytest.importorskip("uvicorn", reason="pip install -e '.[web]'")
+pytest.importorskip("starlette", reason="pip install 'vecgame[web]'")
+pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 
 from net import BlobNet
 from tests.every_game import EVERY, Named
@@ -473,4 +473,4 @@ def test_without_the_extra_there_is_one_line(missing: str, monkeypatch, capsys) 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     assert play.main(["--web", "--agent", "random"]) == 2
-    assert capsys.readouterr().err == f"error: {missing} is not installed: pip install -e '.[web]'\n"
+    assert capsys.readouterr().err == f"error: {missing} is not installed: pip install 'vecgame[web]'\n"
