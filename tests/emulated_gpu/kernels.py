@@ -101,7 +101,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         placed: int,
         rows_given: bool,
     ) -> None:
-        with carrying_all(), lane_kernels.Counting():
+        with lane_kernels.following(), lane_kernels.Counting():
             function(*examples)
         kernel.name, kernel.function, kernel.gathered, kernel.placed = name, function, gathered, placed
 
