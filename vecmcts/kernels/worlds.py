@@ -170,10 +170,10 @@ def fill_numbers(
     while begin < size:
         at = begin + tl.arange(0, BLOCK)
         block, world = at // WORLDS, at % WORLDS
-        c0 = tl.where(block < listed_blocks, block, _DECK + block - listed_blocks)
-        c1 = decision | ((first + world) << _DECISION_BITS)
-        c2 = at * 0 + (number & _WORD)
-        c3 = at * 0 + ((number >> 32) | (_PURPOSE << 24))
+        c0 = tl.where(block < listed_blocks, block, _DECK + block - listed_blocks).to(tl.int64)
+        c1 = decision | ((first + world).to(tl.int64) << _DECISION_BITS)
+        c2 = c0 * 0 + (number & _WORD)
+        c3 = c0 * 0 + ((number >> 32) | (_PURPOSE << 24))
         k0, k1 = key_0, key_1
         for _ in tl.static_range(_ROUNDS):
             p0 = c0 * _MULTIPLIER_0
@@ -208,7 +208,7 @@ def fill_tables(
     BLOCK: tl.constexpr,  # noqa: N803
 ):
     """The ways to place the restricted cards from each one on, by the places left: `vecgame.counts.completions`."""
-    step3 = tl.where(implied == 3, 0, 1).to(tl.int64)
+    step3 = tl.where(implied == 3, 0, 1)
     step2 = tl.where(implied == 2, 0, side3)
     step1 = tl.where(implied == 1, 0, side3 * side2)
     step0 = tl.where(implied == 0, 0, side3 * side2 * side1)
@@ -319,15 +319,15 @@ def deal_kernel(
     game = tl.program_id(0).to(tl.int64)
     while game < games:
         cards = tl.load(unseen + game)
-        n0 = tl.load(needs + game * need_lane)
-        n1 = tl.load(needs + need_step + game * need_lane)
-        n2 = tl.load(needs + 2 * tl.cast(need_step, tl.int64) + game * need_lane)
+        n0 = tl.load(needs + game * need_lane).to(tl.int32)
+        n1 = tl.load(needs + need_step + game * need_lane).to(tl.int32)
+        n2 = tl.load(needs + 2 * tl.cast(need_step, tl.int64) + game * need_lane).to(tl.int32)
         may0 = tl.load(may + game * may_lane)
         may1 = tl.load(may + may_step + game * may_lane)
         may2 = tl.load(may + 2 * tl.cast(may_step, tl.int64) + game * may_lane)
         free = cards & may0 & may1 & may2
         restricted = cards ^ free
-        total, listed = popcount(cards), popcount(restricted)
+        total, listed = popcount(cards).to(tl.int32), popcount(restricted).to(tl.int32)
         n3 = total - n0 - n1 - n2
         # The first of the longest axes follows from the others, and takes no room.
         most = tl.maximum(tl.maximum(n0, n1), tl.maximum(n2, n3))
@@ -336,7 +336,7 @@ def deal_kernel(
         side1 = tl.where(implied == 1, 1, n1 + 1)
         side2 = tl.where(implied == 2, 1, n2 + 1)
         side3 = tl.where(implied == 3, 1, n3 + 1)
-        step3 = tl.where(implied == 3, 0, 1).to(tl.int64)
+        step3 = tl.where(implied == 3, 0, 1)
         step2 = tl.where(implied == 2, 0, side3)
         step1 = tl.where(implied == 1, 0, side3 * side2)
         step0 = tl.where(implied == 0, 0, side3 * side2 * side1)
@@ -356,11 +356,11 @@ def deal_kernel(
             tl.debug_barrier()  # all tables and numbers have been written
             slot = tl.arange(0, WORLDS)
             world = (first + slot).to(tl.int64)
-            left0 = (world * 0 + n0).to(tl.float64)
-            left1 = (world * 0 + n1).to(tl.float64)
-            left2 = (world * 0 + n2).to(tl.float64)
-            left3 = (world * 0 + n3).to(tl.float64)
-            here = world * 0 + n0 * step0 + n1 * step1 + n2 * step2 + n3 * step3
+            left0 = (slot * 0 + n0).to(tl.float64)
+            left1 = (slot * 0 + n1).to(tl.float64)
+            left2 = (slot * 0 + n2).to(tl.float64)
+            left3 = (slot * 0 + n3).to(tl.float64)
+            here = slot * 0 + n0 * step0 + n1 * step1 + n2 * step2 + n3 * step3
             hand0, hand1, hand2 = world * 0, world * 0, world * 0
             level, rest = listed * 0, restricted
             while level < listed:
