@@ -60,6 +60,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
     import vecmcts.kernels.lanes as lane_kernels
     import vecmcts.kernels.worlds as world_kernels
     from vecmcts.kernels.lanes import Function, LaneKernel
+    from vecmcts.kernels.loops import following
 
     run, patch = interpreter.GridExecutor.__call__, interpreter._patch_lang
     built: set[tuple] = set()  # kernels that have been launched before
@@ -106,7 +107,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         placed: int,
         rows_given: bool,
     ) -> None:
-        with lane_kernels.following(), lane_kernels.Counting():
+        with following(), lane_kernels.Counting():
             function(*examples)
         kernel.name, kernel.function, kernel.gathered, kernel.placed = name, function, gathered, placed
 

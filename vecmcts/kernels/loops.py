@@ -6,8 +6,8 @@ is said again and again, in terms of the state as it is then. As an operation of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -24,14 +24,12 @@ _library.impl("loop_begins", lambda state, most: [x.clone() for x in state], "Co
 _library.impl("loop_ends", lambda state, going: [x.clone() for x in state], "CompositeExplicitAutograd")
 
 
-def following() -> AbstractContextManager:
-    """Within it a function's operations are those of which a kernel is written: the same ones for all lanes, and those
-    of steps that may be many once."""
-    stack = ExitStack()
-    stack.enter_context(carrying_all())
-    stack.enter_context(looping(loop))
-    stack.enter_context(torch.no_grad())
-    return stack
+@contextmanager
+def following() -> Iterator[None]:
+    """Within the block a function's operations are those of which a kernel is written: the same ones for all lanes, and
+    of steps that may be many those of one."""
+    with carrying_all(), looping(loop), torch.no_grad():
+        yield
 
 
 def loop(
