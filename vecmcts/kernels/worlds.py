@@ -48,6 +48,7 @@ def draw_hands(
     """`vecgame.worlds.draw_hands` of three hands and at least one game, with the same arguments: [3, count, B] int64;
     None where hands need more cards than they may hold."""
     games, device = len(unseen), unseen.device
+    unseen, index, turn = unseen.contiguous(), index.contiguous(), turn.contiguous()
     told = torch.empty(2, games, dtype=torch.int64, device=device)
     measure(unseen, needs, may, told)
     room, short = told.amax(1).tolist()
