@@ -7,6 +7,7 @@ vecgame play --resume match.json                goes on with a saved match
 vecgame play --watch                            agents among themselves
 vecgame play --web                              as a page in the browser of this machine, with all of these
 vecgame play --web --look match.json            a saved match move by move, with all hands and what agents think
+vecgame play --web --look RUN                   likewise the games that the run's report shows, by its newest network
 """
 
 import argparse
@@ -60,13 +61,15 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     )
     parser.add_argument("--watch", action="store_true", help="agents take all seats")
     parser.add_argument("--delay", type=float, metavar="S", help="seconds a move (default: 0.6, 0 in plain lines)")
-    parser.add_argument("--look", type=Path, metavar="FILE", help="with --web: a saved match, move by move")
+    looked = f"with --web: a saved match, move by move; or, of {A_RUN}, games that its newest network has played"
+    parser.add_argument("--look", type=run_or_network, metavar="PATH", help=looked)
     parser.add_argument("--web", action="store_true", help="a page for the browser, at an address of this machine only")
     parser.add_argument("--port", type=int, metavar="N", help="of --web, 0 = a free one (default: 0)")
     parser.add_argument("--plain", action="store_true", help="plain lines even on a terminal, as for screen readers")
     flags = vars(parser.parse_args(arguments))
     rules = {name: flags.pop(name) for name in RULES if name in flags}
     names = [item.name for item in fields(Settings)]
+    flags["games_of_run"] = {}  # to look at
     return argparse.Namespace(**flags), rules, {name: flags.pop(name) for name in names if name in flags}
 
 
@@ -85,8 +88,8 @@ def open_match(
         unfit += [name for name in (*rules, *given) if name not in CHANGEABLE]
         if unfit:
             raise ValueError(f"--look takes its match from its file, which stays as it is: leave out --{unfit[0]}")
-        own.watch, match = True, load_match(own.look)
-        return replace(match, settings=replace(match.settings, **with_agent(given))), None
+        own.watch = True
+        return looked_at(own, with_agent(given)), None
     if own.resume is not None:
         if own.watch:
             raise ValueError("--watch would play your seat on in the file of --resume; leave one of them out")
@@ -107,6 +110,17 @@ def open_match(
     if "agent" not in given:
         settings = replace(settings, agent=default_agent(SHIPPED, from_flags("document", flags_of([settings.game]))))
     return begin(settings), own.save
+
+
+def looked_at(own: argparse.Namespace, given: dict[str, object]) -> Match:
+    """The match that --look names, or the first of a run's games; ``own.games_of_run`` are all of these."""
+    if own.look.is_dir():
+        from veclab.web.samples import sample_games
+
+        own.games_of_run = sample_games(own.look, given)
+        return next(iter(own.games_of_run.values()))
+    match = load_match(own.look)
+    return replace(match, settings=replace(match.settings, **given))
 
 
 def asked_for(agent: str | None, rules: dict[str, object]) -> TrainingSettings:
@@ -179,10 +193,16 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> No
 
     def seating(match: Match) -> tuple[Player, str]:
         agent = make_agent(match.settings)
-        return agent, f"{'. '.join(players_lines(match.settings, agent, own.watch)).removesuffix('.')}."
+        told = ". ".join(players_lines(match.settings, agent, own.watch)).removesuffix(".")
+        title = next((title for title, one in own.games_of_run.items() if one == match), None)
+        if title is not None:
+            rules = described(flags_of([match.settings.game]))
+            told = f"{title}, of {own.look}: {rules}. Played by its newest network alone; thoughts: {agent.name}"
+        return agent, f"{told}."
 
     bound = server.listen(own.port or 0)
-    table = Table(match, seating, None if own.watch else PERSON, path, 0.6 if own.delay is None else own.delay)
+    delay = 0.6 if own.delay is None else own.delay
+    table = Table(match, seating, None if own.watch else PERSON, path, delay, own.games_of_run)
     print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
     server.serve(table, bound)
     if not table.close():  # an agent is in the midst of a search, which would have to be waited for

@@ -35,6 +35,7 @@ class Settings:
     agent: str = "flat"  # a name in `veclab.table.agents.BOTS`, or the path of a network
     worlds: int = 30  # of an agent that samples them
     simulations: int = 30  # of an agent that searches
+    first_index: int | None = None  # of games as a run deals them, the number of the first; None: of a table's own
 
     def __post_init__(self) -> None:
         inside = type(self.games) is int and 0 <= self.games <= MOST_GAMES
@@ -45,11 +46,13 @@ class Settings:
         SearchConfig(worlds=self.worlds, simulations=self.simulations)
         if not isinstance(self.agent, str):
             raise ValueError(f"agent must be text, got {self.agent!r}")
+        if self.first_index is not None and (type(self.first_index) is not int or not 0 <= self.first_index < 1 << 62):
+            raise ValueError(f"first_index must be an integer from 0 to 2**62 - 1, got {self.first_index!r}")
 
     @cached_property
     def course(self) -> tuple[Game, ...]:
-        """The games of the match in their order."""
-        return self.game.sitting(self.games)
+        """The games of the match in their order; at a table, what would be drawn anew in each (a dealer) rotates."""
+        return self.game.sitting(self.games) if self.first_index is None else (self.game,) * max(1, self.games)
 
 
 @dataclass(frozen=True)
@@ -210,7 +213,8 @@ def is_told(match: Match, action: int, seat: int) -> bool:
 
 def _deal(settings: Settings, number: int) -> State:
     """Game ``number`` of the match."""
-    return settings.course[number].deal(1, settings.seed, first_index=FIRST_INDEX + number)
+    first = FIRST_INDEX if settings.first_index is None else settings.first_index
+    return settings.course[number].deal(1, settings.seed, first_index=first + number)
 
 
 def begin(settings: Settings) -> Match:
