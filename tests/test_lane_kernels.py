@@ -105,6 +105,7 @@ def test_operations(name: str) -> None:
         (lambda x: [x.double().sum(-1)], "whose order is torch's"),
         (lambda x: [x + i for i in range(1300)], "more than 1,200 operations"),
         (lambda x: [torch.cat([x, x, x], -1).argsort(stable=True)], "12 numbers sorted"),
+        (lambda x: [looped(x.to(torch.int8), x[:, 0], 3)], "a step makes left torch.int64"),
     ],
 )
 def test_what_cannot_be_followed(function, message: str) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vecgame.lanes import carrying_all, looping
 from vecgame.state import State
-from vecmcts.kernels.writer import Lanes, Writer, rule
+from vecmcts.kernels.writer import Lanes, UnknownError, Writer, rule
 
 _library = torch.library.Library("vecmcts", "DEF")
 _library.define("loop_begins(Tensor[] state, int most) -> Tensor[]")
@@ -46,6 +46,9 @@ def loop(
     before = state.from_tensors(dict(zip(names, fields, strict=True)))
     mask, told = forced(before)
     after = step(before, told).where(mask, before)
+    for name, field in after.tensors().items():
+        if field.dtype != (old := getattr(before, name)).dtype or field.shape != old.shape:
+            raise UnknownError(f"a step makes {name} {field.dtype} {list(field.shape[1:])} of {old.dtype}")
     fields = torch.ops.vecmcts.loop_ends(list(after.tensors().values()), mask)
     return state.from_tensors(dict(zip(names, fields, strict=True)))
 
