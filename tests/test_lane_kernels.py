@@ -15,6 +15,7 @@ from tests.every_game import EVERY, Named
 from tests.positions import linear_network, mixed_batch
 from tests.test_search_lanes import assert_same
 from vecgame import Blob, Game, State, lanes
+from vecgame.cards import unpack
 from vecgame.contract import mixed_positions
 from vecgame.lanes import carrying_all, entries, place_of, steps_while, with_entries
 from vecmcts import SearchConfig, kernels, search
@@ -41,6 +42,7 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sums": lambda x, w: torch.cat([x.sum(-1, keepdim=True), x.any(-1, keepdim=True), x[:, 1:3].abs()], dim=-1),
     "flat look-ups": lambda x, w: with_entries(x, place_of(w & 3), entries(x, place_of(w >> 62 & 3)) + 1),
     "tables": lambda x, w: torch.arange(10, 14)[:, None].expand(4, 2).index_select(0, w & 3),
+    "bits": lambda x, w: unpack(x, torch.float32).sum(-1) + unpack(w & 0xFFFF)[:, 3:4],
     "columns": lambda x, w: x.gather(1, x & 3).roll(1, 1),
     "quotients": lambda x, w: torch.where(x > 0, x / 3, -torch.inf),
     "rounded": lambda x, w: torch.cat([(x / 7).floor(), x.sign(), (x > 0).float().mean(-1, True)], -1),

@@ -45,7 +45,14 @@ def _places_in(a: Lanes, index: Lanes) -> bool:
 
 
 def _looked_up(write: Writer, table: Tensor, index: Lanes) -> Lanes:
-    """Rows of a table [N, ...] that is known: loads."""
+    """Rows of a table [N, ...] that is known: loads, or of numbers' bits these themselves."""
+    if _of_bits(table):
+        names = np.empty((*index.names.shape, table.shape[1]), dtype=object)
+        for where in np.ndindex(*names.shape):
+            bit = write.line(f"({index.names[where[:-1]]} >> {where[-1]}) & 1")
+            write.whole.add(bit)
+            names[where] = write.cast(bit, index.dtype, table.dtype)
+        return Lanes(names, table.dtype, index.flat, axis=index.axis)
     pointer, size = write.table(table), int(np.prod(table.shape[1:]))
     names = np.empty((*index.names.shape, *table.shape[1:]), dtype=object)
     for where in np.ndindex(*index.names.shape):
@@ -55,6 +62,14 @@ def _looked_up(write: Writer, table: Tensor, index: Lanes) -> Lanes:
                 f"tl.load({pointer} + {row}.to(tl.int64) * {size} + {number}, mask=inside, other=0)"
             )
     return Lanes(names, table.dtype, index.flat, axis=index.axis)
+
+
+def _of_bits(table: Tensor) -> bool:
+    """Whether a table holds in row n the bits of n, as that of `vecgame.cards.unpack` does."""
+    if table.ndim != 2 or len(table) != 1 << table.shape[1]:
+        return False
+    row, place = (torch.arange(size, device=table.device) for size in table.shape)
+    return torch.equal(table, (row[:, None] >> place & 1).to(table.dtype))
 
 
 @rule(aten.gather.default)
