@@ -49,9 +49,10 @@ def _looked_up(write: Writer, table: Tensor, index: Lanes) -> Lanes:
     if _of_bits(table):
         names = np.empty((*index.names.shape, table.shape[1]), dtype=object)
         for where in np.ndindex(*names.shape):
-            bit = write.line(f"({index.names[where[:-1]]} >> {where[-1]}) & 1")
+            row = write.cast(index.names[where[:-1]], index.dtype, torch.int32)
+            bit = write.line(f"({row} >> {where[-1]}) & 1")
             write.whole.add(bit)
-            names[where] = write.cast(bit, index.dtype, table.dtype)
+            names[where] = write.cast(bit, torch.int32, table.dtype)
         return Lanes(names, table.dtype, index.flat, axis=index.axis)
     pointer, size = write.table(table), int(np.prod(table.shape[1:]))
     names = np.empty((*index.names.shape, *table.shape[1:]), dtype=object)
