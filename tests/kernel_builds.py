@@ -23,12 +23,14 @@ os.environ.pop("TRITON_INTERPRET", None)  # with which nothing is built; read wh
 
 import torch
 import triton
+from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia import __file__ as nvidia
 from triton.runtime.jit import JITFunction
 
 from vecgame import Blob, Game
 from vecmcts import kernels
+from vecmcts.kernels import worlds
 from vecmcts.kernels.leaves import _known
 from vecmcts.tree import Tree
 
@@ -77,11 +79,20 @@ def builds(game: Game) -> Iterator[dict[str, object]]:
     JITFunction.run = built
     try:
         kernels.of_trees(game, Tree.allocate(game, game.deal(1), 1, torch.float32))
+        build_worlds(game.deal(1).index)
     finally:
         JITFunction.run = run
     for name, kernel, seconds in found:
         registers, spilled = used(kernel.asm["cubin"])
         yield {"kernel": name, "seconds": round(seconds, 2), "registers": registers, "spilled": spilled}
+
+
+def build_worlds(game: Tensor, count: int = 3) -> None:
+    """Has the kernels built that draw ``count`` worlds of one game, [1] int64."""
+    three, width = game.repeat(3, 1), triton.next_power_of_2(count)
+    worlds.measure(game, three, three, game.repeat(2, 1))
+    tables, hands = torch.zeros(1, worlds.CARD_NUMBERS * width, dtype=torch.float64), game.repeat(3, count, 1)
+    worlds.deal(game, three, three, game, game, tables, hands, count, seed=0, width=width)
 
 
 def main() -> None:

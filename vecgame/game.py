@@ -14,6 +14,7 @@ from torch import Tensor
 from vecgame import hidden, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
+from vecgame.lanes import steps_while
 from vecgame.philox import check_seed
 from vecgame.pictures import View
 from vecgame.state import State, as_tensor
@@ -212,11 +213,12 @@ class Game(ABC):
 
     def play_forced(self, state: State) -> State:
         """The state after every move that is the only legal one has been made, up to the next choice or the end."""
-        for _ in range(self.max_forced_run):
-            mask = self.legal_mask(state)
-            forced = (mask.sum(-1) == 1) & ~self.is_terminal(state)
-            state = self.step(state, mask.to(torch.int8).argmax(-1)).where(forced, state)
-        return state
+
+        def forced(part: State) -> tuple[Tensor, Tensor]:
+            mask = self.legal_mask(part)
+            return (mask.sum(-1) == 1) & ~self.is_terminal(part), mask.to(torch.int8).argmax(-1)
+
+        return steps_while(state, self.max_forced_run, forced, self.step)
 
     def sitting(self, games: int = 0) -> tuple["Game", ...]:
         """What people who sit down to it play, one game after the other: so many, 0 = as many as is usual. Here it is

@@ -14,10 +14,12 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-from vecgame.state import StateT
+from vecgame.state import State, StateT
 
 COMPACT = {"cpu": True, "cuda": False}
+Loop = Callable[..., State]  # called like `steps_while`
 _carrying_all: ContextVar[bool] = ContextVar("carrying_all", default=False)
+_loop: ContextVar[Loop | None] = ContextVar("loop", default=None)
 
 
 def compacts(device: torch.device) -> bool:
@@ -33,6 +35,17 @@ def carrying_all() -> Iterator[None]:
         yield
     finally:
         _carrying_all.reset(token)
+
+
+@contextmanager
+def looping(loop: Loop) -> Iterator[None]:
+    """Has ``loop`` do the work of `steps_while` within the block, in this thread: for who follows a function's
+    operations to write a program of them, in which steps that may be many are a loop."""
+    token = _loop.set(loop)
+    try:
+        yield
+    finally:
+        _loop.reset(token)
 
 
 def working(mask: Tensor) -> Tensor | None:
@@ -72,6 +85,8 @@ def steps_while(
         forced: lanes -> ([K] bool, whether a step is forced; [K] int64, what ``step`` is told of it).
         step: (lanes, [K] int64) -> the lanes after it.
     """
+    if (loop := _loop.get()) is not None:
+        return loop(state, most, forced, step)
     part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
     for _ in range(most):
         mask, told = forced(part)

@@ -35,6 +35,9 @@ TABLE_BYTES = {"cpu": 32 << 20}
 TABLE_SHARE = 0.25
 BY_CARD = 3  # so many hands are drawn by the list of cards
 
+# What is asked first to do the work of `draw_hands`, by type of device. It gives None where it does not.
+DRAWN_BY: dict[str, Callable[..., Tensor | None]] = {}
+
 Sizes = list[
     int
 ]  # that bound the shapes: most items that are counted, most others, most bins, and a side for each axis
@@ -125,6 +128,9 @@ def draw_hands(
         raise ValueError(f"count must be at least 1, got {count}")
     if needs.numel() == 0:
         return needs.new_zeros(len(needs), count, len(index))
+    draw = DRAWN_BY.get(unseen.device.type)
+    if draw and (hands := draw(unseen, needs, may, index, turn, count, seed)) is not None:
+        return hands
     if len(needs) == BY_CARD:
         numbers, draw = _cards_into_hands(unseen, needs, may)
     else:

@@ -1,6 +1,6 @@
 """Triton's kernels on the emulated GPU: run by Triton's interpreter on the CPU, one launch each. Those that are written
-from functions of lanes (`vecmcts.kernels.lanes`), thousands of lines, are run as these functions; that they do the same
-is tested without a GPU.
+from functions of lanes (`vecmcts.kernels.lanes`), thousands of lines, are run as these functions, and so are those that
+draw worlds; that they do the same is tested without a GPU.
 
 The interpreter is chosen when triton is first imported, by ``TRITON_INTERPRET``, which this package sets where there is
 no GPU. Where triton is missing there are no kernels.
@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from tests.emulated_gpu.record import project_lines
 from tests.emulated_gpu.tensors import EmulatedTensor
+from vecgame import worlds
+from vecgame.cards import popcount
 from vecgame.lanes import carrying_all
 
 if TYPE_CHECKING:
@@ -54,7 +58,9 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
     from triton.runtime import interpreter
 
     import vecmcts.kernels.lanes as lane_kernels
+    import vecmcts.kernels.worlds as world_kernels
     from vecmcts.kernels.lanes import Function, LaneKernel
+    from vecmcts.kernels.loops import following
 
     run, patch = interpreter.GridExecutor.__call__, interpreter._patch_lang
     built: set[tuple] = set()  # kernels that have been launched before
@@ -102,7 +108,7 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         placed: int,
         rows_given: bool,
     ) -> None:
-        with carrying_all(), lane_kernels.Counting():
+        with following(), lane_kernels.Counting():
             function(*examples)
         kernel.name, kernel.function, kernel.gathered, kernel.placed = name, function, gathered, placed
 
@@ -139,12 +145,48 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
             gpu.record.kernels[gpu.record.phase_now, kernel.name] += 1
             gpu.launched(work, arguments, {}, None)
 
+    def counted(work: Callable[..., None], name: str, *arguments: Any) -> None:
+        inner = tuple(x.inner if isinstance(x, EmulatedTensor) else x for x in arguments)
+
+        def on_the_cpu(*inner: Any) -> None:
+            with _disable_current_modes(), carrying_all():
+                work(*inner)
+
+        on_the_cpu._schema = Schema
+        on_the_cpu(*inner)
+        gpu.record.kernels[gpu.record.phase_now, name] += 1
+        gpu.launched(on_the_cpu, inner, {}, None)
+
     called = LaneKernel.__call__
     return [
+        (world_kernels, {"measure": partial(counted, _measure, "measure_kernel")}),
+        (world_kernels, {"deal": partial(counted, _deal, "deal_kernel")}),
         (interpreter.GridExecutor, {"__call__": launch}),
         (interpreter, {"_patch_lang": patch_once}),
         (LaneKernel, {"__init__": of_function, "__call__": by_function}),
     ]
+
+
+def _measure(unseen: Tensor, needs: Tensor, may: Tensor, told: Tensor) -> None:
+    """`vecmcts.kernels.worlds.measure`, of tables that need no room."""
+    told[0] = 0
+    told[1] = torch.cat([needs - popcount(unseen & may), (needs.sum(0) - popcount(unseen))[None]]).amax(0)
+
+
+def _deal(
+    unseen: Tensor,
+    needs: Tensor,
+    may: Tensor,
+    index: Tensor,
+    turn: Tensor,
+    tables: Tensor,
+    hands: Tensor,
+    count: int,
+    seed: int,
+    width: int,
+) -> None:
+    """`vecmcts.kernels.worlds.deal`."""
+    hands.copy_(worlds.draw_hands(unseen, needs, may, index, turn, count, seed))
 
 
 def _inner(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -1,7 +1,8 @@
 """Parts of a search as Triton kernels, for a GPU: one launch each, where operations of tensors take hundreds.
 
 A kernel is beside the function of tensors that says what it does, and tests hold the two equal: `vecmcts.kernels.tree`
-beside `vecmcts.simulation`. Triton comes with PyTorch's CUDA build; nothing of it is loaded before a GPU searches.
+beside `vecmcts.simulation`, `vecmcts.kernels.worlds` beside `vecgame.worlds`. Triton comes with PyTorch's CUDA build;
+nothing of it is loaded before a GPU searches.
 Where it is missing or its kernels cannot be built, one line in the log says so, and the functions of tensors go on.
 
 A kernel is built when a search of its kind first meets it, in about a second, and kept on disk for later processes by
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from vecgame.game import Game
 from vecgame.state import State
+from vecgame.worlds import BY_CARD, DRAWN_BY
 from vecmcts.simulation import End, Leaves
 from vecmcts.tree import Tree
 
@@ -76,10 +78,35 @@ def of_trees(game: Game, tree: Tree) -> Kernels | None:
     except torch.OutOfMemoryError:
         raise  # the caller tries a smaller batch
     except Exception as error:  # whatever a missing package, compiler or driver makes of itself
-        _failed.add(device.type)
-        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
-        log.warning("searches on %s go on without kernels: %s", device.type, reason)
+        return _without(device, error)
+
+
+def draw_hands(
+    unseen: Tensor, needs: Tensor, may: Tensor, index: Tensor, turn: Tensor, count: int, seed: int
+) -> Tensor | None:
+    """`vecgame.worlds.draw_hands` of three hands, by kernels; None for other numbers of hands, where hands cannot be
+    drawn, or where there are no kernels."""
+    device = unseen.device
+    if len(needs) != BY_CARD or not usable(device):
         return None
+    try:
+        from vecmcts.kernels import worlds as by_kernels
+
+        return by_kernels.draw_hands(unseen, needs, may, index, turn, count, seed)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        return _without(device, error)
+
+
+def _without(device: torch.device, error: Exception) -> None:
+    """Goes on by tensors on devices of this type from now on, and says why in one line."""
+    _failed.add(device.type)
+    reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+    log.warning("searches on %s go on without kernels: %s", device.type, reason)
+
+
+DRAWN_BY["cuda"] = draw_hands
 
 
 def owners(device: torch.device) -> list[ModuleType]:

@@ -72,6 +72,24 @@ def absolute(write: Writer, out: Tensor, a: Lanes) -> Lanes:
     return Lanes(write.each(lambda x: write.line(f"tl.abs({x})"), write.of(a, out.dtype)), out.dtype)
 
 
+@rule(aten.floor.default)
+def floor(write: Writer, out: Tensor, a: Lanes) -> Lanes:
+    return Lanes(write.each(lambda x: write.line(f"tl.floor({x})"), write.of(a, out.dtype)), out.dtype)
+
+
+@rule(aten.sign.default)
+def sign_of(write: Writer, out: Tensor, a: Lanes) -> Lanes:
+    if out.dtype not in (torch.int8, torch.int16, torch.int32, torch.int64):
+        raise UnknownError("a sign")
+    zero, one, less = (write.constant(number, out.dtype) for number in (0, 1, -1))
+
+    def sign(x: str) -> str:
+        below = write.line(f"tl.where({x} < {zero}, {less}, {zero})")
+        return write.line(f"tl.where({x} > {zero}, {one}, {below})")
+
+    return Lanes(write.each(sign, write.of(a, out.dtype)), out.dtype)
+
+
 @rule(
     aten.__rshift__.Scalar,
     aten.__rshift__.Tensor,
@@ -161,6 +179,11 @@ def div(write: Writer, out: Tensor, a: Value, b: Value) -> Lanes:
     sign = "tl.div_rn({}, {})" if out.dtype == torch.float32 else "{} / {}"
     parts = write.of(a, out.dtype), write.of(b, out.dtype)
     return Lanes(write.each(lambda x, y: write.line(sign.format(x, y)), *parts), out.dtype)
+
+
+@rule(aten.reciprocal.default)
+def reciprocal(write: Writer, out: Tensor, a: Lanes) -> Lanes:
+    return div(write, out, 1.0, a)
 
 
 @rule(aten._to_copy.default)

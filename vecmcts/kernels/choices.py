@@ -15,6 +15,7 @@ from vecmcts.kernels.writer import Lanes, UnknownError, Value, Writer, aten, inn
 
 MOST_COMPARED = 16  # numbers of an argument from which one is chosen by comparisons, rather than in its memory
 MOST_CHOSEN = 64  # of other numbers
+MOST_SORTED = 8
 
 
 def _chosen(write: Writer, entries: Sequence[str], place: str, dtype: torch.dtype) -> str:
@@ -44,7 +45,15 @@ def _places_in(a: Lanes, index: Lanes) -> bool:
 
 
 def _looked_up(write: Writer, table: Tensor, index: Lanes) -> Lanes:
-    """Rows of a table [N, ...] that is known: loads."""
+    """Rows of a table [N, ...] that is known: loads, or of numbers' bits these themselves."""
+    if _of_bits(table):
+        names = np.empty((*index.names.shape, table.shape[1]), dtype=object)
+        for where in np.ndindex(*names.shape):
+            row = write.cast(index.names[where[:-1]], index.dtype, torch.int32)
+            bit = write.line(f"({row} >> {where[-1]}) & 1")
+            write.whole.add(bit)
+            names[where] = write.cast(bit, torch.int32, table.dtype)
+        return Lanes(names, table.dtype, index.flat, axis=index.axis)
     pointer, size = write.table(table), int(np.prod(table.shape[1:]))
     names = np.empty((*index.names.shape, *table.shape[1:]), dtype=object)
     for where in np.ndindex(*index.names.shape):
@@ -54,6 +63,14 @@ def _looked_up(write: Writer, table: Tensor, index: Lanes) -> Lanes:
                 f"tl.load({pointer} + {row}.to(tl.int64) * {size} + {number}, mask=inside, other=0)"
             )
     return Lanes(names, table.dtype, index.flat, axis=index.axis)
+
+
+def _of_bits(table: Tensor) -> bool:
+    """Whether a table holds in row n the bits of n, as that of `vecgame.cards.unpack` does."""
+    if table.ndim != 2 or len(table) != 1 << table.shape[1]:
+        return False
+    row, place = (torch.arange(size, device=table.device) for size in table.shape)
+    return torch.equal(table, (row[:, None] >> place & 1).to(table.dtype))
 
 
 @rule(aten.gather.default)
@@ -68,6 +85,60 @@ def gather(write: Writer, out: Tensor, a: Value, dim: int, index: Value) -> Lane
     if len(entries) > MOST_CHOSEN:
         raise UnknownError(f"one of {len(entries)} numbers")
     return Lanes(write.each(lambda place: _chosen(write, entries, place, index.dtype), index.names), a.dtype)
+
+
+@rule(aten.index.Tensor)
+def index(write: Writer, out: Tensor, a: Value, places: Sequence[Value]) -> Lanes:
+    """One of the entries along the second axis, in each lane its own: ``a[torch.arange(len(a)), place]``."""
+    lane, *others = places
+    if not isinstance(a, Lanes) or not isinstance(lane, Lanes) or lane.stride != 1 or len(others) != 1:
+        raise UnknownError("an index")
+    place = write.of(others[0], others[0].dtype)
+    if place.shape != (1,) or a.axis != 0:
+        raise UnknownError("an index of several entries")
+    each = write.of(a, a.dtype)
+    names = np.empty((1, *each.shape[2:]), dtype=object)
+    for where in np.ndindex(*each.shape[2:]):
+        entries = list(each[(0, slice(None), *where)])
+        names[(0, *where)] = _chosen(write, entries, place[0], others[0].dtype)
+    return Lanes(names, a.dtype)
+
+
+@rule(aten.scatter_add.default)
+def scatter_add(write: Writer, out: Tensor, a: Lanes, dim: int, index: Lanes, values: Value) -> Lanes:
+    """One number a lane added to one of its entries."""
+    if index.names.shape != (1, 1) or dim % 2 != 1:
+        raise UnknownError("a sum of several numbers at places")
+    place, new, names = index.names[0, 0], write.of(values, a.dtype)[0, 0], write.of(a, a.dtype).copy()
+    for number in range(names.shape[1]):
+        same = write.line(f"{place} == {write.constant(number, index.dtype)}")
+        more = write.line(f"{names[0, number]} + {new}")
+        names[0, number] = write.line(f"tl.where({same}, {more}, {names[0, number]})")
+    return Lanes(names, a.dtype)
+
+
+@rule(aten.sort.stable)
+def sort(
+    write: Writer, out: Sequence[Tensor], a: Lanes, stable: bool = False, dim: int = -1, descending: bool = False
+) -> list[Lanes]:
+    """A few numbers by exchanges of neighbours, as often as there may be places to go; equal ones stay in order."""
+    axis, dtype = inner(a, dim), a.dtype
+    if a.names.shape[axis] > MOST_SORTED:
+        raise UnknownError(f"{a.names.shape[axis]} numbers sorted")
+    small = dtype if dtype != torch.bool else torch.int8
+    values = [np.take(write.of(a, small), number, axis=axis) for number in range(a.names.shape[axis])]
+    places = [np.full(values[0].shape, write.constant(n, torch.int64), dtype=object) for n in range(len(values))]
+    better = "<" if descending else ">"
+    for last in reversed(range(1, len(values))):
+        for n in range(last):
+            beats = write.each(lambda x, y: write.line(f"{x} {better} {y}"), values[n], values[n + 1])
+            for row in (values, places):
+                row[n], row[n + 1] = (
+                    write.each(lambda m, x, y: write.line(f"tl.where({m}, {y}, {x})"), beats, x, y)
+                    for x, y in ((row[n], row[n + 1]), (row[n + 1], row[n]))
+                )
+    names = Lanes(np.stack(values, axis), small), Lanes(np.stack(places, axis), torch.int64)
+    return [Lanes(write.of(names[0], dtype), dtype), names[1]]
 
 
 @rule(aten.index_copy.default)
@@ -103,6 +174,12 @@ def total(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False
     return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"{x} + {y}"))
 
 
+@rule(aten.mean.dim)
+def mean(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False, **options: object) -> Lanes:
+    whole = total(write, out, a, dims, keepdim)
+    return div(write, out, whole, a.names.size // whole.names.size)
+
+
 @rule(aten.any.dim)
 def any_of(write: Writer, out: Tensor, a: Lanes, dim: int, keepdim: bool = False) -> Lanes:
     return _reduced(write, a, dim, keepdim, torch.bool, lambda x, y: write.line(f"{x} | {y}"))
@@ -111,6 +188,11 @@ def any_of(write: Writer, out: Tensor, a: Lanes, dim: int, keepdim: bool = False
 @rule(aten.amax.default)
 def amax(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False) -> Lanes:
     return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"tl.maximum({x}, {y})"))
+
+
+@rule(aten.amin.default)
+def amin(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False) -> Lanes:
+    return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"tl.minimum({x}, {y})"))
 
 
 @rule(aten.argmax.default)

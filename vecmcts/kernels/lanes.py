@@ -23,10 +23,10 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vecgame.lanes import carrying_all
 from vecmcts.kernels import arithmetic, choices, shapes  # noqa: F401  their rules are entered as they are loaded
 from vecmcts.kernels.launching import on
-from vecmcts.kernels.writer import RULES, Lanes, UnknownError, Writer
+from vecmcts.kernels.loops import following
+from vecmcts.kernels.writer import RULES, Lanes, Loop, UnknownError, Writer
 
 Function = Callable[..., list[Tensor]]
 TRACED = 1009  # lanes while a function is followed: a prime that is no other size
@@ -134,7 +134,7 @@ class LaneKernel:
         self.function, self.gathered, self.placed, self.rows_given = function, gathered, placed, rows_given
         again = -(-TRACED // len(examples[0]))
         examples = [x.repeat(again, *[1] * (x.ndim - 1))[:TRACED] for x in examples]
-        with carrying_all(), torch.no_grad():
+        with following():
             with Counting():
                 function(*examples)  # which also makes the tables that are kept
             try:
@@ -165,12 +165,8 @@ class LaneKernel:
             for k, entry in enumerate(names):
                 at = f"out{number} + {row} * {len(names)} + {k}"
                 stores.setdefault(entry, []).append(f"tl.store({at}, {entry}, mask=inside)")
-        body, used = [], set(stores)
-        for line in reversed(write.lines):  # without what nobody uses, and a number stored as soon as there is one
-            entry, _, expression = line.partition(" = ")
-            if entry in used:
-                body[:0] = [line, *stores.pop(entry, [])]
-                used.update(re.findall(r"\w+", expression))
+        used = set(stores)
+        body = used_lines(write.lines, used, stores)
         body += [line for lines in stores.values() for line in lines]  # arguments, as they are
         read = [
             f"{entry} = {write.load(number, k, size, self.inputs[number].dtype)}"
@@ -222,6 +218,55 @@ class LaneKernel:
                 num_warps=4,
                 enable_fp_fusion=False,
             )
+
+
+def used_lines(lines: Sequence[str | Loop], used: set[str], stores: dict[str, list[str]]) -> list[str]:
+    """The lines without what nobody uses.
+
+    Args:
+        used: names that are used after them; those that the lines use are added.
+        stores: what stores a name, by name: put where there is that name, and taken out.
+    """
+    body: list[str] = []
+    for line in reversed(lines):
+        if isinstance(line, Loop):
+            body[:0] = looped_lines(line, used)
+            continue
+        entry, _, expression = line.partition(" = ")
+        if entry in used:
+            body[:0] = [line, *stores.pop(entry, [])]
+            used.update(re.findall(r"\w+", expression))
+    return body
+
+
+def looped_lines(loop: Loop, used: set[str]) -> list[str]:
+    """Likewise of a loop. A variable is one of its own if a line of the loop uses it, or what comes after."""
+    variables: set[str] = set()
+    while True:  # what one variable becomes may be made of others
+        inside = {loop.going, *(loop.after[name] for name in variables)}
+        body = used_lines(loop.lines, inside, {})
+        more = {name for name in loop.before if name in used or name in inside}
+        if more == variables:
+            break
+        variables = more
+    if not variables & used:
+        return []
+    kept = [name for name in loop.before if name in variables]
+    outer = inside - variables
+    used.update(outer)
+    used.update(loop.before[name] for name in kept)
+    turn, going = f"turn{loop.number}", f"going{loop.number}"
+    moved = {name: loop.after[name] for name in kept if loop.after[name] != name}
+    first = [f"n{name} = {value}" for name, value in moved.items() if value in moved]  # before that becomes another
+    then = [f"{name} = {f'n{name}' if value in moved else value}" for name, value in moved.items()]
+    inner = [*body, *first, *then, f"{going} = {loop.going} & inside", f"{turn} += 1"]
+    return [
+        *(f"{name} = {loop.before[name]}" for name in kept),
+        f"{going} = inside",
+        f"{turn} = 0",
+        f"while ({turn} < {loop.most}) & (tl.max({going}.to(tl.int32), axis=0) > 0):",
+        *("    " + line for line in inner),
+    ]
 
 
 def compiled(name: str, source: str) -> Any:

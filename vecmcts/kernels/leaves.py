@@ -2,7 +2,7 @@
 `vecmcts.simulation`, with the game's own rules in them, and its ``observe``.
 
 The kernels are written from the game's functions (`vecmcts.kernels.lanes`), so a game has one if these are not too many
-operations, laid out one after the other: a game whose forced moves may be dozens in a row goes on with tensors.
+operations, and of a known kind. Forced moves are one of them in a loop, which ends as soon as no lane has another.
 """
 
 from __future__ import annotations

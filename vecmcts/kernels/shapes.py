@@ -17,8 +17,10 @@ def same(write: Writer, out: Tensor, a: Lanes, **options: object) -> Lanes:
 
 
 @rule(aten.view.default, aten._unsafe_view.default, aten.expand.default)
-def view(write: Writer, out: Tensor, a: Lanes, *sizes: object) -> Lanes:
+def view(write: Writer, out: Tensor, a: Value, *sizes: object) -> Lanes:
     axis, shape = write.axis(out.shape), write.shape(out.shape)
+    if not isinstance(a, Lanes):  # the same in all lanes
+        return Lanes(np.broadcast_to(_alike(write, a, out), shape), out.dtype)
     if axis < 0:  # flat along the first axis
         if a.flat or a.names.size * write.lanes != out.shape[0] or out.ndim > 1:
             raise UnknownError("a flat tensor of more than one axis")
@@ -93,6 +95,11 @@ def arange(write: Writer, out: Tensor, start: int, end: int, step: int = 1, **op
     if start == 0 and end == step * write.lanes:
         return Lanes(np.array([write.constant(0, out.dtype)], dtype=object), out.dtype, stride=step)
     raise UnknownError("arange")
+
+
+@rule(aten.arange.default)
+def numbers(write: Writer, out: Tensor, end: int, **options: object) -> Value:
+    return arange(write, out, 0, end)
 
 
 @rule(

@@ -53,6 +53,18 @@ class Lanes:
 Value = Any  # Lanes, a Tensor that is known, a number, or a sequence of these
 
 
+@dataclass
+class Loop:
+    """Lines that are run again and again, as long as some lane of the program has more to do."""
+
+    number: int
+    most: int  # times
+    before: dict[str, str]  # its variables, and what they are before the first time
+    lines: list[str | Loop]
+    after: dict[str, str]  # what they are after a time
+    going: str  # whether a lane may have more to do then
+
+
 class Writer:
     """The lines of a kernel, as its operations are met.
 
@@ -62,7 +74,10 @@ class Writer:
     """
 
     def __init__(self, lanes: int, gathered: int = 0) -> None:
-        self.lanes, self.lines, self.known = lanes, [], {}
+        self.lanes, self.known, self.named = lanes, {}, 0
+        self.lines: list[str | Loop] = []
+        self.loops: list[tuple[Loop, list, dict[str, str]]] = []  # open ones, and the lines and names around them
+        self.looped = 0
         self.whole: set[str] = set()  # names of whole numbers, small enough for sums in any order to be the same
         self.loads: dict[str, tuple[int, int, int]] = {}  # name -> number of an argument, entry, entries of a lane
         self.gathered = gathered
@@ -93,12 +108,38 @@ class Writer:
     def line(self, expression: str) -> str:
         """A new name for an expression, or that of the same one before."""
         if expression not in self.known:
-            name = self.known[expression] = f"v{len(self.lines)}"
+            name = self.known[expression] = f"v{self.named}"
+            self.named += 1
             joined = JOINED.fullmatch(expression)
             if joined and all(part in self.whole for part in joined.groups() if part):
                 self.whole.add(name)
             self.lines.append(f"{self.known[expression]} = {expression}")
         return self.known[expression]
+
+    def begin(self, most: int, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Begins a loop whose variables are of these values before it: the variables' names."""
+        number, before = self.looped, {}
+        self.looped += 1
+        variables = [np.empty(array.shape, dtype=object) for array in arrays]
+        for array, names in zip(arrays, variables, strict=True):
+            for place in np.ndindex(array.shape):
+                names[place] = f"s{number}_{len(before)}"
+                before[names[place]] = array[place]
+        loop = Loop(number, most, before, [], {}, "")
+        self.loops.append((loop, self.lines, self.known))
+        self.lines, self.known = loop.lines, dict(self.known)
+        return variables
+
+    def end(self, arrays: Sequence[np.ndarray], going: str) -> list[np.ndarray]:
+        """Ends the loop that was begun last; its variables become these: their names."""
+        loop, self.lines, self.known = self.loops.pop()
+        names = iter(loop.before)
+        for array in arrays:
+            loop.after.update((next(names), value) for value in array.flat)
+        loop.going = going
+        self.lines.append(loop)
+        names = iter(loop.before)
+        return [np.array([next(names) for _ in array.flat], dtype=object).reshape(array.shape) for array in arrays]
 
     def constant(self, number: Any, dtype: torch.dtype) -> str:
         if dtype == torch.bool:
@@ -118,7 +159,7 @@ class Writer:
         if new == torch.bool:
             return self.line(f"{name} != {self.constant(0, old)}")
         cast = self.line(f"{name}.to({TYPES[new]})")
-        if old.itemsize == 1:
+        if old.itemsize == 1 or name in self.whole:
             self.whole.add(cast)
         return cast
 
