@@ -1,8 +1,8 @@
 """One simulation in every tree at once: descend to a new leaf, expand it, back its value up.
 
-Four ways of running these functions give the same trees: with the lanes that need work only, as on a CPU; with all
-lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the second with kernels for parts of it
-(`vecmcts.kernels`), as on a GPU, or compiled (`vecmcts.compiled`).
+With all lanes and masks, so that no shape depends on data (`vecgame.lanes`), these functions are the specification.
+Each device has one way that gives the same trees: a CPU runs them with the lanes that need work only, and a GPU has
+kernels for parts of them (`vecmcts.kernels`), all of it in a graph (`vecmcts.graphs`).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: T
 def descend(
     game: Game,
     tree: Tree,
-    node: int | Tensor,
+    node: int,
     depth: int,
     config: SearchConfig,
     root_slot: Tensor | None = None,
@@ -106,7 +106,7 @@ def descend(
     with all of them, ``depth`` steps. The trees are read only until it is over, for no walk meets a node twice.
 
     Args:
-        node: number of the node that is set aside for the new leaf; as a tensor [] int64 it is no constant of a graph.
+        node: number of the node that is set aside for the new leaf.
         depth: steps of the longest possible path; a tree of n nodes has none of more than n.
         root_slot: [T] int64, the slots to take at the roots; None for those of PUCT.
     """

@@ -108,7 +108,7 @@ class Bench:
         options, device = self.options, self.device
         config = network_config(options.network, self.game)
         network = inference_net(BlobNet(config).to(device), options.precision, [self.game], options.compile)
-        play = Play(self.game, network, self.config, device, options.compile, options.graphs)
+        play = Play(self.game, network, self.config, device, options.graphs)
         counted: dict[int, Counted] = {}
         rows: list[tuple[str, int, SelfPlayRow]] = []
         later = device.type == "cuda"  # where limits and phases take a slower pass: after the times of all batches
@@ -226,10 +226,13 @@ class Bench:
 
     def search(self, required: bool = False) -> None:
         """The trees alone, and mctx's in a game that both can play."""
-        options, repeats, ways = self.options, self.options.repeats, (self.options.compile, self.options.graphs)
+        options, repeats = self.options, self.options.repeats
         sizes = self.sizes([16, 256, 2048], [131_072, 16_384, 4096, 256])
         measures = [
-            (f"batch {size:,}", lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats, *ways))
+            (
+                f"batch {size:,}",
+                lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats, options.graphs),
+            )
             for size in sizes
         ]
         if self.has("mctx", "mctx", required):

@@ -16,8 +16,8 @@ from veclab.progress import add_display_flags
 
 OF_THE_DOCUMENT = ("strategies", "peers")  # what measures the document's game only
 RECORDED = ("self-play", "search", "sweep")  # what makes searches that a GPU can replay as CUDA graphs
-COMPILED = (*RECORDED, "net")
 TIMED = ("self-play", "sweep")  # what measures more than the time
+COMPILED = (*TIMED, "net")  # what has a network that can be compiled
 MERGED = ("self-play", "search", "agreement", "sweep")  # whose searches may take moves that are alike as one
 
 
@@ -59,7 +59,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file, row by row")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
     parser.add_argument(
-        "--compile", action="store_true", help="self-play, search, sweep, net, on a GPU: compiled searches and network"
+        "--compile", action="store_true", help="self-play, sweep, net, on a GPU: the network compiled by torch.compile"
     )
     parser.add_argument(
         "--no-graphs",
