@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from tests.emulated_gpu.record import project_lines
 from tests.emulated_gpu.tensors import EmulatedTensor
+from tests.emulated_gpu.traffic import of_kernel, of_lanes
 from vecgame.lanes import carrying_all
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         if 0 in executor.grid:
             return  # Triton launches nothing then
         kernel(*inner, **options)
-        gpu.record.kernels[gpu.record.phase_now, name] += 1
+        given = {**dict(zip(executor.arg_names, inner, strict=False)), **options}
+        gpu.record.launch(name, lambda: of_kernel(name, given))
         gpu.launched(kernel, tuple(inner), options, None)
 
     def patch_once(function: Any) -> object:
@@ -134,7 +136,8 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         work._schema = Schema
         if count:
             work(*arguments)
-            gpu.record.kernels[gpu.record.phase_now, kernel.name] += 1
+            inputs, _, places, outputs = arguments
+            gpu.record.launch(kernel.name, lambda: of_lanes(inputs, kernel.gathered, places, outputs, count))
             gpu.launched(work, arguments, {}, None)
 
     called = LaneKernel.__call__
