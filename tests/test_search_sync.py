@@ -168,6 +168,7 @@ def test_a_search_of_every_game_waits_for_nothing_and_is_that_of_a_cpu(
     game, config = named.make(tmp_path), SearchConfig(worlds=1, simulations=4, noise_fraction=0.25)
     state = mixed_positions(game, 9)
     network = linear_network(game.seats, features=game.features, actions=game.num_actions)
+    monkeypatch.setattr(lanes, "FEW", 0)
     compact = search(game, state, network, config, seed=3)
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     drawn = game.determinize(state, config.worlds, seed=3)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import compacts, entries, pick, placed, working
+from vecgame.lanes import compacts, entries, pick, placed, working, worth_listing
 from vecgame.philox import Stream
 from vecgame.state import State
 from vecmcts.config import SearchConfig
@@ -117,7 +117,7 @@ def descend(
     leaf, last_edge = every, every * tree.slots
     walked = []
     for level in range(depth):
-        lanes = working(going)
+        lanes = worth_listing(going)
         if lanes is not None:
             if len(lanes) == 0:
                 break
@@ -136,11 +136,11 @@ def descend(
         child = tree.child.view(-1).index_select(0, edge)
         grows = child == UNEXPANDED
         child = torch.where(grows, pick(new_row, trees), child)
-        # A tree that is carried along without going on stays where it is.
+        # What a tree comes to that is carried along without going on counts for nothing.
         last_edge = placed(last_edge, trees, torch.where(going, edge, pick(last_edge, trees)))
         leaf = placed(leaf, trees, torch.where(going, child, pick(leaf, trees)))
         going = going & ~grows & tree.open.index_select(0, child)
-        row = torch.where(going, child, row)
+        row = child
     rows, edges, taken = (torch.cat(parts) for parts in zip(*walked, strict=True)) if walked else (every[:0],) * 3
     tree.visits.view(-1).index_add_(0, edges, taken.to(tree.visits.dtype))
     tree.child.view(-1).index_copy_(0, last_edge, torch.where(started, leaf, UNEXPANDED))

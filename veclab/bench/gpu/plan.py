@@ -58,6 +58,12 @@ PARTS = (
     bench("learner", 15, "train"),
     bench("engine", 10, "engine"),
     bench("agreement", 20, "agreement --weights veclab/agents/blob-1-13.safetensors"),
+    bench(
+        "people",
+        15,
+        "people --weights veclab/agents/blob-1-13.safetensors",
+        "people --weights veclab/agents/blob-1-13.safetensors --cards 13",
+    ),
     tests("slow-tests", 40, "gpu and slow"),
     bench("self-play-float8", 30, "self-play --timing-only --precision float8 --batches 131072 16384", gpu_only=True),
     bench("network-compiled", 20, "net --compile --batches 131072 32768", gpu_only=True),
