@@ -318,12 +318,12 @@ def test_a_missing_openspiel_is_said_and_the_rest_runs(monkeypatch, capsys) -> N
     assert bench.main(["engine", "--quick", "--cards", "2", "--device", "cpu", "--repeats", "1"]) == 0
     output = capsys.readouterr().out
     assert (
-        "OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n" in output
+        "OpenSpiel is not installed: no comparison with it (pip install 'vecgame[peers]')\n" in output
         and "random games" in output
     )
     assert bench.main(["peers", "--quick", "--device", "cpu"]) == 2  # there it is what was asked for
     error = capsys.readouterr().err
-    assert error == "error: OpenSpiel is not installed: no comparison with it (pip install -e '.[peers]')\n"
+    assert error == "error: OpenSpiel is not installed: no comparison with it (pip install 'vecgame[peers]')\n"
 
 
 def test_a_missing_matplotlib_is_said_before_anything_is_measured(monkeypatch, capsys) -> None:

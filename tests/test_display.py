@@ -51,7 +51,7 @@ def test_a_table_that_is_too_wide_is_a_list(width: int) -> None:
 
 
 def test_lines_break_between_words_on_a_terminal_and_nowhere_else() -> None:
-    text = "pip install -e '.[peers]' :on: " + "word " * 30 + "end"
+    text = "pip install 'vecgame[peers]' :on: " + "word " * 30 + "end"
     for terminal in (True, False):
         console, file = shown(60, terminal)
         Display(console).line(text)

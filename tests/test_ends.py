@@ -174,7 +174,7 @@ def failing(error: BaseException) -> int:
         (
             ModuleNotFoundError("No module named 'jax'", name="jax"),
             WRONG,
-            "error: jax is not installed: pip install -e '.[peers]'",
+            "error: jax is not installed: pip install 'vecgame[peers]'",
         ),
         (
             RuntimeError("[enforce fail at x] can't allocate memory: you tried to allocate 4294967296 bytes. Error"),

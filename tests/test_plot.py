@@ -329,11 +329,11 @@ def test_ticks_are_round_numbers_apart() -> None:
 
 def test_a_missing_matplotlib_gets_one_message(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(ModuleNotFoundError, match=r"^matplotlib is not installed: pip install -e '\.\[plot\]'$"):
+    with pytest.raises(ModuleNotFoundError, match=r"^matplotlib is not installed: pip install 'vecgame\[plot\]'$"):
         plot(NET, tmp_path)
     (tmp_path / "net.json").write_text(json.dumps(NET))
     assert charts.main([str(tmp_path / "net.json"), "--out", str(tmp_path / "charts")]) == 2
-    assert capsys.readouterr().err == "error: matplotlib is not installed: pip install -e '.[plot]'\n"
+    assert capsys.readouterr().err == "error: matplotlib is not installed: pip install 'vecgame[plot]'\n"
     assert not (tmp_path / "charts").exists()
 
 

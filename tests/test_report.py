@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from io import StringIO
@@ -20,7 +21,8 @@ from vecgame import Blob
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
 from veclab.progress import Display
-from veclab.report.charts import BOTTOM, LEFT, RIGHT, TOP, Scale, Series, bar_chart, calibration_chart, line_chart
+from veclab.report.charts import Series, bar_chart, calibration_chart, line_chart
+from veclab.report.drawing import BOTTOM, ENDS, LEFT, RIGHT, TOP, new_axes, steps_axis, values_axis
 from veclab.report.markup import STYLE, number_text, table_html
 from veclab.report.metrics import Strength, read_metrics, read_strength, strength_charts
 from veclab.report.page import main, report
@@ -116,69 +118,87 @@ def column(table: ElementTree.Element, number: int) -> list[float]:
     return [float(row[number].find("data").get("value")) for row in table.find("tbody") if len(row[number])]
 
 
+def paths(svg: ElementTree.Element, name: str) -> list[list[tuple[float, float]]]:
+    """The corners of every unbroken line of the paths of a name, pixels."""
+    found = [path.get("d") for path in svg.iter("path") if path.get("class") == name]
+    lines = [line for path in found for line in path.split("M")[1:]]
+    return [[tuple(map(float, corner.split())) for corner in re.split("[LCHVZz]", line) if corner] for line in lines]
+
+
 def pixels(svg: ElementTree.Element, colour: str) -> list[list[tuple[float, float]]]:
-    """The polylines of one series."""
-    lines = [line for line in svg.iter("polyline") if line.get("class") == f"line {colour}"]
-    return [[tuple(map(float, pair.split(","))) for pair in line.get("points").split()] for line in lines]
+    """The unbroken lines of one series."""
+    return paths(svg, f"line {colour}")
 
 
-# -- scales and charts --
+def heights(svg: ElementTree.Element, name: str) -> list[float]:
+    """Of bars, or of the lines of intervals."""
+    corners = [[y for _, y in line] for line in paths(svg, name)]
+    return [max(ys) - min(ys) for ys in corners if name.startswith("bar") or max(ys) > min(ys)]
 
 
-def test_scales_map_data_to_pixels() -> None:
-    linear = Scale(2, 4, 100, 20)  # upwards on the screen is downwards in pixels
-    assert [linear(value) for value in (2, 2.5, 4)] == [100, 80, 20]
-    assert linear.ticks() == [2, 2.5, 3, 3.5, 4]
-    logarithm = Scale(10, 1000, 0, 90, log=True)
-    assert [round(logarithm(value), 9) for value in (10, 100, 1000)] == [0, 45, 90]
-    assert logarithm.ticks() == [10, 20, 50, 100, 200, 500, 1000]
-    assert Scale(1, 1e7, 0, 9, log=True).ticks() == [10.0**k for k in range(8)]
-    assert Scale(1, 3, 0, 10).ticks(whole=True) == [1, 2, 3]
-    assert Scale(-0.3, 0.1, 0, 1).ticks() == [-0.3, -0.2, -0.1, 0, 0.1]
+def on_scale(value: float, low: float, high: float, bottom: float = BOTTOM, log: bool = False) -> object:
+    """Where a value is on a y axis from ``low`` to ``high``, to the digit that is written."""
+    share = math.log(value / low) / math.log(high / low) if log else (value - low) / (high - low)
+    return pytest.approx(bottom - share * (bottom - TOP), abs=0.06)
+
+
+# -- axes and charts --
 
 
 @pytest.mark.parametrize(
-    ("values", "options", "low", "high"),
+    ("values", "log", "ends", "ticks"),
     [
-        ([1.13, 4.9], {}, 1, 5),
-        ([-0.031, 0.02], {}, -0.04, 0.02),
-        ([0.5, math.nan, 0.7, math.inf], {}, 0.5, 0.7),
-        ([7.0], {}, 6, 8),
-        ([0.0], {}, -1, 1),
-        ([], {}, 0.9, 1.1),
-        ([1, 57], {"whole": True}, 1, 57),
-        ([3], {"whole": True}, 2, 4),
-        ([18.8, 6466], {"log": True}, 10, 10_000),
-        ([100, 100, 0, -5], {"log": True}, 100, 200),
+        ([1.13, 4.9], False, (1, 5), [1, 2, 3, 4, 5]),
+        ([2, 4], False, (2, 4), [2, 2.5, 3, 3.5, 4]),
+        ([-0.031, 0.02], False, (-0.04, 0.02), None),
+        ([0.5, math.nan, 0.7, math.inf], False, (0.5, 0.7), None),
+        ([7.0], False, (6, 8), None),
+        ([0.0], False, (-1, 1), None),
+        ([], False, (0.9, 1.1), None),
+        ([18.8, 6466], True, (10, 10_000), [10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000]),
+        ([100, 100, 0, -5], True, (100, 200), [100, 200]),
+        ([1, 1e7], True, (1, 1e8), [10.0**k for k in range(9)]),
     ],
 )
-def test_scales_surround_what_they_show(values: list[float], options: dict, low: float, high: float) -> None:
-    scale = Scale.around(values, 0, 1, **options)
-    assert (scale.low, scale.high) == (pytest.approx(low), pytest.approx(high))
+def test_an_axis_surrounds_what_it_shows(values: list[float], log: bool, ends: tuple, ticks: list | None) -> None:
+    axes = new_axes("x", "y")
+    values_axis(axes, values, log)
+    assert axes.get_ylim() == pytest.approx(ends)
+    assert ticks is None or axes.get_yticks().tolist() == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("steps", "ends", "ticks"), [([1, 57], (1, 57), None), ([3], (2, 4), [2, 3, 4]), ([1, 2, 3], (1, 3), [1, 2, 3])]
+)
+def test_an_axis_of_steps_ends_with_them(steps: list[float], ends: tuple[int, int], ticks: list | None) -> None:
+    axes = new_axes("x", "y")
+    steps_axis(axes, steps)
+    (low, high), inside = axes.get_xlim(), (RIGHT - LEFT - 2 * ENDS) / (RIGHT - LEFT)
+    assert (high - low) * inside == pytest.approx(ends[1] - ends[0]) and high - ends[1] == pytest.approx(ends[0] - low)
+    assert ticks is None or axes.get_xticks().tolist() == pytest.approx(ticks)
 
 
 def test_a_line_lies_where_its_numbers_say() -> None:
     points = [(1, 2.0), (2, 4.0), (3, math.nan), (4, 3.0)]
     svg = ElementTree.fromstring(line_chart("T", [Series("s", points)], "x", "y", references=((2.5, "limit"),)))
-    left, right = LEFT + 8, RIGHT - 8
+    left, right = LEFT + ENDS, RIGHT - ENDS
     runs = pixels(svg, "c0")
     assert runs[0] == [(left, BOTTOM), (pytest.approx(left + (right - left) / 3, abs=0.06), TOP)]
     assert runs[1] == [(right, (TOP + BOTTOM) / 2)] and len(runs) == 2  # a gap where there is no number
-    line = next(element for element in svg.iter("line") if element.get("class") == "reference")
-    assert float(line.get("y1")) == float(line.get("y2")) == pytest.approx(BOTTOM - (BOTTOM - TOP) / 4, abs=0.06)
+    ((start, end),) = paths(svg, "reference")
+    assert (start[0], end[0]) == (LEFT, RIGHT) and start[1] == end[1] == on_scale(2.5, 2, 4)
     assert any(element.text == "limit" for element in svg.iter("text"))
-    marks = [point.find("title").text for point in svg.iter("path") if point.get("class") == "point c0"]
-    assert marks == ["s, 1: 2", "s, 2: 4", "s, 4: 3"]
+    places = [path.get("transform") for path in svg.iter("path") if path.get("class") == "point c0"]
+    corners = [corner for run in runs for corner in run]
+    assert places == [f"translate({x:g} {y:g})" for x, y in corners]
 
 
 def test_intervals_reach_as_far_as_they_should() -> None:
     series = [Series("a", [(1, 2.0), (2, 4.0)], [3.0, math.inf]), Series("b", [(1, 0.0)], [0.0])]
     svg = ElementTree.fromstring(line_chart("T", series, "x", "y"))
-    scale = Scale(-2, 6, BOTTOM, TOP)
-    whiskers = [path.get("d") for path in svg.iter("path") if path.get("class") == "whisker c0"]
-    x, top, bottom = map(float, re.match(r"M([\d.]+),([\d.]+)V([\d.]+)", whiskers[0]).groups())
-    assert (top, bottom) == (pytest.approx(scale(5), abs=0.06), pytest.approx(scale(-1), abs=0.06))
-    assert len(whiskers) == 1  # the infinite one is not drawn
+    ((x, top), (_, bottom)), *others = paths(svg, "whisker c0")
+    assert sorted((top, bottom)) == [on_scale(5, -2, 6), on_scale(-1, -2, 6)]
+    assert all(start[1] == end[1] for start, end in others) and len(heights(svg, "whisker c0")) == 1  # not the infinite
     assert x != pixels(svg, "c1")[0][0][0]  # intervals at one place stand side by side
 
 
@@ -192,9 +212,8 @@ def test_an_axis_from_zero() -> None:
 
 def test_bars_are_as_high_as_their_values() -> None:
     svg = ElementTree.fromstring(bar_chart("T", [("5", 0.25, 0.05), ("6", 1.0, math.inf)], "cards", "share", 1.0))
-    heights = [float(bar.get("height")) for bar in svg.iter("rect")]
-    assert heights == [pytest.approx((BOTTOM - TOP) / 4), BOTTOM - TOP]
-    assert len([path for path in svg.iter("path") if path.get("class") == "whisker ink"]) == 1
+    assert heights(svg, "bar c0") == [pytest.approx((BOTTOM - TOP) / 4, abs=0.06), BOTTOM - TOP]
+    assert heights(svg, "whisker ink") == [pytest.approx(0.1 * (BOTTOM - TOP), abs=0.06)]
 
 
 def test_numbers_are_rounded_to_read_and_kept_exact() -> None:
@@ -228,7 +247,8 @@ def test_an_empty_bin_stays_in_the_table_and_out_of_the_line() -> None:
     floor = BOTTOM - 50
     expected = [(LEFT + x * (RIGHT - LEFT), floor - y * (floor - TOP)) for x, y in ((0.1, 0.2), (0.9, 0.8))]
     assert pixels(svg, "c0") == [[pytest.approx(point, abs=0.06) for point in expected]]
-    assert [float(bar.get("height")) for bar in svg.iter("rect")] == [42, 0, 42]
+    assert paths(svg, "reference") == [[(LEFT, floor), (RIGHT, TOP)]]
+    assert heights(svg, "bar muted") == [42, 0, 42]
     assert [float(cell.get("value")) for cell in svg.iter("data")][2::5] == [1, 0, 1]
 
 
@@ -310,11 +330,10 @@ def test_the_total_loss_weighs_the_value_loss(document: ElementTree.Element) -> 
 
 def test_throughput_stands_beside_the_documents_targets(document: ElementTree.Element) -> None:
     chart = figure(document, "Self-play throughput")
-    scale = Scale(100, 5000, BOTTOM, TOP, log=True)
-    lines = [float(line.get("y1")) for line in chart.iter("line") if line.get("class") == "reference"]
-    assert lines == [pytest.approx(scale(target), abs=0.06) for target in (100, 500, 1000)]
-    heights = [y for _, y in pixels(chart, "c0")[0]]
-    assert heights == [pytest.approx(scale(631.578947 * iteration), abs=0.06) for iteration in (1, 2, 3, 4)]
+    lines = [start[1] for start, _ in paths(chart, "reference")]
+    assert lines == [on_scale(target, 100, 5000, log=True) for target in (100, 500, 1000)]
+    drawn = [y for _, y in pixels(chart, "c0")[0]]
+    assert drawn == [on_scale(631.578947 * iteration, 100, 5000, log=True) for iteration in (1, 2, 3, 4)]
 
 
 def test_strength_over_the_steps_of_a_run(folder: Path, document: ElementTree.Element) -> None:
@@ -340,7 +359,7 @@ def test_strength_over_the_steps_of_a_run(folder: Path, document: ElementTree.El
         [-4.5, -1, 0.5],
         [0.25] * 3,
     ]
-    assert len([path for path in chart.iter("path") if path.get("class", "").startswith("whisker")]) == 6
+    assert [len(heights(chart, f"whisker {colour}")) for colour in ("c0", "c1")] == [3, 3]
     everything = next(
         t for t in document.iter("table") if (c := t.find("caption")) is not None and c.text == "All matches"
     )
@@ -462,7 +481,7 @@ def test_annotated_games_are_those_that_were_played(
     assert decisions[0][2] == ", ".join(f"bid {bid} {100 * float(chances[bid]):.0f}%" for bid in order)
     told = [f"{12 * float(value):.1f}".replace("-", "\N{MINUS SIGN}") for value in values[0]]
     assert [decisions[0][3 + (seat + place) % 4] for place in range(4)] == told
-    suits = {(card.text[-2], card.get("class")) for card in document.iter("span") if card.text}
+    suits = {(card.text[-2], card.get("class")) for card in document.iter("span") if "card" in card.get("class")}
     assert suits == {("♠", "card"), ("♣", "card"), ("♥", "card red"), ("♦", "card red")}
 
 
@@ -487,6 +506,14 @@ def test_the_command_writes_the_page(tmp_path, capsys) -> None:
     assert "Calibration of the value head" in page and "network-000004" in page
     assert str(folder / "report.html") in capsys.readouterr().out
     ElementTree.fromstring(page)
+
+
+def test_charts_need_an_extra_which_is_said_before_games_are_played(tmp_path, capsys, monkeypatch) -> None:
+    folder = write_run(tmp_path / "run", entries())
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    assert main([str(folder)]) == 2
+    assert capsys.readouterr().err == "error: matplotlib is not installed: pip install 'vecgame[plot]'\n"
+    assert not (folder / "report.html").exists()
 
 
 def test_without_games_no_network_is_needed(tmp_path) -> None:

@@ -8,9 +8,10 @@ import torch
 
 from net import InferenceNet
 from tests.test_net import random_net
-from tests.test_report import TINY, pixels, quiet
+from tests.test_report import TINY, on_scale, paths, pixels, quiet
 from vecgame import Blob
-from veclab.report.charts import BOTTOM, TOP, Scale, Series, line_chart, window_for
+from veclab.report.charts import Series, line_chart, window_for
+from veclab.report.drawing import BOTTOM, TOP
 from veclab.report.metrics import Chart, metric_charts
 from veclab.report.played import bids_met, play_all
 
@@ -40,9 +41,7 @@ def test_a_long_series_is_its_mean_over_faint_points() -> None:
     assert len(line) == 5 and {y for _, y in line} == {(TOP + BOTTOM) / 2}
     (faint,) = [path for path in drawing.iter("path") if path.get("class") == "faint c0"]
     assert faint.get("d").count("h0") == 6
-    assert [path.find("title").text for path in drawing.iter("path") if path.get("class") == "point c0"] == [
-        "s, 5.5: 2"
-    ]
+    assert len(paths(drawing, "point c0")) == 1  # at its end
     assert "the mean over 2 of them" in "".join(drawing.itertext())
     assert [float(d.get("value")) for d in drawing.iter("data")][1::2] == [y for _, y in points]  # as recorded
 
@@ -55,10 +54,9 @@ def test_a_value_that_is_no_number_is_a_gap_as_wide_as_the_mean() -> None:
 def test_a_few_card_counts_are_a_line_each() -> None:
     drawing = charts_of([1, 5, 2, 6, 3, 7], [5, 2])
     assert [len(pixels(drawing, colour)[0]) for colour in ("c0", "c1")] == [3, 3]
-    names = [item.text or item[0].tail for item in drawing.iter("li")]
+    names = [item[0].tail for item in drawing.iter("li")]
     assert names == ["2 cards", "5 cards"]
-    scale = Scale(0, 8, BOTTOM, TOP)
-    assert [y for _, y in pixels(drawing, "c1")[0]] == [pytest.approx(scale(score), abs=0.06) for score in (1, 2, 3)]
+    assert [y for _, y in pixels(drawing, "c1")[0]] == [on_scale(score, 0, 8) for score in (1, 2, 3)]
 
 
 def test_many_card_counts_are_their_mean_and_no_saw() -> None:

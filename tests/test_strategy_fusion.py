@@ -63,4 +63,4 @@ def test_a_missing_extra_is_one_line_and_help_needs_none(monkeypatch, capsys) ->
             with pytest.raises(SystemExit, match="2"):
                 run_example(patch, name, "")
             error = capsys.readouterr().err  # of that module, or of another of the extra that is not there either
-            assert error.endswith(f" is not installed: pip install -e '.[{extra}]'\n") and error.count("\n") == 1
+            assert error.endswith(f" is not installed: pip install 'vecgame[{extra}]'\n") and error.count("\n") == 1

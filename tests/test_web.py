@@ -5,17 +5,17 @@ import random
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
 import torch
 
-pytest.importorskip("starlette", reason="pip install -e '.[web]'")
-pytest.importorskip("uvicorn", reason="pip install -e '.[web]'")
+pytest.importorskip("starlette", reason="pip install 'vecgame[web]'")
+pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 
-from net import BlobNet
+from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
 from tests.web import Served, actions, random_bots, waits_for_the_person
 from vecgame import Blob, identity, make_game, text
@@ -24,6 +24,11 @@ from veclab import play
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.arena.bots import RandomBot
+from veclab.game_flags import identities
+from veclab.progress import Display
+from veclab.report.games import sample
+from veclab.report.played import play_all
+from veclab.settings import from_flags
 from veclab.table.advice import give_hint, where_cards_lie
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, Match, Settings, begin, is_told, walk
@@ -326,6 +331,45 @@ def test_a_saved_match_is_looked_at_move_by_move(monkeypatch, capsys) -> None:
         table.close(20)
 
 
+@pytest.mark.parametrize("flags", [{"cards": "2,1", "trump": "spades"}, {"game": "kuhn"}], ids=["blob", "kuhn"])
+def test_a_runs_games_are_those_of_its_report(flags: dict[str, str], monkeypatch, capsys) -> None:
+    """Move by move as `veclab.report` has them, dealer and all; they open one after the other, and can be kept."""
+    settings = from_flags("document", {**flags, "seed": 7, "updates": 1, "learner": "policy-gradient"})
+    games = settings.games()
+    torch.manual_seed(1)
+    net = BlobNet(network_config("small", games[0])).eval()
+    run = Path("runs/one")
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(json.dumps(asdict(settings)))
+    save_network(run / "network-update-000001.safetensors", net, {"updates": 1, "games": identities(games)})
+    played = sample(play_all(games, InferenceNet(net, dtype=torch.float32), 7, 12, Display(quiet=True)))
+    tables = []
+    monkeypatch.setattr(server, "serve", lambda table, bound: tables.append(table))
+    assert play.main(["--web", "--look", "runs/one", "--worlds", "1", "--simulations", "2"]) == 130
+    assert "error" not in capsys.readouterr().err
+    (table,) = tables
+    assert table.saved() == [title for title, *_ in played] and len(played) == 3
+    table = Table(table.others[played[0][0]], table.seating, None, others=table.others)
+    one = Served(table)
+    try:
+        for title, part, lane in played:
+            assert one.ask("open", name=title)[0] == 200
+            told = one.wait(lambda told, title=title: told["title"].startswith(title) and told["hint"])
+            assert told["again"] and "runs/one" in told["title"] and "its newest network alone" in told["title"]
+            match = table.others[title]
+            assert match.over and told["moves"] == len(match.history) and told["at"] == 0
+            first, *_ = walk(match.settings, ())
+            for name, tensor in first.state.tensors().items():
+                assert tensor.equal(part.start.tensors()[name][lane : lane + 1]), name
+            assert list(match.history) == part.action[part.live[:, lane], lane].tolist()
+            assert match.results[0].points == tuple(part.game.scores(part.end)[lane].tolist())
+        assert one.ask("save")[0] == 200
+        assert load_match(table.path) == match
+    finally:
+        one.stop()
+        table.close(20)
+
+
 def test_a_match_that_is_played_is_not_looked_into(served: Served) -> None:
     told = served.wait(waits_for_the_person)
     status, answer = served.ask("step", to=0)
@@ -473,4 +517,4 @@ def test_without_the_extra_there_is_one_line(missing: str, monkeypatch, capsys) 
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
     assert play.main(["--web", "--agent", "random"]) == 2
-    assert capsys.readouterr().err == f"error: {missing} is not installed: pip install -e '.[web]'\n"
+    assert capsys.readouterr().err == f"error: {missing} is not installed: pip install 'vecgame[web]'\n"

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("starlette", reason="pip install -e '.[web]'")
-pytest.importorskip("playwright.sync_api", reason="pip install -e '.[dev]'")
+pytest.importorskip("starlette", reason="pip install 'vecgame[web]'")
+pytest.importorskip("playwright.sync_api", reason="pip install 'vecgame[dev]'")
 
 from playwright import sync_api
 

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from veclab.plotting import load_matplotlib
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -20,21 +22,6 @@ LEGEND = {"loc": "lower left", "frameon": False, "fontsize": SMALL, "borderaxesp
 COLOURS = (BLUE, RED, GREEN, PINK, ORANGE, SKY)
 
 
-def load_matplotlib() -> tuple[type, type]:
-    """The classes of a figure and of its canvas: without pyplot there is no display and no global state.
-
-    Raises:
-        ModuleNotFoundError: when matplotlib is not installed.
-    """
-    try:
-        from matplotlib import figure
-        from matplotlib.backends import backend_agg
-    except ModuleNotFoundError as error:
-        message = "matplotlib is not installed: pip install -e '.[plot]'"
-        raise ModuleNotFoundError(message, name="matplotlib") from error
-    return figure.Figure, backend_agg.FigureCanvasAgg
-
-
 def number(value: float) -> str:
     """A figure with separators of thousands; small ones keep three digits."""
     return f"{value:,.0f}" if value >= 100 or value == round(value) else f"{value:.3g}"
@@ -42,10 +29,10 @@ def number(value: float) -> str:
 
 def new_chart(environment: dict[str, Any], height: float = HEIGHT, grid: str = "y") -> Axes:
     """Axes of a new figure of this height in inches, with what was measured on as its caption."""
-    figure_class, canvas_class = load_matplotlib()
-    figure = figure_class(figsize=(WIDTH, max(HEIGHT, height)), dpi=DPI, layout="constrained", facecolor="white")
+    matplotlib = load_matplotlib()
+    figure = matplotlib.Figure(figsize=(WIDTH, max(HEIGHT, height)), dpi=DPI, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    canvas_class(figure)
+    matplotlib.Canvas(figure)
     figure.supxlabel(caption(environment), x=0.0125, ha="left", fontsize=SMALL, color=FAINT)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

@@ -10,9 +10,9 @@ vecgame bench train        examples a second of the learner, and of policy gradi
 vecgame bench people       how long one person waits for a search of 30 worlds: --weights a network-*.safetensors
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
-vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install -e '.[peers]'
+vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install 'vecgame[peers]'
 vecgame bench peers learn  points against rule-based players after --minutes of learning, for vecgame, OpenSpiel's DQN
-                           and NFSP, and TorchRL's PPO: pip install -e '.[peers,doors]'
+                           and NFSP, and TorchRL's PPO: pip install 'vecgame[peers,doors]'
 vecgame bench engine --game hearts --rules passing=rotate
                            the same of another game; strategies and peers are for Blob
 """
@@ -32,7 +32,6 @@ from veclab.arena.evaluate import choose_device
 from veclab.arena.oh_hell import PLAYERS, max_cards
 from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
-from veclab.bench.axes import load_matplotlib
 from veclab.bench.measure import Watch, environment
 from veclab.bench.options import OF_THE_DOCUMENT, check, parse, played
 from veclab.bench.people import waiting
@@ -56,12 +55,13 @@ from veclab.bench.tables import (
 )
 from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
 from veclab.game_flags import described, identities
+from veclab.plotting import load_matplotlib
 from veclab.precision import inference_net
 from veclab.progress import Display, display_of
 from veclab.settings import Settings
 from vecmcts import SearchConfig
 
-INSTALL, INSTALL_LEARNERS = "pip install -e '.[peers]'", "pip install -e '.[peers,doors]'"
+INSTALL, INSTALL_LEARNERS = "pip install 'vecgame[peers]'", "pip install 'vecgame[peers,doors]'"
 MICRO_BATCH = 8192  # rows whose widest layer stays in the L2 cache of a large GPU
 
 

@@ -21,20 +21,26 @@ NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # which an SVG within a page 
 
 
 def annotated_games(played: Sequence[Played], count: int = SHOWN_GAMES) -> str:
-    """The first games, of different card counts as far as there are some."""
-    chosen = [played[round(k * (len(played) - 1) / max(count - 1, 1))] for k in range(count)]
-    shown = []
-    for number, part in enumerate(chosen):
-        lane = sum(part is earlier for earlier in chosen[:number])
-        if lane < part.start.batch_size:
-            cards = f": {part.game.cards} card{'s' * (part.game.cards > 1)}" if len(played) > 1 else ""
-            shown.append(_article(part, lane, f"Game {number + 1}{cards}"))
+    """Some of the games, each with all that was thought."""
+    shown = [_article(part, lane, title) for title, part, lane in sample(played, count)]
     legend = (
         "The first games of those, not picked. Under each action: the probability that the network gave it, and the "
         f"{played[0].game.unit} that it then expected for that seat."
     )
     tricks = " The winner of a trick is in bold." if isinstance(played[0].game, TrickGame) else ""
     return f"<p>{legend}{tricks}</p>{''.join(shown)}"
+
+
+def sample(played: Sequence[Played], count: int = SHOWN_GAMES) -> list[tuple[str, Played, int]]:
+    """The first games, of different card counts as far as there are some: what they are called, and their lanes."""
+    chosen = [played[round(k * (len(played) - 1) / max(count - 1, 1))] for k in range(count)]
+    titled = []
+    for number, part in enumerate(chosen):
+        lane = sum(part is earlier for earlier in chosen[:number])
+        if lane < part.start.batch_size:
+            cards = f": {part.game.cards} card{'s' * (part.game.cards > 1)}" if len(played) > 1 else ""
+            titled.append((f"Game {number + 1}{cards}", part, lane))
+    return titled
 
 
 def _article(part: Played, lane: int, title: str) -> str:

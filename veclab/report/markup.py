@@ -83,11 +83,12 @@ h3 { font-size: 1rem; margin: 0 0 .5rem; } p { margin: .25rem 0 .75rem; max-widt
 .faint { fill: none; stroke-width: 3; stroke-linecap: round; opacity: .4; }
 .line.c0, .whisker.c0, .faint.c0 { stroke: var(--c0); } .line.c1, .whisker.c1, .faint.c1 { stroke: var(--c1); }
 .line.c2, .whisker.c2, .faint.c2 { stroke: var(--c2); } .line.c3, .whisker.c3, .faint.c3 { stroke: var(--c3); }
-.whisker.ink { stroke: var(--ink); } line.reference { stroke: var(--ink); stroke-dasharray: 4 4; opacity: .6; }
+.whisker.ink { stroke: var(--ink); } path.reference { stroke: var(--ink); stroke-dasharray: 4 4; opacity: .6; }
 .point { stroke: var(--card); stroke-width: 1; } .point.c0, .bar.c0 { fill: var(--c0); } .point.c1 { fill: var(--c1); }
 .point.c2 { fill: var(--c2); } .point.c3 { fill: var(--c3); } .bar.muted { fill: var(--muted); opacity: .45; }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0 1rem; margin: .25rem 0; padding: 0;
-  font-size: .8rem; } .legend svg { width: .9em; height: .9em; margin-right: .35em; vertical-align: -.1em; }
+  font-size: .8rem; } .sign { margin-right: .35em; } .sign.c0 { color: var(--c0); } .sign.c1 { color: var(--c1); }
+.sign.c2 { color: var(--c2); } .sign.c3 { color: var(--c3); }
 .charts + details { margin-top: .75rem; } summary { cursor: pointer; font-size: .8rem; color: var(--muted); }
 .game pre { font-size: .8rem; overflow-x: auto; margin: .25rem 0 .75rem; } .game .vecgame { margin-bottom: .75rem; }
 .scroll { overflow-x: auto; max-height: 24rem; }

@@ -11,7 +11,8 @@ from pathlib import Path
 from vecgame import Game
 from veclab.agents.folder import METRICS, RESULTS
 from veclab.files import DamagedError, is_intact, read_json
-from veclab.report.charts import COLOURS, Series, drawable, line_chart, window_for
+from veclab.report.charts import COLOURS, Series, line_chart, window_for
+from veclab.report.drawing import drawable
 from veclab.report.markup import details, grid, table_html
 from veclab.settings import Settings
 from veclab.training import metrics

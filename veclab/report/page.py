@@ -30,6 +30,7 @@ from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
 from veclab.game_flags import identities
 from veclab.going_on import for_resume
+from veclab.plotting import load_matplotlib
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.report.games import annotated_games
 from veclab.report.markup import details, number_text, page, table_html
@@ -146,6 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         raise ValueError(f"--games must be at least 0, got {given.games}")
     if given.out is not None or given.run.is_dir():
         check_place("--out", target)
+    load_matplotlib()  # its absence is better known before games are played
     display = display_of(given)
     write_atomically(target, report(given.run, given.games, display).encode("utf-8", "replace"))
     display.line(str(target), whole=True)

@@ -12,22 +12,21 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from torch import Tensor
 
-from veclab.arena.bots import Player
 from veclab.table.advice import Hint, give_hint, where_cards_lie
-from veclab.table.agents import choose
+from veclab.table.agents import Agent, choose
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match, begin, undo, walk
 from veclab.table.sight import Seen, look
 from veclab.web.message import Json, card_told, hint_told, lies_told, move_told, seen_told
 
-Seating = Callable[[Match], tuple[Player, str]]
+Seating = Callable[[Match], tuple[Agent, str]]
 """(match) -> the agents that play it, and who plays what in a line. Raises ValueError where they cannot."""
 
 LOOKED_BACK = 12  # moves of which is told what was said when the match is shown as it was
@@ -43,7 +42,7 @@ class Sitting:
     """A match with what stands around it on the page."""
 
     match: Match
-    agent: Player
+    agent: Agent
     title: str  # who plays what
     log: tuple[str, ...] = ()  # what was said in this game
     resting: bool = False  # a game is over, and the person has not gone on to the next
@@ -103,15 +102,22 @@ class Table:
         person: the seat that pages play; None when agents take all seats.
         path: the file that keeps the match, if one does.
         delay: seconds from one agent's move to the next.
+        others: matches that can be opened beside those of the folder, by what they are called.
 
     Raises:
         ValueError: as ``seating``. OSError when the match cannot be written to ``path``.
     """
 
     def __init__(
-        self, match: Match, seating: Seating, person: int | None, path: Path | None = None, delay: float = 0.6
+        self,
+        match: Match,
+        seating: Seating,
+        person: int | None,
+        path: Path | None = None,
+        delay: float = 0.6,
+        others: Mapping[str, Match] | None = None,
     ) -> None:
-        self.seating, self.person, self.delay = seating, person, delay
+        self.seating, self.person, self.delay, self.others = seating, person, delay, dict(others or {})
         self.folder = Path.cwd() if path is None else path.resolve().parent
         self._run = secrets.token_hex(4)  # a page of an earlier run is never taken for one of this
         self._news = threading.Condition()
@@ -130,7 +136,8 @@ class Table:
             self._news.wait_for(lambda: self._closed or self._stamp(self._version) != since, WAIT)
             if self._told is None:
                 stamps = {"version": self._stamp(self._version), "turn": self._stamp(self._turn)}
-                self._told = {**stamps, **self._sitting.told(self.person)}
+                again = self._sitting.match in self.others.values()  # what is left can be opened again
+                self._told = {**stamps, **self._sitting.told(self.person), "again": again}
             return self._told
 
     def act(self, turn: str, action: object) -> None:
@@ -201,12 +208,12 @@ class Table:
                 self._put(replace(sitting, path=self._new_path()), keep=True)
 
     def open(self, name: object) -> None:
-        """Goes on with a match that is `saved` in the folder; the one on the table is left."""
+        """Goes on with a match that is `saved`; the one on the table is left."""
         if name not in self.saved():
             raise RefusedError("There is no saved match of that name here.")
-        path = self.folder / name
+        path = None if name in self.others else self.folder / name
         try:
-            match = load_match(path)
+            match = self.others[name] if path is None else load_match(path)
             with self._news:
                 self._put(self._open(match, path))
         except (ValueError, NotImplementedError, OSError) as error:
@@ -220,8 +227,8 @@ class Table:
             self._put(self._open(begin(settings), self._new_path() if kept else None))
 
     def saved(self) -> list[str]:
-        """The names of the files in the folder that keep matches."""
-        return sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))
+        """What can be opened: the other matches, and the names of the files in the folder that keep one."""
+        return [*self.others, *sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))]
 
     def close(self, patience: float = 2.5) -> bool:
         """Ends the thread; whether it has ended within so many seconds."""

@@ -269,6 +269,7 @@ function dialog(heading, ...content) {
 }
 
 function leaving() {
+  if (shown.again) return "The game on the table can be opened here again.";
   return shown.kept ? "The match on the table is kept." : "The match on the table is not saved; it will be gone.";
 }
 
