@@ -28,7 +28,9 @@ CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 
 
-@pytest.mark.parametrize("what", [what for what in bench.BENCHES if what not in ("strategies", "peers", "agreement")])
+@pytest.mark.parametrize(
+    "what", [what for what in bench.BENCHES if what not in ("strategies", "peers", "agreement", "people")]
+)
 @pytest.mark.slow
 def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
@@ -159,6 +161,17 @@ def test_agreement_of_a_network_in_a_file(tmp_path, capsys) -> None:
     assert bench.main(flags) == 2 and "--weights" in capsys.readouterr().err
 
 
+def test_how_long_a_person_waits(tmp_path, capsys) -> None:
+    figures, agent = tmp_path / "figures.json", "veclab/agents/blob-1-13.safetensors"
+    flags = ["people", "--quick", "--cards", "2", "--simulations", "4", "--device", "cpu", "--json", str(figures)]
+    assert bench.main([*flags, "--weights", agent]) == 0
+    (row,) = json.loads(figures.read_text())["figures"]
+    assert row["decisions"] == 3 and row["label"].endswith("30x4, one game") and row["ways"] == {"eager": 3}
+    assert 0 < row["milliseconds"] <= row["slowest"] and row["cpu_milliseconds"] > 0
+    assert "ms a decision" in capsys.readouterr().out
+    assert bench.main(flags) == 2 and "people searches with a trained network" in capsys.readouterr().err
+
+
 def test_a_sweep_by_threads_and_precision() -> None:
     threads = torch.get_num_threads()
     points = sweep.points(sweep.read_grid(["threads=1", "precision=float32"], sweep.DEFAULTS), sweep.DEFAULTS)
@@ -285,9 +298,12 @@ def test_verdict_names_the_documents_criteria() -> None:
             ["engine", "--precision", "float32"],
             "--precision is for self-play, sweep; it would change nothing of engine",
         ),
-        (["net", "--merge-equivalent"], "--merge-equivalent is for self-play, search, agreement, sweep"),
+        (["net", "--merge-equivalent"], "--merge-equivalent is for self-play, search, agreement, people, sweep"),
         (["--set", "worlds=1"], "--set is for sweep; it would change nothing of self-play"),
-        (["search", "--weights", "a.safetensors"], "--weights is for agreement; it would change nothing of search"),
+        (
+            ["search", "--weights", "a.safetensors"],
+            "--weights is for agreement, people; it would change nothing of search",
+        ),
         (["engine", "--workers", "2"], "--workers is for strategies; it would change nothing of engine"),
     ],
 )

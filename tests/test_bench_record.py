@@ -120,7 +120,7 @@ def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkey
 
 
 def test_lines_of_rows_are_short() -> None:
-    ran = {"ways": {"compiled graph": 20}, "precision": "bfloat16", "network_compiled": True, "fell_back": []}
+    ran = {"ways": {"kernels graph": 20}, "precision": "bfloat16", "network_compiled": True, "fell_back": []}
     row = {
         **ran,
         "games_per_minute": 812_345.0,
@@ -130,7 +130,7 @@ def test_lines_of_rows_are_short() -> None:
         "evaluations_per_game": 1116.0,
     }
     line = self_play_line("131,072 games", row)
-    assert line == "131,072 games: 812,345 games/min (pass 2), compiled graph, bfloat16, network compiled"
+    assert line == "131,072 games: 812,345 games/min (pass 2), kernels graph, bfloat16, network compiled"
     limits = limit_line({**row, "share_by_rows": 0.43, "share_by_evaluations": 0.34})
     assert limits == "  of the network's limit: 43% by 1,432 rows, 34% by 1,116 evaluations"
     rate = {**ran, "label": "bfloat16, 8,192 at a time", "size": 131_072, "per_second": 51e6, "unit": "evaluations/s"}
@@ -231,11 +231,11 @@ def test_games_are_played_until_searches_run_the_same_way(passes: list, expected
 def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) -> None:
     """Where a recorded search calls no network that could count."""
     played = selfplay.self_play
-    asked: list[tuple[int, bool, bool]] = []
+    asked: list[tuple[int, bool]] = []
 
-    def self_play(*arguments, compile: bool, graphs: bool, **options):
-        asked.append((arguments[3], compile, graphs))
-        return played(*arguments, compile=compile, graphs=graphs, **options)
+    def self_play(*arguments, graphs: bool, **options):
+        asked.append((arguments[3], graphs))
+        return played(*arguments, graphs=graphs, **options)
 
     play, counted = small_play(), {}
     (row,) = timed_self_play(play, 8, {})
@@ -243,7 +243,7 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
     monkeypatch.setattr(selfplay, "COUNTED_GAMES", 4)
     monkeypatch.setattr(recordings, "DEVICES", frozenset({"cpu"}))
     found = detail(play, row, counted)
-    assert found.counted_games == 4 and asked == [(4, False, False)]
+    assert found.counted_games == 4 and asked == [(4, False)]
     assert asdict(detail(play, row, counted))["shares"] == found.shares and len(asked) == 1  # counted once
 
 
@@ -252,7 +252,8 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
     [
         (["self-play", "--compile"], "--compile is for GPUs; leave it out on cpu, where it would change nothing"),
         (["sweep", "--no-graphs"], "--no-graphs is for GPUs; leave it out on cpu, where it would change nothing"),
-        (["engine", "--compile"], "--compile is for self-play, search, sweep, net; it would change nothing of engine"),
+        (["engine", "--compile"], "--compile is for self-play, sweep, net; it would change nothing of engine"),
+        (["search", "--compile"], "--compile is for self-play, sweep, net; it would change nothing of search"),
         (["net", "--no-graphs"], "--no-graphs is for self-play, search, sweep, train; it would change nothing of net"),
         (
             ["self-play", "--timing-only", "--plot", "."],

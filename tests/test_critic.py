@@ -18,7 +18,7 @@ from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.selfplay import self_play
-from vecmcts import CriticEvaluator, Past, SearchConfig, compiled, search
+from vecmcts import CriticEvaluator, Past, SearchConfig, search
 from vecmcts.evaluators import NetworkEvaluator, as_evaluator, to_absolute
 
 CPU = torch.device("cpu")
@@ -156,18 +156,6 @@ def test_the_values_of_leaves_are_the_critics(compact: bool, root_selection: str
     assert torch.equal(ours.visits, theirs.visits)
     blind = search(game, state, NetworkEvaluator(_blind), config, seed=4)
     assert not torch.equal(ours.visits, blind.visits)
-
-
-def test_compiled_searches_ask_the_critic_too(monkeypatch) -> None:
-    """Their steps without the compiler."""
-    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
-    game = Blob(cards=3)
-    state = mixed_positions(game, 24)
-    eager, other = (search(game, state, HashNetwork(), SEARCH, seed=4, compile=compile) for compile in (False, True))
-    assert torch.equal(eager.visits, other.visits) and eager.value.allclose(other.value)
-    assert eager.evaluations == other.evaluations
 
 
 def test_a_network_with_a_critic_is_searched_with_it() -> None:

@@ -19,7 +19,7 @@ from veclab.arena.matches import play_match
 from veclab.reference.worlds import consistent_worlds
 from veclab.settings import Settings
 from veclab.training.selfplay import self_play
-from vecmcts import NetworkEvaluator, Past, SearchConfig, compiled, inference, random_action, search
+from vecmcts import NetworkEvaluator, Past, SearchConfig, inference, random_action, search
 from vecmcts.inference import infer, log_likelihood, resample
 
 NETWORK = NetworkEvaluator(linear_network(4))
@@ -180,15 +180,12 @@ def test_no_operation_waits(monkeypatch) -> None:
         search(game, state, linear_network(4), CONFIG, seed=3, past=past)
 
 
-def test_the_path_of_compiled_searches(monkeypatch) -> None:
-    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
-    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
+def test_carrying_all_lanes_along_changes_nothing(monkeypatch) -> None:
     game = Blob(cards=3)
     state, past = played(game, 17, 8, seed=1)
-    ours = search(game, state, linear_network(4), CONFIG, seed=3, compile=True, past=past)
-    assert len(compiled.PAIRS) == 1
-    assert_same(ours, search(game, state, linear_network(4), CONFIG, seed=3, past=past), atol=1e-12)
+    compact = search(game, state, linear_network(4), CONFIG, seed=3, past=past)
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    assert_same(search(game, state, linear_network(4), CONFIG, seed=3, past=past), compact, atol=1e-12)
 
 
 def test_merged_moves_are_judged_as_they_were_played() -> None:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -15,7 +16,7 @@ from tests.test_search_lanes import FIELDS, assert_same
 from vecgame import Blob, BlobMatch, Game, State, make_game
 from vecgame.contract import mixed_positions
 from veclab.training.selfplay import self_play
-from vecmcts import NetworkEvaluator, Past, SearchConfig, SearchResult, graphs, search
+from vecmcts import NetworkEvaluator, Past, SearchConfig, SearchResult, graphs, kernels, search
 from vecmcts.search import WAYS
 
 CONFIG = SearchConfig(worlds=2, simulations=3, noise_fraction=0.25)
@@ -66,6 +67,24 @@ def test_a_graph_searches_other_games(leaves: int) -> None:
         assert WAYS - before == {gpu_way(graph): 1}
         compare(ours, search(game, state, net, config, seed=2, graphs=False))
         assert len(graphs.GRAPHS.kept) == recorded and not graphs.GRAPHS.failed
+
+
+@pytest.mark.gpu
+def test_without_triton_a_graph_has_the_functions_of_tensors(monkeypatch, caplog) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    monkeypatch.delitem(sys.modules, "vecmcts.kernels.tree", raising=False)
+    monkeypatch.delattr(kernels, "tree", raising=False)
+    monkeypatch.setattr(kernels, "_failed", set())
+    game, net = Blob(cards=2), network()
+    with caplog.at_level(logging.WARNING, "vecgame.fallback"):
+        for graph in (False, True):
+            state, before = games_of(game, 5), WAYS.copy()
+            ours = search(game, state, net, CONFIG, seed=2)
+            assert WAYS - before == {"graph" if graph else "eager": 1}
+            compare(ours, search(game, state, net, CONFIG, seed=2, graphs=False))
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == [
+        "searches on cuda go on without kernels"
+    ]
 
 
 SEARCHES = {

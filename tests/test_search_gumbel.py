@@ -9,14 +9,14 @@ import torch
 
 from tests.helpers import chi_square_p, to_reference
 from tests.micro_games import Flat, MicroGame
-from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
+from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from tests.test_search_golden import MASKED, HashGame, Judge, mctx_game, unvisited_take_the_node_value
-from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, assert_same
+from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent
 from tests.test_search_sync import positions, search_twice
 from vecgame import Blob, lanes
 from veclab.reference import mcts
 from veclab.settings import Settings
-from vecmcts import NetworkEvaluator, SearchConfig, best_action, compiled, search
+from vecmcts import SearchConfig, best_action, search
 from vecmcts.root import gumbel, schedule
 
 GUMBEL = functools.partial(SearchConfig, root_selection="gumbel")
@@ -216,34 +216,6 @@ def test_merged_moves_are_one_and_finished_games_get_no_visits() -> None:
 def test_no_operation_waits(monkeypatch) -> None:
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     search_twice(Blob(cards=5), positions(Blob(cards=5)), HashEvaluator(), CONFIG)
-
-
-@pytest.fixture
-def no_graphs(monkeypatch) -> None:
-    """The way of a GPU on a CPU, with no graph made yet."""
-    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
-    monkeypatch.setattr(compiled, "PAIRS", compiled.no_pairs())
-    monkeypatch.setattr(compiled, "_failed", set())
-
-
-def compare_compiled() -> None:
-    game, evaluator = Blob(cards=1), NetworkEvaluator(linear_network(4))
-    state = mixed_batch(game, 11, seed=6)
-    config = GUMBEL(worlds=1, simulations=5, considered_actions=2)
-    ours = search(game, state, evaluator, config, seed=2, compile=True)
-    assert len(compiled.PAIRS) == 1
-    assert_same(ours, search(game, state, evaluator, config, seed=2), atol=1e-12)
-
-
-def test_the_path_of_compiled_searches_without_a_compiler(no_graphs, monkeypatch) -> None:
-    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    compare_compiled()
-
-
-@pytest.mark.slow
-def test_compiled_searches_are_the_same(no_graphs) -> None:
-    compare_compiled()
-    assert not compiled._failed
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,14 @@ import torch
 
 from tests.helpers import to_reference
 from tests.micro_games import Flat, MicroGame
-from tests.positions import HashEvaluator, hash_reference, linear_network, mixed_batch
-from tests.test_search_gumbel import no_graphs  # noqa: F401, a fixture
+from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, assert_same
 from tests.test_search_sync import positions, search_twice
 from vecgame import Blob, lanes
 from vecgame.philox import Stream, dirichlet
 from veclab.reference import mcts
 from veclab.settings import Settings
-from vecmcts import NetworkEvaluator, SearchConfig, best_action, compiled, search
+from vecmcts import SearchConfig, best_action, search
 
 SHARED = functools.partial(SearchConfig, root_selection="shared")
 
@@ -89,15 +88,6 @@ def test_finished_games_get_no_visits(merged: bool) -> None:
 def test_no_operation_waits(monkeypatch) -> None:
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     search_twice(Blob(cards=5), positions(Blob(cards=5)), HashEvaluator(), CONFIG)
-
-
-def test_the_path_of_compiled_searches(no_graphs, monkeypatch) -> None:  # noqa: F811
-    monkeypatch.setattr(compiled, "_compiled", lambda function, tensors: None)
-    game, evaluator = Blob(cards=2), NetworkEvaluator(linear_network(4))
-    state = mixed_batch(game, 11, seed=6)
-    ours = search(game, state, evaluator, CONFIG, seed=2, compile=True)
-    assert len(compiled.PAIRS) == 1
-    assert_same(ours, search(game, state, evaluator, CONFIG, seed=2), atol=1e-12)
 
 
 def test_settings_of_a_run() -> None:

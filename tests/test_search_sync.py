@@ -5,6 +5,7 @@ ways, and with one if there is one."""
 import importlib
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -15,8 +16,11 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
 from tests.emulated_gpu.operations import INDEXING, WAITING
+from tests.every_game import EVERY, Named
 from tests.positions import linear_network, mixed_batch
+from tests.test_search_lanes import assert_same
 from vecgame import Blob, State, concatenate, lanes, worlds
+from vecgame.contract import mixed_positions
 from vecgame.games.blob_state import BlobState
 from vecmcts import Evaluator, IsmctsConfig, NetworkEvaluator, PlayoutEvaluator, SearchConfig, ismcts, search
 
@@ -148,6 +152,31 @@ def test_no_operation_waits(name: str, cards_dealt: int, config: SearchConfig, m
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     game = Blob(cards=cards_dealt)
     search_twice(game, positions(game), EVALUATORS[name]("cpu"), config)
+
+
+LONG = ("match", "briscola")  # searches of them take seconds when every operation is looked at
+
+
+@pytest.mark.parametrize(
+    "named",
+    [pytest.param(n, marks=[pytest.mark.slow] * any(name in str(n) for name in LONG), id=str(n)) for n in EVERY],
+)
+def test_a_search_of_every_game_waits_for_nothing_and_is_that_of_a_cpu(
+    named: Named, tmp_path: Path, monkeypatch
+) -> None:
+    """The functions of tensors with all lanes carried along, which kernels and the CPU's way are compared with."""
+    game, config = named.make(tmp_path), SearchConfig(worlds=1, simulations=4, noise_fraction=0.25)
+    state = mixed_positions(game, 9)
+    network = linear_network(game.seats, features=game.features, actions=game.num_actions)
+    monkeypatch.setattr(lanes, "FEW", 0)
+    compact = search(game, state, network, config, seed=3)
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    drawn = game.determinize(state, config.worlds, seed=3)
+    work = lambda: search_module._search(game, state, drawn, None, NetworkEvaluator(network), config, seed=3)  # noqa: E731
+    assert_same(work(), compact, atol=1e-12)
+    with NoWaiting():
+        again = work()
+    assert again.evaluations == compact.evaluations
 
 
 @pytest.mark.parametrize("name", EVALUATORS)

@@ -211,12 +211,12 @@ def test_how_searches_are_run_is_passed_on(monkeypatch) -> None:
     asked: list[dict[str, object]] = []
 
     def spy(*arguments: object, **ways: object):
-        asked.append({name: ways.pop(name) for name in ("compile", "graphs", "largest")})
+        asked.append({name: ways.pop(name) for name in ("graphs", "largest")})
         return search(*arguments, **ways)
 
     monkeypatch.setattr(selfplay, "search", spy)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
-    for ways in ({"compile": True, "graphs": True}, {"compile": False, "graphs": False}):
+    for ways in ({"graphs": True}, {"graphs": False}):
         asked.clear()
         play(Blob(cards=2), 21, chunk_games=8, **ways)
         assert asked and all(each == {**ways, "largest": 7} for each in asked)

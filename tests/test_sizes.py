@@ -1,4 +1,4 @@
-"""The sizes that batches of compiled and recorded searches are filled up to."""
+"""The sizes that batches of recorded searches are filled up to."""
 
 import pytest
 import torch

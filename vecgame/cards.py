@@ -194,12 +194,10 @@ def lowest_card(bits: Tensor) -> Tensor:
 
 def list_cards(bits: Tensor, count: int) -> Tensor:
     """The cards of each set in ascending order: [B] int64 -> [B, count] int64, filled up with -1; count may be 0."""
-    columns = []
-    for _ in range(count):
-        card = lowest_card(bits)
-        columns.append(card.clamp(min=-1))
-        bits = bits & (bits - 1)
-    return torch.stack(columns, dim=-1) if columns else bits.new_empty(*bits.shape, 0)
+    left = [bits]
+    for _ in range(1, count):
+        left.append(left[-1] & (left[-1] - 1))
+    return lowest_card(torch.stack(left[:count], dim=-1)).clamp(min=-1) if count else bits.new_empty(*bits.shape, 0)
 
 
 def same_as_lower(cards: Tensor, apart: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ from torch import Tensor
 from vecgame.state import State, StateT
 
 COMPACT = {"cpu": True, "cuda": False}
+FEW = 64  # lanes, of which a list costs more than their work: an operation on one of them takes as long to issue
 Loop = Callable[..., State]  # called like `steps_while`
 _carrying_all: ContextVar[bool] = ContextVar("carrying_all", default=False)
 _loop: ContextVar[Loop | None] = ContextVar("loop", default=None)
@@ -54,7 +55,12 @@ def working(mask: Tensor) -> Tensor | None:
     if not compacts(mask.device):
         return None
     lanes = mask.nonzero()[:, 0]
-    return lanes if len(lanes) < len(mask) else None
+    return lanes if lanes.shape[0] < mask.shape[0] else None
+
+
+def worth_listing(mask: Tensor) -> Tensor | None:
+    """`working`, but None too where there are `FEW` lanes in all and any is marked."""
+    return working(mask) if mask.shape[0] > FEW or none(mask) else None
 
 
 def none(mask: Tensor) -> bool:
@@ -90,7 +96,7 @@ def steps_while(
     part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
     for _ in range(most):
         mask, told = forced(part)
-        lanes = working(mask)
+        lanes = worth_listing(mask)
         if lanes is not None and len(lanes) == 0:
             break
         before = part.take(lanes)

@@ -16,7 +16,7 @@ from torch import Tensor
 from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import RANKS, SEATS, bit, list_cards, lowest_card, unpack
 from vecgame.game import actions_of
-from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, working
+from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
 
@@ -292,7 +292,7 @@ class TrickGame(OwnRules):
         bound = self.length - self.seats
         state = self.single_moves(state, self.seats - 1, lambda part: part.made < bound)
         last = (state.made >= bound) & ~self.is_terminal(state)
-        lanes = working(last)
+        lanes = worth_listing(last)
         if lanes is not None and len(lanes) == 0:
             return state
         ended = self._last_trick(state.take(lanes))

@@ -56,8 +56,8 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 def check_ways(compile: bool, graphs: bool, device: torch.device) -> None:
-    """Raises ValueError in one line where searches and learning cannot be run as asked: compiled, or without graphs, on
-    a CPU, where there is neither."""
+    """Raises ValueError in one line where what is asked for is for GPUs only: a compiled network and learner, or
+    searches and learning without graphs."""
     asked = ["--compile"] * compile + ["--no-graphs"] * (not graphs)
     if device.type != "cuda" and asked:
         raise ValueError(f"{asked[0]} is for GPUs; leave it out on {device}, where it would change nothing")

@@ -173,9 +173,9 @@ class Settings:
     chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
     compile: bool = _flag(
         False,
-        "on a GPU, compile searches, network and learner; the first of each size takes half a minute",
+        "on a GPU, compile the network and the learner by torch.compile, which takes seconds at their first two sizes",
     )
-    graphs: bool = _flag(True, "on a GPU, replay searches and learning as CUDA graphs, which need no compiler")
+    graphs: bool = _flag(True, "on a GPU, replay searches and learning as CUDA graphs")
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
     tensorboard: bool = _flag(True, "write the metrics as curves for TensorBoard, too, where that is installed")
     wandb: str = _flag("", "send them to this project of Weights & Biases, too, which WANDB_MODE=offline keeps here")

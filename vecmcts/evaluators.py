@@ -88,24 +88,17 @@ class NetworkEvaluator:
         return other
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
-        mask = game.policy_mask(state) if self.needs_mask else None
-        answer = self.judge(game, state, self.observe(game, state), mask)
-        logits, values = check_answer(answer, self.network, game, state, one_value=True)
-        return logits, to_absolute(values, game.mover(state))
-
-    def judge(self, game: Game, state: State, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Judges K positions whose features and legal mask are known already.
-
-        Returns:
-            logits [K, num_actions], values [K, seats] by relative seat.
-        """
-        answer = self.network(observation, mask)
-        logits, values = check_answer(answer, self.network, game, state, one_value=True)
+        mask, mover = game.policy_mask(state) if self.needs_mask else None, game.mover(state)
+        answer = self.network(self.observe(game, state), mask, *self.beside(game, state))
+        logits, values = check_answer(answer, self.network, game, state, one_value=not self.sees_hidden)
         if values.shape[1] == 1:
-            mover = game.mover(state)
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]
             values = torch.cat([values, *views], dim=1)
-        return logits, values
+        return logits, to_absolute(values, mover)
+
+    def beside(self, game: Game, state: State) -> tuple[Tensor, ...]:
+        """What the network is given besides features and legal mask."""
+        return ()
 
 
 class CriticEvaluator(NetworkEvaluator):
@@ -114,9 +107,8 @@ class CriticEvaluator(NetworkEvaluator):
 
     sees_hidden = True
 
-    def judge(self, game: Game, state: State, observation: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        hands = unpack(game.others_hands(state), torch.float32, game.layout.size)
-        return self.network(observation, mask, hands.flatten(1))
+    def beside(self, game: Game, state: State) -> tuple[Tensor, ...]:
+        return (unpack(game.others_hands(state), torch.float32, game.layout.size).flatten(1),)
 
 
 class PlayoutEvaluator:

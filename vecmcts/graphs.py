@@ -3,7 +3,7 @@
 A graph replays the kernels of one search on the same memory: its inputs are copied to where the recorded search found
 them, its results from where it left them. It holds the network's weights by their place too, so a network that is
 evaluated by graphs must load new weights in place, as `net.InferenceNet.refresh` does, and says so by an attribute
-``capturable = True``; a new network gets new graphs. No compiler is needed: what is recorded may be compiled or not.
+``capturable = True``; a new network gets new graphs.
 
 Three things about memory (PyTorch's own `torch.cuda.graph` leaves them to the caller):
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from vecgame.game import Game
 from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
-from vecmcts import compiled, kernels
+from vecmcts import kernels
 from vecmcts.config import SearchConfig, check_config
 from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
 from vecmcts.graphs import recordable, replayed
@@ -67,7 +67,6 @@ def search(
     evaluator: Evaluator | Network,
     config: SearchConfig = SearchConfig(),
     seed: int = 0,
-    compile: bool = False,
     graphs: bool = True,
     past: Past | None = None,
     largest: int = 0,
@@ -85,14 +84,12 @@ def search(
         evaluator: an `Evaluator`, or a network (observation, legal mask) -> (logits, values by relative seat).
         config: how much to search.
         seed: of the worlds, the noise and the playouts; may be the seed of the deal.
-        compile: run compiled simulations (`vecmcts.compiled`) if the evaluator is a network and the device a GPU; the
-            first search of a size then takes half a minute longer. Elsewhere it changes nothing.
         graphs: on a GPU, replay the search as one CUDA graph (`vecmcts.graphs`) from the second one of its kind on, if
             the evaluator is a network that says it may be recorded (``capturable``), as `net.InferenceNet` does. All
             but the drawing of worlds is in it. Elsewhere it changes nothing.
         past: of these games, for ``config.candidates``.
-        largest: the most games that the caller searches at once, if it knows. Compiled and recorded searches are for
-            some numbers of games only (`vecmcts.sizes`), which then suit it.
+        largest: the most games that the caller searches at once, if it knows. Recorded searches are for some numbers of
+            games only (`vecmcts.sizes`), which then suit it.
 
     Returns:
         A `SearchResult`.
@@ -106,36 +103,28 @@ def search(
     evaluator, played, game = as_evaluator(evaluator), game, config.view(game)
     seed, games = check_seed(seed), state.batch_size
     worlds = _worlds(played, game, state, evaluator, config, seed, past)
-    compile = compile and compiled.usable(evaluator, state)
     record = graphs and games > 0 and isinstance(evaluator, NetworkEvaluator)
-    record = record and recordable(evaluator.network, state.device)
-    if not (compile or record):
+    if not (record and recordable(evaluator.network, state.device)):
         result = _search(game, state, worlds, None, evaluator, config, seed)
-        WAYS[way_of(False, kernels.usable(state.device), False)] += 1
+        WAYS[way_of(kernels.usable(state.device), False)] += 1
         return result
 
     def body(state: State, worlds: State, live: Tensor) -> SearchResult:
-        return _search(game, state, worlds, live, evaluator, config, seed, compile)
+        return _search(game, state, worlds, live, evaluator, config, seed)
 
     lanes, live = filled(games, largest, state.device)
     each = torch.arange(config.worlds, device=state.device)
     inputs = state.take(lanes), worlds.take((lanes[:, None] * config.worlds + each).flatten()), live
-    from_graph = False
-    if record:
-        key = (game, config, seed, compile, type(evaluator), len(lanes))
-        result, from_graph = replayed(evaluator.network, key, body, *inputs)
-    else:
-        result = body(*inputs)
-    by_kernels = not compile and kernels.usable(state.device)
-    compile = compile and compiled.usable(evaluator, state)  # it may have failed
-    WAYS[way_of(compile, by_kernels, from_graph)] += 1
+    key = (game, config, seed, type(evaluator), len(lanes))
+    result, from_graph = replayed(evaluator.network, key, body, *inputs)
+    WAYS[way_of(kernels.usable(state.device), from_graph)] += 1
     return result.first(games)
 
 
-def way_of(compiled: bool, kernels: bool, graph: bool) -> str:
-    """What to call the way that a search runs: "compiled" simulations, or "kernels" (`vecmcts.kernels`) for parts of
-    them; and that by a "graph", or not; "eager" if neither."""
-    return " ".join(["compiled"] * compiled + ["kernels"] * kernels + ["graph"] * graph) or "eager"
+def way_of(kernels: bool, graph: bool) -> str:
+    """What to call the way that a search runs: by "kernels" (`vecmcts.kernels`) for parts of its simulations, or by
+    functions of tensors alone; and that by a "graph", or not; "eager" if neither."""
+    return " ".join(["kernels"] * kernels + ["graph"] * graph) or "eager"
 
 
 def _worlds(
@@ -166,7 +155,6 @@ def _search(
     evaluator: Evaluator,
     config: SearchConfig,
     seed: int,
-    compile: bool = False,
 ) -> SearchResult:
     """`search` in worlds that are drawn already. Where no lane is left out (`vecgame.lanes`), nothing in it waits for
     the device.
@@ -175,7 +163,6 @@ def _search(
         state: B games.
         worlds: B * config.worlds lanes.
         live: [B] bool, the lanes that are not just there to fill the batch; None for all.
-        compile: run compiled simulations.
     """
     stream = Stream.of_worlds(seed, state.index, game.turn(state), config.worlds)
     tree, log_prior, root_value, evaluations = plant(game, worlds, evaluator, config, stream)
@@ -186,8 +173,7 @@ def _search(
     if live is not None:
         tree.open[: tree.trees] &= repeat(live, "b -> (b w)", w=config.worlds)
         evaluations = live.sum() * (config.worlds if evaluator.sees_hidden else 1)
-    simulator = compiled.simulator(game, tree, evaluator, config) if compile else None
-    by_kernel = None if compile else kernels.of_trees(game, tree)
+    by_kernel = kernels.of_trees(game, tree)
     walk, back, parts = descend, back_up, ()
     if by_kernel:
         walk, back, parts = by_kernel.descend, by_kernel.back_up, (by_kernel.grow, by_kernel.settle)
@@ -195,9 +181,6 @@ def _search(
         evaluator = evaluator.observing(by_kernel.observe)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))
-        if simulator:
-            simulator.run(tree, nodes, evaluator, leaf_sum, evaluations, choose)
-            continue
         descents = [walk(game, tree, node, min(node, game.decisions), config, choose(tree, node)) for node in nodes]
         evaluations += expand(game, tree, nodes, descents, evaluator, stream, *parts)
         for descent in descents:

@@ -1,8 +1,8 @@
 """One simulation in every tree at once: descend to a new leaf, expand it, back its value up.
 
-Four ways of running these functions give the same trees: with the lanes that need work only, as on a CPU; with all
-lanes and masks, so that no shape depends on data (`vecgame.lanes`); and the second with kernels for parts of it
-(`vecmcts.kernels`), as on a GPU, or compiled (`vecmcts.compiled`).
+With all lanes and masks, so that no shape depends on data (`vecgame.lanes`), these functions are the specification.
+Each device has one way that gives the same trees: a CPU runs them with the lanes that need work only, and a GPU has
+kernels for parts of them (`vecmcts.kernels`), all of it in a graph (`vecmcts.graphs`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import compacts, entries, pick, placed, working
+from vecgame.lanes import compacts, entries, pick, placed, working, worth_listing
 from vecgame.philox import Stream
 from vecgame.state import State
 from vecmcts.config import SearchConfig
@@ -95,7 +95,7 @@ def write_evaluation(game: Game, tree: Tree, rows: Rows, state: State, logits: T
 def descend(
     game: Game,
     tree: Tree,
-    node: int | Tensor,
+    node: int,
     depth: int,
     config: SearchConfig,
     root_slot: Tensor | None = None,
@@ -106,7 +106,7 @@ def descend(
     with all of them, ``depth`` steps. The trees are read only until it is over, for no walk meets a node twice.
 
     Args:
-        node: number of the node that is set aside for the new leaf; as a tensor [] int64 it is no constant of a graph.
+        node: number of the node that is set aside for the new leaf.
         depth: steps of the longest possible path; a tree of n nodes has none of more than n.
         root_slot: [T] int64, the slots to take at the roots; None for those of PUCT.
     """
@@ -117,7 +117,7 @@ def descend(
     leaf, last_edge = every, every * tree.slots
     walked = []
     for level in range(depth):
-        lanes = working(going)
+        lanes = worth_listing(going)
         if lanes is not None:
             if len(lanes) == 0:
                 break
@@ -136,11 +136,11 @@ def descend(
         child = tree.child.view(-1).index_select(0, edge)
         grows = child == UNEXPANDED
         child = torch.where(grows, pick(new_row, trees), child)
-        # A tree that is carried along without going on stays where it is.
+        # What a tree comes to that is carried along without going on counts for nothing.
         last_edge = placed(last_edge, trees, torch.where(going, edge, pick(last_edge, trees)))
         leaf = placed(leaf, trees, torch.where(going, child, pick(leaf, trees)))
         going = going & ~grows & tree.open.index_select(0, child)
-        row = torch.where(going, child, row)
+        row = child
     rows, edges, taken = (torch.cat(parts) for parts in zip(*walked, strict=True)) if walked else (every[:0],) * 3
     tree.visits.view(-1).index_add_(0, edges, taken.to(tree.visits.dtype))
     tree.child.view(-1).index_copy_(0, last_edge, torch.where(started, leaf, UNEXPANDED))

@@ -1,4 +1,4 @@
-"""Sizes of batches. A compiled or recorded search is for one number of games, so they are rounded up to few numbers."""
+"""Sizes of batches. A recorded search is for one number of games, so they are rounded up to few numbers."""
 
 from __future__ import annotations
 

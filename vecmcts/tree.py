@@ -79,12 +79,10 @@ class Tree:
     def slots(self) -> int:
         return self.actions.shape[1]
 
-    def rows(self, node: int | Tensor, trees: Tensor | None = None, count: int = 1) -> Rows:
+    def rows(self, node: int, trees: Tensor | None = None, count: int = 1) -> Rows:
         """Rows of one node in some trees ([K] int64) or in all of them (None); or of ``count`` nodes from ``node`` on,
-        tree t of the i-th being ``i * T + t`` in ``trees``. The host need not know the node: [] int64."""
+        tree t of the i-th being ``i * T + t`` in ``trees``."""
         first = node * self.trees
-        if trees is None and isinstance(node, Tensor):
-            trees = torch.arange(self.trees, device=self.open.device)
         return slice(first, first + count * self.trees) if trees is None else trees + first
 
     def root_sums(self, worlds: int) -> tuple[Tensor, Tensor]:

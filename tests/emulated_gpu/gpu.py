@@ -93,8 +93,8 @@ def sized(real: int, emulated: int) -> int:
 
 
 def gpu_way(graph: bool = False) -> str:
-    """How a search on a GPU runs that is not compiled, by the names of `vecmcts.search.WAYS`."""
-    return way_of(False, find_spec("triton") is not None, graph)
+    """How a search on a GPU runs, by the names of `vecmcts.search.WAYS`."""
+    return way_of(find_spec("triton") is not None, graph)
 
 
 def the_gpu() -> EmulatedGpu:

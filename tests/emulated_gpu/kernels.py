@@ -19,6 +19,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from tests.emulated_gpu.record import project_lines
 from tests.emulated_gpu.tensors import EmulatedTensor
+from tests.emulated_gpu.traffic import of_kernel, of_lanes
 from vecgame import worlds
 from vecgame.cards import popcount
 from vecgame.lanes import carrying_all
@@ -85,7 +86,8 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
             return  # Triton launches nothing then
         gpu.changing(x for x in (*inner, *options.values()) if isinstance(x, Tensor))
         kernel(*inner, **options)
-        gpu.record.kernels[gpu.record.phase_now, name] += 1
+        given = {**dict(zip(executor.arg_names, inner, strict=False)), **options}
+        gpu.record.launch(name, lambda: of_kernel(name, given))
         gpu.launched(kernel, tuple(inner), options, None)
 
     def patch_once(function: Any) -> object:
@@ -142,7 +144,8 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         if count:
             gpu.changing((*arguments[2], *arguments[3]))
             work(*arguments)
-            gpu.record.kernels[gpu.record.phase_now, kernel.name] += 1
+            inputs, _, places, outputs = arguments
+            gpu.record.launch(kernel.name, lambda: of_lanes(inputs, kernel.gathered, places, outputs, count))
             gpu.launched(work, arguments, {}, None)
 
     def counted(work: Callable[..., None], name: str, *arguments: Any) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.emulated_gpu.record import project_lines
 from tests.emulated_gpu.rules import complaint
 from tests.emulated_gpu.tensors import CUDA, EmulatedTensor
+from tests.emulated_gpu.traffic import of_operation
 
 if TYPE_CHECKING:
     from tests.emulated_gpu.gpu import EmulatedGpu
@@ -109,7 +110,7 @@ def run(gpu: EmulatedGpu, func: Any, args: tuple, kwargs: dict) -> Any:
     if wrong is not None:
         gpu.record.errors[kind.name, project_lines(), wrong] += 1
     if kind.launches:
-        gpu.record.kernels[gpu.record.phase_now, kind.name] += 1
+        gpu.record.launch(kind.name, lambda: of_operation(func, inner_args, inner_kwargs, out))
         gpu.launched(func, inner_args, inner_kwargs, out)
     return result
 

@@ -2,9 +2,11 @@
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from tests.emulated_gpu.traffic import Moved
 
 ROOT = str(Path(__file__).parents[2]) + "/"
 HERE = str(Path(__file__).parent) + "/"
@@ -20,14 +22,26 @@ class Record:
 
     def __init__(self) -> None:
         self.phase_now = OTHER
+        self.weighing = False  # whether bytes and products are counted too, which takes time
         self.clear()
 
     def clear(self) -> None:
         """Begins anew; errors that nobody has raised are forgotten too."""
         self.kernels: Counter[tuple[str, str]] = Counter()  # (phase, operation) -> launches
+        self.bytes: Counter[tuple[str, str]] = Counter()  # likewise, read and written, while ``weighing``
+        self.products: Counter[tuple[str, str]] = Counter()  # likewise, multiply-adds of matrices
         self.waits: Counter[tuple[str, str]] = Counter()  # (the project's lines, operation) -> times
         self.errors: Counter[tuple[str, str, str]] = Counter()  # (operation, the project's lines, message) -> times
         self.replays = 0  # of graphs
+
+    def launch(self, name: str, moved: Callable[[], Moved]) -> None:
+        """Counts a kernel, and what it has ``moved``."""
+        key = self.phase_now, name
+        self.kernels[key] += 1
+        if self.weighing:
+            found = moved()
+            self.bytes[key] += found.bytes
+            self.products[key] += found.products
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -43,10 +57,10 @@ class Record:
         """Kernels started one by one; those of a graph's replay are not among them."""
         return self.kernels.total()
 
-    def by_phase(self) -> Counter[str]:
-        """Kernels by phase."""
+    def by_phase(self, counts: Counter[tuple[str, str]] | None = None) -> Counter[str]:
+        """Kernels by phase, or another of the counts."""
         phases: Counter[str] = Counter()
-        for (phase, _), times in self.kernels.items():
+        for (phase, _), times in (self.kernels if counts is None else counts).items():
             phases[phase] += times
         return phases
 

@@ -7,6 +7,7 @@ vecgame bench engine       random games a second, and OpenSpiel's in the same ru
 vecgame bench net          evaluations a second by precision and batch
 vecgame bench search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
 vecgame bench train        examples a second of the learner, and of policy gradient with its games
+vecgame bench people       how long one person waits for a search of 30 worlds: --weights a network-*.safetensors
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
 vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install 'vecgame[peers]'
@@ -33,6 +34,7 @@ from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
 from veclab.bench.measure import Watch, environment
 from veclab.bench.options import OF_THE_DOCUMENT, check, parse, played
+from veclab.bench.people import waiting
 from veclab.bench.record import Attempts, Figure, Listener, Record, termination_as_interrupt
 from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
 from veclab.bench.tables import (
@@ -44,10 +46,12 @@ from veclab.bench.tables import (
     print_rates,
     print_self_play,
     print_strategies,
+    print_waiting,
     rate_line,
     self_play_line,
     strategy_line,
     verdict,
+    waiting_line,
 )
 from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
 from veclab.game_flags import described, identities
@@ -109,7 +113,7 @@ class Bench:
         options, device = self.options, self.device
         config = network_config(options.network, self.game)
         network = inference_net(BlobNet(config).to(device), options.precision, [self.game], options.compile)
-        play = Play(self.game, network, self.config, device, options.compile, options.graphs)
+        play = Play(self.game, network, self.config, device, options.graphs)
         counted: dict[int, Counted] = {}
         rows: list[tuple[str, int, SelfPlayRow]] = []
         later = device.type == "cuda"  # where limits and phases take a slower pass: after the times of all batches
@@ -228,10 +232,13 @@ class Bench:
 
     def search(self, required: bool = False) -> None:
         """The trees alone, and mctx's in a game that both can play."""
-        options, repeats, ways = self.options, self.options.repeats, (self.options.compile, self.options.graphs)
+        options, repeats = self.options, self.options.repeats
         sizes = self.sizes([16, 256, 2048], [131_072, 16_384, 4096, 256])
         measures = [
-            (f"batch {size:,}", lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats, *ways))
+            (
+                f"batch {size:,}",
+                lambda n=size: parts.searches(self.game, n, self.config, self.device, repeats, options.graphs),
+            )
             for size in sizes
         ]
         if self.has("mctx", "mctx", required):
@@ -295,6 +302,20 @@ class Bench:
                 self.record.add(figure, agreement_line(figure))
                 task.update(number)
         print_agreement(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
+
+    def people(self) -> None:
+        """The time of one game's decisions, each searched by itself."""
+        options, most = self.options, 3 if self.options.quick else 1000
+        net = load_network(options.weights, self.device, self.game)
+        if self.other_rules is not None:
+            self.console.print(self.other_rules)
+        network, config = inference_net(net, "auto", [self.game]), replace(self.config, noise_fraction=0.0)
+        for games in options.batches or [1 if options.quick else 4]:
+            with Watch(self.device) as watch:
+                row = waiting(self.game, network, config, games, most, self.device)
+                figure = {"kind": "people", **asdict(row), **watch.figures()}
+            self.record.add(figure, waiting_line(figure))
+        print_waiting(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
 
     def sweep(self) -> None:
         """Self-play over a grid of settings."""
@@ -373,6 +394,7 @@ BENCHES: dict[str, Callable[[Bench], None]] = {
     "search": Bench.search,
     "train": Bench.train,
     "agreement": Bench.agreement,
+    "people": Bench.people,
     "sweep": Bench.sweep,
     "peers": Bench.peers,
 }

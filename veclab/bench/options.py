@@ -9,17 +9,18 @@ import torch
 from net import PRESETS
 from vecgame import Game
 from veclab.agents.networks import other_rules, settings_for
+from veclab.bench.people import WORLDS
 from veclab.command_line import parser_of
 from veclab.game_flags import DEFAULTS, canonical, games_of
 from veclab.precision import PRECISIONS, check_ways
 from veclab.progress import add_display_flags
 
 OF_THE_DOCUMENT = ("strategies", "peers")  # what measures the document's game only
-SEARCHED = ("self-play", "search", "sweep")  # what makes searches
-RECORDED = (*SEARCHED, "train")  # what a GPU can replay as CUDA graphs
-COMPILED = (*SEARCHED, "net")
+RECORDED = ("self-play", "search", "sweep", "train")  # what a GPU can replay as CUDA graphs
 TIMED = ("self-play", "sweep")  # what measures more than the time
-MERGED = ("self-play", "search", "agreement", "sweep")  # whose searches may take moves that are alike as one
+COMPILED = (*TIMED, "net")  # what has a network that can be compiled
+TRAINED = ("agreement", "people")  # what is measured of a trained network
+MERGED = ("self-play", "search", "agreement", "people", "sweep")  # whose searches may take moves that are alike as one
 
 
 def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -> argparse.Namespace:
@@ -39,7 +40,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     )
     parser.add_argument("--rules", metavar="NAME=V,..", help="other rules of the game, such as players=5")
     parser.add_argument("--cards", type=int, metavar="N", help="cards dealt to a seat (default: the game's own)")
-    parser.add_argument("--worlds", type=int, default=3, help="worlds of a search (default: 3)")
+    parser.add_argument("--worlds", type=int, help=f"worlds of a search (default: 3; people: {WORLDS})")
     parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
     parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
     parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
@@ -47,7 +48,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="auto", help="self-play, sweep: the network's arithmetic"
     )
-    parser.add_argument("--weights", type=Path, metavar="FILE", help="agreement: the network to compare")
+    parser.add_argument("--weights", type=Path, metavar="FILE", help="agreement, people: the network")
     parser.add_argument("--batches", type=int, nargs="+", metavar="N", help="batch sizes (default: by benchmark)")
     parser.add_argument("--workers", type=int, nargs="+", metavar="N", help="strategies: processes and threads to try")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="strategies: time of a row")
@@ -60,7 +61,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file, row by row")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
     parser.add_argument(
-        "--compile", action="store_true", help="self-play, search, sweep, net, on a GPU: compiled searches and network"
+        "--compile", action="store_true", help="self-play, sweep, net, on a GPU: the network compiled by torch.compile"
     )
     parser.add_argument(
         "--no-graphs",
@@ -73,7 +74,10 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     )
     add_display_flags(parser)
     parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.worlds is None:
+        options.worlds = WORLDS if options.what == "people" else 3
+    return options
 
 
 def check(options: argparse.Namespace, device: torch.device) -> None:
@@ -96,7 +100,7 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         "--timing-only": (options.timing_only, TIMED),
         "--precision": (options.precision != "auto", TIMED),
         "--merge-equivalent": (options.merge_equivalent, MERGED),
-        "--weights": (options.weights is not None, ("agreement",)),
+        "--weights": (options.weights is not None, TRAINED),
         "--workers": (options.workers is not None, ("strategies",)),
         "--seconds": (options.seconds > 0, ("strategies",)),
         "--set": (bool(options.set), ("sweep",)),
@@ -117,11 +121,11 @@ def played(options: argparse.Namespace) -> tuple[dict[str, object], Game, str | 
     """
     given = {name: getattr(options, name) for name in ("game", "rules", "cards") if getattr(options, name) is not None}
     given |= {"cards": str(options.cards)} if options.cards is not None else {}
-    if options.what != "agreement":
+    if options.what not in TRAINED:
         flags = canonical({**DEFAULTS, **given})
         return flags, games_of(flags)[0], None
     if options.weights is None:
-        raise ValueError("agreement compares searches with a trained network: --weights network-*.safetensors")
+        raise ValueError(f"{options.what} searches with a trained network: --weights network-*.safetensors")
     settings = settings_for(options.weights, given)
     games = settings.games()
     usual = type(games[0])().cards

@@ -143,17 +143,14 @@ def searches(
     config: SearchConfig,
     device: torch.device,
     repeats: int,
-    compile: bool = False,
     graphs: bool = True,
 ) -> Rate:
     """Tree-simulations a second at the first decision of ``size`` games with a network that costs nothing."""
     check_room(device, of_search(size, game, config, FLAG))
     state = game.deal(size, 0, device)
     network = free_network(game.seats)
-    # Two searches before: on a GPU what is compiled or recorded may be so at the second of its shape.
-    timing = timed(
-        lambda: search(game, state, network, config, compile=compile, graphs=graphs), device, repeats, warmup=2
-    )
+    # Two searches before: on a GPU the second of a shape is recorded.
+    timing = timed(lambda: search(game, state, network, config, graphs=graphs), device, repeats, warmup=2)
     label = f"{game.name}, {config.worlds}x{config.simulations}"
     return Rate.of(label, size, size * config.worlds * config.simulations, timing)
 

@@ -18,7 +18,6 @@ from torch import Tensor
 
 from net import InferenceNet
 from vecgame import Game
-from vecgame.lanes import compacts
 from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
 from veclab.room import check_room, of_search
 from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
@@ -63,16 +62,14 @@ class Play:
     network: InferenceNet | CountingNetwork
     config: SearchConfig
     device: torch.device
-    compile: bool = False
     graphs: bool = True
     seed: int = 0
 
     @property
     def way(self) -> str:
         """How its searches are to run, by the names of `vecmcts.search.way_of`."""
-        compiled = self.compile and not compacts(self.device)
         recorded = self.graphs and self.device.type in recordings.DEVICES
-        return way_of(compiled, self.device.type in kernels.DEVICES and not compiled, recorded)
+        return way_of(self.device.type in kernels.DEVICES, recorded)
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,7 @@ class SelfPlayRow:
     games_per_minute: float  # of the last pass
     evaluations_per_game: float  # positions that a search had judged and uses
     evaluations_per_second: float
-    passes: int  # times that the games were played: what is compiled or recorded at a first use costs the first ones
+    passes: int  # times that the games were played: what is built or recorded at a first use costs the first ones
     settled: bool  # whether another pass would run no other way
     precision: str  # of the network's products
     network_compiled: bool
@@ -147,7 +144,6 @@ def play_once(play: Play, games: int, first_index: int = 0, report: Report | Non
         first_index,
         device=device,
         chunk_games=at_once,
-        compile=play.compile,
         graphs=play.graphs,
         report=report,
     )
@@ -166,8 +162,8 @@ def timed_self_play(
 ) -> Iterator[SelfPlayRow]:
     """Plays ``games`` games at once, after a search of as many: yields a row after each pass, the last one's counts.
 
-    Searches that are compiled or recorded make that at the first uses of a size, and a game has many sizes. So the
-    games are played until the searches run the same way twice running, `MOST_PASSES` times at most.
+    A search is recorded at the second use of a size, and a game has many sizes. So the games are played until the
+    searches run the same way twice running, `MOST_PASSES` times at most.
 
     Args:
         counted: on a CPU, where counting costs nothing, the counts of these games are put here.
@@ -178,7 +174,7 @@ def timed_self_play(
     """
     check_memory(play, games)
     first = play.game.deal(games, play.seed, play.device)
-    search(play.game, first, play.network, play.config, play.seed, play.compile, play.graphs, largest=games)
+    search(play.game, first, play.network, play.config, play.seed, play.graphs, largest=games)
     before: set[str] = set()
     for number in range(1, MOST_PASSES + 1):
         with Utilisation(play.device) as used, counted_ways() as ways:
@@ -218,10 +214,10 @@ def counts_as_it_plays(play: Play) -> bool:
 
 
 def play_counted(play: Play, games: int, report: Report | None = None) -> tuple[SelfPlay, Spent, Counted]:
-    """Plays with neither compiled nor recorded searches, every phase and every call of the network noted."""
+    """Plays with searches that are not recorded, every phase and every call of the network noted."""
     counting, clock = CountingNetwork(play.network), PhaseClock(play.device)
     with phases(clock, counting, type(play.game)):
-        played, spent = play_once(replace(play, network=counting, compile=False, graphs=False), games, report=report)
+        played, spent = play_once(replace(play, network=counting, graphs=False), games, report=report)
     return played, spent, Counted(games, list(counting.by_thread.values()), clock.shares())
 
 

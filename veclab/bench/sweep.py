@@ -118,7 +118,7 @@ def prepared(
     threads = torch.get_num_threads()
     torch.set_num_threads(point["threads"] or threads)
     try:
-        yield Play(game, network, config, device, compile, graphs)
+        yield Play(game, network, config, device, graphs)
     finally:
         torch.set_num_threads(threads)
 

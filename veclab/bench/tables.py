@@ -184,6 +184,29 @@ def print_learning(console: Console, title: str, figures: Figures) -> None:
     print_table(console, title, ("", *(f"{limit:g} min" for limit in minutes)), rows)
 
 
+def waiting_line(figure: dict[str, Any]) -> str:
+    """Of a row of people."""
+    cpu = f"{figure['cpu_milliseconds']:,.0f} ms of the processor's"
+    return row_line(figure["label"], f"{figure['milliseconds']:,.0f} ms a decision, {cpu}", figure)
+
+
+def print_waiting(console: Console, title: str, figures: Figures) -> None:
+    """How long one person waits for a search."""
+    names = ("decisions", "ms, median", "slowest", "of the processor", "evaluations", "ran")
+    cells = [
+        (
+            f"{row['decisions']:,}",
+            f"{row['milliseconds']:,.1f}",
+            f"{row['slowest']:,.1f}",
+            f"{row['cpu_milliseconds']:,.1f}",
+            f"{row['evaluations']:,.0f}",
+            ran(row),
+        )
+        for row in figures
+    ]
+    print_table(console, title, names, cells)
+
+
 def agreement_line(figure: dict[str, Any]) -> str:
     """Of a row of agreement."""
     return row_line(

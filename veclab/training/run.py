@@ -371,7 +371,6 @@ class Run(SavedRun):
                         settings.sampled_share,
                         settings.policy_target,
                         settings.chunk_games or chunk,
-                        settings.compile,
                         report=report,
                         cap=settings.playout_cap(),
                         extras=settings.extras(),

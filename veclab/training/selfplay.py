@@ -91,7 +91,6 @@ def self_play(
     sampled_share: float = 0.5,
     policy_target: str = "improved",
     chunk_games: int = 0,
-    compile: bool = False,
     graphs: bool = True,
     report: Report | None = None,
     cap: PlayoutCap | None = None,
@@ -102,7 +101,7 @@ def self_play(
     Decisions in the first ``sampled_share`` of a game are drawn from the target policy, later ones take its best
     action. A mover with one legal action is neither searched nor stored. Many games on a CPU are played side by side, a
     chunk in each of torch's threads: most operations of a search are too small to be split between them. A GPU that
-    runs out of memory gets smaller chunks. ``compile`` and ``graphs`` are `vecmcts.search`'s. With a ``cap`` some
+    runs out of memory gets smaller chunks. ``graphs`` is `vecmcts.search`'s. With a ``cap`` some
     decisions are made by a fast search: they take its best action and are not stored. ``extras`` names the fields of
     `replay.EXTRAS` that examples shall have.
     """
@@ -111,7 +110,7 @@ def self_play(
     sampled = int(sampled_share * game.decisions)
     parts = split(games, chunk_games or largest_chunk(game, config, device, workers), workers)
     largest = max((count for _, count in parts), default=0)
-    ways = {"compile": compile, "graphs": graphs, "largest": largest}
+    ways = {"graphs": graphs, "largest": largest}
     terms = _Terms(game, evaluator, config, seed, device, sampled, policy_target, ways, cap, extras)
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
 

@@ -45,7 +45,6 @@ def tests(name: str, seconds: float, selection: str) -> Part:
     return Part(name, "tests", seconds, (("-m", selection),), ((*COLLECT, selection),), tests=True)
 
 
-COMPILED = "--compile --timing-only"
 TRAINING = "--games-per-iter 10000 --iterations 500 --updates 100 --eval-every 0 --eval-deals 500"
 QUICK_TRAINING = "--preset quick --games-per-iter 20 --iterations 1 --updates 1 --update-games 32 --eval-deals 4"
 
@@ -59,9 +58,14 @@ PARTS = (
     bench("learner", 22, "train", "train --no-graphs --batches 16384 2048"),
     bench("engine", 10, "engine"),
     bench("agreement", 20, "agreement --weights veclab/agents/blob-1-13.safetensors"),
-    tests("compile-tests", 40, "gpu and slow"),
-    bench("self-play-compiled", 60, f"self-play {COMPILED} --batches 131072 16384", gpu_only=True),
-    bench("self-play-float8", 30, f"self-play {COMPILED} --precision float8 --batches 131072 16384", gpu_only=True),
+    bench(
+        "people",
+        15,
+        "people --weights veclab/agents/blob-1-13.safetensors",
+        "people --weights veclab/agents/blob-1-13.safetensors --cards 13",
+    ),
+    tests("slow-tests", 40, "gpu and slow"),
+    bench("self-play-float8", 30, "self-play --timing-only --precision float8 --batches 131072 16384", gpu_only=True),
     bench("network-compiled", 20, "net --compile --batches 131072 32768", gpu_only=True),
     Part(
         "training",
