@@ -21,14 +21,22 @@ from rich.console import Console
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.helpers import assert_same_state, reshuffle
-from vecgame import Blob, identity
+from vecgame import Blob, identity, make_game
 from vecgame.cards import STANDARD
 from vecgame.games.blob import schedule
 from veclab import play
 from veclab.agents import SHIPPED
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
-from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer
+from veclab.arena.bots import (
+    FlatMonteCarlo,
+    RandomBot,
+    RolloutPlayer,
+    RuleBot,
+    SearchPlayer,
+    rollout_config,
+    usual_thinking,
+)
 from veclab.settings import from_flags
 from veclab.table import lines, view
 from veclab.table.advice import action_values, give_hint
@@ -37,10 +45,10 @@ from veclab.table.app import Sitting
 from veclab.table.commands import Mistake, Request, allowed, parse
 from veclab.table.glyphs import ASCII, UNICODE, glyphs_for
 from veclab.table.saving import load_match, save_match
-from veclab.table.session import PERSON, Match, Settings, begin, undo, walk
+from veclab.table.session import FIRST_INDEX, PERSON, Match, Settings, begin, undo, walk
 from veclab.table.sight import Seen, look, said
 from veclab.table.ui import PlainLines, Screen
-from vecmcts import PlayoutEvaluator, SearchConfig
+from vecmcts import Past, PlayoutEvaluator, SearchConfig
 from vecmcts.evaluators import play_out
 
 ROOT = Path(__file__).parents[1]
@@ -252,6 +260,48 @@ def test_a_network_hint_is_the_agents_own_choice() -> None:
     match = begin(of_blob(cards=3))
     agent = SearchPlayer(InferenceNet(BlobNet(SMALL)), SearchConfig(worlds=2, simulations=8))
     assert give_hint(agent, match).advice[0].action == choose(agent, match)
+
+
+def test_an_agent_that_plays_on_by_its_policy_is_told_how_the_game_came_there() -> None:
+    """In a second game of a match, where the past is that game's: it does what the player of the arena does."""
+    match = played(of_blob(cards=4, games=2), stop=30)
+    assert len(match.results) == 1 and len(match.earlier) == len(match.moves) > 1
+    state, past = match.game.deal(1, match.settings.seed, first_index=FIRST_INDEX + 1), Past.none(match.game, 1)
+    for move in match.moves:
+        action = torch.tensor([move.action])
+        past, state = past.then(state, action), match.game.step(state, action)
+    assert match.past.actions.equal(past.actions) and state.hands.equal(match.state.hands)
+    config = rollout_config([match.game], worlds=4)
+    assert (config.worlds, config.candidates) == (4, 16)
+    agent = RolloutPlayer(InferenceNet(BlobNet(SMALL)), config)
+    assert choose(agent, match) == int(agent.act_after(match.game, match.state, past, match.settings.seed))
+    hint = give_hint(agent, match)
+    assert hint.advice[0].action == choose(agent, match) and sorted(one.action for one in hint.advice) == list(
+        match.legal
+    )
+
+
+def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
+    """Rollouts at Blob, a search where one is asked for, in other games, and in a match that was saved before."""
+    network = tmp_path / "net.safetensors"
+    save_network(network, BlobNet(SMALL), {"games": [identity(Blob(cards=2))]})
+    told = {}
+    flags = ("--cards", "2", "--games", "1", "--seed", "1", "--agent", str(network))
+    for name, more in {
+        "usual": (),
+        "search": ("--worlds", "2", "--simulations", "2"),
+        "few": ("--worlds", "3"),
+    }.items():
+        path = tmp_path / f"{name}.json"
+        status, told[name], error = run(monkeypatch, capsys, answers(30), *flags, *more, "--save", str(path))
+        assert (status, error) == (0, "")
+        assert load_match(path).settings.thinking == ("search" if name == "search" else "rollouts")
+    assert "(net, rollouts in 30 of 120 worlds)" in told["usual"] and "(net, search 2x2)" in told["search"]
+    assert "(net, rollouts in 3 of 12 worlds)" in told["few"]
+    status, _, error = run(monkeypatch, capsys, "", *flags, "--thinking", "rollouts", "--simulations", "9")
+    assert status == 2 and error.startswith("error: --simulations are those of a search") and error.count("\n") == 1
+    assert "thinking" not in json.loads((tmp_path / "search.json").read_text())["settings"]  # as earlier files
+    assert usual_thinking([Blob()]) == "rollouts" and usual_thinking([make_game("hearts")]) == "search"
 
 
 def test_a_networks_points_are_those_of_its_own_play() -> None:

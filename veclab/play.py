@@ -23,19 +23,19 @@ from typing import NoReturn
 from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
-from veclab.arena.bots import Player
+from veclab.arena.bots import usual_thinking
 from veclab.command_line import A_RUN, STOPPED, called, check_place, ends_in_one_line, parser_of, run_or_network
 from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
 from veclab.settings import Settings as TrainingSettings
 from veclab.settings import add_flags, from_flags
-from veclab.table.agents import BOTS, default_agent, make_agent, network_at
+from veclab.table.agents import BOTS, Agent, default_agent, make_agent, network_at
 from veclab.table.app import Sitting
 from veclab.table.saving import load_match, save_match
-from veclab.table.session import PERSON, Match, Settings, begin
+from veclab.table.session import PERSON, ROLLOUTS, SEARCH, THINKING, Match, Settings, begin
 from veclab.table.ui import open_interface
 
-CHANGEABLE = ("agent", "worlds", "simulations")  # what a resumed match may change: its deals stay the same
+CHANGEABLE = ("agent", "thinking", "worlds", "simulations")  # what a resumed match may change: its deals stay the same
 COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
@@ -50,7 +50,11 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     agents = f"a network-*.safetensors, {A_RUN}, or {', '.join(BOTS)}"
     usual = "the network that comes with the program for these rules, or flat"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
-    parser.add_argument("--worlds", **given, help="deals that a network's search or flat samples (default: 30)")
+    ways = "; ".join(f"{name}: {what}" for name, what in THINKING.items())
+    usual = f"{ROLLOUTS} in Blob, unless --simulations asks for a {SEARCH}, which it is elsewhere"
+    how = f"how a network thinks; {ways} (default: {usual})"
+    parser.add_argument("--thinking", default=argparse.SUPPRESS, choices=list(THINKING), help=how)
+    parser.add_argument("--worlds", **given, help="deals that a network or flat samples (default: 30)")
     parser.add_argument("--simulations", **given, help="simulations of a search in each of them (default: 30)")
     parser.add_argument("--save", type=Path, metavar="FILE", help="keep the match in this new file, move by move")
     parser.add_argument(
@@ -109,6 +113,8 @@ def open_match(
     settings = Settings(largest(asked_for(given.get("agent"), rules)), **given)
     if "agent" not in given:
         settings = replace(settings, agent=default_agent(SHIPPED, from_flags("document", flags_of([settings.game]))))
+    if "thinking" not in given and settings.agent not in BOTS:
+        settings = replace(settings, thinking=usual_thinking(settings.course))
     return begin(settings), own.save
 
 
@@ -136,7 +142,10 @@ def largest(asked: TrainingSettings) -> Game:
 
 
 def with_agent(settings: dict[str, object]) -> dict[str, object]:
-    """The settings with a network's path in full, so that a saved match can be resumed from anywhere."""
+    """The settings with a network's path in full, so that a saved match can be resumed from anywhere, and with a search
+    where simulations are asked for."""
+    if "simulations" in settings and settings.setdefault("thinking", SEARCH) != SEARCH:
+        raise ValueError(f"--simulations are those of a search; leave them out, or give --thinking {SEARCH}")
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
@@ -149,13 +158,13 @@ def played_by(settings: Settings) -> TrainingSettings:
     return from_flags("document", {**flags_of([settings.game]), "cards": counts})
 
 
-def title_of(settings: Settings, agent: Player, watch: bool) -> str:
+def title_of(settings: Settings, agent: Agent, watch: bool) -> str:
     """The first line: who plays what by which seed; and a second one where a network was trained by other rules."""
     who, *other = players_lines(settings, agent, watch)
     return "\n".join([f"{who}, seed {settings.seed}.{'' if watch else ' ? for help.'}", *other])
 
 
-def players_lines(settings: Settings, agent: Player, watch: bool) -> list[str]:
+def players_lines(settings: Settings, agent: Agent, watch: bool) -> list[str]:
     """Who plays what, and a second line where a network was trained by other rules."""
     seats = settings.game.seats
     who = f"{COUNTS[seats].capitalize()} agents"
@@ -191,7 +200,7 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> No
     from veclab.web import server
     from veclab.web.sitting import Table
 
-    def seating(match: Match) -> tuple[Player, str]:
+    def seating(match: Match) -> tuple[Agent, str]:
         agent = make_agent(match.settings)
         told = ". ".join(players_lines(match.settings, agent, own.watch)).removesuffix(".")
         title = next((title for title, one in own.games_of_run.items() if one == match), None)

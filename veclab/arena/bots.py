@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vecgame import Game, Purpose, State, Stream
+from vecgame import Blob, Game, Purpose, State, Stream
 from veclab.arena.rules.player import RuleBot as RuleBot
 from vecmcts import (
     Evaluator,
@@ -177,10 +177,17 @@ class IsmctsPlayer:
         return action.index_copy(0, lanes, visits.argmax(-1))
 
 
-def rollout_config(games: Sequence[Game]) -> RolloutConfig:
-    """The default, in games in which cards change hands with uniform worlds, for others cannot be had there."""
-    config = RolloutConfig()
+def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig().worlds) -> RolloutConfig:
+    """The default, or in so many worlds of four times as many candidates; in games in which cards change hands uniform
+    worlds, for others cannot be had there."""
+    config = RolloutConfig(worlds=worlds, candidates=4 * worlds)
     return config if all(game.fixed_hands for game in games) else replace(config, candidates=0)
+
+
+def usual_thinking(games: Sequence[Game]) -> str:
+    """How a network thinks unless it is told, "rollouts" or "search": by rollouts in Blob, where they have been shown
+    to pay (docs/learning.md); by trees elsewhere."""
+    return "rollouts" if all(isinstance(game, Blob) for game in games) else "search"
 
 
 def rollouts_name(config: RolloutConfig) -> str:

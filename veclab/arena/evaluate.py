@@ -41,6 +41,7 @@ from veclab.arena.bots import (
     RuleBot,
     rollout_config,
     search_player,
+    usual_thinking,
     why_not,
 )
 from veclab.arena.ismcts import ISMCTSPlayer
@@ -179,14 +180,13 @@ def terms(game: Game, settings: Settings) -> str:
 def add_player_flags(parser: argparse.ArgumentParser) -> None:
     """The flags that choose who plays whom."""
     ways = ", ".join(f"{name}: {what}" for name, what in PLAYERS.items())
-    default = ("alone", "search")
     parser.add_argument(
         "--players",
         nargs="+",
         choices=tuple(PLAYERS),
         metavar="WAY",
-        default=default,
-        help=f"how the network plays; {ways} (default: {' '.join(default)})",
+        help=f"how the network plays; {ways} (default: alone, and rollouts in Blob, or search in other games and where "
+        "a flag of the search is given)",
     )
     parser.add_argument(
         "--opponents",
@@ -271,6 +271,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     device = choose_device(settings.device)
     games = settings.games()
     fits = {"device": device, "game": games[0]}
+    asked_for_search = own.against is not None or any(name in given for name in OF_THE_SEARCH)
+    own.players = own.players or ("alone", "search" if asked_for_search else usual_thinking(games))
     searches = own.against is not None or "search" in own.players
     seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
     check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals")

@@ -26,6 +26,7 @@ from rich.console import Console
 from torch import Tensor
 
 from net import InferenceNet
+from vecgame.philox import check_seed
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player
 from veclab.arena.matches import ONE_AGAINST_THREE, Interval, play_deals, side_points
@@ -81,6 +82,7 @@ def measure(
     network: InferenceNet,
     games: Sequence[object],
     deals: int,
+    seed: int,
     display: Display,
     keep: Callable[[list[Way]], None],
 ) -> list[Way]:
@@ -96,7 +98,7 @@ def measure(
 
             begun = time.process_time()
             players = (player_of(counted, CONFIGS[name]), NetworkPlayer(network))
-            points = play_deals(games, players, ONE_AGAINST_THREE, deals, 1, "cpu", report)
+            points = play_deals(games, players, ONE_AGAINST_THREE, deals, seed, "cpu", report)
             mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
             seconds = time.process_time() - begun
             ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count))
@@ -146,12 +148,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--searches", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="NAME")
     parser.add_argument("--cards", default="5", help="as of vecgame train (default: 5)")
     parser.add_argument("--deals", type=int, default=250, help="each played four times (default: 250)")
+    parser.add_argument("--seed", type=int, default=1, help="of the deals (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     own = parser.parse_args(arguments)
     names = list(dict.fromkeys([BASELINE, *own.searches]))
     if own.deals < 2:
         raise ValueError(f"--deals must be at least 2, got {own.deals}")
+    check_seed(own.seed)
     check_place("--json", own.json)
     games = from_flags("document", {"cards": own.cards}).games()
     network = inference_net(load_network(own.network), "auto", games)
@@ -168,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
     try:
-        measure(names, network, games, own.deals, display, keep)
+        measure(names, network, games, own.deals, own.seed, display, keep)
     except KeyboardInterrupt:
         if rows:
             print_rows(display.console, rows, title)

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vecgame import Game, State, Stream
 from vecgame.cards import unpack
-from veclab.arena.bots import NetworkPlayer, Player, SearchPlayer
+from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, RolloutPlayer, SearchPlayer
 from veclab.table.session import Match
-from vecmcts import SearchConfig, search
+from vecmcts import SearchConfig, SearchResult, rollouts, search
 from vecmcts.evaluators import as_evaluator, play_out
 from vecmcts.selection import improved_policy
 
@@ -46,12 +46,12 @@ class Hint:
     values: tuple[float, ...] | None = None  # points of each seat that the search expects; None without a network
 
 
-def give_hint(agent: Player, match: Match) -> Hint:
+def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
     """The agent's own advice when it searches with a network, else that of random playouts (flat Monte Carlo)."""
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
     moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
-    if isinstance(agent, SearchPlayer):
+    if isinstance(agent, SearchPlayer | RolloutPlayer):
         worlds, finish = NETWORK_EVALUATIONS // moves, network_finish(NetworkPlayer(agent.evaluator))
         how = "that it played out"
         if worlds < LEAST_WORLDS // 4:  # a match: too long to be played out
@@ -59,7 +59,7 @@ def give_hint(agent: Player, match: Match) -> Hint:
         worlds = min(WORLDS, max(LEAST_WORLDS, worlds))
         source = f"the agents' network ({agent.name}; points: {worlds} deals {how})"
         values = action_values(game, state, actions, finish, worlds, seed)
-        found = search(game, state, agent.evaluator, agent.config, seed)
+        found = _thought(agent, match)
         policy, priors = found.policy[0, actions], found.prior[0, actions].tolist()
         expected = tuple(game.score_of(found.value[0]).tolist())
     else:
@@ -72,6 +72,14 @@ def give_hint(agent: Player, match: Match) -> Hint:
     decimals = 1 if game.highest - game.lowest > 2 else 2
     advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
     return Hint(source, decimals, tuple(advice), expected)
+
+
+def _thought(agent: SearchPlayer | RolloutPlayer, match: Match) -> SearchResult:
+    """What the agent's own search finds."""
+    game, state, seed = match.game, match.state, match.settings.seed
+    if isinstance(agent, RolloutPlayer):
+        return rollouts(game, state, agent.evaluator, agent.config, seed, match.past)
+    return search(game, state, agent.evaluator, agent.config, seed)
 
 
 def where_cards_lie(match: Match, worlds: int = WORLDS) -> Tensor:
@@ -116,7 +124,7 @@ def network_finish(player: NetworkPlayer) -> Finish:
     return finish
 
 
-def network_judgement(agent: SearchPlayer) -> Finish:
+def network_judgement(agent: SearchPlayer | RolloutPlayer) -> Finish:
     """The network's own values where the games are, without playing them on."""
 
     def finish(game: Game, state: State, stream: Stream) -> Tensor:

@@ -13,12 +13,25 @@ import torch
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, other_rules, trained_by
-from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, SearchPlayer, why_not
+from veclab.arena.bots import (
+    FlatMonteCarlo,
+    HistoryPlayer,
+    Player,
+    RandomBot,
+    RolloutPlayer,
+    RuleBot,
+    SearchPlayer,
+    rollout_config,
+    rollouts_name,
+    why_not,
+)
 from veclab.game_flags import games_of
 from veclab.room import check_room, of_search
 from veclab.settings import Settings as TrainingSettings
-from veclab.table.session import Match, Settings
+from veclab.table.session import ROLLOUTS, Match, Settings
 from vecmcts import SearchConfig
+
+Agent = Player | HistoryPlayer
 
 
 def _rule_bot(settings: Settings) -> Player:
@@ -34,7 +47,7 @@ BOTS: dict[str, Callable[[Settings], Player]] = {
 }
 
 
-def make_agent(settings: Settings) -> Player:
+def make_agent(settings: Settings) -> Agent:
     """The agent that the settings name.
 
     Raises:
@@ -43,6 +56,10 @@ def make_agent(settings: Settings) -> Player:
     if settings.agent in BOTS:
         return BOTS[settings.agent](settings)
     path = network_at(Path(settings.agent))
+    if settings.thinking == ROLLOUTS:
+        rolled = rollout_config(settings.course, settings.worlds)
+        network = InferenceNet(load_network(path, game=settings.game))
+        return RolloutPlayer(network, rolled, f"{label(path)}, {rollouts_name(rolled)}")
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
     check_room(torch.device("cpu"), of_search(1, settings.game, config))
     name = f"{label(path)}, search {config.worlds}x{config.simulations}"
@@ -70,6 +87,9 @@ def default_agent(folder: Path, asked: TrainingSettings) -> str:
     return str(min(fitting, key=fitting.get)) if fitting else "flat"
 
 
-def choose(agent: Player, match: Match) -> int:
+def choose(agent: Agent, match: Match) -> int:
     """The agent's action for the mover: the same for the same match."""
-    return int(agent.act(match.game, match.state, match.settings.seed))
+    seed = match.settings.seed
+    if hasattr(agent, "act_after"):
+        return int(agent.act_after(match.game, match.state, match.past, seed))
+    return int(agent.act(match.game, match.state, seed))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from veclab.arena.bots import Player
 from veclab.table import lines
 from veclab.table.advice import give_hint
-from veclab.table.agents import choose
+from veclab.table.agents import Agent, choose
 from veclab.table.commands import REQUESTS, Mistake, Request, parse
 from veclab.table.session import Match, undo
 from veclab.table.sight import Seen, look, said
@@ -23,7 +22,7 @@ class Sitting:
         save: called with the match after every change.
     """
 
-    def __init__(self, agent: Player, person: int | None, interface: Interface, save: Callable[[Match], None]) -> None:
+    def __init__(self, agent: Agent, person: int | None, interface: Interface, save: Callable[[Match], None]) -> None:
         self.agent, self.person, self.interface, self.save = agent, person, interface, save
 
     def play(self, match: Match, title: str) -> bool:

@@ -14,15 +14,15 @@ from veclab.table.session import Match, Settings, walk
 
 FORMAT = "vecgame-match-2"
 BLOB_FORMAT = "vecgame-match-1"  # of a match of Blob, with the cards of its largest hand among the settings
-OF_RUNS = "first_index"  # a setting that only games of a run have
-NAMES = {item.name for item in fields(Settings)} - {"game", OF_RUNS}
+LATER = {"first_index", "thinking"}  # settings that earlier files do not have, where the default holds
+NAMES = {item.name for item in fields(Settings)} - {"game", *LATER}
 
 
 def save_match(path: Path, match: Match) -> None:
     """Writes the match, so that at any moment the file holds it whole, as it was before or after."""
-    settings = {name: getattr(match.settings, name) for name in NAMES}
-    if match.settings.first_index is not None:
-        settings[OF_RUNS] = match.settings.first_index
+    usual = {item.name: item.default for item in fields(Settings)}
+    settings = {name: getattr(match.settings, name) for name in (*NAMES, *LATER)}
+    settings = {name: value for name, value in settings.items() if name in NAMES or value != usual[name]}
     games = [identity(match.settings.game)]
     saved = {"format": FORMAT, "games": games, "settings": settings, "history": list(match.history)}
     write_atomically(path, (json_text(saved) + "\n").encode())
@@ -52,12 +52,12 @@ def _replay(saved: object) -> Match:
         raise ValueError(f"its format is not {FORMAT}")
     settings, history = saved.get("settings"), saved.get("history")
     of_blob = saved["format"] == BLOB_FORMAT
-    if not isinstance(settings, dict) or set(settings) - {OF_RUNS} != NAMES | ({"cards"} if of_blob else set()):
+    if not isinstance(settings, dict) or set(settings) - LATER != NAMES | ({"cards"} if of_blob else set()):
         raise ValueError("its settings are not those of a match")
     if not isinstance(history, list) or not all(type(action) is int for action in history):
         raise ValueError("its history is not a list of actions")
     game = Blob(cards=settings["cards"]) if of_blob else _game(saved.get("games"))
-    others = {name: settings[name] for name in (*NAMES, OF_RUNS) if name in settings}
+    others = {name: settings[name] for name in (*NAMES, *LATER) if name in settings}
     *_, match = walk(Settings(game, **{**others, "agent": _found(settings["agent"])}), history)
     return match
 

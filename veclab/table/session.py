@@ -15,10 +15,15 @@ from vecgame import Game, State, TrickGame, text
 from vecgame.games.matches import Standing
 from vecgame.philox import check_seed
 from veclab.arena.told import shown_to
-from vecmcts import SearchConfig
+from vecmcts import Past, SearchConfig
 
 PERSON = 0  # the seat of the person, if one plays
 MOST_GAMES = 100  # of a match
+SEARCH, ROLLOUTS = "search", "rollouts"
+THINKING = {  # how a network thinks
+    SEARCH: "by trees, --simulations in each of --worlds worlds",
+    ROLLOUTS: "its best action unless playing on by its policy, in --worlds likely worlds, finds a better one",
+}
 
 # Number of a match's first game. No run learns from these deals and no evaluation uses them, and it is a multiple of
 # 4 seats and of 5 trumps, so that the rotation begins with seat 0 as dealer and spades as trump.
@@ -35,6 +40,7 @@ class Settings:
     agent: str = "flat"  # a name in `veclab.table.agents.BOTS`, or the path of a network
     worlds: int = 30  # of an agent that samples them
     simulations: int = 30  # of an agent that searches
+    thinking: str = SEARCH  # of an agent that is a network, see `THINKING`
     first_index: int | None = None  # of games as a run deals them, the number of the first; None: of a table's own
 
     def __post_init__(self) -> None:
@@ -46,6 +52,8 @@ class Settings:
         SearchConfig(worlds=self.worlds, simulations=self.simulations)
         if not isinstance(self.agent, str):
             raise ValueError(f"agent must be text, got {self.agent!r}")
+        if self.thinking not in THINKING:
+            raise ValueError(f"thinking must be {' or '.join(THINKING)}, got {self.thinking!r}")
         if self.first_index is not None and (type(self.first_index) is not int or not 0 <= self.first_index < 1 << 62):
             raise ValueError(f"first_index must be an integer from 0 to 2**62 - 1, got {self.first_index!r}")
 
@@ -102,6 +110,7 @@ class Match:
     tricks: tuple[Trick, ...] = field(compare=False)  # of that game, or of its deal, the unfinished one included
     last: Move | None = field(compare=False)  # move of the match, None before there is one
     results: tuple[Result, ...] = field(compare=False)  # of the games before it, and of itself when the match is over
+    earlier: tuple[State, ...] = field(compare=False, default=())  # of that game, before each of its moves
 
     @property
     def game(self) -> Game:
@@ -122,6 +131,14 @@ class Match:
         return () if self.over else tuple(self.game.legal_mask(self.state)[0].nonzero()[:, 0].tolist())
 
     @property
+    def past(self) -> Past:
+        """How the game that is played came to where it is, which everybody has seen."""
+        past = Past.none(self.game, 1)
+        for state, move in zip(self.earlier, self.moves, strict=True):
+            past = past.then(state, torch.tensor([move.action]))
+        return past
+
+    @property
     def totals(self) -> tuple[float, ...]:
         """Points of each seat in the finished games."""
         return tuple(sum(result.points[seat] for result in self.results) for seat in range(self.settings.game.seats))
@@ -139,8 +156,8 @@ class Match:
         if move.plays:
             tricks = (*tricks, Trick((move,))) if move.leads else (*tricks[:-1], Trick((*tricks[-1].plays, move)))
         state = self.game.step(self.state, torch.tensor([action]))
-        moves = (*self.moves, move)
-        after = replace(self, history=(*self.history, action), state=state, moves=moves, tricks=tricks, last=move)
+        before = {"moves": (*self.moves, move), "earlier": (*self.earlier, self.state)}
+        after = replace(self, history=(*self.history, action), state=state, tricks=tricks, last=move, **before)
         if self.game.is_terminal(state):
             return after._finish_game()
         return after if deal_of(state) == deal_of(self.state) else replace(after, tricks=())
@@ -171,7 +188,9 @@ class Match:
             tricks=self.tricks,
         )
         over = replace(self, results=(*self.results, result))
-        return over if over.over else replace(over, state=_deal(self.settings, len(over.results)), moves=(), tricks=())
+        if over.over:
+            return over
+        return replace(over, state=_deal(self.settings, len(over.results)), moves=(), earlier=(), tricks=())
 
 
 def is_giving(game: TrickGame, state: State) -> bool:

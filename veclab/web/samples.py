@@ -10,6 +10,7 @@ from net import InferenceNet
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import read_config
 from veclab.agents.networks import newest_network, settings_for
+from veclab.arena.bots import usual_thinking
 from veclab.arena.matches import FIRST_INDEX
 from veclab.going_on import for_resume
 from veclab.progress import Display
@@ -24,8 +25,8 @@ def sample_games(folder: Path, told: dict[str, object]) -> dict[str, Match]:
 
     Args:
         folder: the run's.
-        told: of the matches' settings, the agent whose thoughts the page shows (that network by default), its worlds
-            and its simulations; the rest is the run's.
+        told: of the matches' settings, the agent whose thoughts the page shows (that network by default) and how it
+            thinks; the rest is the run's.
 
     Raises:
         ValueError: in one line, when the folder holds no run, or a network that cannot be read.
@@ -38,6 +39,7 @@ def sample_games(folder: Path, told: dict[str, object]) -> dict[str, Match]:
     matches = {}
     for title, part, lane in sample(played):
         deal = {"games": 1, "seed": seed, "first_index": FIRST_INDEX + lane}
-        own = Settings(part.game, **{"agent": str(network.resolve()), **told, **deal})
+        usual = {"agent": str(network.resolve()), "thinking": usual_thinking(games)}
+        own = Settings(part.game, **{**usual, **told, **deal})
         *_, matches[title] = walk(own, part.action[part.live[:, lane], lane].tolist())
     return matches

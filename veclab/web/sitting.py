@@ -19,15 +19,14 @@ from pathlib import Path
 
 from torch import Tensor
 
-from veclab.arena.bots import Player
 from veclab.table.advice import Hint, give_hint, where_cards_lie
-from veclab.table.agents import choose
+from veclab.table.agents import Agent, choose
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match, begin, undo, walk
 from veclab.table.sight import Seen, look
 from veclab.web.message import Json, card_told, hint_told, lies_told, move_told, seen_told
 
-Seating = Callable[[Match], tuple[Player, str]]
+Seating = Callable[[Match], tuple[Agent, str]]
 """(match) -> the agents that play it, and who plays what in a line. Raises ValueError where they cannot."""
 
 LOOKED_BACK = 12  # moves of which is told what was said when the match is shown as it was
@@ -43,7 +42,7 @@ class Sitting:
     """A match with what stands around it on the page."""
 
     match: Match
-    agent: Player
+    agent: Agent
     title: str  # who plays what
     log: tuple[str, ...] = ()  # what was said in this game
     resting: bool = False  # a game is over, and the person has not gone on to the next
