@@ -63,13 +63,25 @@ def of_games(games: int, game: Game, flag: str) -> Need:
     return Need(f"{games:,} games of {game.name} at once", needed, f"a smaller {flag}")
 
 
+def of_pasts(games: int, game: Game, flag: str) -> Need:
+    """What so many games have been through by their end."""
+    needed = games * game.decisions * state_bytes(game)
+    return Need(f"what {games:,} games of {game.name} have been through", needed, f"a smaller {flag}")
+
+
 def state_bytes(game: Game) -> int:
     """Of one game."""
     return sum(tensor.nbytes for tensor in game.deal(1).tensors().values())
 
 
 def check_match(
-    device: torch.device, games: Sequence[Game], deals: int, seatings: int, config: SearchConfig | None, flag: str
+    device: torch.device,
+    games: Sequence[Game],
+    deals: int,
+    seatings: int,
+    config: SearchConfig | None,
+    flag: str,
+    remembered: bool = False,
 ) -> None:
     """Raises NoRoomError where a match of deals, which ``flag`` counts, cannot be played.
 
@@ -77,11 +89,13 @@ def check_match(
         games: rules that are mixed, one after the other.
         seatings: times that each deal is played.
         config: of a player that searches, at one seat at least of each game; None where nobody does.
+        remembered: whether a player is told what the games have been through, which is kept till their end.
     """
     for game in games:
         count = -(-deals // len(games)) * seatings
         searched = [] if config is None else [of_search(-(-count // game.seats), game, config, flag)]
-        check_room(device, of_games(count, game, flag), *searched)
+        kept = [of_pasts(count, game, flag)] if remembered else []
+        check_room(device, of_games(count, game, flag), *searched, *kept)
 
 
 def _gibibytes(size: float) -> str:

@@ -247,6 +247,16 @@ def make_players(network: Network, ways: Sequence[str], settings: Settings) -> l
     return [make[way]() for way in ways]
 
 
+def are_told(own: argparse.Namespace, settings: Settings) -> bool:
+    """Whether one of the players is told how games came to where they are (`HistoryPlayer`)."""
+    others = own.opponents or ()
+    return (
+        "rollouts" in own.players
+        or settings.candidates > 0
+        or any(name == ISMCTS or name.startswith(PREFIX) for name in others)
+    )
+
+
 @ends_in_one_line(needs_less="a smaller --eval-deals")
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
@@ -275,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own.players = own.players or ("alone", "search" if asked_for_search else usual_thinking(games))
     searches = own.against is not None or "search" in own.players
     seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
-    check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals")
+    check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals", are_told(own, settings))
     judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
     network = inference_net(load_network(own.network, **fits), settings.precision, games)
     players = make_players(network, own.players, settings)
