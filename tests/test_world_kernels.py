@@ -86,6 +86,17 @@ def test_hands_that_cannot_be_are_refused_as_ever(drawn, asked) -> None:
     assert len(drawn) == 1
 
 
+def test_other_numbers_of_hands_are_drawn_by_tensors_and_one_line_says_so(drawn, monkeypatch, caplog) -> None:
+    monkeypatch.setattr(kernels, "_other_numbers", set())
+    with caplog.at_level(logging.WARNING, "vecgame.fallback"):
+        for seats in (3, 3, 5, 4):
+            state = Blob(cards=2, players=seats).deal(4, 1)
+            Blob(cards=2, players=seats).determinize(state, 2, 1)
+    said = [record.getMessage() for record in caplog.records if record.name == "vecgame.fallback"]
+    text = "worlds of {} hidden hands are drawn without a kernel, which there is for 3"
+    assert said == [text.format(2), text.format(4)] and len(drawn) == 1
+
+
 def test_where_they_cannot_be_built_tensors_go_on_and_one_line_says_so(drawn, monkeypatch, caplog) -> None:
     def fail(*arguments: object) -> None:
         raise RuntimeError("Failed to find C compiler\nand a long explanation")

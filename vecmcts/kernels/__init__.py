@@ -33,6 +33,7 @@ log = logging.getLogger("vecgame.fallback")
 DEVICES = {"cuda"}  # types of device whose trees are searched by kernels
 _failed: set[str] = set()  # those of them for which none can be built here
 _built: set[tuple] = set()  # kinds of trees whose kernels have been built
+_other_numbers: set[int] = set()  # of hidden hands, for which there is no kernel, which has been said
 
 
 def usable(device: torch.device) -> bool:
@@ -84,10 +85,15 @@ def of_trees(game: Game, tree: Tree) -> Kernels | None:
 def draw_hands(
     unseen: Tensor, needs: Tensor, may: Tensor, index: Tensor, turn: Tensor, count: int, seed: int
 ) -> Tensor | None:
-    """`vecgame.worlds.draw_hands` of three hands, by kernels; None for other numbers of hands, where hands cannot be
-    drawn, or where there are no kernels."""
-    device = unseen.device
-    if len(needs) != BY_CARD or not usable(device):
+    """`vecgame.worlds.draw_hands` of three hands, by kernels; None for other numbers of hands, which one line in the
+    log says, where hands cannot be drawn, or where there are no kernels."""
+    device, number = unseen.device, len(needs)
+    if not usable(device):
+        return None
+    if number != BY_CARD:
+        if number not in _other_numbers:
+            _other_numbers.add(number)
+            log.warning("worlds of %d hidden hands are drawn without a kernel, which there is for %d", number, BY_CARD)
         return None
     try:
         from vecmcts.kernels import worlds as by_kernels
