@@ -17,9 +17,8 @@ vecgame bench engine --game hearts --rules passing=rotate
                            the same of another game; strategies and peers are for Blob
 """
 
-import argparse
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import torch
@@ -33,80 +32,37 @@ from veclab.arena.oh_hell import PLAYERS, max_cards
 from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
 from veclab.bench.measure import Watch, environment
-from veclab.bench.options import OF_THE_DOCUMENT, check, parse, played
+from veclab.bench.options import check, parse
 from veclab.bench.people import waiting
-from veclab.bench.record import Attempts, Figure, Listener, Record, termination_as_interrupt
-from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
+from veclab.bench.record import Listener, Record, termination_as_interrupt
+from veclab.bench.running import Running
+from veclab.bench.selfplay import Counted, Play, SelfPlayRow
 from veclab.bench.tables import (
     agreement_line,
     learning_line,
-    limit_line,
     print_agreement,
     print_learning,
-    print_rates,
     print_self_play,
     print_strategies,
     print_waiting,
     rate_line,
-    self_play_line,
     strategy_line,
     verdict,
     waiting_line,
 )
 from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
-from veclab.game_flags import described, identities
+from veclab.game_flags import identities
 from veclab.plotting import load_matplotlib
 from veclab.precision import inference_net
-from veclab.progress import Display, display_of
+from veclab.progress import display_of
 from veclab.settings import Settings
 from veclab.training import policy_gradient
-from vecmcts import SearchConfig
 
-INSTALL, INSTALL_LEARNERS = "pip install 'vecgame[peers]'", "pip install 'vecgame[peers,doors]'"
 MICRO_BATCH = 8192  # rows whose widest layer stays in the L2 cache of a large GPU
 
 
-class Bench:
-    """One run of a benchmark: its options, where it prints, and where its rows go."""
-
-    def __init__(self, options: argparse.Namespace, device: torch.device, display: Display, record: Record) -> None:
-        self.options, self.device, self.display, self.record = options, device, display, record
-        self.console = display.console
-        self.attempt = Attempts(record)
-        self.flags, self.game, self.other_rules = played(options)
-        record.games = identities([self.game])
-        self.config = SearchConfig(
-            worlds=options.worlds,
-            simulations=options.simulations,
-            leaves_per_step=options.leaves_per_step,
-            merge_equivalent=options.merge_equivalent,
-            noise_fraction=0.25,
-        )
-        self.terms = described({**self.flags, "cards": str(self.game.cards)})
-        self.setting = f"{self.terms}, {options.worlds} worlds x {options.simulations} simulations"
-        self.is_the_documents = self.game == Blob(cards=self.game.cards)
-        if options.what in OF_THE_DOCUMENT and not self.is_the_documents:
-            raise ValueError(f"{options.what} is for Blob by its usual rules, which others play too; not {self.terms}")
-
-    def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
-        """Batch sizes: as asked for, else those for the device; the smallest of them for a quick check."""
-        sizes = cuda if self.device.type == "cuda" else cpu
-        return self.options.batches or ([min(*sizes, 16)] if self.options.quick else sizes)
-
-    def rates(self, title: str, unit: str, measures: list[tuple[str, Callable[[], parts.Rate]]]) -> None:
-        """Measures and prints rates."""
-        first = len(self.record.figures)
-        with self.display.task("measuring", len(measures), "rows") as task:
-            for number, (label, measure) in enumerate(measures, 1):
-                for figure in self.attempt(label, lambda measure=measure: self.rate(unit, measure)):
-                    self.record.add(figure, rate_line(figure))
-                task.update(number)
-        print_rates(self.console, title, self.record.figures[first:])
-
-    def rate(self, unit: str, measure: Callable[[], parts.Rate], **more: object) -> Iterator[Figure]:
-        """The figures of one rate."""
-        with Watch(self.device) as watch:
-            yield {**more, "unit": unit, **asdict(measure()), **watch.figures()}
+class Bench(Running):
+    """The benchmarks, a method each."""
 
     def self_play(self) -> None:
         """Self-play by batch size, the learner beside it, and the document's workload at the best of them."""
@@ -142,35 +98,6 @@ class Bench:
             if self.is_the_documents:  # which is what the document's criteria are for
                 best = max(row.games_per_minute for _, _, row in rows)
                 self.console.print(verdict(best, learner["per_second"]))
-
-    def timed(
-        self, play: Play, games: int, label: str, counted: dict[int, Counted], **more: object
-    ) -> tuple[int, SelfPlayRow | None]:
-        """Times self-play of so many games: the number of its row, and the row; None if it does not fit in memory."""
-        number, last = -1, None
-        with self.display.task(label, games, "games") as task, Watch(self.device) as watch:
-
-            def report(done: float, evaluations: int) -> None:
-                task.update(done, evaluations=evaluations)
-
-            for row in self.attempt(label, lambda: timed_self_play(play, games, counted, report)):
-                figure = {**more, **asdict(row), **watch.figures()}
-                line = self_play_line(label, figure)
-                if last is None:
-                    number = self.record.add(figure, line)
-                else:
-                    self.record.change(number, figure, line, news=line)
-                last = row
-        return number, last
-
-    def detailed(self, play: Play, label: str, number: int, row: SelfPlayRow, counted: dict[int, Counted]) -> None:
-        """Adds limits and phases to a timed row."""
-        before, line = self.record.figures[number], self.record.lines[number]
-        with self.display.task(f"{label}: its limit", 1, "measurements"), Watch(self.device) as watch:
-            for found in self.attempt(f"{label}: its limit", lambda: iter([detail(play, row, counted)])):
-                fell_back = [*before["fell_back"], *watch.fell_back]
-                figure = {**before, **asdict(found), "fell_back": fell_back}
-                self.record.change(number, figure, line, news=f"{label}:\n{limit_line(figure)}")
 
     def strategies(self) -> None:
         """The four strategies, one row a configuration."""
@@ -372,18 +299,6 @@ class Bench:
                     task.update(number * minutes[-1] + limit)
         title = f"points a game : of one rule-based player, {cards} cards, {learners.RULES}, {4 * deals:,} games"
         print_learning(self.console, title, self.record.figures)
-
-    def has(self, module: str, name: str, required: bool, learning: bool = False) -> bool:
-        """Whether a package is installed; if not, one line says so, or ends the program where it is required."""
-        try:
-            __import__(module)
-            return True
-        except ModuleNotFoundError:
-            line = f"{name} is not installed: no comparison with it ({INSTALL_LEARNERS if learning else INSTALL})"
-            if required:
-                raise ValueError(line) from None
-            self.console.print(line)
-            return False
 
 
 BENCHES: dict[str, Callable[[Bench], None]] = {
