@@ -99,6 +99,10 @@ def test_searches_on_the_same_deals(network, tmp_path, monkeypatch) -> None:
     first, second = json.loads(out.read_text())["results"]
     assert (first["name"], second["name"]) == tuple(names)
     assert first["gain"] == {"mean": 0.0, "half": 0.0} and first["evaluations"] > 0
+    flags = [str(network), "--searches", names[1], "--cards", "3", "--deals", "2", "--json", str(out)]
+    rows = [searches.main([*flags, "--seed", seed]) or json.loads(out.read_text())["results"] for seed in "112"]
+    leads = [row["lead"] for _, row in rows]
+    assert leads[0] == leads[1] != leads[2]  # other deals
 
 
 @pytest.mark.parametrize(

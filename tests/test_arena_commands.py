@@ -52,6 +52,17 @@ def refused(main, arguments: list[str], capsys) -> str:
     return error
 
 
+def test_a_network_thinks_by_rollouts_in_blob_and_by_a_search_elsewhere_or_where_one_is_asked_for(folder) -> None:
+    blob, kuhn = network("blob", make_game("blob", cards=1)), network("kuhn", make_game("kuhn"))
+    few = ["--opponents=random", "--eval-deals=2", "--device=cpu", "--json=found.json"]
+    found = []
+    for arguments in ([blob], [blob, "--simulations=2"], [kuhn]):
+        assert evaluate.main([*arguments, *few]) == 0
+        found.append(list(json.loads(Path("found.json").read_text())["results"]))
+    ways = ("rollouts in 32 of 128 worlds", "search 3x2", "search 3x30")
+    assert found == [["network alone", way] for way in ways]
+
+
 def test_ismcts_is_not_given_plain_blob_in_place_of_another_game(folder, capsys) -> None:
     """A subclass that scores -70 more was evaluated as Blob, and "lost" nothing."""
     pytest.importorskip("pyspiel")

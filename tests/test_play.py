@@ -300,8 +300,11 @@ def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
     assert "(net, rollouts in 3 of 12 worlds)" in told["few"]
     status, _, error = run(monkeypatch, capsys, "", *flags, "--thinking", "rollouts", "--simulations", "9")
     assert status == 2 and error.startswith("error: --simulations are those of a search") and error.count("\n") == 1
+    status, _, error = run(monkeypatch, capsys, "", "--cards", "2", "--agent", "flat", "--thinking", "search")
+    assert (status, error) == (2, "error: --thinking is a network's; leave it out with the agent flat\n")
     assert "thinking" not in json.loads((tmp_path / "search.json").read_text())["settings"]  # as earlier files
-    assert usual_thinking([Blob()]) == "rollouts" and usual_thinking([make_game("hearts")]) == "search"
+    usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts")}
+    assert usual == {"blob": "rollouts", "blob-match": "search", "hearts": "search"}
 
 
 def test_a_networks_points_are_those_of_its_own_play() -> None:

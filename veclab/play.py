@@ -144,8 +144,10 @@ def largest(asked: TrainingSettings) -> Game:
 def with_agent(settings: dict[str, object]) -> dict[str, object]:
     """The settings with a network's path in full, so that a saved match can be resumed from anywhere, and with a search
     where simulations are asked for."""
-    if "simulations" in settings and settings.setdefault("thinking", SEARCH) != SEARCH:
-        raise ValueError(f"--simulations are those of a search; leave them out, or give --thinking {SEARCH}")
+    if "simulations" in settings:
+        if settings.get("thinking", SEARCH) != SEARCH:
+            raise ValueError(f"--simulations are those of a search; leave them out, or give --thinking {SEARCH}")
+        settings = {**settings, "thinking": SEARCH}
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
@@ -229,6 +231,8 @@ def main(arguments: list[str] | None = None) -> int:
     path = None
     try:
         match, path = open_match(own, rules, given)
+        if "thinking" in given and match.settings.agent in BOTS:
+            raise ValueError(f"--thinking is a network's; leave it out with the agent {match.settings.agent}")
         agent = make_agent(match.settings)
         if own.web:
             play_on_page(own, match, path)

@@ -177,17 +177,17 @@ class IsmctsPlayer:
         return action.index_copy(0, lanes, visits.argmax(-1))
 
 
-def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig().worlds) -> RolloutConfig:
-    """The default, or in so many worlds of four times as many candidates; in games in which cards change hands uniform
-    worlds, for others cannot be had there."""
-    config = RolloutConfig(worlds=worlds, candidates=4 * worlds)
+def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig.worlds) -> RolloutConfig:
+    """The default, or in so many worlds of as many times as many candidates; in games in which cards change hands
+    uniform worlds, for others cannot be had there."""
+    config = RolloutConfig(worlds=worlds, candidates=worlds * RolloutConfig.candidates // RolloutConfig.worlds)
     return config if all(game.fixed_hands for game in games) else replace(config, candidates=0)
 
 
 def usual_thinking(games: Sequence[Game]) -> str:
     """How a network thinks unless it is told, "rollouts" or "search": by rollouts in Blob, where they have been shown
-    to pay (docs/learning.md); by trees elsewhere."""
-    return "rollouts" if all(isinstance(game, Blob) for game in games) else "search"
+    to pay (docs/learning.md); by trees elsewhere, in matches of Blob too, whose next deals no world can be drawn of."""
+    return "rollouts" if all(isinstance(game, Blob) and game.fixed_hands for game in games) else "search"
 
 
 def rollouts_name(config: RolloutConfig) -> str:
