@@ -52,23 +52,26 @@ def test_a_replayed_search_takes_those_of_its_worlds_and_one_graph(gpu: Emulated
     assert gpu.record.replays == 1 and sum(gpu.record.waits.values()) == 1
 
 
+@pytest.mark.parametrize(
+    ("network", "of_search", "of_update"),
+    [("small", 286, 322), pytest.param("document", 436, 472, marks=pytest.mark.slow)],
+)
 @pytest.mark.gpu
-def test_a_step_of_learning_takes_no_more_kernels(gpu: EmulatedGpu | None) -> None:
-    """Of the small network; recorded, the host starts the copy of the index and a graph."""
+def test_a_step_of_learning_takes_no_more_kernels(
+    network: str, of_search: int, of_update: int, gpu: EmulatedGpu | None
+) -> None:
+    """Recorded, the host starts the copy of the index and a graph."""
     if gpu is None:
         pytest.skip("kernels are counted on the emulated GPU")
-    for count, most in ((learning.of_search, 286), (learning.of_update, 322)):
-        assert count(gpu, "small", graphs=False) <= most
-        assert count(gpu, "small", graphs=True) == 1
+    for count, most in ((learning.of_search, of_search), (learning.of_update, of_update)):
+        assert count(gpu, network, graphs=False) <= most
+        assert count(gpu, network, graphs=True) == 1
 
 
 @pytest.mark.slow
 @pytest.mark.gpu
-def test_the_documents_network_and_its_games_take_no_more_kernels(gpu: EmulatedGpu | None) -> None:
+def test_a_decision_of_policy_gradients_games_takes_no_more_kernels(gpu: EmulatedGpu | None) -> None:
     if gpu is None:
         pytest.skip("kernels are counted on the emulated GPU")
-    for count, most in ((learning.of_search, 436), (learning.of_update, 472)):
-        assert count(gpu, "document", graphs=False) <= most
-        assert count(gpu, "document", graphs=True) == 1
     assert learning.of_decision(gpu, "document", graphs=False) <= (580, 3)
     assert learning.of_decision(gpu, "document", graphs=True) <= (29, 3)

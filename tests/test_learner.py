@@ -183,14 +183,16 @@ def test_a_step_never_waits_for_the_device() -> None:
     learner.step(learner.losses(batch).policy)  # the first one makes the optimiser's state
     with NoWaiting():
         losses = learner.losses(batch)
-        count.add(learner.step(losses.policy + losses.value))
+        count.note(learner.step(losses.policy + losses.value))
+        count.look()
 
 
 def test_skipped_steps_are_counted_and_too_many_end_learning() -> None:
     def counted(taken: list[bool]) -> int:
         count = StepCount(CPU)
         for flag in taken:
-            count.add(torch.tensor(flag))
+            count.note(torch.tensor(flag))
+            count.look()
         return count.skipped()
 
     assert counted([]) == 0

@@ -272,9 +272,8 @@ def _missing(error: ModuleNotFoundError, package: str) -> str:
     """A missing module in words; one that was written for a person as it is."""
     if not str(error).startswith(("No module named", "import of")):
         return str(error)
-    return f"{error.name.partition('.')[0]} is not installed" + (
-        f": pip install 'vecgame[{package}]'" if package else ""
-    )
+    how = f": pip install 'vecgame[{package}]'" if package else ""
+    return f"{error.name.partition('.')[0]} is not installed{how}"
 
 
 def _nobody_reads(error: BrokenPipeError) -> str:

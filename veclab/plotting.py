@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType
 
 
-def load_matplotlib() -> SimpleNamespace:
-    """The classes ``Figure`` and ``Canvas``, its canvas, and the module ``ticker``: without pyplot there is no display
-    and no global state.
+def load_matplotlib() -> ModuleType:
+    """The package, with what is used of it: no pyplot, which has a display and global state.
 
     Raises:
         ModuleNotFoundError: when matplotlib is not installed.
     """
     try:
-        from matplotlib import figure, ticker
-        from matplotlib.backends import backend_agg
+        import matplotlib.backends.backend_agg
+        import matplotlib.figure
+        import matplotlib.ticker
+        import matplotlib.transforms
     except ModuleNotFoundError as error:
         message = "matplotlib is not installed: pip install 'vecgame[plot]'"
         raise ModuleNotFoundError(message, name="matplotlib") from error
-    return SimpleNamespace(Figure=figure.Figure, Canvas=backend_agg.FigureCanvasAgg, ticker=ticker)
+    return matplotlib

@@ -176,20 +176,10 @@ def _measure(unseen: Tensor, needs: Tensor, may: Tensor, told: Tensor) -> None:
     told[1] = torch.cat([needs - popcount(unseen & may), (needs.sum(0) - popcount(unseen))[None]]).amax(0)
 
 
-def _deal(
-    unseen: Tensor,
-    needs: Tensor,
-    may: Tensor,
-    index: Tensor,
-    turn: Tensor,
-    tables: Tensor,
-    hands: Tensor,
-    count: int,
-    seed: int,
-    width: int,
-) -> None:
-    """`vecmcts.kernels.worlds.deal`."""
-    hands.copy_(worlds.draw_hands(unseen, needs, may, index, turn, count, seed))
+def _deal(*arguments: Any) -> None:
+    """`vecmcts.kernels.worlds.deal`, without its tables."""
+    *games, _, hands, count, seed, _ = arguments
+    hands.copy_(worlds.draw_hands(*games, count, seed))
 
 
 def _inner(tensors: Sequence[Tensor]) -> list[Tensor]:

@@ -30,9 +30,10 @@ def number(value: float) -> str:
 def new_chart(environment: dict[str, Any], height: float = HEIGHT, grid: str = "y") -> Axes:
     """Axes of a new figure of this height in inches, with what was measured on as its caption."""
     matplotlib = load_matplotlib()
-    figure = matplotlib.Figure(figsize=(WIDTH, max(HEIGHT, height)), dpi=DPI, layout="constrained", facecolor="white")
+    size = (WIDTH, max(HEIGHT, height))
+    figure = matplotlib.figure.Figure(figsize=size, dpi=DPI, layout="constrained", facecolor="white")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
-    matplotlib.Canvas(figure)
+    matplotlib.backends.backend_agg.FigureCanvasAgg(figure)
     figure.supxlabel(caption(environment), x=0.0125, ha="left", fontsize=SMALL, color=FAINT)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)

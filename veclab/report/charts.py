@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from veclab.plotting import load_matplotlib
 from veclab.report.drawing import (
     BOTTOM,
     DOTS,
@@ -96,10 +97,8 @@ def line_chart(
         shift = DODGE * (number - (len(series) - 1) / 2) if any(line.halves for line in series) else 0
         _draw(axes, line, number, shift, log)
     for value, text in references:  # over the lines, or they cross it out
-        axes.annotate(
-            text, (1, value), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points", ha="right"
-        )
-        axes.texts[-1].set_gid("reference")
+        above = {"xytext": (0, 4), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(text, (1, value), xycoords=("axes fraction", "data"), gid="reference", **above)
     if windows := sorted({line.window for line in series} - {1}):
         over = " or ".join(map(number_text, windows))
         note = f"{note} Points: as recorded; line: the mean over {over} of them.".strip()
@@ -122,7 +121,7 @@ def bar_chart(
         if math.isfinite(half):
             _whisker(axes, number, max(value - half, 0), min(value + half, high), "ink")
     rows = [[name, value, half] for name, value, half in bars]
-    table = table_html(title, [x_label, y_label, "\N{PLUS-MINUS SIGN} (95%)"], rows)
+    table = table_html(title, [x_label, y_label, "± (95%)"], rows)
     said = "; ".join(f"{name}: {number_text(value)}" for name, value, _ in bars)
     return _figure(title, said, axes, table, note=note)
 
@@ -154,18 +153,14 @@ def calibration_chart(title: str, rows: Sequence[Sequence[float]], x_label: str,
 def _draw(axes: Axes, series: Series, number: int, shift: float, log: bool) -> None:
     """One series ``shift`` pixels to the right of its places: its line with gaps where a value cannot be drawn, its
     intervals, and its points."""
-    from matplotlib.transforms import ScaledTranslation
-
-    moved = axes.transData + ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    to_the_right = load_matplotlib().transforms.ScaledTranslation(shift / 72, 0, axes.figure.dpi_scale_trans)
+    moved = axes.transData + to_the_right
     colour, of_all = f"c{number % COLOURS}", {"transform": moved}
     line = [(x, y if drawable(y, log) else math.nan) for x, y in series.line(log)]
     if series.window > 1:  # dots: ends of lines that have no length
-        dots = [(x, y) for x, y in series.points if drawable(y, log)]
-        axes.plot(
-            *_columns([part for dot in dots for part in (dot, dot, (math.nan, math.nan))]),
-            gid=f"{DOTS} {colour}",
-            **of_all,
-        )
+        dots = [dot for dot in series.points if drawable(dot[1], log)]
+        ends = [end for dot in dots for end in (dot, dot, (math.nan, math.nan))]
+        axes.plot(*_columns(ends), gid=f"{DOTS} {colour}", **of_all)
     axes.plot(*_columns(line), gid=f"line {colour}", **of_all)
     for (x, y), half in _with_halves(series):
         if drawable(y, log) and math.isfinite(half):
@@ -177,8 +172,7 @@ def _draw(axes: Axes, series: Series, number: int, shift: float, log: bool) -> N
 
 def _whisker(axes: Axes, x: float, low: float, high: float, colour: str, **options: Any) -> None:
     """An interval, with its ends."""
-    (line,) = axes.plot((x, x), (low, high), marker="_", markersize=2 * CAP, **options)
-    line.set_gid(f"whisker {colour}")
+    axes.plot((x, x), (low, high), marker="_", markersize=2 * CAP, gid=f"whisker {colour}", **options)
 
 
 def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -32,6 +32,7 @@ HREF = "{http://www.w3.org/1999/xlink}href"
 LOOK = {
     "svg.fonttype": "none",  # letters, not their outlines
     "path.simplify": False,
+    "text.parse_math": False,  # a unit of somebody's own game may have a dollar's sign
     "font.size": FONT,
     "axes.grid": False,
     "axes.spines.left": False,
@@ -44,17 +45,16 @@ LOOK = {
 }
 
 
-def new_axes(x_label: str, y_label: str, bottom: float = BOTTOM, name: str = "axis") -> Axes:
-    """Axes of a new figure, as high as their ``bottom`` says, in pixels from above; the figure's x axis has a line."""
-    from matplotlib import rc_context
-
-    figure = load_matplotlib().Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
-    with rc_context(LOOK):
+def new_axes(x_label: str, y_label: str, bottom: float = BOTTOM) -> Axes:
+    """Axes of a new figure, as high as their ``bottom`` says, in pixels from above; the x axis has a line."""
+    matplotlib = load_matplotlib()
+    figure = matplotlib.figure.Figure(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+    with matplotlib.rc_context(LOOK):
         axes = figure.add_axes(_share(TOP, bottom))
-    axes.spines["bottom"].set(gid=name)
-    for place, text, turn in (((LEFT + RIGHT) / 2, HEIGHT - 6), x_label, 0), ((11, (TOP + bottom) / 2), y_label, 90):
-        x, y = place
-        figure.text(x / WIDTH, 1 - y / HEIGHT, text, ha="center", va="baseline", rotation=turn, rotation_mode="anchor")
+        for x, y, text, turn in ((LEFT + RIGHT) / 2, HEIGHT - 6, x_label, 0), (11, (TOP + bottom) / 2, y_label, 90):
+            place = x / WIDTH, 1 - y / HEIGHT
+            figure.text(*place, text, ha="center", va="baseline", rotation=turn, rotation_mode="anchor")
+    axes.spines["bottom"].set_gid("axis")
     return axes
 
 
@@ -144,10 +144,8 @@ def markup(axes: Axes, said: str) -> str:
 
 
 def _svg(figure: Figure) -> ElementTree.Element:
-    from matplotlib import rc_context
-
     buffer = io.StringIO()
-    with rc_context(LOOK):
+    with load_matplotlib().rc_context(LOOK):
         figure.savefig(buffer, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return ElementTree.fromstring(buffer.getvalue())
 

@@ -47,20 +47,15 @@ class StepCount:
         for number in (self._row, self._longest, self._skipped):
             number.zero_()
 
-    def add(self, taken: Tensor) -> None:
-        """Counts a step that was ``taken`` [] bool or not; looks at the counts now and then."""
-        self.note(taken)
-        self.look()
-
     def note(self, taken: Tensor) -> None:
-        """The part of `add` that is done on the device, in place."""
+        """Counts a step that was ``taken`` [] bool or not, in place on the device."""
         left_out = ~taken
         self._row.add_(1).mul_(left_out)
         torch.maximum(self._longest, self._row, out=self._longest)
         self._skipped.add_(left_out)
 
     def look(self) -> None:
-        """The part of `add` that is the host's."""
+        """The host's part of counting a step: a look at the counts now and then."""
         self.steps += 1
         if self.steps % STEPS_PER_LOOK == 0:
             self.skipped()

@@ -91,9 +91,8 @@ def deal(
         tables: [programs, room] float64 to work in: the games' largest table, then `CARD_NUMBERS` for ``width`` worlds.
         width: worlds that are drawn side by side, a power of 2.
     """
-    words = [
-        seed >> shift & 0xFFFF for shift in (0, 16, 32, 48)
-    ]  # or Triton would build another kernel for a long seed
+    # In words of 16 bits: Triton would build another kernel for a long seed.
+    words = [seed >> shift & 0xFFFF for shift in (0, 16, 32, 48)]
     with on(unseen.device):
         deal_kernel[(len(tables),)](
             unseen,
@@ -127,18 +126,17 @@ def fill_tables(
     may1,
     may2,
     implied,
-    side0,
     side1,
     side2,
     side3,
+    step0,
+    step1,
+    step2,
+    step3,
     size,
     BLOCK: tl.constexpr,  # noqa: N803
 ):
     """The ways to place the restricted cards from each one on, by the places left: `vecgame.counts.completions`."""
-    step3 = tl.where(implied == 3, 0, 1)
-    step2 = tl.where(implied == 2, 0, side3)
-    step1 = tl.where(implied == 1, 0, side3 * side2)
-    step0 = tl.where(implied == 0, 0, side3 * side2 * side1)
     begin = size * 0
     while (listed > 0) & (begin < size):  # behind the last card there is one way
         at = begin + tl.arange(0, BLOCK)
@@ -271,7 +269,23 @@ def deal_kernel(
 
         tl.debug_barrier()  # all threads have drawn from the tables of the game before
         fill_tables(
-            table, restricted, listed, total, may0, may1, may2, implied, side0, side1, side2, side3, size, BLOCK=BLOCK
+            table,
+            restricted,
+            listed,
+            total,
+            may0,
+            may1,
+            may2,
+            implied,
+            side1,
+            side2,
+            side3,
+            step0,
+            step1,
+            step2,
+            step3,
+            size,
+            BLOCK=BLOCK,
         )
         number, decision = tl.load(index + game), tl.load(turn + game)
         first = 0
