@@ -206,22 +206,26 @@ def test_agents_and_hints_do_not_see_hidden_cards() -> None:
         RuleBot(),
         FlatMonteCarlo(worlds=4),
         SearchPlayer(network, SearchConfig(worlds=3, simulations=4)),
+        RolloutPlayer(network, rollout_config([Blob(cards=3)], worlds=4)),
         SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=3, simulations=3)),
     ]
     match, compared = begin(of_blob(cards=3, games=1, seed=2)), 0
     while not match.over:
         viewer = torch.tensor([match.mover])
-        other = replace(match, state=reshuffle(match.game, match.state, viewer, seed=len(match.history)))
+        hidden = reshuffle(match.game, match.state, viewer, seed=len(match.history))
+        played = [before.hands & ~match.state.hands for before in match.earlier]  # since then
+        earlier = [replace(e, hands=hidden.hands | cards) for e, cards in zip(match.earlier, played, strict=True)]
+        other = replace(match, state=hidden, earlier=tuple(earlier))
         if match.game.cards * 4 - len(match.history) > 2:
             assert not torch.equal(other.state.hands, match.state.hands)
         assert look(other, match.mover) == look(match, match.mover)
         for agent in agents:
             assert choose(agent, other) == choose(agent, match)
-        for agent in agents[1:3]:
+        for agent in agents[1:4]:
             assert give_hint(agent, other) == give_hint(agent, match)
             compared += 1
         match = match.act(match.legal[-1])
-    assert compared == 2 * match.game.decisions
+    assert compared == 3 * match.game.decisions
 
 
 # -- hints ----------------------------------------------------------------------------------------------------------
