@@ -55,7 +55,7 @@ class Float8Net(InferenceNet):
             raise ValueError("float8 needs observations, to take the ranges of the activations from")
         if net.config.dim % 16 or net.config.ffn % 16:
             raise ValueError(f"float8 needs dimensions that 16 divides, not {net.config.dim} and {net.config.ffn}")
-        super().__init__(net, torch.bfloat16, where, micro_batch, compile)
+        super().__init__(net, torch.bfloat16, where, micro_batch, compile, fused=False)
         self._observations = observations.to(self.device, torch.float32)
         self._float8 = [
             [_Float8Linear(*pair, span, self.device) for pair, span in zip(matrices, spans, strict=True)]

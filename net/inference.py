@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from net.blobnet import BlobNet, wrong_width
+from net.by_kernel import ByKernel
 from net.threads import current
 
 log = logging.getLogger("vecgame.fallback")
@@ -143,6 +144,8 @@ class InferenceNet:
         compile: fuse biases, activations, norms and casts into few kernels by `torch.compile`, for GPUs: it takes some
             seconds for the first size of a batch and for the second, which is compiled for all others too. Where that
             fails, one line in the log says so, and the network goes on as it is.
+        fused: on a GPU in bfloat16, uncompiled and with no ``micro_batch``, evaluate by one kernel (`net.fused`). Where
+            there is none, one line in the log says so, and the network goes on operation by operation.
 
     Raises ValueError when `dtype` is not a floating type or `micro_batch` is not positive.
     """
@@ -158,6 +161,7 @@ class InferenceNet:
         device: torch.device | str | None = None,
         micro_batch: int | None = None,
         compile: bool = False,
+        fused: bool = True,
     ):
         self.config = net.config
         self.device = net.position.device if device is None else torch.device(device)
@@ -185,6 +189,9 @@ class InferenceNet:
         self._embed, self._embed_norm, *layers, self._hidden, self._out = self._blocks
         self._layers = [tuple(layers[i : i + LAYER]) for i in range(0, len(layers), LAYER)]
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
+        self._by_kernel: ByKernel | None = None
+        if fused and on_gpu and self.dtype == torch.bfloat16:
+            self._by_kernel = ByKernel(self.config, folded_weights(net), critic_weights(net), self.device)
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_compiled": self.compiled}
@@ -199,6 +206,11 @@ class InferenceNet:
         return self._compiled is not None
 
     @property
+    def skips_rows(self) -> bool:
+        """Whether a call leaves rows out that are not ``live``, rather than to evaluate all."""
+        return self._by_kernel is not None and self._by_kernel.kernel is not None and self.micro_batch is None
+
+    @property
     def has_critic(self) -> bool:
         """Whether it has values for who sees the other hands."""
         return self.config.critic > 0
@@ -211,12 +223,18 @@ class InferenceNet:
             block.load(weight, bias)
         for block, (weight, bias) in zip(self._critic, critic_weights(net), strict=True):
             block.load(weight, bias)
+        if self._by_kernel is not None:
+            self._by_kernel.load(folded_weights(net), critic_weights(net))
 
     def _weights(self, net: BlobNet) -> list[tuple[Tensor, Tensor]]:
         return _sums_in_place(folded_weights(net)) if self._in_place else folded_weights(net)
 
     def __call__(
-        self, obs: Tensor, legal_mask: Tensor | None = None, hidden: Tensor | None = None
+        self,
+        obs: Tensor,
+        legal_mask: Tensor | None = None,
+        hidden: Tensor | None = None,
+        live: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Evaluate B positions.
 
@@ -224,6 +242,8 @@ class InferenceNet:
             obs: [B, observation], any floating dtype, on this network's device.
             legal_mask: unused, see `BlobNet.forward`.
             hidden: [B, critic], any floating dtype: the values are the critic's then.
+            live: [B] bool, the rows whose answers are wanted; None for all. Of the others a network that `skips_rows`
+                returns zeros.
 
         Returns:
             raw logits [B, actions] and values [B, values] by relative seat; float32, or float64 when computed in it.
@@ -232,6 +252,8 @@ class InferenceNet:
         """
         if obs.shape[1] != self.config.observation:
             raise ValueError(wrong_width(self.config.observation, obs.shape[1]))
+        if self.skips_rows and (found := self._by_kernel(obs, hidden, live, self._forward)) is not None:
+            return found
         rows, actions = obs.shape[0], self.config.actions
         # Allocated outside inference mode, so that the caller may change them in place.
         logits = torch.empty(rows, actions, dtype=self.output_dtype, device=self.device)

@@ -1,9 +1,10 @@
 """The kernels of `vecmcts.kernels` built for GPUs that are not there: seconds of a core, registers, and what spills.
 
-    python -m tests.kernel_builds [--capabilities 89 90] [--cards 5 13]
+    python -m tests.kernel_builds [--capabilities 89 90] [--cards 5 13] [--network document]
 
-prints a line of JSON for each kernel, as a search of Blob would have it built (sm_89: RTX 4060; sm_90: H200). Needs the
-package triton, which brings NVIDIA's assembler. It has Triton believe in a GPU, so it is for a process of its own.
+prints a line of JSON for each kernel, as a search of Blob by the network would have it built (sm_89: RTX 4060; sm_90:
+H200), with bytes of shared memory. Needs the package triton, which brings NVIDIA's assembler. It has Triton believe in
+a GPU, so it is for a process of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia import __file__ as nvidia
 from triton.runtime.jit import JITFunction
 
+from net import PRESETS, BlobNet, NetConfig
+from net.fused import Fused, Shape, shape_for
+from net.inference import folded_weights
 from vecgame import Blob, Game
 from vecmcts import kernels
 from vecmcts.kernels import worlds
@@ -67,9 +71,9 @@ def busy() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def builds(game: Game) -> Iterator[dict[str, object]]:
-    """What becomes of each kernel of a search of the game; the seconds of a kernel that is written from the game's
-    functions are also those of writing it."""
+def builds(game: Game, config: NetConfig, shape: Shape) -> Iterator[dict[str, object]]:
+    """What becomes of each kernel of a search of the game by a network; the seconds of a kernel that is written from
+    the game's functions are also those of writing it."""
     run, found, begun = JITFunction.run, [], [busy()]
 
     def built(kernel: JITFunction, *arguments: Any, warmup: bool, **options: Any) -> None:
@@ -80,11 +84,13 @@ def builds(game: Game) -> Iterator[dict[str, object]]:
     try:
         kernels.of_trees(game, Tree.allocate(game, game.deal(1), 1, torch.float32))
         build_worlds(game.deal(1).index)
+        build_network(game, config, shape)
     finally:
         JITFunction.run = run
     for name, kernel, seconds in found:
         registers, spilled = used(kernel.asm["cubin"])
-        yield {"kernel": name, "seconds": round(seconds, 2), "registers": registers, "spilled": spilled}
+        row = {"registers": registers, "spilled": spilled, "shared": kernel.metadata.shared}
+        yield {"kernel": name, "seconds": round(seconds, 2), **row}
 
 
 def build_worlds(game: Tensor, count: int = 3) -> None:
@@ -95,10 +101,20 @@ def build_worlds(game: Tensor, count: int = 3) -> None:
     worlds.deal(game, three, three, game, game, tables, hands, count, seed=0, width=width)
 
 
+def build_network(game: Game, config: NetConfig, shape: Shape) -> None:
+    """Has the kernels built that evaluate live positions by a network of such sizes."""
+    net = BlobNet(config)
+    kernel = Fused(config, folded_weights(net), [], torch.device("cpu"), shape)
+    live = torch.ones(1, dtype=torch.bool)
+    logits, values = torch.zeros(1, config.actions), torch.zeros(1, config.values)
+    kernel(game.observe(game.deal(1)), None, live, logits, values)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--capabilities", type=int, nargs="+", default=[89, 90])
     parser.add_argument("--cards", type=int, nargs="+", default=[5, 13])
+    parser.add_argument("--network", choices=tuple(PRESETS), default="document")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:  # or a kernel of an earlier call would be found
         os.environ["TRITON_CACHE_DIR"] = folder
@@ -108,7 +124,8 @@ def main() -> None:
             kernels._built.clear()
             _known.clear()
             for cards in given.cards:
-                for row in builds(Blob(cards=cards)):
+                shape = shape_for(divmod(capability, 10))
+                for row in builds(Blob(cards=cards), PRESETS[given.network], shape):
                     print(json.dumps({"capability": capability, "cards": cards, **row}))
 
 

@@ -13,7 +13,11 @@ pytest.importorskip("triton", reason="Triton builds the kernels, and brings NVID
 # Of a thread; with 80 a multiprocessor has room for 6 programs of 128 threads.
 REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "settle_kernel": 80, "observe_kernel": 80}
 REGISTERS |= {"measure_kernel": 40, "deal_kernel": 96}
-SECONDS = 15.0  # of one core, for all kernels of a run's first search
+# The network's program is alone on its multiprocessor, and keeps what a loop does not change in memory around it.
+REGISTERS |= {"live_kernel": 64, "evaluate_kernel": 255}
+SPILLED = {"evaluate_kernel": 1200}  # bytes of a thread
+SHARED = {90: 227 * 1024, 89: 99 * 1024}  # bytes that a program may have
+SECONDS = 20.0  # of one core, for all kernels of a run's first search
 
 
 @pytest.mark.slow
@@ -25,5 +29,6 @@ def test_kernels_are_built_in_seconds_and_spill_nothing(capability: int, cards: 
     found = [json.loads(line) for line in done.stdout.splitlines()]
     assert {row["kernel"] for row in found} == set(REGISTERS)
     assert not [row for row in found if row["registers"] > REGISTERS[row["kernel"]]]
-    assert not [row for row in found if row["spilled"]]
+    assert not [row for row in found if row["spilled"] > SPILLED.get(row["kernel"], 0)]
+    assert not [row for row in found if row["shared"] > SHARED[capability]]
     assert sum(row["seconds"] for row in found) < SECONDS

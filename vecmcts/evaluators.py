@@ -71,7 +71,8 @@ class NetworkEvaluator:
     """Judges by a network of what the mover knows.
 
     Values come by relative seat. A network with one value is asked for each seat's view in turn. A network that says
-    ``needs_mask = False`` is given None for the legal mask.
+    ``needs_mask = False`` is given None for the legal mask. One that says ``skips_rows = True`` is told which positions
+    count, see `only`, as ``live`` [K] bool.
     """
 
     sees_hidden = False
@@ -80,6 +81,7 @@ class NetworkEvaluator:
         self.network = network
         self.needs_mask = getattr(network, "needs_mask", True)
         self.observe: Callable[[Game, State], Tensor] = lambda game, state: game.observe(state)
+        self.live: Tensor | None = None  # [K] bool, the positions that count; None for all
 
     def observing(self, observe: Callable[[Game, State], Tensor]) -> Self:
         """The evaluator with another way to the same features."""
@@ -89,7 +91,8 @@ class NetworkEvaluator:
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
         mask, mover = game.policy_mask(state) if self.needs_mask else None, game.mover(state)
-        answer = self.network(self.observe(game, state), mask, *self.beside(game, state))
+        counting = {} if self.live is None else {"live": self.live}
+        answer = self.network(self.observe(game, state), mask, *self.beside(game, state), **counting)
         logits, values = check_answer(answer, self.network, game, state, one_value=not self.sees_hidden)
         if values.shape[1] == 1:
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]
@@ -136,6 +139,15 @@ def as_evaluator(evaluator: Evaluator | Network) -> Evaluator:
     if not callable(evaluator):
         raise ValueError(f"an evaluator, or a network that can be called, is needed; got a {type(evaluator).__name__}")
     return CriticEvaluator(evaluator) if getattr(evaluator, "has_critic", False) else NetworkEvaluator(evaluator)
+
+
+def only(live: Tensor, evaluator: Evaluator) -> Evaluator:
+    """The evaluator for K positions of which those in ``live`` [K] bool count; of the others it may tell anything."""
+    if not (isinstance(evaluator, NetworkEvaluator) and getattr(evaluator.network, "skips_rows", False)):
+        return evaluator
+    other = copy(evaluator)
+    other.live = live
+    return other
 
 
 def to_absolute(values: Tensor, mover: Tensor) -> Tensor:

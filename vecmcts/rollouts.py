@@ -29,7 +29,7 @@ from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
 from vecmcts.config import RolloutConfig, check_config
-from vecmcts.evaluators import CriticEvaluator, Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
+from vecmcts.evaluators import CriticEvaluator, Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer, only
 from vecmcts.inference import LANES, Past, check_past, follows, infer
 from vecmcts.search import SearchResult, at_actions
 
@@ -227,7 +227,8 @@ def play_on(game: Game, state: State, live: Tensor, evaluator: Evaluator, stream
             state, stream, live, going = state.take(lanes), stream.take(lanes), live[lanes], going[lanes]
             place = lanes if place is None else place[lanes]
         evaluations = evaluations + (going & live).sum()
-        logits, _ = evaluator.evaluate(game, state, stream)
+        judge = only(going & live, evaluator) if lanes is None else evaluator
+        logits, _ = judge.evaluate(game, state, stream)
         uniform = stream.at(decision).uniform(Purpose.PLAYOUT, 1)
         state = game.play_forced(game.step(state, drawn_action(game, state, logits, uniform)))
         reached = game.values(state)

@@ -18,7 +18,7 @@ from vecgame.lanes import compacts, entries, pick, placed, working, worth_listin
 from vecgame.philox import Stream
 from vecgame.state import State
 from vecmcts.config import SearchConfig
-from vecmcts.evaluators import SIMULATION_BITS, Evaluator
+from vecmcts.evaluators import SIMULATION_BITS, Evaluator, only
 from vecmcts.selection import puct
 from vecmcts.tree import UNEXPANDED, Rows, Tree, some, write
 
@@ -182,7 +182,8 @@ def expand(
     if judged is None or len(judged):
         living = leaves.take(judged)
         numbers = stream.repeat([node << SIMULATION_BITS for node in nodes]).take(lanes).take(judged)
-        (settled or settle)(game, tree, living, *evaluator.evaluate(game, living.state, numbers))
+        judge = only(living.alive, evaluator) if judged is None else evaluator
+        (settled or settle)(game, tree, living, *judge.evaluate(game, living.state, numbers))
     return leaves.alive.sum()
 
 

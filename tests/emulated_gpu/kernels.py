@@ -3,7 +3,7 @@ from functions of lanes (`vecmcts.kernels.lanes`), thousands of lines, are run a
 draw worlds; that they do the same is tested without a GPU.
 
 The interpreter is chosen when triton is first imported, by ``TRITON_INTERPRET``, which this package sets where there is
-no GPU. Where triton is missing there are no kernels.
+no GPU. Where triton is missing there are no kernels. The network's kernel (`net.fused`) is run as `network.evaluate`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from tests.emulated_gpu import network
 from tests.emulated_gpu.record import project_lines
 from tests.emulated_gpu.tensors import EmulatedTensor
 from tests.emulated_gpu.traffic import of_kernel, of_lanes
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tests.emulated_gpu.gpu import EmulatedGpu
 
 
-Tensors = Sequence[Tensor]
+BY_TENSORS = {"evaluate_kernel": network.evaluate}  # in whose place the interpreter would take too long
 
 
 class Schema:
@@ -77,7 +78,8 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
                 raise ValueError(f"Pointer argument (at {place}) cannot be accessed from Triton (cpu tensor?)")
         inner = [x.inner if isinstance(x, EmulatedTensor) else x for x in arguments]
         options = {name: x.inner if isinstance(x, EmulatedTensor) else x for name, x in options.items()}
-        kernel, name = Kernel(run, executor), executor.fn.__name__
+        name = executor.fn.__name__
+        kernel = Kernel(BY_TENSORS.get(name, run), executor)
         kind = (name, *(x.dtype for x in tensors), *sorted(options.items()))
         if gpu.capturing is not None and kind not in built:
             gpu.record.errors[name, project_lines(), "a kernel is built within a recording"] += 1

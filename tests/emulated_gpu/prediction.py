@@ -22,6 +22,7 @@ from tests.emulated_gpu.gpu import EmulatedGpu
 from tests.emulated_gpu.install import emulated_gpu
 from tests.emulated_gpu.launches import phases
 from vecgame import Blob, Game, Purpose, Stream
+from veclab.agents.networks import network_config
 from vecmcts import SearchConfig, kernels, random_action, search
 from vecmcts.sizes import rounded
 from vecmcts.tree import Tree
@@ -32,6 +33,7 @@ SHARE = 0.5  # of the memory, that trees may take
 MOST = 131_072  # games at once, at most
 COUNTED = 2  # games
 PLAYED = 4096  # random games, by which it is known how many decisions are searched
+SEARCHED = 32  # of them, by which it is known how many positions count
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,10 @@ class Part:
     each: float = 0.0  # bytes a game
     products: float = 0.0  # multiply-adds a game
 
+    def times(self, factor: float) -> Part:
+        """The same of so many times the work in each game."""
+        return replace(self, each=factor * self.each, products=factor * self.products)
+
     def seconds(self, gpu: Gpu, games: int) -> float:
         """Of its memory traffic or its products, whichever take longer, launches left out."""
         moved = (self.fixed + games * self.each) / gpu.bandwidth
@@ -71,6 +77,7 @@ class Decision:
 
     parts: dict[str, Part]
     hosted: tuple[str, ...] = ("worlds",)
+    live: float | None = None  # positions a game that the network evaluates; None if those that do not count, too
 
     @property
     def launches(self) -> int:
@@ -114,9 +121,10 @@ def decision(gpu: EmulatedGpu, game: Game, config: SearchConfig, network: Infere
             state = few.take(torch.arange(COUNTED, device="cuda").repeat(times))
             gpu.record.clear()
             with phases(gpu):
-                search(game, state, network, config, 3, graphs=False)
+                judged = search(game, state, network, config, 3, graphs=False).evaluations
             record = gpu.record
             counts.append([record.by_phase(kind) for kind in (record.kernels, record.bytes, record.products)])
+            live = int(judged) / state.batch_size if network.skips_rows else None
     finally:
         gpu.record.weighing = False
     (launched, once, one), (again, twice, two) = counts
@@ -126,7 +134,7 @@ def decision(gpu: EmulatedGpu, game: Game, config: SearchConfig, network: Infere
     for name, count in launched.most_common():
         each = (twice[name] - once[name]) / COUNTED
         parts[name] = Part(count, round(once[name] - COUNTED * each), each, (two[name] - one[name]) / COUNTED)
-    return Decision(parts)
+    return Decision(parts, live=live)
 
 
 @dataclass(frozen=True)
@@ -135,24 +143,33 @@ class Played:
 
     decisions: int  # at which some game is searched
     searched: float  # decisions a game that are searched, those included that fill batches up
+    judged: float = 0.0  # positions that count in such a search, of all decisions alike
 
     @classmethod
-    def of(cls, game: Game) -> Played:
-        """By random play on a CPU."""
-        state, decisions, searched = game.deal(PLAYED), 0, 0.0
+    def of(cls, game: Game, config: SearchConfig) -> Played:
+        """By random play on a CPU; a few of the games are searched."""
+        state, decisions, searched, judged = game.deal(PLAYED), 0, 0.0, []
+        torch.manual_seed(0)
+        network = InferenceNet(BlobNet(network_config("small", game)), torch.float32)
         for _ in range(game.decisions):
-            choices = int(((game.legal_actions(state) >= 0).sum(-1) > 1).sum())
+            choice = (game.legal_actions(state) >= 0).sum(-1) > 1
+            choices = int(choice.sum())
             decisions += choices > 0
             searched += rounded(choices, PLAYED) / PLAYED
+            some = state.take(choice.nonzero()[:SEARCHED, 0])
+            judged.append(int(search(game, some, network, config, 3).evaluations) * choices / max(some.batch_size, 1))
             uniform = Stream(1, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
             state = game.step(state, random_action(game, state, uniform))
-        return cls(decisions, searched)
+        return cls(decisions, searched, sum(judged) / PLAYED / searched)
 
     def games_per_minute(self, found: Decision, gpu: Gpu, games: int, graph: bool = True) -> float:
         """Of self-play of so many games at once."""
         launching = self.decisions * found.launching(graph)
         whole = int(self.searched * games)  # as if they were one search, but for what is read once each
-        work = sum(part.seconds(gpu, whole) for part in found.parts.values())
+        parts = dict(found.parts)
+        if found.live is not None:  # at the first decision nearly all positions count
+            parts["network"] = parts["network"].times(self.judged / found.live)
+        work = sum(part.seconds(gpu, whole) for part in parts.values())
         once = sum(part.fixed for part in found.parts.values()) / gpu.bandwidth
         return 60 * games / (launching + work + (self.decisions - 1) * once)
 
@@ -162,10 +179,10 @@ def at_once(game: Game, config: SearchConfig, gpu: Gpu) -> int:
     return min(MOST, int(SHARE * gpu.memory) // (config.worlds * Tree.bytes_per_tree(game, config.simulations)))
 
 
-def document_network() -> InferenceNet:
-    """The document's network in bfloat16 on the emulated GPU."""
+def document_network(fused: bool = True) -> InferenceNet:
+    """The document's network in bfloat16 on the emulated GPU, by its kernel or operation by operation."""
     torch.manual_seed(0)
-    return InferenceNet(BlobNet().to("cuda"), torch.bfloat16)
+    return InferenceNet(BlobNet().to("cuda"), torch.bfloat16, fused=fused)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -183,7 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with emulated_gpu() as gpu:
             network = document_network()
             with by_tensors():
-                before = decision(gpu, game, config, network)
+                before = decision(gpu, game, config, document_network(fused=False))
             after = decision(gpu, game, config, network)
             alone = decision(gpu, game, people, network)
             gpu.record.raise_errors()
@@ -215,8 +232,9 @@ def kilobytes(count: float) -> str:
 
 def print_predictions(game: Game, config: SearchConfig, before: Decision, after: Decision, alone: Decision) -> None:
     """Games a minute, and the time of one decision for a person."""
-    played = Played.of(game)
-    print(f"\n{played.decisions} decisions, {played.searched:.1f} of a game searched\n")
+    played = Played.of(game, config)
+    searched = f"{played.searched:.1f} of a game searched, {played.judged:.1f} positions each"
+    print(f"\n{played.decisions} decisions, {searched}\n")
     print("| | games at once | by tensors, the host | by tensors, graphs | kernels, graphs | one game at 30x30 |")
     print("|---|---|---|---|---|---|")
     for gpu in GPUS:

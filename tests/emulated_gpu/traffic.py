@@ -19,7 +19,8 @@ LOOKS_UP = {aten.index_select, aten.gather, aten.index}  # as much of its first 
 PUTS = {aten.index_copy_, aten.index_put_, aten._index_put_impl_, aten.scatter_, aten.index_fill_}  # its last argument
 ADDS = {aten.index_add_, aten.scatter_add_}  # likewise, reading what it adds to
 OVERWRITES = {aten.copy_, aten.fill_, aten.zero_}  # its first argument, unread
-LONG, INT, BYTE, FLAG = 8, 4, 1, 1  # bytes of a number
+LONG, INT, FLOAT, BYTE, FLAG = 8, 4, 4, 1, 1  # bytes of a number
+STEP, NARROWEST = 64, 16  # of `net.fused`, which needs Triton to be loaded
 FACTOR = {  # argument whose last axis a product sums over
     aten.mm: 0,
     aten.bmm: 0,
@@ -36,6 +37,11 @@ class Moved:
 
     bytes: int = 0  # read and written
     products: int = 0  # multiply-adds of matrices
+
+
+def filled(columns: int) -> int:
+    """The next multiple of `STEP`."""
+    return -(-columns // STEP) * STEP
 
 
 def touched(tensor: Tensor) -> int:
@@ -87,6 +93,8 @@ def of_kernel(name: str, given: dict[str, Any]) -> Moved:
         name: the kernel's.
         given: its arguments by name.
     """
+    if name == "evaluate_kernel":
+        return of_network(given)
     if name not in ("descend_kernel", "back_up_kernel"):
         return Moved(sum(map(touched, tensors_of(given.values()))))
     number, slots = given["value_sum"].element_size(), given["SLOTS"]
@@ -99,3 +107,16 @@ def of_kernel(name: str, given: dict[str, Any]) -> Moved:
         return Moved(edges * level + trees * (FLAG + LONG + LONG + FLAG + LONG + BYTE + LONG + INT))
     level = 2 * LONG + number + 2 * number  # edge, mover and value, the sum read and written
     return Moved(edges * level + trees * (LONG + 3 * given["SEATS"] * number + INT))
+
+
+def of_network(given: dict[str, Any]) -> Moved:
+    """Of `net.fused.evaluate_kernel`: rows that are live and, once, all weights; products with what they are filled up
+    by."""
+    rows = int(given["count"]) if given["listed"] else given["lanes"]
+    features, hidden, dim, heads, answers = (given[x] for x in ("FEATURES", "HIDDEN", "DIM", "HEADS", "ANSWERS"))
+    row = FLOAT * (features + hidden + given["ACTIONS"] + given["VALUES"]) + INT * given["listed"]
+    layer = dim * dim + 2 * dim * given["FFN"]
+    products = filled(features) * dim + given["LAYERS"] * layer + dim * heads + heads * answers
+    if hidden:
+        products += dim * (2 * dim + filled(hidden) + NARROWEST)
+    return Moved(rows * row + touched(given["matrices"]) + touched(given["vectors"]), rows * products)

@@ -142,7 +142,7 @@ class Bench(Running):
         self.rates(title, "games/s", measures)
 
     def net(self) -> None:
-        """The network alone, on a GPU also in micro-batches."""
+        """The network alone, on a GPU also operation by operation, all rows at once and in micro-batches."""
         config = network_config(self.options.network, self.game)
         repeats, fused = self.options.repeats, self.options.compile
         cuda = self.device.type == "cuda"
@@ -153,7 +153,7 @@ class Bench(Running):
             )
             for size in self.sizes([1, 32, 256, 2048, 8192], [131_072, 32_768, 4096, 256, 1])
             for name in available(self.device)
-            for micro in ([None, MICRO_BATCH] if cuda and size > MICRO_BATCH else [None])
+            for micro in dict.fromkeys([None, size, min(size, MICRO_BATCH)] if cuda else [None])
         ]
         self.rates(f"network {self.options.network}, folded, for {self.terms}", "evaluations/s", measures)
 

@@ -48,6 +48,7 @@ BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
 OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient": POLICY_GRADIENT,
     "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
+    "policy gradient, updates of 4,096 games": {**POLICY_GRADIENT, "update_games": 4096},
     "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
     "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
     "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},

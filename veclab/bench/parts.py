@@ -104,7 +104,7 @@ def network(
 
     Args:
         config: sizes of a network for the game, in whose positions the ranges of 8-bit arithmetic are taken.
-        micro_batch: rows evaluated at once; None for as many as the network takes by itself.
+        micro_batch: rows evaluated at once; None for as many as the network takes by itself, on a GPU by its kernel.
     """
     check_room(device, _of_rows(size, config))
     rows = (torch.rand(size, config.observation, device=device) < 0.2).float()
@@ -118,7 +118,8 @@ def network(
 
     limit = matmul_peak(form.dtype, device) / multiply_adds(config)
     timing = timed(work, device, repeats)
-    label = precision if micro_batch is None else f"{precision}, {micro_batch:,} at a time"
+    label = f"{precision}, one kernel" if form.skips_rows else precision
+    label = label if micro_batch is None else f"{label}, {micro_batch:,} at a time"
     return Rate.of(label, size, size * times, timing, limit, arithmetic(form), form.compiled)
 
 

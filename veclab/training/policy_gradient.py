@@ -133,8 +133,9 @@ class _Terms:
     with_tricks: bool
     graphs: bool
 
-    def choose(self, state: State, actions: Tensor) -> dict[str, Tensor]:
-        """Draws an action for each of L games that have a choice of ``actions`` [L, max_legal].
+    def choose(self, state: State, actions: Tensor, choice: Tensor | None = None) -> dict[str, Tensor]:
+        """Draws an action for each of L games that have a choice of ``actions`` [L, max_legal]; with ``choice`` [L]
+        bool for those that are marked, and what has no meaning for the others.
 
         Returns:
             ``action`` [L] int64, the one drawn, ``mover`` [L], and the fields of `Rollout` for these decisions:
@@ -152,7 +153,7 @@ class _Terms:
             hidden = [orders.cards(hands) for hands in hidden]
         # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
         others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
-        logits, values = self.network(observation, mask, others)
+        logits, values = self.network(observation, mask, others, choice)
         log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
         column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
         slot = ((columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
@@ -170,7 +171,8 @@ class _Terms:
     def decide(self, state: State) -> _Decision:
         """A decision of all B games, in those that have none to make too, without a wait for the device."""
         actions = self.game.legal_actions(state)
-        rows, choice = self.choose(state, actions), actions[:, 1] >= 0
+        choice = actions[:, 1] >= 0
+        rows = self.choose(state, actions, choice)
         action = torch.where(choice, rows.pop("action"), actions[:, 0])
         return _Decision(self.game.step(state, action), choice, rows)
 

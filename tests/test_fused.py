@@ -1,0 +1,193 @@
+"""The network's kernel, interpreted and built: the answers of the operations, for live rows only."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from net import PRESETS, BlobNet, InferenceNet, NetConfig
+from net.inference import critic_weights, folded_weights
+from tests.emulated_gpu import EmulatedGpu
+
+triton = pytest.importorskip("triton", reason="the network's kernel is Triton's")
+from triton.runtime import interpreter  # noqa: E402
+
+from net import fused  # noqa: E402
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is for machines without a GPU")
+
+CPU = torch.device("cpu")
+SHAPE = fused.Shape(block=16, step=32, warps=4, stages=1)
+TINY = NetConfig(
+    dim=64,
+    layers=2,
+    heads=4,
+    ffn=96,
+    observation=77,
+    actions=60,
+    values=3,
+    policy_hidden=40,
+    value_hidden=24,
+    critic=50,
+)
+_dot = interpreter.InterpreterBuilder.create_dot
+
+
+def dot_of_bfloat16(builder: object, a: object, b: object, *others: object) -> object:
+    """The interpreter's product, which takes the bits of bfloat16 for whole numbers, of what they mean."""
+
+    def widened(x: interpreter.TensorHandle) -> interpreter.TensorHandle:
+        if x.dtype.scalar != triton.language.bfloat16:
+            return x
+        return interpreter.TensorHandle((x.data.astype(np.uint32) << 16).view(np.float32), triton.language.float32)
+
+    return _dot(builder, widened(a), widened(b), *others)
+
+
+@pytest.fixture(autouse=True)
+def products_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreter.InterpreterBuilder, "create_dot", dot_of_bfloat16)
+
+
+def network(config: NetConfig, seed: int = 0) -> BlobNet:
+    """With biases and norms that are not those of a new network, so that each of them counts."""
+    torch.manual_seed(seed)
+    net = BlobNet(config)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    return net
+
+
+def positions(config: NetConfig, count: int) -> tuple[Tensor, Tensor | None]:
+    generator = torch.Generator().manual_seed(1)
+    hidden = torch.rand(count, config.critic, generator=generator) < 0.3 if config.critic else None
+    return torch.randn(count, config.observation, generator=generator), None if hidden is None else hidden.float()
+
+
+def answers(
+    net: BlobNet, observations: Tensor, hidden: Tensor | None, live: Tensor | None, shape: fused.Shape = SHAPE
+) -> tuple[Tensor, Tensor]:
+    """The kernel's, in tensors of sevens."""
+    kernel = fused.Fused(net.config, folded_weights(net), critic_weights(net), CPU, shape)
+    logits = torch.full((len(observations), net.config.actions), 7.0)
+    values = torch.full((len(observations), net.config.values), 7.0)
+    kernel(observations, hidden, live, logits, values)
+    return logits, values
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (TINY, SHAPE),
+        (TINY, fused.Shape(32, 64, 4, 1)),
+        (PRESETS["small"], fused.shape_for((9, 0))),
+        pytest.param(PRESETS["document"], fused.shape_for((9, 0)), marks=pytest.mark.slow),
+        pytest.param(replace(PRESETS["small"], critic=156), fused.shape_for((8, 9)), marks=pytest.mark.slow),
+    ],
+)
+def test_the_kernel_is_as_near_to_the_network_as_the_operations_in_bfloat16(
+    config: NetConfig, shape: fused.Shape
+) -> None:
+    net, count = network(config), 37
+    observations, hidden = positions(config, count)
+    exact = InferenceNet(net, torch.float64)(observations, None, hidden)
+    by_operations = InferenceNet(net, torch.bfloat16)(observations, None, hidden)
+    found = answers(net, observations, hidden, None, shape)
+    for kernel, operations, truth in zip(found, by_operations, exact, strict=True):
+        assert (kernel - truth).abs().max() <= 1.5 * (operations - truth).abs().max()
+        assert truth.std() > 50 * (kernel - truth).abs().mean()  # they differ by much more from position to position
+
+
+def test_without_the_critic_a_network_that_has_one_answers_by_its_own_values() -> None:
+    net = network(TINY)
+    observations, _ = positions(TINY, 5)
+    found, expected = answers(net, observations, None, None), InferenceNet(net, torch.float64)(observations)
+    assert all((x - y).abs().max() < 0.05 for x, y in zip(found, expected, strict=True))
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=40))
+def test_only_live_rows_are_answered_and_wherever_they_lie(live: list[bool]) -> None:
+    marked = torch.tensor(live)
+    net = network(TINY)
+    observations, hidden = positions(TINY, len(live))
+    every, found = (answers(net, observations, hidden, rows) for rows in (None, marked))
+    for ours, all_of_them in zip(found, every, strict=True):
+        assert torch.equal(ours[marked], all_of_them[marked]) and (ours[~marked] == 7).all()
+
+
+@pytest.mark.parametrize("count", [1, 1024, 2500])
+def test_live_rows_are_each_listed_once(count: int) -> None:
+    live = torch.rand(count, generator=torch.Generator().manual_seed(2)) < 0.4
+    rows, number = fused.live_rows(live)
+    assert rows[: int(number)].sort().values.tolist() == live.nonzero()[:, 0].tolist()
+
+
+def test_other_weights_take_the_place_of_the_first() -> None:
+    first, second = network(TINY), network(TINY, seed=3)
+    kernel = fused.Fused(TINY, folded_weights(first), critic_weights(first), CPU, SHAPE)
+    storage = kernel.matrices.data_ptr(), kernel.vectors.data_ptr()
+    kernel.load(folded_weights(second), critic_weights(second))
+    fresh = fused.Fused(TINY, folded_weights(second), critic_weights(second), CPU, SHAPE)
+    assert storage == (kernel.matrices.data_ptr(), kernel.vectors.data_ptr())
+    assert torch.equal(kernel.matrices, fresh.matrices) and torch.equal(kernel.vectors, fresh.vectors)
+
+
+def test_sizes_without_a_kernel_say_so() -> None:
+    assert fused.why_not(PRESETS["document"]) is None
+    assert fused.why_not(replace(TINY, dim=96)) == "its width is 96, none of 64, 128, 256"
+    assert fused.why_not(replace(TINY, actions=126)) == "it has 129 answers, more than 128"
+
+
+@pytest.mark.gpu
+def test_networks_on_a_gpu_in_bfloat16_take_it(gpu: EmulatedGpu | None, caplog: pytest.LogCaptureFixture) -> None:
+    net = network(TINY).to("cuda")
+    observations, hidden = (x.to("cuda") for x in positions(TINY, 9))
+    live = torch.arange(9, device="cuda") % 2 == 0
+    by_kernel, plain = InferenceNet(net, torch.bfloat16), InferenceNet(net, torch.bfloat16, fused=False)
+    assert by_kernel.skips_rows and not plain.skips_rows
+    for beside in (None, hidden):
+        found, expected = by_kernel(observations, None, beside, live), plain(observations, None, beside, live)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert (ours - theirs)[live].abs().max() < 0.05 and (ours[~live] == 0).all() and (theirs[~live] != 0).any()
+    assert not InferenceNet(net, torch.float32).skips_rows
+    assert not InferenceNet(net, torch.bfloat16, micro_batch=4).skips_rows
+    other = network(TINY, seed=3).to("cuda")
+    by_kernel.refresh(other)
+    fresh = InferenceNet(other, torch.bfloat16)
+    assert all(map(torch.equal, by_kernel(observations), fresh(observations)))
+    assert caplog.records == []
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("fault", ["fails", "is wrong"])
+def test_a_kernel_that_does_not_work_is_left_in_one_line(
+    fault: str, gpu: EmulatedGpu | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    net = network(TINY).to("cuda")
+    observations, _ = (x.to("cuda") for x in positions(TINY, 9))
+
+    def faulty(
+        self: object, observations: Tensor, hidden: object, live: object, logits: Tensor, values: Tensor
+    ) -> None:
+        if fault == "fails":
+            raise RuntimeError("no room\nfor it")
+        logits.fill_(5.0)
+        values.fill_(0.0)
+
+    tried, plain = InferenceNet(net, torch.bfloat16), InferenceNet(net, torch.bfloat16, fused=False)
+    with mock.patch.object(fused.Fused, "__call__", faulty), caplog.at_level(logging.WARNING, "vecgame.fallback"):
+        found = tried(observations)
+    reason = "no room" if fault == "fails" else "it answers otherwise than the operations"
+    said = f"the network on {tried.device} goes on without its kernel: {reason}"
+    assert [record.message for record in caplog.records] == [said]
+    assert not tried.skips_rows and all(map(torch.equal, found, plain(observations)))
