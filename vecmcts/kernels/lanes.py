@@ -31,6 +31,7 @@ from vecmcts.kernels.writer import RULES, Lanes, Loop, UnknownError, Writer
 Function = Callable[..., list[Tensor]]
 TRACED = 1009  # lanes while a function is followed: a prime that is no other size
 MOST_OPERATIONS = 1200  # of a function: of 670 a kernel of 1,000 lines is made, which Triton builds in 5 s
+TOGETHER = 4  # numbers that are stored at once
 BLOCK = 128
 
 
@@ -152,22 +153,28 @@ class LaneKernel:
         output = next(node for node in graph.graph.nodes if node.op == "output")
         values = [follower.values[node] for node in output.args[0]]
         self.source = self._source(name, write, values)
-        self.kernel = compiled(name, self.source)
+        self.kernel = compiled(name, self.source, [f"out{n}" for n in range(placed, len(self.outputs))])
 
     def _source(self, name: str, write: Writer, values: list[Any]) -> str:
         inputs = [f"in{n}" for n in range(len(self.inputs))]
         outputs = [f"out{n}" for n in range(len(self.outputs))]
         tables = [f"table{n}" for n in range(len(self.tables))]
-        stores: dict[str, list[str]] = {}  # of each name
-        for number, (value, spec) in enumerate(zip(values, self.outputs, strict=True)):
-            row = "to" if number < self.placed else "lane"
-            names = np.broadcast_to(write.of(value, spec.dtype), (1, *spec.shape)).reshape(-1)
-            for k, entry in enumerate(names):
-                at = f"out{number} + {row} * {len(names)} + {k}"
-                stores.setdefault(entry, []).append(f"tl.store({at}, {entry}, mask=inside)")
-        used = set(stores)
+        names = [
+            list(np.broadcast_to(write.of(value, spec.dtype), (1, *spec.shape)).reshape(-1))
+            for value, spec in zip(values, self.outputs, strict=True)
+        ]
+        order = [re.match(r"\w+", line)[0] if isinstance(line, str) else "" for line in write.lines]
+        places = {entry: place for place, entry in enumerate(order)}
+        places |= {entry: len(order) for loop in write.lines if isinstance(loop, Loop) for entry in loop.before}
+        stores: dict[str, list[str]] = {}  # by the name of which the value is there last
+        for number, entries in enumerate(names):
+            for first in range(0, len(entries), TOGETHER):
+                for some, line in self._stored(number, entries, first):
+                    last = max(some, key=lambda entry: places.get(entry, -1))
+                    stores.setdefault(last, []).append(line)
+        used = {entry for entries in names for entry in entries}
         body = used_lines(write.lines, used, stores)
-        body += [line for lines in stores.values() for line in lines]  # arguments, as they are
+        body += [line for lines in stores.values() for line in lines]  # of arguments and loops, as they are
         read = [
             f"{entry} = {write.load(number, k, size, self.inputs[number].dtype)}"
             for entry, (number, k, size) in write.loads.items()
@@ -183,6 +190,21 @@ class LaneKernel:
         ]
         head = ", ".join([*inputs, *outputs, *tables, "rows", "first", "lanes", "BLOCK: tl.constexpr"])
         return "\n    ".join([f"def {name}({head}):", *lines]) + "\n"
+
+    def _stored(self, number: int, entries: list[str], first: int) -> list[tuple[list[str], str]]:
+        """Lines that store entries ``first`` .. of a result, and which of them each does: `TOGETHER` in a tensor of
+        their own, where a lane's lie side by side and begin as memory does. So a GPU has fewer to write, and Triton,
+        which looks at each line that moves something in the light of all others, a half to two thirds of the work.
+        """
+        some, size = entries[first : first + TOGETHER], len(entries)
+        if number < self.placed or len(some) < TOGETHER:
+            row = "to" if number < self.placed else "lane"
+            at = [f"out{number} + {row} * {size} + {first + k}" for k in range(len(some))]
+            return [([entry], f"tl.store({to}, {entry}, mask=inside)") for entry, to in zip(some, at, strict=True)]
+        a, b, c, d = some
+        joined = f"tl.join(tl.join({a}, {c}), tl.join({b}, {d})).reshape(BLOCK, {TOGETHER})"
+        at = f"out{number} + lane[:, None] * {size} + {first} + tl.arange(0, {TOGETHER})[None, :]"
+        return [(some, f"tl.store({at}, {joined}, mask=inside[:, None])")]
 
     def __call__(
         self,
@@ -269,12 +291,13 @@ def looped_lines(loop: Loop, used: set[str]) -> list[str]:
     ]
 
 
-def compiled(name: str, source: str) -> Any:
-    """The kernel of a source, which Triton reads by inspection."""
+def compiled(name: str, source: str, aligned: Sequence[str] = ()) -> Any:
+    """The kernel of a source, which Triton reads by inspection; the ``aligned`` arguments are tensors of their own,
+    which begin where memory is allocated."""
     file = f"<vecmcts kernel {name} {hash(source)}>"
     linecache.cache[file] = len(source), None, source.splitlines(keepends=True), file
     space: dict[str, Any] = {"tl": tl}
     exec(compile(source, file, "exec"), space)
-    # Not by where tensors begin either: rows of larger ones begin anywhere.
-    pointers = [name for name in inspect.signature(space[name]).parameters if name != "BLOCK"]
+    # Not by where others begin: rows of larger ones begin anywhere.
+    pointers = [x for x in inspect.signature(space[name]).parameters if x not in ("BLOCK", *aligned)]
     return triton.jit(space[name], do_not_specialize=["first", "lanes"], do_not_specialize_on_alignment=pointers)
