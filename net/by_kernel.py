@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from net.blobnet import NetConfig
+
+if TYPE_CHECKING:
+    from net.fused import Eighth
 
 log = logging.getLogger("vecgame.fallback")
 
@@ -26,10 +30,20 @@ class ByKernel:
         pairs: `net.inference.folded_weights`.
         critic: `net.inference.critic_weights`.
         device: a GPU that multiplies bfloat16.
+        otherwise: makes ready to go on operation by operation; what is another then, as words.
+        eighths: `net.fused.Eighth` of each layer's products, where they are of 8-bit floats.
     """
 
-    def __init__(self, config: NetConfig, pairs: Pairs, critic: Pairs, device: torch.device) -> None:
-        self.config, self.device, self.kernel = config, device, None
+    def __init__(
+        self,
+        config: NetConfig,
+        pairs: Pairs,
+        critic: Pairs,
+        device: torch.device,
+        otherwise: Callable[[], str],
+        eighths: Sequence[Eighth] = (),
+    ) -> None:
+        self.config, self.device, self.otherwise, self.kernel = config, device, otherwise, None
         self._compared = set[bool]()  # with which of the value heads, the critic or not
         if find_spec("triton") is None:
             self._leave("Triton is not installed")
@@ -40,12 +54,12 @@ class ByKernel:
             self._leave(reason)
             return
         shape = fused.shape_for(torch.cuda.get_device_capability(device))
-        self.kernel = fused.Fused(config, pairs, critic, device, shape)
+        self.kernel = fused.Fused(config, pairs, critic, device, shape, eighths)
 
-    def load(self, pairs: Pairs, critic: Pairs) -> None:
+    def load(self, pairs: Pairs, critic: Pairs, eighths: Sequence[Eighth] = ()) -> None:
         """Takes other weights of the same sizes, in the same storage."""
         if self.kernel is not None:
-            self.kernel.load(pairs, critic)
+            self.kernel.load(pairs, critic, eighths)
 
     @torch.no_grad()
     def __call__(
@@ -93,4 +107,4 @@ class ByKernel:
     def _leave(self, reason: str) -> None:
         """Has the network go on operation by operation, and says why in one line."""
         self.kernel = None
-        log.warning("the network on %s goes on without its kernel: %s", self.device, reason)
+        log.warning("the network on %s goes on without its kernel%s: %s", self.device, self.otherwise(), reason)

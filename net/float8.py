@@ -1,13 +1,16 @@
 """The inference form with 8-bit floating-point products in the encoder, for GPUs that multiply them (Ada, Hopper)."""
 
+from __future__ import annotations
+
 import functools
 
 import torch
 from torch import Tensor
 
 from net.blobnet import BlobNet
+from net.by_kernel import ByKernel
 from net.calibration import Span, activation_spans, encoder_layers
-from net.inference import InferenceNet, folded_weights
+from net.inference import InferenceNet, critic_weights, folded_weights
 
 E4M3 = torch.float8_e4m3fn
 LARGEST = torch.finfo(E4M3).max  # 448
@@ -22,8 +25,9 @@ class Float8Net(InferenceNet):
     scale's range is cut off. Sums are float32; norms, residual stream, embedding and heads bfloat16. The scales are
     fixed, so rows do not see each other, and lie in fixed storage, so that a captured CUDA graph sees new ones.
 
-    A CPU computes the same function, which is how it is tested, and slowly. Where compiling it fails, it goes on in
-    bfloat16, and the log says so: rounding in passes of its own would make it slower than that.
+    A GPU evaluates it by one kernel (`net.fused`) or compiled. Where there is no kernel, or compiling it fails, it goes
+    on in bfloat16, and the log says so: rounding in passes of its own would make it slower than that. A CPU computes
+    the same function, which is how it is tested, and slowly.
 
     Args:
         net: the source; its weights are copied.
@@ -66,6 +70,9 @@ class Float8Net(InferenceNet):
             (attention, norm1, linear1, linear2, norm2)
             for (attention, linear1, linear2), (_, norm1, _, _, norm2) in zip(self._float8, self._layers, strict=True)
         ]
+        if where.type == "cuda" and not compile:
+            pairs, critic = folded_weights(net), critic_weights(net)
+            self._by_kernel = ByKernel(self.config, pairs, critic, self.device, self._uncompiled, self._eighths())
 
     def _uncompiled(self) -> str:
         self._layers = self._bfloat16
@@ -77,10 +84,18 @@ class Float8Net(InferenceNet):
         return self._layers is not self._bfloat16
 
     def refresh(self, net: BlobNet) -> None:
+        if net.config == self.config:
+            for layer, (matrices, spans) in zip(self._float8, self._quantised(net), strict=True):
+                for linear, pair, span in zip(layer, matrices, spans, strict=True):
+                    linear.load(*pair, span)
         super().refresh(net)
-        for layer, (matrices, spans) in zip(self._float8, self._quantised(net), strict=True):
-            for linear, pair, span in zip(layer, matrices, spans, strict=True):
-                linear.load(*pair, span)
+
+    def _load_kernel(self, kernel: ByKernel, net: BlobNet) -> None:
+        kernel.load(folded_weights(net), critic_weights(net), self._eighths())
+
+    def _eighths(self) -> list[_Float8Linear]:
+        """Of each layer attention, linear1 and linear2."""
+        return [linear for layer in self._float8 for linear in layer]
 
     def _quantised(self, net: BlobNet) -> list[tuple[list[tuple[Tensor, Tensor]], tuple[Span, Span, Span]]]:
         """Of each encoder layer, attention, linear1 and linear2 in float32, and what goes into them."""

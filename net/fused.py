@@ -5,6 +5,9 @@ by operation that is 64 KB a position of the document's network. Weights come fr
 fit. Only rows that are listed on the device are computed, and a program beyond their number ends at once: in a search,
 where a third of the leaves has nothing to judge, the host need not know how many there are (`live_rows`).
 
+`net.float8.Float8Net`'s function is the same kernel with 8-bit floats in the products of the encoder layers: it rounds
+what goes into them as it is made, where operations would read and write it once more.
+
 A program's rows lie in two halves of their width, so that neither a norm nor a product needs more than half of a
 weight matrix at a time. Products are of bfloat16 with sums in float32, norms in float32; between them values are
 rounded to bfloat16 as the operations of PyTorch round them. A row's answer does not depend on others or on its place.
@@ -14,6 +17,7 @@ rounded to bfloat16 as the operations of PyTorch round them. A row's answer does
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import triton
@@ -28,7 +32,16 @@ STEP = 64  # hidden columns, or features, that are worked on at a time; weights 
 NARROWEST = 16  # columns of a product
 LISTED = 1024  # rows to a program of `live_rows`
 EPSILON = tl.constexpr(1e-5)  # of norms, PyTorch's
+LARGEST = tl.constexpr(448.0)  # of E4M3
 Pairs = Sequence[tuple[Tensor, Tensor]]
+
+
+class Eighth(Protocol):
+    """The weights of a product of 8-bit floats."""
+
+    weight: Tensor  # [out, in] float8_e4m3fn, divided by its scale
+    weight_scale: Tensor  # [] float32
+    input_scale: Tensor  # [] float32, by which what is multiplied is divided before it is rounded
 
 
 @dataclass(frozen=True)
@@ -68,10 +81,19 @@ class Fused:
         critic: `net.inference.critic_weights`; none for a network without.
         device: a GPU.
         shape: of programs.
+        eighths: of each layer attention, linear1 and linear2, where these are products of 8-bit floats.
     """
 
-    def __init__(self, config: NetConfig, pairs: Pairs, critic: Pairs, device: torch.device, shape: Shape) -> None:
-        self.config, self.shape = config, shape
+    def __init__(
+        self,
+        config: NetConfig,
+        pairs: Pairs,
+        critic: Pairs,
+        device: torch.device,
+        shape: Shape,
+        eighths: Sequence[Eighth] = (),
+    ) -> None:
+        self.config, self.shape, self.eight = config, shape, len(eighths) > 0
         heads = pairs[-2][0].shape[0]
         self.sizes = {
             "FEATURES": config.observation,
@@ -84,20 +106,23 @@ class Fused:
             "ANSWERS": triton.next_power_of_2(max(NARROWEST, config.actions + config.values)),
             "HIDDEN": config.critic,
         }
-        matrices, vectors = self._packed(pairs, critic)
-        self.matrices = torch.empty(matrices.shape, dtype=torch.bfloat16, device=device)
-        self.vectors = torch.empty(vectors.shape, dtype=torch.float32, device=device)
+        types = torch.bfloat16, torch.float32, torch.uint8, torch.float32
+        packed = self._packed(pairs, critic, eighths)
+        storage = [torch.empty(x.shape, dtype=dtype, device=device) for x, dtype in zip(packed, types, strict=True)]
+        self.matrices, self.vectors, self.eighths, self.scales = storage
         self.none = torch.zeros(1, dtype=torch.int32, device=device)  # in place of a list of rows
-        self.load(pairs, critic)
+        self.load(pairs, critic, eighths)
 
-    def load(self, pairs: Pairs, critic: Pairs) -> None:
+    def load(self, pairs: Pairs, critic: Pairs, eighths: Sequence[Eighth] = ()) -> None:
         """Takes other weights of the same sizes."""
-        for ours, new in zip((self.matrices, self.vectors), self._packed(pairs, critic), strict=True):
-            ours.copy_(new)
+        ours = self.matrices, self.vectors, self.eighths, self.scales
+        for tensor, new in zip(ours, self._packed(pairs, critic, eighths), strict=True):
+            tensor.copy_(new)
 
-    def _packed(self, pairs: Pairs, critic: Pairs) -> tuple[Tensor, Tensor]:
+    def _packed(self, pairs: Pairs, critic: Pairs, eighths: Sequence[Eighth]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All matrices [in, out] one after the other, and all vectors, in the order in which they are used, filled up
-        with zeros."""
+        with zeros; matrices of 8-bit floats [out, in], as bytes, and of each the input's scale and that of the product,
+        [2 a matrix]."""
         dim, ffn, heads, answers = (self.sizes[name] for name in ("DIM", "FFN", "HEADS", "ANSWERS"))
         (embed, embed_bias), *others = pairs
         matrices = [(embed, filled(self.config.observation), dim)]
@@ -105,20 +130,30 @@ class Fused:
         widths = {"norm": dim, "attention": (dim, dim), "linear1": (dim, ffn), "linear2": (ffn, dim)}
         order = ["norm", *["attention", "norm", "linear1", "linear2", "norm"] * self.config.layers]
         shapes = [*(widths[name] for name in order), (dim, heads), (heads, answers)]
+        heads_from = 3 + 7 * self.config.layers + 1  # vectors with the first of the heads: three, and seven a layer
         for (weight, bias), width in zip(others, shapes, strict=True):
             if isinstance(width, int):
                 vectors += [(weight, width), (bias, width)]
-            else:
+                continue
+            vectors.append((bias, width[1]))
+            if not (eighths and len(vectors) < heads_from):
                 matrices.append((weight, *width))
-                vectors.append((bias, width[1]))
         if critic:
             (first, first_bias), (second, second_bias), (last, last_bias) = critic
             matrices += [(first[:, :dim], dim, dim), (first[:, dim:], filled(self.config.critic), dim)]
             matrices += [(second, dim, dim), (last, dim, NARROWEST)]
             vectors += [(first_bias, dim), (second_bias, dim), (last_bias, NARROWEST)]
+        kinds = [widths[name] for name in order if name != "norm"]
+        turned = [
+            _filled_up(one.weight.view(torch.uint8), outer, inner)
+            for one, (inner, outer) in zip(eighths, kinds if eighths else (), strict=True)
+        ]
+        scales = [scale for one in eighths for scale in (one.input_scale, one.input_scale * one.weight_scale)]
         return (
             torch.cat([_filled_up(weight.t(), inner, outer).flatten() for weight, inner, outer in matrices]),
             torch.cat([_filled_up(vector[None], 1, width).flatten() for vector, width in vectors]),
+            torch.cat([weight.flatten() for weight in turned]) if turned else embed.new_empty(0).byte(),
+            torch.stack(scales) if scales else embed.new_empty(0).float(),
         )
 
     def __call__(
@@ -143,11 +178,14 @@ class Fused:
                 number,
                 self.matrices,
                 self.vectors,
+                self.eighths.view(torch.float8_e4m3fn) if self.eight else self.matrices,
+                self.scales if self.eight else self.vectors,
                 logits,
                 values,
                 count,
                 int(live is not None),
                 **{**self.sizes, "HIDDEN": 0 if hidden is None else self.config.critic},
+                EIGHT=self.eight,
                 STEP=self.shape.step,
                 BLOCK=self.shape.block,
                 num_warps=self.shape.warps,
@@ -189,18 +227,34 @@ def live_kernel(live, rows, count, lanes, BLOCK: tl.constexpr):  # noqa: N803
 
 
 @triton.jit
-def columns_of(matrix, first, WIDTH: tl.constexpr, FROM: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr):  # noqa: N803
-    """Rows ``FROM`` .. and columns ``first`` .. of a matrix [.., WIDTH]: [ROWS, COLUMNS]."""
-    row, column = FROM + tl.arange(0, ROWS), first + tl.arange(0, COLUMNS)
-    return tl.load(matrix + row[:, None] * WIDTH + column[None, :])
+def tile(
+    matrix, row, column,
+    WIDTH: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr, TURNED: tl.constexpr,  # noqa: N803
+):  # fmt: skip
+    """Rows ``row`` .. and columns ``column`` .. of a matrix [.., WIDTH], [ROWS, COLUMNS]; if TURNED is not 0, of one
+    that lies in memory as [WIDTH, TURNED], as matrix units want those of 8-bit floats."""
+    row, column = row + tl.arange(0, ROWS), column + tl.arange(0, COLUMNS)
+    if TURNED == 0:
+        return tl.load(matrix + row[:, None] * WIDTH + column[None, :])
+    else:
+        return tl.load(matrix + row[:, None] + column[None, :] * TURNED)
 
 
 @triton.jit
-def product(x0, x1, matrix, first, WIDTH: tl.constexpr, HALF: tl.constexpr, COLUMNS: tl.constexpr):  # noqa: N803
-    """x0, x1 [BLOCK, HALF], the halves of rows, times columns ``first`` .. of a matrix [2 * HALF, WIDTH]: [BLOCK,
+def product(
+    x0, x1, matrix, column,
+    WIDTH: tl.constexpr, HALF: tl.constexpr, COLUMNS: tl.constexpr, TURNED: tl.constexpr = 0,  # noqa: N803
+):  # fmt: skip
+    """x0, x1 [BLOCK, HALF], the halves of rows, times columns ``column`` .. of a matrix [2 * HALF, WIDTH]: [BLOCK,
     COLUMNS] float32."""
-    out = tl.dot(x0, columns_of(matrix, first, WIDTH, 0, HALF, COLUMNS))
-    return tl.dot(x1, columns_of(matrix, first, WIDTH, HALF, HALF, COLUMNS), out)
+    out = tl.dot(x0, tile(matrix, 0, column, WIDTH, HALF, COLUMNS, TURNED))
+    return tl.dot(x1, tile(matrix, HALF, column, WIDTH, HALF, COLUMNS, TURNED), out)
+
+
+@triton.jit
+def eighth(x, scale):
+    """x by a scale as 8-bit floats, cut off at the largest."""
+    return tl.minimum(tl.maximum(x.to(tl.float32) / scale, -LARGEST), LARGEST).to(tl.float8e4nv)
 
 
 @triton.jit
@@ -223,17 +277,29 @@ def normed(y0, y1, scale, HALF: tl.constexpr):  # noqa: N803
 
 @triton.jit
 def through(
-    y0, y1, x0, x1, first, bias, second,
-    INNER: tl.constexpr, HALF: tl.constexpr, STEP: tl.constexpr,  # noqa: N803
+    y0, y1, x0, x1, first, bias, second, scales,
+    INNER: tl.constexpr, HALF: tl.constexpr, STEP: tl.constexpr, EIGHT: tl.constexpr,  # noqa: N803
 ):  # fmt: skip
     """y0, y1 [BLOCK, HALF] and what two products with a ReLU between them make of x0, x1: through ``first`` [2 * HALF,
-    INNER] and its ``bias``, and ``second`` [INNER, 2 * HALF]."""
+    INNER] and its ``bias``, and ``second`` [INNER, 2 * HALF]. Those of 8-bit floats are summed in units of their
+    scale, ``scales`` [4]."""
+    turned_first: tl.constexpr = 2 * HALF if EIGHT else 0
+    turned_second: tl.constexpr = INNER if EIGHT else 0
+    if EIGHT:
+        x0, x1 = eighth(x0, tl.load(scales)), eighth(x1, tl.load(scales))
+        y0 /= tl.load(scales + 3)
+        y1 /= tl.load(scales + 3)
     for at in range(0, INNER, STEP):
-        inner = product(x0, x1, first, at, INNER, HALF, STEP) + part_of(bias, at, STEP)
-        inner = tl.maximum(inner, 0.0).to(tl.bfloat16)
-        rows = second + at * 2 * HALF
-        y0 = tl.dot(inner, columns_of(rows, 0, 2 * HALF, 0, STEP, HALF), y0)
-        y1 = tl.dot(inner, columns_of(rows, HALF, 2 * HALF, 0, STEP, HALF), y1)
+        inner = product(x0, x1, first, at, INNER, HALF, STEP, turned_first)
+        if EIGHT:
+            inner *= tl.load(scales + 1)
+        inner = tl.maximum(inner + part_of(bias, at, STEP), 0.0)
+        inner = eighth(inner, tl.load(scales + 2)) if EIGHT else inner.to(tl.bfloat16)
+        y0 = tl.dot(inner, tile(second, at, 0, 2 * HALF, STEP, HALF, turned_second), y0)
+        y1 = tl.dot(inner, tile(second, at, HALF, 2 * HALF, STEP, HALF, turned_second), y1)
+    if EIGHT:
+        y0 *= tl.load(scales + 3)
+        y1 *= tl.load(scales + 3)
     return y0, y1
 
 
@@ -247,9 +313,8 @@ def features_in(
         column = at + tl.arange(0, STEP)
         there = inside[:, None] & (column < COLUMNS)[None, :]
         part = tl.load(features + row[:, None] * COLUMNS + column[None, :], mask=there, other=0.0).to(tl.bfloat16)
-        rows = matrix + at * 2 * HALF
-        y0 = tl.dot(part, columns_of(rows, 0, 2 * HALF, 0, STEP, HALF), y0)
-        y1 = tl.dot(part, columns_of(rows, HALF, 2 * HALF, 0, STEP, HALF), y1)
+        y0 = tl.dot(part, tile(matrix, at, 0, 2 * HALF, STEP, HALF, 0), y0)
+        y1 = tl.dot(part, tile(matrix, at, HALF, 2 * HALF, STEP, HALF, 0), y1)
     return y0, y1
 
 
@@ -262,8 +327,10 @@ def evaluate_kernel(
     beside,  # [lanes, HIDDEN] float32, for the critic
     rows,  # [lanes] int32, those to evaluate where they are listed
     count,  # [1] int32, how many they are then
-    matrices,  # as `Fused` has packed them
+    matrices,  # as `Fused` has packed them, likewise the next three
     vectors,
+    eighths,
+    scales,
     logits,  # [lanes, ACTIONS] float32
     values,  # [lanes, VALUES] float32
     lanes,
@@ -277,6 +344,7 @@ def evaluate_kernel(
     VALUES: tl.constexpr,  # noqa: N803
     ANSWERS: tl.constexpr,  # noqa: N803
     HIDDEN: tl.constexpr,  # noqa: N803
+    EIGHT: tl.constexpr,  # noqa: N803
     STEP: tl.constexpr,  # noqa: N803
     BLOCK: tl.constexpr,  # noqa: N803
 ):
@@ -298,24 +366,35 @@ def evaluate_kernel(
     y0, y1 = features_in(y0, y1, observations, row, inside, matrices, FEATURES, half, STEP)
     x0, x1 = normed(y0, y1, vectors + DIM, half)
     weight, vector = matrices + padded * DIM, vectors + 3 * DIM
+    layer = eighths if EIGHT else weight
     for _ in range(LAYERS):
-        y0 = product(x0, x1, weight, 0, DIM, half, half) + part_of(vector, 0, half) + x0
-        y1 = product(x0, x1, weight, half, DIM, half, half) + part_of(vector, half, half) + x1
+        if EIGHT:
+            q0, q1 = eighth(x0, tl.load(scales)), eighth(x1, tl.load(scales))
+            y0 = product(q0, q1, layer, 0, DIM, half, half, DIM) * tl.load(scales + 1)
+            y1 = product(q0, q1, layer, half, DIM, half, half, DIM) * tl.load(scales + 1)
+        else:
+            y0 = product(x0, x1, layer, 0, DIM, half, half)
+            y1 = product(x0, x1, layer, half, DIM, half, half)
+        y0 += part_of(vector, 0, half) + x0
+        y1 += part_of(vector, half, half) + x1
         x0, x1 = normed(y0, y1, vector + DIM, half)
-        weight += DIM * DIM
+        layer += DIM * DIM
         vector += 3 * DIM
         y0 = x0 + part_of(vector + FFN, 0, half)
         y1 = x1 + part_of(vector + FFN, half, half)
-        y0, y1 = through(y0, y1, x0, x1, weight, vector, weight + DIM * FFN, FFN, half, STEP)
+        y0, y1 = through(y0, y1, x0, x1, layer, vector, layer + DIM * FFN, scales + 2, FFN, half, STEP, EIGHT)
         x0, x1 = normed(y0, y1, vector + FFN + DIM, half)
-        weight += 2 * DIM * FFN
+        layer += 2 * DIM * FFN
         vector += FFN + 3 * DIM
+        scales += 6
+    if not EIGHT:
+        weight = layer
 
     answers = tl.zeros([BLOCK, ANSWERS], tl.float32) + part_of(vector + HEADS, 0, ANSWERS)
     for at in range(0, HEADS, STEP):
         inner = product(x0, x1, weight, at, HEADS, half, STEP) + part_of(vector, at, STEP)
         inner = tl.maximum(inner, 0.0).to(tl.bfloat16)
-        answers = tl.dot(inner, columns_of(weight + DIM * HEADS + at * ANSWERS, 0, ANSWERS, 0, STEP, ANSWERS), answers)
+        answers = tl.dot(inner, tile(weight + DIM * HEADS, at, 0, ANSWERS, STEP, ANSWERS, 0), answers)
     column = tl.arange(0, ANSWERS)[None, :]
     tl.store(logits + row[:, None] * ACTIONS + column, answers, mask=inside[:, None] & (column < ACTIONS))
     if HIDDEN == 0:

@@ -191,7 +191,9 @@ class InferenceNet:
         self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
         self._by_kernel: ByKernel | None = None
         if fused and on_gpu and self.dtype == torch.bfloat16:
-            self._by_kernel = ByKernel(self.config, folded_weights(net), critic_weights(net), self.device)
+            self._by_kernel = ByKernel(
+                self.config, folded_weights(net), critic_weights(net), self.device, self._uncompiled
+            )
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_compiled": self.compiled}
@@ -224,7 +226,10 @@ class InferenceNet:
         for block, (weight, bias) in zip(self._critic, critic_weights(net), strict=True):
             block.load(weight, bias)
         if self._by_kernel is not None:
-            self._by_kernel.load(folded_weights(net), critic_weights(net))
+            self._load_kernel(self._by_kernel, net)
+
+    def _load_kernel(self, kernel: ByKernel, net: BlobNet) -> None:
+        kernel.load(folded_weights(net), critic_weights(net))
 
     def _weights(self, net: BlobNet) -> list[tuple[Tensor, Tensor]]:
         return _sums_in_place(folded_weights(net)) if self._in_place else folded_weights(net)
@@ -298,7 +303,7 @@ class InferenceNet:
         return self._forward(x, hidden)
 
     def _uncompiled(self) -> str:
-        """Makes ready to go on without the compiler; what else is another then, as words."""
+        """Makes ready to go on without the compiler or the kernel; what else is another then, as words."""
         return ""
 
     def _forward(self, x: Tensor, hidden: Tensor | None = None) -> Tensor:

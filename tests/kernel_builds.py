@@ -1,8 +1,8 @@
 """The kernels of `vecmcts.kernels` built for GPUs that are not there: seconds of a core, registers, and what spills.
 
-    python -m tests.kernel_builds [--capabilities 89 90] [--cards 5 13] [--network document]
+    python -m tests.kernel_builds [--capabilities 89 90] [--cards 5 13] [--float8]
 
-prints a line of JSON for each kernel, as a search of Blob by the network would have it built (sm_89: RTX 4060; sm_90:
+prints a line of JSON for each kernel, as a search of Blob by a network would have it built (sm_89: RTX 4060; sm_90:
 H200), with bytes of shared memory. Needs the package triton, which brings NVIDIA's assembler. It has Triton believe in
 a GPU, so it is for a process of its own.
 """
@@ -29,7 +29,7 @@ from triton.backends.compiler import GPUTarget
 from triton.backends.nvidia import __file__ as nvidia
 from triton.runtime.jit import JITFunction
 
-from net import PRESETS, BlobNet, NetConfig
+from net import PRESETS, BlobNet, Float8Net, NetConfig
 from net.fused import Fused, Shape, shape_for
 from net.inference import folded_weights
 from vecgame import Blob, Game
@@ -71,7 +71,7 @@ def busy() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def builds(game: Game, config: NetConfig, shape: Shape) -> Iterator[dict[str, object]]:
+def builds(game: Game, config: NetConfig, shape: Shape, float8: bool) -> Iterator[dict[str, object]]:
     """What becomes of each kernel of a search of the game by a network; the seconds of a kernel that is written from
     the game's functions are also those of writing it."""
     run, found, begun = JITFunction.run, [], [busy()]
@@ -84,7 +84,7 @@ def builds(game: Game, config: NetConfig, shape: Shape) -> Iterator[dict[str, ob
     try:
         kernels.of_trees(game, Tree.allocate(game, game.deal(1), 1, torch.float32))
         build_worlds(game.deal(1).index)
-        build_network(game, config, shape)
+        build_network(game, config, shape, float8)
     finally:
         JITFunction.run = run
     for name, kernel, seconds in found:
@@ -101,13 +101,14 @@ def build_worlds(game: Tensor, count: int = 3) -> None:
     worlds.deal(game, three, three, game, game, tables, hands, count, seed=0, width=width)
 
 
-def build_network(game: Game, config: NetConfig, shape: Shape) -> None:
+def build_network(game: Game, config: NetConfig, shape: Shape, float8: bool) -> None:
     """Has the kernels built that evaluate live positions by a network of such sizes."""
-    net = BlobNet(config)
-    kernel = Fused(config, folded_weights(net), [], torch.device("cpu"), shape)
+    net, observation = BlobNet(config), game.observe(game.deal(1))
+    eighths = Float8Net(net, observation)._eighths() if float8 else ()
+    kernel = Fused(config, folded_weights(net), [], torch.device("cpu"), shape, eighths)
     live = torch.ones(1, dtype=torch.bool)
     logits, values = torch.zeros(1, config.actions), torch.zeros(1, config.values)
-    kernel(game.observe(game.deal(1)), None, live, logits, values)
+    kernel(observation, None, live, logits, values)
 
 
 def main() -> None:
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--capabilities", type=int, nargs="+", default=[89, 90])
     parser.add_argument("--cards", type=int, nargs="+", default=[5, 13])
     parser.add_argument("--network", choices=tuple(PRESETS), default="document")
+    parser.add_argument("--float8", action="store_true", help="the network's products of 8-bit floats")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:  # or a kernel of an earlier call would be found
         os.environ["TRITON_CACHE_DIR"] = folder
@@ -125,7 +127,7 @@ def main() -> None:
             _known.clear()
             for cards in given.cards:
                 shape = shape_for(divmod(capability, 10))
-                for row in builds(Blob(cards=cards), PRESETS[given.network], shape):
+                for row in builds(Blob(cards=cards), PRESETS[given.network], shape, given.float8):
                     print(json.dumps({"capability": capability, "cards": cards, **row}))
 
 

@@ -206,13 +206,3 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
     for what in ("net", "self-play"):
         assert bench.main([what, *flags, *["--compile"] * fused]) == 0
     assert len(asked) >= 4 and set(asked) == {fused}
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(("precision", "asked", "fused"), [("float8", False, True), ("bfloat16", False, False)])
-def test_float8_is_always_fused_on_a_gpu(precision: str, asked: bool, fused: bool, monkeypatch) -> None:
-    """Its quantisation in passes of its own would cost more than its products save."""
-    monkeypatch.setattr(precision_module, "check_precision", lambda *_: None)
-    monkeypatch.setattr(precision_module, "form_of", lambda net, precision, games, compile: compile)
-    net = BlobNet(PRESETS["small"]).to("cuda")
-    assert precision_module.inference_net(net, precision, [Blob(cards=1)], asked) is fused

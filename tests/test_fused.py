@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from net import PRESETS, BlobNet, InferenceNet, NetConfig
+from net import PRESETS, BlobNet, Float8Net, InferenceNet, NetConfig, float8_products
 from net.inference import critic_weights, folded_weights
 from tests.emulated_gpu import EmulatedGpu
 
@@ -25,6 +25,7 @@ from net import fused  # noqa: E402
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the interpreter is for machines without a GPU")
 
 CPU = torch.device("cpu")
+needs_float8 = pytest.mark.skipif(not float8_products(CPU), reason="this PyTorch has no 8-bit floating-point products")
 SHAPE = fused.Shape(block=16, step=32, warps=4, stages=1)
 TINY = NetConfig(
     dim=64,
@@ -39,6 +40,7 @@ TINY = NetConfig(
     critic=50,
 )
 _dot = interpreter.InterpreterBuilder.create_dot
+_convert = interpreter.InterpreterBuilder.create_fp_to_fp
 
 
 def dot_of_bfloat16(builder: object, a: object, b: object, *others: object) -> object:
@@ -52,9 +54,18 @@ def dot_of_bfloat16(builder: object, a: object, b: object, *others: object) -> o
     return _dot(builder, widened(a), widened(b), *others)
 
 
+def to_nearest_eighth(builder: object, x: interpreter.TensorHandle, to: object, *others: object) -> object:
+    """The interpreter's conversion, which cuts 8-bit floats off where a GPU rounds them to the nearest."""
+    if to.scalar != triton.language.float8e4nv:
+        return _convert(builder, x, to, *others)
+    rounded = torch.from_numpy(x.data.astype(np.float32)).to(torch.float8_e4m3fn).view(torch.uint8)
+    return interpreter.TensorHandle(rounded.numpy(), triton.language.float8e4nv)
+
+
 @pytest.fixture(autouse=True)
-def products_of_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+def arithmetic_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreter.InterpreterBuilder, "create_dot", dot_of_bfloat16)
+    monkeypatch.setattr(interpreter.InterpreterBuilder, "create_fp_to_fp", to_nearest_eighth)
 
 
 def network(config: NetConfig, seed: int = 0) -> BlobNet:
@@ -105,6 +116,22 @@ def test_the_kernel_is_as_near_to_the_network_as_the_operations_in_bfloat16(
     for kernel, operations, truth in zip(found, by_operations, exact, strict=True):
         assert (kernel - truth).abs().max() <= 1.5 * (operations - truth).abs().max()
         assert truth.std() > 50 * (kernel - truth).abs().mean()  # they differ by much more from position to position
+
+
+@needs_float8
+@pytest.mark.parametrize("config", [TINY, pytest.param(PRESETS["small"], marks=pytest.mark.slow)])
+def test_in_8_bits_it_is_as_near_as_those_operations(config: NetConfig) -> None:
+    net, count = network(config), 37
+    observations, hidden = positions(config, count)
+    by_operations = Float8Net(net, observations)
+    kernel = fused.Fused(config, folded_weights(net), critic_weights(net), CPU, SHAPE, by_operations._eighths())
+    found = torch.zeros(count, config.actions), torch.zeros(count, config.values)
+    kernel(observations, hidden, None, *found)
+    exact = InferenceNet(net, torch.float64)(observations, None, hidden)
+    for ours, operations, truth in zip(found, by_operations(observations, None, hidden), exact, strict=True):
+        rounding = (operations - truth).abs().mean()
+        assert 0.5 * rounding < (ours - truth).abs().mean() < 1.5 * rounding
+        assert (ours - operations).abs().mean() < rounding
 
 
 def test_without_the_critic_a_network_that_has_one_answers_by_its_own_values() -> None:
@@ -166,6 +193,29 @@ def test_networks_on_a_gpu_in_bfloat16_take_it(gpu: EmulatedGpu | None, caplog: 
     fresh = InferenceNet(other, torch.bfloat16)
     assert all(map(torch.equal, by_kernel(observations), fresh(observations)))
     assert caplog.records == []
+
+
+@needs_float8
+@pytest.mark.gpu
+def test_8_bit_floats_on_a_gpu_take_it_and_go_on_in_bfloat16_without(
+    gpu: EmulatedGpu | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    net, other = network(TINY).to("cuda"), network(TINY, seed=3).to("cuda")
+    observations, _ = (x.to("cuda") for x in positions(TINY, 9))
+    form = Float8Net(net, observations)
+    assert form.skips_rows and form.rounds
+    form(observations)
+    form.refresh(other)
+    assert all(map(torch.equal, form(observations), Float8Net(other, observations)(observations)))
+    assert caplog.records == []
+    with mock.patch.object(fused.Fused, "__call__", side_effect=RuntimeError("no room")):
+        left = Float8Net(net, observations)
+        found = left(observations)
+    assert not left.skips_rows and not left.rounds
+    plain = InferenceNet(net, torch.bfloat16, fused=False)(observations)
+    assert all((ours - theirs).abs().max() < 0.02 for ours, theirs in zip(found, plain, strict=True))
+    said = f"the network on {left.device} goes on without its kernel in bfloat16: no room"
+    assert [record.message for record in caplog.records] == [said]
 
 
 @pytest.mark.gpu

@@ -15,15 +15,19 @@ REGISTERS = {"descend_kernel": 80, "back_up_kernel": 40, "grow_kernel": 80, "set
 REGISTERS |= {"measure_kernel": 40, "deal_kernel": 96}
 # The network's program is alone on its multiprocessor, and keeps what a loop does not change in memory around it.
 REGISTERS |= {"live_kernel": 64, "evaluate_kernel": 255}
-SPILLED = {"evaluate_kernel": 1200}  # bytes of a thread
+SPILLED = {"evaluate_kernel": 1400}  # bytes of a thread
 SHARED = {90: 227 * 1024, 89: 99 * 1024}  # bytes that a program may have
 SECONDS = 20.0  # of one core, for all kernels of a run's first search
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("capability", "cards"), [(90, 5), (89, 5), (89, 13)])
-def test_kernels_are_built_in_seconds_and_spill_nothing(capability: int, cards: int) -> None:
+@pytest.mark.parametrize(
+    ("capability", "cards", "others"), [(90, 5, []), (89, 5, []), (89, 13, ["--float8"]), (90, 13, ["--float8"])]
+)
+def test_kernels_are_built_in_seconds_and_spill_nothing(capability: int, cards: int, others: list[str]) -> None:
+    """The network's, which holds its rows from layer to layer, spills a little around its loops."""
     command = [sys.executable, "-m", "tests.kernel_builds", "--capabilities", str(capability), "--cards", str(cards)]
+    command += others
     done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]

@@ -21,15 +21,14 @@ def inference_net(net: BlobNet, precision: str, games: Sequence[Game], compile: 
     Args:
         precision: one of `PRECISIONS`; "auto" is `net.default_inference_dtype`.
         games: whose positions it will judge.
-        compile: on a GPU, fuse its kernels (see `InferenceNet`), as float8's always are: rounding in passes of its own
-            would take longer than its products save. A CPU has oneDNN's fused ones and gains nothing.
+        compile: on a GPU, by `torch.compile` rather than by one kernel of our own (see `InferenceNet`). A CPU has
+            oneDNN's fused kernels and gains nothing.
 
     Raises:
         ValueError: as `check_precision`.
     """
     check_precision(precision, net.position.device)
-    fused = compile or precision == "float8"
-    return form_of(net, precision, games, fused and net.position.device.type == "cuda")
+    return form_of(net, precision, games, compile and net.position.device.type == "cuda")
 
 
 def form_of(net: BlobNet, precision: str, games: Sequence[Game], compile: bool = False) -> InferenceNet:

@@ -39,6 +39,21 @@ class Packed:
         return rounded(F.layer_norm(x, (width,), self.vector(width), self.vector(width)))
 
 
+class Eighths:
+    """Likewise of matrices of 8-bit floats, whose vectors are those of the others."""
+
+    def __init__(self, others: Packed, matrices: Tensor, scales: Tensor) -> None:
+        self.others, self.matrices, self.scales = others, matrices, scales
+
+    def linear(self, x: Tensor, width: int) -> Tensor:
+        """As `Packed.linear`, of an inner width that is not filled up."""
+        size = x.shape[1] * width
+        found, self.matrices = self.matrices[:size], self.matrices[size:]
+        (before, after), self.scales = self.scales[:2], self.scales[2:]
+        x = (x / before).clamp(-448, 448).to(torch.float8_e4m3fn).float()
+        return after * (x @ found.float().view(width, -1).t()) + self.others.vector(width)
+
+
 def rounded(x: Tensor) -> Tensor:
     """To bfloat16, as float32."""
     return x.bfloat16().float()
@@ -52,6 +67,8 @@ def evaluate(
     count: Tensor,
     matrices: Tensor,
     vectors: Tensor,
+    eighths: Tensor,
+    scales: Tensor,
     logits: Tensor,
     values: Tensor,
     lanes: int,
@@ -62,10 +79,11 @@ def evaluate(
     row = rows[: int(count)].long() if listed else torch.arange(lanes)
     weights, dim, actions = Packed(matrices, vectors), sizes["DIM"], sizes["ACTIONS"]
     x = weights.norm(weights.linear(rounded(observations[row]), dim))
+    linear = Eighths(weights, eighths, scales).linear if sizes["EIGHT"] else weights.linear
     for _ in range(sizes["LAYERS"]):
-        x = weights.norm(weights.linear(x, dim) + x)
-        inner = rounded(weights.linear(x, sizes["FFN"]).relu())
-        x = weights.norm(weights.linear(inner, dim) + x)
+        x = weights.norm(linear(x, dim) + x)
+        inner = rounded(linear(x, sizes["FFN"]).relu())
+        x = weights.norm(linear(inner, dim) + x)
     answers = weights.linear(rounded(weights.linear(x, sizes["HEADS"]).relu()), sizes["ANSWERS"])
     logits[row] = answers[:, :actions]
     value = answers[:, actions:]

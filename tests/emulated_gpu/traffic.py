@@ -119,4 +119,5 @@ def of_network(given: dict[str, Any]) -> Moved:
     products = filled(features) * dim + given["LAYERS"] * layer + dim * heads + heads * answers
     if hidden:
         products += dim * (2 * dim + filled(hidden) + NARROWEST)
-    return Moved(rows * row + touched(given["matrices"]) + touched(given["vectors"]), rows * products)
+    weights = {id(given[name]): given[name] for name in ("matrices", "vectors", "eighths", "scales")}  # some are one
+    return Moved(rows * row + sum(map(touched, weights.values())), rows * products)
