@@ -3,12 +3,15 @@
 import json
 import math
 import signal
+from pathlib import Path
 
 import pytest
 import torch
 
+import veclab.agents
 from net import PRESETS, BlobNet
 from veclab.agents.checkpoint import save_network
+from veclab.arena.bots import RandomBot, RolloutPlayer
 from veclab.bench import ablation, searches
 from veclab.bench.ablation import BASELINE, Trained, gain, report
 
@@ -103,6 +106,29 @@ def test_searches_on_the_same_deals(network, tmp_path, monkeypatch) -> None:
     rows = [searches.main([*flags, "--seed", seed]) or json.loads(out.read_text())["results"] for seed in "112"]
     leads = [row["lead"] for _, row in rows]
     assert leads[0] == leads[1] != leads[2]  # other deals
+
+
+def test_searches_of_another_game(tmp_path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    """Partners, and cards that change hands: worlds by likelihood are refused, or left out if nobody asks for them."""
+    agent, out = str(Path(veclab.agents.__file__).with_name("euchre.safetensors")), tmp_path / "searches.json"
+    assert searches.main([agent, "--searches", "rollouts, 32 of 128"]) == 2
+    said = (
+        "error: no search 'rollouts, 32 of 128' here: rollouts in 32 of 128 worlds: in this euchre cards change hands"
+    )
+    assert said in capsys.readouterr().err
+    played = {name: searches.PUCT for name in searches.CONFIGS if "of" not in name}
+    played["rollouts, 32 of 128"] = searches.ROLLOUTS
+    monkeypatch.setattr(searches, "CONFIGS", played)
+    monkeypatch.setattr(searches, "player_of", stand_in)
+    assert searches.main([agent, "--deals", "2", "--json", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert "2 x network alone" in found["title"] and found["games"][0]["game"] == "euchre"
+    assert [row["name"] for row in found["results"]] == [name for name in played if "of" not in name]
+
+
+def stand_in(network: object, config: object) -> RandomBot | RolloutPlayer:
+    """A player that costs nothing where there would be one."""
+    return RolloutPlayer(network, config) if getattr(config, "candidates", 0) else RandomBot()
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,10 @@
 
     python -m veclab.bench.searches veclab/agents/blob-1-13.safetensors --cards 5 --deals 500 --json searches.json
 
-Each way plays every deal from all seats against three players of the network without search. Its figure is its lead
-over them, and the gain of that over PUCT 3x30's in the same deals, with 95% intervals over the deals. Beside it the
-processor time that a game took, and the evaluations of the player's own decisions.
+Each way plays every deal of the network's game from all seats against players of the network without search. Its
+figure is its lead over them, and the gain of that over PUCT 3x30's in the same deals, with 95% intervals over the
+deals. Beside it the processor time that a game took, and the evaluations of the player's own decisions. Where cards
+change hands, worlds by likelihood cannot be had, and ways that need them are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
+import argparse
 import shlex
 import sys
 import time
@@ -26,20 +28,24 @@ from rich.console import Console
 from torch import Tensor
 
 from net import InferenceNet
+from vecgame import Game, identity
 from vecgame.philox import check_seed
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player
-from veclab.arena.matches import ONE_AGAINST_THREE, Interval, play_deals, side_points
+from veclab.agents.networks import settings_for
+from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player, why_not
+from veclab.arena.matches import Interval, play_deals, seatings_of, side_points
 from veclab.bench.measure import environment
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
+from veclab.game_flags import RULES
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
-from veclab.settings import from_flags
+from veclab.settings import add_flags
 from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import Network
 
 Config = SearchConfig | IsmctsConfig | RolloutConfig
+OWN_FLAGS = ("network", "searches", "deals", "seed", "json", "quiet", "verbose")
 BASELINE = "PUCT 3x30"
 PUCT = SearchConfig(worlds=3, simulations=30)
 ROLLOUTS = RolloutConfig()
@@ -77,18 +83,23 @@ def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
     return IsmctsPlayer(network, config) if isinstance(config, IsmctsConfig) else search_player(network, config)
 
 
+def refusal(player: Player | HistoryPlayer, games: Sequence[Game]) -> str | None:
+    """Why it cannot play all of the games, in one line; None if it can."""
+    return next(filter(None, (why_not(player, game) for game in games)), None)
+
+
 def measure(
     names: Sequence[str],
     network: InferenceNet,
-    games: Sequence[object],
+    games: Sequence[Game],
     deals: int,
     seed: int,
     display: Display,
     keep: Callable[[list[Way]], None],
 ) -> list[Way]:
     """Plays the deals in each way; ``keep`` is given those that are finished after each."""
-    ways = []
-    count = len(ONE_AGAINST_THREE) * deals
+    ways, seatings = [], seatings_of(games[0])
+    count = len(seatings) * deals
     with display.task("searches", count * len(names), "games") as task:
         for number, name in enumerate(names):
             counted = CountingNetwork(network)
@@ -98,8 +109,8 @@ def measure(
 
             begun = time.process_time()
             players = (player_of(counted, CONFIGS[name]), NetworkPlayer(network))
-            points = play_deals(games, players, ONE_AGAINST_THREE, deals, seed, "cpu", report)
-            mine, theirs = side_points(points, ONE_AGAINST_THREE).unbind(-1)
+            points = play_deals(games, players, seatings, deals, seed, "cpu", report)
+            mine, theirs = side_points(points, seatings).unbind(-1)
             seconds = time.process_time() - begun
             ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count))
             lead = Interval.of(ways[-1].lead)
@@ -144,30 +155,37 @@ def print_rows(console: Console, rows: Sequence[dict[str, object]], title: str) 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.bench.searches", description=__doc__)
-    parser.add_argument("network", type=Path, help="a network-*.safetensors for Blob")
-    parser.add_argument("--searches", nargs="+", default=list(CONFIGS), choices=list(CONFIGS), metavar="NAME")
-    parser.add_argument("--cards", default="5", help="as of vecgame train (default: 5)")
-    parser.add_argument("--deals", type=int, default=250, help="each played four times (default: 250)")
+    parser.add_argument("network", type=Path, help="a network-*.safetensors; it says its game and rules")
+    parser.add_argument("--searches", nargs="+", choices=list(CONFIGS), metavar="NAME")
+    parser.add_argument("--deals", type=int, default=250, help="each played from all seats (default: 250)")
     parser.add_argument("--seed", type=int, default=1, help="of the deals (default: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
-    own = parser.parse_args(arguments)
-    names = list(dict.fromkeys([BASELINE, *own.searches]))
+    add_flags(parser, RULES)
+    given = vars(parser.parse_args(arguments))
+    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
     if own.deals < 2:
         raise ValueError(f"--deals must be at least 2, got {own.deals}")
     check_seed(own.seed)
     check_place("--json", own.json)
-    games = from_flags("document", {"cards": own.cards}).games()
-    network = inference_net(load_network(own.network), "auto", games)
-    games_count = len(ONE_AGAINST_THREE) * own.deals
-    title = f"{own.network.name}, {own.cards} cards, {games_count:,} games each against 3 x network alone"
+    settings = settings_for(own.network, given)
+    games = settings.games()
+    network = inference_net(load_network(own.network, game=games[0]), "auto", games)
+    refused = {name: refusal(player_of(network, config), games) for name, config in CONFIGS.items()}
+    for name in own.searches or ():
+        if (reason := refused[name]) is not None:
+            raise ValueError(f"no search {name!r} here: {reason}")
+    names = list(dict.fromkeys([BASELINE, *(own.searches or [name for name in CONFIGS if refused[name] is None])]))
+    seatings = seatings_of(games[0])
+    against = f"{len(seatings) * own.deals:,} games each against {sum(seatings[0])} x network alone"
+    title = f"{own.network.name}, {settings.describe()}, {against}"
     display, rows = display_of(own), []
 
     def keep(ways: list[Way]) -> None:
         rows[:] = rows_of(ways)
         if own.json is not None:
             stored = {**environment(torch.device("cpu")), "title": title, "complete": len(ways) == len(names)}
-            stored["results"] = rows
+            stored |= {"games": [identity(game) for game in games], "results": rows}
             stored["command"] = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
