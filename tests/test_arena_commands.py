@@ -56,10 +56,15 @@ def test_a_network_thinks_by_rollouts_in_blob_and_by_a_search_elsewhere_or_where
     blob, kuhn = network("blob", make_game("blob", cards=1)), network("kuhn", make_game("kuhn"))
     few = ["--opponents=random", "--eval-deals=2", "--device=cpu", "--json=found.json"]
     found = []
-    for arguments in ([blob], [blob, "--simulations=2"], [kuhn]):
+    for arguments in (
+        [blob],
+        [blob, "--simulations=2"],
+        [kuhn],
+        [blob, "--worlds=4", "--players", "alone", "rollouts"],
+    ):
         assert evaluate.main([*arguments, *few]) == 0
         found.append(list(json.loads(Path("found.json").read_text())["results"]))
-    ways = ("rollouts in 32 of 128 worlds", "search 3x2", "search 3x30")
+    ways = ("rollouts in 32 of 128 worlds", "search 3x2", "search 3x30", "rollouts in 4 of 16 worlds")
     assert found == [["network alone", way] for way in ways]
 
 

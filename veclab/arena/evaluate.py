@@ -53,6 +53,7 @@ from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.room import check_match
 from veclab.settings import OF_THE_SEARCH, Settings, add_flags
+from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network
 
 Results = dict[str, dict[str, MatchResult]]
@@ -236,13 +237,15 @@ def check_players(players: Sequence[Player | HistoryPlayer], games: Sequence[Gam
                 raise ValueError(reason)
 
 
-def make_players(network: Network, ways: Sequence[str], settings: Settings) -> list[Player | HistoryPlayer]:
-    """A network as a player in each of the ways of `PLAYERS`."""
+def make_players(
+    network: Network, ways: Sequence[str], settings: Settings, worlds: int = RolloutConfig.worlds
+) -> list[Player | HistoryPlayer]:
+    """A network as a player in each of the ways of `PLAYERS`; rollouts are in so many ``worlds``."""
     make = {
         "alone": lambda: NetworkPlayer(network),
         "policy": lambda: NetworkPlayer(network, sample=True),
         "search": lambda: search_player(network, settings.search()),
-        "rollouts": lambda: RolloutPlayer(network, rollout_config(settings.games())),
+        "rollouts": lambda: RolloutPlayer(network, rollout_config(settings.games(), worlds)),
     }
     return [make[way]() for way in ways]
 
@@ -288,7 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals", are_told(own, settings))
     judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
     network = inference_net(load_network(own.network, **fits), settings.precision, games)
-    players = make_players(network, own.players, settings)
+    players = make_players(network, own.players, settings, given.get("worlds", RolloutConfig.worlds))
     opponents = [make_opponent(name, own) for name in own.opponents or bots_of(games)]
     display = display_of(own)
     if others := other_rules(own.network, settings):
