@@ -52,7 +52,7 @@ def refused(main, arguments: list[str], capsys) -> str:
     return error
 
 
-def test_a_network_thinks_by_rollouts_in_blob_and_by_a_search_elsewhere_or_where_one_is_asked_for(folder) -> None:
+def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_where_one_is_asked_for(folder) -> None:
     blob, kuhn = network("blob", make_game("blob", cards=1)), network("kuhn", make_game("kuhn"))
     few = ["--opponents=random", "--eval-deals=2", "--device=cpu", "--json=found.json"]
     found = []

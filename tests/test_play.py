@@ -307,8 +307,8 @@ def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
     status, _, error = run(monkeypatch, capsys, "", "--cards", "2", "--agent", "flat", "--thinking", "search")
     assert (status, error) == (2, "error: --thinking is a network's; leave it out with the agent flat\n")
     assert "thinking" not in json.loads((tmp_path / "search.json").read_text())["settings"]  # as earlier files
-    usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts")}
-    assert usual == {"blob": "rollouts", "blob-match": "search", "hearts": "search"}
+    usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts", "kuhn")}
+    assert usual == {"blob": "rollouts", "blob-match": "search", "hearts": "rollouts", "kuhn": "search"}
 
 
 def test_a_networks_points_are_those_of_its_own_play() -> None:

@@ -51,7 +51,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     usual = "the network that comes with the program for these rules, or flat"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
     ways = "; ".join(f"{name}: {what}" for name, what in THINKING.items())
-    usual = f"{ROLLOUTS} in Blob, unless --simulations asks for a {SEARCH}, which it is elsewhere"
+    usual = f"{ROLLOUTS} in games of tricks, unless --simulations asks for a {SEARCH}; in others and matches {SEARCH}"
     how = f"how a network thinks; {ways} (default: {usual})"
     parser.add_argument("--thinking", default=argparse.SUPPRESS, choices=list(THINKING), help=how)
     parser.add_argument("--worlds", **given, help="deals that a network or flat samples (default: 30)")

@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vecgame import Blob, Game, Purpose, State, Stream
+from vecgame import Game, Purpose, State, Stream, TrickGame
+from vecgame.games.matches import Match
 from veclab.arena.rules.player import RuleBot as RuleBot
 from vecmcts import (
     Evaluator,
@@ -185,9 +186,11 @@ def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig.worlds) ->
 
 
 def usual_thinking(games: Sequence[Game]) -> str:
-    """How a network thinks unless it is told, "rollouts" or "search": by rollouts in Blob, where they have been shown
-    to pay (docs/learning.md); by trees elsewhere, in matches of Blob too, whose next deals no world can be drawn of."""
-    return "rollouts" if all(isinstance(game, Blob) and game.fixed_hands for game in games) else "search"
+    """How a network thinks unless it is told, "rollouts" or "search": by rollouts in games of tricks, in all of which
+    that were tried they have been shown to pay (docs/learning.md); by trees in others, and in matches, whose next deals
+    no world can be drawn of."""
+    by_rollouts = all(isinstance(game, TrickGame) and not isinstance(game, Match) for game in games)
+    return "rollouts" if by_rollouts else "search"
 
 
 def rollouts_name(config: RolloutConfig) -> str:
