@@ -286,7 +286,7 @@ def test_an_agent_that_plays_on_by_its_policy_is_told_how_the_game_came_there() 
 
 
 def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
-    """Rollouts at Blob, a search where one is asked for, in other games, and in a match that was saved before."""
+    """Rollouts in tricks, a search where one is asked for, in other games, and in a match that was saved before."""
     network = tmp_path / "net.safetensors"
     save_network(network, BlobNet(SMALL), {"games": [identity(Blob(cards=2))]})
     told = {}
@@ -307,6 +307,8 @@ def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
     status, _, error = run(monkeypatch, capsys, "", "--cards", "2", "--agent", "flat", "--thinking", "search")
     assert (status, error) == (2, "error: --thinking is a network's; leave it out with the agent flat\n")
     assert "thinking" not in json.loads((tmp_path / "search.json").read_text())["settings"]  # as earlier files
+    status, _, error = run(monkeypatch, capsys, "", *flags, "--worlds", "8192")
+    assert (status, error) == (2, "error: worlds of rollouts must be from 2 to 8,191, got 8,192\n")
     usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts", "kuhn")}
     assert usual == {"blob": "rollouts", "blob-match": "search", "hearts": "rollouts", "kuhn": "search"}
 

@@ -178,10 +178,20 @@ class IsmctsPlayer:
         return action.index_copy(0, lanes, visits.argmax(-1))
 
 
+CANDIDATES = RolloutConfig.candidates // RolloutConfig.worlds  # for each world of rollouts
+MOST_ROLLED = ((1 << 15) - 1) // CANDIDATES
+
+
 def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig.worlds) -> RolloutConfig:
     """The default, or in so many worlds of as many times as many candidates; in games in which cards change hands
-    uniform worlds, for others cannot be had there."""
-    config = RolloutConfig(worlds=worlds, candidates=worlds * RolloutConfig.candidates // RolloutConfig.worlds)
+    uniform worlds, for others cannot be had there.
+
+    Raises:
+        ValueError: in one line, on numbers of worlds that there cannot be.
+    """
+    if isinstance(worlds, int) and worlds > MOST_ROLLED:
+        raise ValueError(f"worlds of rollouts must be from 2 to {MOST_ROLLED:,}, got {worlds:,}")
+    config = RolloutConfig(worlds=worlds, candidates=worlds * CANDIDATES)
     return config if all(game.fixed_hands for game in games) else replace(config, candidates=0)
 
 
