@@ -17,6 +17,7 @@ rounded to bfloat16 as the operations of PyTorch round them. A row's answer does
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Protocol
 
 import torch
@@ -25,6 +26,7 @@ import triton.language as tl
 from torch import Tensor
 
 from net.blobnet import NetConfig
+from net.calibration import encoder_layers
 
 WIDTHS = (64, 128, 256)  # of a token
 MOST_ANSWERS = 128  # logits and values
@@ -58,7 +60,7 @@ def shape_for(capability: tuple[int, int]) -> Shape:
     """By the shared memory of a multiprocessor: 227 KB of Hopper (9.0) and Blackwell (10.0), 99 KB of consumers' cards.
 
     As many rows as there is room for, since each program reads all weights: with 128 an H200 would ask its L2 cache for
-    3.4 TB/s at 60 million positions a second.
+    3.5 TB/s at 60 million positions a second.
     """
     return Shape(128, 64, 8, stages=2) if capability in ((9, 0), (10, 0)) else Shape(64, 32, 8, stages=2)
 
@@ -124,29 +126,26 @@ class Fused:
         with zeros; matrices of 8-bit floats [out, in], as bytes, and of each the input's scale and that of the product,
         [2 a matrix]."""
         dim, ffn, heads, answers = (self.sizes[name] for name in ("DIM", "FFN", "HEADS", "ANSWERS"))
-        (embed, embed_bias), *others = pairs
+        (embed, embed_bias), norm, *_, (hidden, hidden_bias), (out, out_bias) = pairs
+        sizes = (dim, dim), (dim, ffn), (ffn, dim)  # of a layer's matrices, [in, out]
         matrices = [(embed, filled(self.config.observation), dim)]
-        vectors = [(embed_bias, dim)]
-        widths = {"norm": dim, "attention": (dim, dim), "linear1": (dim, ffn), "linear2": (ffn, dim)}
-        order = ["norm", *["attention", "norm", "linear1", "linear2", "norm"] * self.config.layers]
-        shapes = [*(widths[name] for name in order), (dim, heads), (heads, answers)]
-        heads_from = 3 + 7 * self.config.layers + 1  # vectors with the first of the heads: three, and seven a layer
-        for (weight, bias), width in zip(others, shapes, strict=True):
-            if isinstance(width, int):
-                vectors += [(weight, width), (bias, width)]
-                continue
-            vectors.append((bias, width[1]))
-            if not (eighths and len(vectors) < heads_from):
-                matrices.append((weight, *width))
+        vectors = [(embed_bias, dim), *((vector, dim) for vector in norm)]
+        for attention, norm1, linear1, linear2, norm2 in encoder_layers(pairs):
+            if not eighths:
+                layer = attention[0], linear1[0], linear2[0]
+                matrices += [(weight, *size) for weight, size in zip(layer, sizes, strict=True)]
+            vectors += [(attention[1], dim), *((vector, dim) for vector in norm1)]
+            vectors += [(linear1[1], ffn), (linear2[1], dim), *((vector, dim) for vector in norm2)]
+        matrices += [(hidden, dim, heads), (out, heads, answers)]
+        vectors += [(hidden_bias, heads), (out_bias, answers)]
         if critic:
             (first, first_bias), (second, second_bias), (last, last_bias) = critic
             matrices += [(first[:, :dim], dim, dim), (first[:, dim:], filled(self.config.critic), dim)]
             matrices += [(second, dim, dim), (last, dim, NARROWEST)]
             vectors += [(first_bias, dim), (second_bias, dim), (last_bias, NARROWEST)]
-        kinds = [widths[name] for name in order if name != "norm"]
         turned = [
             _filled_up(one.weight.view(torch.uint8), outer, inner)
-            for one, (inner, outer) in zip(eighths, kinds if eighths else (), strict=True)
+            for one, (inner, outer) in zip(eighths, cycle(sizes), strict=False)
         ]
         scales = [scale for one in eighths for scale in (one.input_scale, one.input_scale * one.weight_scale)]
         return (
