@@ -153,7 +153,8 @@ class _Terms:
             hidden = [orders.cards(hands) for hands in hidden]
         # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
         others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
-        logits, values = self.network(observation, mask, others, choice)
+        skips = choice is not None and getattr(self.network, "skips_rows", False)
+        logits, values = self.network(observation, mask, others, **({"live": choice} if skips else {}))
         log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
         column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
         slot = ((columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
