@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from net.blobnet import NetConfig
+from net.calibration import Pairs
 
 if TYPE_CHECKING:
     from net.fused import Eighth
@@ -19,7 +20,6 @@ log = logging.getLogger("vecgame.fallback")
 
 COMPARED = 64  # rows, by which the kernel is compared with the operations
 LARGEST_ERROR = 0.1  # of its answers, beside one more than the largest: some ten times what bfloat16 leaves
-Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 class ByKernel:

@@ -4,6 +4,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+Pairs = list[tuple[Tensor, Tensor]]
+"""Weights and biases of a network's blocks, as of `net.inference.folded_weights`."""
+
 Span = tuple[float, float]
 """Least and greatest value of an activation."""
 
@@ -11,7 +14,7 @@ PER_LAYER = 5  # blocks of an encoder layer in `net.inference.folded_weights`: a
 
 
 @torch.no_grad()
-def activation_spans(pairs: list[tuple[Tensor, Tensor]], observations: Tensor) -> list[tuple[Span, Span, Span]]:
+def activation_spans(pairs: Pairs, observations: Tensor) -> list[tuple[Span, Span, Span]]:
     """What goes into attention, linear1 and linear2 of each encoder layer, in float32.
 
     Args:
@@ -28,7 +31,7 @@ def activation_spans(pairs: list[tuple[Tensor, Tensor]], observations: Tensor) -
     return spans
 
 
-def encoder_layers(pairs: list[tuple[Tensor, Tensor]]) -> list[list[tuple[Tensor, Tensor]]]:
+def encoder_layers(pairs: Pairs) -> list[Pairs]:
     """The blocks of `net.inference.folded_weights`, encoder layer by encoder layer."""
     return [pairs[start : start + PER_LAYER] for start in range(2, len(pairs) - 2, PER_LAYER)]
 

@@ -90,11 +90,7 @@ class Float8Net(InferenceNet):
                     linear.load(*pair, span)
         super().refresh(net)
 
-    def _load_kernel(self, kernel: ByKernel, net: BlobNet) -> None:
-        kernel.load(folded_weights(net), critic_weights(net), self._eighths())
-
     def _eighths(self) -> list[_Float8Linear]:
-        """Of each layer attention, linear1 and linear2."""
         return [linear for layer in self._float8 for linear in layer]
 
     def _quantised(self, net: BlobNet) -> list[tuple[list[tuple[Tensor, Tensor]], tuple[Span, Span, Span]]]:

@@ -26,16 +26,16 @@ import triton.language as tl
 from torch import Tensor
 
 from net.blobnet import NetConfig
-from net.calibration import encoder_layers
+from net.calibration import Pairs, encoder_layers
 
 WIDTHS = (64, 128, 256)  # of a token
 MOST_ANSWERS = 128  # logits and values
 STEP = 64  # hidden columns, or features, that are worked on at a time; weights are filled up to multiples with zeros
 NARROWEST = 16  # columns of a product
+_STEP, _NARROWEST = tl.constexpr(STEP), tl.constexpr(NARROWEST)
 LISTED = 1024  # rows to a program of `live_rows`
 EPSILON = tl.constexpr(1e-5)  # of norms, PyTorch's
 LARGEST = tl.constexpr(448.0)  # of E4M3
-Pairs = Sequence[tuple[Tensor, Tensor]]
 
 
 class Eighth(Protocol):
@@ -110,10 +110,9 @@ class Fused:
         }
         types = torch.bfloat16, torch.float32, torch.uint8, torch.float32
         packed = self._packed(pairs, critic, eighths)
-        storage = [torch.empty(x.shape, dtype=dtype, device=device) for x, dtype in zip(packed, types, strict=True)]
+        storage = [x.to(device, dtype) for x, dtype in zip(packed, types, strict=True)]
         self.matrices, self.vectors, self.eighths, self.scales = storage
         self.none = torch.zeros(1, dtype=torch.int32, device=device)  # in place of a list of rows
-        self.load(pairs, critic, eighths)
 
     def load(self, pairs: Pairs, critic: Pairs, eighths: Sequence[Eighth] = ()) -> None:
         """Takes other weights of the same sizes."""
@@ -348,7 +347,7 @@ def evaluate_kernel(
     BLOCK: tl.constexpr,  # noqa: N803
 ):
     half: tl.constexpr = DIM // 2
-    padded: tl.constexpr = (FEATURES + 63) // 64 * 64
+    padded: tl.constexpr = (FEATURES + _STEP - 1) // _STEP * _STEP
     lane = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     if listed != 0:
         lanes = tl.load(count)
@@ -407,11 +406,12 @@ def evaluate_kernel(
         weight += DIM * DIM
         y0, y1 = features_in(y0, y1, beside, row, inside, weight, HIDDEN, half, STEP)
         x0, x1 = tl.maximum(y0, 0.0).to(tl.bfloat16), tl.maximum(y1, 0.0).to(tl.bfloat16)
-        weight += (HIDDEN + 63) // 64 * 64 * DIM
+        weight += (HIDDEN + _STEP - 1) // _STEP * _STEP * DIM
         vector += DIM
         y0 = product(x0, x1, weight, 0, DIM, half, half) + part_of(vector, 0, half)
         y1 = product(x0, x1, weight, half, DIM, half, half) + part_of(vector, half, half)
         x0, x1 = tl.maximum(y0, 0.0).to(tl.bfloat16), tl.maximum(y1, 0.0).to(tl.bfloat16)
-        judged = product(x0, x1, weight + DIM * DIM, 0, 16, half, 16) + part_of(vector + DIM, 0, 16)
-        column = tl.arange(0, 16)[None, :]
+        judged = product(x0, x1, weight + DIM * DIM, 0, _NARROWEST, half, _NARROWEST)
+        judged += part_of(vector + DIM, 0, _NARROWEST)
+        column = tl.arange(0, _NARROWEST)[None, :]
         tl.store(values + row[:, None] * VALUES + column, judged, mask=inside[:, None] & (column < VALUES))

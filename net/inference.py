@@ -1,7 +1,11 @@
 """The inference form of a `BlobNet`: the same function with fewer operations, in low precision, on copied weights."""
 
+from __future__ import annotations
+
 import functools
 import logging
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +13,11 @@ from torch import Tensor
 
 from net.blobnet import BlobNet, wrong_width
 from net.by_kernel import ByKernel
+from net.calibration import Pairs
 from net.threads import current
+
+if TYPE_CHECKING:
+    from net.fused import Eighth
 
 log = logging.getLogger("vecgame.fallback")
 
@@ -180,7 +188,8 @@ class InferenceNet:
         on_gpu = self.device.type == "cuda" and not compile
         linear = _OneDnnLinear if self._onednn else _CudaLinear if on_gpu else _Linear
         self._in_place = on_gpu and self.sums_in_place
-        weights = self._weights(net)
+        pairs, critic = folded_weights(net), critic_weights(net)
+        weights = self._weights(pairs)
         kinds: list[type[_Affine]] = [_LayerNorm if weight.dim() == 1 else linear for weight, _ in weights]
         if self._in_place:
             kinds[SUM::LAYER] = [_CudaSum] * self.config.layers
@@ -188,12 +197,10 @@ class InferenceNet:
         # The order of `folded_weights`.
         self._embed, self._embed_norm, *layers, self._hidden, self._out = self._blocks
         self._layers = [tuple(layers[i : i + LAYER]) for i in range(0, len(layers), LAYER)]
-        self._critic = [linear(*pair, self.dtype, self.device) for pair in critic_weights(net)]
+        self._critic = [linear(*pair, self.dtype, self.device) for pair in critic]
         self._by_kernel: ByKernel | None = None
         if fused and on_gpu and self.dtype == torch.bfloat16:
-            self._by_kernel = ByKernel(
-                self.config, folded_weights(net), critic_weights(net), self.device, self._uncompiled
-            )
+            self._by_kernel = ByKernel(self.config, pairs, critic, self.device, self._uncompiled)
 
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_compiled": self.compiled}
@@ -221,18 +228,20 @@ class InferenceNet:
         """Copy the weights of `net` in place. Raises ValueError when its configuration is another one."""
         if net.config != self.config:
             raise ValueError(f"refresh needs a network of the same configuration, {self.config}, not {net.config}")
-        for block, (weight, bias) in zip(self._blocks, self._weights(net), strict=True):
+        pairs, critic = folded_weights(net), critic_weights(net)
+        for block, (weight, bias) in zip(self._blocks, self._weights(pairs), strict=True):
             block.load(weight, bias)
-        for block, (weight, bias) in zip(self._critic, critic_weights(net), strict=True):
+        for block, (weight, bias) in zip(self._critic, critic, strict=True):
             block.load(weight, bias)
         if self._by_kernel is not None:
-            self._load_kernel(self._by_kernel, net)
+            self._by_kernel.load(pairs, critic, self._eighths())
 
-    def _load_kernel(self, kernel: ByKernel, net: BlobNet) -> None:
-        kernel.load(folded_weights(net), critic_weights(net))
+    def _eighths(self) -> Sequence[Eighth]:
+        """Of each layer attention, linear1 and linear2, where these are products of 8-bit floats."""
+        return ()
 
-    def _weights(self, net: BlobNet) -> list[tuple[Tensor, Tensor]]:
-        return _sums_in_place(folded_weights(net)) if self._in_place else folded_weights(net)
+    def _weights(self, pairs: Pairs) -> Pairs:
+        return _sums_in_place(pairs) if self._in_place else pairs
 
     def __call__(
         self,
