@@ -30,7 +30,8 @@ from vecgame import Game, State, Stream
 from vecgame.cards import SEATS
 from veclab.arena import oh_hell
 from veclab.bench.measure import Timing, timed
-from veclab.bench.parts import Rate
+from veclab.bench.parts import FLAG, Rate
+from veclab.room import check_room, of_search
 from vecmcts import SearchConfig, search
 
 SLICES = 3  # parts of OpenSpiel's time, for a median and a spread
@@ -133,7 +134,14 @@ class ToyGame(Game):
     decisions: int = DECISIONS
     seats = 2
     num_actions = max_legal = ACTIONS
+    features = 0  # it is judged by the state itself
     max_forced_run = 0
+
+    def deal(
+        self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
+    ) -> ToyState:
+        """Different positions, the same ones whatever the seed."""
+        return ToyState.of(root_keys(batch_size), torch.device(device))
 
     def mover(self, state: ToyState) -> Tensor:
         return state.ply % 2
@@ -183,11 +191,18 @@ def by_seat(own: Tensor, state: ToyState) -> Tensor:
     return torch.stack([first, -first], dim=1)
 
 
+def _checked(trees: int, simulations: int, device: torch.device) -> SearchConfig:
+    """How the toy game is searched. Raises `NoRoomError` where so many trees do not fit."""
+    config = SearchConfig(worlds=1, simulations=simulations, c_puct=C_PUCT)
+    check_room(device, of_search(trees, ToyGame(), config, FLAG))
+    return config
+
+
 def vecmcts_search(trees: int, simulations: int, device_name: str, repeats: int) -> Rate:
     """Tree-simulations a second of `vecmcts.search` on the toy game, from ``trees`` different positions at once."""
-    device = torch.device(device_name)
-    state, game, judge = ToyState.of(root_keys(trees), device), ToyGame(), TableJudge()
-    config = SearchConfig(worlds=1, simulations=simulations, c_puct=C_PUCT)
+    device, game, judge = torch.device(device_name), ToyGame(), TableJudge()
+    config = _checked(trees, simulations, device)
+    state = game.deal(trees, device=device)
     timing = timed(lambda: search(game, state, judge, config), device, repeats)
     return Rate.of(f"vecmcts (PyTorch, {device_name})", trees, trees * simulations, timing)
 
@@ -211,6 +226,7 @@ def mctx_search(trees: int, simulations: int, device_name: str, repeats: int) ->
         ModuleNotFoundError: when mctx or JAX is not installed.
         RuntimeError: when JAX does not have the device.
     """
+    _checked(trees, simulations, torch.device(device_name))  # mctx's trees are no smaller
     run = mctx_searcher(simulations)
     import jax
 
