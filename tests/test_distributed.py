@@ -114,6 +114,7 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
         column=column,
         log_prob=examples.policy.float().gather(1, column[:, None])[:, 0].log(),
         baseline=examples.value[:, 1],
+        advantage=examples.value[:, 0] - examples.value[:, 1],
         value=examples.value,
         score=1.5,
         games=10,

@@ -163,14 +163,14 @@ def test_a_schedule_that_is_made_longer_never_rises() -> None:
 @pytest.mark.slow
 def test_a_run_of_an_earlier_version_goes_on(tmp_path) -> None:
     """With the names that it had: warm-up in settings, metrics and checkpoint, and one schedule only."""
-    settings = changed(cards="2", device="cpu", update_batch=4096)
+    settings = changed(cards="2", device="cpu", update_batch=4096, gae_lambda=1.0)
     whole, folder = tmp_path / "whole", tmp_path / "old"
     Run.create(whole, settings, quiet()).train(judge=False)
     run = Run.create(folder, settings, quiet())
     interrupt_at(run, 12)
     assert run.train() is None
     saved = asdict(settings)
-    del saved["learner"], saved["update_epochs"], saved["update_batch"]
+    del saved["learner"], saved["update_epochs"], saved["update_batch"], saved["gae_lambda"]
     for new, old in (("updates", "warmup_updates"), ("update_games", "warmup_games"), ("entropy", "warmup_entropy")):
         saved[old] = saved.pop(new)
     tensors, counters = load_tensors(folder / CHECKPOINT)

@@ -84,7 +84,8 @@ def make_rollout(count: int, seed: int = 0) -> Rollout:
     examples, random = make_examples(count, seed), torch.Generator().manual_seed(seed)
     column = torch.stack([(legal >> torch.arange(52) & 1).nonzero()[0, 0] for legal in examples.legal])
     chances, values = -torch.rand(count, generator=random) - 1, torch.rand(count, generator=random)
-    fields = (examples.observation.float(), examples.legal, column, chances, values, examples.value)
+    fields = (examples.observation.float(), examples.legal, column, chances, values)
+    fields += (examples.value[:, 0] - values, examples.value)
     return Rollout(*(tensor.to("cuda") for tensor in fields), score=1.0, games=count)
 
 

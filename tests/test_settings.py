@@ -76,10 +76,10 @@ def test_policy_gradient_still_takes_what_its_networks_are_evaluated_with() -> N
 
 
 def test_settings_of_earlier_versions_are_read_as_what_they_meant() -> None:
-    """They had a warm-up, of no updates at all or of some, in steps of 4,096 decisions."""
-    meant = Settings(updates=7, update_games=64, update_batch=4096, entropy=0.5, iterations=3)
+    """They had a warm-up, of no updates at all or of some, in steps of 4,096 decisions judged by the result alone."""
+    meant = Settings(updates=7, update_games=64, update_batch=4096, entropy=0.5, gae_lambda=1.0, iterations=3)
     saved = dataclasses.asdict(meant)
-    del saved["learner"], saved["update_epochs"], saved["update_batch"]
+    del saved["learner"], saved["update_epochs"], saved["update_batch"], saved["gae_lambda"]
     for new, old in (("updates", "warmup_updates"), ("update_games", "warmup_games"), ("entropy", "warmup_entropy")):
         saved[old] = saved.pop(new)
     assert Settings(**as_named_today(saved)) == meant

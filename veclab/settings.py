@@ -18,7 +18,7 @@ LEAF_VALUES = ("mover", "world")
 LEARNERS = ("policy-gradient", "search", "both")
 
 # Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
-OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy")
+OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy", "gae_lambda")
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
@@ -67,6 +67,11 @@ class Settings:
     update_batch: int = _flag(1024, "policy gradient: decisions in a learning step")
     entropy: float = _flag(
         0.01, "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does"
+    )
+    gae_lambda: float = _flag(
+        0.7,
+        "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
+        "decision, 0",
     )
 
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
@@ -208,6 +213,8 @@ class Settings:
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{flag_name(name)} must be above 0, got {getattr(self, name)!r}")
+        if not 0 <= self.gae_lambda <= 1:
+            raise ValueError(f"--gae-lambda must be from 0 to 1, got {self.gae_lambda!r}")
         if not 0 <= self.average_decay < 1:
             raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
         if not 0 <= self.sampled_share <= 1:

@@ -50,6 +50,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
     "policy gradient, updates of 4,096 games": {**POLICY_GRADIENT, "update_games": 4096},
     "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
+    "policy gradient, lambda 1": {**POLICY_GRADIENT, "gae_lambda": 1.0},
     "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
     "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
     "policy gradient, averaged weights": {**POLICY_GRADIENT, "average_decay": 0.99},

@@ -22,6 +22,7 @@ from vecgame.cards import pack_mask, unpack, unpack_mask
 from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
+from veclab.training.advantage import advantages
 from veclab.training.distributed import Group
 from veclab.training.learner import ROWS_PER_THREAD, Learner, tricks_error, value_error
 from veclab.training.replay import EXTRAS
@@ -45,6 +46,7 @@ class Rollout:
     column: Tensor  # [E] int64, policy column of the action taken
     log_prob: Tensor  # [E] float32, of that action when it was taken
     baseline: Tensor  # [E] float32, value of the mover then
+    advantage: Tensor  # [E] float32, of that action, see `veclab.training.advantage`
     value: Tensor  # [E, seats] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
     games: int
@@ -53,7 +55,7 @@ class Rollout:
 
     def tensors(self) -> dict[str, Tensor]:
         """The fields that say something of each decision, by name, without what is None."""
-        names = ["observation", "legal", "column", "log_prob", "baseline", "value", *EXTRAS]
+        names = ["observation", "legal", "column", "log_prob", "baseline", "advantage", "value", *EXTRAS]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def gather(self, group: Group) -> Rollout:
@@ -76,12 +78,13 @@ def play(
     extras: Collection[str] = (),
     graphs: bool = True,
     chunk_games: int = 0,
+    gae_lambda: float = 1.0,
 ) -> Rollout:
     """Plays games in which every decision is drawn from the network's policy; forced moves are not stored.
 
     With ``symmetry`` the network sees each position with its suits in a random order. It has to be here: were examples
     turned in `update`, their probabilities would be those of other inputs than the ones that the actions came from.
-    ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have.
+    ``extras`` names the fields of `replay.EXTRAS` that the rollout shall have, ``gae_lambda`` see `advantages`.
 
     On a GPU games are played in chunks that fit into its memory, of ``chunk_games`` unless that is 0, and with
     ``graphs`` a decision of a chunk is one CUDA graph from the second one on. The rollout is the same in any chunks,
@@ -90,7 +93,7 @@ def play(
     Raises:
         ValueError: when there was nothing to decide.
     """
-    terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs)
+    terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs, gae_lambda)
     parts = split(games, chunk_games or largest_rollout(game, games, device), 1)
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
     with side_by_side(device):  # for the network
@@ -115,7 +118,7 @@ def largest_rollout(game: Game, games: int, device: torch.device) -> int:
     free = free_memory(device)
     if device.type == "cpu" or free is None:
         return games
-    row = FLOAT * (game.features + 3 * game.seats + 8)  # values and hidden hands; legal moves, action, chance, mover
+    row = FLOAT * (game.features + 3 * game.seats + 9)  # values and hidden hands; legal moves, action, mover, ..
     needed = 2 * game.decisions * row
     return min(MOST_AT_ONCE, 1 << max(0, (int(MEMORY_SHARE * free) // needed).bit_length() - 1))
 
@@ -132,6 +135,7 @@ class _Terms:
     with_hidden: bool
     with_tricks: bool
     graphs: bool
+    gae_lambda: float
 
     def choose(self, state: State, actions: Tensor, choice: Tensor | None = None) -> dict[str, Tensor]:
         """Draws an action for each of L games that have a choice of ``actions`` [L, max_legal]; with ``choice`` [L]
@@ -222,7 +226,11 @@ class _Chunk:
         state = game.deal(self.count, self.terms.seed, self.terms.device, self.first_index)
         state, lanes, rows = (self._by_lists if compacts(state.device) else self._with_all)(state)
         mover = rows.pop("mover")
-        self.rows = {**rows, "value": to_relative(game.values(state)[lanes], mover)}
+        value = to_relative(game.values(state)[lanes], mover)
+        player, players = lanes * game.seats + mover, self.count * game.seats
+        expected, gae_lambda = rows["baseline"], self.terms.gae_lambda
+        advantage = advantages(expected, value[:, 0], player, players, self.counts, gae_lambda)
+        self.rows = {**rows, "advantage": advantage, "value": value}
         if self.terms.with_tricks:
             self.rows["tricks"] = to_relative(game.tricks_won(state)[lanes], mover)
         self.score = float(game.scores(state).mean())
@@ -270,8 +278,7 @@ def update(
     Raises:
         NotFiniteError: see `StepCount.skipped`.
     """
-    advantage = rollout.value[:, 0] - rollout.baseline
-    advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
     settings, order = learner.settings, torch.Generator().manual_seed(seed)
     size = _even(len(advantage), settings.update_batch)
     stretch = learner.stretch("policy gradient", 3, entropy_weight=torch.float32)

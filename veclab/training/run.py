@@ -237,7 +237,16 @@ class Run(SavedRun):
         index = UPDATES_INDEX + self.updates * settings.update_games + start
         symmetry, extras = self.learner.symmetry, settings.extras()
         rollout = policy_gradient.play(
-            game, network, count, settings.seed, index, self.device, symmetry, extras, settings.graphs
+            game,
+            network,
+            count,
+            settings.seed,
+            index,
+            self.device,
+            symmetry,
+            extras,
+            settings.graphs,
+            gae_lambda=settings.gae_lambda,
         ).gather(self.group)
         self._check_together()
         with self._changing():
