@@ -16,7 +16,8 @@ from veclab.arena.bots import FlatMonteCarlo
 
 ROOT = Path(__file__).parents[1]
 BOT = f"cmd:{sys.executable} {ROOT / 'examples' / 'bot.py'}"
-FLAGS = ("--eval-deals=2", "--device=cpu", "--worlds=1", "--simulations=2")
+FLAGS = ("--eval-deals=2", "--device=cpu")
+SEARCH = ("--worlds=1", "--simulations=2")
 SUBCLASS = """
 from vecgame import Blob
 
@@ -66,6 +67,21 @@ def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_whe
         found.append(list(json.loads(Path("found.json").read_text())["results"]))
     ways = ("rollouts in 32 of 128 worlds", "search 3x2", "search 3x30", "rollouts in 4 of 16 worlds")
     assert found == [["network alone", way] for way in ways]
+
+
+@pytest.mark.parametrize(
+    ("main", "flags", "idle", "instead"),
+    [
+        (evaluate.main, ["--players", "alone", "--trust=0", "--worlds=1"], "--worlds, --trust", "--players"),
+        (evaluate.main, ["--players", "rollouts", "--c-puct=1", "--worlds=4"], "--c-puct", "--players"),
+        (ladder.main, ["--policy", "--root-selection=gumbel"], "--root-selection", "--search"),
+        (ladder.main, ["--worlds=1"], "--worlds", "--search"),
+    ],
+)
+def test_flags_of_a_search_that_nobody_makes(main, flags, idle, instead, folder, capsys) -> None:
+    error = refused(main, [network("blob", make_game("blob", cards=1)), *flags], capsys)
+    assert error.startswith(f"error: {idle} would change nothing where nobody searches; {instead}")
+    assert not list(folder.rglob("*.json"))
 
 
 def test_ismcts_is_not_given_plain_blob_in_place_of_another_game(folder, capsys) -> None:
@@ -172,4 +188,4 @@ def test_an_address_on_the_command_line(folder, capsys) -> None:
     write_tutorials(folder)
     path = network("bluff", make_game("bluff.py:Bluff"))
     assert ladder.main([path, BOT, *FLAGS]) == 0
-    assert evaluate.main([path, "--game", "bluff.py:Bluff", "--opponents", BOT, *FLAGS]) == 0
+    assert evaluate.main([path, "--game", "bluff.py:Bluff", "--opponents", BOT, *FLAGS, *SEARCH]) == 0

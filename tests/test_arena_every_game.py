@@ -22,7 +22,8 @@ BOT = f"cmd:{sys.executable} {Path(__file__).parents[1] / 'examples' / 'bot.py'}
 FEW = ("blob players=5,cards=2", "blob cards=2,sight=forehead", "wizard players=3,cards=2", "kuhn", "leduc", "bluff")
 EACH = [named if str(named) in FEW else pytest.param(named, marks=pytest.mark.slow) for named in EVERY]
 every_game = pytest.mark.parametrize("named", EACH, ids=str)
-FLAGS = ("--eval-deals=1", "--device=cpu", "--worlds=1", "--simulations=2")
+FLAGS = ("--eval-deals=1", "--device=cpu")
+SEARCH = ("--worlds=1", "--simulations=2")
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def network(named: Named, tmp_path, monkeypatch) -> Path:
 def test_evaluations_and_ladders(named: Named, network: Path, tmp_path, capsys) -> None:
     """By what the network's file says of its game; every way to play, every bot that can, and a program."""
     game, out = named.make(tmp_path), tmp_path / "strength.json"
-    flags = ["--players", "policy", "search", "--opponents", "random", BOT, *FLAGS, "--json", str(out)]
+    flags = ["--players", "policy", "search", "--opponents", "random", BOT, *FLAGS, *SEARCH, "--json", str(out)]
     rules = ["rule-based"] if why_not(RuleBot(), game) is None else []
     assert evaluate.main([str(network), *flags]) == 0, capsys.readouterr().err
     stored = json.loads(out.read_text())

@@ -120,7 +120,7 @@ def test_its_networks_are_evaluated_on_the_way(tmp_path, monkeypatch) -> None:
     assert names == ["network-000000", *(f"network-update-00000{n}" for n in (2, 4, 5))]
     page = report(folder, 0, quiet())
     assert "Policy gradient" in page and "5 of 5" in page and "Iterations" not in page and "Lead, search 2x4" in page
-    assert ladder_main([str(folder), "--cards=2", "--eval-deals=1", "--simulations=1"]) == 0
+    assert ladder_main([str(folder), "--cards=2", "--eval-deals=1"]) == 0
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ TINY_RUN = (
     "--network small --games-per-iter 4 --epochs 1 --worlds 1 --simulations 2 --batch-size 32 --updates 1 "
     "--update-games 4 --eval-every 0 --eval-deals 2 --seed 1 --device cpu"
 )
-EVALUATE = "evaluate {run} --players alone --worlds 1 --simulations 2 --eval-deals 2 --opponents"
+EVALUATE = "evaluate {run} --players alone --eval-deals 2 --opponents"
 
 Door = Callable[[Game], None]
 """Plays one whole game in an environment."""

@@ -69,7 +69,7 @@ class Settings:
         0.01, "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does"
     )
     gae_lambda: float = _flag(
-        0.7,
+        0.5,
         "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
         "decision, 0",
     )

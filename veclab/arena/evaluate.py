@@ -18,7 +18,7 @@ import argparse
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,7 +52,7 @@ from veclab.game_flags import RULES, identities
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.room import check_match
-from veclab.settings import OF_THE_SEARCH, Settings, add_flags
+from veclab.settings import OF_THE_SEARCH, Settings, add_flags, flag_name
 from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network
 
@@ -237,6 +237,18 @@ def check_players(players: Sequence[Player | HistoryPlayer], games: Sequence[Gam
                 raise ValueError(reason)
 
 
+def check_search_flags(given: Collection[str], used: Collection[str], instead: str) -> None:
+    """Raises ValueError, in one line, where a flag of the search is given that nobody who plays makes use of.
+
+    Args:
+        given: names of the settings that are given.
+        used: those that somebody uses.
+        instead: the flag that asks for a search.
+    """
+    if idle := [flag_name(name) for name in OF_THE_SEARCH if name in given and name not in used]:
+        raise ValueError(f"{', '.join(idle)} would change nothing where nobody searches; {instead} does")
+
+
 def make_players(
     network: Network, ways: Sequence[str], settings: Settings, worlds: int = RolloutConfig.worlds
 ) -> list[Player | HistoryPlayer]:
@@ -287,6 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked_for_search = own.against is not None or any(name in given for name in OF_THE_SEARCH)
     own.players = own.players or ("alone", "search" if asked_for_search else usual_thinking(games))
     searches = own.against is not None or "search" in own.players
+    of_rollouts = ("worlds",) * ("rollouts" in own.players)
+    check_search_flags(given, OF_THE_SEARCH if searches else of_rollouts, "--players search")
     seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
     check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals", are_told(own, settings))
     judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
@@ -309,7 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "network": judged,
         "other_rules": others,
         "command": ["vecgame", "evaluate", *(sys.argv[1:] if arguments is None else arguments)],
-        "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": asdict(settings.search())},
+        "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": config and asdict(config)},
     }
     finished: Results = {}
 

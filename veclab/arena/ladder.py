@@ -44,14 +44,21 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import other_rules, saved_networks, settings_for
 from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
 from veclab.arena.elo import Rating, rate
-from veclab.arena.evaluate import add_program_flags, bots, check_players, choose_device, make_players
+from veclab.arena.evaluate import (
+    add_program_flags,
+    bots,
+    check_players,
+    check_search_flags,
+    choose_device,
+    make_players,
+)
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.room import check_match
-from veclab.settings import Settings, add_flags, from_flags
+from veclab.settings import OF_THE_SEARCH, Settings, add_flags, from_flags
 
 FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")
@@ -229,6 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
     way = "search" if own.search else "policy" if own.policy else "alone"
+    check_search_flags(given, OF_THE_SEARCH if own.search else (), "--search")
     display = display_of(own)
     if own.most < 1:
         raise ValueError(f"--most must be at least 1, got {own.most}")
