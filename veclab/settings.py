@@ -31,7 +31,7 @@ OF_SELF_PLAY = ("games_per_iter", "iterations", "sampled_share", "noise_fraction
 OF_SELF_PLAY += ("fast_simulations", "gate", "gate_error", "gate_deals")
 OF_LEARNING = ("learner", *OF_POLICY_GRADIENT, "epochs", "batch_size", "replay_examples", "learning_rate")
 OF_LEARNING += ("weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target", "tricks_weight")
-OF_LEARNING += ("leaf_values", "augment_suits", "network", "initial_network", "values")
+OF_LEARNING += ("leaf_values", "augment_suits", "network", "initial_network", "imitated_games", "values")
 GROUPS = {  # of all settings' flags, as help shows them
     "game": (*RULES, "seed"),
     "search": OF_THE_SEARCH,
@@ -71,7 +71,7 @@ class Settings:
     gae_lambda: float = _flag(
         0.5,
         "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
-        "decision, 0",
+        "decision, 0, at the start; goes to 1 as the learning rate falls",
     )
 
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
@@ -125,6 +125,9 @@ class Settings:
 
     network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
     initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
+    imitated_games: int = _flag(
+        0, "games between rule-based players that it learns to play like, before it learns from its own"
+    )
     values: int = _flag(
         4, "values of the network: 4, one for each seat however many, or 1, the document's scalar", choices=(1, 4)
     )
@@ -203,12 +206,13 @@ class Settings:
         for name in (*at_least_one, "update_games", "update_epochs", "update_batch"):
             _at_least(self, name, 1)
         at_least_zero = ("epochs", "eval_every", "chunk_games", "checkpoint_seconds", "entropy", "weight_decay")
-        for name in (*at_least_zero, "value_weight"):
+        for name in (*at_least_zero, "value_weight", "tricks_weight", "imitated_games"):
             _at_least(self, name, 0)
         for steps, games in (("iterations", "games_per_iter"), ("updates", "update_games")):
             if getattr(self, steps) * getattr(self, games) > MOST_GAMES:
                 raise ValueError(f"{flag_name(steps)} times {flag_name(games)} must be at most {MOST_GAMES:,} games")
-        _at_least(self, "tricks_weight", 0)
+        if self.imitated_games > MOST_GAMES:
+            raise ValueError(f"--imitated-games must be at most {MOST_GAMES:,}")
         _at_least(self, "gate_deals", 30)  # for the test's normal approximation
         for name in ("learning_rate", "grad_clip"):
             if not getattr(self, name) > 0:

@@ -41,7 +41,7 @@ from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
 from veclab.settings import Settings
-from veclab.training import curves, metrics
+from veclab.training import curves, imitation, metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner
@@ -94,6 +94,7 @@ class SavedRun:
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
         check_run(settings, self.games, config, self.device, group)
+        imitation.check(settings, self.games)
         self.learner = Learner(settings, config, self.device, group)
         room = (game.features, game.num_actions, game.seats, extras)
         self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)
@@ -173,6 +174,12 @@ class SavedRun:
             if others := other_rules(path, self.settings):
                 self.display.line(f"the run begins {others}")
             self.learner.begin_with(load_network(path, self.device, self.games[0]))
+        if count := self.settings.imitated_games:
+            with self.display.task("the rule-based player's games", count, "games") as task:
+                self.learner.begin_with(
+                    imitation.imitate(self.settings, self.learner.net, self.games, self.device, task.update)
+                )
+            self.display.line(f"begins by what {count:,} games between rule-based players taught it")
 
     def _restore(self) -> None:
         remove_unfinished(self.folder)
