@@ -71,7 +71,7 @@ class Settings:
     gae_lambda: float = _flag(
         0.5,
         "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
-        "decision, 0, at the start; goes to 1 as the learning rate falls",
+        "decision, 0",
     )
 
     games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")

@@ -246,7 +246,7 @@ class Run(SavedRun):
             symmetry,
             extras,
             settings.graphs,
-            gae_lambda=1 - (1 - settings.gae_lambda) * share,
+            gae_lambda=settings.gae_lambda,
         ).gather(self.group)
         self._check_together()
         with self._changing():
