@@ -19,7 +19,7 @@ from veclab.arena.bots import Player, RuleBot, why_not
 from veclab.settings import Settings
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
-from vecmcts.evaluators import to_relative
+from veclab.training.selfplay import finished
 
 AT_ONCE = 2048  # games played before learning from them
 FIRST_INDEX = 1 << 43  # games that nothing else in a run has
@@ -85,17 +85,4 @@ def played(
             hidden = game.others_hands(choosing) if "hidden" in extras else None
             stored.append((lanes, game.mover(choosing), game.observe(choosing).half(), pack_mask(mask), target, hidden))
         state = game.step(state, action)
-    values, won = game.values(state), game.tricks_won(state) if "tricks" in extras else None
-    parts = [
-        Examples(
-            observation,
-            legal,
-            target,
-            to_relative(values[lanes], mover),
-            None if won is None else to_relative(won[lanes], mover),
-            hidden,
-        )
-        for lanes, mover, observation, legal, target, hidden in stored
-    ]
-    none = Examples.empty(0, device, game.features, game.num_actions, game.seats, extras)
-    return Examples.concatenate(parts or [none])
+    return finished(game, state, stored, extras)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass
 from itertools import pairwise
@@ -27,6 +27,9 @@ log = logging.getLogger("vecgame.fallback")
 
 Report = Callable[[float, int], None]
 """Called as work goes on with (games finished so far, in fractions, and evaluations so far)."""
+
+Decided = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]
+"""A decision of K games: lanes, movers, and `Examples`' observation, legal, policy and, where it is needed, hidden."""
 
 # Games searched at a time, at most: on a CPU in each thread, where the leaves of one simulation then fill a few network
 # batches of 2,048. A GPU is told of each operation by the host, whatever the number of games: it takes as many as fit.
@@ -235,7 +238,7 @@ class _Chunk:
     def __init__(self, terms: _Terms, first_index: int, count: int) -> None:
         self.terms, self.game = terms, terms.game
         self.first_index, self.count = first_index, count
-        self.stored: list[tuple[Tensor, ...]] = []  # a decision: lanes, movers, observation, legal, policy, hidden
+        self.stored: list[Decided] = []
         self.evaluations = 0
         self.played = 0.0  # games, in fractions
         self.entropy: Tensor | float = 0.0
@@ -313,28 +316,30 @@ class _Chunk:
 
     def _finish(self, state: State) -> None:
         """Adds to every stored decision how its game ended."""
-        values = self.game.values(state)
         self.scores = self.game.scores(state)
         self.met = self.game.bids_met(state)
-        won = self.game.tricks_won(state) if "tricks" in self.terms.extras else None
-        # A playout cap may have left no decision.
-        none = Examples.empty(
-            0, self.terms.device, self.game.features, self.game.num_actions, self.game.seats, self.terms.extras
-        )
-        self.examples = Examples.concatenate(
-            [
-                Examples(
-                    observation,
-                    legal,
-                    policy,
-                    to_relative(values[lanes], mover),
-                    None if won is None else to_relative(won[lanes], mover),
-                    hidden,
-                )
-                for lanes, mover, observation, legal, policy, hidden in self.stored
-            ]
-            or [none]
-        )
+        self.examples = finished(self.game, state, self.stored, self.terms.extras)
+
+
+def finished(game: Game, state: State, stored: Sequence[Decided], extras: Collection[str]) -> Examples:
+    """The examples of decisions once their games are at an end, ``state``: with how they ended for the mover. There may
+    be none, as after a playout cap. ``extras`` names the fields of `replay.EXTRAS` that they shall have."""
+    values, won = game.values(state), game.tricks_won(state) if "tricks" in extras else None
+    none = Examples.empty(0, state.device, game.features, game.num_actions, game.seats, extras)
+    return Examples.concatenate(
+        [
+            Examples(
+                observation,
+                legal,
+                policy,
+                to_relative(values[lanes], mover),
+                None if won is None else to_relative(won[lanes], mover),
+                hidden,
+            )
+            for lanes, mover, observation, legal, policy, hidden in stored
+        ]
+        or [none]
+    )
 
 
 def sample(policy: Tensor, uniform: Tensor) -> Tensor:
