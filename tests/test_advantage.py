@@ -71,10 +71,8 @@ def config_of(game: Blob | Hearts) -> NetConfig:
     return NetConfig(**fields)
 
 
-def test_an_exploiters_rollout_has_them_too() -> None:
+def test_an_exploiters_actions_are_judged_by_results_alone() -> None:
     game = Blob(cards=3)
     network = InferenceNet(BlobNet(config_of(game)), dtype=torch.float32)
-    plain, short = (play_against(game, network, RuleBot(), 40, 0, 7, CPU, gae_lambda=value) for value in (1.0, 0.0))
-    assert torch.equal(plain.baseline, short.baseline)
+    plain = play_against(game, network, RuleBot(), 40, 0, 7, CPU)
     assert torch.allclose(plain.advantage, plain.value[:, 0] - plain.baseline)
-    assert not torch.allclose(plain.advantage, short.advantage, atol=1e-4)
