@@ -8,7 +8,8 @@ import pytest
 
 from veclab.agents.folder import as_named_today
 from veclab.going_on import for_resume
-from veclab.settings import PRESETS, Settings, add_flags, as_flags, from_flags
+from veclab.setting_flags import add_flags, as_flags
+from veclab.settings import PRESETS, Settings, from_flags
 from veclab.training import command as train
 
 
@@ -121,21 +122,21 @@ def test_reduced_decks() -> None:
         ({"iterations": 0}, "--iterations must be at least 1, got 0; --learner policy-gradient has none"),
         ({"games_per_iter": 0}, "--games-per-iter must be at least 1"),
         ({"learning_rate": 0.0}, "--learning-rate must be above 0"),
-        ({"average_decay": 1.0}, "--average-decay must be from 0 to below 1"),
-        ({"sampled_share": 1.5}, "--sampled-share must be from 0 to 1"),
+        ({"average_decay": 1.0}, "--average-decay must be at least 0 and below 1"),
+        ({"sampled_share": 1.5}, "--sampled-share must be at least 0 and at most 1"),
         ({"full_share": 0.0}, "--full-share must be above 0 and at most 1"),
         ({"full_share": 1.1}, "--full-share must be above 0 and at most 1"),
         ({"fast_simulations": 0}, "--fast-simulations must be at least 1"),
         ({"full_share": 0.5, "fast_simulations": 30}, "--fast-simulations must be below --simulations, 30, got 30"),
         ({"simulations": 0}, "simulations must be an integer from 1"),
         ({"trump": "gold"}, "trump must be one of"),
-        ({"seed": -1}, "--seed must be from 0"),
+        ({"seed": -1}, "--seed must be at least 0 and below"),
         ({"policy_target": "best"}, "--policy-target must be one of"),
         ({"network": "huge"}, "--network must be one of"),
         ({"leaf_values": "all"}, "--leaf-values must be one of"),
         ({"leaf_values": "world", "values": 1}, "--leaf-values world needs --values 4"),
         ({"gate": "never"}, "--gate must be one of"),
-        ({"gate_error": 0.0}, "--gate-error must lie between 0 and 1"),
+        ({"gate_error": 0.0}, "--gate-error must be above 0 and below 1"),
         ({"gate_deals": 29}, "--gate-deals must be at least 30"),
         ({"suits": 1, "ranks": 13}, "deck has 1 suits x 13 ranks"),
     ],

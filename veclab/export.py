@@ -24,7 +24,7 @@ from veclab.agents.folder import CONFIG, read_config
 from veclab.agents.networks import how_far, newest_network, settings_for
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display
-from veclab.settings import add_flags
+from veclab.setting_flags import add_flags
 
 TOLERANCE = 1e-4  # largest difference to PyTorch that an exported file may have
 CHECKED_ROWS = 512

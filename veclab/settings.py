@@ -1,7 +1,7 @@
-"""Every setting of a training run: one dataclass is the source of the flags, of config.json and of the defaults."""
+"""Every setting of a training run: one dataclass is the source of flags, config.json, defaults and bounds."""
 
-import argparse
 import dataclasses
+import operator
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -25,21 +25,11 @@ OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
 IDLE = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH, "both": ()}  # what changes nothing with a learner
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
-OF_THE_SEARCH = ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent", "root_selection")
-OF_THE_SEARCH += ("considered_actions", "candidates", "trust")
-OF_SELF_PLAY = ("games_per_iter", "iterations", "sampled_share", "noise_fraction", "noise_alpha", "full_share")
-OF_SELF_PLAY += ("fast_simulations", "gate", "gate_error", "gate_deals")
-OF_LEARNING = ("learner", *OF_POLICY_GRADIENT, "epochs", "batch_size", "replay_examples", "learning_rate")
-OF_LEARNING += ("weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target", "tricks_weight")
-OF_LEARNING += ("leaf_values", "augment_suits", "network", "initial_network", "imitated_games", "values")
-GROUPS = {  # of all settings' flags, as help shows them
-    "game": (*RULES, "seed"),
-    "search": OF_THE_SEARCH,
-    "self-play": OF_SELF_PLAY,
-    "learning": OF_LEARNING,
-    "evaluation": ("eval_every", "eval_deals"),
-    "machine": ("device", "precision", "chunk_games", "compile", "graphs", "checkpoint_seconds"),
-    "curves": ("tensorboard", "wandb"),
+BOUNDS = {  # that a number may have, in the metadata of its field
+    "least": (operator.ge, "at least"),
+    "above": (operator.gt, "above"),
+    "most": (operator.le, "at most"),
+    "below": (operator.lt, "below"),
 }
 
 
@@ -62,21 +52,27 @@ class Settings:
         choices=LEARNERS,
     )
     updates: int = _flag(2000, "policy gradient: updates, each from games of its own")
-    update_games: int = _flag(2048, "policy gradient: games in each update")
-    update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games")
-    update_batch: int = _flag(1024, "policy gradient: decisions in a learning step")
+    update_games: int = _flag(2048, "policy gradient: games in each update", least=1)
+    update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
+    update_batch: int = _flag(1024, "policy gradient: decisions in a learning step", least=1)
     entropy: float = _flag(
-        0.01, "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does"
+        0.01,
+        "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does",
+        least=0,
     )
     gae_lambda: float = _flag(
         0.5,
         "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
         "decision, 0",
+        least=0,
+        most=1,
     )
 
-    games_per_iter: int = _flag(10_000, "searched self-play games in each iteration")
+    games_per_iter: int = _flag(10_000, "searched self-play games in each iteration", least=1)
     iterations: int = _flag(500, "search: iterations of self-play and learning")
-    epochs: int = _flag(10, "passes of learning in each iteration, each over as many examples as the iteration added")
+    epochs: int = _flag(
+        10, "passes of learning in each iteration, each over as many examples as the iteration added", least=0
+    )
     cards: str = _flag(
         "auto",
         "cards dealt to a seat: a number, a range such as 3-13, mixed within an iteration, or a list of both, where a "
@@ -115,41 +111,55 @@ class Settings:
         "what the policy learns: the prior improved by completed Q-values, or the visit counts",
         choices=("improved", "visits"),
     )
-    sampled_share: float = _flag(0.5, "share of a game's decisions, from its start, that are sampled, not greedy")
+    sampled_share: float = _flag(
+        0.5, "share of a game's decisions, from its start, that are sampled, not greedy", least=0, most=1
+    )
 
     full_share: float = _flag(
         1.0,
         "share of self-play's decisions that are searched in full and learned from; the others are made fast",
+        above=0,
+        most=1,
     )
-    fast_simulations: int = _flag(5, "simulations in each world of the others' searches, which have no noise")
+    fast_simulations: int = _flag(5, "simulations in each world of the others' searches, which have no noise", least=1)
 
     network: str = _flag("document", "size of the network", choices=tuple(NETWORKS))
     initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
     imitated_games: int = _flag(
-        0, "games between rule-based players that it learns to play like, before it learns from its own"
+        0,
+        "games between rule-based players that it learns to play like, before it learns from its own",
+        least=0,
+        most=MOST_GAMES,
     )
     values: int = _flag(
         4, "values of the network: 4, one for each seat however many, or 1, the document's scalar", choices=(1, 4)
     )
-    batch_size: int = _flag(2048, "examples in a learning step")
+    batch_size: int = _flag(2048, "examples in a learning step", least=1)
     learning_rate: float = _flag(
-        1e-3, "AdamW's learning rate at the start of each learner; falls to a tenth over its steps as a cosine"
+        1e-3,
+        "AdamW's learning rate at the start of each learner; falls to a tenth over its steps as a cosine",
+        above=0,
     )
-    weight_decay: float = _flag(1e-4, "AdamW's weight decay")
-    grad_clip: float = _flag(1.0, "largest norm of the gradient")
+    weight_decay: float = _flag(1e-4, "AdamW's weight decay", least=0)
+    grad_clip: float = _flag(1.0, "largest norm of the gradient", above=0)
     average_decay: float = _flag(
-        0.0, "play matches with weights averaged over the steps, so much of the average kept at each; 0 = off"
+        0.0,
+        "play matches with weights averaged over the steps, so much of the average kept at each; 0 = off",
+        least=0,
+        below=1,
     )
-    value_weight: float = _flag(1.0, "weight of the value loss against the policy loss")
+    value_weight: float = _flag(1.0, "weight of the value loss against the policy loss", least=0)
     tricks_weight: float = _flag(
-        0.0, "weight of learning, by a head of its own, how many tricks each seat will win; 0 = no such head"
+        0.0,
+        "weight of learning, by a head of its own, how many tricks each seat will win; 0 = no such head",
+        least=0,
     )
     leaf_values: str = _flag(
         "mover",
         "whose view the values of a search's leaves are: that of the mover, or of a critic that sees the sampled world",
         choices=LEAF_VALUES,
     )
-    replay_examples: int = _flag(500_000, "examples kept for learning, the newest")
+    replay_examples: int = _flag(500_000, "examples kept for learning, the newest", least=1)
 
     augment_suits: bool = _flag(
         False, "learn from examples with the suits beside trump in a random order, where their names mean nothing"
@@ -160,17 +170,22 @@ class Settings:
         "which network plays self-play: always the newest, or by test the newest once it has beaten the one that plays",
         choices=("always", "test"),
     )
-    gate_error: float = _flag(0.05, "probability with which such a test lets a network pass that is only as good")
-    gate_deals: int = _flag(250, "deals of such a test at most, each played six times with search")
+    gate_error: float = _flag(
+        0.05, "probability with which such a test lets a network pass that is only as good", above=0, below=1
+    )
+    gate_deals: int = _flag(  # not fewer, for the normal approximation of the test
+        250, "deals of such a test at most, each played six times with search", least=30
+    )
 
     eval_every: int = _flag(
         10,
         "iterations between evaluations against the bots, or as many times ten updates of policy gradient; 0 = only at "
         "the end",
+        least=0,
     )
-    eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat")
+    eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat", least=1)
 
-    seed: int = _flag(0, "seed of everything random")
+    seed: int = _flag(0, "seed of everything random", least=0, below=2**64)
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
     precision: str = _flag(
         "auto",
@@ -178,13 +193,15 @@ class Settings:
         "CPUs and float8 for GPUs from Ada or Hopper on: faster and rougher",
         choices=PRECISIONS,
     )
-    chunk_games: int = _flag(0, "games searched at a time, 0 = by device; changes speed and memory, not the games")
+    chunk_games: int = _flag(
+        0, "games searched at a time, 0 = by device; changes speed and memory, not the games", least=0
+    )
     compile: bool = _flag(
         False,
         "on a GPU, compile the network and the learner by torch.compile, which takes seconds at their first two sizes",
     )
     graphs: bool = _flag(True, "on a GPU, replay searches and learning as CUDA graphs")
-    checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save")
+    checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save", least=0)
     tensorboard: bool = _flag(True, "write the metrics as curves for TensorBoard, too, where that is installed")
     wandb: str = _flag("", "send them to this project of Weights & Biases, too, which WANDB_MODE=offline keeps here")
 
@@ -193,8 +210,6 @@ class Settings:
             object.__setattr__(self, name, value)
         for name, value in canonical(self.game_flags()).items():
             object.__setattr__(self, name, value)
-        if self.learner not in LEARNERS:
-            raise ValueError(f"--learner must be one of {LEARNERS}, got {self.learner!r}")
         for name, other in (("updates", "search"), ("iterations", "policy-gradient")):
             if self.learner == other:
                 object.__setattr__(self, name, 0)
@@ -202,42 +217,15 @@ class Settings:
                 raise ValueError(
                     f"{flag_name(name)} must be at least 1, got {getattr(self, name)!r}; --learner {other} has none"
                 )
-        at_least_one = ("games_per_iter", "batch_size", "replay_examples", "eval_deals")
-        for name in (*at_least_one, "update_games", "update_epochs", "update_batch"):
-            _at_least(self, name, 1)
-        at_least_zero = ("epochs", "eval_every", "chunk_games", "checkpoint_seconds", "entropy", "weight_decay")
-        for name in (*at_least_zero, "value_weight", "tricks_weight", "imitated_games"):
-            _at_least(self, name, 0)
+        for item in dataclasses.fields(self):
+            check_bounds(item.metadata, flag_name(item.name), getattr(self, item.name))
         for steps, games in (("iterations", "games_per_iter"), ("updates", "update_games")):
             if getattr(self, steps) * getattr(self, games) > MOST_GAMES:
                 raise ValueError(f"{flag_name(steps)} times {flag_name(games)} must be at most {MOST_GAMES:,} games")
-        if self.imitated_games > MOST_GAMES:
-            raise ValueError(f"--imitated-games must be at most {MOST_GAMES:,}")
-        _at_least(self, "gate_deals", 30)  # for the test's normal approximation
-        for name in ("learning_rate", "grad_clip"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{flag_name(name)} must be above 0, got {getattr(self, name)!r}")
-        if not 0 <= self.gae_lambda <= 1:
-            raise ValueError(f"--gae-lambda must be from 0 to 1, got {self.gae_lambda!r}")
-        if not 0 <= self.average_decay < 1:
-            raise ValueError(f"--average-decay must be from 0 to below 1, got {self.average_decay!r}")
-        if not 0 <= self.sampled_share <= 1:
-            raise ValueError(f"--sampled-share must be from 0 to 1, got {self.sampled_share!r}")
-        if not 0 < self.full_share <= 1:
-            raise ValueError(f"--full-share must be above 0 and at most 1, got {self.full_share!r}")
-        _at_least(self, "fast_simulations", 1)
         if self.full_share < 1 and self.fast_simulations >= self.simulations:
             raise ValueError(
                 f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
             )
-        if not 0 < self.gate_error < 1:
-            raise ValueError(f"--gate-error must lie between 0 and 1, got {self.gate_error!r}")
-        for name in ("root_selection", "policy_target", "network", "values", "leaf_values", "gate", "precision"):
-            choices = type(self).__dataclass_fields__[name].metadata["choices"]
-            if getattr(self, name) not in choices:
-                raise ValueError(f"{flag_name(name)} must be one of {choices}, got {getattr(self, name)!r}")
-        if not 0 <= self.seed < 2**64:
-            raise ValueError(f"--seed must be from 0 to 2**64 - 1, got {self.seed}")
         game = self.games()[0]
         self.search(self_play=True)
         if self.candidates and not game.fixed_hands:
@@ -333,47 +321,14 @@ def flag_name(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _at_least(settings: Settings, name: str, low: int) -> None:
-    if getattr(settings, name) < low:
-        raise ValueError(f"{flag_name(name)} must be at least {low}, got {getattr(settings, name)!r}")
-
-
-def add_flags(parser: argparse.ArgumentParser, names: Collection[str] | None = None, preset: str = "document") -> None:
-    """One flag for each setting, or those named, in groups; flags that are not given do not appear in the parsed
-    namespace.
-
-    Args:
-        preset: whose settings are shown as the defaults.
-    """
-    items = {item.name: item for item in dataclasses.fields(Settings)}
-    for title, members in GROUPS.items():
-        shown = [items[name] for name in members if names is None or name in names]
-        group = parser.add_argument_group(title) if shown else None
-        for item in shown:
-            default = PRESETS[preset].get(item.name, item.default)
-            options: dict[str, object] = {"default": argparse.SUPPRESS}
-            said = default if default != "" else "none"
-            options["help"] = f"{item.metadata['help']} (default: {said})".replace("%", "%%")
-            if item.type is bool or item.type == "bool":
-                options["action"] = argparse.BooleanOptionalAction
-            else:
-                options["type"] = type(item.default)
-                if "choices" in item.metadata:
-                    options["choices"] = item.metadata["choices"]
-                else:
-                    options["metavar"] = {int: "N", float: "X", str: "TEXT"}[type(item.default)]
-            group.add_argument(flag_name(item.name), **options)
-
-
-def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
-    """The flags that give these settings their values."""
-    values = {name: getattr(settings, name) for name in names}
-    return [
-        (flag_name(name) if value else flag_name(f"no_{name}"))
-        if isinstance(value, bool)
-        else f"{flag_name(name)}={value}"
-        for name, value in values.items()
-    ]
+def check_bounds(metadata: Mapping[str, object], flag: str, value: object) -> None:
+    """Raises ValueError, in one line, where a setting's value is none of its choices, or beyond a bound of it."""
+    if value not in metadata.get("choices", (value,)):
+        raise ValueError(f"{flag} must be one of {metadata['choices']}, got {value!r}")
+    bounds = {name: metadata[name] for name in BOUNDS if name in metadata}
+    if not all(BOUNDS[name][0](value, bound) for name, bound in bounds.items()):
+        words = " and ".join(f"{BOUNDS[name][1]} {bound:,}" for name, bound in bounds.items())
+        raise ValueError(f"{flag} must be {words}, got {value!r}")
 
 
 def from_flags(preset: str, given: dict[str, object]) -> Settings:

@@ -41,7 +41,7 @@ from veclab.arena.tree import Policy, lay_out, values_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.settings import add_flags
+from veclab.setting_flags import add_flags
 from vecmcts import Past, RolloutConfig, rollouts
 from vecmcts.evaluators import Network
 

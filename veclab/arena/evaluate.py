@@ -52,7 +52,8 @@ from veclab.game_flags import RULES, identities
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.room import check_match
-from veclab.settings import OF_THE_SEARCH, Settings, add_flags, flag_name
+from veclab.setting_flags import OF_THE_SEARCH, add_flags
+from veclab.settings import Settings, flag_name
 from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network
 

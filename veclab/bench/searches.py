@@ -40,7 +40,7 @@ from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
-from veclab.settings import add_flags
+from veclab.setting_flags import add_flags
 from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import Network
 
