@@ -26,6 +26,7 @@ from veclab.training.saving import SavedRun
 from veclab.training.schedule import FINAL_SHARE, Schedule
 
 GRADIENT = changed(learner="policy-gradient", updates=4, cards="2", average_decay=0.9, device="cpu")
+GRADIENT = replace(GRADIENT, magnet=0.1, magnet_rate=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ LEARNERS = ("policy-gradient", "search", "both")
 
 # Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
 OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy", "gae_lambda")
+OF_POLICY_GRADIENT += ("magnet", "magnet_rate")
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
@@ -64,6 +65,17 @@ class Settings:
         0.5,
         "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
         "decision, 0",
+        least=0,
+        most=1,
+    )
+    magnet: float = _flag(
+        0.0,
+        "policy gradient: weight of the policy's divergence from a magnet, which begins as the first network; 0 = none",
+        least=0,
+    )
+    magnet_rate: float = _flag(
+        0.0,
+        "policy gradient: share of the way to the policy that the magnet goes at each update; 0 = it stays",
         least=0,
         most=1,
     )
@@ -226,6 +238,8 @@ class Settings:
             raise ValueError(
                 f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
             )
+        if self.magnet_rate and not self.magnet:
+            raise ValueError(f"--magnet-rate {self.magnet_rate} would change nothing without --magnet")
         game = self.games()[0]
         self.search(self_play=True)
         if self.candidates and not game.fixed_hands:

@@ -45,7 +45,7 @@ def imitate(
     Args:
         report: called with the games that are done, after some of them.
     """
-    learner = Learner(replace(settings, epochs=1, average_decay=0.0), start.config, device)
+    learner = Learner(replace(settings, epochs=1, average_decay=0.0, magnet=0.0, magnet_rate=0.0), start.config, device)
     learner.begin_with(start)
     done, number, count = 0, 0, settings.imitated_games
     while done < count:

@@ -16,6 +16,7 @@ from vecgame import Stream
 from vecgame.cards import unpack
 from veclab.settings import Settings
 from veclab.training.distributed import ALONE, Group
+from veclab.training.magnet import Magnet
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.steps import Stretch
 from vecmcts import graphs
@@ -63,7 +64,7 @@ some figures [F]."""
 
 
 class Learner:
-    """A `BlobNet` with its AdamW and, where ``settings.average_decay`` is above 0, its averaged weights.
+    """A `BlobNet` with its AdamW and, where the settings ask for them, its averaged weights and a `Magnet`.
 
     ``group`` names the processes that learn together: each brings its part of every batch's loss, and all take the same
     step down the sum. On a GPU, where this is the only one, steps are recorded (`veclab.training.steps`): whatever they
@@ -97,6 +98,7 @@ class Learner:
         self.symmetry = settings.suit_symmetry()
         self.steps = 0
         self.average = {name: p.detach().clone() for name, p in self.net.named_parameters() if settings.average_decay}
+        self.magnet = Magnet(self.net) if settings.magnet else None
 
     def begin_with(self, net: BlobNet) -> None:
         """Takes the weights of ``net`` for the initial ones, but for heads that one of the two has not.
@@ -114,6 +116,8 @@ class Learner:
         self.net.load_state_dict({name: given.get(name, tensor) for name, tensor in own.items()})
         for name, average in self.average.items():
             average.copy_(self.net.get_parameter(name).detach())
+        if self.magnet is not None:
+            self.magnet.begin_with(self.net)
 
     def set_rate(self, share: float) -> None:
         """Sets the learning rate to a share of ``settings.learning_rate`` (`veclab.training.schedule`)."""
@@ -265,18 +269,20 @@ class Learner:
         return net
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Weights, averaged weights, optimiser and its number of steps as a flat dict of tensors."""
+        """Weights, averaged weights, magnet, optimiser and its number of steps as a flat dict of tensors."""
         tensors = {f"net.{name}": tensor for name, tensor in self.net.state_dict().items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in slots.items()}
         tensors |= {f"average.{name}": tensor for name, tensor in self.average.items()}
+        if self.magnet is not None:
+            tensors |= {f"magnet.{name}": tensor for name, tensor in self.magnet.net.state_dict().items()}
         return {**tensors, "steps": torch.tensor(self.steps)}
 
     def load_state_dict(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `state_dict`."""
-        self.net.load_state_dict(
-            {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
-        )
+        self.net.load_state_dict(_named("net.", tensors))
+        if self.magnet is not None:
+            self.magnet.net.load_state_dict(_named("magnet.", tensors))
         slots: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             if name.startswith("optimizer."):
@@ -301,6 +307,11 @@ class Learner:
                     own[slot].copy_(tensor)
                 else:
                     own[slot] = tensor.detach().to(parameter.device, torch.float32, copy=True)
+
+
+def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those whose names begin so, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
 def value_error(values: Tensor, targets: Tensor) -> Tensor:

@@ -285,6 +285,9 @@ def update(
     seen = rollout.observation.to(learner.amp)  # as the network's products want it
     read = {**rollout.tensors(), "observation": seen, "advantage": advantage}
     del read["baseline"]  # which is in the advantage
+    if learner.magnet is not None:
+        learner.magnet.follow(learner.net, settings.magnet_rate)
+        read["magnet"] = learner.magnet.log_policy(seen, rollout.legal)
     held = stretch.hold(read)
     stretch.begin((learner.amp,), held.values(), entropy_weight=entropy_weight)
     loss_of = partial(_loss, learner, held, stretch.numbers["entropy_weight"])
@@ -321,7 +324,8 @@ def _loss(
     surrogate, entropy and value loss, [3].
 
     Args:
-        rollout: what `Rollout.tensors` has of E decisions, and ``advantage`` [E] float32.
+        rollout: what `Rollout.tensors` has of E decisions, ``advantage`` [E] float32 among it, and where the learner
+            has a magnet its ``magnet`` [E, actions] float32, see `Magnet.log_policy`.
         entropy_weight: [] float32.
     """
     settings = learner.settings
@@ -337,6 +341,8 @@ def _loss(
     entropy = -(log_policy.exp() * finite).sum() / total
     value_loss = value_error(outputs.values, batch["value"]) / total
     loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+    if learner.magnet is not None:
+        loss = loss + settings.magnet * (log_policy.exp() * (finite - batch["magnet"])).sum() / total
     if outputs.tricks is not None:
         loss = loss + settings.tricks_weight * tricks_error(outputs.tricks, batch["tricks"]) / total
     if outputs.critic is not None:

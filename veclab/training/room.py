@@ -30,7 +30,8 @@ def check_run(settings: Settings, games: Sequence[Game], net: NetConfig, device:
     decisions = sum(game.decisions for game in games) / len(games)
     if settings.updates:
         rows = int(settings.update_games * decisions)
-        seen = copies * rows * games[0].features * FLOAT
+        columns = games[0].features + (games[0].num_actions if settings.magnet else 0)
+        seen = copies * rows * columns * FLOAT
         rollout = Need(f"what {settings.update_games:,} games leave to learn from", seen, "a smaller --update-games")
         check_room(device, rollout, _batch(settings.update_batch, rows, net, "--update-batch"))
     check_match(device, games, settings.eval_deals, len(seatings_of(games[0])), settings.search(), "--eval-deals")
