@@ -18,6 +18,7 @@ nothing is known and nothing counts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,10 @@ from vecmcts.config import RolloutConfig, check_config
 from vecmcts.evaluators import CriticEvaluator, Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer, only
 from vecmcts.inference import LANES, Past, check_past, follows, infer
 from vecmcts.search import SearchResult, at_actions
+
+DrawWorlds = Callable[[Game, State, int, int], tuple[State, Tensor]]
+"""Draws worlds: the game, B games, W, the seed -> as `infer`, B * W lanes, and [B, W] int64 numbers by which those that
+are one and the same are known."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ def rollouts(
     config: RolloutConfig = RolloutConfig(),
     seed: int = 0,
     past: Past | None = None,
+    draw: DrawWorlds | None = None,
 ) -> SearchResult:
     """Judges the current decision of every game by rollouts of the evaluator's policy.
 
@@ -78,6 +84,7 @@ def rollouts(
         config: how much to try, and what to make of it.
         seed: of the worlds and of what is drawn in playing on; may be the seed of the deal.
         past: of these games, for ``config.candidates``.
+        draw: where the worlds come from, with ``config.candidates`` 0; None for uniform ones.
 
     Returns:
         A `SearchResult`. Its ``visits`` are the worlds in which an action was tried, ``q`` their mean value to the
@@ -86,7 +93,7 @@ def rollouts(
 
     Raises:
         ValueError: when the evaluator's policy is not of what the mover knows; when the config has candidates, and
-            there is no past or the game's hands are not fixed.
+            there is no past, the game's hands are not fixed, or there is a ``draw`` as well.
     """
     game.check_state(state)
     check_config(config, RolloutConfig)
@@ -97,6 +104,8 @@ def rollouts(
         evaluator, CriticEvaluator
     ):  # only its policy is asked; its values would tell of cards that are hidden
         evaluator = NetworkEvaluator(evaluator.network)
+    if config.candidates and draw is not None:
+        raise ValueError("worlds are drawn by draw or from config.candidates, not by both: set candidates=0")
     if config.candidates:
         check_past(game, past, evaluator, config.candidates)
     stream = Stream(seed, state.index, game.turn(state))
@@ -111,7 +120,7 @@ def rollouts(
     most = min(config.actions, actions.shape[1])
     likely = (log_prior.exp() >= config.least_prior) & (actions >= 0) & ~over
     tried = (likely & likely[:, 1:2])[:, :most]
-    trial = _attempt_all(game, Root(state, actions[:, :most], tried), evaluator, config, seed, past)
+    trial = _attempt_all(game, Root(state, actions[:, :most], tried), evaluator, config, seed, past, draw)
     gain, error = (torch.nn.functional.pad(x, (0, actions.shape[1] - most)) for x in (trial.gain, trial.error))
     own = trial.value.gather(2, repeat(game.mover(state), "b -> b k 1", k=most))[:, :, 0]
     return SearchResult(
@@ -159,7 +168,13 @@ def standard_error(gain: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _attempt_all(
-    game: Game, root: Root, evaluator: Evaluator, config: RolloutConfig, seed: int, past: Past | None
+    game: Game,
+    root: Root,
+    evaluator: Evaluator,
+    config: RolloutConfig,
+    seed: int,
+    past: Past | None,
+    draw: DrawWorlds | None = None,
 ) -> Trial:
     """`attempt`, for some of the decisions at a time, and for those only that have something to be tried."""
     games, most = root.actions.shape
@@ -171,18 +186,29 @@ def _attempt_all(
     lanes = torch.arange(games, device=device) if lanes is None else lanes
     for some in lanes.split(max(1, LANES[device.type] // (config.worlds * most))):
         if len(some):
-            trial = attempt(game, root.take(some), evaluator, config, seed, None if past is None else past.take(some))
+            own = None if past is None else past.take(some)
+            trial = attempt(game, root.take(some), evaluator, config, seed, own, draw)
             value, gain = value.index_copy(0, some, trial.value), gain.index_copy(0, some, trial.gain)
             error, evaluations = error.index_copy(0, some, trial.error), evaluations + trial.evaluations
     return Trial(value, gain, error, evaluations)
 
 
-def attempt(game: Game, root: Root, evaluator: Evaluator, config: RolloutConfig, seed: int, past: Past | None) -> Trial:
+def attempt(
+    game: Game,
+    root: Root,
+    evaluator: Evaluator,
+    config: RolloutConfig,
+    seed: int,
+    past: Past | None,
+    draw: DrawWorlds | None = None,
+) -> Trial:
     """Plays B decisions out after each of their K actions in ``config.worlds`` worlds."""
     games, most = root.actions.shape
     axes = {"w": config.worlds, "k": most}
     device, turn = root.actions.device, game.turn(root.state)
-    if config.candidates:
+    if draw is not None:
+        worlds, drawn = draw(game, root.state, config.worlds, seed)
+    elif config.candidates:
         worlds, drawn = infer(game, root.state, past, evaluator, config, seed)
     else:
         worlds = game.determinize(root.state, config.worlds, seed)

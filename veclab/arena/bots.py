@@ -25,6 +25,7 @@ from vecmcts import (
     search,
 )
 from vecmcts.evaluators import Network, check_answer, play_out
+from vecmcts.rollouts import DrawWorlds
 
 TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logarithm
 
@@ -209,10 +210,17 @@ def rollouts_name(config: RolloutConfig) -> str:
 
 
 class RolloutPlayer:
-    """Takes the network's best action unless rollouts of its policy better it (`vecmcts.rollouts`)."""
+    """Takes the network's best action unless rollouts of its policy better it; the arguments are those of
+    `vecmcts.rollouts`."""
 
-    def __init__(self, evaluator: Evaluator | Network, config: RolloutConfig = RolloutConfig(), name: str = "") -> None:
-        self.evaluator, self.config = evaluator, config
+    def __init__(
+        self,
+        evaluator: Evaluator | Network,
+        config: RolloutConfig = RolloutConfig(),
+        name: str = "",
+        draw: DrawWorlds | None = None,
+    ) -> None:
+        self.evaluator, self.config, self.draw = evaluator, config, draw
         self.name = name or rollouts_name(config)
 
     def refuses(self, game: Game) -> str | None:
@@ -228,7 +236,7 @@ class RolloutPlayer:
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        found = rollouts(game, state.take(lanes), self.evaluator, self.config, seed, past.take(lanes))
+        found = rollouts(game, state.take(lanes), self.evaluator, self.config, seed, past.take(lanes), self.draw)
         return action.index_copy(0, lanes, found.policy.argmax(-1))
 
 

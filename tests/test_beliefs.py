@@ -1,0 +1,138 @@
+"""Where the hidden cards lie: how that is measured, and worlds that are drawn by what a network thinks of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from net import BlobNet, InferenceNet, NetConfig
+from vecgame import Blob, Game, State
+from vecgame.cards import popcount
+from vecgame.worlds import opponents
+from veclab.agents.checkpoint import save_network
+from veclab.bench import beliefs
+from veclab.bench.beliefs import BY_BELIEF, BeliefNet, ByBelief, Hidden, by_worlds, places_of
+from vecmcts import RolloutConfig, rollouts
+
+GAME = Blob(cards=4)
+SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+
+
+def midway(games: int = 32) -> State:
+    """Games in which six cards have been played."""
+    state = GAME.deal(games, seed=3)
+    for _ in range(10):
+        state = GAME.step(state, GAME.legal_actions(state)[:, 0])
+    return state
+
+
+def network() -> InferenceNet:
+    torch.manual_seed(5)
+    return InferenceNet(BlobNet(SMALL), dtype=torch.float32)
+
+
+def test_places_are_those_of_the_hands() -> None:
+    state = midway()
+    hidden, mover = Hidden.of(GAME, state), GAME.mover(state)
+    held = state.hands.gather(1, opponents(mover, 4))
+    for place in range(3):
+        assert torch.equal((hidden.place == place).sum(-1), popcount(held)[:, place])
+    own = popcount(state.hands.gather(1, mover[:, None])[:, 0])
+    assert torch.equal((hidden.place >= 0).sum(-1), 52 - own - 6)
+    here = hidden.place >= 0
+    assert torch.allclose(hidden.share.sum(1)[here], torch.ones(()))
+    assert bool((hidden.share.gather(1, hidden.place.clamp(min=0)[:, None])[:, 0][here] > 0).all())
+
+
+def test_the_loss_is_that_of_the_true_places() -> None:
+    """By counting before anything is known it is the entropy of a card's place; of the truth itself nothing."""
+    hidden = Hidden.of(GAME, GAME.deal(8, seed=1))
+    shares = torch.tensor([4, 4, 4, 36]) / 48
+    assert torch.allclose(hidden.loss(hidden.share), -(shares * shares.log()).sum().expand(8), atol=1e-5)
+    truth = torch.nn.functional.one_hot(hidden.place.clamp(min=0), 4).permute(0, 2, 1).float()
+    assert torch.allclose(hidden.loss(truth), torch.zeros(8), atol=1e-6)
+    assert bool((hidden.loss(truth.roll(1, dims=1)) > 10).all())
+
+
+def test_many_uniform_worlds_say_what_counting_says() -> None:
+    state = GAME.deal(4, seed=2)
+    hidden, worlds = Hidden.of(GAME, state), GAME.determinize(state, 4000, 9)
+    lies = places_of(GAME, worlds, 4000, hidden)
+    found = by_worlds(lies, hidden, torch.zeros(4, 4000))
+    assert float((found - hidden.share).abs().max()) < 0.04  # five standard errors of a share
+    certain = torch.full((4, 4000), -50.0).index_fill(1, torch.tensor([7]), 0.0)  # one world has all the weight
+    assert torch.allclose(by_worlds(lies, hidden, certain), (lies[:, 7] + hidden.share) / 2, atol=1e-5)
+
+
+class Told(BeliefNet):
+    """Thinks that the seat after the mover has the spades."""
+
+    def forward(self, observation: torch.Tensor, share: torch.Tensor) -> torch.Tensor:
+        more = torch.ones_like(share)
+        more[:, 0, :13] = 50.0
+        told = share * more
+        return told / told.sum(1, keepdim=True).clamp(min=1e-9)
+
+
+def test_worlds_follow_the_belief() -> None:
+    state = GAME.deal(16, seed=4)
+    spades = (1 << 13) - 1
+    seat = (GAME.mover(state) + 1) % 4
+    mean = {}
+    for name, draw in (
+        ("uniform", lambda *a: (GAME.determinize(a[1], a[2], a[3]), None)),
+        ("told", ByBelief(Told(GAME))),
+    ):
+        worlds, _ = draw(GAME, state, 32, 6)
+        assert torch.equal(worlds.hands.sum(1) >= 0, torch.ones(16 * 32, dtype=torch.bool))
+        held = worlds.hands.gather(1, seat.repeat_interleave(32)[:, None])[:, 0]
+        mean[name] = float(popcount(held & spades).float().mean())
+        assert torch.equal(popcount(held), torch.full((16 * 32,), 4))
+    assert mean["told"] > mean["uniform"] + 1
+
+
+def test_learning_tells_more_than_counting() -> None:
+    """Where the policy shows its cards: one that always plays the lowest."""
+
+    class Lowest(InferenceNet):
+        def __call__(self, observation: torch.Tensor, *rest: object, **more: object):
+            order = torch.arange(52, 0, -1.0).expand(len(observation), -1)
+            return 5 * order, torch.zeros(len(observation), 4)
+
+    net = Lowest(BlobNet(SMALL), dtype=torch.float32)
+    belief = beliefs.learned(GAME, net, 2048, 1, lambda done: None)
+    found = beliefs.judge(GAME, net, belief, 8, 1, lambda done: None)
+    for worse, better in (("counting", "learned network"), ("1,024 uniform worlds", "1,024 worlds by likelihood")):
+        more = found[worse] - found[better]
+        assert more.mean() > 3 * more.std() / len(more) ** 0.5  # of no difference: 1 in 700
+
+
+def test_rollouts_take_worlds_from_elsewhere() -> None:
+    """Those that are drawn uniformly elsewhere are as good as its own; both ways at once are refused."""
+
+    def uniform(game: Game, state: State, count: int, seed: int) -> tuple[State, torch.Tensor]:
+        return game.determinize(state, count, seed), torch.arange(count).expand(state.batch_size, -1)
+
+    state, net, config = midway(8), network(), RolloutConfig(worlds=4, candidates=0)
+    own = rollouts(GAME, state, net, config, seed=3)
+    given = rollouts(GAME, state, net, config, seed=3, draw=uniform)
+    assert torch.equal(own.policy, given.policy) and torch.equal(own.q.nan_to_num(), given.q.nan_to_num())
+    other = rollouts(GAME, state, net, config, seed=3, draw=ByBelief(Told(GAME)))
+    assert not torch.equal(own.q.nan_to_num(), other.q.nan_to_num())
+    with pytest.raises(ValueError, match=r"by draw or from config\.candidates, not by both"):
+        rollouts(GAME, state, net, RolloutConfig(worlds=4, candidates=8), draw=uniform)
+
+
+def test_the_command(tmp_path, capsys) -> None:
+    path, found = tmp_path / "network-000001.safetensors", tmp_path / "beliefs.json"
+    save_network(path, BlobNet(SMALL), {"settings": {"cards": "2"}})
+    flags = [str(path), "--cards=2", "--games=64", "--judged=2", "--deals=2", f"--json={found}", "--quiet"]
+    assert beliefs.main(flags) == 0
+    told = json.loads(found.read_text())
+    assert [row["name"] for row in told["results"]][::4] == ["counting", "learned network"]
+    assert [row["name"] for row in told["rollouts"]][1] == f"32 of {BY_BELIEF} by the learned network"
+    assert "nats a card" in capsys.readouterr().out
+    assert beliefs.main([str(path), "--cards=1-2"]) != 0
+    assert "name --cards" in capsys.readouterr().err

@@ -1,0 +1,296 @@
+"""How well it can be told where the hidden cards lie, and what worlds by a learned network are worth in rollouts.
+
+    python -m veclab.bench.beliefs veclab/agents/blob-8-13.safetensors --cards 13 --deals 100 --json beliefs.json
+
+Games of a network among itself, every action drawn from its policy. At each decision stands for every card that the
+mover does not see where it may lie: with one of the other seats, or with nobody. The loss is that of the logarithm of
+the true places' probabilities, nats a card: by counting, by sampled worlds, uniform or weighed as `vecmcts.inference`
+does, and by a network that sees what the mover observes. It has learned from other such games than it is judged on.
+
+With ``--deals`` rollouts in worlds by likelihood and in worlds by that network play every deal from all seats against
+the network without search.
+"""
+
+from __future__ import annotations
+
+from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+
+if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
+    begin()
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from net import InferenceNet
+from vecgame import Game, Purpose, State, Stream, identity
+from vecgame.cards import popcount, unpack
+from vecgame.philox import check_seed
+from vecgame.worlds import opponents
+from veclab.agents.checkpoint import load_network, write_atomically
+from veclab.agents.networks import settings_for
+from veclab.arena.bots import NetworkPlayer, RolloutPlayer
+from veclab.arena.matches import Interval, play_deals, seatings_of, side_points
+from veclab.bench.measure import environment
+from veclab.files import json_text
+from veclab.game_flags import RULES
+from veclab.precision import inference_net
+from veclab.progress import Display, add_display_flags, display_of, print_table
+from veclab.setting_flags import add_flags
+from vecmcts import RolloutConfig
+from vecmcts.evaluators import NetworkEvaluator
+from vecmcts.inference import Past, log_likelihood, resample
+
+OWN_FLAGS = ("network", "games", "judged", "deals", "seed", "json", "quiet", "verbose")
+AT_ONCE = 1024  # games that are learned from at a time
+BATCH = 1024  # decisions in a step
+RATE, WIDTH = 1e-3, 512
+CANDIDATES = (128, 1024)  # worlds by likelihood
+BY_BELIEF = 512  # uniform worlds of which those by the learned network are drawn
+JUDGED_INDEX = 1 << 42  # of the games that all are judged on
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Where the cards lie that E movers do not see, by place: the seats after the mover, then nobody."""
+
+    share: Tensor  # [E, places, cards] float32, by counting alone: the places' needs, 0 where a card may not be
+    place: Tensor  # [E, cards] int64, where it is; -1 of a card that is not hidden
+
+    @classmethod
+    def of(cls, game: Game, state: State) -> Hidden:
+        """Those of B games at their decisions."""
+        mover = game.mover(state)
+        others = opponents(mover, game.seats)
+        unseen = game.deck & ~(state.hands.gather(1, mover[:, None])[:, 0] | state.seen)
+        held = state.hands.gather(1, others)
+        needs = popcount(held).float()
+        left = popcount(unseen)[:, None] - needs.sum(-1, keepdim=True)
+        may = unpack(game.may_hold(state, mover).t() & unseen[:, None], torch.float32, game.layout.size)
+        out = unpack(unseen, torch.float32, game.layout.size)
+        share = torch.cat([needs[:, :, None] * may, left[:, :, None] * out[:, None]], 1)
+        holder = unpack(held, torch.float32, game.layout.size)
+        place = torch.where(holder.any(1), holder.argmax(1), game.seats - 1)
+        return cls(share / share.sum(1, keepdim=True).clamp(min=1e-9), torch.where(out > 0, place, -1))
+
+    def loss(self, chance: Tensor) -> Tensor:
+        """Of the places' probabilities [E, places, cards]: [E] nats a hidden card."""
+        hidden = self.place >= 0
+        told = chance.gather(1, self.place.clamp(min=0)[:, None])[:, 0].clamp(min=1e-9).log()
+        return -(told * hidden).sum(-1) / hidden.sum(-1).clamp(min=1)
+
+
+def places_of(game: Game, worlds: State, count: int, hidden: Hidden) -> Tensor:
+    """Where the cards lie in ``count`` worlds of each of B games: [B, count, places, cards] float32, 0 or 1."""
+    others = opponents(game.mover(worlds), game.seats)
+    held = unpack(worlds.hands.gather(1, others), torch.float32, game.layout.size)
+    held = rearrange(held, "(b c) place card -> b c place card", c=count)
+    out = (hidden.place >= 0).float()[:, None] - held.sum(2)
+    return torch.cat([held, out[:, :, None]], 2)
+
+
+def by_worlds(lies: Tensor, hidden: Hidden, log_weight: Tensor) -> Tensor:
+    """The places' probabilities by weighed worlds, to which counting adds as much as one of them: [B, places, cards].
+
+    Args:
+        lies: [B, C, places, cards], see `places_of`.
+        log_weight: [B, C].
+    """
+    weight = log_weight.float().softmax(-1)
+    count = 1 / weight.square().sum(-1)[:, None, None]  # so many worlds of equal weight say as much
+    return (count * torch.einsum("bc,bcpk->bpk", weight, lies) + hidden.share) / (count + 1)
+
+
+def decisions(
+    game: Game, network: InferenceNet, games: int, seed: int, first: int
+) -> Iterator[tuple[State, Past, Tensor]]:
+    """Games ``first`` onwards in which every action is drawn from the policy: at each decision the games that have a
+    choice there and are not over, their past, and what was observed, [L, features] float32."""
+    player = NetworkPlayer(network, sample=True)
+    state = game.deal(games, seed, "cpu", first)
+    past = Past.none(game, games)
+    for _ in range(game.decisions):
+        lanes = (game.legal_actions(state)[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        if len(lanes):
+            choosing = state.take(lanes)
+            yield choosing, past.take(lanes), game.observe(choosing)
+        action = player.act(game, state, seed)
+        past, state = past.then(state, action), game.step(state, action)
+
+
+class BeliefNet(nn.Module):
+    """An observation [E, features] -> logits [E, places, cards] of where each card lies."""
+
+    def __init__(self, game: Game) -> None:
+        super().__init__()
+        self.places, self.cards = game.seats, game.layout.size
+        sizes = (game.features, WIDTH, WIDTH, self.places * self.cards)
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+        self.layers = nn.Sequential(*(part for layer in layers for part in (layer, nn.ReLU())))[:-1]
+
+    def forward(self, observation: Tensor, share: Tensor) -> Tensor:
+        """The probabilities [E, places, cards]: what counting says, ``share``, times what was learned beside it."""
+        logits = self.layers(observation).unflatten(-1, (self.places, self.cards))
+        return (logits + share.clamp(min=1e-9).log()).softmax(1)
+
+
+def learned(game: Game, network: InferenceNet, games: int, seed: int, report: Callable[[int], None]) -> BeliefNet:
+    """A `BeliefNet` that has learned once from so many games of the network."""
+    torch.manual_seed(seed)
+    belief = BeliefNet(game)
+    optimizer = torch.optim.AdamW(belief.parameters(), lr=RATE)
+    order = torch.Generator().manual_seed(seed)
+    for first in range(0, games, AT_ONCE):
+        count = min(AT_ONCE, games - first)
+        seen = [(x, Hidden.of(game, state)) for state, _, x in decisions(game, network, count, seed, first)]
+        observation = torch.cat([x for x, _ in seen])
+        share, place = (torch.cat([getattr(hidden, name) for _, hidden in seen]) for name in ("share", "place"))
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * (1 - 0.95 * first / games)
+        for batch in torch.randperm(len(observation), generator=order).split(BATCH):
+            loss = Hidden(share[batch], place[batch]).loss(belief(observation[batch], share[batch])).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        report(first + count)
+    return belief.eval()
+
+
+def judge(
+    game: Game, network: InferenceNet, belief: BeliefNet, games: int, seed: int, report: Callable[[int], None]
+) -> dict[str, Tensor]:
+    """Of each way to tell, its loss in games that nobody has learned from: [decisions] float64, nats a card. Of worlds
+    by likelihood the fewer are the first of the more."""
+    found: dict[str, list[Tensor]] = {}
+    evaluator, most = NetworkEvaluator(network), max(CANDIDATES)
+    for done, (state, past, observation) in enumerate(decisions(game, network, games, seed, JUDGED_INDEX)):
+        hidden = Hidden.of(game, state)
+        worlds = game.determinize(state, most, seed)
+        lies = places_of(game, worlds, most, hidden)
+        weight = log_likelihood(game, state, worlds, past, evaluator, RolloutConfig.trust).view(-1, most)
+        with torch.no_grad():
+            told = belief(observation, hidden.share)
+        chances = {"counting": hidden.share, f"{most:,} uniform worlds": by_worlds(lies, hidden, 0 * weight)}
+        for count in CANDIDATES:
+            chances[f"{count:,} worlds by likelihood"] = by_worlds(lies[:, :count], hidden, weight[:, :count])
+        chances["learned network"] = told
+        some = (hidden.place >= 0).any(-1)
+        for name, chance in chances.items():
+            found.setdefault(name, []).append(hidden.loss(chance)[some].double())
+        report(done + 1)
+    return {name: torch.cat(losses) for name, losses in found.items()}
+
+
+@dataclass(frozen=True)
+class ByBelief:
+    """Draws worlds from `BY_BELIEF` uniform ones, weighed by what a network thinks of each card's place over what
+    counting says (a `vecmcts.rollouts.DrawWorlds`)."""
+
+    belief: BeliefNet
+
+    def __call__(self, game: Game, state: State, count: int, seed: int) -> tuple[State, Tensor]:
+        """See `DrawWorlds`."""
+        hidden = Hidden.of(game, state)
+        with torch.no_grad():
+            told = self.belief(game.observe(state), hidden.share)
+        more = (told / hidden.share.clamp(min=1e-9)).clamp(min=1e-9).log() * (hidden.share > 0)
+        worlds = game.determinize(state, BY_BELIEF, seed)
+        weight = torch.einsum("bcpk,bpk->bc", places_of(game, worlds, BY_BELIEF, hidden), more)
+        uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.INFERENCE, 1)
+        drawn = resample(weight.double(), uniform, count)
+        first = BY_BELIEF * torch.arange(state.batch_size)
+        return worlds.take((first[:, None] + drawn).flatten()), drawn
+
+
+def played(
+    game: Game, network: InferenceNet, belief: BeliefNet, deals: int, seed: int, display: Display
+) -> list[dict[str, object]]:
+    """Leads of rollouts over the network without search in the same deals, and the processor time of a game."""
+    config, seatings, rows = RolloutConfig(), seatings_of(game), []
+    players = {
+        f"{config.worlds} of {config.candidates} by likelihood": RolloutPlayer(network, config),
+        f"{config.worlds} of {BY_BELIEF} by the learned network": RolloutPlayer(
+            network, replace(config, candidates=0), draw=ByBelief(belief)
+        ),
+    }
+    leads = []
+    with display.task("rollouts", len(players) * deals * len(seatings), "games") as task:
+        for number, (name, player) in enumerate(players.items()):
+            begun = time.process_time()
+
+            def report(share: float, number: int = number) -> None:
+                task.update((number + share) * deals * len(seatings))
+
+            points = play_deals([game], (player, NetworkPlayer(network)), seatings, deals, seed, "cpu", report)
+            mine, theirs = side_points(points, seatings).unbind(-1)
+            leads.append(mine - theirs)
+            milliseconds = 1000 * (time.process_time() - begun) / (deals * len(seatings))
+            lead, gain = Interval.of(leads[-1]), Interval.of(leads[-1] - leads[0])
+            rows.append({"name": name, "lead": asdict(lead), "gain": asdict(gain), "milliseconds": milliseconds})
+    return rows
+
+
+@ends_in_one_line(needs_less="a smaller --judged")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = Parser(prog="python -m veclab.bench.beliefs", description=__doc__)
+    parser.add_argument("network", type=Path, help="a network-*.safetensors; it says its game and rules")
+    parser.add_argument("--games", type=int, default=32_768, help="to learn from (default: 32768)")
+    parser.add_argument("--judged", type=int, default=16, help="games to judge on (default: 16)")
+    parser.add_argument("--deals", type=int, default=0, help="to play by rollouts, from all seats (default: none)")
+    parser.add_argument("--seed", type=int, default=1, help="of all games (default: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    add_display_flags(parser)
+    add_flags(parser, RULES)
+    given = vars(parser.parse_args(arguments))
+    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+    for name, least in (("games", 1), ("judged", 1), ("deals", 0)):
+        if getattr(own, name) < least:
+            raise ValueError(f"--{name} must be at least {least}, got {getattr(own, name)}")
+    check_seed(own.seed)
+    check_place("--json", own.json)
+    settings = settings_for(own.network, given)
+    games = settings.games()
+    if len(games) > 1 or not games[0].fixed_hands:
+        raise ValueError(f"one game whose cards do not change hands is judged, not {settings.describe()}: name --cards")
+    game, display = games[0], display_of(own)
+    network = inference_net(load_network(own.network, game=game), "auto", games)
+    with display.task("learning", own.games, "games") as task:
+        belief = learned(game, network, own.games, own.seed, task.update)
+    with display.task("judging", game.decisions, "decisions") as task:
+        losses = judge(game, network, belief, own.judged, own.seed, task.update)
+    rows = [{"name": name, "loss": asdict(Interval.of(loss)), "decisions": len(loss)} for name, loss in losses.items()]
+    title = f"{own.network.name}, {settings.describe()}, {own.games:,} games learned from"
+    print_table(
+        display.console, title, ("known by", "nats a card"), [(row["name"], _shown(row["loss"], 4)) for row in rows]
+    )
+    plays = played(game, network, belief, own.deals, own.seed, display) if own.deals else []
+    if plays:
+        cells = [
+            (row["name"], f"{row['milliseconds']:.0f}", _shown(row["lead"], 2), _shown(row["gain"], 2)) for row in plays
+        ]
+        print_table(display.console, "rollouts against the network alone", ("worlds", "ms", "lead", "gain"), cells)
+    display.console.print("95% intervals over decisions, of leads over deals")
+    if own.json is not None:
+        stored = {**environment(torch.device("cpu")), "title": title, "games": [identity(game)]}
+        stored |= {"results": rows, "rollouts": plays}
+        stored["command"] = "python -m veclab.bench.beliefs " + shlex.join(arguments or sys.argv[1:])
+        write_atomically(own.json, json_text(stored, indent=1).encode())
+    return 0
+
+
+def _shown(interval: dict[str, float], places: int) -> str:
+    return f"{interval['mean']:.{places}f} ± {interval['half']:.{places}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
