@@ -200,7 +200,7 @@ def policies_of(
         ValueError: in one line, on a network that cannot play the games.
     """
     policies = {"random": uniform_policy}
-    if all(why_not(RuleBot(), game) is None for game in games):
+    if why_not(RuleBot(), *games) is None:
         policies[RuleBot.name] = player_policy(RuleBot())
     for name, file in files.items():
         network = InferenceNet(load_network(file, device, games[0]), dtype=torch.float32)

@@ -53,10 +53,11 @@ def name_of(player: object) -> str:
     return getattr(player, "name", type(player).__name__)
 
 
-def why_not(player: Player | HistoryPlayer, game: Game) -> str | None:
-    """In one line why a player cannot play a game, as its method ``refuses(game) -> str | None`` says; None if it can,
-    and of a player without that method."""
-    return player.refuses(game) if hasattr(player, "refuses") else None
+def why_not(player: Player | HistoryPlayer, *games: Game) -> str | None:
+    """In one line why a player cannot play all of the games, as its method ``refuses(game) -> str | None`` says; None
+    if it can, and of a player without that method."""
+    reasons = (player.refuses(game) for game in games) if hasattr(player, "refuses") else ()
+    return next(filter(None, reasons), None)
 
 
 class RandomBot:

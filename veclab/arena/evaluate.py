@@ -66,7 +66,7 @@ BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, 
 
 def bots_of(games: Sequence[Game]) -> list[str]:
     """Names of the known opponents that play all of the games, weakest first."""
-    return [name for name, bot in BOTS.items() if all(why_not(bot(), game) is None for game in games)]
+    return [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
 
 
 def bots(games: Sequence[Game]) -> list[Player]:
@@ -233,9 +233,8 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
 def check_players(players: Sequence[Player | HistoryPlayer], games: Sequence[Game]) -> None:
     """Raises ValueError, in one line, unless all of the players can play all of the games."""
     for player in players:
-        for game in games:
-            if (reason := why_not(player, game)) is not None:
-                raise ValueError(reason)
+        if (reason := why_not(player, *games)) is not None:
+            raise ValueError(reason)
 
 
 def check_search_flags(given: Collection[str], used: Collection[str], instead: str) -> None:

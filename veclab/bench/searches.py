@@ -83,11 +83,6 @@ def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
     return IsmctsPlayer(network, config) if isinstance(config, IsmctsConfig) else search_player(network, config)
 
 
-def refusal(player: Player | HistoryPlayer, games: Sequence[Game]) -> str | None:
-    """Why it cannot play all of the games, in one line; None if it can."""
-    return next(filter(None, (why_not(player, game) for game in games)), None)
-
-
 def measure(
     names: Sequence[str],
     network: InferenceNet,
@@ -171,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = settings_for(own.network, given)
     games = settings.games()
     network = inference_net(load_network(own.network, game=games[0]), "auto", games)
-    refused = {name: refusal(player_of(network, config), games) for name, config in CONFIGS.items()}
+    refused = {name: why_not(player_of(network, config), *games) for name, config in CONFIGS.items()}
     for name in own.searches or ():
         if (reason := refused[name]) is not None:
             raise ValueError(f"no search {name!r} here: {reason}")

@@ -27,9 +27,8 @@ FIRST_INDEX = 1 << 43  # games that nothing else in a run has
 
 def check(settings: Settings, games: Sequence[Game]) -> None:
     """Raises ValueError, in one line, where the rule-based player does not know what is played."""
-    for game in games:
-        if settings.imitated_games and (reason := why_not(RuleBot(), game)) is not None:
-            raise ValueError(f"--imitated-games: {reason}")
+    if settings.imitated_games and (reason := why_not(RuleBot(), *games)) is not None:
+        raise ValueError(f"--imitated-games: {reason}")
 
 
 def imitate(
