@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from net import BlobNet, NetConfig
 from veclab.agents import checkpoint
 from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_network, save_tensors
+from veclab.agents.rounded import round_network
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 
@@ -149,3 +150,23 @@ def test_a_network_comes_back(tmp_path) -> None:
     observation = torch.rand(5, 256)
     assert loaded.config == SMALL and not loaded.training
     assert all(torch.equal(a, b) for a, b in zip(loaded(observation), net(observation), strict=True))
+
+
+def test_a_rounded_network_plays_the_same_without_its_dead_rows(tmp_path) -> None:
+    """And a rounded file that is rounded again is the same file; a row less than the values' is damage."""
+    whole, kept, again = (tmp_path / f"{name}.safetensors" for name in ("whole", "kept", "again"))
+    net = BlobNet(SMALL)
+    net.load_state_dict({name: tensor.bfloat16().float() for name, tensor in net.state_dict().items()})
+    save_network(whole, net, {"game": "blob"})
+    round_network(whole, kept)
+    round_network(kept, again)
+    assert kept.read_bytes() == again.read_bytes()
+    assert load_tensors(kept)[0]["layers.0.self_attn.in_proj_weight"].shape == (32, 32)
+    observation = torch.rand(16, SMALL.observation)
+    for ours, theirs in zip(load_network(kept)(observation), net(observation), strict=True):
+        assert torch.equal(ours, theirs)
+    tensors, metadata = load_tensors(kept)
+    name = "layers.0.self_attn.in_proj_bias"
+    save_tensors(whole, {**tensors, name: tensors[name][1:].clone()}, metadata)
+    with pytest.raises(ValueError, match=r"in_proj_bias is \[31\], not \[96\]"):
+        load_network(whole)

@@ -164,7 +164,9 @@ def load_network(path: Path, device: str | torch.device = "cpu", game: Game | No
         raise DamagedError(f"{path} is damaged or no checkpoint: {printable(error)}") from None
     if game is not None:
         _check_game(path, metadata, config, game)
-    kinds = (torch.float32, torch.bfloat16) if metadata.get("rounded") == "bfloat16" else (torch.float32,)
+    kinds = (torch.float32,)
+    if metadata.get("rounded") == "bfloat16":
+        kinds, tensors = (torch.float32, torch.bfloat16), with_dead_rows(tensors, config.dim)
     try:
         check_tensors(tensors, _shapes_of(config, tensors), kinds)
     except ValueError as error:
@@ -172,6 +174,27 @@ def load_network(path: Path, device: str | torch.device = "cpu", game: Game | No
     net = BlobNet(config)
     net.load_state_dict(tensors)
     return net.to(device).eval()
+
+
+# Query and key of an attention over one token, on which nothing depends (`net.blobnet.OneTokenAttention`).
+_DEAD_ROWS = re.compile(r"layers\.\d+\.self_attn\.in_proj_(weight|bias)")
+
+
+def without_dead_rows(tensors: dict[str, Tensor], dim: int) -> dict[str, Tensor]:
+    """A network's tensors, those of `in_proj` without what nothing depends on: a sixth of the document's network."""
+    return {
+        name: tensor[2 * dim :].clone() if _DEAD_ROWS.fullmatch(name) else tensor for name, tensor in tensors.items()
+    }
+
+
+def with_dead_rows(tensors: dict[str, Tensor], dim: int) -> dict[str, Tensor]:
+    """The inverse of `without_dead_rows`, zeros in their place; tensors that have them stay as they are."""
+    return {
+        name: torch.cat([tensor.new_zeros(2 * dim, *tensor.shape[1:]), tensor])
+        if _DEAD_ROWS.fullmatch(name) and tensor.ndim and len(tensor) == dim
+        else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def _shapes_of(config: NetConfig, tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:

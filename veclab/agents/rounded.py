@@ -1,4 +1,5 @@
-"""A network with its weights rounded to bfloat16, half the size: so the agents of this folder are kept.
+"""A network with its weights rounded to bfloat16 and without those on which nothing depends, less than half the size:
+so the agents of this folder are kept.
 
 python -m veclab.agents.rounded RUN_OR_NETWORK FILE.safetensors
 """
@@ -9,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from veclab.agents.checkpoint import load_tensors, save_tensors
+from veclab.agents.checkpoint import load_tensors, save_tensors, with_dead_rows, without_dead_rows
 from veclab.agents.networks import newest_network
 from veclab.command_line import Parser, check_place, ends_in_one_line
 
 
 def round_network(source: Path, target: Path) -> None:
-    """Writes a network's file again, rounded; the metadata say so.
+    """Writes a network's file again, rounded and without its dead rows; the metadata say so.
 
     Raises:
         ValueError: in one line, when the source is no network's file.
@@ -23,6 +24,7 @@ def round_network(source: Path, target: Path) -> None:
     tensors, metadata = load_tensors(source)
     if "net" not in metadata:
         raise ValueError(f"{source} holds no network; networks of a run are its network-*.safetensors")
+    tensors = without_dead_rows(with_dead_rows(tensors, dim := metadata["net"]["dim"]), dim)
     rounded = {name: t.bfloat16() if t.is_floating_point() else t for name, t in tensors.items()}
     save_tensors(target, rounded, {**metadata, "rounded": "bfloat16"})
 
