@@ -11,8 +11,9 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from net import BlobNet, NetConfig
-from veclab.agents import checkpoint
+from veclab.agents import SHIPPED, checkpoint
 from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_network, save_tensors
+from veclab.agents.networks import settings_for
 from veclab.agents.rounded import round_network
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
@@ -170,3 +171,17 @@ def test_a_rounded_network_plays_the_same_without_its_dead_rows(tmp_path) -> Non
     save_tensors(whole, {**tensors, name: tensors[name][1:].clone()}, metadata)
     with pytest.raises(ValueError, match=r"in_proj_bias is \[31\], not \[96\]"):
         load_network(whole)
+
+
+def test_the_agents_that_come_with_the_program() -> None:
+    """They open, each for a game that it names, and take at most 20 MB in all."""
+    files = sorted(SHIPPED.rglob("*.safetensors"))
+    assert {"blob-1-4", "blob-8-13", "blob-5", "hearts", "spades", "whist", "euchre", "wizard"} <= {
+        f.stem for f in files
+    }
+    assert sum(file.stat().st_size for file in files) <= 20_000_000
+    for file in files:
+        settings = settings_for(file, {})
+        net = load_network(file, game=settings.games()[0])
+        logits, values = net(torch.rand(2, net.config.observation))
+        assert logits.isfinite().all() and values.isfinite().all()
