@@ -72,9 +72,10 @@ def test_four_names_at_the_top_and_the_agents_below(wheel: Path) -> None:
     assert {name.split("/")[0] for name in own} == set(PACKAGES)
     ours = {str(path.relative_to(ROOT)) for package in PACKAGES for path in (ROOT / package).rglob("*.py")}
     assert {name for name in own if name.endswith(".py")} == ours
-    agents = {f"veclab/agents/{path.name}" for path in (ROOT / "veclab" / "agents").iterdir() if path.suffix != ".py"}
+    kept = [path for path in (ROOT / "veclab" / "agents").rglob("*.*") if path.suffix not in (".py", ".pyc")]
+    agents = {str(path.relative_to(ROOT)) for path in kept}
     page = {f"veclab/web/page/{path.name}" for path in (ROOT / "veclab" / "web" / "page").iterdir()}
-    assert agents - {"veclab/agents/__pycache__"} | page == own - ours
+    assert agents | page == own - ours
 
 
 def page_is_served(command: list[str], folder: Path, environment: dict[str, str]) -> None:
@@ -146,8 +147,8 @@ def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> N
         assert "network-000003.safetensors -> agent.onnx" in call("export run --onnx agent.onnx")
 
     small = "--plain --cards 1 --seed 1 --worlds 1 --simulations 2"
-    shown = call(f"play {small} --save match.json", "1\nq\n")
-    assert "(blob-1-4, search 1x2)" in shown and "You bid 1." in shown  # an agent that came with the wheel
+    shown = call(f"play {small} --save match.json", "0\nq\n")
+    assert "(blob-1-4, search 1x2)" in shown and "You bid 0." in shown  # an agent that came with the wheel
     assert shown.endswith("go on by vecgame play --resume match.json\n")
     assert "Your bid" not in call("play --plain --resume match.json", "q\n")  # it has been made
     assert "(network-000003, " in call(f"play {small} --watch --games 1 --agent run --delay 0")
