@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
-from vecgame import Blob, Game, State
+from vecgame import Blob, Game, State, make_game
 from vecgame.cards import popcount
 from vecgame.worlds import opponents
 from veclab.agents.checkpoint import save_network
 from veclab.bench import beliefs
-from veclab.bench.beliefs import BY_BELIEF, BeliefNet, ByBelief, Hidden, by_worlds, places_of
+from veclab.bench.beliefs import BY_BELIEF, BeliefNet, ByBelief, Hidden, by_worlds, check_game, places_of
 from vecmcts import RolloutConfig, rollouts
 
 GAME = Blob(cards=4)
@@ -134,5 +134,15 @@ def test_the_command(tmp_path, capsys) -> None:
     assert [row["name"] for row in told["results"]][::4] == ["counting", "learned network"]
     assert [row["name"] for row in told["rollouts"]][1] == f"32 of {BY_BELIEF} by the learned network"
     assert "nats a card" in capsys.readouterr().out
-    assert beliefs.main([str(path), "--cards=1-2"]) != 0
-    assert "name --cards" in capsys.readouterr().err
+    for wrong, said in (("--cards=1-2", "name --cards"), ("--deals=1", "--deals must be at least 2, or 0")):
+        assert beliefs.main([str(path), wrong]) != 0
+        assert said in capsys.readouterr().err
+
+
+def test_games_whose_hidden_cards_lie_otherwise_are_refused() -> None:
+    for game, said in (
+        (make_game("kuhn"), "change hands"),
+        (Blob(cards=1, sight="forehead"), "other hands than its own"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            check_game(game)

@@ -1,5 +1,6 @@
 """What cannot fit into memory is refused before any work, in one line that names the flag; and what memory there is."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,15 +8,19 @@ import torch
 
 from vecgame import Blob, memory
 from veclab import room
+from veclab.agents.networks import network_config
 from veclab.arena import evaluate, ladder
 from veclab.bench import command as bench
 from veclab.command_line import out_of_memory
 from veclab.exploit import command as exploit
 from veclab.report import page
 from veclab.room import Need, NoRoomError, check_room, of_search
+from veclab.settings import from_flags
 from veclab.table.agents import make_agent
 from veclab.table.session import Settings as MatchSettings
 from veclab.training import command as train
+from veclab.training.distributed import ALONE
+from veclab.training.room import check_run
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")
@@ -74,6 +79,15 @@ def test_a_report_and_a_table_that_cannot_fit(tmp_path, monkeypatch) -> None:
         make_agent(MatchSettings(Blob(), agent=AGENT, worlds=300, simulations=30_000))
     with pytest.raises(NoRoomError, match=r"10,000,000 games .* a smaller --games needs less"):
         page.play_all([Blob()], None, 0, 10_000_000, page.Display(quiet=True))
+
+
+def test_a_magnets_policy_of_every_decision_counts() -> None:
+    """38,000 games leave 0.87 GiB of observations; the magnet's probabilities are a fifth of that more."""
+    settings = from_flags("quick", {"learner": "policy-gradient", "updates": 1, "update_games": 38_000})
+    game = settings.games()[0]
+    check_run(settings, [game], network_config("small", game), CPU, ALONE)
+    with pytest.raises(NoRoomError, match="a smaller --update-games needs less"):
+        check_run(replace(settings, magnet=0.1), [game], network_config("small", game), CPU, ALONE)
 
 
 def test_needs_of_one_time_add_up() -> None:

@@ -76,15 +76,20 @@ def determinize(game: HiddenHands, state: StateT, count: int, seed: int) -> Stat
     Returns:
         B * count lanes, the worlds of a game adjacent.
     """
-    mover = game.mover(state)
-    others = opponents(mover, game.seats)
-    unseen = game.deck & ~(state.hands.gather(1, mover[:, None])[:, 0] | state.seen)
+    others, unseen, may = unknown(game, state)
     needs = popcount(state.hands).gather(1, others).t()
-    may = game.may_hold(state, mover)
     hands = draw_hands(unseen, needs, may, state.index, game.turn(state), count, seed, game.layout)
     drawn = rearrange(hands, "opponent world lane -> (lane world) opponent")
     worlds = state.repeat(count)
     return replace(worlds, hands=worlds.hands.scatter(1, others.repeat_interleave(count, dim=0), drawn))
+
+
+def unknown(game: HiddenHands, state: State) -> tuple[Tensor, Tensor, Tensor]:
+    """What the movers of B games do not see: the other seats [B, P - 1] int64 in their order after the mover, the cards
+    that may be anywhere [B], and those that each of the others may hold, unseen or not, [P - 1, B] int64 bitboards."""
+    mover = game.mover(state)
+    unseen = game.deck & ~(state.hands.gather(1, mover[:, None])[:, 0] | state.seen)
+    return opponents(mover, game.seats), unseen, game.may_hold(state, mover)
 
 
 def opponents(mover: Tensor, seats: int = SEATS) -> Tensor:

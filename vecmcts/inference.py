@@ -98,12 +98,27 @@ def infer(
         some = state.take(games)
         candidates = game.determinize(some, config.candidates, seed)
         weights = log_likelihood(game, some, candidates, past.take(games), evaluator, config.trust)
-        uniform = Stream(seed, some.index, game.turn(some)).uniform(Purpose.INFERENCE, 1)
-        chosen = resample(rearrange(weights, "(b c) -> b c", b=some.batch_size), uniform, config.worlds)
-        first = config.candidates * torch.arange(some.batch_size, device=state.device)
+        weights = rearrange(weights, "(b c) -> b c", b=some.batch_size)
+        drawn, chosen = drawn_by_weight(game, some, candidates, weights, config.worlds, seed)
         numbers.append(chosen)
-        parts.append(candidates.take(rearrange(first[:, None] + chosen, "b w -> (b w)")))
+        parts.append(drawn)
     return concatenate(parts), torch.cat(numbers)
+
+
+def drawn_by_weight(
+    game: Game, state: State, candidates: State, log_weights: Tensor, count: int, seed: int
+) -> tuple[State, Tensor]:
+    """``count`` worlds of every game, drawn from its candidates by weights; what is returned see `infer`.
+
+    Args:
+        state: B games.
+        candidates: B * C lanes, the candidates of a game adjacent.
+        log_weights: [B, C], see `resample`.
+    """
+    uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.INFERENCE, 1)
+    chosen = resample(log_weights, uniform, count)
+    first = log_weights.shape[1] * torch.arange(state.batch_size, device=state.device)
+    return candidates.take(rearrange(first[:, None] + chosen, "b w -> (b w)")), chosen
 
 
 def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluator: Evaluator, trust: float) -> Tensor:

@@ -46,10 +46,12 @@ class Root:
     state: State  # B games
     actions: Tensor  # [B, K] int64, action ids, -1 where there is none
     tried: Tensor  # [B, K] bool; where it is one action only, nothing is to be found out
+    past: Past | None  # of the B games, where their worlds are inferred from it
 
     def take(self, lanes: Tensor) -> Root:
         """Some of the decisions, [L] int64."""
-        return Root(self.state.take(lanes), pick(self.actions, lanes), pick(self.tried, lanes))
+        past = None if self.past is None else self.past.take(lanes)
+        return Root(self.state.take(lanes), pick(self.actions, lanes), pick(self.tried, lanes), past)
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def rollouts(
     most = min(config.actions, actions.shape[1])
     likely = (log_prior.exp() >= config.least_prior) & (actions >= 0) & ~over
     tried = (likely & likely[:, 1:2])[:, :most]
-    trial = _attempt_all(game, Root(state, actions[:, :most], tried), evaluator, config, seed, past, draw)
+    trial = _attempt_all(game, Root(state, actions[:, :most], tried, past), evaluator, config, seed, draw)
     gain, error = (torch.nn.functional.pad(x, (0, actions.shape[1] - most)) for x in (trial.gain, trial.error))
     own = trial.value.gather(2, repeat(game.mover(state), "b -> b k 1", k=most))[:, :, 0]
     return SearchResult(
@@ -168,13 +170,7 @@ def standard_error(gain: Tensor, drawn: Tensor) -> Tensor:
 
 
 def _attempt_all(
-    game: Game,
-    root: Root,
-    evaluator: Evaluator,
-    config: RolloutConfig,
-    seed: int,
-    past: Past | None,
-    draw: DrawWorlds | None = None,
+    game: Game, root: Root, evaluator: Evaluator, config: RolloutConfig, seed: int, draw: DrawWorlds | None
 ) -> Trial:
     """`attempt`, for some of the decisions at a time, and for those only that have something to be tried."""
     games, most = root.actions.shape
@@ -186,21 +182,14 @@ def _attempt_all(
     lanes = torch.arange(games, device=device) if lanes is None else lanes
     for some in lanes.split(max(1, LANES[device.type] // (config.worlds * most))):
         if len(some):
-            own = None if past is None else past.take(some)
-            trial = attempt(game, root.take(some), evaluator, config, seed, own, draw)
+            trial = attempt(game, root.take(some), evaluator, config, seed, draw)
             value, gain = value.index_copy(0, some, trial.value), gain.index_copy(0, some, trial.gain)
             error, evaluations = error.index_copy(0, some, trial.error), evaluations + trial.evaluations
     return Trial(value, gain, error, evaluations)
 
 
 def attempt(
-    game: Game,
-    root: Root,
-    evaluator: Evaluator,
-    config: RolloutConfig,
-    seed: int,
-    past: Past | None,
-    draw: DrawWorlds | None = None,
+    game: Game, root: Root, evaluator: Evaluator, config: RolloutConfig, seed: int, draw: DrawWorlds | None
 ) -> Trial:
     """Plays B decisions out after each of their K actions in ``config.worlds`` worlds."""
     games, most = root.actions.shape
@@ -209,7 +198,7 @@ def attempt(
     if draw is not None:
         worlds, drawn = draw(game, root.state, config.worlds, seed)
     elif config.candidates:
-        worlds, drawn = infer(game, root.state, past, evaluator, config, seed)
+        worlds, drawn = infer(game, root.state, root.past, evaluator, config, seed)
     else:
         worlds = game.determinize(root.state, config.worlds, seed)
         drawn = torch.arange(config.worlds, device=device).expand(games, -1)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from veclab.agents.checkpoint import load_tensors, save_tensors, with_dead_rows, without_dead_rows
+from veclab.agents.checkpoint import load_metadata, load_network, save_tensors, without_dead_rows
 from veclab.agents.networks import newest_network
 from veclab.command_line import Parser, check_place, ends_in_one_line
 
@@ -21,12 +21,10 @@ def round_network(source: Path, target: Path) -> None:
     Raises:
         ValueError: in one line, when the source is no network's file.
     """
-    tensors, metadata = load_tensors(source)
-    if "net" not in metadata:
-        raise ValueError(f"{source} holds no network; networks of a run are its network-*.safetensors")
-    tensors = without_dead_rows(with_dead_rows(tensors, dim := metadata["net"]["dim"]), dim)
-    rounded = {name: t.bfloat16() if t.is_floating_point() else t for name, t in tensors.items()}
-    save_tensors(target, rounded, {**metadata, "rounded": "bfloat16"})
+    net = load_network(source)
+    tensors = without_dead_rows(net.state_dict(), net.config.dim)
+    rounded = {name: tensor.bfloat16() for name, tensor in tensors.items()}
+    save_tensors(target, rounded, {**load_metadata(source), "rounded": "bfloat16"})
 
 
 @ends_in_one_line

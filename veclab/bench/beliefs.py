@@ -21,7 +21,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 import argparse
 import shlex
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
@@ -32,15 +31,16 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from net import InferenceNet
-from vecgame import Game, Purpose, State, Stream, identity
+from vecgame import Game, State, identity
 from vecgame.cards import popcount, unpack
 from vecgame.philox import check_seed
-from vecgame.worlds import opponents
+from vecgame.worlds import opponents, unknown
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
-from veclab.arena.matches import Interval, play_deals, seatings_of, side_points
+from veclab.arena.matches import Interval, decisions
 from veclab.bench.measure import environment
+from veclab.bench.searches import measure, rows_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.precision import inference_net
@@ -48,7 +48,7 @@ from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
 from vecmcts import RolloutConfig
 from vecmcts.evaluators import NetworkEvaluator
-from vecmcts.inference import Past, log_likelihood, resample
+from vecmcts.inference import Past, drawn_by_weight, log_likelihood
 
 OWN_FLAGS = ("network", "games", "judged", "deals", "seed", "json", "quiet", "verbose")
 AT_ONCE = 1024  # games that are learned from at a time
@@ -69,13 +69,11 @@ class Hidden:
     @classmethod
     def of(cls, game: Game, state: State) -> Hidden:
         """Those of B games at their decisions."""
-        mover = game.mover(state)
-        others = opponents(mover, game.seats)
-        unseen = game.deck & ~(state.hands.gather(1, mover[:, None])[:, 0] | state.seen)
+        others, unseen, may = unknown(game, state)
         held = state.hands.gather(1, others)
         needs = popcount(held).float()
         left = popcount(unseen)[:, None] - needs.sum(-1, keepdim=True)
-        may = unpack(game.may_hold(state, mover).t() & unseen[:, None], torch.float32, game.layout.size)
+        may = unpack(may.t() & unseen[:, None], torch.float32, game.layout.size)
         out = unpack(unseen, torch.float32, game.layout.size)
         share = torch.cat([needs[:, :, None] * may, left[:, :, None] * out[:, None]], 1)
         holder = unpack(held, torch.float32, game.layout.size)
@@ -87,6 +85,16 @@ class Hidden:
         hidden = self.place >= 0
         told = chance.gather(1, self.place.clamp(min=0)[:, None])[:, 0].clamp(min=1e-9).log()
         return -(told * hidden).sum(-1) / hidden.sum(-1).clamp(min=1)
+
+
+def check_game(game: Game) -> None:
+    """Raises ValueError, in one line, on a game whose hidden cards `Hidden` does not tell."""
+    if not game.fixed_hands:
+        raise ValueError(f"{game.name}: where its cards lie is not asked, for they change hands")
+    state = game.deal(1)
+    seen, own = game.hidden(state)["hands"].seen_by(game.mover(state)), torch.arange(game.seats) == game.mover(state)
+    if not torch.equal(seen, own[None]):
+        raise ValueError(f"in this {game.name} the mover sees other hands than its own, which is not told")
 
 
 def places_of(game: Game, worlds: State, count: int, hidden: Hidden) -> Tensor:
@@ -110,21 +118,18 @@ def by_worlds(lies: Tensor, hidden: Hidden, log_weight: Tensor) -> Tensor:
     return (count * torch.einsum("bc,bcpk->bpk", weight, lies) + hidden.share) / (count + 1)
 
 
-def decisions(
+def choices(
     game: Game, network: InferenceNet, games: int, seed: int, first: int
 ) -> Iterator[tuple[State, Past, Tensor]]:
     """Games ``first`` onwards in which every action is drawn from the policy: at each decision the games that have a
     choice there and are not over, their past, and what was observed, [L, features] float32."""
-    player = NetworkPlayer(network, sample=True)
     state = game.deal(games, seed, "cpu", first)
-    past = Past.none(game, games)
-    for _ in range(game.decisions):
-        lanes = (game.legal_actions(state)[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+    seats = torch.zeros((games, game.seats), dtype=torch.int64)
+    for decision in decisions(game, state, [NetworkPlayer(network, sample=True)], seats, seed, keep_past=True):
+        lanes = ((game.legal_actions(decision.state)[:, 1:] >= 0).any(-1) & ~decision.over).nonzero()[:, 0]
         if len(lanes):
-            choosing = state.take(lanes)
-            yield choosing, past.take(lanes), game.observe(choosing)
-        action = player.act(game, state, seed)
-        past, state = past.then(state, action), game.step(state, action)
+            choosing = decision.state.take(lanes)
+            yield choosing, decision.past.take(lanes), game.observe(choosing)
 
 
 class BeliefNet(nn.Module):
@@ -151,7 +156,7 @@ def learned(game: Game, network: InferenceNet, games: int, seed: int, report: Ca
     order = torch.Generator().manual_seed(seed)
     for first in range(0, games, AT_ONCE):
         count = min(AT_ONCE, games - first)
-        seen = [(x, Hidden.of(game, state)) for state, _, x in decisions(game, network, count, seed, first)]
+        seen = [(x, Hidden.of(game, state)) for state, _, x in choices(game, network, count, seed, first)]
         observation = torch.cat([x for x, _ in seen])
         share, place = (torch.cat([getattr(hidden, name) for _, hidden in seen]) for name in ("share", "place"))
         for group in optimizer.param_groups:
@@ -172,7 +177,7 @@ def judge(
     by likelihood the fewer are the first of the more."""
     found: dict[str, list[Tensor]] = {}
     evaluator, most = NetworkEvaluator(network), max(CANDIDATES)
-    for done, (state, past, observation) in enumerate(decisions(game, network, games, seed, JUDGED_INDEX)):
+    for done, (state, past, observation) in enumerate(choices(game, network, games, seed, JUDGED_INDEX)):
         hidden = Hidden.of(game, state)
         worlds = game.determinize(state, most, seed)
         lies = places_of(game, worlds, most, hidden)
@@ -205,38 +210,21 @@ class ByBelief:
         more = (told / hidden.share.clamp(min=1e-9)).clamp(min=1e-9).log() * (hidden.share > 0)
         worlds = game.determinize(state, BY_BELIEF, seed)
         weight = torch.einsum("bcpk,bpk->bc", places_of(game, worlds, BY_BELIEF, hidden), more)
-        uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.INFERENCE, 1)
-        drawn = resample(weight.double(), uniform, count)
-        first = BY_BELIEF * torch.arange(state.batch_size)
-        return worlds.take((first[:, None] + drawn).flatten()), drawn
+        return drawn_by_weight(game, state, worlds, weight.double(), count, seed)
 
 
 def played(
     game: Game, network: InferenceNet, belief: BeliefNet, deals: int, seed: int, display: Display
 ) -> list[dict[str, object]]:
-    """Leads of rollouts over the network without search in the same deals, and the processor time of a game."""
-    config, seatings, rows = RolloutConfig(), seatings_of(game), []
-    players = {
-        f"{config.worlds} of {config.candidates} by likelihood": RolloutPlayer(network, config),
-        f"{config.worlds} of {BY_BELIEF} by the learned network": RolloutPlayer(
-            network, replace(config, candidates=0), draw=ByBelief(belief)
+    """What rollouts in worlds by likelihood and by the network come to, see `searches.rows_of`."""
+    config, draw = RolloutConfig(), ByBelief(belief)
+    makers = {
+        f"{config.worlds} of {config.candidates} by likelihood": lambda net: RolloutPlayer(net, config),
+        f"{config.worlds} of {BY_BELIEF} by the learned network": lambda net: RolloutPlayer(
+            net, replace(config, candidates=0), draw=draw
         ),
     }
-    leads = []
-    with display.task("rollouts", len(players) * deals * len(seatings), "games") as task:
-        for number, (name, player) in enumerate(players.items()):
-            begun = time.process_time()
-
-            def report(share: float, number: int = number) -> None:
-                task.update((number + share) * deals * len(seatings))
-
-            points = play_deals([game], (player, NetworkPlayer(network)), seatings, deals, seed, "cpu", report)
-            mine, theirs = side_points(points, seatings).unbind(-1)
-            leads.append(mine - theirs)
-            milliseconds = 1000 * (time.process_time() - begun) / (deals * len(seatings))
-            lead, gain = Interval.of(leads[-1]), Interval.of(leads[-1] - leads[0])
-            rows.append({"name": name, "lead": asdict(lead), "gain": asdict(gain), "milliseconds": milliseconds})
-    return rows
+    return rows_of(measure(makers, network, [game], deals, seed, display))
 
 
 @ends_in_one_line(needs_less="a smaller --judged")
@@ -253,15 +241,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_flags(parser, RULES)
     given = vars(parser.parse_args(arguments))
     own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
-    for name, least in (("games", 1), ("judged", 1), ("deals", 0)):
+    for name, least in (("games", 1), ("judged", 2)):
         if getattr(own, name) < least:
             raise ValueError(f"--{name} must be at least {least}, got {getattr(own, name)}")
+    if own.deals < 0 or own.deals == 1:
+        raise ValueError(f"--deals must be at least 2, or 0 for none, got {own.deals}")
     check_seed(own.seed)
     check_place("--json", own.json)
     settings = settings_for(own.network, given)
     games = settings.games()
-    if len(games) > 1 or not games[0].fixed_hands:
-        raise ValueError(f"one game whose cards do not change hands is judged, not {settings.describe()}: name --cards")
+    if len(games) > 1:
+        raise ValueError(f"one number of cards is judged, not {settings.describe()}: name --cards")
+    check_game(games[0])
     game, display = games[0], display_of(own)
     network = inference_net(load_network(own.network, game=game), "auto", games)
     with display.task("learning", own.games, "games") as task:

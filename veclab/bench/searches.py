@@ -19,8 +19,9 @@ import argparse
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -84,26 +85,27 @@ def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
 
 
 def measure(
-    names: Sequence[str],
+    makers: Mapping[str, Callable[[Network], Player | HistoryPlayer]],
     network: InferenceNet,
     games: Sequence[Game],
     deals: int,
     seed: int,
     display: Display,
-    keep: Callable[[list[Way]], None],
+    keep: Callable[[list[Way]], None] = lambda ways: None,
 ) -> list[Way]:
-    """Plays the deals in each way; ``keep`` is given those that are finished after each."""
+    """Plays the deals in each way, by the player made of a network; ``keep`` is given the ways that are finished
+    after each."""
     ways, seatings = [], seatings_of(games[0])
     count = len(seatings) * deals
-    with display.task("searches", count * len(names), "games") as task:
-        for number, name in enumerate(names):
+    with display.task("searches", count * len(makers), "games") as task:
+        for number, (name, make) in enumerate(makers.items()):
             counted = CountingNetwork(network)
 
             def report(share: float, number: int = number) -> None:
                 task.update(count * (number + share))
 
             begun = time.process_time()
-            players = (player_of(counted, CONFIGS[name]), NetworkPlayer(network))
+            players = (make(counted), NetworkPlayer(network))
             points = play_deals(games, players, seatings, deals, seed, "cpu", report)
             mine, theirs = side_points(points, seatings).unbind(-1)
             seconds = time.process_time() - begun
@@ -122,7 +124,6 @@ def rows_of(ways: Sequence[Way]) -> list[dict[str, object]]:
         rows.append(
             {
                 "name": way.name,
-                "config": asdict(CONFIGS[way.name]),
                 "milliseconds": way.milliseconds,
                 "evaluations": way.evaluations,
                 "lead": asdict(lead),
@@ -177,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display, rows = display_of(own), []
 
     def keep(ways: list[Way]) -> None:
-        rows[:] = rows_of(ways)
+        rows[:] = [{**row, "config": asdict(CONFIGS[row["name"]])} for row in rows_of(ways)]
         if own.json is not None:
             stored = {**environment(torch.device("cpu")), "title": title, "complete": len(ways) == len(names)}
             stored |= {"games": [identity(game) for game in games], "results": rows}
@@ -185,7 +186,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
     try:
-        measure(names, network, games, own.deals, own.seed, display, keep)
+        makers = {name: partial(player_of, config=CONFIGS[name]) for name in names}
+        measure(makers, network, games, own.deals, own.seed, display, keep)
     except KeyboardInterrupt:
         if rows:
             print_rows(display.console, rows, title)
