@@ -15,7 +15,7 @@ OF_SELF_PLAY = ("games_per_iter", "iterations", "sampled_share", "noise_fraction
 OF_SELF_PLAY += ("fast_simulations", "gate", "gate_error", "gate_deals")
 OF_LEARNING = ("learner", *OF_POLICY_GRADIENT, "epochs", "batch_size", "replay_examples", "learning_rate")
 OF_LEARNING += ("weight_decay", "grad_clip", "average_decay", "value_weight", "policy_target", "tricks_weight")
-OF_LEARNING += ("leaf_values", "augment_suits", "network", "initial_network", "imitated_games", "values")
+OF_LEARNING += ("leaf_values", "augment_suits", "network", "initial_network", "imitated_games", "imitated", "values")
 GROUPS = {  # of all settings' flags, as help shows them
     "game": (*RULES, "seed"),
     "search": OF_THE_SEARCH,

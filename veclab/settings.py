@@ -139,9 +139,14 @@ class Settings:
     initial_network: str = _flag("", "file of a saved network of that size to begin with, instead of random weights")
     imitated_games: int = _flag(
         0,
-        "games between rule-based players that it learns to play like, before it learns from its own",
+        "games of others that it learns to play like, before it learns from its own",
         least=0,
         most=MOST_GAMES,
+    )
+    imitated: str = _flag(
+        "rules",
+        "who plays these: rules, or files of networks, separated by commas; of those that were trained for a number of "
+        "cards, the one that was for the fewest",
     )
     values: int = _flag(
         4, "values of the network: 4, one for each seat however many, or 1, the document's scalar", choices=(1, 4)
@@ -238,6 +243,8 @@ class Settings:
             raise ValueError(
                 f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
             )
+        if self.imitated != "rules" and not self.imitated_games:
+            raise ValueError(f"--imitated {self.imitated} would change nothing without --imitated-games")
         if self.magnet_rate and not self.magnet:
             raise ValueError(f"--magnet-rate {self.magnet_rate} would change nothing without --magnet")
         game = self.games()[0]

@@ -1,8 +1,9 @@
-"""Learning to play as the rule-based player does, before a network learns from its own games.
+"""Learning to play as others do, before a network learns from its own games.
 
 Some of what pays in a game pays only once it is played well, such as a bid of nil in Spades: a network that begins with
 nothing loses by it, leaves it alone, and never finds out. Behaviour cloning of a player that knows it (Pomerleau 1989,
-"ALVINN") is a beginning from which it does.
+"ALVINN") is a beginning from which it does. Of networks the whole policy is learned, and one can learn from several,
+each where it is good, or a small one from a large one (policy distillation, Rusu et al. 2016, arXiv:1511.06295).
 """
 
 from __future__ import annotations
@@ -11,35 +12,80 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
-from net import BlobNet
-from vecgame import Game
+from net import BlobNet, InferenceNet
+from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
-from veclab.arena.bots import Player, RuleBot, why_not
+from veclab.agents.networks import load_agent
+from veclab.arena.bots import RuleBot, why_not
 from veclab.settings import Settings
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
-from veclab.training.selfplay import finished
+from veclab.training.selfplay import finished, sample
 
 AT_ONCE = 2048  # games played before learning from them
 FIRST_INDEX = 1 << 43  # games that nothing else in a run has
 
 
-def check(settings: Settings, games: Sequence[Game]) -> None:
-    """Raises ValueError, in one line, where the rule-based player does not know what is played."""
-    if settings.imitated_games and (reason := why_not(RuleBot(), *games)) is not None:
-        raise ValueError(f"--imitated-games: {reason}")
+RULES = "rules"  # the rule-based player, as a teacher
+
+Teacher = Callable[[Game, State, int], tuple[Tensor, Tensor]]
+"""A game, B positions of it with a choice, a seed -> the teacher's action in each [B] int64, and the policy that is to
+be learned there, [B, actions] float32 over the policy columns."""
+
+
+def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device) -> list[Teacher]:
+    """Who plays each of the games: the rule-based player or, of the networks that ``settings.imitated`` names, the one
+    that was trained for this game and the fewest others.
+
+    Raises:
+        ValueError: in one line, where a game has no teacher, or one cannot be had.
+    """
+    if settings.imitated == RULES:
+        if (reason := why_not(RuleBot(), *games)) is not None:
+            raise ValueError(f"--imitated-games: {reason}")
+        return [by_rules] * len(games)
+    agents = [load_agent(path.strip(), device) for path in settings.imitated.split(",")]
+    agents.sort(key=lambda agent: len(set(agent.games)))
+    known = [next((agent for agent in agents if game in agent.games), None) for game in games]
+    if None in known:
+        raise ValueError(f"--imitated: none of {settings.imitated} was trained for {games[known.index(None)]!r}")
+    taught = {agent.path: by_network(InferenceNet(agent.network)) for agent in known}
+    return [taught[agent.path] for agent in known]
+
+
+def by_rules(game: Game, state: State, seed: int) -> tuple[Tensor, Tensor]:
+    """The rule-based player as a `Teacher`: what it does is to be done always."""
+    action = RuleBot().act(game, state, seed)
+    column = game.policy_columns(state, action[:, None])
+    return action, torch.zeros(len(action), game.num_actions, device=action.device).scatter(1, column, 1.0)
+
+
+def by_network(network: InferenceNet) -> Teacher:
+    """A network as a `Teacher`, whose actions are drawn from its policy."""
+
+    def teach(game: Game, state: State, seed: int) -> tuple[Tensor, Tensor]:
+        mask, actions = game.policy_mask(state), game.legal_actions(state)
+        logits, _ = network(game.observe(state), mask)
+        policy = logits.float().masked_fill(~mask, -torch.inf).softmax(-1)
+        uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
+        columns = game.policy_columns(state, actions)
+        slot = ((columns == sample(policy, uniform)[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
+        return actions.gather(1, slot[:, None])[:, 0], policy
+
+    return teach
 
 
 def imitate(
     settings: Settings,
     start: BlobNet,
-    games: Sequence[Game],
+    lessons: Sequence[tuple[Game, Teacher]],
     device: torch.device,
     report: Callable[[int], None] = lambda done: None,
 ) -> BlobNet:
-    """``settings.imitated_games`` games between rule-based players, the ``games`` in turn, each decision with a choice
-    learned from once: a network of the sizes of ``start``, which it begins with. The learning rate falls to a tenth.
+    """``settings.imitated_games`` games of the ``lessons`` in turn, each decision with a choice learned from once: a
+    network of the sizes of ``start``, which it begins with. The learning rate falls to a tenth.
 
     Args:
         report: called with the games that are done, after some of them.
@@ -48,9 +94,9 @@ def imitate(
     learner.begin_with(start)
     done, number, count = 0, 0, settings.imitated_games
     while done < count:
-        game, size = games[number % len(games)], min(AT_ONCE, count - done)
+        (game, teacher), size = lessons[number % len(lessons)], min(AT_ONCE, count - done)
         learner.set_rate(1 - 0.9 * done / count)
-        examples = played(game, RuleBot(), size, settings.seed, FIRST_INDEX + done, device, settings.extras())
+        examples = played(game, teacher, size, settings.seed, FIRST_INDEX + done, device, settings.extras())
         if len(examples):
             room = (game.features, game.num_actions, game.seats, settings.extras())
             buffer = ReplayBuffer(len(examples), device, *room)
@@ -63,25 +109,26 @@ def imitate(
 
 def played(
     game: Game,
-    player: Player,
+    teacher: Teacher,
     count: int,
     seed: int,
     first_index: int,
     device: torch.device,
     extras: Collection[str] = (),
 ) -> Examples:
-    """Games ``first_index`` onwards with the player at every seat: an example of each decision with a choice, whose
-    target is the action that it took; ``extras`` names the fields of `replay.EXTRAS` that they shall have."""
+    """Games ``first_index`` onwards with the teacher at every seat: an example of each decision with a choice, whose
+    target is the teacher's policy; ``extras`` names the fields of `replay.EXTRAS` that they shall have."""
     state, stored = game.deal(count, seed, device, first_index), []
     for _ in range(game.decisions):
-        actions, action = game.legal_actions(state), player.act(game, state, seed)
+        actions = game.legal_actions(state)
+        action = actions[:, 0]
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes):
             choosing = state.take(lanes)
-            mask = game.policy_mask(choosing)
-            column = game.policy_columns(choosing, action[lanes, None])
-            target = torch.zeros(mask.shape, dtype=torch.float16, device=mask.device).scatter(1, column, 1.0)
+            chosen, policy = teacher(game, choosing, seed)
+            action = action.index_copy(0, lanes, chosen)
+            legal = pack_mask(game.policy_mask(choosing))
             hidden = game.others_hands(choosing) if "hidden" in extras else None
-            stored.append((lanes, game.mover(choosing), game.observe(choosing).half(), pack_mask(mask), target, hidden))
+            stored.append((lanes, game.mover(choosing), game.observe(choosing).half(), legal, policy.half(), hidden))
         state = game.step(state, action)
     return finished(game, state, stored, extras)

@@ -94,7 +94,6 @@ class SavedRun:
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
         check_run(settings, self.games, config, self.device, group)
-        imitation.check(settings, self.games)
         self.learner = Learner(settings, config, self.device, group)
         room = (game.features, game.num_actions, game.seats, extras)
         self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)
@@ -175,11 +174,13 @@ class SavedRun:
                 self.display.line(f"the run begins {others}")
             self.learner.begin_with(load_network(path, self.device, self.games[0]))
         if count := self.settings.imitated_games:
-            with self.display.task("the rule-based player's games", count, "games") as task:
-                self.learner.begin_with(
-                    imitation.imitate(self.settings, self.learner.net, self.games, self.device, task.update)
-                )
-            self.display.line(f"begins by what {count:,} games between rule-based players taught it")
+            teachers = imitation.teachers_of(self.settings, self.games, self.device)
+            lessons = list(zip(self.games, teachers, strict=True))
+            with self.display.task("games to imitate", count, "games") as task:
+                net = imitation.imitate(self.settings, self.learner.net, lessons, self.device, task.update)
+            self.learner.begin_with(net)
+            by = "rule-based players" if self.settings.imitated == imitation.RULES else self.settings.imitated
+            self.display.line(f"begins by what {count:,} games of {by} taught it")
 
     def _restore(self) -> None:
         remove_unfinished(self.folder)
