@@ -21,6 +21,7 @@ from veclab.agents.networks import load_agent
 from veclab.arena.bots import RuleBot, why_not
 from veclab.settings import Settings
 from veclab.training.learner import Learner, learn
+from veclab.training.mixing import shared_out
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.selfplay import finished, sample
 
@@ -84,24 +85,29 @@ def imitate(
     device: torch.device,
     report: Callable[[int], None] = lambda done: None,
 ) -> BlobNet:
-    """``settings.imitated_games`` games of the ``lessons`` in turn, each decision with a choice learned from once: a
-    network of the sizes of ``start``, which it begins with. The learning rate falls to a tenth.
+    """``settings.imitated_games`` games shared out among the ``lessons``, each decision with a choice learned from
+    once: a network of the sizes of ``start``, which it begins with. The learning rate falls to a tenth.
 
     Args:
         report: called with the games that are done, after some of them.
     """
     learner = Learner(replace(settings, epochs=1, average_decay=0.0, magnet=0.0, magnet_rate=0.0), start.config, device)
     learner.begin_with(start)
+    teachers, games = dict(lessons), [game for game, _ in lessons]
+    room = (games[0].features, games[0].num_actions, games[0].seats, settings.extras())
     done, number, count = 0, 0, settings.imitated_games
     while done < count:
-        (game, teacher), size = lessons[number % len(lessons)], min(AT_ONCE, count - done)
+        size = min(AT_ONCE, count - done)
         learner.set_rate(1 - 0.9 * done / count)
-        examples = played(game, teacher, size, settings.seed, FIRST_INDEX + done, device, settings.extras())
-        if len(examples):
-            room = (game.features, game.num_actions, game.seats, settings.extras())
-            buffer = ReplayBuffer(len(examples), device, *room)
-            buffer.add(examples)
-            learn(learner, buffer, len(examples), settings.seed + number)
+        parts = [
+            played(game, teachers[game], share, settings.seed, FIRST_INDEX + done + first, device, settings.extras())
+            for game, first, share in shared_out(games, size, number)
+        ]
+        if examples := sum(map(len, parts)):
+            buffer = ReplayBuffer(examples, device, *room)
+            for part in parts:
+                buffer.add(part)
+            learn(learner, buffer, examples, settings.seed + number)
         done, number = done + size, number + 1
         report(done)
     return learner.net

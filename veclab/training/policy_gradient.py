@@ -66,6 +66,16 @@ class Rollout:
         fields = {name: group.gather(tensor) for name, tensor in self.tensors().items()}
         return Rollout(**fields, score=points / games, games=int(games))
 
+    @staticmethod
+    def concatenate(parts: Sequence[Rollout]) -> Rollout:
+        """The decisions of several as one's, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        fields = [part.tensors() for part in parts]
+        joined = {name: torch.cat([own[name] for own in fields]) for name in fields[0]}
+        games = sum(part.games for part in parts)
+        return Rollout(**joined, score=sum(part.games * part.score for part in parts) / games, games=games)
+
 
 def play(
     game: Game,

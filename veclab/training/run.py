@@ -23,6 +23,8 @@ from veclab.training.distributed import ALONE, Group, how_to_call
 from veclab.training.heading import heading
 from veclab.training.judge import Judge
 from veclab.training.learner import learn
+from veclab.training.mixing import shared_out
+from veclab.training.policy_gradient import Rollout
 from veclab.training.replay import Examples
 from veclab.training.saving import SavedRun
 from veclab.training.selfplay import SelfPlay, self_play
@@ -232,22 +234,28 @@ class Run(SavedRun):
         network.refresh(self.learner.net)
         share = self.rates["updates"].at(self.updates, settings.updates)
         self.learner.set_rate(share)
-        game = self.games[self.updates % len(self.games)]
-        start, count = self.group.share(settings.update_games)
-        index = UPDATES_INDEX + self.updates * settings.update_games + start
+        index = UPDATES_INDEX + self.updates * settings.update_games
         symmetry, extras = self.learner.symmetry, settings.extras()
-        rollout = policy_gradient.play(
-            game,
-            network,
-            count,
-            settings.seed,
-            index,
-            self.device,
-            symmetry,
-            extras,
-            settings.graphs,
-            gae_lambda=settings.gae_lambda,
-        ).gather(self.group)
+        rollouts = []
+        for game, first, number in shared_out(self.games, settings.update_games, self.updates):
+            start, count = self.group.share(number)
+            if count == 0:
+                continue
+            rollouts.append(
+                policy_gradient.play(
+                    game,
+                    network,
+                    count,
+                    settings.seed,
+                    index + first + start,
+                    self.device,
+                    symmetry,
+                    extras,
+                    settings.graphs,
+                    gae_lambda=settings.gae_lambda,
+                )
+            )
+        rollout = Rollout.concatenate(rollouts).gather(self.group)
         self._check_together()
         with self._changing():
             with self._all_or_nothing():

@@ -82,9 +82,10 @@ class SavedRun:
         curves.check(settings)
         if group.size > 1 and ":" in settings.device:
             raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
-        if group.size > settings.update_games:
+        if group.size > 1 and (least := group.size * len(settings.games())) > settings.update_games:
             raise ValueError(
-                f"{group.size} processes need at least as many --update-games, got {settings.update_games}"
+                f"{group.size} processes need at least {least} --update-games, one of each number of cards for each, "
+                f"got {settings.update_games}"
             )
         if group.size > 1 and self.device.type == "cuda":
             torch.cuda.set_device(group.local_rank)

@@ -1,0 +1,65 @@
+"""Numbers of cards that a run mixes: every update has games of all."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.runs import changed, metrics_of, quiet
+from vecgame import Blob
+from veclab.training import policy_gradient
+from veclab.training.mixing import shared_out
+from veclab.training.run import UPDATES_INDEX, Run
+
+
+@given(st.lists(st.integers(1, 13), min_size=1, max_size=30), st.integers(1, 200), st.integers(0, 50))
+def test_shares_are_even_and_whole(cards: list[int], count: int, turn: int) -> None:
+    """Contiguous, all of the games, and each entry's share within one of the others'."""
+    games = [Blob(cards=number) for number in cards]
+    parts = shared_out(games, count, turn)
+    assert [first for _, first, _ in parts] == [sum(n for *_, n in parts[:place]) for place in range(len(parts))]
+    assert sum(number for *_, number in parts) == count
+    assert len({game for game, *_ in parts}) == len(parts)
+    for game, _, number in parts:
+        entries = games.count(game)
+        assert count // len(games) * entries <= number <= -(-count // len(games)) * entries
+
+
+def test_of_fewer_games_than_rules_each_has_its_turn() -> None:
+    games = [Blob(cards=number) for number in range(1, 6)]
+    turns = [[game.cards for game, *_ in shared_out(games, 2, turn)] for turn in range(5)]
+    assert sorted(sum(turns, [])) == sorted([1, 2, 3, 4, 5] * 2) and len(turns[0]) == 2
+
+
+def test_with_enough_games_the_shares_stay_the_same() -> None:
+    """As what a GPU has recorded is for one number of games."""
+    games = [Blob(cards=number) for number in (1, 3, 3, 5)]
+    assert [number for *_, number in shared_out(games, 9, 0)] == [3, 4, 2]
+    assert shared_out(games, 9, 0) == shared_out(games, 9, 1) == shared_out(games, 9, 7)
+
+
+def test_an_update_learns_from_all_numbers_of_cards(tmp_path, monkeypatch) -> None:
+    """From the games that the run numbers so, each dealt by one of the rules; the score is the mean of all games."""
+    settings = changed(cards="1,2,2,4", update_games=10, updates=2, learner="policy-gradient", device="cpu")
+    asked, learned = [], []
+    play, update = policy_gradient.play, policy_gradient.update
+
+    def playing(game, network, count, seed, index, *arguments, **named):
+        rollout = play(game, network, count, seed, index, *arguments, **named)
+        asked.append((game.cards, index - UPDATES_INDEX, count, rollout))
+        return rollout
+
+    def learning(learner, rollout, *arguments):
+        learned.append(rollout)
+        return update(learner, rollout, *arguments)
+
+    monkeypatch.setattr(policy_gradient, "play", playing)
+    monkeypatch.setattr(policy_gradient, "update", learning)
+    Run.create(tmp_path / "run", settings, quiet()).train(judge=False)
+    numbers = [(cards, index, count) for cards, index, count, _ in asked]
+    assert numbers == [(1, 0, 3), (2, 3, 5), (4, 8, 2), (1, 10, 3), (2, 13, 5), (4, 18, 2)]
+    for rollout, parts in zip(learned, (asked[:3], asked[3:]), strict=True):
+        for name, tensor in rollout.tensors().items():
+            assert torch.equal(tensor, torch.cat([part.tensors()[name] for *_, part in parts]))
+        assert rollout.games == 10
+        assert abs(rollout.score - sum(count * part.score for _, _, count, part in parts) / 10) < 1e-6
+    assert [entry["score"] for entry in metrics_of(tmp_path / "run")][:2] == [rollout.score for rollout in learned]

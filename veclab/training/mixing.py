@@ -1,0 +1,31 @@
+"""Who of some games plays by which rules, where a run mixes several, such as numbers of cards.
+
+Every step of learning should see them all. A policy that learns from one number of cards after another unlearns at each
+what it had learned at the others (docs/learning.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vecgame import Game
+
+
+def shared_out(games: Sequence[Game], count: int, turn: int) -> list[tuple[Game, int, int]]:
+    """Shares ``count`` games out among the rules ``games``, as many to each entry; entries may be equal.
+
+    Args:
+        turn: how often that has been done before: of fewer games than entries each entry has some in its turn.
+
+    Returns:
+        (rules, first, number) of all different rules that have some: the games ``first`` onwards are theirs.
+    """
+    size, numbers = len(games), dict.fromkeys(games, 0)
+    for place, game in enumerate(games):
+        numbers[game] += count // size + ((place if count > size else (place - turn * count) % size) < count % size)
+    parts, first = [], 0
+    for game, number in numbers.items():
+        if number:
+            parts.append((game, first, number))
+        first += number
+    return parts
