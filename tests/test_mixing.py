@@ -27,7 +27,7 @@ def test_shares_are_even_and_whole(cards: list[int], count: int, turn: int) -> N
 def test_of_fewer_games_than_rules_each_has_its_turn() -> None:
     games = [Blob(cards=number) for number in range(1, 6)]
     turns = [[game.cards for game, *_ in shared_out(games, 2, turn)] for turn in range(5)]
-    assert sorted(sum(turns, [])) == sorted([1, 2, 3, 4, 5] * 2) and len(turns[0]) == 2
+    assert sorted(number for turn in turns for number in turn) == sorted([1, 2, 3, 4, 5] * 2) and len(turns[0]) == 2
 
 
 def test_with_enough_games_the_shares_stay_the_same() -> None:
