@@ -57,7 +57,7 @@ QUICK_SHARE = 10  # of the quick tests of every game one in so many, other games
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Makes most of the quick tests of every game slow ones, and with VECGAME_SLOW_SHARE=N leaves all but one in N of
-    those out, and of tests marked `sampled`; not of those marked `all_games`."""
+    those out, and of tests marked `sampled`; not of those marked `all_games`. Those marked `long` come first."""
     share, gone = int(os.environ.get("VECGAME_SLOW_SHARE", "1")), []
     for item in items:
         games = [value for value in getattr(item, "callspec", Spec).params.values() if isinstance(value, Named)]
@@ -70,7 +70,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if item.get_closest_marker("slow") is not None and left_out:
             gone.append(item)
     config.hook.pytest_deselected(items=gone)
-    items[:] = [item for item in items if item not in gone]
+    left = [item for item in items if item not in gone]
+    items[:] = sorted(left, key=lambda item: item.get_closest_marker("long") is None)
 
 
 class Spec:

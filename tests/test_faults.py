@@ -85,6 +85,7 @@ def test_damaged_files_get_a_line_or_do_no_harm(undamaged: Path, tmp_path) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(0)
 def test_every_file_damaged_at_every_kind_of_place(undamaged: Path, tmp_path) -> None:
     """500 faults; VECGAME_SLOW_FAULTS sets another number."""

@@ -101,6 +101,7 @@ def page_is_served(command: list[str], folder: Path, environment: dict[str, str]
         process.communicate()
 
 
+@pytest.mark.long
 def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     environment["OMP_NUM_THREADS"] = "1"
