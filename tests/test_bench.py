@@ -162,7 +162,7 @@ def test_agreement_of_a_network_in_a_file(tmp_path, capsys) -> None:
 
 
 def test_how_long_a_person_waits(tmp_path, capsys) -> None:
-    figures, agent = tmp_path / "figures.json", "veclab/agents/blob-1-13.safetensors"
+    figures, agent = tmp_path / "figures.json", "veclab/agents/blob-4-players.safetensors"
     flags = ["people", "--quick", "--cards", "2", "--simulations", "4", "--device", "cpu", "--json", str(figures)]
     assert bench.main([*flags, "--weights", agent]) == 0
     (row,) = json.loads(figures.read_text())["figures"]

@@ -176,7 +176,7 @@ def test_a_rounded_network_plays_the_same_without_its_dead_rows(tmp_path) -> Non
 def test_the_agents_that_come_with_the_program() -> None:
     """They open, each for a game that it names, and take at most 20 MB in all."""
     files = sorted(SHIPPED.rglob("*.safetensors"))
-    assert {"blob-1-4", "blob-8-13", "blob-5", "hearts", "spades", "whist", "euchre", "wizard"} <= {
+    assert {"blob-4-players", "blob-3-players", "blob-5", "hearts", "spades", "whist", "euchre", "wizard"} <= {
         f.stem for f in files
     }
     assert sum(file.stat().st_size for file in files) <= 20_000_000

@@ -14,7 +14,7 @@ from tests.runs import TINY, changed, ends, flags_of, quiet, start
 from veclab.settings import Settings
 from veclab.training import command as train
 from veclab.training import curves, metrics
-from veclab.training.curves import Curves, Points, TensorBoard, WandB, event_files
+from veclab.training.curves import Curves, TensorBoard, WandB, event_files, points_of
 from veclab.training.run import Run
 
 Read = dict[str, list[tuple[int, float]]]
@@ -41,11 +41,11 @@ def served(folder: Path) -> Read:
     return found
 
 
-def drawn(entries: list[metrics.Entry], games: int) -> Read:
+def drawn(entries: list[metrics.Entry]) -> Read:
     """What the curves of these entries are."""
-    points, found = Points(games), {}
+    found: Read = {}
     for entry in entries:
-        for step, values in points.of(entry):
+        for step, values in points_of(entry):
             for name, value in values.items():
                 found.setdefault(name, []).append((step, pytest.approx(value, rel=1e-6, nan_ok=True)))
     return found
@@ -63,22 +63,16 @@ def evaluation(number: int, lead: float) -> metrics.Entry:
 # -- from entries to points --
 
 
-def test_updates_of_rules_in_turn_are_drawn_as_the_mean_of_a_round() -> None:
-    points = Points(3)
-    found = [list(points.of(update(n, score, fine=True))) for n, score in enumerate((1.0, 5.0, 9.0, 4.0), 1)]
-    assert found == [[], [], [(3, {"update/score": 5.0})], [(4, {"update/score": 6.0})]]
-
-
 def test_steps_are_updates_and_then_iterations() -> None:
     entry = {"kind": "iteration", "updates": 7, "iteration": 2, "policy_loss": 1.5, "note": "text"}
-    assert list(Points(1).of(entry)) == [(9, {"iteration/policy_loss": 1.5})]
+    assert list(points_of(entry)) == [(9, {"iteration/policy_loss": 1.5})]
 
 
 def test_an_evaluation_is_a_lead_for_every_player_and_opponent() -> None:
     final = {**evaluation(8, 2.0), "kind": "final evaluation"}
     (match,) = final["results"].values()
     final["results"] = {"before training, search 2x4": match, "trained network alone": match}
-    assert list(Points(1).of(final)) == [(8, {"evaluation/lead over random, network alone": 2.0})]
+    assert list(points_of(final)) == [(8, {"evaluation/lead over random, network alone": 2.0})]
 
 
 # -- TensorBoard --
@@ -90,7 +84,7 @@ def test_a_run_that_goes_on_has_no_step_twice_and_none_missing(tmp_path) -> None
 
     def go_on(kept: int, more: list[metrics.Entry], draw: bool = True) -> None:
         del entries[kept:]
-        drawing = TensorBoard(tmp_path, entries, 1) if draw else None
+        drawing = TensorBoard(tmp_path, entries) if draw else None
         for entry in more:
             entries.append(entry)
             if drawing is not None:
@@ -98,29 +92,29 @@ def test_a_run_that_goes_on_has_no_step_twice_and_none_missing(tmp_path) -> None
 
     go_on(0, [update(n, n / 10) for n in (1, 2, 3, 4)])
     go_on(2, [update(3, 0.33), evaluation(2, 1.0), update(4, 0.44), update(5, math.nan)])  # done again, otherwise
-    assert read(tmp_path) == drawn(entries, 1) and len(read(tmp_path)["update/score"]) == 5
+    assert read(tmp_path) == drawn(entries) and len(read(tmp_path)["update/score"]) == 5
     go_on(5, [update(5, 0.5), update(6, 0.6)], draw=False)
     go_on(7, [update(7, 0.7)])
-    assert read(tmp_path) == drawn(entries, 1)
+    assert read(tmp_path) == drawn(entries)
     assert [step for step, _ in read(tmp_path)["update/score"]] == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_an_event_that_was_cut_off_is_written_again(tmp_path) -> None:
     entries = [update(n, n / 10) for n in (1, 2, 3)]
-    drawing = TensorBoard(tmp_path, [], 1)
+    drawing = TensorBoard(tmp_path, [])
     for entry in entries:
         drawing.add(entry)
     (path,) = event_files(tmp_path)
     path.write_bytes(path.read_bytes()[:-5])
-    TensorBoard(tmp_path, entries, 1).add(update(4, 0.4))
-    assert read(tmp_path) == drawn([*entries, update(4, 0.4)], 1)
+    TensorBoard(tmp_path, entries).add(update(4, 0.4))
+    assert read(tmp_path) == drawn([*entries, update(4, 0.4)])
 
 
 def test_files_are_read_in_the_order_in_which_they_were_written(tmp_path, monkeypatch) -> None:
     """Also where the clock has gone back between them."""
     for now in (2_000_000_000, 1_999_999_000, 1_999_999_000):
         monkeypatch.setattr(curves.time, "time", lambda now=now: now)
-        TensorBoard(tmp_path, [update(1, 0.1), update(2, now / 1e10)], 1).close()
+        TensorBoard(tmp_path, [update(1, 0.1), update(2, now / 1e10)]).close()
     assert [path.name.split(".")[3] for path in event_files(tmp_path)] == ["2000000000", "2000000001", "2000000002"]
     assert read(tmp_path)["update/score"] == [(1, pytest.approx(0.1)), (2, pytest.approx(1_999_999_000 / 1e10))]
 
@@ -128,11 +122,11 @@ def test_files_are_read_in_the_order_in_which_they_were_written(tmp_path, monkey
 def test_points_that_were_missing_amid_others_are_not_written_after_them(tmp_path) -> None:
     """A reader that takes any earlier step as a new beginning, as TensorBoard's server does, has all of them, too."""
     entries = [update(n, n / 10) for n in (1, 2, 3)]
-    drawing = TensorBoard(tmp_path, [], 1)
+    drawing = TensorBoard(tmp_path, [])
     drawing.add(entries[0]), drawing.add(entries[2])
     drawing.close()
-    TensorBoard(tmp_path, entries, 1).close()
-    assert read(tmp_path) == drawn(entries, 1)
+    TensorBoard(tmp_path, entries).close()
+    assert read(tmp_path) == drawn(entries)
     assert [step for step, _ in served(tmp_path)["update/score"]] == [1, 2, 3]
 
 
@@ -160,13 +154,8 @@ def test_curves_of_a_run_that_dies_between_two_checkpoints(tmp_path, monkeypatch
     assert f"curves: tensorboard --logdir {folder}" in said
     entries = metrics.read(folder / "metrics.jsonl")
     found = read(folder)
-    assert found == drawn(entries, 2) == served(folder) and [step for step, _ in found["update/score"]] == [
-        2,
-        3,
-        4,
-        5,
-        6,
-    ]
+    assert found == drawn(entries) == served(folder)
+    assert [step for step, _ in found["update/score"]] == [1, 2, 3, 4, 5, 6]
     leads = [name for name in found if name.startswith("evaluation/lead over rule-based")]
     assert leads and [step for step, _ in found["evaluation/lead over random, search 2x4"]] == [6]
     assert len(event_files(folder)) == 2

@@ -34,7 +34,7 @@ from veclab.report import page
 from veclab.training import distributed
 
 ROOT = Path(__file__).parents[1]
-AGENT = str(ROOT / "veclab" / "agents" / "blob-1-13.safetensors")
+AGENT = str(ROOT / "veclab" / "agents" / "blob-4-players.safetensors")
 SECONDS = 10.0  # that a command may take to end: less than 5 where it has a core, twice that beside other tests
 WORKING = 15.0  # seconds after which it is at work
 LONG = ["--eval-deals", "20000", "--device", "cpu"]

@@ -637,9 +637,9 @@ def test_a_match_with_an_agent_that_came_with_an_older_program(tmp_path: Path) -
     """Its network is found where the agents are now; one of the user's own keeps its path, be it there or not."""
     path = tmp_path / "match.json"
     for agent, found in [
-        ("/home/me/vecgame/agents/blob-1-13.safetensors", str(SHIPPED / "blob-1-13.safetensors")),
+        ("/home/me/vecgame/agents/blob-4-players.safetensors", str(SHIPPED / "blob-4-players.safetensors")),
         ("/home/me/vecgame/agents/mine.safetensors", "/home/me/vecgame/agents/mine.safetensors"),
-        ("/home/me/blob-1-13.safetensors", "/home/me/blob-1-13.safetensors"),
+        ("/home/me/blob-4-players.safetensors", "/home/me/blob-4-players.safetensors"),
     ]:
         save_match(path, begin(of_blob(cards=2, agent=agent)))
         assert load_match(path).settings.agent == found

@@ -8,7 +8,7 @@ import torch
 
 from net import InferenceNet
 from tests.test_net import random_net
-from tests.test_report import TINY, on_scale, paths, pixels, quiet
+from tests.test_report import TINY, paths, pixels, quiet
 from vecgame import Blob
 from veclab.report.charts import Series, line_chart, window_for
 from veclab.report.drawing import BOTTOM, TOP
@@ -22,16 +22,13 @@ def updates(scores: list[float]) -> list[dict[str, object]]:
     return [{"kind": "update", "updates": n, "iteration": 0, "score": score} for n, score in enumerate(scores, 1)]
 
 
-def charts_of(scores: list[float], cards: list[int]) -> ElementTree.Element:
-    rules = [Blob(cards=count) for count in cards]
-    return ElementTree.fromstring(f"<p>{metric_charts(updates(scores), SCORE, 'updates', 'update', rules)}</p>")
+def charts_of(scores: list[float]) -> ElementTree.Element:
+    return ElementTree.fromstring(f"<p>{metric_charts(updates(scores), SCORE, 'updates', 'update')}</p>")
 
 
-@pytest.mark.parametrize(
-    ("points", "round_of", "window"), [(40, 1, 1), (41, 1, 2), (2000, 1, 80), (30, 15, 15), (1200, 15, 45), (3, 15, 15)]
-)
-def test_a_mean_is_of_whole_rounds(points: int, round_of: int, window: int) -> None:
-    assert window_for(points, round_of) == window
+@pytest.mark.parametrize(("points", "window"), [(3, 1), (40, 1), (41, 2), (2000, 80)])
+def test_of_how_many_points_a_mean_is(points: int, window: int) -> None:
+    assert window_for(points) == window
 
 
 def test_a_long_series_is_its_mean_over_faint_points() -> None:
@@ -51,27 +48,19 @@ def test_a_value_that_is_no_number_is_a_gap_as_wide_as_the_mean() -> None:
     assert [math.isnan(y) for _, y in line] == [True, True, False] and line[-1] == (3.5, 3.0)
 
 
-def test_a_few_card_counts_are_a_line_each() -> None:
-    drawing = charts_of([1, 5, 2, 6, 3, 7], [5, 2])
-    assert [len(pixels(drawing, colour)[0]) for colour in ("c0", "c1")] == [3, 3]
-    names = [item[0].tail for item in drawing.iter("li")]
-    assert names == ["2 cards", "5 cards"]
-    assert [y for _, y in pixels(drawing, "c1")[0]] == [on_scale(score, 0, 8) for score in (1, 2, 3)]
-
-
-def test_many_card_counts_are_their_mean_and_no_saw() -> None:
-    """Two rounds of six card counts: each mean is of every count once."""
-    drawing = charts_of([1.0, 2, 3, 4, 5, 9, 1.0, 2, 3, 4, 5, 9], [1, 2, 3, 4, 5, 6])
+def test_updates_are_one_line_whatever_they_mix() -> None:
+    """Each of them has games of all card counts."""
+    drawing = charts_of([1, 5, 2, 6, 3, 7])
     ((*line,),) = pixels(drawing, "c0")
-    assert len(line) == 7 and len({y for _, y in line}) == 1 and not list(drawing.iter("li"))
+    assert len(line) == 6 and not list(drawing.iter("li"))
 
 
 def test_empty_charts_are_left_out() -> None:
-    assert list(charts_of([0.0] * 4, [3]).iter("svg")) == [] and "0 throughout: Score." in "".join(
-        charts_of([0.0] * 4, [3]).itertext()
+    assert list(charts_of([0.0] * 4).iter("svg")) == [] and "0 throughout: Score." in "".join(
+        charts_of([0.0] * 4).itertext()
     )
-    assert list(charts_of([math.nan] * 4, [3]).iter("svg")) == []
-    single = charts_of([2.5], [3])
+    assert list(charts_of([math.nan] * 4).iter("svg")) == []
+    single = charts_of([2.5])
     assert list(single.iter("svg")) == [] and [d.get("value") for d in single.iter("data")] == ["2.5"]
 
 

@@ -24,7 +24,7 @@ from veclab.training.room import check_run
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")
-AGENT = str(Path(__file__).parents[1] / "veclab" / "agents" / "blob-1-13.safetensors")
+AGENT = str(Path(__file__).parents[1] / "veclab" / "agents" / "blob-4-players.safetensors")
 GIB = 2**30
 
 

@@ -149,7 +149,7 @@ def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> N
 
     small = "--plain --cards 1 --seed 1 --worlds 1 --simulations 2"
     shown = call(f"play {small} --save match.json", "0\nq\n")
-    assert "(blob-1-4, search 1x2)" in shown and "You bid 0." in shown  # an agent that came with the wheel
+    assert "(blob-4-players, search 1x2)" in shown and "You bid 0." in shown  # an agent that came with the wheel
     assert shown.endswith("go on by vecgame play --resume match.json\n")
     assert "Your bid" not in call("play --plain --resume match.json", "q\n")  # it has been made
     assert "(network-000003, " in call(f"play {small} --watch --games 1 --agent run --delay 0")

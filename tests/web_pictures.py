@@ -16,7 +16,7 @@ from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.web.sitting import Table
 
 FOLDER = Path(__file__).parents[1] / "docs" / "pictures"
-AGENT = str(SHIPPED / "blob-1-13.safetensors")
+AGENT = str(SHIPPED / "blob-4-players.safetensors")
 
 
 @dataclass(frozen=True)

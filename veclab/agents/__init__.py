@@ -2,4 +2,4 @@
 
 from pathlib import Path
 
-SHIPPED = Path(__file__).parent  # the folder of their networks, called NAME-LOW-HIGH by the cards that they are for
+SHIPPED = Path(__file__).parent  # the folder of their networks

@@ -1,6 +1,6 @@
 """How well it can be told where the hidden cards lie, and what worlds by a learned network are worth in rollouts.
 
-    python -m veclab.bench.beliefs veclab/agents/blob-8-13.safetensors --cards 13 --deals 100 --json beliefs.json
+    python -m veclab.bench.beliefs veclab/agents/blob-4-players.safetensors --cards 13 --deals 100 --json beliefs.json
 
 Games of a network among itself, every action drawn from its policy. At each decision stands for every card that the
 mover does not see where it may lie: with one of the other seats, or with nobody. The loss is that of the logarithm of

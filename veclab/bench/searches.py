@@ -1,6 +1,6 @@
 """What searches best with one network: ways to search at about equal cost, on the same deals.
 
-    python -m veclab.bench.searches veclab/agents/blob-1-13.safetensors --cards 5 --deals 500 --json searches.json
+    python -m veclab.bench.searches veclab/agents/blob-4-players.safetensors --cards 5 --deals 500 --json searches.json
 
 Each way plays every deal of the network's game from all seats against players of the network without search. Its
 figure is its lead over them, and the gain of that over PUCT 3x30's in the same deals, with 95% intervals over the

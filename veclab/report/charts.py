@@ -65,11 +65,9 @@ class Series:
         ]
 
 
-def window_for(points: int, round_of: int = 1) -> int:
-    """How many of a series' points a mean is of: 1 for a short one, and always whole rounds of ``round_of`` points."""
-    if points <= MOST_MARKERS:
-        return round_of
-    return round_of * max(1, round(points / MEANS / round_of))
+def window_for(points: int) -> int:
+    """How many of a series' points a mean is of: 1 for a short one."""
+    return 1 if points <= MOST_MARKERS else max(1, round(points / MEANS))
 
 
 # -- charts -----------------------------------------------------------------------------------------------------------

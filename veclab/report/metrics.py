@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from vecgame import Game
 from veclab.agents.folder import METRICS, RESULTS
 from veclab.files import DamagedError, is_intact, read_json
-from veclab.report.charts import COLOURS, Series, line_chart, window_for
+from veclab.report.charts import Series, line_chart, window_for
 from veclab.report.drawing import drawable
 from veclab.report.markup import details, grid, table_html
 from veclab.settings import Settings
@@ -107,23 +106,15 @@ def _score_chart(title: str, unit: str) -> Chart:
     return Chart(title, {"score": unit}, f"{unit} a game and seat")
 
 
-def metric_charts(
-    entries: Sequence[Entry], charts: Sequence[Chart], x_key: str, x_label: str, rules: Sequence[Game] = ()
-) -> str:
-    """The charts whose numbers the entries hold, a table where they are of one step, and which are 0 throughout.
-
-    Args:
-        rules: those that the entries have in turn, as updates have; each of a few is a line of its own.
-    """
+def metric_charts(entries: Sequence[Entry], charts: Sequence[Chart], x_key: str, x_label: str) -> str:
+    """The charts whose numbers the entries hold, a table where they are of one step, and which are 0 throughout."""
     drawn, rows, idle = [], [], []
     for chart in charts:
-        series = [
-            line
+        found = {
+            name: [(entry[x_key], entry[key]) for entry in entries if is_number(entry.get(key))]
             for key, name in chart.names.items()
-            for line in _lines(
-                name, [(entry[x_key], entry[key]) for entry in entries if is_number(entry.get(key))], rules
-            )
-        ]
+        }
+        series = [Series(name, points, window=window_for(len(points))) for name, points in found.items() if points]
         values = [y for line in series for _, y in line.points]
         if values and not any(values):
             idle.append(chart.title)
@@ -135,21 +126,6 @@ def metric_charts(
     table = table_html(f"Figures of the only {x_label}", ["figure", "of", "value", "in"], rows) if rows else ""
     still = f'<p class="small">0 throughout: {escape(", ".join(idle))}.</p>' if idle else ""
     return grid(drawn) + table + still
-
-
-def _lines(name: str, points: Sequence[tuple[int, float]], rules: Sequence[Game]) -> list[Series]:
-    """The points of one number, (step from 1, value), as a line; as one for each of ``rules`` where those are few."""
-    counts = sorted({game.cards for game in rules})
-    if not points:
-        return []
-    if len(counts) < 2 or len(counts) > COLOURS:
-        return [Series(name, points, window=window_for(len(points), max(1, len(rules))))]
-    apart = [(cards, [p for p in points if rules[(p[0] - 1) % len(rules)].cards == cards]) for cards in counts]
-    return [
-        Series("1 card" if cards == 1 else f"{cards} cards", own, window=window_for(len(own)))
-        for cards, own in apart
-        if own
-    ]
 
 
 def other_charts(entries: Sequence[Entry], charts: Sequence[Chart]) -> tuple[Chart, ...]:

@@ -81,7 +81,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]
     sections = {
         "Strength": strength_charts(strengths, unit, steps_of(settings)) if strengths else "",
-        "Policy gradient": metric_charts(updates, (*gradient, *others[1]), "updates", "update", settings.games()),
+        "Policy gradient": metric_charts(updates, (*gradient, *others[1]), "updates", "update"),
         "Learning": metric_charts(iterations, learning, "iteration", "iteration"),
         "Speed": metric_charts(iterations, speed, "iteration", "iteration"),
         "Other numbers": metric_charts(iterations, others[0], "iteration", "iteration"),

@@ -12,7 +12,6 @@ import os
 import secrets
 import socket
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -22,7 +21,7 @@ from typing import Protocol
 import numpy as np
 
 from veclab.agents.checkpoint import write_atomically
-from veclab.agents.folder import METRICS, UPDATE
+from veclab.agents.folder import METRICS
 from veclab.files import json_text
 from veclab.progress import Display
 from veclab.settings import Settings
@@ -52,42 +51,18 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-class Points:
-    """Makes points of curves from entries of the metrics, one after the other.
-
-    Args:
-        games: how many sets of rules the updates take in turn. A value of an update is drawn as the mean of the last
-            so many, since values of different rules, one after the other, are a saw.
-    """
-
-    def __init__(self, games: int) -> None:
-        self.games = games
-        self.recent: dict[str, deque[float]] = {}
-
-    def of(self, entry: metrics.Entry) -> Iterator[Point]:
-        """The points that an entry adds: curves ``update/..``, ``iteration/..`` or ``evaluation/..``."""
-        step, kind = step_of(entry), entry["kind"]
-        for name, row in entry.get("results", {}).items():
-            player, at = player_of(name, step)
-            if at < step:  # "before training", known at the end: a late step makes TensorBoard forget all after it
-                continue
-            leads = {f"evaluation/lead over {other}, {player}": match["lead"]["mean"] for other, match in row.items()}
-            yield step, {name: lead for name, lead in leads.items() if is_number(lead)}
-        values = {f"{kind}/{key}": float(v) for key, v in entry.items() if is_number(v) and key not in COUNTERS}
-        if kind == UPDATE:
-            values = self._over_rules(values)
-        if values:
-            yield step, values
-
-    def _over_rules(self, values: dict[str, float]) -> dict[str, float]:
-        """Means of the last values of every set of rules; none before each has had its turn."""
-        for name, value in values.items():
-            self.recent.setdefault(name, deque(maxlen=self.games)).append(value)
-        return {
-            name: sum(recent) / self.games
-            for name, recent in self.recent.items()
-            if name in values and len(recent) == self.games
-        }
+def points_of(entry: metrics.Entry) -> Iterator[Point]:
+    """The points that an entry of the metrics adds: curves ``update/..``, ``iteration/..`` or ``evaluation/..``."""
+    step, kind = step_of(entry), entry["kind"]
+    for name, row in entry.get("results", {}).items():
+        player, at = player_of(name, step)
+        if at < step:  # "before training", known at the end: a late step makes TensorBoard forget all after it
+            continue
+        leads = {f"evaluation/lead over {other}, {player}": match["lead"]["mean"] for other, match in row.items()}
+        yield step, {name: lead for name, lead in leads.items() if is_number(lead)}
+    values = {f"{kind}/{key}": float(v) for key, v in entry.items() if is_number(v) and key not in COUNTERS}
+    if values:
+        yield step, values
 
 
 class Drawing(Protocol):
@@ -106,14 +81,13 @@ class TensorBoard:
         ModuleNotFoundError: where tensorboard is not installed.
     """
 
-    def __init__(self, folder: Path, entries: Iterable[metrics.Entry], games: int) -> None:
+    def __init__(self, folder: Path, entries: Iterable[metrics.Entry]) -> None:
         # Loaded here, as it takes a second that no other command should wait for.
         from tensorboard.compat.proto import event_pb2, summary_pb2
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._event, self._summary = event_pb2, summary_pb2
-        self.points = Points(games)
-        wanted = [point for entry in entries for point in self.points.of(entry)]
+        wanted = [point for entry in entries for point in points_of(entry)]
         present = _present(folder)
         valid = {(name, step): _float32(value) for step, values in wanted for name, value in values.items()}
         stale = [step for (name, step), value in present.items() if not _same(valid.get((name, step)), value)]
@@ -133,7 +107,7 @@ class TensorBoard:
         self.writer.flush()
 
     def add(self, entry: metrics.Entry) -> None:
-        for step, values in self.points.of(entry):
+        for step, values in points_of(entry):
             self._draw(step, values)
         self.writer.flush()
 
@@ -197,7 +171,7 @@ class WandB:
     def __init__(self, folder: Path, entries: Iterable[metrics.Entry], settings: Settings) -> None:
         import wandb
 
-        self.path, self.points = folder / WANDB_FILE, Points(len(settings.games()))
+        self.path = folder / WANDB_FILE
         self.told = self._which(settings.wandb)
         try:
             self.run = wandb.init(
@@ -219,7 +193,7 @@ class WandB:
             self.add(entry)
 
     def add(self, entry: metrics.Entry) -> None:
-        points = list(self.points.of(entry))
+        points = list(points_of(entry))
         kind, step = entry["kind"], step_of(entry)
         if step <= self.told["sent"].get(kind, -1):
             return
@@ -269,7 +243,7 @@ class Curves:
         if settings.tensorboard:
             said = f"curves: tensorboard --logdir {folder}"
             try:
-                self.drawings.append(TensorBoard(folder, entries, len(settings.games())))
+                self.drawings.append(TensorBoard(folder, entries))
             except ModuleNotFoundError as error:
                 if (error.name or "").split(".")[0] != "tensorboard":
                     raise
