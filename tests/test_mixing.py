@@ -1,5 +1,6 @@
 """Numbers of cards that a run mixes: every update has games of all."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 from tests.runs import changed, metrics_of, quiet
 from vecgame import Blob
 from veclab.training import policy_gradient
+from veclab.training.distributed import Group
 from veclab.training.mixing import shared_out
 from veclab.training.run import UPDATES_INDEX, Run
 
@@ -63,3 +65,11 @@ def test_an_update_learns_from_all_numbers_of_cards(tmp_path, monkeypatch) -> No
         assert rollout.games == 10
         assert abs(rollout.score - sum(count * part.score for _, _, count, part in parts) / 10) < 1e-6
     assert [entry["score"] for entry in metrics_of(tmp_path / "run")][:2] == [rollout.score for rollout in learned]
+
+
+def test_processes_have_games_of_every_number_of_cards(tmp_path) -> None:
+    settings = changed(cards="1-5", update_games=14, device="cpu")
+    with pytest.raises(ValueError, match="3 processes need at least 15 --update-games, one of each number of cards"):
+        Run(tmp_path / "run", settings, quiet(), Group(0, 3))
+    Run(tmp_path / "run", changed(cards="1-5", update_games=15, device="cpu"), quiet(), Group(0, 3))
+    Run(tmp_path / "run", settings, quiet())
