@@ -1,4 +1,4 @@
-"""Beginning with what the rule-based player does."""
+"""Beginning with what others do: the rule-based player, or networks."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -94,7 +94,8 @@ def saved(path: Path, seed: int, cards: str, sharpness: float = 30.0) -> Path:
 
 
 def test_each_game_is_taught_by_the_network_that_was_for_the_fewest(tmp_path) -> None:
-    few, many = (saved(tmp_path / f"{cards}.safetensors", 1, cards) for cards in ("1-2", "1-4"))
+    few, many = (saved(tmp_path / f"{cards}.safetensors", seed, cards) for seed, cards in ((1, "1-2"), (2, "1-4")))
+    fives = saved(tmp_path / "5.safetensors", 5, "5")
     for order in (f"{few},{many}", f"{many}, {few}"):
         settings = changed(cards="2,3", imitated=order, imitated_games=9, device="cpu")
         two, three = teachers_of(settings, settings.games(), CPU)
@@ -103,9 +104,17 @@ def test_each_game_is_taught_by_the_network_that_was_for_the_fewest(tmp_path) ->
             own = by_network(InferenceNet(load_agent(path).network))
             said, expected = teacher(Blob(cards=2), state, 1), own(Blob(cards=2), state, 1)
             assert torch.equal(said[0], expected[0]) and torch.equal(said[1], expected[1])
+        assert not torch.allclose(two(Blob(cards=2), state, 1)[1], three(Blob(cards=2), state, 1)[1], atol=0.1)
     settings = changed(cards="2,5", imitated=str(few), imitated_games=9, device="cpu")
     with pytest.raises(ValueError, match=r"--imitated: none of .* was trained for Blob"):
         teachers_of(settings, settings.games()[1:], CPU)
+    for files, said in (
+        (f"{few},{fives}", "5.safetensors would teach none of these games"),
+        (f"{few},", "must be rules, or files separated by commas"),
+    ):
+        settings = changed(cards="2", imitated=files, imitated_games=9, device="cpu")
+        with pytest.raises(ValueError, match=said):
+            teachers_of(settings, settings.games(), CPU)
 
 
 def test_a_networks_policy_is_the_target_and_what_it_plays_by(tmp_path) -> None:

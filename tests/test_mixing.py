@@ -69,7 +69,7 @@ def test_an_update_learns_from_all_numbers_of_cards(tmp_path, monkeypatch) -> No
 
 def test_processes_have_games_of_every_number_of_cards(tmp_path) -> None:
     settings = changed(cards="1-5", update_games=14, device="cpu")
-    with pytest.raises(ValueError, match="3 processes need at least 15 --update-games, one of each number of cards"):
+    with pytest.raises(ValueError, match="3 processes need at least 15 --update-games, for each of them one"):
         Run(tmp_path / "run", settings, quiet(), Group(0, 3))
     Run(tmp_path / "run", changed(cards="1-5", update_games=15, device="cpu"), quiet(), Group(0, 3))
     Run(tmp_path / "run", settings, quiet())

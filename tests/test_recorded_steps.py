@@ -219,8 +219,15 @@ class Forced(Blob):
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 def test_games_without_a_choice_are_refused_in_one_line(device: str) -> None:
-    with pytest.raises(ValueError, match=r"^in 3 games of .* there was nothing to decide$"):
-        policy_gradient.play(Forced(cards=1), RowByRow(), 3, 1, 0, torch.device(device), chunk_games=2)
+    """Alone; beside games with choices they are some games more."""
+    where = torch.device(device)
+    forced = policy_gradient.play(Forced(cards=1), RowByRow(), 3, 1, 0, where, chunk_games=2)
+    learner = Learner(Settings(), SMALL, where)
+    with pytest.raises(ValueError, match=r"^in 3 games there was nothing to decide: nothing can be learned from them$"):
+        policy_gradient.update(learner, forced, 0.0, 0)
+    free = policy_gradient.play(Blob(cards=1), RowByRow(), 3, 1, 0, where)
+    both = policy_gradient.Rollout.concatenate([forced, free])
+    assert both.games == 6 and len(both.legal) == len(free.legal) > 0
 
 
 def test_a_gpus_games_of_policy_gradient_are_replayed_and_wait_at_their_end(gpu: EmulatedGpu | None) -> None:

@@ -267,7 +267,7 @@ class Settings:
         return {name: getattr(self, name) for name in RULES}
 
     def card_counts(self) -> tuple[int, ...]:
-        """The card counts that an iteration mixes, in equal shares."""
+        """The card counts that every update and iteration mixes, in equal shares."""
         return read_counts(self.cards)
 
     def games(self) -> tuple[Game, ...]:
@@ -381,7 +381,8 @@ def check_saved(told: Mapping[str, object]) -> dict[str, object]:
 
 def refuse_idle(learner: str, given: Collection[str]) -> None:
     """Raises ValueError, in one line, where a setting is given that belongs to a learner that the run has not."""
-    if named := [flag_name(name) for name in IDLE.get(learner, ()) if name in given]:
+    used = ("batch_size",) if "imitated_games" in given else ()  # imitation takes steps of that size
+    if named := [flag_name(name) for name in IDLE.get(learner, ()) if name in given and name not in used]:
         raise ValueError(
             f"{', '.join(named)} would change nothing with --learner {learner}; leave out one or the other"
         )

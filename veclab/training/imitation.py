@@ -47,11 +47,16 @@ def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device)
         if (reason := why_not(RuleBot(), *games)) is not None:
             raise ValueError(f"--imitated-games: {reason}")
         return [by_rules] * len(games)
-    agents = [load_agent(path.strip(), device) for path in settings.imitated.split(",")]
+    named = [path.strip() for path in settings.imitated.split(",")]
+    if "" in named:
+        raise ValueError(f"--imitated must be {RULES}, or files separated by commas, got {settings.imitated!r}")
+    agents = [load_agent(path, device) for path in named]
     agents.sort(key=lambda agent: len(set(agent.games)))
     known = [next((agent for agent in agents if game in agent.games), None) for game in games]
     if None in known:
         raise ValueError(f"--imitated: none of {settings.imitated} was trained for {games[known.index(None)]!r}")
+    if idle := [str(agent.path) for agent in agents if agent not in known]:
+        raise ValueError(f"--imitated: {idle[0]} would teach none of these games; leave it out")
     taught = {agent.path: by_network(InferenceNet(agent.network)) for agent in known}
     return [taught[agent.path] for agent in known]
 

@@ -100,8 +100,7 @@ def play(
     ``graphs`` a decision of a chunk is one CUDA graph from the second one on. The rollout is the same in any chunks,
     but for the rounding of the network.
 
-    Raises:
-        ValueError: when there was nothing to decide.
+    There may have been nothing to decide, which `update` refuses.
     """
     terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs, gae_lambda)
     parts = split(games, chunk_games or largest_rollout(game, games, device), 1)
@@ -109,8 +108,6 @@ def play(
     with side_by_side(device):  # for the network
         play_in_turn(chunks)
     rows = chunks[0].rows if len(chunks) == 1 else _by_decision(chunks)
-    if not len(rows["legal"]):
-        raise ValueError(f"in {games:,} games of {game!r} there was nothing to decide")
     score = sum(chunk.count / games * chunk.score for chunk in chunks)
     return Rollout(**rows, score=score, games=games)
 
@@ -287,7 +284,10 @@ def update(
 
     Raises:
         NotFiniteError: see `StepCount.skipped`.
+        ValueError: when there was nothing to decide.
     """
+    if not len(rollout.advantage):
+        raise ValueError(f"in {rollout.games:,} games there was nothing to decide: nothing can be learned from them")
     advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
     settings, order = learner.settings, torch.Generator().manual_seed(seed)
     size = _even(len(advantage), settings.update_batch)

@@ -146,8 +146,6 @@ class Run(StoppableRun):
         rollouts = []
         for game, first, number in shared_out(self.games, settings.update_games, self.updates):
             start, count = self.group.share(number)
-            if count == 0:
-                continue
             rollouts.append(
                 policy_gradient.play(
                     game,

@@ -82,10 +82,11 @@ class SavedRun:
         curves.check(settings)
         if group.size > 1 and ":" in settings.device:
             raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
-        if group.size > 1 and (least := group.size * len(settings.games())) > settings.update_games:
+        least = group.size * len(settings.games())
+        if group.size > 1 and settings.updates and settings.update_games < least:
             raise ValueError(
-                f"{group.size} processes need at least {least} --update-games, one of each number of cards for each, "
-                f"got {settings.update_games}"
+                f"{group.size} processes need at least {least} --update-games, for each of them one of each entry of "
+                f"--cards, got {settings.update_games}"
             )
         if group.size > 1 and self.device.type == "cuda":
             torch.cuda.set_device(group.local_rank)
