@@ -87,7 +87,7 @@ class Settings:
     )
     cards: str = _flag(
         "auto",
-        "cards dealt to a seat: a number, a range such as 3-13, mixed within an iteration, or a list of both, where a "
+        "cards dealt to a seat: a number, a range such as 3-13, mixed in every update and iteration, or a list of both, where a "
         "repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
     )
     trump: str = _flag(
