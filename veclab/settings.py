@@ -87,8 +87,8 @@ class Settings:
     )
     cards: str = _flag(
         "auto",
-        "cards dealt to a seat: a number, a range such as 3-13, mixed in every update and iteration, or a list of both, where a "
-        "repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
+        "cards dealt to a seat: a number, a range such as 3-13, mixed in every update and iteration, or a list of "
+        "both, where a repeated one gets a larger share, such as 1-13,5,5; auto is the game's own",
     )
     trump: str = _flag(
         BLOB_FLAGS["trump"],
