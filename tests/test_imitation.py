@@ -13,6 +13,7 @@ from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import NetworkPlayer, RuleBot
+from veclab.settings import from_flags
 from veclab.training import command as train
 from veclab.training.imitation import Teacher, by_network, by_rules, imitate, played, teachers_of
 from veclab.training.run import Run
@@ -133,8 +134,8 @@ def test_a_networks_policy_is_the_target_and_what_it_plays_by(tmp_path) -> None:
     assert bool(((counts - 4000 * expected).abs() <= 4.5 * sigma + 0.5).all())
 
 
-def test_a_network_learns_from_others(tmp_path, capsys) -> None:
-    """Of two, each where it was trained: the cross-entropy to them falls by more than half of what can be had."""
+def test_a_network_learns_from_others(tmp_path) -> None:
+    """Of two, each where it was trained: the divergence from them falls by more than half."""
     files = [saved(tmp_path / f"{cards}.safetensors", int(cards), cards) for cards in ("1", "3")]
     settings = changed(
         cards="1,3", imitated=",".join(map(str, files)), imitated_games=6000, batch_size=64, seed=7, device="cpu"
@@ -170,3 +171,10 @@ def test_who_knows_no_rules_cannot_be_imitated(tmp_path, capsys) -> None:
     error = capsys.readouterr().err
     assert error.startswith("error: --imitated-games: the rule-based player knows") and error.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_the_size_of_its_steps_may_be_given_where_nothing_else_has_it() -> None:
+    flags = {"learner": "policy-gradient", "batch_size": 64}
+    assert from_flags("quick", {**flags, "imitated_games": 9}).batch_size == 64
+    with pytest.raises(ValueError, match="--batch-size would change nothing with --learner policy-gradient"):
+        from_flags("quick", flags)

@@ -24,6 +24,7 @@ OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
 IDLE = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH, "both": ()}  # what changes nothing with a learner
+RULE_PLAYERS = "rules"  # as those whose games are imitated
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -144,7 +145,7 @@ class Settings:
         most=MOST_GAMES,
     )
     imitated: str = _flag(
-        "rules",
+        RULE_PLAYERS,
         "who plays these: rules, or files of networks, separated by commas; of those that were trained for a number of "
         "cards, the one that was for the fewest",
     )
@@ -243,7 +244,7 @@ class Settings:
             raise ValueError(
                 f"--fast-simulations must be below --simulations, {self.simulations}, got {self.fast_simulations}"
             )
-        if self.imitated != "rules" and not self.imitated_games:
+        if self.imitated != RULE_PLAYERS and not self.imitated_games:
             raise ValueError(f"--imitated {self.imitated} would change nothing without --imitated-games")
         if self.magnet_rate and not self.magnet:
             raise ValueError(f"--magnet-rate {self.magnet_rate} would change nothing without --magnet")

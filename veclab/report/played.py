@@ -19,6 +19,7 @@ from veclab.progress import Display
 from veclab.report.charts import bar_chart, calibration_chart
 from veclab.report.markup import grid, number_text
 from veclab.room import Need, check_room, state_bytes
+from veclab.training.mixing import shared_out
 
 GAMES = 2000  # played by default; with the document's network on one core 4 s at 5 cards, 9 s at 13
 AT_ONCE = 4096  # games that are played side by side, at most: Ctrl+C waits for one operation on all of them
@@ -134,10 +135,7 @@ def play_all(games: Sequence[Game], network: InferenceNet, seed: int, count: int
     rules = tuple(dict.fromkeys(games))  # a card count that is repeated for a larger share would repeat its deals
     played, finished = [], 0
     with display.task("games for the report", count, "games") as task:
-        for number, game in enumerate(rules):
-            share = count // len(rules) + (number < count % len(rules))
-            if share == 0:
-                continue
+        for game, _, share in shared_out(rules, count, 0):
 
             def report(part: float, before: int = finished, share: int = share) -> None:
                 task.update(before + part * share)

@@ -19,7 +19,7 @@ from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import RuleBot, why_not
-from veclab.settings import Settings
+from veclab.settings import RULE_PLAYERS, Settings
 from veclab.training.learner import Learner, learn
 from veclab.training.mixing import shared_out
 from veclab.training.replay import Examples, ReplayBuffer
@@ -28,8 +28,6 @@ from veclab.training.selfplay import finished, sample
 AT_ONCE = 2048  # games played before learning from them
 FIRST_INDEX = 1 << 43  # games that nothing else in a run has
 
-
-RULES = "rules"  # the rule-based player, as a teacher
 
 Teacher = Callable[[Game, State, int], tuple[Tensor, Tensor]]
 """A game, B positions of it with a choice, a seed -> the teacher's action in each [B] int64, and the policy that is to
@@ -43,13 +41,13 @@ def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device)
     Raises:
         ValueError: in one line, where a game has no teacher, or one cannot be had.
     """
-    if settings.imitated == RULES:
+    if settings.imitated == RULE_PLAYERS:
         if (reason := why_not(RuleBot(), *games)) is not None:
             raise ValueError(f"--imitated-games: {reason}")
         return [by_rules] * len(games)
     named = [path.strip() for path in settings.imitated.split(",")]
     if "" in named:
-        raise ValueError(f"--imitated must be {RULES}, or files separated by commas, got {settings.imitated!r}")
+        raise ValueError(f"--imitated must be {RULE_PLAYERS}, or files separated by commas, got {settings.imitated!r}")
     agents = [load_agent(path, device) for path in named]
     agents.sort(key=lambda agent: len(set(agent.games)))
     known = [next((agent for agent in agents if game in agent.games), None) for game in games]

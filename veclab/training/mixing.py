@@ -11,6 +11,11 @@ from collections.abc import Sequence
 from vecgame import Game
 
 
+def even_shares(count: int, size: int) -> list[int]:
+    """``count`` things in ``size`` shares, the first ones of which are larger by one if it does not come out even."""
+    return [count // size + (place < count % size) for place in range(size)]
+
+
 def shared_out(games: Sequence[Game], count: int, turn: int) -> list[tuple[Game, int, int]]:
     """Shares ``count`` games out among the rules ``games``, as many to each entry; entries may be equal.
 
@@ -21,8 +26,9 @@ def shared_out(games: Sequence[Game], count: int, turn: int) -> list[tuple[Game,
         (rules, first, number) of all different rules that have some: the games ``first`` onwards are theirs.
     """
     size, numbers = len(games), dict.fromkeys(games, 0)
+    shares, begin = even_shares(count, size), turn * count if count < size else 0
     for place, game in enumerate(games):
-        numbers[game] += count // size + ((place if count > size else (place - turn * count) % size) < count % size)
+        numbers[game] += shares[(place - begin) % size]
     parts, first = [], 0
     for game, number in numbers.items():
         if number:

@@ -20,7 +20,7 @@ from veclab.training.distributed import ALONE, Group
 from veclab.training.heading import heading
 from veclab.training.judge import Judge
 from veclab.training.learner import learn
-from veclab.training.mixing import shared_out
+from veclab.training.mixing import even_shares, shared_out
 from veclab.training.policy_gradient import Rollout
 from veclab.training.replay import Examples
 from veclab.training.selfplay import SelfPlay, self_play
@@ -264,10 +264,7 @@ class Run(StoppableRun):
         """This process's games of the iteration: a part for each of the rules that it mixes."""
         settings, group = self.settings, self.group
         parts: list[SelfPlay] = []
-        counts = [
-            settings.games_per_iter // len(self.games) + (number < settings.games_per_iter % len(self.games))
-            for number in range(len(self.games))
-        ]
+        counts = even_shares(settings.games_per_iter, len(self.games))
         total = sum(group.share(count)[1] for count in counts)
         first = self.iteration * settings.games_per_iter
         finished = evaluations = 0

@@ -40,7 +40,7 @@ from veclab.going_on import fixed_changes, of_saved
 from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
-from veclab.settings import Settings
+from veclab.settings import RULE_PLAYERS, Settings
 from veclab.training import curves, imitation, metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
@@ -181,7 +181,7 @@ class SavedRun:
             with self.display.task("games to imitate", count, "games") as task:
                 net = imitation.imitate(self.settings, self.learner.net, lessons, self.device, task.update)
             self.learner.begin_with(net)
-            by = "rule-based players" if self.settings.imitated == imitation.RULES else self.settings.imitated
+            by = "rule-based players" if self.settings.imitated == RULE_PLAYERS else self.settings.imitated
             self.display.line(f"begins by what {count:,} games of {by} taught it")
 
     def _restore(self) -> None:
