@@ -23,10 +23,10 @@ train: setup
 	@echo 'In a new terminal, first: . $(BIN)/activate'
 
 test: setup
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations 15
 
 slow: setup # but those in other libraries, all of which `make doors` runs
-	$(BIN)/python -m pytest -n auto --dist worksteal -m slow --ignore-glob='tests/test_doors_*'
+	$(BIN)/python -m pytest -n auto --dist worksteal --durations 15 -m slow --ignore-glob='tests/test_doors_*'
 
 peers: setup
 	$(PIP) --editable '.[peers]'
