@@ -12,11 +12,14 @@ from net import BlobNet, InferenceNet, NetConfig
 from net.threads import ALONE, current, side_by_side
 from tests.test_learner import make_examples, make_learner
 from vecgame import Blob
+from veclab.arena.bots import IsmctsPlayer, RolloutPlayer, SearchPlayer
+from veclab.arena.matches import play_games
 from veclab.training import learner as learner_module
 from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
 from veclab.training.policy_gradient import GRAIN, _even, play, update
 from veclab.training.replay import ReplayBuffer
+from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
@@ -119,3 +122,34 @@ def test_minibatches_have_one_size_and_leave_few_decisions_out(wanted: int) -> N
         assert 1 <= size <= decisions and decisions % size < max(decisions / 100, size)
         assert size < GRAIN or size % GRAIN == 0
     assert _even(31_179, 1024) == _even(31_204, 1024) == 1024
+
+
+@pytest.mark.parametrize(
+    "player",
+    [
+        lambda network: RolloutPlayer(network, RolloutConfig(worlds=4, candidates=8)),
+        lambda network: SearchPlayer(network, SearchConfig(worlds=2, simulations=4)),
+        lambda network: IsmctsPlayer(network, IsmctsConfig(simulations=4)),
+    ],
+    ids=["rollouts", "search", "ismcts"],
+)
+def test_who_thinks_about_many_games_thinks_side_by_side(two_threads, player) -> None:
+    """As in one thread; of few games PyTorch splits the operations."""
+    asked = []
+
+    class Watched(InferenceNet):
+        def __call__(self, *arguments, **named):
+            asked.append(current().size)
+            return super().__call__(*arguments, **named)
+
+    game = Blob(cards=2)
+    network = Watched(BlobNet(SMALL), torch.float64)
+    points = []
+    for threads, deals in ((1, 3), (2, 3), (2, 1)):
+        torch.set_num_threads(threads)
+        asked.clear()
+        seats = torch.zeros(4 * deals, 4, dtype=torch.int64)
+        state = game.deal(deals, 1).repeat(4)
+        points.append(play_games(game, state, (player(network),), seats, seed=1))
+        assert (2 in asked) == (threads == 2 and deals == 3)
+    assert torch.equal(points[0], points[1])

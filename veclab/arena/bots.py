@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, TrickGame
 from vecgame.games.matches import Match
 from veclab.arena.rules.player import RuleBot as RuleBot
@@ -28,6 +30,11 @@ from vecmcts.evaluators import Network, check_answer, play_out
 from vecmcts.rollouts import DrawWorlds
 
 TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logarithm
+
+# Decisions from which on PyTorch's threads work on parts of the network's rows (`net.threads`) instead of on parts of
+# each operation, which in rollouts, searches and playouts are too small to be worth it. Matches by rollouts are 1.1
+# times as fast on two idle cores, and 1.1 to 1.2 times beside another busy program; docs/performance.md.
+SIDE_BY_SIDE = 8
 
 
 class Player(Protocol):
@@ -60,6 +67,11 @@ def why_not(player: Player | HistoryPlayer, *games: Game) -> str | None:
     return next(filter(None, reasons), None)
 
 
+def _threads(state: State) -> AbstractContextManager:
+    """What PyTorch's threads do meanwhile, of decisions of so many games."""
+    return side_by_side(state.device, worth=state.batch_size >= SIDE_BY_SIDE)
+
+
 class RandomBot:
     """Bids and plays uniformly at random."""
 
@@ -81,7 +93,8 @@ class FlatMonteCarlo:
 
     def act(self, game: Game, state: State, seed: int) -> Tensor:
         chunk = max(1, self.lanes // (self.worlds * game.max_legal))
-        return torch.cat([self._act(game, part, seed) for part in _split(state, chunk)])
+        with _threads(state):
+            return torch.cat([self._act(game, part, seed) for part in _split(state, chunk)])
 
     def _act(self, game: Game, state: State, seed: int) -> Tensor:
         actions = game.legal_actions(state)  # [B, A]
@@ -142,7 +155,8 @@ class SearchPlayer:
         if len(lanes) == 0:
             return action
         choosing, past = state.take(lanes), None if past is None else past.take(lanes)
-        result = search(game, choosing, self.evaluator, self.config, seed, past=past)
+        with _threads(choosing):
+            result = search(game, choosing, self.evaluator, self.config, seed, past=past)
         best = best_action(game, choosing, result.policy, result.visits, self.config, seed)
         return action.index_copy(0, lanes, best)
 
@@ -176,7 +190,9 @@ class IsmctsPlayer:
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        visits = ismcts(game, state.take(lanes), self.evaluator, self.config, seed).visits
+        choosing = state.take(lanes)
+        with _threads(choosing):
+            visits = ismcts(game, choosing, self.evaluator, self.config, seed).visits
         return action.index_copy(0, lanes, visits.argmax(-1))
 
 
@@ -237,7 +253,9 @@ class RolloutPlayer:
         lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        found = rollouts(game, state.take(lanes), self.evaluator, self.config, seed, past.take(lanes), self.draw)
+        choosing = state.take(lanes)
+        with _threads(choosing):
+            found = rollouts(game, choosing, self.evaluator, self.config, seed, past.take(lanes), self.draw)
         return action.index_copy(0, lanes, found.policy.argmax(-1))
 
 
