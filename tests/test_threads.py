@@ -12,7 +12,8 @@ from net import BlobNet, InferenceNet, NetConfig
 from net.threads import ALONE, current, side_by_side
 from tests.test_learner import make_examples, make_learner
 from vecgame import Blob
-from veclab.arena.bots import IsmctsPlayer, RolloutPlayer, SearchPlayer
+from veclab.arena import bots
+from veclab.arena.bots import FlatMonteCarlo, IsmctsPlayer, RolloutPlayer, SearchPlayer
 from veclab.arena.matches import play_games
 from veclab.training import learner as learner_module
 from veclab.training import policy_gradient
@@ -20,6 +21,7 @@ from veclab.training.learner import Learner, learn
 from veclab.training.policy_gradient import GRAIN, _even, play, update
 from veclab.training.replay import ReplayBuffer
 from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
+from vecmcts.evaluators import play_out
 
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
@@ -153,3 +155,16 @@ def test_who_thinks_about_many_games_thinks_side_by_side(two_threads, player) ->
         points.append(play_games(game, state, (player(network),), seats, seed=1))
         assert (2 in asked) == (threads == 2 and deals == 3)
     assert torch.equal(points[0], points[1])
+
+
+def test_playouts_of_many_games_are_not_split(two_threads, monkeypatch) -> None:
+    asked = []
+
+    def watched(*arguments):
+        asked.append(torch.get_num_threads())
+        return play_out(*arguments)
+
+    monkeypatch.setattr(bots, "play_out", watched)
+    game = Blob(cards=2)
+    many, few = (FlatMonteCarlo(4).act(game, game.deal(deals, 1), 1) for deals in (8, 7))
+    assert asked == [1, 2] and torch.equal(many[:7], few)
