@@ -48,6 +48,8 @@ def test_a_rollout_has_the_advantages_of_its_games(game: Blob | Hearts) -> None:
         policy_gradient.play(game, network, 12, 1, 0, CPU, chunk_games=size, gae_lambda=0.6) for size in (0, 5)
     )
     assert torch.allclose(whole.advantage, parts.advantage, atol=1e-5)
+    alone = policy_gradient.play(game, network, 12, 1, 0, CPU)  # judged by the result less the baseline
+    baseline = alone.value[:, 0] - alone.advantage
     state, decided = game.deal(12, seed=1), []
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
@@ -61,7 +63,7 @@ def test_a_rollout_has_the_advantages_of_its_games(game: Blob | Hearts) -> None:
     values = game.values(state)
     for player in set(decided):
         rows = [row for row, other in enumerate(decided) if other == player]
-        expected = of_one(whole.baseline[rows].tolist(), float(values[player]), 0.6)
+        expected = of_one(baseline[rows].tolist(), float(values[player]), 0.6)
         assert whole.advantage[rows].tolist() == pytest.approx(expected, abs=1e-5)
 
 
@@ -71,8 +73,14 @@ def config_of(game: Blob | Hearts) -> NetConfig:
     return NetConfig(**fields)
 
 
-def test_an_exploiters_actions_are_judged_by_results_alone() -> None:
+def test_an_exploiters_actions_are_judged_alike() -> None:
+    """With 1 by the results; with less by what its seat expects next, where there is a next decision."""
     game = Blob(cards=3)
     network = InferenceNet(BlobNet(config_of(game)), dtype=torch.float32)
-    plain = play_against(game, network, RuleBot(), 40, 0, 7, CPU)
-    assert torch.allclose(plain.advantage, plain.value[:, 0] - plain.baseline)
+    plain, nearer = (play_against(game, network, RuleBot(), 40, 0, 7, CPU, gae_lambda) for gae_lambda in (1.0, 0.0))
+    results, expected = plain.value[:, 0], network(plain.observation)[1][:, 0]
+    assert torch.allclose(plain.advantage, results - expected, atol=1e-5)
+    assert torch.equal(plain.column, nearer.column)
+    after = nearer.advantage + expected  # the value of a seat's next position, or after its last decision the result
+    last = torch.isclose(after, results, atol=1e-5)
+    assert 0 < last.sum() < len(after) and torch.isclose(after[~last, None], expected, atol=1e-5).any(-1).all()

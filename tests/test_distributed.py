@@ -113,7 +113,6 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
         legal=examples.legal,
         column=column,
         log_prob=examples.policy.float().gather(1, column[:, None])[:, 0].log(),
-        baseline=examples.value[:, 1],
         advantage=examples.value[:, 0] - examples.value[:, 1],
         value=examples.value,
         score=1.5,

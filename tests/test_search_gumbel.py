@@ -14,7 +14,7 @@ from tests.test_search_golden import MASKED, HashGame, Judge, mctx_game, unvisit
 from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent
 from tests.test_search_sync import positions, search_twice
 from vecgame import Blob, lanes
-from veclab.reference import mcts
+from veclab.reference import mcts, roots
 from veclab.settings import Settings
 from vecmcts import SearchConfig, best_action, search
 from vecmcts.root import gumbel, schedule
@@ -67,7 +67,7 @@ def test_the_scalar_reference_makes_the_same_visits(cards: int, worlds: int, sim
     evaluations = 0
     for lane in range(state.batch_size):
         options = game.legal_mask(state)[lane].nonzero()[:, 0].tolist()
-        expected = mcts.search_by_halving(
+        expected = roots.search_by_halving(
             to_reference(game, state, lane)[0],
             [to_reference(game, drawn, lane * worlds + world)[1] for world in range(worlds)],
             hash_reference,

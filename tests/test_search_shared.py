@@ -12,7 +12,7 @@ from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, as
 from tests.test_search_sync import positions, search_twice
 from vecgame import Blob, lanes
 from vecgame.philox import Stream, dirichlet
-from veclab.reference import mcts
+from veclab.reference import mcts, roots
 from veclab.settings import Settings
 from vecmcts import SearchConfig, best_action, search
 
@@ -33,7 +33,7 @@ def test_the_scalar_reference_makes_the_same_visits(cards: int, worlds: int, sim
     evaluations = 0
     for lane in range(state.batch_size):
         options = [a for a in actions[lane].tolist() if a >= 0]
-        expected = mcts.search_sharing_worlds(
+        expected = roots.search_sharing_worlds(
             to_reference(game, state, lane)[0],
             [to_reference(game, drawn, lane * worlds + world)[1] for world in range(worlds)],
             hash_reference,

@@ -280,7 +280,7 @@ def test_rollouts_store_what_was_played() -> None:
     logits, values = network(rollout.observation, mask.bool())
     log_policy = logits.masked_fill(mask == 0, -torch.inf).log_softmax(-1)
     assert log_policy.gather(1, rollout.column[:, None])[:, 0].allclose(rollout.log_prob, atol=1e-5)
-    assert values[:, 0].allclose(rollout.baseline, atol=1e-5)
+    assert values[:, 0].allclose(rollout.value[:, 0] - rollout.advantage, atol=1e-5)
     assert (rollout.value * 13).round().sub(rollout.value * 13).abs().max() < 1e-4
 
 

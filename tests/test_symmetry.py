@@ -224,7 +224,7 @@ def test_policy_gradient_plays_what_it_learns_from() -> None:
     logits, values = network(rollout.observation, mask)
     log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
     assert log_policy.gather(1, rollout.column[:, None])[:, 0].allclose(rollout.log_prob, atol=1e-5)
-    assert values[:, 0].allclose(rollout.baseline, atol=1e-5)
+    assert values[:, 0].allclose(rollout.value[:, 0] - rollout.advantage, atol=1e-5)
     cards = rollout.observation[:, SYMMETRY.bidding] == 0  # the played card is one of the hand that is seen
     assert (rollout.observation[cards, :DECK].gather(1, rollout.column[cards, None]) == 1).all()
     parts = [play(games=25, first_index=0), play(games=35, first_index=25)]

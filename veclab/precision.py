@@ -9,6 +9,7 @@ from torch import Tensor
 
 from net import BlobNet, Float8Net, InferenceNet, Int8Net, float8_products, int8_available
 from vecgame import Game, Purpose, Stream
+from veclab.shares import even_shares
 from vecmcts import random_action
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float8", "int8")
@@ -65,8 +66,7 @@ def check_ways(compile: bool, graphs: bool, device: torch.device) -> None:
 def positions(games: Sequence[Game], count: int) -> Tensor:
     """Positions of random play, from all decisions of all the games alike: [count, F] float32, the same every time."""
     parts = []
-    for number, game in enumerate(games):
-        share = count // len(games) + (number < count % len(games))
+    for game, share in zip(games, even_shares(count, len(games)), strict=True):
         state = game.deal(-(-max(share, 1) // game.decisions))
         seen = []
         for _ in range(game.decisions):

@@ -14,6 +14,7 @@ from torch import Tensor
 from vecgame import Game, State
 from vecgame.game import actions_of
 from veclab.arena.bots import HistoryPlayer, Player, name_of, why_not
+from veclab.shares import even_shares
 from vecmcts import Past
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
@@ -135,8 +136,7 @@ def play_deals(
         [deals, seatings, seats] float64, points by absolute seat.
     """
     parts = []
-    for number, game in enumerate(games):
-        count = deals // len(games) + (number < deals % len(games))
+    for number, (game, count) in enumerate(zip(games, even_shares(deals, len(games)), strict=True)):
         if count == 0:
             continue
         begun, share = number / len(games), 1 / len(games)

@@ -9,11 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vecgame import Game
-
-
-def even_shares(count: int, size: int) -> list[int]:
-    """``count`` things in ``size`` shares, the first ones of which are larger by one if it does not come out even."""
-    return [count // size + (place < count % size) for place in range(size)]
+from veclab.shares import even_shares
 
 
 def shared_out(games: Sequence[Game], count: int, turn: int) -> list[tuple[Game, int, int]]:

@@ -45,8 +45,7 @@ class Rollout:
     legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     column: Tensor  # [E] int64, policy column of the action taken
     log_prob: Tensor  # [E] float32, of that action when it was taken
-    baseline: Tensor  # [E] float32, value of the mover then
-    advantage: Tensor  # [E] float32, of that action, see `veclab.training.advantage`
+    advantage: Tensor  # [E] float32, of that action over the value of the mover then: `veclab.training.advantage`
     value: Tensor  # [E, seats] float32, how the game ended for each relative seat
     score: float  # mean points a game and seat
     games: int
@@ -55,7 +54,7 @@ class Rollout:
 
     def tensors(self) -> dict[str, Tensor]:
         """The fields that say something of each decision, by name, without what is None."""
-        names = ["observation", "legal", "column", "log_prob", "baseline", "advantage", "value", *EXTRAS]
+        names = ["observation", "legal", "column", "log_prob", "advantage", "value", *EXTRAS]
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def gather(self, group: Group) -> Rollout:
@@ -149,8 +148,9 @@ class _Terms:
         bool for those that are marked, and what has no meaning for the others.
 
         Returns:
-            ``action`` [L] int64, the one drawn, ``mover`` [L], and the fields of `Rollout` for these decisions:
-            observation, legal, column, log_prob, baseline and, with hidden hands, hidden.
+            ``action`` [L] int64, the one drawn, ``mover`` [L], ``baseline`` [L] float32, the value of the mover, and
+            the fields of `Rollout` for these decisions: observation, legal, column, log_prob and, with hidden hands,
+            hidden.
         """
         game = self.game
         observation, mask = game.observe(state), game.policy_mask(state)
@@ -235,8 +235,8 @@ class _Chunk:
         mover = rows.pop("mover")
         value = to_relative(game.values(state)[lanes], mover)
         player, players = lanes * game.seats + mover, self.count * game.seats
-        expected, gae_lambda = rows["baseline"], self.terms.gae_lambda
-        advantage = advantages(expected, value[:, 0], player, players, self.counts, gae_lambda)
+        expected = rows.pop("baseline")
+        advantage = advantages(expected, value[:, 0], player, players, self.counts, self.terms.gae_lambda)
         self.rows = {**rows, "advantage": advantage, "value": value}
         if self.terms.with_tricks:
             self.rows["tricks"] = to_relative(game.tricks_won(state)[lanes], mover)
@@ -294,7 +294,6 @@ def update(
     stretch = learner.stretch("policy gradient", 3, entropy_weight=torch.float32)
     seen = rollout.observation.to(learner.amp)  # as the network's products want it
     read = {**rollout.tensors(), "observation": seen, "advantage": advantage}
-    del read["baseline"]  # which is in the advantage
     if learner.magnet is not None:
         learner.magnet.follow(learner.net, settings.magnet_rate)
         read["magnet"] = learner.magnet.log_policy(seen, rollout.legal)

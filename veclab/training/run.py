@@ -15,12 +15,13 @@ from veclab.command_line import on_stop
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
 from veclab.settings import Settings
+from veclab.shares import even_shares
 from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.heading import heading
 from veclab.training.judge import Judge
 from veclab.training.learner import learn
-from veclab.training.mixing import even_shares, shared_out
+from veclab.training.mixing import shared_out
 from veclab.training.policy_gradient import Rollout
 from veclab.training.replay import Examples
 from veclab.training.selfplay import SelfPlay, self_play
