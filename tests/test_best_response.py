@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import shlex
 from collections import defaultdict
 from fractions import Fraction
 from io import StringIO
@@ -238,6 +239,8 @@ def test_the_command(tmp_path, capsys) -> None:
     results = json.loads(output.read_text())
     assert [game_of(game) for game in results["games"]] == [Blob(cards=1, suits=2, ranks=2)]
     assert len(results["other_rules"]) == 2
+    told = ["vecgame", "best-response", str(tmp_path), *flags, "--json", str(output)]
+    assert shlex.split(results["environment"]["command"]) == told and results["environment"]["torch"]
     assert [name.split("/")[-1] for name in results["gains"]] == [
         "random",
         "rule-based",

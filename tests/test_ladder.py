@@ -1,6 +1,7 @@
 """Ladders: what a win is, that a ladder plays only what is new, and the command."""
 
 import json
+import shlex
 
 import pytest
 import torch
@@ -219,4 +220,5 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     result = json.loads(out.read_text())
     assert result["results"]["network alone"]["random"]["games"] == 6
     assert result["games"] == stored["terms"]["games"]
-    assert result["command"] == ["vecgame", "evaluate", str(network), *judged] and result["terms"]["deals"] == 3
+    assert shlex.split(result["environment"]["command"]) == ["vecgame", "evaluate", str(network), *judged]
+    assert {"cpu", "threads", "torch", "date"} <= result["environment"].keys() and result["terms"]["deals"] == 3

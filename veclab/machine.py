@@ -1,10 +1,12 @@
-"""The machine and the version that files of a run name."""
+"""The machine and the version that files of a run and of figures name."""
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import subprocess
+import time
 from functools import cache
 from pathlib import Path
 
@@ -50,4 +52,19 @@ def made_by(device: torch.device) -> dict[str, object]:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "system": platform.platform(),
+    }
+
+
+def environment(device: torch.device, command: str) -> dict[str, object]:
+    """What a figure depends on: machine, versions, threads, and the command that made it, as a JSON value."""
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
+        "cpu": cpu_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "command": command,
+        "date": time.strftime("%Y-%m-%d"),
     }

@@ -20,6 +20,7 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
+from veclab.machine import environment
 from veclab.progress import add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
 from vecmcts import Past, RolloutConfig, rollouts
@@ -163,13 +165,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for told in others.values():
         display.line(told)
     policies = policies_of(games, files, device, own.rollouts)
+    where = environment(device, shlex.join(["vecgame", "best-response", *(arguments or sys.argv[1:])]))
     results: dict[str, Gains] = {}
 
     def keep() -> None:
         if own.json is not None:
             gains = {name: gains.to_dict() for name, gains in results.items()}
             written = {"games": [identity(game) for game in games], "other_rules": others, "gains": gains}
-            written["complete"] = len(results) == len(policies)
+            written |= {"environment": where, "complete": len(results) == len(policies)}
             write_atomically(own.json, json_text(written).encode())
 
     try:

@@ -39,8 +39,8 @@ from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
-from veclab.bench.measure import environment
 from veclab.files import json_text
+from veclab.machine import environment
 from veclab.progress import Display, add_display_flags, display_of, print_table, silent
 from veclab.reference.processes import interrupts_held
 from veclab.settings import Settings, from_flags
@@ -288,7 +288,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def keep(done: list[Trained]) -> None:
         if own.json is not None:
-            found = {**environment(torch.device("cpu")), "command": command, "title": title, "terms": terms}
+            found = {**environment(torch.device("cpu"), command), "title": title, "terms": terms}
             found["runs"] = [asdict(run) for run in done]
             found["results"] = report(whole(done))[1]
             write_atomically(own.json, json_text(found, indent=1).encode())

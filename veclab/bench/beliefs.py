@@ -39,10 +39,10 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
 from veclab.arena.matches import Interval, decisions
-from veclab.bench.measure import environment
 from veclab.bench.searches import measure, rows_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
+from veclab.machine import environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
@@ -272,9 +272,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_table(display.console, "rollouts against the network alone", ("worlds", "ms", "lead", "gain"), cells)
     display.console.print("95% intervals over decisions, of leads over deals")
     if own.json is not None:
-        stored = {**environment(torch.device("cpu")), "title": title, "games": [identity(game)]}
+        command = "python -m veclab.bench.beliefs " + shlex.join(arguments or sys.argv[1:])
+        stored = {**environment(torch.device("cpu"), command), "title": title, "games": [identity(game)]}
         stored |= {"results": rows, "rollouts": plays}
-        stored["command"] = "python -m veclab.bench.beliefs " + shlex.join(arguments or sys.argv[1:])
         write_atomically(own.json, json_text(stored, indent=1).encode())
     return 0
 

@@ -18,6 +18,7 @@ vecgame bench engine --game hearts --rules passing=rotate
 """
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -31,7 +32,7 @@ from veclab.arena.evaluate import choose_device
 from veclab.arena.oh_hell import PLAYERS, max_cards
 from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
-from veclab.bench.measure import Watch, environment
+from veclab.bench.measure import Watch
 from veclab.bench.options import check, parse
 from veclab.bench.people import waiting
 from veclab.bench.record import Listener, Record, termination_as_interrupt
@@ -52,6 +53,7 @@ from veclab.bench.tables import (
 )
 from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
 from veclab.game_flags import identities
+from veclab.machine import environment
 from veclab.plotting import load_matplotlib
 from veclab.precision import inference_net
 from veclab.progress import display_of
@@ -327,7 +329,7 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
             if options.plot is not None:
                 check_folder("--plot", options.plot)
                 load_matplotlib()  # its absence is better known before minutes of work
-            settings = environment(device)
+            settings = environment(device, " ".join(["python", *sys.argv]))
             record = Record(display.console, options.json, options.what, settings, listener)
             display.line(
                 f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "

@@ -30,8 +30,8 @@ from rich.console import Console
 from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
 from veclab.bench.ablation import half_interval, stored_runs, train, workers
-from veclab.bench.measure import environment
 from veclab.files import json_text
+from veclab.machine import environment
 from veclab.progress import add_display_flags, display_of, print_table
 from veclab.settings import IDLE, Settings, from_flags
 
@@ -149,7 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def keep(runs: list[Played]) -> None:
         if own.json is not None:
-            found = {**environment(torch.device("cpu")), "command": command, "asked": own.seconds}
+            found = {**environment(torch.device("cpu"), command), "asked": own.seconds}
             found |= {"runs": [asdict(run) for run in runs], "results": summary(runs)}
             write_atomically(own.json, json_text(found, indent=1).encode())
 

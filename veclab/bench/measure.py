@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,6 @@ import torch
 
 from net import Float8Net, InferenceNet, Int8Net
 from veclab.bench.fallback import Fallbacks
-from veclab.machine import cpu_name
 from veclab.training import steps
 from vecmcts.search import WAYS
 
@@ -107,21 +104,6 @@ class Watch:
     def figures(self) -> dict[str, object]:
         """The lines so far; the memory in GiB, None where it cannot be told apart from that of earlier rows."""
         return {"fell_back": list(self.fell_back), "memory": self.peak.read()}
-
-
-def environment(device: torch.device) -> dict[str, object]:
-    """What a figure depends on: machine, versions, threads, command."""
-    return {
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
-        "cpu": cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "command": " ".join(["python", *sys.argv]),
-        "date": time.strftime("%Y-%m-%d"),
-    }
 
 
 class PeakMemory:

@@ -21,8 +21,8 @@ import torch
 from vecgame import Blob, Euchre, Game, Hearts, Spades, Whist, identity
 from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, name_of
 from veclab.arena.matches import Report, play_match
-from veclab.bench.measure import environment
 from veclab.files import json_text, write_atomically
+from veclab.machine import environment
 from veclab.progress import Display, add_display_flags, display_of
 
 PLAYERS, CARDS = (3, 4, 6), (1, 3, 5, 9, 13)
@@ -82,7 +82,7 @@ def measure(deals: int, worlds: int, path: Path | None, flags: str, display: Dis
                 lead = rows[-1]["lead"]
                 display.line(f"{game!r} against {name_of(opponent)}: {lead['mean']:+.2f} ± {lead['half']:.2f}")
                 if path is not None:
-                    stored = {**environment(torch.device("cpu")), "command": command, "seed": SEED, "rows": rows}
+                    stored = {**environment(torch.device("cpu"), command), "seed": SEED, "rows": rows}
                     stored["complete"] = len(rows) == len(matches)
                     write_atomically(path, json_text(stored, indent=1).encode())
     except KeyboardInterrupt:

@@ -35,10 +35,10 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player, why_not
 from veclab.arena.matches import Interval, play_deals, seatings_of, side_points
-from veclab.bench.measure import environment
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
 from veclab.game_flags import RULES
+from veclab.machine import environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
@@ -175,14 +175,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seatings = seatings_of(games[0])
     against = f"{len(seatings) * own.deals:,} games each against {sum(seatings[0])} x network alone"
     title = f"{own.network.name}, {settings.describe()}, {against}"
+    command = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
     display, rows = display_of(own), []
 
     def keep(ways: list[Way]) -> None:
         rows[:] = [{**row, "config": asdict(CONFIGS[row["name"]])} for row in rows_of(ways)]
         if own.json is not None:
-            stored = {**environment(torch.device("cpu")), "title": title, "complete": len(ways) == len(names)}
+            stored = {**environment(torch.device("cpu"), command), "title": title, "complete": len(ways) == len(names)}
             stored |= {"games": [identity(game) for game in games], "results": rows}
-            stored["command"] = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
     try:

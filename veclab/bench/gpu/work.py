@@ -21,9 +21,10 @@ from veclab.agents.networks import newest_network
 from veclab.agents.rounded import round_network
 from veclab.bench import command as bench
 from veclab.bench.gpu.worker import Report
-from veclab.bench.measure import cpu_name, timed
+from veclab.bench.measure import timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
+from veclab.machine import cpu_name
 from veclab.training import command as train
 from veclab.training import metrics
 
