@@ -3,13 +3,13 @@ emulated one."""
 
 import logging
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import pairwise
 
 import pytest
 import torch
 
-from net import NetConfig
+from net import BlobNet, NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.test_gpu_training import on
 from tests.test_learner import make_examples
@@ -18,7 +18,7 @@ from vecgame.lanes import carrying_all
 from veclab.bench import parts
 from veclab.bench.tables import deviations
 from veclab.settings import Settings
-from veclab.training import policy_gradient, steps
+from veclab.training import imitation, policy_gradient, steps
 from veclab.training.distributed import Group
 from veclab.training.heading import steps_of
 from veclab.training.learner import Learner, learn
@@ -85,29 +85,46 @@ def make_rollout(count: int, seed: int = 0) -> Rollout:
     examples, random = make_examples(count, seed), torch.Generator().manual_seed(seed)
     column = torch.stack([(legal >> torch.arange(52) & 1).nonzero()[0, 0] for legal in examples.legal])
     chances, values = -torch.rand(count, generator=random) - 1, torch.rand(count, generator=random)
-    fields = (examples.observation.float(), examples.legal, column, chances, values)
+    fields = (examples.observation.float(), examples.legal, column, chances)
     fields += (examples.value[:, 0] - values, examples.value)
     return Rollout(*(tensor.to("cuda") for tensor in fields), score=1.0, games=count)
 
 
 def test_recorded_steps_of_policy_gradient_are_the_same(gpu: EmulatedGpu | None) -> None:
-    """Of rollouts of several sizes, the last with more decisions than there was room for, and other weights of the
-    entropy; nothing waits but the end of an update."""
+    """Of rollouts of several sizes, the second with one more and minibatches as large, the last with more decisions
+    than there was room for, and other weights of the entropy; nothing waits but the end of an update."""
     both, found = [make_learner(recorded) for recorded in (True, False)], []
-    rollouts = [make_rollout(count, count) for count in (16, 18, 24)]
+    rollouts = [make_rollout(count, count) for count in (16, 17, 18, 24)]
     ways = []
     for learner in both:
         updates = [
             lambda number=number, learner=learner: found.append(
                 policy_gradient.update(learner, rollouts[number], 0.1 * number, seed=number)
             )
-            for number in range(3)
+            for number in range(4)
         ]
         ways.append([ways_of(update) for update in updates])
-    assert ways[0] == [{"eager": 1, "graph": 3}, {"eager": 1, "graph": 3}, {"eager": 1, "graph": 5}]
-    assert found[:3] == found[3:]
+    assert ways[0] == [{"eager": 1, "graph": 3}, {"graph": 4}, {"eager": 1, "graph": 3}, {"eager": 1, "graph": 5}]
+    assert found[:4] == found[4:]
     assert_alike(*both)
     assert len(graphs.GRAPHS.kept) == 1  # those of rollouts with less room are gone
+
+
+def test_recorded_steps_of_imitation_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds of games leave more and fewer examples, for which there is one buffer."""
+    monkeypatch.setattr(imitation, "AT_ONCE", 4)
+    game, found, ways = Blob(cards=2), [], []
+    for recorded in (True, False):
+        settings = Settings(imitated_games=12, cards="2", batch_size=8, graphs=recorded)
+        start = make_learner(recorded, replace(SMALL, observation=game.features, actions=game.num_actions)).net
+
+        def work(settings: Settings = settings, start: BlobNet = start) -> None:
+            found.append(imitation.imitate(settings, start, [(game, imitation.by_rules)], CUDA))
+
+        ways.append(ways_of(work))
+    assert ways[0]["graph"] > ways[0]["eager"] and ways[1] == {"eager": sum(ways[0].values())}
+    ours, theirs = (net.state_dict() for net in found)
+    assert [name for name in ours if not torch.equal(ours[name].cpu(), theirs[name].cpu())] == []
 
 
 def test_a_checkpoint_is_loaded_between_recorded_steps() -> None:

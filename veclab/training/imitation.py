@@ -24,6 +24,7 @@ from veclab.training.learner import Learner, learn
 from veclab.training.mixing import shared_out
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.selfplay import finished, sample
+from veclab.training.steps import SPARE
 
 AT_ONCE = 2048  # games played before learning from them
 FIRST_INDEX = 1 << 43  # games that nothing else in a run has
@@ -98,6 +99,7 @@ def imitate(
     learner.begin_with(start)
     teachers, games = dict(lessons), [game for game, _ in lessons]
     room = (games[0].features, games[0].num_actions, games[0].seats, settings.extras())
+    buffer = ReplayBuffer(0, device, *room)  # one for all, where it can be: on a GPU steps are recorded for each
     done, number, count = 0, 0, settings.imitated_games
     while done < count:
         size = min(AT_ONCE, count - done)
@@ -107,7 +109,9 @@ def imitate(
             for game, first, share in shared_out(games, size, number)
         ]
         if examples := sum(map(len, parts)):
-            buffer = ReplayBuffer(examples, device, *room)
+            if examples > buffer.capacity:
+                buffer = ReplayBuffer(int(SPARE * examples), device, *room)
+            buffer.clear()
             for part in parts:
                 buffer.add(part)
             learn(learner, buffer, examples, settings.seed + number)

@@ -99,7 +99,7 @@ class ReplayBuffer:
     ) -> None:
         self.capacity = capacity
         self.examples = Examples.empty(capacity, device, features, actions, seats, extras)
-        self.added = 0  # over the whole run
+        self.added = 0  # over the whole run, or since `clear`
 
     def __len__(self) -> int:
         return min(self.added, self.capacity)
@@ -113,6 +113,10 @@ class ReplayBuffer:
         for name, tensor in self.examples.tensors().items():
             tensor[places] = getattr(new, name)[len(new) - kept :].to(device)
         self.added += len(new)
+
+    def clear(self) -> None:
+        """Forgets what was added."""
+        self.added = 0
 
     def state_dict(self) -> dict[str, Tensor]:
         """The filled part of the ring, and how much was ever added."""

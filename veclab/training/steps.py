@@ -103,15 +103,16 @@ class Stretch:
             reads: the tensors that batches are taken from.
             numbers: the values of all ``numbers``, which steps read there.
         """
-        self.key = (*key, *(tensor.data_ptr() for tensor in reads))
+        self.key = (*key, *((tensor.data_ptr(), tensor.shape) for tensor in reads))
         self.sums.zero_()
         self.count.begin()
         for name, number in self.numbers.items():
             number.fill_(numbers[name])
 
     def hold(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors [N, ..] for steps to read, N their own: where steps are recorded, copies of them that lie where those
-        of earlier stretches lay."""
+        """Tensors [N, ..] for steps to read, N their own: where steps are recorded, copies of them at the beginning of
+        [R, ..], R at least N, that lie where those of earlier stretches lay. Of all R, for a recorded step knows the
+        sizes of what it reads, too."""
         if not self.recorded:
             return tensors
         if any(not self._has_room(name, tensor) for name, tensor in tensors.items()):
@@ -119,10 +120,9 @@ class Stretch:
             self._held = {}
             for name, tensor in tensors.items():
                 self._held[name] = tensor.new_empty(int(SPARE * len(tensor)), *tensor.shape[1:])
-        held = {name: self._held[name][: len(tensor)] for name, tensor in tensors.items()}
         for name, tensor in tensors.items():
-            held[name].copy_(tensor)
-        return held
+            self._held[name][: len(tensor)].copy_(tensor)
+        return {name: self._held[name] for name in tensors}
 
     def _has_room(self, name: str, tensor: Tensor) -> bool:
         room = self._held.get(name)
