@@ -60,7 +60,7 @@ SMALLEST = changed(
     batch_size=8,
     replay_examples=20,
     update_games=4,
-    eval_deals=1,
+    eval_deals=2,
     average_decay=0.9,
     device="cpu",
 )

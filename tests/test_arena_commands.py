@@ -72,7 +72,7 @@ def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_whe
 @pytest.mark.parametrize(
     ("main", "flags", "idle", "instead"),
     [
-        (evaluate.main, ["--players", "alone", "--trust=0", "--worlds=1"], "--worlds, --trust", "--players"),
+        (evaluate.main, ["--players", "alone", "--c-puct=1", "--worlds=1"], "--worlds, --c-puct", "--players"),
         (evaluate.main, ["--players", "rollouts", "--c-puct=1", "--worlds=4"], "--c-puct", "--players"),
         (ladder.main, ["--policy", "--root-selection=gumbel"], "--root-selection", "--search"),
         (ladder.main, ["--worlds=1"], "--worlds", "--search"),

@@ -32,7 +32,7 @@ from veclab.training.run import Run
 
 CPU = torch.device("cpu")
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
-RUN = changed(games_per_iter=12, iterations=3, eval_deals=1, device="cpu", simulations=3)
+RUN = changed(games_per_iter=12, iterations=3, eval_deals=2, device="cpu", simulations=3)
 RARELY = replace(RUN, checkpoint_seconds=3600)  # no checkpoint but the one at the beginning, unless a stop makes one
 
 

@@ -155,14 +155,14 @@ def test_a_setting_that_is_edited_wrong_is_named(folder: Path, capsys, name: str
 
 def test_an_edited_config_counts_once_its_digest_is_removed(folder: Path, capsys) -> None:
     told = json.loads((folder / CONFIG).read_text())
-    told["settings"]["eval_deals"] = 2
+    told["settings"]["eval_deals"] = 3
     (folder / CONFIG).write_text(json.dumps(told))
     assert f'remove its field "{DIGEST}"' in refused(folder, capsys)
     del told[DIGEST]
     (folder / CONFIG).write_text(json.dumps(told))
-    assert for_resume(read_config(folder), {}) == replace(SMALLEST, eval_deals=2)
+    assert for_resume(read_config(folder), {}) == replace(SMALLEST, eval_deals=3)
     (folder / CONFIG).write_text(json.dumps(told["settings"]))  # as earlier versions wrote it
-    assert for_resume(read_config(folder), {}) == replace(SMALLEST, eval_deals=2)
+    assert for_resume(read_config(folder), {}) == replace(SMALLEST, eval_deals=3)
 
 
 def test_every_setting_is_read_by_its_type() -> None:

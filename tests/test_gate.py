@@ -1,8 +1,11 @@
 """The gate: how often it lets equal and better players pass, and what it does in a run."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
+from net import PRESETS, BlobNet
 from tests.runs import interrupt_at, metrics_of, quiet, same
 from vecgame import Blob
 from veclab.agents.checkpoint import load_network
@@ -154,3 +157,18 @@ def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, che
     assert metrics_of(whole) == metrics_of(stopped)
     entries = [entry for entry in metrics_of(whole) if entry["kind"] == "iteration"]
     assert ["gate_passed" in entry for entry in entries] == [False, True]
+
+
+def test_networks_meet_in_the_arithmetic_of_self_play(monkeypatch) -> None:
+    told = []
+
+    def judge_players(games, candidate, player, *rest) -> Verdict:
+        told.extend(bot.evaluator.dtype for bot in (candidate, player))
+        return Verdict(False, 30, Interval(0.1, 0.2))
+
+    monkeypatch.setattr(module, "judge", judge_players)
+    for precision in ("float32", "bfloat16"):
+        settings = replace(TINY, precision=precision)
+        newest = BlobNet(PRESETS["small"])
+        Gate(settings, newest, torch.device("cpu")).choose(newest, 1, settings.games(), quiet())
+    assert told == [torch.float32] * 2 + [torch.bfloat16] * 2

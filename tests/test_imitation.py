@@ -15,6 +15,7 @@ from veclab.agents.networks import load_agent
 from veclab.arena.bots import NetworkPlayer, RuleBot
 from veclab.settings import from_flags
 from veclab.training import command as train
+from veclab.training import imitation
 from veclab.training.imitation import Teacher, by_network, by_rules, imitate, played, teachers_of
 from veclab.training.run import Run
 
@@ -84,7 +85,7 @@ def test_a_run_begins_by_it_and_goes_on_as_if_it_had_not_stopped(tmp_path) -> No
 
 def saved(path: Path, seed: int, cards: str, sharpness: float = 30.0) -> Path:
     """A network for these numbers of cards, whose policy is far from uniform."""
-    settings = changed(cards=cards, device="cpu", seed=seed)
+    settings = changed(cards=cards, device="cpu", seed=seed, eval_deals=4)
     run = Run.create(path.with_suffix(""), settings, quiet())
     with torch.no_grad():
         run.learner.net.policy_out.weight.mul_(sharpness)
@@ -178,3 +179,27 @@ def test_the_size_of_its_steps_may_be_given_where_nothing_else_has_it() -> None:
     assert from_flags("quick", {**flags, "imitated_games": 9}).batch_size == 64
     with pytest.raises(ValueError, match="--batch-size would change nothing with --learner policy-gradient"):
         from_flags("quick", flags)
+
+
+def test_a_folder_that_holds_a_run_is_refused_before_anybody_is_imitated(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(imitation, "imitate", lambda *_: pytest.fail("it learned"))
+    (tmp_path / "config.json").write_text("{}")
+    flags = ["--cards", "2", "--network", "small", "--learner", "policy-gradient", "--imitated-games", "100"]
+    assert train.main([*flags, "--device", "cpu", "--run", str(tmp_path)]) == 2
+    assert "already holds a run" in capsys.readouterr().err
+
+
+def test_who_stops_it_before_the_run_has_begun_is_told_so(tmp_path, capsys, monkeypatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imitation, "imitate", stopped)
+    flags = ["--cards", "2", "--network", "small", "--learner", "policy-gradient", "--imitated-games", "100"]
+    assert train.main([*flags, "--device", "cpu", "--run", str(tmp_path / "run")]) == 130
+    assert "no run was begun" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+def test_any_seed_will_do() -> None:
+    settings = changed(cards="2", device="cpu", imitated_games=4, seed=2**64 - 1)
+    start = BlobNet(NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16))
+    imitate(settings, start, [(Blob(cards=2), by_rules)], CPU)

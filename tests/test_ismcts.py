@@ -183,7 +183,7 @@ class TestWithOpenSpiel:
         network, output = tmp_path / "network.safetensors", tmp_path / "result.json"
         save_network(network, BlobNet(PRESETS["small"]), {})
         flags = ["--players", "alone", "--opponents", "rules", "ismcts", "--ismcts-simulations", "5", "--device", "cpu"]
-        small = ["--eval-deals", "2", "--cards", "2"]
+        small = ["--eval-deals", "4", "--cards", "2"]
         assert evaluate_main([str(network), *flags, *small, "--json", str(output)]) == 0
         assert "no deals without trump" in capsys.readouterr().out
         stored = json.loads(output.read_text())

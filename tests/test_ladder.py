@@ -222,3 +222,27 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     assert result["games"] == stored["terms"]["games"]
     assert shlex.split(result["environment"]["command"]) == ["vecgame", "evaluate", str(network), *judged]
     assert {"cpu", "threads", "torch", "date"} <= result["environment"].keys() and result["terms"]["deals"] == 3
+
+
+def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
+    ladder = Ladder({"game": "blob"}, TWO_AGAINST_TWO)
+    for name in ("random", "rule-based", "cmd:broken"):
+        ladder.add(name, None)
+    ladder.pairings["random", "rule-based"] = [10, 12, 20]
+    assert list(ladder.ratings()) == ["rule-based", "random"]
+
+
+def test_what_is_named_twice_is_played_once(tmp_path, networks) -> None:
+    out = tmp_path / "twice.json"
+    flags = ["--players", "alone", "alone", "--opponents", "random", "random", "--json", str(out), *FLAGS]
+    assert evaluate_main([str(networks / "network-000000.safetensors"), *flags]) == 0
+    assert json.loads(out.read_text())["complete"]
+
+
+def test_of_fewer_deals_than_rules_none_is_played(tmp_path, networks, capsys) -> None:
+    network = str(networks / "network-000000.safetensors")
+    for command in (evaluate_main, main):
+        assert command([network, "--cards", "1-4", "--eval-deals", "3", "--device", "cpu"]) == 2
+        assert "--eval-deals must be at least 4, a deal by each of the rules" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="deals must be at least 2"):
+        play_deals([Blob(cards=1), Blob(cards=2)], (RuleBot(), RandomBot()), TWO_AGAINST_TWO, 1, seed=1)

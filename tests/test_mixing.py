@@ -41,7 +41,9 @@ def test_with_enough_games_the_shares_stay_the_same() -> None:
 
 def test_an_update_learns_from_all_numbers_of_cards(tmp_path, monkeypatch) -> None:
     """From the games that the run numbers so, each dealt by one of the rules; the score is the mean of all games."""
-    settings = changed(cards="1,2,2,4", update_games=10, updates=2, learner="policy-gradient", device="cpu")
+    settings = changed(
+        cards="1,2,2,4", update_games=10, updates=2, eval_deals=4, learner="policy-gradient", device="cpu"
+    )
     asked, learned = [], []
     play, update = policy_gradient.play, policy_gradient.update
 
@@ -68,8 +70,8 @@ def test_an_update_learns_from_all_numbers_of_cards(tmp_path, monkeypatch) -> No
 
 
 def test_processes_have_games_of_every_number_of_cards(tmp_path) -> None:
-    settings = changed(cards="1-5", update_games=14, device="cpu")
+    settings = changed(cards="1-5", update_games=14, eval_deals=5, device="cpu")
     with pytest.raises(ValueError, match="3 processes need at least 15 --update-games, for each of them one"):
         Run(tmp_path / "run", settings, quiet(), Group(0, 3))
-    Run(tmp_path / "run", changed(cards="1-5", update_games=15, device="cpu"), quiet(), Group(0, 3))
+    Run(tmp_path / "run", changed(cards="1-5", update_games=15, eval_deals=5, device="cpu"), quiet(), Group(0, 3))
     Run(tmp_path / "run", settings, quiet())

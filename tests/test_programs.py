@@ -328,3 +328,31 @@ def test_answers_by_name(tmp_path) -> None:
         game = Kuhn()
         *_, last = decisions(game, game.deal(3, seed=1), [player], torch.zeros(3, 2, dtype=int), seed=1)
     assert last.action.tolist() == [1, 1, 1]  # both bet, each time
+
+
+def test_what_has_failed_is_not_taken_for_ready(tmp_path) -> None:
+    """It is started again, and fails again, instead of being asked."""
+    player = bot(tmp_path, "raise SystemExit(3)")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="cmd:"):
+            player.refuses(Kuhn())
+
+
+def test_what_a_program_has_started_ends_though_the_program_has(tmp_path) -> None:
+    """A script that starts the player proper, and leaves it behind when its own input ends."""
+    os.mkfifo(tmp_path / "held")
+    held = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
+    parent = f"  input()\n  {READY}\n  sys.stdin.read()\n  sys.exit()"
+    code = f"held = os.open('{tmp_path}/held', os.O_WRONLY)\nif os.fork():\n{parent}\ntime.sleep(60)"
+    player = bot(tmp_path, code)
+    with ending([player]):
+        player.refuses(Kuhn())
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with suppress(BlockingIOError):
+            assert os.read(held, 1) == b""
+            break
+        time.sleep(0.01)
+    else:
+        raise AssertionError("what the program started lives on")
+    os.close(held)

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +12,8 @@ from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.positions import HashEvaluator
 from vecgame import Blob
+from vecgame.games.whist import Whist
+from vecgame.lanes import carrying_all, has_choice
 from veclab.arena.bots import NetworkPlayer, RandomBot
 from veclab.arena.matches import play_match
 from veclab.settings import Settings
@@ -300,3 +304,14 @@ def test_policy_gradient_learns_to_beat_random_players() -> None:
     assert numbers["entropy"] > 0
     match = play_match([game], NetworkPlayer(network), RandomBot(), 200, seed=1)
     assert match.significant and match.player.mean > 4
+
+
+def test_a_game_of_forced_moves_has_nothing_to_learn_from() -> None:
+    """Whist with a card each: no decision has two actions, and there is no column for a second one."""
+    game = Whist(cards=1, trump="random")
+    network = InferenceNet(BlobNet(replace(SMALL, observation=game.features)), dtype=torch.float32)
+    assert game.max_legal == 1 and not has_choice(game.legal_actions(game.deal(3))).any()
+    for carried in (nullcontext(), carrying_all()):
+        with carried:
+            rollout = policy_gradient.play(game, network, 5, seed=1, first_index=0, device=torch.device("cpu"))
+        assert len(rollout.advantage) == 0 and rollout.games == 5

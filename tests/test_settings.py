@@ -221,3 +221,26 @@ def test_flags_give_the_settings_again() -> None:
     names = [item.name for item in dataclasses.fields(Settings)]
     assert from_flags("document", vars(parser.parse_args(as_flags(settings, names)))) == settings
     assert as_flags(settings, ("hook", "cards")) == ["--no-hook", "--cards=2-4"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "needed"),
+    [
+        (["--gate-error", "0.2"], "--gate-error 0.2 would change nothing without --gate test"),
+        (["--gate-deals", "90"], "without --gate test"),
+        (["--fast-simulations", "3"], "without --full-share below 1"),
+        (["--trust", "0.5"], "without --candidates"),
+        (["--considered-actions", "4"], "without --root-selection gumbel"),
+        (["--root-selection", "gumbel", "--noise-alpha", "0.3"], "without --root-selection puct or shared"),
+    ],
+)
+def test_what_would_change_nothing_by_itself_is_refused(flags, needed, tmp_path, capsys) -> None:
+    assert train.main([*flags, "--run", str(tmp_path / "run")]) == 2
+    error = capsys.readouterr().err
+    assert needed in error and error.count("\n") == 1
+
+
+def test_a_default_that_is_given_is_no_mistake() -> None:
+    """As programs give them; with what they need they are taken."""
+    assert from_flags("document", {"trust": 0.9, "gate_deals": 250}) == from_flags("document", {})
+    assert from_flags("document", {"trust": 0.5, "candidates": 8}).trust == 0.5

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from net import BlobNet, InferenceNet, NetConfig
@@ -18,7 +20,7 @@ from veclab.arena.matches import play_games
 from veclab.training import learner as learner_module
 from veclab.training import policy_gradient
 from veclab.training.learner import Learner, learn
-from veclab.training.policy_gradient import GRAIN, _even, play, update
+from veclab.training.policy_gradient import GRAIN, MANY, minibatch_size, play, update
 from veclab.training.replay import ReplayBuffer
 from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import play_out
@@ -117,13 +119,18 @@ def test_a_network_evaluates_rows_side_by_side(two_threads, rows: int) -> None:
     torch.testing.assert_close(together, alone, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("wanted", [1, 100, 1024, 4096])
-def test_minibatches_have_one_size_and_leave_few_decisions_out(wanted: int) -> None:
-    for decisions in (1, 50, 700, 31_179, 31_204):
-        size = _even(decisions, wanted)
-        assert 1 <= size <= decisions and decisions % size < max(decisions / 100, size)
-        assert size < GRAIN or size % GRAIN == 0
-    assert _even(31_179, 1024) == _even(31_204, 1024) == 1024
+@given(st.integers(1, 200_000), st.integers(1, 8192))
+def test_minibatches_have_the_size_that_is_asked_for_or_one_near_it(decisions: int, wanted: int) -> None:
+    """And leave few decisions out; of few decisions all are one, or equal parts."""
+    size = minibatch_size(decisions, wanted)
+    assert 1 <= size <= decisions and decisions % size <= decisions / MANY
+    if decisions >= MANY * wanted:
+        assert size == wanted
+    elif decisions >= wanted:
+        assert 0.6 * wanted < size < 1.5 * wanted
+    else:
+        assert size > 0.8 * decisions
+    assert size == wanted or size < MANY * GRAIN or size % GRAIN == 0
 
 
 @pytest.mark.parametrize(

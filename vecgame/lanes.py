@@ -49,6 +49,14 @@ def looping(loop: Loop) -> Iterator[None]:
         _loop.reset(token)
 
 
+def has_choice(actions: Tensor) -> Tensor:
+    """Whether there is more than one of the ``actions`` [L, max_legal] of `Game.legal_actions`: [L] bool. What is
+    forced needs no judgement, and teaches nothing."""
+    if actions.shape[1] == 1:
+        return torch.zeros_like(actions[:, 0], dtype=torch.bool)
+    return actions[:, 1] >= 0  # those that there are come first
+
+
 def working(mask: Tensor) -> Tensor | None:
     """The lanes to work on: [K] int64, those marked in ``mask`` [B] bool; None for all of them, where none is left out
     or none would be."""

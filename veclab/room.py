@@ -83,19 +83,29 @@ def check_match(
     flag: str,
     remembered: bool = False,
 ) -> None:
-    """Raises NoRoomError where a match of deals, which ``flag`` counts, cannot be played.
+    """Raises NoRoomError where a match of deals, which ``flag`` counts, cannot be played, and ValueError where they are
+    fewer than the rules that are mixed.
 
     Args:
-        games: rules that are mixed, one after the other.
+        games: these rules, one after the other.
         seatings: times that each deal is played.
         config: of a player that searches, at one seat at least of each game; None where nobody does.
         remembered: whether a player is told what the games have been through, which is kept till their end.
     """
+    check_deals(games, deals, flag)
     for game in games:
         count = -(-deals // len(games)) * seatings
         searched = [] if config is None else [of_search(-(-count // game.seats), game, config, flag)]
         kept = [of_pasts(count, game, flag)] if remembered else []
         check_room(device, of_games(count, game, flag), *searched, *kept)
+
+
+def check_deals(games: Sequence[Game], deals: int, flag: str) -> None:
+    """Raises ValueError, in one line, where there are not deals enough for each of the rules that a match mixes."""
+    if deals < len(games):
+        raise ValueError(
+            f"{flag} must be at least {len(games)}, a deal by each of the rules that are mixed, got {deals}"
+        )
 
 
 def _gibibytes(size: float) -> str:

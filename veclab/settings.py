@@ -2,7 +2,7 @@
 
 import dataclasses
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
@@ -192,7 +192,9 @@ class Settings:
         0.05, "probability with which such a test lets a network pass that is only as good", above=0, below=1
     )
     gate_deals: int = _flag(  # not fewer, for the normal approximation of the test
-        250, "deals of such a test at most, each played six times with search", least=30
+        250,
+        "deals of such a test at most, but 30 of each number of cards, each played in all seatings with search",
+        least=30,
     )
 
     eval_every: int = _flag(
@@ -207,8 +209,8 @@ class Settings:
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")
     precision: str = _flag(
         "auto",
-        "arithmetic of the network in self-play and evaluation; auto: bfloat16 where the hardware has it; int8 for "
-        "CPUs and float8 for GPUs from Ada or Hopper on: faster and rougher",
+        "arithmetic of the network in searched games and evaluation (policy gradient's games have that of auto); auto: "
+        "bfloat16 where the hardware has it; int8 for CPUs and float8 for GPUs from Ada or Hopper on: faster, rougher",
         choices=PRECISIONS,
     )
     chunk_games: int = _flag(
@@ -365,7 +367,31 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
         (game, *_) = Settings(**{**settings, "leaf_values": "mover"}).games()
         if game.others_hands(game.deal(1)) is None:
             settings["leaf_values"] = "mover"
-    return Settings(**settings)
+    asked = Settings(**settings)
+    for name, needed in without_effect(asked, given).items():
+        raise ValueError(f"{flag_name(name)} {given[name]} would change nothing without {needed}")
+    return asked
+
+
+def without_effect(settings: Settings, names: Collection[str]) -> dict[str, str]:
+    """Those of the named settings that change nothing though they have not their default, and what they would need."""
+    defaults = {item.name: item.default for item in dataclasses.fields(Settings)}
+    return {
+        name: needed
+        for name, (needed, has_it) in NEEDS.items()
+        if name in names and getattr(settings, name) != defaults[name] and not has_it(settings)
+    }
+
+
+NEEDS: dict[str, tuple[str, Callable[[Settings], bool]]] = {  # of settings that are nothing by themselves
+    "gate_error": ("--gate test", lambda settings: settings.gate == "test"),
+    "gate_deals": ("--gate test", lambda settings: settings.gate == "test"),
+    "fast_simulations": ("--full-share below 1", lambda settings: settings.full_share < 1),
+    "trust": ("--candidates", lambda settings: settings.candidates > 0),
+    "considered_actions": ("--root-selection gumbel", lambda settings: settings.root_selection == "gumbel"),
+    "noise_fraction": ("--root-selection puct or shared", lambda settings: settings.root_selection != "gumbel"),
+    "noise_alpha": ("--root-selection puct or shared", lambda settings: settings.root_selection != "gumbel"),
+}
 
 
 def check_saved(told: Mapping[str, object]) -> dict[str, object]:

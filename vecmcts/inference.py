@@ -21,7 +21,7 @@ from einops import rearrange
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import pick, working
+from vecgame.lanes import has_choice, pick, working
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
 from vecmcts.config import RolloutConfig, SearchConfig
@@ -151,7 +151,7 @@ def _log_chance(game: Game, state: State, action: Tensor, evaluator: Evaluator, 
     """Logarithm of the probability of each lane's action [K], -inf where it is not legal: [K] float64."""
     actions = game.legal_actions(state)
     taken = (actions >= 0) & (actions == action[:, None])
-    some = working((actions[:, 1:] >= 0).any(-1))  # who has one action takes it, whatever the policy
+    some = working(has_choice(actions))  # who has one action takes it, whatever the policy
     if some is not None:
         chance = taken.any(-1).double().log()
         if len(some) == 0:

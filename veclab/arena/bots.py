@@ -13,6 +13,7 @@ from torch import Tensor
 from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, TrickGame
 from vecgame.games.matches import Match
+from vecgame.lanes import has_choice
 from veclab.arena.rules.player import RuleBot as RuleBot
 from vecmcts import (
     Evaluator,
@@ -151,7 +152,7 @@ class SearchPlayer:
     def _act(self, game: Game, state: State, past: Past | None, seed: int) -> Tensor:
         actions = self.config.view(game).legal_actions(state)
         action = actions[:, 0]
-        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
         choosing, past = state.take(lanes), None if past is None else past.take(lanes)
@@ -187,7 +188,7 @@ class IsmctsPlayer:
     def act(self, game: Game, state: State, seed: int) -> Tensor:
         actions = game.legal_actions(state)
         action = actions[:, 0]
-        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
         choosing = state.take(lanes)
@@ -250,7 +251,7 @@ class RolloutPlayer:
         """As `Player.act`, see `HistoryPlayer`."""
         actions = game.legal_actions(state)
         action = actions[:, 0]
-        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
         choosing = state.take(lanes)

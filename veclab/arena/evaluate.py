@@ -53,7 +53,7 @@ from veclab.game_flags import RULES, identities
 from veclab.machine import environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
-from veclab.room import check_match
+from veclab.room import check_deals, check_match
 from veclab.setting_flags import OF_THE_SEARCH, add_flags
 from veclab.settings import Settings, flag_name
 from vecmcts import RolloutConfig
@@ -299,7 +299,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     games = settings.games()
     fits = {"device": device, "game": games[0]}
     asked_for_search = own.against is not None or any(name in given for name in OF_THE_SEARCH)
-    own.players = own.players or ("alone", "search" if asked_for_search else usual_thinking(games))
+    usual = ("alone", "search" if asked_for_search else usual_thinking(games))
+    own.players = tuple(dict.fromkeys(own.players or usual))
     searches = own.against is not None or "search" in own.players
     of_rollouts = ("worlds",) * ("rollouts" in own.players)
     check_search_flags(given, OF_THE_SEARCH if searches else of_rollouts, "--players search")
@@ -308,12 +309,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
     network = inference_net(load_network(own.network, **fits), settings.precision, games)
     players = make_players(network, own.players, settings, given.get("worlds", RolloutConfig.worlds))
-    opponents = [make_opponent(name, own) for name in own.opponents or bots_of(games)]
+    opponents = [make_opponent(name, own) for name in dict.fromkeys(own.opponents or bots_of(games))]
     display = display_of(own)
     if others := other_rules(own.network, settings):
         display.line(f"it plays {others}")
     if ISMCTS in (own.opponents or ()):
         games = [playable for game in games for playable in oh_hell.playable(game)]
+        check_deals(games, settings.eval_deals, "--eval-deals")
         display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
     if own.against is not None:
         if also := other_rules(own.against, settings):

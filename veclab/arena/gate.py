@@ -1,9 +1,10 @@
 """The gate: which network plays self-play, the newest always, or one that has been beaten at a stated error rate.
 
 Candidate and player meet on fresh deals, two against two in all seatings (`veclab.arena.matches.even_seatings_of`),
-with the search of self-play but for its noise: without it, networks whose best actions are the same could not be told
-apart. A deal gives x, the candidate's mean points a game less the player's; with several card counts, the mean over one
-deal of each. The match has at most D deals. The candidate passes as soon as, at one of the looks every `CHUNK` deals,
+with the search of self-play and in its arithmetic, but for its noise: without it, networks whose best actions are the
+same could not be told apart. A deal gives x, the candidate's mean points a game less the player's; with several card
+counts, the mean over one deal of each. The match has at most D deals. The candidate passes as soon as, at one of the
+looks every `CHUNK` deals,
 
     x_1 + .. + x_d  >  z * s * sqrt(D)
 
@@ -32,10 +33,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from net import BlobNet, InferenceNet
+from net import BlobNet
 from vecgame import Game
 from veclab.arena.bots import Player, search_player
 from veclab.arena.matches import Interval, even_seatings_of, play_deals, side_points
+from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import Settings
 
@@ -140,7 +142,8 @@ class Gate:
     def _match(self, newest: BlobNet, iteration: int, games: Sequence[Game], check: Callable[[], None]) -> Figures:
         """The newest network against the one that plays."""
         settings = self.settings
-        candidate, player = (search_player(InferenceNet(net), settings.search()) for net in (newest, self.net))
+        nets = (inference_net(net, settings.precision, games) for net in (newest, self.net))
+        candidate, player = (search_player(net, settings.search()) for net in nets)
         error, deals, first = settings.gate_error, settings.gate_deals, GATE_INDEX + (iteration << DEAL_BITS)
         verdict = judge(games, candidate, player, error, deals, settings.seed, first, self.device, check)
         return {"gate_passed": verdict.passed, "gate_deals": verdict.deals, "gate_lead": verdict.lead.mean}

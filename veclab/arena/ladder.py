@@ -134,12 +134,12 @@ class Ladder:
         return [(a, b) for a, b in combinations(names, 2) if not self.pairings.keys() & {(a, b), (b, a)}]
 
     def ratings(self) -> dict[str, Rating]:
-        """Elo of all agents, the best first.
+        """Elo of all agents that have played, the best first; one may be there that was stopped before it had.
 
         Raises:
             ValueError: when results do not connect them.
         """
-        names = list(self.agents)
+        names = [name for name in self.agents if any(name in pair for pair in self.pairings)]
         numbers = {
             (names.index(a), names.index(b)): torch.tensor(half_wins) / self.comparisons
             for (a, b), half_wins in self.pairings.items()

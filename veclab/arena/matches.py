@@ -14,6 +14,7 @@ from torch import Tensor
 from vecgame import Game, State
 from vecgame.game import actions_of
 from veclab.arena.bots import HistoryPlayer, Player, name_of, why_not
+from veclab.room import check_deals
 from veclab.shares import even_shares
 from vecmcts import Past
 
@@ -134,11 +135,13 @@ def play_deals(
 
     Returns:
         [deals, seatings, seats] float64, points by absolute seat.
+
+    Raises:
+        ValueError: on fewer deals than rules, some of which would not be played.
     """
+    check_deals(games, deals, "deals")
     parts = []
     for number, (game, count) in enumerate(zip(games, even_shares(deals, len(games)), strict=True)):
-        if count == 0:
-            continue
         begun, share = number / len(games), 1 / len(games)
         inner = None if report is None else lambda done, begun=begun, share=share: report(begun + share * done)
         state = game.deal(count, seed, device, first_index).repeat(len(seatings))

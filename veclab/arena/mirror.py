@@ -15,6 +15,7 @@ from torch import Tensor
 
 from vecgame import Blob, BlobState, Game, Purpose, Stream
 from vecgame.cards import RANKS, list_cards
+from vecgame.lanes import has_choice
 from veclab.arena import oh_hell
 from vecmcts import Past
 
@@ -57,7 +58,7 @@ class MirroredPlayer:
         actions = game.legal_actions(state)
         chosen = actions[:, 0].clone()
         words = Stream(seed, state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
-        for lane in (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0].tolist():
+        for lane in has_choice(actions).nonzero()[:, 0].tolist():
             made = [action for action in past.actions[lane].tolist() if action >= 0]
             mirrored = Mirrored(game, spiel, state[lane : lane + 1].to("cpu"), made)
             chosen[lane] = oh_hell.our_action(self.decide(mirrored, seed, words[lane] >> 1))

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, Purpose, State, Stream
+from vecgame.lanes import has_choice
 from veclab.arena.told import game_told, history_told, states_told
 from vecmcts import Past
 
@@ -90,7 +91,7 @@ class ProgramPlayer:
             raise ValueError(reason)
         actions = game.legal_actions(state)
         action = actions[:, 0].clone()
-        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes):
             asked = self._asked(game, state.take(lanes).to("cpu"), past.take(lanes), seed)
             action[lanes] = self._answers(game, asked).to(action.device)
@@ -131,7 +132,7 @@ class ProgramPlayer:
 
     def _start(self, game: Game) -> None:
         self.close()
-        self.program, self.game = Program(self.name, self.words), game
+        self.program = Program(self.name, self.words)
         self._end = weakref.finalize(self, self.program.kill)  # also where Python ends
         hello = {"type": "hello", "protocol": PROTOCOL, **game_told(game)}
         answer = self.program.exchange([hello], max(self.seconds, START_SECONDS))[0]
@@ -146,6 +147,7 @@ class ProgramPlayer:
             self.program.fail(f"speaks protocol {_short(answer.get('protocol'))}; this is protocol {PROTOCOL}")
         elif not isinstance(self.wants_history, bool):
             self.program.fail(f"answered history={_short(self.wants_history)} to hello; it must be true or false")
+        self.game = game
 
     def digest(self) -> str:
         """SHA-256 of the command and of the files that it names, as far as they can be read."""
@@ -160,7 +162,7 @@ class ProgramPlayer:
         if self.program is not None:
             self.program.close()
             self._end.detach()
-        self.program = None
+        self.program = self.game = None
 
 
 @contextmanager
@@ -179,6 +181,7 @@ class Program:
 
     def __init__(self, name: str, words: Sequence[str]) -> None:
         self.name, self.asked = name, 0  # how many lines it was sent
+        self.ended = False  # and what it has started
         self.answers, self.errors = b"", b""  # read from it, and not yet used
         try:
             self.process = subprocess.Popen(
@@ -296,10 +299,12 @@ class Program:
 
     def kill(self) -> None:
         """Kills it and what it has started, and waits for its end."""
-        if self.process.poll() is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+        if self.ended:  # its number may be another's by now
+            return
+        self.ended = True
+        with suppress(ProcessLookupError, PermissionError):  # what it has started may be there when it is not
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
         while not self.process.stderr.closed and self.errors_left():
             pass
         for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):

@@ -13,6 +13,7 @@ from torch.nn.functional import pad
 from net import InferenceNet
 from vecgame import Game, State
 from vecgame.games.matches import Standing
+from vecgame.lanes import has_choice
 from vecgame.state import concatenate
 from veclab.arena.matches import FIRST_INDEX, Interval
 from veclab.progress import Display
@@ -101,7 +102,7 @@ def _play(game: Game, network: InferenceNet, start: State, report: Callable[[flo
         policy = game.slot_logits(part, legal, logits).softmax(-1)
         chance, slot = policy.max(-1)
         action = legal.gather(1, slot[:, None])[:, 0]
-        several = legal[:, 1] >= 0 if legal.shape[1] > 1 else torch.zeros_like(lanes, dtype=torch.bool)
+        several = has_choice(legal)
         live = torch.ones_like(several)
         columns = (live, game.mover(part), action, chance, values[:, 0], several)
         decisions.append([_spread(column, lanes, games) for column in columns])

@@ -11,7 +11,7 @@ import torch
 
 from veclab.files import open_own, read_json
 from veclab.setting_flags import as_flags
-from veclab.settings import Settings
+from veclab.settings import Settings, without_effect
 from veclab.training.metrics import check_results
 
 # The settings that say what is played, and how it is searched.
@@ -43,10 +43,11 @@ class BackgroundEvaluation:
         self.output.unlink(missing_ok=True)
         command = [sys.executable, "-m", "veclab.arena.evaluate", str(network), "--against", str(first)]
         command += ["--json", str(self.output), "--device", str(device), "--parent", str(os.getpid())]
+        idle = without_effect(settings, PASSED_ON)  # which are refused as flags
         self.log_path = folder / "evaluation.log"
         self.log = open_own(self.log_path)
         self.process = subprocess.Popen(
-            [*command, *as_flags(settings, PASSED_ON)],
+            [*command, *as_flags(settings, [name for name in PASSED_ON if name not in idle])],
             stdin=subprocess.DEVNULL,
             stdout=self.log,
             stderr=self.log,

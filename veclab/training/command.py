@@ -102,16 +102,18 @@ def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit status."""
     own, given = parse(arguments)
     share_cores()
-    group = ALONE
+    group, run = ALONE, None
     try:
         with process_group() as group:
-            finished = open_run(own, given, group).train()
+            run = open_run(own, given, group)
+            finished = run.train()
     except LeaderError:
         return WRONG  # the leader has said why
     except Exception as error:
         error.add_note(group.label)
         raise
     except KeyboardInterrupt as stop:
-        what = str(stop) or "the run goes on from its last checkpoint"
+        begun = run is not None or own.resume is not None or (own.run is not None and holds_run(own.run))
+        what = str(stop) or ("the run goes on from its last checkpoint" if begun else "no run was begun")
         raise KeyboardInterrupt(f"stopped at once{group.label}; {what}") from None
     return STOPPED if finished is None else 0

@@ -15,7 +15,8 @@ def heading(folder: Path, settings: Settings, learner: Learner) -> str:
     """The game, what is learned how long, the search and the network, on what, the arithmetic of both, and on a GPU how
     steps of learning are made."""
     device, parameters = learner.device, parameter_count(learner.net)
-    played = default_inference_dtype(device) if settings.precision == "auto" else settings.precision
+    usual = _name_of(default_inference_dtype(device))
+    searched = usual if settings.precision == "auto" else settings.precision
     learners = " and ".join(
         f"{count:,} {step}{'s' * (count != 1)} of {kind}"
         for count, step, kind in (
@@ -24,11 +25,12 @@ def heading(folder: Path, settings: Settings, learner: Learner) -> str:
         )
         if count
     )
+    played = dict.fromkeys([usual] * (settings.updates > 0) + [searched] * (settings.iterations > 0))
     learned = f"{_name_of(learner.amp)}{steps_of(learner)}"
     return (
         f"{folder}: {settings.describe()}, {learners}, search of {settings.worlds} worlds x "
         f"{settings.simulations} simulations, network {settings.network} ({parameters:,} parameters) on {device}, "
-        f"played in {_name_of(played)} and learned in {learned}, PyTorch {torch.__version__}"
+        f"played in {' and, searched, in '.join(played)} and learned in {learned}, PyTorch {torch.__version__}"
     )
 
 

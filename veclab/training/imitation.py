@@ -17,6 +17,7 @@ from torch import Tensor
 from net import BlobNet, InferenceNet
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
+from vecgame.lanes import has_choice
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import RuleBot, why_not
 from veclab.settings import RULE_PLAYERS, Settings
@@ -114,7 +115,7 @@ def imitate(
             buffer.clear()
             for part in parts:
                 buffer.add(part)
-            learn(learner, buffer, examples, settings.seed + number)
+            learn(learner, buffer, examples, (settings.seed + number) % 2**63)
         done, number = done + size, number + 1
         report(done)
     return learner.net
@@ -135,7 +136,7 @@ def played(
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
         action = actions[:, 0]
-        lanes = (actions[:, 1:] >= 0).any(-1).nonzero()[:, 0]
+        lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes):
             choosing = state.take(lanes)
             chosen, policy = teacher(game, choosing, seed)

@@ -52,8 +52,9 @@ class Judge:
             for entry in metrics.read(run.folder / METRICS)
             if entry["kind"] == "evaluation"
         }
+        # The last of policy gradient and the first of search are one network in two files.
         passed = [(number, 0) if early else (run.updates, number) for early, number in numbers_of_networks(run.folder)]
-        self.due = [p for p in sorted(passed) if p <= run.progress and self._is_due(p) and p not in done]
+        self.due = [p for p in sorted(set(passed)) if p <= run.progress and self._is_due(p) and p not in done]
 
     def _is_due(self, progress: Progress) -> bool:
         """Whether a network is to be evaluated beside the run; that of the last step is evaluated at its end."""

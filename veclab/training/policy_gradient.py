@@ -19,7 +19,7 @@ from net import InferenceNet
 from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
-from vecgame.lanes import compacts
+from vecgame.lanes import compacts, has_choice
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
@@ -34,7 +34,8 @@ from vecmcts.evaluators import to_relative
 CLIP = 0.2
 MOST_AT_ONCE = 131_072  # games that a GPU plays at a time
 PLAY = "games of policy gradient"  # what is recorded, for the log
-GRAIN = 256  # sizes of minibatches are multiples of it
+MANY = 8  # minibatches, of which one less is little
+GRAIN = 64  # other sizes of minibatches than that asked for are multiples of it, if they are large
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ class _Terms:
     def decide(self, state: State) -> _Decision:
         """A decision of all B games, in those that have none to make too, without a wait for the device."""
         actions = self.game.legal_actions(state)
-        choice = actions[:, 1] >= 0
+        choice = has_choice(actions)
         rows = self.choose(state, actions, choice)
         action = torch.where(choice, rows.pop("action"), actions[:, 0])
         return _Decision(self.game.step(state, action), choice, rows)
@@ -249,7 +250,7 @@ class _Chunk:
         for _ in range(game.decisions):
             actions = game.legal_actions(state)
             action = actions[:, 0]
-            lanes = (actions[:, 1] >= 0).nonzero()[:, 0]
+            lanes = has_choice(actions).nonzero()[:, 0]
             self.counts.append(len(lanes))
             WAYS["eager"] += 1
             if len(lanes) or not stored:  # those of no games still have names and types
@@ -290,7 +291,7 @@ def update(
         raise ValueError(f"in {rollout.games:,} games there was nothing to decide: nothing can be learned from them")
     advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
     settings, order = learner.settings, torch.Generator().manual_seed(seed)
-    size = _even(len(advantage), settings.update_batch)
+    size = minibatch_size(len(advantage), settings.update_batch)
     stretch = learner.stretch("policy gradient", 3, entropy_weight=torch.float32)
     seen = rollout.observation.to(learner.amp)  # as the network's products want it
     read = {**rollout.tensors(), "observation": seen, "advantage": advantage}
@@ -316,14 +317,17 @@ def update(
     return {**numbers, "skipped_steps": skipped}
 
 
-def _even(decisions: int, wanted: int) -> int:
-    """The size of minibatches: as near to ``wanted`` as makes them equal, and one of few.
+def minibatch_size(decisions: int, wanted: int) -> int:
+    """The size of all minibatches of a pass over so many decisions: the ``wanted`` one where there are `MANY` of that
+    size or more, else near to it, so that they are equal.
 
     Kernels of matrix products are made for each size that there has not been, which costs as much as three steps. So a
-    pass leaves out what is too little for a minibatch, some of the decisions, others each time.
+    pass leaves out what is too little for a minibatch, some of the decisions, others each time, and sizes are few.
     """
+    if decisions >= MANY * wanted:
+        return wanted
     size = decisions // max(1, round(decisions / wanted))
-    return size - size % GRAIN if size >= GRAIN else size
+    return size - size % GRAIN if size >= MANY * GRAIN else size
 
 
 def _loss(

@@ -208,7 +208,7 @@ class Run(StoppableRun):
         finished, evaluations = self.settings.games_per_iter, sum(part.evaluations for part in played)
         seconds = time.monotonic() - begun
         examples = Examples.concatenate([part.examples for part in played])
-        weights = [len(part.scores) / finished for part in played]
+        weights, decided = [len(part.scores) / finished for part in played], max(len(examples), 1)
         bids = {}  # there are games without
         if played[0].bids_met is not None:
             bids["bids_met"] = sum(w * part.bids_met for w, part in zip(weights, played, strict=True))
@@ -222,8 +222,8 @@ class Run(StoppableRun):
             "games_per_minute": 60 * finished / seconds,
             "evaluations_per_second": evaluations / seconds,
             "score": sum(w * float(part.scores.mean()) for w, part in zip(weights, played, strict=True)),
-            "policy_entropy": sum(w * part.policy_entropy for w, part in zip(weights, played, strict=True)),
-            "prior_divergence": sum(w * part.prior_divergence for w, part in zip(weights, played, strict=True)),
+            "policy_entropy": sum(len(part.examples) * part.policy_entropy for part in played) / decided,
+            "prior_divergence": sum(len(part.examples) * part.prior_divergence for part in played) / decided,
         }
         with self._changing():
             self.buffer.add(examples)

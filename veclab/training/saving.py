@@ -133,6 +133,7 @@ class SavedRun:
     def create(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Self:
         """Begins a run in a new or empty folder."""
         run = cls(folder, settings, display, group)
+        group.from_leader(run._refuse_another)
         group.from_leader(run._set_initial_weights)  # what is wrong with them leaves no folder behind
         run._open(run._begin)
         return run
@@ -160,11 +161,14 @@ class SavedRun:
             tensors, counters = self._state()
             self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
 
-    def _begin(self) -> None:
+    def _refuse_another(self) -> None:
         if holds_run(self.folder):
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
             )
+
+    def _begin(self) -> None:
+        self._refuse_another()  # that has begun since
         self._write_config()
         self.save_network()
         self.save()

@@ -15,6 +15,7 @@ from torch import Tensor
 from net.threads import shared_out, side_by_side
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
+from vecgame.lanes import has_choice
 from vecgame.memory import free_memory
 from veclab.playout_cap import PlayoutCap
 from veclab.training.distributed import Group
@@ -76,7 +77,7 @@ class SelfPlay:
         return SelfPlay(
             examples=self.examples.gather(group),
             scores=group.gather(self.scores),
-            bids_met=met / max(games, 1),
+            bids_met=None if self.bids_met is None else met / max(games, 1),
             evaluations=int(judged),
             policy_entropy=entropy / decided,
             prior_divergence=divergence / decided,
@@ -268,7 +269,7 @@ class _Chunk:
         game = self.game
         actions = self.terms.config.view(game).legal_actions(state)
         action = actions[:, 0]
-        lanes = (actions[:, 1] >= 0).nonzero()[:, 0] if actions.shape[1] > 1 else actions.new_empty(0)
+        lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes) and self.terms.cap is None:
             action = action.index_copy(0, lanes, self._search(state, past, lanes, decision))
         elif len(lanes):

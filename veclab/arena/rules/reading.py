@@ -37,17 +37,11 @@ class Reading:
     best: Tensor  # [B] int64, what the winning card of the trick measures by `power`, -1 if there is none
     winner: Tensor  # [B] int64, who is winning it; the leader if nobody
     later: Tensor  # [B, J] bool, seats that play to this trick after the mover
-    plays: Tensor  # [B, J] bool, seats that do not sit out
 
     @property
     def is_trump(self) -> Tensor:
         """[B, 52] bool."""
         return suits(self.hand.device) == self.trump[:, None]
-
-    @property
-    def last(self) -> Tensor:
-        """[B] bool, nobody plays after the mover."""
-        return ~self.later.any(-1)
 
     def power(self, suit: Tensor, rank: Tensor) -> Tensor:
         """What cards measure in the trick: integers [B, X] twice, or what broadcasts, -> [B, X] int64."""
@@ -128,7 +122,7 @@ def read(game: TrickGame, state: TrickState, trump: Tensor | None = None) -> Rea
     best = torch.where(led < 0, -1, _measure(order, table.clamp(min=0), trump, led))
     later = (state.trick.gather(1, others) < 0) & plays
     hand = by_slot(own, order)
-    return Reading(mover, hand, by_slot(unseen, order), left, chance, trump, led, best, winner, later, plays)
+    return Reading(mover, hand, by_slot(unseen, order), left, chance, trump, led, best, winner, later)
 
 
 def _sum(sets: Tensor) -> Tensor:
