@@ -43,7 +43,7 @@ class ByKernel:
         otherwise: Callable[[], str],
         eighths: Sequence[Eighth] = (),
     ) -> None:
-        self.config, self.device, self.otherwise, self.kernel = config, device, otherwise, None
+        self.config, self.device, self.otherwise, self.kernel, self.left = config, device, otherwise, None, None
         self._compared = set[bool]()  # with which of the value heads, the critic or not
         if find_spec("triton") is None:
             self._leave("Triton is not installed")
@@ -106,5 +106,5 @@ class ByKernel:
 
     def _leave(self, reason: str) -> None:
         """Has the network go on operation by operation, and says why in one line."""
-        self.kernel = None
+        self.left, self.kernel = self.kernel, None  # whose weights graphs that were recorded before may still read
         log.warning("the network on %s goes on without its kernel%s: %s", self.device, self.otherwise(), reason)

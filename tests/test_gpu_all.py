@@ -200,7 +200,7 @@ def test_without_cuda_nothing_is_run(tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--parts", "nets"], "--parts takes names of device, tests, self-play, "),
+        (["--parts", "nets"], "--parts takes names of device, graph-tests, self-play, "),
         (["--seconds", "0"], "--seconds must be above 0"),
     ],
 )
@@ -218,7 +218,7 @@ def test_all_parts_fit_into_nine_minutes() -> None:
     assert plan.START + sum(part.seconds + part.grace for part in PARTS) <= plan.TOTAL
     assert len({part.name for part in PARTS}) == len(PARTS)
     names = [part.name for part in PARTS]
-    assert names[:3] == ["device", "tests", "self-play"] and names[-1] == "training" and PARTS[-1].open_ended
+    assert names[:3] == ["device", "graph-tests", "self-play"] and names[-1] == "training" and PARTS[-1].open_ended
 
 
 @pytest.mark.parametrize("part", PARTS, ids=[part.name for part in PARTS])

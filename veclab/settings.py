@@ -25,6 +25,10 @@ OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
 IDLE = {"search": OF_POLICY_GRADIENT, "policy-gradient": OF_SEARCH, "both": ()}  # what changes nothing with a learner
 RULE_PLAYERS = "rules"  # as those whose games are imitated
+# Where no seat has more than so many decisions in a game, a result says enough of each, and other settings of policy
+# gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
+SHORT = 4
+OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -37,6 +41,10 @@ BOUNDS = {  # that a number may have, in the metadata of its field
 
 def _flag(default: object, text: str, **extra: object) -> object:
     return field(default=default, metadata={"help": text, **extra})
+
+
+def _in_short_games(name: str) -> str:
+    return f"{OF_SHORT_GAMES[name]:,} by itself in games of at most {SHORT} decisions a seat"
 
 
 @dataclass(frozen=True)
@@ -54,18 +62,21 @@ class Settings:
         choices=LEARNERS,
     )
     updates: int = _flag(2000, "policy gradient: updates, each from games of its own")
-    update_games: int = _flag(2048, "policy gradient: games in each update", least=1)
+    update_games: int = _flag(
+        2048, f"policy gradient: games in each update; {_in_short_games('update_games')}", least=1
+    )
     update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
     update_batch: int = _flag(1024, "policy gradient: decisions in a learning step", least=1)
     entropy: float = _flag(
         0.01,
-        "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does",
+        "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does; "
+        f"{_in_short_games('entropy')}",
         least=0,
     )
     gae_lambda: float = _flag(
         0.5,
         "policy gradient: how far an action is judged by the game's result, 1, or by what its seat expects at its next "
-        "decision, 0",
+        f"decision, 0; {_in_short_games('gae_lambda')}",
         least=0,
         most=1,
     )
@@ -356,7 +367,8 @@ def check_bounds(metadata: Mapping[str, object], flag: str, value: object) -> No
 
 
 def from_flags(preset: str, given: dict[str, object]) -> Settings:
-    """The preset's settings with the given ones in their place; the critic of a preset where the game has hidden hands.
+    """The preset's settings with the given ones in their place; the critic of a preset where the game has hidden hands,
+    and what suits short games (`OF_SHORT_GAMES`) where all are.
 
     Raises:
         ValueError: in one line, where they contradict each other or cannot work.
@@ -368,6 +380,8 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
         if game.others_hands(game.deal(1)) is None:
             settings["leaf_values"] = "mover"
     asked = Settings(**settings)
+    if asked.updates and all(game.decisions <= SHORT * game.seats for game in asked.games()):
+        asked = Settings(**{**OF_SHORT_GAMES, **settings})
     for name, needed in without_effect(asked, given).items():
         raise ValueError(f"{flag_name(name)} {given[name]} would change nothing without {needed}")
     return asked

@@ -44,15 +44,15 @@ BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint
 POLICY_GRADIENT = {"learner": "policy-gradient"}
 SEARCH = {"learner": "search", "games_per_iter": 256, "epochs": 4}
 SMALL_SEARCH = {**SEARCH, "simulations": 8, "leaf_values": "world"}
-SMALL_DECKS = "policy gradient, updates of 4,096 games, lambda 1, entropy 0.04"  # the nearest in two minutes
 BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
 OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient": POLICY_GRADIENT,
     "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
-    "policy gradient, updates of 4,096 games": {**POLICY_GRADIENT, "update_games": 4096},
-    SMALL_DECKS: {**POLICY_GRADIENT, "update_games": 4096, "gae_lambda": 1.0, "entropy": 0.04},
+    "policy gradient, as in long games": {**POLICY_GRADIENT, "update_games": 2048, "gae_lambda": 0.5, "entropy": 0.01},
+    "policy gradient, updates of 2,048 games": {**POLICY_GRADIENT, "update_games": 2048},
+    "policy gradient, entropy 0.01": {**POLICY_GRADIENT, "entropy": 0.01},
     "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
-    "policy gradient, lambda 1": {**POLICY_GRADIENT, "gae_lambda": 1.0},
+    "policy gradient, lambda 0.5": {**POLICY_GRADIENT, "gae_lambda": 0.5},
     "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
     "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
     "policy gradient, averaged weights": {**POLICY_GRADIENT, "average_decay": 0.99},

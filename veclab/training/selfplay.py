@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -247,8 +247,9 @@ class _Chunk:
         self.stopped = False  # set from another thread: give up
 
     def cut(self, largest: int) -> list[_Chunk]:
-        """The same games, not begun, in chunks of at most ``largest``."""
-        return [_Chunk(self.terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
+        """The same games, not begun, in chunks of at most ``largest``, whose searches need no room for more."""
+        terms = replace(self.terms, ways={**self.terms.ways, "largest": largest})
+        return [_Chunk(terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
 
     def play(self, tell: Callable[[], None] = lambda: None) -> None:
         """Deals the games and plays them to the end, calling ``tell`` after each decision."""

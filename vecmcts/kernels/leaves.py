@@ -105,7 +105,8 @@ class Observation:
     def __call__(self, game: Game, state: State) -> Tensor:
         """[K, features] float32."""
         features = torch.empty(state.batch_size, game.features, device=state.device)
-        self.kernel(list(state.tensors().values()), None, [], [features], 0, state.batch_size)
+        fields = [tensor.contiguous() for tensor in state.tensors().values()]  # a game's own step may leave others
+        self.kernel(fields, None, [], [features], 0, state.batch_size)
         return features
 
     def build(self, game: Game, tree: Tree) -> None:

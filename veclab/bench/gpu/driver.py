@@ -30,7 +30,7 @@ from veclab.command_line import HANGUP, leave_closed_terminal, on_stop
 from veclab.files import write_atomically
 
 LEAST = 5.0  # seconds for which a part that wants more is not begun
-LOADING = 60.0  # seconds that a worker may take to load PyTorch
+LOADING = 180.0  # seconds that a worker may take to load PyTorch, which a new machine reads for the first time
 ENDING = 1.0  # seconds that a worker without orders has to end
 GRACE_WHEN_STOPPED = 8.0  # seconds that a part may take to end when the driver itself is stopped, at most
 SUMMARY = "summary.txt"

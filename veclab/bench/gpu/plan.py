@@ -40,9 +40,13 @@ def bench(name: str, seconds: float, *commands: str, smoke: str | None = None, g
     return Part(name, "benchmarks", seconds, split, None if gpu_only else (quick,))
 
 
-def tests(name: str, seconds: float, selection: str) -> Part:
-    """A part of tests; without a GPU they are selected, and not run."""
-    return Part(name, "tests", seconds, (("-m", selection),), ((*COLLECT, selection),), tests=True)
+def tests(name: str, seconds: float, selection: str, *places: str) -> Part:
+    """A part of tests in some files or folders; without a GPU they are selected, and not run."""
+    return Part(name, "tests", seconds, (("-m", selection, *places),), ((*COLLECT, selection, *places),), tests=True)
+
+
+# Of learning and searching by graphs: what has gone wrong in silence elsewhere would be seen here.
+GRAPHS = tuple(f"tests/test_{name}.py" for name in ("recorded_steps", "gpu_training", "search_graphs", "gpu_network"))
 
 
 TRAINING = "--games-per-iter 10000 --iterations 500 --updates 100 --eval-every 0 --eval-deals 500"
@@ -50,8 +54,8 @@ QUICK_TRAINING = "--preset quick --games-per-iter 20 --iterations 1 --updates 1 
 
 PARTS = (
     Part("device", "facts", 15),
-    tests("tests", 60, "gpu and not slow"),
-    bench("self-play", 75, "self-play --batches 131072 16384 1024", smoke="self-play --batches 16 8"),
+    tests("graph-tests", 50, "gpu and not slow", *GRAPHS),
+    bench("self-play", 66, "self-play --batches 131072 16384 1024", smoke="self-play --batches 16 8"),
     bench("graphs", 25, "self-play --no-graphs --timing-only --batches 16384 1024", gpu_only=True),
     bench("network", 30, "net"),
     bench("search", 20, "search"),
@@ -64,7 +68,8 @@ PARTS = (
         "people --weights veclab/agents/blob-4-players.safetensors",
         "people --weights veclab/agents/blob-4-players.safetensors --cards 13",
     ),
-    tests("slow-tests", 40, "gpu and slow"),
+    tests("tests", 60, "gpu and not slow", "tests", *(f"--ignore={place}" for place in GRAPHS)),
+    tests("slow-tests", 40, "gpu and slow", "tests"),
     bench("self-play-float8", 30, "self-play --timing-only --precision float8 --batches 131072 16384", gpu_only=True),
     bench("network-compiled", 20, "net --compile --batches 131072 32768", gpu_only=True),
     Part(

@@ -174,15 +174,17 @@ class Said(io.StringIO):
 
 
 def tests(report: Report, commands: list[list[str]]) -> None:
-    """Tests by pytest, in this process; with --collect-only they are selected only."""
+    """Tests by pytest, in this process, of the files and folders that the commands name; with --collect-only they are
+    selected only."""
     import pytest
 
     for arguments in commands:
         outcomes = Outcomes(report)
-        status = pytest.main([*arguments, "-p", "no:cacheprovider", "tests"], plugins=[outcomes])
+        options = ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
+        status = pytest.main([*arguments, *options], plugins=[outcomes])
         if status == pytest.ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
-        if outcomes.selected == 0:
+        if outcomes.selected == 0 and not outcomes.lines:
             raise RuntimeError("no test was selected")
         if "--collect-only" in arguments:
             report.headline(f"{outcomes.selected} tests selected, none run")
