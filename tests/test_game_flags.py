@@ -13,7 +13,8 @@ from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
 from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, read_counts
 from veclab.going_on import for_restart, for_resume
-from veclab.settings import Settings, from_flags
+from veclab.presets import from_flags
+from veclab.settings import Settings
 
 TEXTS = (
     "",

@@ -13,7 +13,7 @@ from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import NetworkPlayer, RuleBot
-from veclab.settings import from_flags
+from veclab.presets import from_flags
 from veclab.training import command as train
 from veclab.training import imitation
 from veclab.training.imitation import Teacher, by_network, by_rules, imitate, played, teachers_of

@@ -8,7 +8,8 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob
 from vecgame.cards import unpack_mask
-from veclab.settings import Settings, from_flags
+from veclab.presets import from_flags
+from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.learner import Learner
 from veclab.training.magnet import Magnet

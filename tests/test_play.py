@@ -37,7 +37,7 @@ from veclab.arena.bots import (
     rollout_config,
     usual_thinking,
 )
-from veclab.settings import from_flags
+from veclab.presets import from_flags
 from veclab.table import lines, view
 from veclab.table.advice import action_values, give_hint
 from veclab.table.agents import BOTS, choose, default_agent

@@ -13,9 +13,9 @@ from veclab.arena import evaluate, ladder
 from veclab.bench import command as bench
 from veclab.command_line import out_of_memory
 from veclab.exploit import command as exploit
+from veclab.presets import from_flags
 from veclab.report import page
 from veclab.room import Need, NoRoomError, check_room, of_search
-from veclab.settings import from_flags
 from veclab.table.agents import make_agent
 from veclab.table.session import Settings as MatchSettings
 from veclab.training import command as train

@@ -8,8 +8,9 @@ import pytest
 
 from veclab.agents.folder import as_named_today
 from veclab.going_on import for_resume
+from veclab.presets import PRESETS, from_flags
 from veclab.setting_flags import add_flags, as_flags
-from veclab.settings import PRESETS, Settings, from_flags
+from veclab.settings import Settings
 from veclab.training import command as train
 
 

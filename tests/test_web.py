@@ -25,10 +25,10 @@ from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.arena.bots import RandomBot
 from veclab.game_flags import identities
+from veclab.presets import from_flags
 from veclab.progress import Display
 from veclab.report.games import sample
 from veclab.report.played import play_all
-from veclab.settings import from_flags
 from veclab.table.advice import give_hint, where_cards_lie
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, Match, Settings, begin, is_told, walk

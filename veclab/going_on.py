@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Mapping
 
 from veclab.game_flags import DEFAULTS, RULES, canonical, overlaid
-from veclab.settings import Settings, check_saved, flag_name, from_flags, refuse_idle
+from veclab.presets import from_flags, refuse_idle
+from veclab.settings import Settings, check_saved, flag_name
 
 # What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
 # as well: after the first iteration there is no going back to it.

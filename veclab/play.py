@@ -27,9 +27,9 @@ from veclab.arena.bots import usual_thinking
 from veclab.command_line import A_RUN, STOPPED, called, check_place, ends_in_one_line, parser_of, run_or_network
 from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
+from veclab.presets import from_flags
 from veclab.setting_flags import add_flags
 from veclab.settings import Settings as TrainingSettings
-from veclab.settings import from_flags
 from veclab.table.agents import BOTS, Agent, default_agent, make_agent, network_at
 from veclab.table.app import Sitting
 from veclab.table.saving import load_match, save_match

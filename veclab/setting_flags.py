@@ -7,7 +7,8 @@ import dataclasses
 from collections.abc import Collection
 
 from veclab.game_flags import RULES
-from veclab.settings import OF_POLICY_GRADIENT, PRESETS, Settings, flag_name
+from veclab.presets import PRESETS
+from veclab.settings import OF_POLICY_GRADIENT, Settings, flag_name
 
 OF_THE_SEARCH = ("worlds", "simulations", "c_puct", "leaves_per_step", "merge_equivalent", "root_selection")
 OF_THE_SEARCH += ("considered_actions", "candidates", "trust")

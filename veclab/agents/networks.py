@@ -14,7 +14,8 @@ from vecgame import Game, game_class, game_of
 from veclab.agents.checkpoint import load_metadata, load_network
 from veclab.agents.folder import CONFIG, NEWEST, read_config
 from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, is_named, overlaid
-from veclab.settings import Settings, from_flags
+from veclab.presets import from_flags
+from veclab.settings import Settings
 
 NUMBERED = re.compile(r"network-(update-)?([0-9]{1,18})")  # files of a run's networks, without those of `NEWEST`
 

@@ -56,10 +56,11 @@ from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals,
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
+from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.room import check_match
 from veclab.setting_flags import OF_THE_SEARCH, add_flags
-from veclab.settings import Settings, from_flags
+from veclab.settings import Settings
 
 FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")

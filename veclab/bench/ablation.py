@@ -41,9 +41,10 @@ from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.files import json_text
 from veclab.machine import environment
+from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table, silent
 from veclab.reference.processes import interrupts_held
-from veclab.settings import Settings, from_flags
+from veclab.settings import Settings
 from veclab.training.run import Run
 from vecmcts import SearchConfig
 

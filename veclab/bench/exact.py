@@ -32,8 +32,9 @@ from veclab.arena.best_response import best_response, network_policy
 from veclab.bench.ablation import half_interval, stored_runs, train, workers
 from veclab.files import json_text
 from veclab.machine import environment
+from veclab.presets import from_flags
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.settings import IDLE, Settings, from_flags
+from veclab.settings import IDLE, Settings
 
 DECKS: dict[str, dict[str, object]] = {
     "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},

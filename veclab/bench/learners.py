@@ -28,8 +28,9 @@ from veclab.arena import oh_hell
 from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, RuleBot
 from veclab.arena.matches import play_match
 from veclab.arena.mirror import Mirrored, MirroredPlayer
+from veclab.presets import from_flags
 from veclab.progress import silent
-from veclab.settings import Settings, from_flags
+from veclab.settings import Settings
 from veclab.training.run import Run
 
 if TYPE_CHECKING:

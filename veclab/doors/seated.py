@@ -25,7 +25,7 @@ from veclab.arena.evaluate import BOTS
 from veclab.arena.programs import PREFIX, ProgramPlayer
 from veclab.doors.shared import action_at
 from veclab.game_flags import flags_of
-from veclab.settings import from_flags
+from veclab.presets import from_flags
 from vecmcts import Past
 
 Opponent = str | Path | Player | HistoryPlayer

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from veclab.files import open_own, read_json
+from veclab.presets import without_effect
 from veclab.setting_flags import as_flags
-from veclab.settings import Settings, without_effect
+from veclab.settings import Settings
 from veclab.training.metrics import check_results
 
 # The settings that say what is played, and how it is searched.

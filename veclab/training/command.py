@@ -18,9 +18,10 @@ from pathlib import Path
 from veclab.agents.folder import holds_run, read_config
 from veclab.command_line import A_RUN, STOPPED, WRONG, ends_in_one_line, parser_of, run_or_network
 from veclab.going_on import for_restart, for_resume
+from veclab.presets import PRESETS, from_flags
 from veclab.progress import add_display_flags, display_of, silent
 from veclab.setting_flags import add_flags
-from veclab.settings import PRESETS, Settings, from_flags
+from veclab.settings import Settings
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group, share_cores
 from veclab.training.run import Run
 

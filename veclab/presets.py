@@ -1,0 +1,87 @@
+"""What a run is begun with: the presets' settings, and those that are given in their place.
+
+Given settings that would change nothing are refused.
+"""
+
+import dataclasses
+from collections.abc import Callable, Collection
+
+from veclab.game_flags import overlaid
+from veclab.settings import IDLE, OF_SHORT_GAMES, SHORT, Settings, flag_name
+
+PRESETS: dict[str, dict[str, object]] = {
+    "document": {},
+    "quick": {
+        "games_per_iter": 1000,
+        "iterations": 3,
+        "epochs": 2,
+        "simulations": 8,
+        "leaf_values": "world",
+        "network": "small",
+        "learning_rate": 1e-3,
+        "updates": 100,
+        "eval_every": 0,
+    },
+    "evening": {
+        "game": "blob",
+        "cards": "1-13,5,5",
+        "updates": 2000,
+        "games_per_iter": 1500,
+        "iterations": 3,
+        "epochs": 2,
+        "simulations": 8,
+        "leaf_values": "world",
+        "network": "small",
+        "eval_every": 50,
+    },
+}
+
+NEEDS: dict[str, tuple[str, Callable[[Settings], bool]]] = {  # of settings that are nothing by themselves
+    "gate_error": ("--gate test", lambda settings: settings.gate == "test"),
+    "gate_deals": ("--gate test", lambda settings: settings.gate == "test"),
+    "fast_simulations": ("--full-share below 1", lambda settings: settings.full_share < 1),
+    "trust": ("--candidates", lambda settings: settings.candidates > 0),
+    "considered_actions": ("--root-selection gumbel", lambda settings: settings.root_selection == "gumbel"),
+    "noise_fraction": ("--root-selection puct or shared", lambda settings: settings.root_selection != "gumbel"),
+    "noise_alpha": ("--root-selection puct or shared", lambda settings: settings.root_selection != "gumbel"),
+}
+
+
+def from_flags(preset: str, given: dict[str, object]) -> Settings:
+    """The preset's settings with the given ones in their place; the critic of a preset where the game has hidden hands,
+    and what suits short games (`OF_SHORT_GAMES`) where all are.
+
+    Raises:
+        ValueError: in one line, where they contradict each other or cannot work.
+    """
+    settings = overlaid(PRESETS[preset], given)
+    refuse_idle(settings.get("learner", Settings.learner), given)
+    if settings.get("leaf_values") == "world" and "leaf_values" not in given:
+        (game, *_) = Settings(**{**settings, "leaf_values": "mover"}).games()
+        if game.others_hands(game.deal(1)) is None:
+            settings["leaf_values"] = "mover"
+    asked = Settings(**settings)
+    if asked.updates and all(game.decisions <= SHORT * game.seats for game in asked.games()):
+        asked = Settings(**{**OF_SHORT_GAMES, **settings})
+    for name, needed in without_effect(asked, given).items():
+        raise ValueError(f"{flag_name(name)} {given[name]} would change nothing without {needed}")
+    return asked
+
+
+def without_effect(settings: Settings, names: Collection[str]) -> dict[str, str]:
+    """Those of the named settings that change nothing though they have not their default, and what they would need."""
+    defaults = {item.name: item.default for item in dataclasses.fields(Settings)}
+    return {
+        name: needed
+        for name, (needed, has_it) in NEEDS.items()
+        if name in names and getattr(settings, name) != defaults[name] and not has_it(settings)
+    }
+
+
+def refuse_idle(learner: str, given: Collection[str]) -> None:
+    """Raises ValueError, in one line, where a setting is given that belongs to a learner that the run has not."""
+    used = ("batch_size",) if "imitated_games" in given else ()  # imitation takes steps of that size
+    if named := [flag_name(name) for name in IDLE.get(learner, ()) if name in given and name not in used]:
+        raise ValueError(
+            f"{', '.join(named)} would change nothing with --learner {learner}; leave out one or the other"
+        )
