@@ -234,3 +234,10 @@ def test_the_network_of_a_stopped_run(run: Path, tmp_path, capsys) -> None:
     assert capsys.readouterr().out.startswith(f"{run / NEWEST} (iteration 1000001) -> {target} (")
     properties = {entry.key: entry.value for entry in onnx.load(target).metadata_props}
     assert [properties[name] for name in ("source", "iteration", "updates")] == [NEWEST, "1000001", "4"]
+
+
+def test_flags_do_not_make_another_network_of_it(run: Path, tmp_path, capsys) -> None:
+    """What the file says of values and games would be true of the flags, and not of what the network has learned."""
+    assert main([str(run), "--onnx", str(tmp_path / "a.onnx"), "--rules", "exact_bonus=50"]) == 2
+    assert "leave out the flags: by other rules than" in capsys.readouterr().err
+    assert not (tmp_path / "a.onnx").exists()

@@ -11,7 +11,7 @@ from tests.every_game import EVERY, Named
 from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loading, make_game
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
-from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, read_counts
+from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, is_named, read_counts
 from veclab.going_on import for_restart, for_resume
 from veclab.presets import from_flags
 from veclab.settings import Settings
@@ -191,3 +191,20 @@ def test_a_game_that_has_moved_is_found_where_it_is_now(own_games) -> None:
         settings_for(path, {})
     settings = settings_for(path, {"game": "moved.py:Polignac"})
     assert settings.rules == "polignac=5" and game_class(settings.game).__module__ == "moved"
+
+
+def test_another_class_of_the_same_name_is_another_game(tmp_path) -> None:
+    """Unless its own file is gone, as where it was moved."""
+    text = "from vecgame.games.whist import Whist\n\n\nclass Mine(Whist):\n    name = 'mine'\n"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text(text)
+    here = game_class(f"{tmp_path / 'a'}.py:Mine")
+    assert is_named(here, f"{tmp_path / 'a'}.py:Mine") and not is_named(here, f"{tmp_path / 'b'}.py:Mine")
+    (tmp_path / "b.py").unlink()
+    assert is_named(here, f"{tmp_path / 'gone'}.py:Mine")
+
+
+def test_a_class_without_all_methods_is_told_what_it_lacks(tmp_path) -> None:
+    (tmp_path / "half.py").write_text("from vecgame import TrickGame\n\n\nclass Half(TrickGame):\n    name = 'half'\n")
+    with pytest.raises(ValueError, match="is no whole game: it has no "):
+        make_game(f"{tmp_path / 'half'}.py:Half")

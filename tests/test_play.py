@@ -620,8 +620,10 @@ def damage(**changes: object) -> str:
         damage(history=[0, 0.0]),
         damage(history="00"),
         damage(history=[0] * 100),
+        damage(settings={**KEPT, "thinking": []}),
+        damage(games=[{**TWO, "rules": {"name": 1}}]),
     ],
-    ids=range(35),
+    ids=range(37),
 )
 def test_foreign_and_damaged_files_get_one_line(text: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "match.json"
@@ -806,10 +808,26 @@ def test_every_agent_plays(agent: str, monkeypatch, capsys, tmp_path) -> None:
     if agent == "network":
         agent = str(tmp_path / "network-000007.safetensors")
         save_network(Path(agent), BlobNet(SMALL), {"iteration": 7})
-    flags = ("--watch", "--cards", "2", "--games", "1", "--agent", agent, "--worlds", "2", "--simulations", "4")
+    thinking = {"random": (), "rules": (), "flat": ("--worlds", "2")}.get(
+        agent, ("--worlds", "2", "--simulations", "4")
+    )
+    flags = ("--watch", "--cards", "2", "--games", "1", "--agent", agent, *thinking)
     status, output, error = run(monkeypatch, capsys, "", *flags)
     assert (status, error) == (0, "") and "The match is over" in output
     assert "network-000007, search 2x4" in output or agent in BOTS
+
+
+@pytest.mark.parametrize(
+    ("agent", "flags", "named"),
+    [
+        ("flat", ("--simulations", "500"), "--simulations"),
+        ("random", ("--worlds", "5"), "--worlds"),
+        ("rules", ("--worlds", "5", "--simulations", "3"), "--simulations, --worlds"),
+    ],
+)
+def test_what_an_agent_makes_no_use_of_is_refused(agent: str, flags, named: str, monkeypatch, capsys) -> None:
+    status, _, error = run(monkeypatch, capsys, "", "--watch", "--cards", "2", "--agent", agent, *flags)
+    assert status == 2 and f"{named} would change nothing with the agent {agent}" in error and error.count("\n") == 1
 
 
 def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> None:

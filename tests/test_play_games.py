@@ -423,3 +423,15 @@ def test_sittings_go_on_and_dealers_move_on() -> None:
     assert dealers == [0, 1, 2, 3] * 2
     assert match.totals == tuple(sum(result.points[seat] for result in match.results) for seat in range(4))
     assert len(Settings(make_game("hearts-match")).course) == 1
+
+
+def test_only_bids_that_are_to_be_met_exactly_are_marked() -> None:
+    """In Spades tricks beyond a bid are bags, and a partner makes up for what is missing."""
+    marks = {}
+    for name in ("blob", "spades"):
+        match = begin(Settings(make_game(name, cards=3), games=1, seed=3, agent="random"))
+        while not match.over:
+            match = match.act(match.legal[0])
+            seen = look(match, None)
+            marks.setdefault(name, set()).update(rows.progress(seen, seat) for seat in range(4))
+    assert marks == {"blob": {"", "met", "lost"}, "spades": {""}}

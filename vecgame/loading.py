@@ -48,7 +48,7 @@ def can_import(name: str) -> bool:
     _look_here()
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
+    except Exception:  # of what it is in, which is loaded to find it
         return False
 
 

@@ -75,7 +75,7 @@ def default_rules(name: str) -> dict[str, object]:
     return {field.name: field.default for field in dataclasses.fields(game_class(name).rules_type)}
 
 
-def make_game(name: str, **rules: object) -> Game:
+def make_game(name: str, /, **rules: object) -> Game:
     """A game by name, with some of its rules changed: ``make_game("whist", cards=5, trump="random")``.
 
     Raises:
@@ -85,7 +85,10 @@ def make_game(name: str, **rules: object) -> Game:
     if unknown := sorted(set(rules) - set(known)):
         told = nearest(unknown[0], known, "its rules are") or "its rules are fixed"
         raise ValueError(f"{name} has no rule {', '.join(unknown)}; {told}")
-    return game_class(name)(**rules)
+    kind = game_class(name)
+    if missing := sorted(kind.__abstractmethods__):
+        raise ValueError(f"{name} is no whole game: it has no {', '.join(missing)}")
+    return kind(**rules)
 
 
 def identity(game: Game) -> dict[str, object]:

@@ -21,7 +21,7 @@ import torch
 from net.onnx import described_columns, described_outputs, largest_difference, onnx_model
 from veclab.agents.checkpoint import load_metadata, load_network, write_atomically
 from veclab.agents.folder import CONFIG, read_config
-from veclab.agents.networks import how_far, newest_network, settings_for
+from veclab.agents.networks import how_far, newest_network, other_rules, settings_for
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display
 from veclab.setting_flags import add_flags
@@ -38,7 +38,10 @@ def export(checkpoint: Path, target: Path, given: dict[str, object] | None = Non
     """
     path = newest_network(checkpoint)
     source = f"{path}{how_far(path)}"  # now: a run that is at work may write another
-    games = settings_for(path, given or {}).games()
+    settings = settings_for(path, given or {})
+    if others := other_rules(path, settings):  # what the file would say of values and games would not be so
+        raise ValueError(f"an exported network is told by its own rules; leave out the flags: {others}")
+    games = settings.games()
     net = load_network(path, game=games[0])
     metadata = load_metadata(path)
     properties = {"source": path.name, "games": json.dumps(identities(games))}

@@ -49,10 +49,12 @@ def write_atomically(path: Path, *parts: bytes | memoryview, previous: Path | No
             os.fsync(folder)
         finally:
             os.close(folder)
-    except OSError as error:
+    except BaseException as error:  # Ctrl+C among them
         with suppress(OSError):
             temporary.unlink(missing_ok=True)  # a full disk needs the room
-        raise cannot_write(path, error) from None
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from None
+        raise
 
 
 def cannot_write(path: Path, error: OSError) -> OSError:

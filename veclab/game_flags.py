@@ -98,7 +98,7 @@ def identities(games: Sequence[Game]) -> list[dict[str, object]]:
 def is_named(kind: type[Game], kept: str) -> bool:
     """Whether a file that names its game so means this class, wherever the class's own file is now."""
     try:
-        return game_class(kept) is kind or kept.rpartition(":")[2] == kind.__name__
+        return game_class(kept) is kind
     except ValueError:  # the file that it was in is gone
         return kept.rpartition(":")[2] == kind.__name__
 

@@ -14,7 +14,7 @@ import argparse
 import os
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import fields, replace
 from pathlib import Path
 from shlex import quote
@@ -142,6 +142,13 @@ def largest(asked: TrainingSettings) -> Game:
     return games.get(default_rules(asked.game).get("cards"), games[max(games)])
 
 
+def check_search(agent: str, given: Collection[str]) -> None:
+    """Raises ValueError, in one line, where a flag of thinking is given that the agent makes no use of."""
+    idle = () if agent not in BOTS else ("simulations",) if agent == "flat" else ("simulations", "worlds")
+    if named := [f"--{name}" for name in idle if name in given]:
+        raise ValueError(f"{', '.join(named)} would change nothing with the agent {agent}; leave it out")
+
+
 def with_agent(settings: dict[str, object]) -> dict[str, object]:
     """The settings with a network's path in full, so that a saved match can be resumed from anywhere, and with a search
     where simulations are asked for."""
@@ -234,6 +241,7 @@ def main(arguments: list[str] | None = None) -> int:
         match, path = open_match(own, rules, given)
         if "thinking" in given and match.settings.agent in BOTS:
             raise ValueError(f"--thinking is a network's; leave it out with the agent {match.settings.agent}")
+        check_search(match.settings.agent, given)
         agent = make_agent(match.settings)
         if own.web:
             play_on_page(own, match, path)

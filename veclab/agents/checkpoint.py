@@ -1,4 +1,5 @@
-"""Tensors and networks in files, written atomically, with a digest, and read without executing code.
+"""Tensors and networks in files, written atomically, with a digest, and read without executing code. (A game of
+one's own that the metadata name is loaded from its file where somebody plays by them, as `--game` would.)
 
 A file is one of safetensors. Its metadata say the format, what the program tells of the tensors (JSON), and the SHA-256
 of the file with zeros in the digest's place. Files of `OLD_FORMAT` have no digest. Equal tensors and metadata are equal

@@ -215,7 +215,9 @@ class VecGame(pyspiel.Game):
 
     def __init__(self, params: Mapping[str, Any] | None = None) -> None:
         chosen = {**DEFAULTS, **(params or {})}
-        given = ",".join(rule.replace(":", "=", 1) for rule in chosen["rules"].replace(",", ";").split(";"))
+        given = ",".join(
+            rule if "=" in rule else rule.replace(":", "=", 1) for rule in chosen["rules"].replace(",", ";").split(";")
+        )
         self.game = make_game(chosen["game"], **read_rules(given, default_rules(chosen["game"])))
         kept = identities([self.game])[0]  # by which every process finds it, from a saved state too
         told = {"game": kept["game"], "rules": rules_text(kept["rules"]).replace(",", ";").replace("=", ":")}

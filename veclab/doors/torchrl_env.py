@@ -85,7 +85,7 @@ class GameEnv(EnvBase):
         self._set_specs(games, self.device)  # with its number: TorchRL tells "cuda" and "cuda:0" apart
 
     def _set_specs(self, games: int, device: torch.device) -> None:
-        game, most = self.game, float(max(4, self.game.seats))  # of a feature's size, by `vecgame.contract`
+        game, most = self.game, float(self.game.feature_limit)
         floats = {"dtype": torch.float32, "device": device}
         self.observation_spec = Composite(
             observation=Bounded(-most, most, shape=(games, game.features), **floats),

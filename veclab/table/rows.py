@@ -49,8 +49,9 @@ def bids_line(seen: Seen) -> str | None:
 
 
 def progress(seen: Seen, seat: int) -> str:
-    """ "met" while the bid stands exactly, "lost" once it cannot be met any more; "" by else."""
-    if seen.bids is None or seen.won is None or None in seen.bids:
+    """ "met" while the bid stands exactly, "lost" once it cannot be met any more; "" by else, and in games in which
+    a bid may be exceeded."""
+    if not seen.exact or seen.bids is None or seen.won is None or None in seen.bids:
         return ""
     bid, won = seen.bids[seat], seen.won[seat]
     if won > bid or bid - won > seen.most_tricks - sum(seen.won):

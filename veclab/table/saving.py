@@ -1,4 +1,5 @@
-"""Saved matches: game, settings and actions as JSON, read without trust."""
+"""Saved matches: game, settings and actions as JSON, read without trust; but a game of one's own, or its scoring, is
+loaded from the file that the match names, as `--game` would."""
 
 from __future__ import annotations
 

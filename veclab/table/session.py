@@ -52,7 +52,7 @@ class Settings:
         SearchConfig(worlds=self.worlds, simulations=self.simulations)
         if not isinstance(self.agent, str):
             raise ValueError(f"agent must be text, got {self.agent!r}")
-        if self.thinking not in THINKING:
+        if self.thinking not in tuple(THINKING):  # of a file, it may be anything
             raise ValueError(f"thinking must be {' or '.join(THINKING)}, got {self.thinking!r}")
         if self.first_index is not None and (type(self.first_index) is not int or not 0 <= self.first_index < 1 << 62):
             raise ValueError(f"first_index must be an integer from 0 to 2**62 - 1, got {self.first_index!r}")

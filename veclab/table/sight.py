@@ -12,6 +12,7 @@ import torch
 
 from vecgame import Game, State, TrickGame, text
 from vecgame.games.blob_rules import BIDDER
+from vecgame.games.exact_bids import ExactBids
 from vecgame.text import Seen as SeenGame
 from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_giving, is_match, is_told
 
@@ -40,6 +41,7 @@ class Seen:
     deal: int | None  # how many deals of a game of several are finished; None in a game of one
     cards: int | None  # dealt to a seat; None in a game without cards
     most_tricks: int  # of the game
+    exact: bool  # whether bids are to be met exactly
     hands_in: str | None  # the field of the cards that seats hold
     suits: tuple[int, ...]  # the suit that each card belongs to
     trump: int | None  # suit, the number of suits for none; None where trump is not known, or there is no such thing
@@ -157,6 +159,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         deal=deal_of(state) if is_match(state) else None,
         cards=cards_of(game, state) if game.deck else None,
         most_tricks=_most_tricks(game, state),
+        exact=isinstance(game, ExactBids),
         hands_in=_hands_in(game, state, one),
         suits=suits,
         trump=trump,
@@ -192,7 +195,8 @@ def _suits(game: Game, state: State, one: SeenGame) -> tuple[tuple[int, ...], in
     suits = tuple(game.suit_of(state, cards.to(torch.int8)).tolist())
     named = all((one.values.get(name) or 0) >= 0 for name in ("maker", "soloist"))
     later = getattr(game.rules, "trump", None) == BIDDER and int(state.made) <= game.seats
-    now = any(name.startswith("name ") for name in one.choices)
+    legal = [] if bool(game.is_terminal(state)) else game.legal_actions(state)[0].tolist()
+    now = any(game.action_name(action, state).startswith("name ") for action in legal if action >= 0)  # whoever it is
     return suits, int(game.trump(state)) if named and not later and not now else None
 
 

@@ -79,8 +79,9 @@ class Guard:
 
         headers = Headers(scope=scope)
         origin, site = headers.get("origin"), headers.get("sec-fetch-site", "none")
-        foreign = origin not in (None, f"http://{headers.get('host')}") or site in ("cross-site", "same-site")
-        if foreign and not (site == "cross-site" and scope["path"] == "/" and origin is None):  # a link to the page
+        elsewhere = site in ("cross-site", "same-site")  # same-site: this machine by another port
+        foreign = elsewhere or origin not in (None, f"http://{headers.get('host')}")
+        if foreign and not (elsewhere and scope["path"] == "/" and origin is None):  # a link to the page
             await PlainTextResponse("another site's page may not ask for this\n", 403)(scope, receive, guarded)
         else:
             await self.app(scope, receive, guarded)

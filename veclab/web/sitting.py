@@ -224,7 +224,10 @@ class Table:
         with self._news:
             settings = replace(self._sitting.match.settings, seed=secrets.randbelow(1_000_000))
             kept = self._sitting.path is not None
-            self._put(self._open(begin(settings), self._new_path() if kept else None))
+            try:
+                self._put(self._open(begin(settings), self._new_path() if kept else None))
+            except OSError as error:
+                raise RefusedError(f"Another match cannot be kept: {error}") from None
 
     def saved(self) -> list[str]:
         """What can be opened: the other matches, and the names of the files in the folder that keep one."""
