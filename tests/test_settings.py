@@ -250,11 +250,11 @@ def test_a_default_that_is_given_is_no_mistake() -> None:
 def test_short_games_have_settings_of_their_own() -> None:
     """Unless they are given; a run that mixes longer ones has the usual ones, and search none of them."""
 
-    def told(**given: object) -> tuple[float, float, int]:
+    def told(**given: object) -> tuple[float, float, int, int]:
         settings = from_flags("quick", given)
-        return settings.gae_lambda, settings.entropy, settings.update_games
+        return settings.gae_lambda, settings.entropy, settings.update_games, settings.update_batch
 
-    assert told(cards="3") == told(cards="1-3") == told(game="kuhn") == told(game="leduc") == (1.0, 0.04, 4096)
-    assert told(cards="4") == told(cards="1-4") == told(game="hearts") == (0.5, 0.01, 2048)
-    assert told(cards="3", gae_lambda=0.7, update_games=64) == (0.7, 0.04, 64)
-    assert told(cards="3", learner="search") == (0.5, 0.01, 2048)
+    assert told(cards="3") == told(cards="1-3") == told(game="kuhn") == told(game="leduc") == (1.0, 0.04, 4096, 768)
+    assert told(cards="4") == told(cards="1-4") == told(game="hearts") == (0.5, 0.01, 2048, 1024)
+    assert told(cards="3", gae_lambda=0.7, update_games=64) == (0.7, 0.04, 64, 768)
+    assert told(cards="3", learner="search") == (0.5, 0.01, 2048, 1024)

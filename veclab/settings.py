@@ -28,7 +28,7 @@ RULE_PLAYERS = "rules"  # as those whose games are imitated
 # Where no seat has more than so many decisions in a game, a result says enough of each, and other settings of policy
 # gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
 SHORT = 4
-OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096}
+OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -66,7 +66,9 @@ class Settings:
         2048, f"policy gradient: games in each update; {_in_short_games('update_games')}", least=1
     )
     update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
-    update_batch: int = _flag(1024, "policy gradient: decisions in a learning step", least=1)
+    update_batch: int = _flag(
+        1024, f"policy gradient: decisions in a learning step; {_in_short_games('update_batch')}", least=1
+    )
     entropy: float = _flag(
         0.01,
         "policy gradient: weight of the policy's entropy at the start; falls as the learning rate does; "

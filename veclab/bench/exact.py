@@ -34,7 +34,7 @@ from veclab.files import json_text
 from veclab.machine import environment
 from veclab.presets import from_flags
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.settings import IDLE, Settings
+from veclab.settings import IDLE, OF_SHORT_GAMES, Settings
 
 DECKS: dict[str, dict[str, object]] = {
     "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},
@@ -43,13 +43,15 @@ DECKS: dict[str, dict[str, object]] = {
 }
 BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint_seconds": 10**6, "device": "cpu"}
 POLICY_GRADIENT = {"learner": "policy-gradient"}
+OF_LONG_GAMES = {name: getattr(Settings, name) for name in OF_SHORT_GAMES}
 SEARCH = {"learner": "search", "games_per_iter": 256, "epochs": 4}
 SMALL_SEARCH = {**SEARCH, "simulations": 8, "leaf_values": "world"}
 BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
 OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient": POLICY_GRADIENT,
     "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
-    "policy gradient, as in long games": {**POLICY_GRADIENT, "update_games": 2048, "gae_lambda": 0.5, "entropy": 0.01},
+    "policy gradient, as in long games": {**POLICY_GRADIENT, **OF_LONG_GAMES},
+    "policy gradient, steps of 1,024": {**POLICY_GRADIENT, "update_batch": 1024},
     "policy gradient, updates of 2,048 games": {**POLICY_GRADIENT, "update_games": 2048},
     "policy gradient, entropy 0.01": {**POLICY_GRADIENT, "entropy": 0.01},
     "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
