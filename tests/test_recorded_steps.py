@@ -112,10 +112,10 @@ def test_recorded_steps_of_policy_gradient_are_the_same(gpu: EmulatedGpu | None)
 
 def test_recorded_steps_of_imitation_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of games leave more and fewer examples, for which there is one buffer."""
-    monkeypatch.setattr(imitation, "AT_ONCE", 4)
+    monkeypatch.setattr(imitation, "AT_ONCE", 2)
     game, found, ways = Blob(cards=2), [], []
     for recorded in (True, False):
-        settings = Settings(imitated_games=12, cards="2", batch_size=8, graphs=recorded)
+        settings = Settings(imitated_games=6, cards="2", batch_size=4, graphs=recorded)
         start = make_learner(recorded, replace(SMALL, observation=game.features, actions=game.num_actions)).net
 
         def work(settings: Settings = settings, start: BlobNet = start) -> None:
