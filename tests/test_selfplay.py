@@ -315,3 +315,12 @@ def test_a_game_of_forced_moves_has_nothing_to_learn_from() -> None:
         with carried:
             rollout = policy_gradient.play(game, network, 5, seed=1, first_index=0, device=torch.device("cpu"))
         assert len(rollout.advantage) == 0 and rollout.games == 5
+
+
+def test_a_chunk_that_is_cut_needs_room_for_no_more_than_it_has() -> None:
+    """Searches are filled up by the largest batch there may be, which was that of the chunk before."""
+    game, ways, device = Blob(cards=2), {"graphs": False, "largest": 64}, torch.device("cpu")
+    terms = selfplay._Terms(game, HashEvaluator(), SEARCH, 1, device, 0, "improved", ways, None, ())
+    parts = selfplay._Chunk(terms, 10, 64).cut(20)
+    assert [(part.first_index, part.count) for part in parts] == [(10, 16), (26, 16), (42, 16), (58, 16)]
+    assert all(part.terms.ways == {"graphs": False, "largest": 20} for part in parts)

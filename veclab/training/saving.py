@@ -300,8 +300,8 @@ class SavedRun:
         # Earlier versions had one schedule only.
         self.rates |= {unit: Schedule(**told) for unit, told in counters.get("rates", {}).items()}
         if counters.get("device") == self.device.type:  # a GPU may be a smaller one, or have less of it free
-            fit = self.chunks if self.device.type == "cuda" else counters["chunks"]
-            self.chunks = [min(own, told) for own, told in zip(fit, counters["chunks"], strict=True)]
+            largest = self.chunks if self.device.type == "cuda" else counters["chunks"]
+            self.chunks = list(map(min, largest, counters["chunks"]))
 
     def save(self) -> None:
         """Writes the network and the checkpoint, once the metrics that belong to it are on the disk.
