@@ -290,6 +290,9 @@ def test_tests_are_told_one_by_one(tmp_path, monkeypatch) -> None:
     assert told[-1]["text"] == "1 failed, 1 passed, 1 skipped of 3 selected"
     with pytest.raises(RuntimeError, match="no test was selected"):
         work.tests(report, [["-k", "nothing"]])
+    (tmp_path / "tests" / "test_broken.py").write_text("import no_such_package\n")
+    with pytest.raises(RuntimeError, match=r"2 of 3 tests failed.*test_broken.py.*no_such_package"):  # the others run
+        work.tests(report, [["-p", "no:xdist"]])
 
 
 def test_a_network_is_kept_rounded(tmp_path) -> None:
