@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import socket
 import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -53,6 +56,11 @@ def made_by(device: torch.device) -> dict[str, object]:
         "python": platform.python_version(),
         "system": platform.platform(),
     }
+
+
+def command_of(program: str, arguments: Sequence[object] | None) -> str:
+    """A program's call as a shell takes it; ``arguments`` None: those of this process."""
+    return " ".join([program, shlex.join(map(str, sys.argv[1:] if arguments is None else arguments))]).strip()
 
 
 def environment(device: torch.device, command: str) -> dict[str, object]:

@@ -20,7 +20,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ from veclab.arena.evaluate import choose_device
 from veclab.arena.tree import Policy, lay_out, values_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.progress import add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
 from vecmcts import Past, RolloutConfig, rollouts
@@ -165,7 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for told in others.values():
         display.line(told)
     policies = policies_of(games, files, device, own.rollouts)
-    where = environment(device, shlex.join(["vecgame", "best-response", *(arguments or sys.argv[1:])]))
+    where = environment(device, command_of("vecgame best-response", arguments))
     results: dict[str, Gains] = {}
 
     def keep() -> None:

@@ -17,7 +17,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 import argparse
 import math
 import os
-import shlex
 import sys
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
@@ -50,7 +49,7 @@ from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seati
 from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.room import check_deals, check_match
@@ -326,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "games": identities(games),
         "network": judged,
         "other_rules": others,
-        "environment": environment(device, shlex.join(["vecgame", "evaluate", *(arguments or sys.argv[1:])])),
+        "environment": environment(device, command_of("vecgame evaluate", arguments)),
         "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": config and asdict(config)},
     }
     finished: Results = {}

@@ -20,7 +20,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 import argparse
 import json
 import math
-import shlex
 import statistics
 import sys
 import tempfile
@@ -40,7 +39,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.files import json_text
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table, silent
 from veclab.reference.processes import interrupts_held
@@ -277,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_display_flags(parser)
     own = parser.parse_args(arguments)
     options = list(dict.fromkeys([BASELINE, *own.options]))
-    command = "python -m veclab.bench.ablation " + shlex.join(arguments or sys.argv[1:])
+    command = command_of("python -m veclab.bench.ablation", arguments)
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread, {own.cards} cards, from {own.start.name}"
     terms = {
         "cards": own.cards,

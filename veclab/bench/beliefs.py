@@ -19,7 +19,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -42,7 +41,7 @@ from veclab.arena.matches import Interval, decisions
 from veclab.bench.searches import measure, rows_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
@@ -272,7 +271,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print_table(display.console, "rollouts against the network alone", ("worlds", "ms", "lead", "gain"), cells)
     display.console.print("95% intervals over decisions, of leads over deals")
     if own.json is not None:
-        command = "python -m veclab.bench.beliefs " + shlex.join(arguments or sys.argv[1:])
+        command = command_of("python -m veclab.bench.beliefs", arguments)
         stored = {**environment(torch.device("cpu"), command), "title": title, "games": [identity(game)]}
         stored |= {"results": rows, "rollouts": plays}
         write_atomically(own.json, json_text(stored, indent=1).encode())

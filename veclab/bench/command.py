@@ -18,7 +18,6 @@ vecgame bench engine --game hearts --rules passing=rotate
 """
 
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -53,7 +52,7 @@ from veclab.bench.tables import (
 )
 from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
 from veclab.game_flags import identities
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.plotting import load_matplotlib
 from veclab.precision import inference_net
 from veclab.progress import display_of
@@ -329,7 +328,7 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
             if options.plot is not None:
                 check_folder("--plot", options.plot)
                 load_matplotlib()  # its absence is better known before minutes of work
-            settings = environment(device, " ".join(["python", *sys.argv]))
+            settings = environment(device, command_of("python bench.py", arguments))
             record = Record(display.console, options.json, options.what, settings, listener)
             display.line(
                 f"{settings['device']}, {settings['cores']} cores, {settings['threads']} threads, "

@@ -15,7 +15,6 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import shlex
 import statistics
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
 from veclab.bench.ablation import half_interval, stored_runs, train, workers
 from veclab.files import json_text
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import add_display_flags, display_of, print_table
 from veclab.settings import IDLE, OF_SHORT_GAMES, Settings
@@ -148,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_display_flags(parser)
     own = parser.parse_args(arguments)
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread"
-    command = "python -m veclab.bench.exact " + shlex.join(arguments or sys.argv[1:])
+    command = command_of("python -m veclab.bench.exact", arguments)
 
     def keep(runs: list[Played]) -> None:
         if own.json is not None:

@@ -10,7 +10,6 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -22,7 +21,7 @@ from vecgame import Blob, Euchre, Game, Hearts, Spades, Whist, identity
 from veclab.arena.bots import FlatMonteCarlo, Player, RandomBot, RuleBot, name_of
 from veclab.arena.matches import Report, play_match
 from veclab.files import json_text, write_atomically
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.progress import Display, add_display_flags, display_of
 
 PLAYERS, CARDS = (3, 4, 6), (1, 3, 5, 9, 13)
@@ -57,14 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own.deals < 2 or own.worlds < 1:
         raise ValueError(f"--deals must be 2 or more and --worlds 1 or more, got {own.deals} and {own.worlds}")
     check_place("--json", own.json)
-    flags = shlex.join(sys.argv[1:] if arguments is None else arguments)
-    measure(own.deals, own.worlds, own.json, flags, display_of(own))
+    command = command_of("python -m veclab.bench.rule_players", arguments)
+    measure(own.deals, own.worlds, own.json, command, display_of(own))
     return 0
 
 
-def measure(deals: int, worlds: int, path: Path | None, flags: str, display: Display) -> None:
+def measure(deals: int, worlds: int, path: Path | None, command: str, display: Display) -> None:
     """All matches, each printed and written as it ends. KeyboardInterrupt says how many have."""
-    command, rows = f"python -m veclab.bench.rule_players {flags}", []
+    rows = []
     matches = [
         (game, *other) for game in games() for other in ((RandomBot(), 4 * deals), (FlatMonteCarlo(worlds), deals))
     ]

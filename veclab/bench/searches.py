@@ -16,7 +16,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
-import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +37,7 @@ from veclab.arena.matches import Interval, play_deals, seatings_of, side_points
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
 from veclab.game_flags import RULES
-from veclab.machine import environment
+from veclab.machine import command_of, environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
@@ -175,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seatings = seatings_of(games[0])
     against = f"{len(seatings) * own.deals:,} games each against {sum(seatings[0])} x network alone"
     title = f"{own.network.name}, {settings.describe()}, {against}"
-    command = "python -m veclab.bench.searches " + shlex.join(arguments or sys.argv[1:])
+    command = command_of("python -m veclab.bench.searches", arguments)
     display, rows = display_of(own), []
 
     def keep(ways: list[Way]) -> None:
