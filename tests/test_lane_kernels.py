@@ -176,6 +176,15 @@ def assert_same_leaves(game: Game, games: int) -> None:
     assert_equal_trees(mine, theirs)
 
 
+def test_a_kernel_observes_fields_that_a_step_left_in_another_order() -> None:
+    game = Blob(cards=2, players=2)
+    state = mixed_positions(game, 6)
+    turned = state.map(lambda tensor: tensor.t().contiguous().t() if tensor.ndim == 2 else tensor)
+    assert not turned.hands.is_contiguous()
+    observed = parts.Observation.of(game, torch.float32)(game, turned)
+    assert torch.equal(observed, game.observe(state))
+
+
 def settled(game: Game, tree: Tree, leaves: Leaves, logits: Tensor, values: Tensor) -> None:
     with carrying_all():
         (parts.part(game, tree, "leaves' judgement") or settle)(game, tree, leaves, logits, values)

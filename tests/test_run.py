@@ -19,6 +19,7 @@ from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.progress import Display, duration
 from veclab.training import command as train
+from veclab.training.judge import Judge
 from veclab.training.run import Run
 
 
@@ -44,6 +45,20 @@ def test_a_finished_run_has_everything(finished: Path) -> None:
     entry = metrics_of(finished)[2]
     assert entry["games"] == 12 and entry["evaluations"] > entry["examples"] > 12
     assert entry["examples_learned"] == 2 * entry["examples"]
+
+
+def test_each_evaluation_that_a_run_owes_is_found_once(tmp_path) -> None:
+    """The network at the end of policy gradient is the one at the start of search, in two files."""
+    run = Run.create(tmp_path / "run", changed(eval_every=1, updates=10, iterations=3), quiet())
+    run.updates, run.iteration = 10, 2
+    for progress in ((10, 0), (10, 1), (10, 2)):
+        run._write_network(run.network_path(progress))
+    judge = Judge(run, check=lambda: None)
+    judge.find_due()
+    assert judge.due == [(10, 0), (10, 1), (10, 2)]
+    run.record("evaluation", updates=10, iteration=1, results={})
+    judge.find_due()
+    assert judge.due == [(10, 0), (10, 2)]
 
 
 @pytest.mark.slow
@@ -103,6 +118,17 @@ def test_evaluations_run_beside_training(tmp_path) -> None:
     assert list(searcher)[:3] == ["random", "rule-based", "flat Monte Carlo"]
     assert list(searcher)[3] == "search with network-000000"
     assert "evaluation of iteration 1" in display.console.file.getvalue()
+
+
+def test_a_run_that_goes_on_takes_no_larger_chunks_than_fit_a_gpu_now(tmp_path) -> None:
+    """They are those of before as long as there is room, for the rounding hangs on them."""
+    run = Run.create(tmp_path / "run", TINY, quiet())
+    tensors, counters = run._state()
+    run.device = torch.device("cuda")
+    for fit, goes_on_with in (([50, 400], [50, 300]), ([1000, 1000], [200, 300])):
+        run.chunks = fit
+        run._load_state(tensors, counters | {"device": "cuda", "chunks": [200, 300]})
+        assert run.chunks == goes_on_with
 
 
 def test_a_checkpoint_of_another_network_gets_one_line(finished: Path) -> None:

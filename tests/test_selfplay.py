@@ -11,7 +11,7 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.positions import HashEvaluator
-from vecgame import Blob
+from vecgame import Blob, Game
 from vecgame.games.whist import Whist
 from vecgame.lanes import carrying_all, has_choice
 from veclab.arena.bots import NetworkPlayer, RandomBot
@@ -324,3 +324,28 @@ def test_a_chunk_that_is_cut_needs_room_for_no_more_than_it_has() -> None:
     parts = selfplay._Chunk(terms, 10, 64).cut(20)
     assert [(part.first_index, part.count) for part in parts] == [(10, 16), (26, 16), (42, 16), (58, 16)]
     assert all(part.terms.ways == {"graphs": False, "largest": 20} for part in parts)
+
+
+class Two:
+    """Two processes that have played the same."""
+
+    size = 2
+
+    def sum(self, tensor: torch.Tensor) -> torch.Tensor:
+        return 2 * tensor
+
+    def gather(self, tensor: torch.Tensor) -> torch.Tensor:
+        return torch.cat([tensor, tensor])
+
+
+@pytest.mark.parametrize("game", [Whist(), Blob(cards=2)])
+def test_what_two_processes_play_has_the_means_of_each(game: Game) -> None:
+    """Among them the share of bids met, which a game without bids has in no number of processes."""
+    played = self_play(game, PlayoutEvaluator(), replace(SEARCH, simulations=1, worlds=1), 3, seed=3)
+    both = played.gather(Two())
+    assert (played.bids_met is None) == (game.name == "whist")
+    assert both.bids_met == played.bids_met
+    assert both.policy_entropy == pytest.approx(played.policy_entropy)
+    assert both.prior_divergence == pytest.approx(played.prior_divergence)
+    assert both.evaluations == 2 * played.evaluations and len(both.examples) == 2 * len(played.examples)
+    assert torch.equal(both.scores, torch.cat([played.scores, played.scores]))
