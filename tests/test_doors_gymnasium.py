@@ -18,6 +18,7 @@ from vecgame import GAMES, Blob, Euchre, Game, Hearts, Kuhn, Skat, Spades, State
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.arena.bots import NetworkPlayer, RandomBot, RuleBot
+from veclab.arena.told import history_told
 
 pytest.importorskip("gymnasium")
 import gymnasium
@@ -288,13 +289,16 @@ class Historian:
     asked = 0
 
     def act_after(self, game: Game, state: State, past, seed: int) -> torch.Tensor:
+        told = history_told(game, past, game.mover(state))
         for lane in range(state.batch_size):
             replayed = game.deal(1, seed, first_index=int(state.index[lane]))
-            moves = [move for move in past.actions[lane].tolist() if move >= 0]
+            moves, movers = [move for move in past.actions[lane].tolist() if move >= 0], []
             for number, move in enumerate(moves):
                 assert past.states[number][lane] == replayed
+                movers.append(int(game.mover(replayed)))
                 replayed = game.step(replayed, torch.tensor([move]))
             assert replayed == state[lane]
+            assert told[lane] == list(zip(movers, moves, strict=True))  # in these games all see all moves
             self.asked += len(moves)
         return RandomBot().act(game, state, seed)
 

@@ -12,7 +12,7 @@ from tests.positions import HashEvaluator, linear_network
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import NoWaiting
 from tests.test_worlds import as_games
-from vecgame import Blob, Euchre, Purpose, Spades, Stream, lanes
+from vecgame import Blob, Euchre, Purpose, Spades, Stream, Wizard, lanes
 from vecgame.state import concatenate
 from veclab.arena.bots import InferringPlayer, RandomBot, search_player
 from veclab.arena.matches import play_match
@@ -72,20 +72,25 @@ def test_weights_are_those_of_a_replay(decisions: int) -> None:
     assert decisions == 0 or len(weights.unique()) > 8  # worlds differ
 
 
-def test_lanes_at_different_decisions_and_finished_ones() -> None:
-    """A lane's weights depend on its own past up to its own decision."""
-    game = Blob(cards=3)
+@pytest.mark.parametrize("game", [Blob(cards=3), Wizard(cards=3)], ids=lambda game: game.name)
+def test_lanes_at_different_decisions_and_finished_ones(game) -> None:
+    """A lane's weights depend on its own past up to its own decision. In Wizard `turn` is one more than the decisions
+    made, but where trump is named."""
+    network = NETWORK if game.name == "blob" else NetworkEvaluator(_network_of(game))
     state, past = played(game, 6, game.decisions, seed=1)
     worlds_of = functools.partial(game.determinize, count=4, seed=5)
     stopped = concatenate([past.states[turn].take(torch.tensor([turn % 6])) for turn in range(game.decisions)])
-    lane = torch.arange(game.decisions) % 6
-    weights = log_likelihood(game, stopped, worlds_of(stopped), past.take(lane), NETWORK, trust=0.9)
+    lane, turns = torch.arange(game.decisions) % 6, torch.arange(game.decisions)
+    others = [before.take((lane + 1) % 6) for before in past.states]  # what a lane has beyond its own decisions
+    states = [before.take(lane).where(turns > n, others[n]) for n, before in enumerate(past.states)]
+    so_far = Past(tuple(states), past.actions[lane].masked_fill(turns >= turns[:, None], -1))
+    weights = log_likelihood(game, stopped, worlds_of(stopped), so_far, network, trust=0.9)
     for turn in range(game.decisions):
         one = torch.tensor([turn])
         short = Past(past.states[:turn], past.actions).take(lane[one])
-        alone = log_likelihood(game, stopped.take(one), worlds_of(stopped.take(one)), short, NETWORK, trust=0.9)
+        alone = log_likelihood(game, stopped.take(one), worlds_of(stopped.take(one)), short, network, trust=0.9)
         assert weights[4 * turn : 4 * turn + 4].tolist() == pytest.approx(alone.tolist(), abs=1e-9)
-    assert (log_likelihood(game, state, worlds_of(state), past, NETWORK, trust=0.9) == 0).all()
+    assert (log_likelihood(game, state, worlds_of(state), past, network, trust=0.9) == 0).all()
 
 
 def fast_network(observation, mask):

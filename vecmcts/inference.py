@@ -34,7 +34,8 @@ LANES = {"cpu": 1 << 14, "cuda": 1 << 18}  # candidates weighed at a time, about
 class Past:
     """How B games came to where they are, decision by decision, all of them from their deals on."""
 
-    states: tuple[State, ...]  # T times B lanes: the game before each of its decisions so far
+    # T times B lanes: the game before each of its decisions so far; anything in a game that has made fewer than T
+    states: tuple[State, ...]
     actions: Tensor  # [B, decisions] int16, the actions taken, -1 beyond them
 
     @classmethod
@@ -130,10 +131,10 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
     """
     count = worlds.batch_size // state.batch_size
     every = torch.arange(state.batch_size, device=state.device)
-    mover, turn = game.mover(state), game.turn(state)
+    mover = game.mover(state)
     total = torch.zeros(worlds.batch_size, dtype=torch.float64, device=state.device)
     for number, before in enumerate(past.states):
-        told = (game.mover(before) != mover) & (turn > number) & ~game.is_terminal(state)
+        told = (game.mover(before) != mover) & (past.actions[:, number] >= 0) & ~game.is_terminal(state)
         lanes = working(told)
         if lanes is not None and len(lanes) == 0:
             continue

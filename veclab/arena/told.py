@@ -113,17 +113,17 @@ def _cards(bits: int) -> list[int]:
 def history_told(game: Game, past: Past, seat: Tensor) -> list[list[tuple[int, int | None]]]:
     """The decisions of each game so far as they are told to ``seat`` [B] int64: (mover, action), with None for another
     seat's action that not all have seen, such as a card passed on. B lists."""
-    if not past.states:
-        return [[] for _ in range(len(seat))]
-    turns = len(past.states)
-    states, actions = concatenate(past.states), past.actions[:, :turns].t().flatten().long()
+    histories = [[] for _ in range(len(seat))]
+    actions = past.actions[:, : len(past.states)].t().flatten().long()
+    made = (actions >= 0).nonzero()[:, 0]  # games may be at different decisions, and beyond a game's own is anything
+    if len(made) == 0:
+        return histories
+    states, actions, lanes = concatenate(past.states).take(made), actions[made], made % len(seat)
     movers = game.mover(states)
-    told = shown_to(game, states, actions).all(-1) | (movers == seat.repeat(turns))
-    columns = (column.view(turns, -1).t().tolist() for column in (movers, actions, told))
-    return [
-        [(mover, action if known else None) for mover, action, known in zip(*lane, strict=True)]
-        for lane in zip(*columns, strict=True)
-    ]
+    told = shown_to(game, states, actions).all(-1) | (movers == seat[lanes])
+    for lane, mover, action, known in zip(*(one.tolist() for one in (lanes, movers, actions, told)), strict=True):
+        histories[lane].append((mover, action if known else None))
+    return histories
 
 
 def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
