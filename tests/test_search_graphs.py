@@ -276,7 +276,9 @@ class Waiting:
 
 @pytest.mark.slow
 @pytest.mark.gpu
-def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_recording_is_said_once_and_the_search_goes_on(
+    gpu: EmulatedGpu | None, caplog: pytest.LogCaptureFixture
+) -> None:
     game, net = Blob(cards=2), Waiting()
     state = games_of(game, 5)
     expected = search(game, state, net, CONFIG, graphs=False)
@@ -287,6 +289,7 @@ def test_a_failed_recording_is_said_once_and_the_search_goes_on(caplog: pytest.L
     assert line.startswith("searches on cuda:0 go on without graphs: ") and "captur" in line
     assert torch.cuda.current_stream() == stream
     assert all(recorder.pool is None for recorder in graphs.GRAPHS.recorders.values())
+    assert not any(pool.recording or pool.users for pool in (gpu.pools.values() if gpu else ()))
     for result in results:
         compare(result, expected)
     assert ways_of(lambda: search(game, state, network(), CONFIG)) == {gpu_way(): 1}

@@ -12,8 +12,8 @@ Three things about memory (PyTorch's own `torch.cuda.graph` leaves them to the c
 - What cuBLAS works in must not lie in that pool, where it would go with the graph that happened to need it first
   (pytorch#193402). It is kept for each stream, so all recording is done on one stream, on which large products have run
   before.
-- A recording that fails leaves PyTorch on its stream and half a graph in the pool: the stream is put back, and the pool
-  given up.
+- A recording that fails leaves PyTorch on its stream, half a graph in the pool, and the allocator of PyTorch 2.11 at
+  recording: the stream is put back, the recording ended, and the pool given up.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
+from torch.cuda import memory as allocator
 
 from vecgame.memory import free_memory
 from vecgame.state import State
@@ -87,9 +88,24 @@ class Recorder:
                 work()
         except BaseException:
             torch.cuda.set_stream(current)
+            _end_recording(self.device, self.pool)
             self.pool = None
             raise
         return graph
+
+
+def _end_recording(device: torch.device, pool: Any) -> None:
+    """Tells the allocator that a recording into a pool has failed, which PyTorch does itself from 2.12 on.
+
+    Until it is told, it never reuses what two streams have used, cannot give back its cache when memory runs out, and
+    keeps what the recording had taken.
+    """
+    place = torch.cuda.current_device() if device.index is None else device.index
+    try:
+        allocator._cuda_endAllocateToPool(place, pool)
+    except RuntimeError:  # it knows
+        return
+    allocator._cuda_releasePool(place, pool)
 
 
 def _large_products(device: torch.device) -> None:

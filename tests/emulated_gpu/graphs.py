@@ -7,7 +7,8 @@ memory. As with CUDA
 * nothing may be captured on the default stream;
 * what makes the host wait raises in a capture, and breaks it: `capture_end` then raises too, and `torch.cuda.graph`,
   which calls it first, leaves the capture's stream the current one;
-* the pool of a broken capture is taken for being recorded to ever after;
+* the pool of a broken capture is taken for being recorded to until the allocator is told that it is not, and for being
+  in use until it is released (PyTorch 2.11);
 * a pool whose graphs are all gone cannot be captured into again (PyTorch 2.11, where libraries hold memory in it).
 """
 
@@ -41,6 +42,7 @@ class Pool:
     sizes: dict[int, int] = field(default_factory=dict)  # bytes that each living graph needs of it
     used: bool = False  # some graph has been captured into it
     recording: bool = False
+    users: int = 0  # graphs, and captures that broke
 
     @property
     def size(self) -> int:
@@ -83,6 +85,7 @@ class Graph:
         if shared.used and not shared.sizes:
             raise RuntimeError("use_count > 0 INTERNAL ASSERT FAILED: all graphs of this pool are gone")
         shared.recording = shared.used = True
+        shared.users += 1
         self.gpu, self.stream, self.mode, self.steps, self.broken = gpu, gpu.stream, capture_error_mode, [], False
         self.begun = gpu.memory.high = gpu.memory.allocated
         gpu.capturing = self
@@ -150,6 +153,27 @@ class Graph:
         memory.pooled -= shared.size
         if size is None:
             shared.sizes.pop(id(self), None)
+            shared.users -= 1
         else:
             shared.sizes[id(self)] = size
         memory.pooled += shared.size
+
+
+def end_allocate_to_pool(device: int, handle: tuple[int, int]) -> None:
+    """`torch._C._cuda_endAllocateToPool`."""
+    from tests.emulated_gpu.gpu import the_gpu
+
+    pool = the_gpu().pool(handle)
+    if not pool.recording:
+        raise RuntimeError("endAllocatePool: not currently recording to mempool_id")
+    pool.recording = False
+
+
+def release_pool(device: int, handle: tuple[int, int]) -> None:
+    """`torch._C._cuda_releasePool`."""
+    from tests.emulated_gpu.gpu import the_gpu
+
+    pool = the_gpu().pool(handle)
+    if pool.users <= len(pool.sizes):
+        raise RuntimeError("use_count INTERNAL ASSERT FAILED: the pool's graphs are all that uses it")
+    pool.users -= 1

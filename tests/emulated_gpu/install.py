@@ -139,6 +139,10 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
     }
     return [
         (torch.cuda, cuda),
+        (
+            torch.cuda.memory,
+            {"_cuda_endAllocateToPool": graphs.end_allocate_to_pool, "_cuda_releasePool": graphs.release_pool},
+        ),
         (torch.cuda.graph, {"default_capture_stream": None}),
         # A tensor around another cannot be made in inference mode, which promises less than no_grad.
         (torch._C, {"_InferenceMode": _NoGrad, "_host_emptyCache": nothing}),
