@@ -27,6 +27,7 @@ from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, Match, Settings, begin, undo
 from veclab.table.sight import SEAT_NAMES, look, said
 from veclab.table.ui import PlainLines, Screen
+from veclab.web.message import seen_told
 
 CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
 LONG = {"blob-match", "hearts-match", "spades-match", "euchre-match", "hearts", "doppelkopf", "briscola"}
@@ -208,6 +209,33 @@ def test_moves_that_others_may_not_know_are_told_without_their_names() -> None:
                         assert after.last.name in line
                 match = after
     assert {"West passes a card.", "West bids."} <= told and any("puts away a card" in line for line in told)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [Named("blob", "trump=turned,cards=2"), Named("blob-match", "trump=turned,cards=2"), Named("wizard", "cards=2")],
+    ids=str,
+)
+def test_the_card_turned_up_is_shown_through_each_deal(named: Named) -> None:
+    match, rng, record, deals = one_game(named), random.Random(5), Recorder(), set()
+    plain = PlainLines(record.console, UNICODE, lambda prompt: "")
+    while not match.over:
+        if not (match.state.trick >= 0).any() and len(match.tricks) == 0:
+            (card,) = [card for card in range(match.game.layout.size) if int(match.state.seen) >> card & 1]
+            told = f"Turned up {text.card_name(match.game.layout, card)}."
+            deals.add(told)
+        seen = look(match, PERSON)
+        assert seen_told(seen)["facts"] == told
+        record.console.print(view.screen(seen, UNICODE, 80, []))
+        assert told in record.take()
+        plain.begin(look(match, None), "")  # a spectator is told it with the hands
+        assert told in record.take()
+        if match.mover == PERSON:
+            plain.decision(seen)
+            assert told in record.take()
+        match = match.act(rng.choice(match.legal))
+    assert len(deals) == (7 if named.game == "blob-match" else 1)
+    assert not look(one_game(Named("blob", "cards=13,trump=turned")), PERSON).facts  # all cards are dealt
 
 
 def test_a_card_on_the_forehead_is_seen_by_the_others_only() -> None:

@@ -51,6 +51,7 @@ class Seen:
     last_trick: Trick | None  # the last complete one
     winning: int | None  # seat that is winning the unfinished trick
     led: int | None  # suit of the unfinished trick that is to be followed
+    turned: tuple[int, ...]  # cards that lie open and nobody has played, of which no other field tells
     results: tuple[Result, ...]  # of the finished games
     totals: tuple[float, ...]
 
@@ -118,7 +119,8 @@ class Seen:
     @property
     def facts(self) -> tuple[str, ...]:
         """What else the viewer sees of the game: cards that lie somewhere, who plays alone, and so on."""
-        told = []
+        open_cards = " ".join(text.card_name(self.one.layout, card) for card in self.turned)
+        told = [f"turned up {open_cards}"] if open_cards else []
         for name in self.one.values:
             if name in {"index", "lacks", "trick", "hands", *TOLD, *UNTOLD, *self.columns}:
                 continue
@@ -169,6 +171,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         last_trick=complete[-1] if complete else None,
         winning=None if unfinished is None else _winning(match),
         led=None if unfinished is None else _led(match),
+        turned=_turned(match, one),
         results=match.results,
         totals=match.totals,
     )
@@ -236,6 +239,15 @@ def _winning(match: Match) -> int:
     """Seat whose card takes the unfinished trick as it lies: a seat without a card (-1) beats nobody."""
     game, state = match.game, match.state
     return int(game.winner(state, state.trick, game.suit_led(state, state.trick)))
+
+
+def _turned(match: Match, one: SeenGame) -> tuple[int, ...]:
+    """The cards that lie open beside those that were played and those that another field tells."""
+    if not isinstance(match.game, TrickGame):
+        return ()
+    played = {move.action for trick in match.tricks for move in trick.plays}
+    told = {card for name in one.counts if name not in ("seen", "lacks") for card in one.held(name)}
+    return tuple(card for card in one.held("seen") if card not in played | told)
 
 
 def _led(match: Match) -> int | None:

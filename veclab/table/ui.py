@@ -68,6 +68,7 @@ class PlainLines:
         self.tell("", lines.game_line(seen, self.glyphs))
         if seen.viewer is None:
             self.tell(*(lines.hand_line(seen, seat, self.glyphs) for seat in range(len(seen.names)) if seen.hands_in))
+            self.tell(*(self.glyphs.say(line) for line in [lines.facts_line(seen)] if line))
 
     def went_back(self, seen: Seen) -> None:
         self.tell(f"Back in game {seen.number}, at your last choice.")
