@@ -238,6 +238,31 @@ def test_the_card_turned_up_is_shown_through_each_deal(named: Named) -> None:
     assert not look(one_game(Named("blob", "cards=13,trump=turned")), PERSON).facts  # all cards are dealt
 
 
+@pytest.mark.parametrize(
+    "named", [Named("blob-match", "cards=2,trump=rotate,games=3"), Named("euchre-match", "target=2")], ids=str
+)
+def test_each_deal_of_a_match_is_begun_and_ended_in_words(named: Named) -> None:
+    """Who deals, what is trump, and the standing, also where another match follows."""
+    match, rng, record = one_game(named, games=2), random.Random(5), Recorder(200)
+    plain, deals, matches = PlainLines(record.console, UNICODE, lambda prompt: ""), 0, 0
+    while not match.over:
+        action = rng.choice(match.legal)
+        before, match, counted = match, match.act(action), match.game.step(match.state, torch.tensor([action]))
+        seen = look(match, PERSON)
+        plain.moved(look(before, PERSON), said(before, match, PERSON), seen)
+        told, ended = record.take(), len(match.results) > len(before.results)
+        begins = not match.over and (ended or match.state.number > before.state.number)
+        assert (lines.game_line(seen, UNICODE) in told) == begins
+        if begins or match.over:
+            totals = zip(seen.names, counted.totals[0].tolist(), strict=True)
+            standing = ", ".join(f"{name} {total:g}" for name, total in totals)
+            assert f"Game {int(before.state.number) + 1} of it is over: {standing}." in told
+        deals, matches = deals + begins, matches + ended
+        plain.went_back(seen)
+        assert match.over or lines.game_line(seen, UNICODE) in record.take()
+    assert matches == 2 and deals > 2
+
+
 def test_a_card_on_the_forehead_is_seen_by_the_others_only() -> None:
     match = begin(Settings(Blob(cards=1, sight="forehead", sight_to=1), games=1, seed=5))
     while match.mover != PERSON:

@@ -53,24 +53,18 @@ def _move_line(before: Seen, move: Move) -> str:
 
 def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:
     """Who has taken the trick, and how a deal within a match has ended."""
-    told = []
+    told, result = [], after.results[-1] if len(after.results) > len(before.results) else None
     if move.winner is not None:
-        won, bids = after.won, after.bids
-        if len(after.results) > len(before.results):
-            won, bids = after.results[-1].won, after.results[-1].bids
+        won, bids = (after.won, after.bids) if result is None else (result.won, result.bids)
         taken = f"{verb(after.names[move.winner], 'take')} the trick"
         if won is not None and before.deal == after.deal:
             taken += f": {won[move.winner]} won" + (f", {bids[move.winner]} bid" if bids else "")
         told.append(f"{taken}.")
-    if before.deal is not None and after.deal != before.deal:
-        told.append(f"Game {before.deal + 1} of it is over: {standing(after)}.")
+    if before.deal is not None and (result is not None or after.deal != before.deal):
+        totals = after.one.values["totals"] if result is None else result.totals
+        standing = ", ".join(f"{name} {points(totals[seat])}" for seat, name in enumerate(after.names))
+        told.append(f"Game {before.deal + 1} of it is over: {standing}.")
     return told
-
-
-def standing(seen: Seen) -> str:
-    """The totals of a game of several deals."""
-    totals = seen.one.values["totals"]
-    return ", ".join(f"{name} {points(totals[seat])}" for seat, name in enumerate(seen.names))
 
 
 def trump_words(seen: Seen) -> str | None:

@@ -97,6 +97,7 @@ class Result:
     bids: tuple[int, ...] | None
     won: tuple[int, ...] | None  # tricks
     tricks: tuple[Trick, ...]
+    totals: tuple[float, ...] | None  # of a game of several deals
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ class Match:
             bids=_by_seat(public(game, state, "bids")) if one else None,
             won=_by_seat(public(game, state, "won")) if one else None,
             tricks=self.tricks,
+            totals=None if one else _by_seat(public(game, state, "totals")),
         )
         over = replace(self, results=(*self.results, result))
         if over.over:

@@ -61,8 +61,8 @@ class PlainLines:
         self.tell(*lines.narrate(before, move, after, self.glyphs))
         if len(after.results) > len(before.results):
             self.tell(*lines.result_lines(after))
-            if after.mover is not None:
-                self._new_game(after)
+        if after.mover is not None and (after.number, after.deal) != (before.number, before.deal):
+            self._new_game(after)
 
     def _new_game(self, seen: Seen) -> None:
         self.tell("", lines.game_line(seen, self.glyphs))
@@ -71,7 +71,7 @@ class PlainLines:
             self.tell(*(self.glyphs.say(line) for line in [lines.facts_line(seen)] if line))
 
     def went_back(self, seen: Seen) -> None:
-        self.tell(f"Back in game {seen.number}, at your last choice.")
+        self.tell("Back at your last choice.", lines.game_line(seen, self.glyphs))
 
     def decision(self, seen: Seen) -> None:
         self.tell(*lines.decision_lines(seen, self.glyphs))
