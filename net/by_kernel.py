@@ -57,9 +57,11 @@ class ByKernel:
         self.kernel = fused.Fused(config, pairs, critic, device, shape, eighths)
 
     def load(self, pairs: Pairs, critic: Pairs, eighths: Sequence[Eighth] = ()) -> None:
-        """Takes other weights of the same sizes, in the same storage."""
-        if self.kernel is not None:
-            self.kernel.load(pairs, critic, eighths)
+        """Takes other weights of the same sizes, in the same storage, which recorded graphs may read though the kernel
+        has been left since."""
+        for kernel in (self.kernel, self.left):
+            if kernel is not None:
+                kernel.load(pairs, critic, eighths)
 
     @torch.no_grad()
     def __call__(

@@ -38,6 +38,7 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setattr(graphs, "GRAPHS", graphs.Graphs.new())
     if torch.cuda.is_available():
         yield None
+        graphs.clear()  # which would else end in the middle of another test
         return
     monkeypatch.setattr(graphs, "WIDEST_PRODUCT", 16)  # it makes a GPU take memory, and a CPU work for seconds
     try:

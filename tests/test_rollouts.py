@@ -16,6 +16,7 @@ from tests.test_inference import played
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import NoWaiting
 from vecgame import Blob, Game, Kuhn, Purpose, Spades, Stream, identity, lanes
+from vecgame.games.whist import Whist
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.arena import evaluate
@@ -137,6 +138,12 @@ def test_no_operation_waits(monkeypatch) -> None:
         rollouts(game, state, network_of(game), config, seed=3, past=past)
         with NoWaiting():
             rollouts(game, state, network_of(game), config, seed=3, past=past)
+
+
+def test_a_game_that_never_leaves_a_choice() -> None:
+    game = Whist(cards=1, trump="random")
+    result = rollouts(game, game.deal(3), network_of(game), RolloutConfig(worlds=4, candidates=0))
+    assert not result.visits.any() and torch.equal(result.policy > 0, game.legal_mask(game.deal(3)))
 
 
 def test_games_that_are_over_and_no_games() -> None:

@@ -17,6 +17,7 @@ from vecgame import Blob, BlobMatch, Game, State, make_game
 from vecgame.contract import mixed_positions
 from veclab.training.selfplay import self_play
 from vecmcts import NetworkEvaluator, Past, SearchConfig, SearchResult, graphs, kernels, search
+from vecmcts.kept import Names
 from vecmcts.search import WAYS
 
 CONFIG = SearchConfig(worlds=2, simulations=3, noise_fraction=0.25)
@@ -231,6 +232,82 @@ def test_graphs_go_with_their_network() -> None:
         ours = search(game, state, net, CONFIG)
     compare(ours, search(game, state, net, CONFIG, graphs=False))
     assert len(graphs.GRAPHS.kept) == 1
+
+
+@pytest.mark.gpu
+def test_a_graph_that_goes_leaves_the_others_what_they_work_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of one spoils all of its stream, so they end together: with the last, or where too many wait for that."""
+    monkeypatch.setattr(graphs, "MOST_RETIRED", 2)
+    nets, game = [network(seed) for seed in range(4)], Blob(cards=2)
+    state = games_of(game, 4)
+    for net in nets[:3]:
+        for _ in range(2):
+            search(game, state, net, CONFIG)
+    expected = search(game, state, nets[0], CONFIG, graphs=False)
+    del net, nets[1:3]
+    gc.collect()
+    assert len(graphs.GRAPHS.kept) == 1 and len(graphs.GRAPHS.retired) == 2
+    assert ways_of(lambda: compare(search(game, state, nets[0], CONFIG), expected)) == {gpu_way(graph=True): 1}
+    for _ in range(2):  # before this one is recorded all that was recorded ends
+        ours = search(game, state, nets[1], CONFIG)
+    compare(ours, search(game, state, nets[1], CONFIG, graphs=False))
+    assert len(graphs.GRAPHS.kept) == 1 and not graphs.GRAPHS.retired
+    assert ways_of(lambda: compare(search(game, state, nets[0], CONFIG), expected)) == {gpu_way(graph=True): 1}
+    graphs.clear()
+    assert not graphs.GRAPHS.retired
+
+
+class Tempered(NetworkEvaluator):
+    """Priors of a temperature, which no graph would know of."""
+
+    def __init__(self, network: InferenceNet, temperature: float) -> None:
+        super().__init__(network)
+        self.temperature = temperature
+
+    def evaluate(self, *position: object) -> tuple[torch.Tensor, torch.Tensor]:
+        logits, values = super().evaluate(*position)
+        return logits / self.temperature, values
+
+
+@pytest.mark.gpu
+def test_an_evaluator_of_ones_own_is_not_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    game, net = Blob(cards=2), network()
+    state = games_of(game, 4)
+    cold, warm = Tempered(net, 0.01), Tempered(net, 100.0)
+    with caplog.at_level(logging.WARNING, logger="vecgame.fallback"):
+        results = [search(game, state, evaluator, CONFIG) for evaluator in (cold, cold, warm, warm)]
+    assert not torch.allclose(results[1].prior.cpu(), results[3].prior.cpu(), atol=0.1)
+    assert len(graphs.GRAPHS.kept) == 0
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("searches by Tempered go on without graphs")
+    other = NetworkEvaluator(net).observing(lambda game, state: 0 * game.observe(state))
+    blind = [search(game, state, other, CONFIG) for _ in range(2)]
+    assert torch.equal(blind[0].prior.cpu(), blind[1].prior.cpu()) and len(graphs.GRAPHS.kept) == 0
+
+
+@pytest.mark.gpu
+def test_a_search_that_was_recorded_in_inference_mode_goes_on_outside_of_it() -> None:
+    game, net = Blob(cards=2), network()
+    state = games_of(game, 4)
+    with torch.inference_mode():
+        for _ in range(2):
+            search(game, state, net, CONFIG)
+    assert ways_of(lambda: search(game, state, net, CONFIG)) == {gpu_way(graph=True): 1}
+
+
+@pytest.mark.gpu
+def test_what_cannot_be_recorded_is_done_where_no_error_holds_its_memory() -> None:
+    handled = []
+
+    def work() -> None:
+        handled.append(sys.exc_info()[0])
+        if torch.cuda.is_current_stream_capturing():
+            torch.cuda.synchronize()
+
+    device = torch.device("cuda", 0)
+    for _ in range(2):
+        assert not graphs.repeated(Names, ("key",), work, device, "work")
+    assert len(handled) == 3 and handled[-1] is None
 
 
 @pytest.mark.gpu

@@ -31,6 +31,13 @@ def test_the_first_action_wins() -> None:
     assert result.q[0, :3].tolist() == [1.0, 0.0, 0.0]
 
 
+def test_actions_of_any_number() -> None:
+    game = MicroGame([0], [[3, 130, 299]], lambda moves: (moves[:, :1] == 299).float().expand(-1, 4))
+    game.num_actions = 300
+    result = search(game, game.new(2), Flat(), SearchConfig(worlds=1, simulations=20))
+    assert result.policy.argmax(-1).tolist() == [299, 299] and result.q[0, [3, 130, 299]].tolist() == [0.0, 0.0, 1.0]
+
+
 def test_everybody_plays_for_himself() -> None:
     """Seat 0 moves, then seat 1. Action 1 gives seat 1 a reply that ruins seat 0, so seat 0 takes the safe action 0.
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+NO_POOL = (0, 0)  # the id that memory has which any tensor can take
 RESERVE = 0.1  # share of the available memory that is left alone
 
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -20,11 +21,25 @@ def max_workers(bytes_per_worker: int, available: int) -> int:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can still be taken on a device, what PyTorch keeps for reuse included; None where it is not known."""
+    """Bytes that can still be taken on a device, what PyTorch keeps for reuse included, but not what it keeps for the
+    graphs that have been recorded; None where it is not known."""
     if device.type == "cpu":
         return available_memory()
     free, _ = torch.cuda.mem_get_info(device)
-    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return free + kept - idle_in_pools(device)
+
+
+def idle_in_pools(device: torch.device) -> int:
+    """Bytes that no tensor has and only graphs can take, as they replay."""
+    if torch.cuda.get_allocator_backend() != "native":  # no other one tells
+        return 0
+    place = torch.cuda.current_device() if device.index is None else device.index
+    return sum(
+        segment["total_size"] - segment["allocated_size"]
+        for segment in torch.cuda.memory_snapshot()
+        if segment["device"] == place and tuple(segment["segment_pool_id"]) != NO_POOL
+    )
 
 
 def available_memory() -> int | None:

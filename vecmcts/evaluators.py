@@ -80,8 +80,11 @@ class NetworkEvaluator:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.needs_mask = getattr(network, "needs_mask", True)
-        self.observe: Callable[[Game, State], Tensor] = lambda game, state: game.observe(state)
         self.live: Tensor | None = None  # [K] bool, the positions that count; None for all
+
+    def observe(self, game: Game, state: State) -> Tensor:
+        """What the movers know: [K, features] float32."""
+        return game.observe(state)
 
     def observing(self, observe: Callable[[Game, State], Tensor]) -> Self:
         """The evaluator with another way to the same features."""
@@ -139,6 +142,11 @@ def as_evaluator(evaluator: Evaluator | Network) -> Evaluator:
     if not callable(evaluator):
         raise ValueError(f"an evaluator, or a network that can be called, is needed; got a {type(evaluator).__name__}")
     return CriticEvaluator(evaluator) if getattr(evaluator, "has_critic", False) else NetworkEvaluator(evaluator)
+
+
+def is_plain(evaluator: Evaluator) -> bool:
+    """Whether an evaluator judges as its type says, by its network, and by no state or method of its own."""
+    return type(evaluator) in (NetworkEvaluator, CriticEvaluator) and "observe" not in vars(evaluator)
 
 
 def only(live: Tensor, evaluator: Evaluator) -> Evaluator:

@@ -9,9 +9,10 @@ Three things about memory (PyTorch's own `torch.cuda.graph` leaves them to the c
 
 - All graphs of a device share one pool, for one runs at a time. A pool without graphs is given up, for PyTorch 2.11
   does not record into one again.
-- What cuBLAS works in must not lie in that pool, where it would go with the graph that happened to need it first
-  (pytorch#193402). It is kept for each stream, so all recording is done on one stream, on which large products have run
-  before.
+- What cuBLAS works in must not lie in that pool (pytorch#193402). It is kept for each stream, so all recording is done
+  on one stream, on which large products have run before.
+- From PyTorch 2.12 on the end of any graph frees what cuBLAS works in on its stream, which all others go on using. So
+  graphs that are dropped are retired, and end together when none is left.
 - A recording that fails leaves PyTorch on its stream, half a graph in the pool, and the allocator of PyTorch 2.11 at
   recording: the stream is put back, the recording ended, and the pool given up.
 """
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor
 from torch.cuda import memory as allocator
 
-from vecgame.memory import free_memory
+from vecgame.memory import free_memory, idle_in_pools
 from vecgame.state import State
 from vecmcts.kept import Kept, Names
 
@@ -46,6 +47,7 @@ SEARCHES = "searches"  # what is recorded, if nothing else is said
 DEVICES = frozenset({"cuda"})  # types of device that have graphs
 MEMORY_SHARE = 0.25  # of the memory that graphs have or could have, which they may take for themselves
 MOST_NOTED = 4096  # searches that have run once, of which it is remembered
+MOST_RETIRED = 32  # graphs that are dropped and not ended before all are: each holds some megabytes
 WIDEST_PRODUCT = 4096  # side of the products that make cuBLAS take the memory it works in
 
 
@@ -57,20 +59,15 @@ class Recorder:
     stream: Any  # torch.cuda.Stream
     pool: Any = None  # None: the next recording begins a new one
 
-    @classmethod
-    def of(cls, device: torch.device) -> Recorder:
-        """A recorder on whose stream cuBLAS has all the memory that it works in."""
-        recorder = cls(device, torch.cuda.Stream(device))
-        recorder.run(lambda: _large_products(device))
-        return recorder
-
     def run(self, work: Work) -> None:
         """Runs work on the recording stream, in its place among that of the current stream."""
         current = torch.cuda.current_stream(self.device)
         self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            work()
-        current.wait_stream(self.stream)
+        try:
+            with torch.cuda.stream(self.stream):
+                work()
+        finally:  # what was begun before an error may read what the current stream would take for free
+            current.wait_stream(self.stream)
 
     def record(self, work: Work) -> Any:
         """The graph (`torch.cuda.CUDAGraph`) of the work's kernels, which does not do it yet. What is made at a first
@@ -81,6 +78,7 @@ class Recorder:
         """
         graph, current = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self.device)
         if self.pool is None:
+            self.run(lambda: _large_products(self.device))
             self.pool = torch.cuda.graph_pool_handle()
         try:
             # Other threads may go on with what a recording must not do.
@@ -127,7 +125,8 @@ class Recorded:
     @classmethod
     def of(cls, recorder: Recorder, body: Body, inputs: Inputs) -> Recorded:
         """Records the search of these games."""
-        recorded = cls(tuple(_each(part, torch.clone) for part in inputs), None, None)
+        with torch.inference_mode(False):  # else nothing could be copied there outside of it
+            recorded = cls(tuple(_each(part, torch.clone) for part in inputs), None, None)
 
         def work() -> None:
             recorded.result = body(*recorded.inputs)
@@ -155,6 +154,7 @@ class Graphs:
     failed: set[tuple[str, torch.device]] = field(default_factory=set)  # what could not be recorded, and where
     seen: OrderedDict[Hashable, None] = field(default_factory=OrderedDict)  # searches that have run once
     gone: set[int] = field(default_factory=set)  # networks that have ceased to be, by name
+    retired: list[Any] = field(default_factory=list)  # graphs (`torch.cuda.CUDAGraph`) that have been dropped
     lock: threading.RLock = field(default_factory=threading.RLock)  # a graph has one place for its inputs
     recording: bool = False
 
@@ -162,25 +162,30 @@ class Graphs:
     def new(cls) -> Graphs:
         """No graphs yet."""
         graphs = cls(
-            Kept(lambda: graphs.room(), lambda: graphs.give_up_pools()), Names(lambda name: graphs.forget(name))
+            Kept(lambda: graphs.room(), lambda gone: graphs.retire(gone)), Names(lambda name: graphs.forget(name))
         )
         return graphs
 
     def room(self) -> int:
-        """Bytes that all graphs together may take."""
-        return int(MEMORY_SHARE * sum(self.kept.bytes + (free_memory(device) or 0) for device in self.recorders))
+        """Bytes that all graphs together may take beside what they share, the pools."""
+        pools = sum(idle_in_pools(device) for device in self.recorders)
+        free = sum(free_memory(device) or 0 for device in self.recorders)
+        return int(MEMORY_SHARE * (self.kept.bytes + free + pools)) - pools
 
-    def give_up_pools(self) -> None:
-        """Gives up the pools, and what they had taken, when no graph is left."""
+    def retire(self, gone: list[Any]) -> None:
+        """Lets go of graphs' inputs and results; of themselves, and of the pools, when no graph is left."""
+        self.retired += [one.graph if isinstance(one, Recorded) else one for one in gone]
         if not len(self.kept):
+            self.retired.clear()
             for recorder in self.recorders.values():
                 recorder.pool = None
 
     def forget(self, name: int) -> None:
         """Drops a network's graphs; not in the middle of a recording, which may be when the network goes."""
-        self.gone.add(name)
-        if not self.recording:
-            self.drop_gone()
+        with self.lock:
+            self.gone.add(name)
+            if not self.recording:
+                self.drop_gone()
 
     def drop_gone(self) -> None:
         """Drops the graphs of networks that have ceased to be."""
@@ -200,21 +205,26 @@ class Graphs:
     def recorder(self, device: torch.device) -> Recorder:
         """The device's, made at the first call."""
         if device not in self.recorders:
-            self.recorders[device] = Recorder.of(device)
+            self.recorders[device] = Recorder(device, torch.cuda.Stream(device))
         return self.recorders[device]
 
     def record(self, key: Hashable, make: Callable[[Recorder], T], device: torch.device) -> T:
         """What is made by recording on the device, kept at the key."""
-        recorder, before = self.recorder(device), free_memory(device)
+        if len(self.retired) >= MOST_RETIRED:
+            self.kept.drop()
+        recorder, before = self.recorder(device), _free_with_pools(device)
         collects, self.recording = gc.isenabled(), True
         gc.disable()  # a graph or a tensor that is collected while another is being recorded would spoil it
         try:
             recorded = make(recorder)
+        except BaseException:
+            self.kept.drop()  # the graph that was begun ends now
+            raise
         finally:
             self.recording = False
             if collects:
                 gc.enable()
-        self.kept.put(key, recorded, max(0, before - free_memory(device)))
+        self.kept.put(key, recorded, max(0, before - _free_with_pools(device)))
         self.drop_gone()  # those that went meanwhile
         return recorded
 
@@ -281,7 +291,8 @@ def replayed(
                 raise
             except RuntimeError as error:
                 _give_up(what, device, error)
-                return body(*inputs), False
+        if recorded is None:  # no longer where the error holds on to what the recording had taken
+            return body(*inputs), False
         return recorded(inputs), True
 
 
@@ -316,10 +327,16 @@ def repeated(owner: object, key: tuple, work: Work, device: torch.device, what: 
                 graph = GRAPHS.record(key, lambda recorder: recorder.record(work), device)
             except RuntimeError as error:
                 _give_up(what, device, error)
-                work()
-                return False
+        if graph is None:  # no longer where the error holds on to what the recording had taken
+            work()
+            return False
         graph.replay()
         return True
+
+
+def _free_with_pools(device: torch.device) -> int:
+    """Bytes of a device that are not taken, or only by what graphs share."""
+    return (free_memory(device) or 0) + idle_in_pools(device)
 
 
 def _give_up(what: str, device: torch.device, error: RuntimeError) -> None:

@@ -22,10 +22,10 @@ class Kept(Generic[V]):
 
     Args:
         most: key -> bytes that may be kept in all where such a key's value lies.
-        dropped: called after values have gone.
+        dropped: called with the values that have gone.
     """
 
-    def __init__(self, most: Callable[[], int], dropped: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, most: Callable[[], int], dropped: Callable[[list[V]], None] = lambda gone: None) -> None:
         self._most, self._dropped = most, dropped
         self._entries: OrderedDict[Hashable, _Entry[V]] = OrderedDict()  # the least recently used first
 
@@ -41,18 +41,15 @@ class Kept(Generic[V]):
         """Keeps a value of ``size`` bytes, and lets go of what there is no room for beside it; the newest stays."""
         self._entries.pop(key, None)
         self._entries[key] = _Entry(value, size)
-        most, gone = self._most(), 0
+        most, gone = self._most(), []
         while len(self._entries) > 1 and self.bytes > most:
-            self._entries.popitem(last=False)
-            gone += 1
+            gone.append(self._entries.popitem(last=False)[1].value)
         if gone:
-            self._dropped()
+            self._dropped(gone)
 
     def drop(self, which: Callable[[Hashable], bool] = lambda key: True) -> None:
         """Lets go of the values of some keys, or of all."""
-        for key in [key for key in self._entries if which(key)]:
-            del self._entries[key]
-        self._dropped()
+        self._dropped([self._entries.pop(key).value for key in list(self._entries) if which(key)])
 
     @property
     def bytes(self) -> int:

@@ -121,7 +121,7 @@ def rollouts(
 
     most = min(config.actions, actions.shape[1])
     likely = (log_prior.exp() >= config.least_prior) & (actions >= 0) & ~over
-    tried = (likely & likely[:, 1:2])[:, :most]
+    tried = (likely & (likely.sum(-1, keepdim=True) > 1))[:, :most]
     trial = _attempt_all(game, Root(state, actions[:, :most], tried, past), evaluator, config, seed, draw)
     gain, error = (torch.nn.functional.pad(x, (0, actions.shape[1] - most)) for x in (trial.gain, trial.error))
     own = trial.value.gather(2, repeat(game.mover(state), "b -> b k 1", k=most))[:, :, 0]

@@ -7,10 +7,12 @@ strong heuristic, not an equilibrium: it suffers from strategy fusion (Frank and
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 from einops import rearrange, reduce, repeat
@@ -21,7 +23,7 @@ from vecgame.philox import Stream, check_seed, dirichlet
 from vecgame.state import State
 from vecmcts import kernels
 from vecmcts.config import SearchConfig, check_config
-from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer
+from vecmcts.evaluators import Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer, is_plain
 from vecmcts.graphs import recordable, replayed
 from vecmcts.inference import Past, check_past, infer
 from vecmcts.root import SELECTIONS
@@ -29,6 +31,8 @@ from vecmcts.selection import improved_policy
 from vecmcts.simulation import back_up, descend, expand, write_evaluation
 from vecmcts.sizes import filled
 from vecmcts.tree import ROOT, Tree
+
+log = logging.getLogger("vecgame.fallback")
 
 WAYS: Counter[str] = Counter()
 """How often this process has searched each way, for measurements: by the names of `way_of`."""
@@ -104,7 +108,10 @@ def search(
     seed, games = check_seed(seed), state.batch_size
     worlds = _worlds(played, game, state, evaluator, config, seed, past)
     record = graphs and games > 0 and isinstance(evaluator, NetworkEvaluator)
-    if not (record and recordable(evaluator.network, state.device)):
+    record = record and recordable(evaluator.network, state.device)
+    if record and not is_plain(evaluator):
+        _tell_of_own_way(type(evaluator).__name__)
+    if not (record and is_plain(evaluator)):
         result = _search(game, state, worlds, None, evaluator, config, seed)
         WAYS[way_of(kernels.usable(state.device), False)] += 1
         return result
@@ -119,6 +126,12 @@ def search(
     result, from_graph = replayed(evaluator.network, key, body, *inputs)
     WAYS[way_of(kernels.usable(state.device), from_graph)] += 1
     return result.first(games)
+
+
+@cache
+def _tell_of_own_way(name: str) -> None:
+    """Says that an evaluator of somebody's own is not recorded: a graph would keep what it was at that time."""
+    log.warning("searches by %s go on without graphs, for its own way to judge may change", name)
 
 
 def way_of(kernels: bool, graph: bool) -> str:
@@ -177,7 +190,7 @@ def _search(
     walk, back, parts = descend, back_up, ()
     if by_kernel:
         walk, back, parts = by_kernel.descend, by_kernel.back_up, (by_kernel.grow, by_kernel.settle)
-    if by_kernel and by_kernel.observe and isinstance(evaluator, NetworkEvaluator):
+    if by_kernel and by_kernel.observe and is_plain(evaluator):
         evaluator = evaluator.observing(by_kernel.observe)
     for first in range(1, config.simulations + 1, config.leaves_per_step):
         nodes = range(first, min(first + config.leaves_per_step, config.simulations + 1))

@@ -31,7 +31,7 @@ class Tree:
     """
 
     state: State  # [N * T] lanes, the game at each node
-    actions: Tensor  # [N * T, A] int8, the legal actions, -1 beyond them
+    actions: Tensor  # [N * T, A] int16, the legal actions, -1 beyond them
     prior: Tensor  # [N * T, A] float, the policy over the slots, -inf beyond the legal actions
     visits: Tensor  # [N * T, A] float, number of descents through each slot
     value_sum: Tensor  # [N * T, A] float, sum over those descents of the leaf's value to the node's mover
@@ -49,7 +49,7 @@ class Tree:
         rows = trees * nodes
         tree = cls(
             state=root.map(lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]))),
-            actions=torch.full((rows, slots), -1, dtype=torch.int8, device=device),
+            actions=torch.full((rows, slots), -1, dtype=torch.int16, device=device),
             prior=torch.full((rows, slots), -torch.inf, dtype=dtype, device=device),
             visits=torch.zeros((rows, slots), dtype=dtype, device=device),
             value_sum=torch.zeros((rows, slots), dtype=dtype, device=device),

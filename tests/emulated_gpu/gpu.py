@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+import weakref
 from collections.abc import Iterable
 from importlib.util import find_spec
 from typing import Any
@@ -28,6 +29,7 @@ class EmulatedGpu:
         self.stream: Stream = DEFAULT  # the current one
         self.capturing: Graph | None = None  # the graph that is being recorded
         self.pools: dict[tuple[int, int], Pool] = {}
+        self.graphs: weakref.WeakSet[Graph] = weakref.WeakSet()  # those that have been captured
         self.sync_mode = 0
 
     def changing(self, tensors: Iterable[Tensor]) -> None:

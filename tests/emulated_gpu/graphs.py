@@ -9,7 +9,8 @@ memory. As with CUDA
   which calls it first, leaves the capture's stream the current one;
 * the pool of a broken capture is taken for being recorded to until the allocator is told that it is not, and for being
   in use until it is released (PyTorch 2.11);
-* a pool whose graphs are all gone cannot be captured into again (PyTorch 2.11, where libraries hold memory in it).
+* a pool whose graphs are all gone cannot be captured into again (PyTorch 2.11, where libraries hold memory in it);
+* the end of a graph frees what cuBLAS works in on its stream, and so spoils all others with products (from 2.12 on).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from tests.emulated_gpu.streams import DEFAULT, Stream
 
 _pool_numbers = itertools.count(1)
+PRODUCTS = {"mm", "addmm", "bmm", "baddbmm"}
 MODES = ("global", "thread_local", "relaxed")
 
 
@@ -59,6 +61,7 @@ class Graph:
         self.stream: Stream = DEFAULT
         self.mode = ""
         self.gpu: Any = None  # whose graph it is
+        self.spoilt = False
         self.handle: tuple[int, int] | None = None
         self.before: dict[
             int, tuple[Tensor, Tensor]
@@ -106,6 +109,7 @@ class Graph:
         shared = gpu.pool(self.handle)
         shared.recording = False
         self._resize(gpu.memory.high - self.begun)
+        gpu.graphs.add(self)
 
     def add(self, func: Any, args: tuple, kwargs: dict, out: object) -> None:
         """Notes an operation on the CPU's tensors. Numbers of the host are baked in as they are now."""
@@ -125,6 +129,8 @@ class Graph:
     def replay(self) -> None:
         if self.steps is None or self.gpu.capturing is self:
             raise RuntimeError("Called CUDAGraph::replay without a preceding successful capture.")
+        if self.spoilt:
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         self.gpu.record.replays += 1
         with torch.no_grad(), _disable_current_modes():
             for func, args, kwargs, out in self.steps:
@@ -138,6 +144,10 @@ class Graph:
         if self.steps is not None:
             self.steps = None
             self._resize(None)
+            self.gpu.graphs.discard(self)
+            for other in list(self.gpu.graphs):
+                if other.stream is self.stream:
+                    other.spoilt |= any(func.overloadpacket.__name__ in PRODUCTS for func, *_ in other.steps or ())
 
     def pool(self) -> tuple[int, int]:
         if self.steps is None:

@@ -122,6 +122,8 @@ def replacements(gpu: EmulatedGpu) -> list[tuple[object, dict[str, object]]]:
         "memory_reserved": lambda *device: memory.reserved,
         "max_memory_allocated": lambda *device: memory.peak,
         "max_memory_reserved": lambda *device: memory.peak + memory.pooled,
+        "memory_snapshot": memory.snapshot,
+        "get_allocator_backend": always("native"),
         "reset_peak_memory_stats": reset_peak,
         "set_per_process_memory_fraction": set_memory_fraction,
         "empty_cache": nothing,

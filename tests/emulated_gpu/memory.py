@@ -33,6 +33,14 @@ class Memory:
         """Bytes that the driver could still hand out."""
         return max(self.total - self.taken_by_others - self.reserved, 0)
 
+    def snapshot(self) -> list[dict[str, object]]:
+        """Of `torch.cuda.memory_snapshot` what the project reads."""
+        sizes = {(0, 0): (self.allocated, self.allocated), (0, 1): (self.pooled, 0)}
+        return [
+            {"device": 0, "segment_pool_id": pool, "total_size": total, "allocated_size": allocated}
+            for pool, (total, allocated) in sizes.items()
+        ]
+
     def allocate(self, size: int) -> "Block":
         """Takes ``size`` bytes, or raises `torch.OutOfMemoryError`."""
         size = -(-size // GRAIN) * GRAIN

@@ -88,7 +88,7 @@ class Settlement:
             state = deal.from_tensors(dict(zip(names, fields, strict=True)))
             values = torch.where(alive[:, None], values, exact)
             told = Judgement.of(game, state, logits, values)
-            return [told.actions.to(torch.int8), told.prior, told.mover, values, told.own_value, alive]
+            return [told.actions.to(torch.int16), told.prior, told.mover, values, told.own_value, alive]
 
         values = torch.zeros(1, game.seats, dtype=dtype)
         logits = torch.zeros(1, game.num_actions, dtype=dtype)
