@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from net import PRESETS, BlobNet, Float8Net, InferenceNet, NetConfig, float8_products
+from net.by_kernel import ByKernel
 from net.inference import critic_weights, folded_weights
 
 triton = pytest.importorskip("triton", reason="the network's kernel is Triton's")
@@ -163,6 +164,19 @@ def test_other_weights_take_the_place_of_the_first() -> None:
     kernel.load(folded_weights(second), critic_weights(second))
     fresh = fused.Fused(TINY, folded_weights(second), critic_weights(second), CPU, SHAPE)
     assert storage == (kernel.matrices.data_ptr(), kernel.vectors.data_ptr())
+    assert torch.equal(kernel.matrices, fresh.matrices) and torch.equal(kernel.vectors, fresh.vectors)
+
+
+def test_a_kernel_that_was_left_takes_other_weights_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Graphs that were recorded before may read them."""
+    first, second = network(TINY), network(TINY, seed=3)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    ours = ByKernel(TINY, folded_weights(first), critic_weights(first), CPU, lambda: "")
+    kernel = ours.kernel
+    ours._leave("of some reason")
+    assert ours.kernel is None
+    ours.load(folded_weights(second), critic_weights(second))
+    fresh = fused.Fused(TINY, folded_weights(second), critic_weights(second), CPU, SHAPE)
     assert torch.equal(kernel.matrices, fresh.matrices) and torch.equal(kernel.vectors, fresh.vectors)
 
 
