@@ -212,18 +212,22 @@ def test_moves_that_others_may_not_know_are_told_without_their_names() -> None:
 
 
 @pytest.mark.parametrize(
-    "named",
-    [Named("blob", "trump=turned,cards=2"), Named("blob-match", "trump=turned,cards=2"), Named("wizard", "cards=2")],
+    "game",
+    [
+        Blob(trump="turned", cards=2),
+        make_game("blob-match", trump="turned", cards=2),
+        make_game("wizard", cards=2),
+    ],
     ids=str,
 )
-def test_the_card_turned_up_is_shown_through_each_deal(named: Named) -> None:
-    match, rng, record, deals = one_game(named), random.Random(5), Recorder(), set()
+def test_the_card_turned_up_is_shown_through_each_deal(game: Game) -> None:
+    match, rng, record, deals = begin(Settings(game, games=1, seed=3)), random.Random(5), Recorder(), set()
     plain = PlainLines(record.console, UNICODE, lambda prompt: "")
     while not match.over:
         if not (match.state.trick >= 0).any() and len(match.tricks) == 0:
             (card,) = [card for card in range(match.game.layout.size) if int(match.state.seen) >> card & 1]
             told = f"Turned up {text.card_name(match.game.layout, card)}."
-            deals.add(told)
+            deals.add(look(match, None).deal)
         seen = look(match, PERSON)
         assert seen_told(seen)["facts"] == told
         record.console.print(view.screen(seen, UNICODE, 80, []))
@@ -234,16 +238,16 @@ def test_the_card_turned_up_is_shown_through_each_deal(named: Named) -> None:
             plain.decision(seen)
             assert told in record.take()
         match = match.act(rng.choice(match.legal))
-    assert len(deals) == (7 if named.game == "blob-match" else 1)
-    assert not look(one_game(Named("blob", "cards=13,trump=turned")), PERSON).facts  # all cards are dealt
+    assert len(deals) == (7 if game.name == "blob-match" else 1)
+    assert not look(begin(Settings(Blob(cards=13, trump="turned"), games=1)), PERSON).facts  # all cards are dealt
 
 
 @pytest.mark.parametrize(
-    "named", [Named("blob-match", "cards=2,trump=rotate,games=3"), Named("euchre-match", "target=2")], ids=str
+    "game", [make_game("blob-match", cards=2, trump="rotate", games=3), make_game("euchre-match", target=5)], ids=str
 )
-def test_each_deal_of_a_match_is_begun_and_ended_in_words(named: Named) -> None:
+def test_each_deal_of_a_match_is_begun_and_ended_in_words(game: Game) -> None:
     """Who deals, what is trump, and the standing, also where another match follows."""
-    match, rng, record = one_game(named, games=2), random.Random(5), Recorder(200)
+    match, rng, record = begin(Settings(game, games=2, seed=3)), random.Random(5), Recorder(200)
     plain, deals, matches = PlainLines(record.console, UNICODE, lambda prompt: ""), 0, 0
     while not match.over:
         action = rng.choice(match.legal)
@@ -251,7 +255,7 @@ def test_each_deal_of_a_match_is_begun_and_ended_in_words(named: Named) -> None:
         seen = look(match, PERSON)
         plain.moved(look(before, PERSON), said(before, match, PERSON), seen)
         told, ended = record.take(), len(match.results) > len(before.results)
-        begins = not match.over and (ended or match.state.number > before.state.number)
+        begins = not match.over and (ended or int(match.state.number) > int(before.state.number))
         assert (lines.game_line(seen, UNICODE) in told) == begins
         if begins or match.over:
             totals = zip(seen.names, counted.totals[0].tolist(), strict=True)

@@ -147,6 +147,15 @@ def test_bids_made_at_once_are_told_once_all_are_made() -> None:
             assert all((action is not None) or seat != viewer for seat, action in lane)
 
 
+def test_a_trump_that_nobody_has_named_is_told_as_none() -> None:
+    game = make_game("skat")
+    steps = decisions(game, game.deal(2, seed=1), [RandomBot()], torch.zeros(2, 3, dtype=int), 1)
+    for step in steps:
+        for lane, state in enumerate(states_told(game, step.state, step.seat)):
+            named = (*game.layout.suit_names, "grand", "null")
+            assert state["trump"] == (named[step.state.trump[lane]] if state["soloist"] is not None else None)
+
+
 def test_forced_plays_are_told() -> None:
     """The last trick, in which nobody has a choice, is played in the open too."""
     game = Blob(cards=1)

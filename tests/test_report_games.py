@@ -11,14 +11,14 @@ import torch
 
 from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
-from vecgame import Game, Kuhn, TrickGame, identity
+from vecgame import Blob, Euchre, Game, Kuhn, TrickGame, Whist, identity, make_game
 from vecgame.games.matches import Standing
 from vecgame.pictures import drawable
 from vecgame.text import see
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.report import played
-from veclab.report.games import score_text
+from veclab.report.games import annotated_games, score_text
 from veclab.report.page import main
 from veclab.report.played import Played, play
 from veclab.settings import Settings
@@ -116,6 +116,21 @@ def agree(games: Played, lane: int, article: ElementTree.Element) -> None:
         assert [row[2].rpartition("score ")[2] for row in found["hands"][-game.seats :]] == scores
     else:
         assert " ".join(scores) in article.findall("pre")[-1].text
+
+
+@pytest.mark.parametrize(
+    ("game", "told"),
+    [
+        (Euchre(), r"Game 1, dealer seat \d"),
+        (Blob(cards=2, trump="bidder"), r"Game 1, dealer seat \d"),
+        (make_game("skat"), "Game 1"),
+        (Whist(cards=2, trump="random"), r"Game 1, trump (none|\w+ \W), dealer seat \d"),
+    ],
+    ids=str,
+)
+def test_a_heading_tells_no_trump_that_is_named_later(game: Game, told: str) -> None:
+    games = play(game, InferenceNet(network_of(game), dtype=torch.float32), 1, 0)
+    assert re.search(rf"<h3>{told}</h3>", annotated_games([games], 1))
 
 
 def test_what_is_expected_is_on_the_games_scale() -> None:

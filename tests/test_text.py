@@ -14,6 +14,7 @@ from vecgame import GAMES, Blob, Euchre, Game, Hearts, Spades, State, Whist, mak
 from vecgame.cards import STANDARD, Layout
 from vecgame.contract import random_action
 from vecgame.game import actions_of
+from vecgame.pictures import picture
 from vecgame.text import card_name, cards_text, see, suit_name, words
 
 
@@ -235,6 +236,25 @@ def test_a_stock_and_a_number_that_nobody_knows(state_type: type) -> None:
         assert seen.values["secret"] is None and str(SECRET) not in game.text(state, 1, seat).replace(",", "")
         assert f"stock           {game.layout.size - 13} cards" in game.text(state, 1, seat)
     assert f"{SECRET:,}" in game.text(state, 1)
+
+
+@pytest.mark.parametrize(
+    "game",
+    [Euchre(), make_game("euchre-match"), make_game("skat"), make_game("wizard"), Blob(cards=2, trump="bidder")],
+    ids=str,
+)
+def test_trump_is_not_told_before_it_is_named(game: Game) -> None:
+    state = game.deal(32, seed=1)
+    state = state.take((~game.trump_named(state)).nonzero()[:4, 0])  # in Wizard few dealers name it
+    assert len(state) > 0
+    for _ in range(game.seats + 2):
+        named = game.trump_named(state)
+        for lane in range(len(state)):
+            told, drawn = game.text(state, lane), picture(game, state, lane)
+            assert (re.search(r"trump +not named", told) is None) == bool(named[lane])
+            assert ("trump not named" in drawn) == (not named[lane])
+        state = game.step(state, random_action(game, state))
+    assert named.any() and Whist().trump_named(Whist().deal(1)) is None
 
 
 def test_a_seat_that_does_not_see_its_own_cards_reads_of_the_others_only() -> None:

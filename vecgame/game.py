@@ -175,6 +175,11 @@ class Game(ABC):
         without bids."""
         return None
 
+    def trump_named(self, state: State) -> Tensor | None:
+        """Whether players have said what is trump, until when no field ``trump`` is shown as one: [B] bool; None in a
+        game in which it is not theirs to say."""
+        return None
+
     def tricks_won(self, state: State) -> Tensor | None:
         """Tricks won so far by each absolute seat, at most 13: [B, seats] int8; None in a game without tricks."""
         return None

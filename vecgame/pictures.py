@@ -153,7 +153,7 @@ def _table(seen: Seen, y: float, height: float) -> str:
     x, width, middle = SIDE + 2 * EDGE, WIDTH - 2 * SIDE - 4 * EDGE, y + height / 2
     place = f'x="{x}" y="{y:.1f}" width="{width}" height="{height:.1f}" rx="44"'
     parts = [f'<rect class="vg-felt" {place} fill="{FELT[0]}" stroke="{RIM}" stroke-width="3"/>', *_piles(seen, middle)]
-    trump = seen.values.get("trump")
+    trump = None if "trump" in seen.unnamed else seen.values.get("trump")
     if seen.kinds.get("trump") == "suits" and trump is not None and 0 <= trump < seen.layout.suits:
         symbol = text.suit_symbol(seen.layout, trump)
         if len(symbol) == 1 and len(parts) == 1:

@@ -103,6 +103,7 @@ class Seen:
     legal: Sequence[int] = ()  # the mover's actions, if the viewer may know them
     choices: Sequence[str] = ()  # their names
     scores: Sequence[float] | None = None  # of a finished game
+    unnamed: Sequence[str] = ()  # the fields that players have not said anything for yet, see `Game.trump_named`
 
     def seat_name(self, seat: int, names: Sequence[str] | None = None) -> str:
         name = f"seat {seat}" if names is None else names[seat]
@@ -162,6 +163,8 @@ class Seen:
     def worded(self, name: str, value: Value) -> str:
         """One entry of a field that holds no cards."""
         kind = self.kinds[name]
+        if name in self.unnamed:
+            return "not named"
         if value is None:
             return "?"
         if kind == "seats":
@@ -210,7 +213,7 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
         if seat is not None:
             raise
         hidden = {}
-    over, mover = bool(game.is_terminal(one)), int(game.mover(one))
+    over, mover, named = bool(game.is_terminal(one)), int(game.mover(one)), game.trump_named(one)
     legal = [] if over or seat not in (None, mover) else game.legal_mask(one)[0].nonzero()[:, 0].tolist()
     seen = _seen(
         one,
@@ -223,6 +226,7 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
         legal=legal,
         choices=[game.action_name(action, one) for action in legal],
         scores=_scores(game, one) if over else None,
+        unnamed=() if named is None or bool(named) else ("trump",),
     )
     if seat is None or "hands" not in hidden or bool(hidden["hands"].sees[0, seat, seat].all()):
         return seen

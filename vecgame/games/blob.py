@@ -161,6 +161,9 @@ class Blob(ExactBids):
         """[B] bool, all have bid and the highest bidder says what is trump."""
         return state.made == self.seats
 
+    def trump_named(self, state: BlobState) -> Tensor | None:
+        return state.made > self.seats if self.rules.trump == BIDDER else None
+
     def _bidder(self, state: BlobState) -> Tensor:
         """The seat with the highest bid, of several the first to make it: [B] int64."""
         seat = torch.arange(self.seats, device=state.device)

@@ -58,6 +58,9 @@ class Skat(TrickGame):
         made = torch.where(bidding & (state.made == 2), self.decisions - 1, state.made)  # `step` adds one
         return replace(state, soloist=soloist, trump=trump, made=torch.where(named, 2, made).to(torch.int8))
 
+    def trump_named(self, state: SkatState) -> Tensor:
+        return state.soloist >= 0
+
     def giving(self, state: SkatState) -> Tensor:
         return (state.made >= 3) & (state.made < self.opening)
 

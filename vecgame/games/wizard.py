@@ -72,6 +72,10 @@ class Wizard(ExactBids):
         """[B] int64. The seat before the leader may name trump; from the leader on bids go round, as plays do."""
         return around(super().mover(state) - (state.made < self.opening).long(), self.seats)
 
+    def trump_named(self, state: WizardState) -> Tensor:
+        """[B] bool. Where the dealer does not name it, it is known before decision 1."""
+        return state.made > 0
+
     def legal_bids(self, state: WizardState) -> Tensor:
         return torch.where(state.made == 0, ((1 << SUITS) - 1) << NAME, super().legal_bids(state))
 

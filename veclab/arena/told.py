@@ -54,13 +54,16 @@ def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]
     """What ``seat`` [B] int64 sees of each game, field by field: B values.
 
     A set of cards is a list of names, a card is its name, null for none; a seat is its number and a suit its name, null
-    for none; what the seat does not see is ``{"hidden": N}`` of N cards, ``{"hidden": true}`` of anything else.
+    for none and for a trump that is not named yet; what the seat does not see is ``{"hidden": N}`` of N cards,
+    ``{"hidden": true}`` of anything else.
     """
-    hidden, columns = game.hidden(state), {}
+    hidden, named, columns = game.hidden(state), game.trump_named(state), {}
     kinds = text.kinds(state, hidden)
     for name, tensor in state.tensors().items():
         if name == "index":
             continue
+        if name == "trump" and named is not None:
+            tensor = torch.where(named, tensor, -1)
         values = (tensor & game.layout.bits if kinds[name] == "sets" else tensor).tolist()
         declared = hidden.get(name)
         sees = None if declared is None else declared.seen_by(seat).tolist()

@@ -72,8 +72,9 @@ def _number(state: State, lane: int) -> int:
 
 
 def _facts(seen: text.Seen) -> list[str]:
-    """Trump, dealer and the like."""
-    told = {name for name in text.others(seen) if seen.kinds[name] in ("seats", "suits")}
+    """Trump, dealer and the like, as far as they are there: no seat is -1."""
+    told = {name for name in text.others(seen) if seen.kinds[name] in ("seats", "suits")} - {*seen.unnamed}
+    told = {name for name in told if seen.kinds[name] == "suits" or seen.values[name] != -1}
     return [f"{name} {seen.worded(name, seen.values[name])}" for name in sorted(told - {"leader"}, reverse=True)]
 
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 import torch
 
 from vecgame import Game, State, TrickGame, text
-from vecgame.games.blob_rules import BIDDER
 from vecgame.games.exact_bids import ExactBids
 from vecgame.text import Seen as SeenGame
 from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_giving, is_match, is_told
@@ -196,11 +195,7 @@ def _suits(game: Game, state: State, one: SeenGame) -> tuple[tuple[int, ...], in
     if not isinstance(game, TrickGame) or one.values.get("trump", 0) is None:
         return own, None
     suits = tuple(game.suit_of(state, cards.to(torch.int8)).tolist())
-    named = all((one.values.get(name) or 0) >= 0 for name in ("maker", "soloist"))
-    later = getattr(game.rules, "trump", None) == BIDDER and int(state.made) <= game.seats
-    legal = [] if bool(game.is_terminal(state)) else game.legal_actions(state)[0].tolist()
-    now = any(game.action_name(action, state).startswith("name ") for action in legal if action >= 0)  # whoever it is
-    return suits, int(game.trump(state)) if named and not later and not now else None
+    return suits, None if "trump" in one.unnamed else int(game.trump(state))
 
 
 def _most_tricks(game: Game, state: State) -> int:
