@@ -262,6 +262,20 @@ def test_agents_can_be_watched_and_told_to_wait() -> None:
         one.table.close()
 
 
+def test_agents_that_are_watched_do_not_play_a_persons_match_on_in_its_file() -> None:
+    """Not even one in which nobody has moved yet."""
+    save_match(Path("mine.json"), a_match(games=1))
+    before, table = Path("mine.json").read_bytes(), Table(a_match(seed=4), random_bots, None, delay=0)
+    try:
+        table.open("mine.json")
+        one = Served(table)
+        assert one.wait(lambda told: told["over"])["kept"] is None
+        assert Path("mine.json").read_bytes() == before
+        one.stop()
+    finally:
+        table.close()
+
+
 def test_a_match_that_cannot_be_written_goes_on_and_says_so(served: Served, monkeypatch) -> None:
     told = served.wait(waits_for_the_person)
     assert served.ask("save")[0] == 200

@@ -208,14 +208,14 @@ class Table:
                 self._put(replace(sitting, path=self._new_path()), keep=True)
 
     def open(self, name: object) -> None:
-        """Goes on with a match that is `saved`; the one on the table is left."""
+        """Goes on with a match that is `saved`, in its file where a person plays; the one on the table is left."""
         if name not in self.saved():
             raise RefusedError("There is no saved match of that name here.")
         path = None if name in self.others else self.folder / name
         try:
             match = self.others[name] if path is None else load_match(path)
             with self._news:
-                self._put(self._open(match, path))
+                self._put(self._open(match, None if self.person is None else path))
         except (ValueError, NotImplementedError, OSError) as error:
             raise RefusedError(f"{name} cannot be opened: {error}") from None
 
