@@ -843,6 +843,23 @@ def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> 
     assert load_match(path).settings.agent == "random"
 
 
+@pytest.mark.parametrize("flag", ["--resume", "--look"])
+def test_another_agent_of_a_saved_match_thinks_as_is_usual(flag: str, tmp_path) -> None:
+    path, network = tmp_path / "match.json", tmp_path / "net.safetensors"
+    save_network(network, BlobNet(SMALL), {})
+    save_match(path, begin(of_blob(cards=2, games=1, agent="flat")))
+    web = ["--web"] * (flag == "--look")
+
+    def thinking(*more: str) -> str:
+        match, _ = play.open_match(*play.parse([flag, str(path), *web, "--agent", str(network), *more]))
+        return match.settings.thinking
+
+    assert (thinking(), thinking("--simulations", "9")) == ("rollouts", "search")
+    assert thinking("--thinking", "search") == "search"
+    save_match(path, begin(of_blob(cards=2, games=1, agent=str(network))))
+    assert thinking() == "search"  # the same one as it did
+
+
 def test_a_run_stands_for_its_newest_network(tmp_path) -> None:
     for number in (0, 3, 12):
         save_network(tmp_path / f"network-{number:06d}.safetensors", BlobNet(SMALL), {"iteration": number})

@@ -104,7 +104,7 @@ def open_match(
         if fixed:
             raise ValueError(f"--resume takes these from its file, and keeps the match there: leave out {fixed[0]}")
         match = load_match(own.resume)
-        return replace(match, settings=replace(match.settings, **with_agent(given))), own.resume
+        return replace(match, settings=taken_up(match.settings, with_agent(given))), own.resume
     if own.save is not None and own.save.is_dir():
         raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")
     if own.save is not None and own.save.exists():
@@ -114,9 +114,7 @@ def open_match(
     settings = Settings(largest(asked_for(given.get("agent"), rules)), **given)
     if "agent" not in given:
         settings = replace(settings, agent=default_agent(SHIPPED, from_flags("document", flags_of([settings.game]))))
-    if "thinking" not in given and settings.agent not in BOTS:
-        settings = replace(settings, thinking=usual_thinking(settings.course))
-    return begin(settings), own.save
+    return begin(thinking_as_usual(settings, given)), own.save
 
 
 def looked_at(own: argparse.Namespace, given: dict[str, object]) -> Match:
@@ -127,7 +125,20 @@ def looked_at(own: argparse.Namespace, given: dict[str, object]) -> Match:
         own.games_of_run = sample_games(own.look, given)
         return next(iter(own.games_of_run.values()))
     match = load_match(own.look)
-    return replace(match, settings=replace(match.settings, **given))
+    return replace(match, settings=taken_up(match.settings, given))
+
+
+def taken_up(settings: Settings, given: dict[str, object]) -> Settings:
+    """The settings of a saved match with those that are given; an agent that is another one thinks as is usual."""
+    changed = replace(settings, **given)
+    return changed if changed.agent == settings.agent else thinking_as_usual(changed, given)
+
+
+def thinking_as_usual(settings: Settings, given: dict[str, object]) -> Settings:
+    """The settings with a network that thinks as is usual in their games, unless it is given how."""
+    if "thinking" in given or settings.agent in BOTS:
+        return settings
+    return replace(settings, thinking=usual_thinking(settings.course))
 
 
 def asked_for(agent: str | None, rules: dict[str, object]) -> TrainingSettings:
