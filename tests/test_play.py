@@ -313,6 +313,22 @@ def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
     assert usual == {"blob": "rollouts", "blob-match": "search", "hearts": "rollouts", "kuhn": "search"}
 
 
+@pytest.mark.parametrize(
+    ("value", "told"), [(-1 / 240, "-0.0042"), (1 / 120, "0.0083"), (-0.0, "0"), (-1e-7, "0"), (12.0, "12")]
+)
+def test_points_are_told_as_fine_as_they_are(value: float, told: str) -> None:
+    assert lines.points(value) == told
+
+
+def test_points_of_a_hint_are_as_fine_as_the_games_scale() -> None:
+    """Skat's go from -0.5 to 0.5 by a 240th."""
+    for game, decimals in ((make_game("skat"), 3), (make_game("kuhn"), 2), (Blob(cards=2), 1)):
+        hint = replace(give_hint(RandomBot(), begin(Settings(game, games=1, seed=1))), values=(-1e-5,))
+        assert all(re.fullmatch(rf"-?\d+\.\d{{{decimals}}}", hint.told(one.points)) for one in hint.advice)
+        assert hint.told(hint.values[0]) == "0." + "0" * decimals
+        assert len({line.index(" points") for line in lines.hint_lines(hint, UNICODE)[1:]}) == 1
+
+
 def test_a_networks_points_are_those_of_its_own_play() -> None:
     """A network that likes low columns bids 0 and plays low trumps first, so that the ends are known."""
 

@@ -140,6 +140,7 @@ def test_what_is_expected_is_on_the_games_scale() -> None:
     ends = games.live.sum(0)
     assert torch.equal(ends, game.turn(games.end)) and set(ends.tolist()) <= {2, 3}
     assert torch.equal(games.expected(), 4 * games.value - 2)
+    assert (score_text(game, 0.49999), score_text(game, 0.25)) == ("0.00", "\N{MINUS SIGN}1.00")
     scores = game.scores(games.end)
     for lane in range(64):
         for number in range(int(ends[lane])):

@@ -257,7 +257,7 @@ def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout,
 
 def _scores(game: Any, one: Any) -> list[float] | None:
     try:
-        return game.scores(one)[0].tolist()
+        return (game.scores(one)[0] + 0.0).tolist()  # no -0
     except NotImplementedError:  # a game that is only searched
         return None
 

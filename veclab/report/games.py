@@ -180,9 +180,9 @@ def _thought(part: Played, decision: int, lane: int) -> str:
 
 
 def score_text(game: Game, value: float) -> str:
-    """The score of a worth, as exactly as the game's scale is fine."""
+    """The score of a worth, as exactly as the game's scale is fine; never -0."""
     digits = 1 if game.highest - game.lowest >= 10 else 2
-    return f"{game.score_of(value):.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    return f"{round(game.score_of(value), digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _decisions_html(part: Played, lane: int, title: str, thoughts: Sequence[tuple[int, Thought]]) -> str:

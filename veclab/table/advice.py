@@ -45,6 +45,10 @@ class Hint:
     advice: tuple[Advice, ...]  # the most probable first
     values: tuple[float, ...] | None = None  # points of each seat that the search expects; None without a network
 
+    def told(self, points: float) -> str:
+        """Points with its decimals, never -0."""
+        return f"{round(points, self.decimals) + 0.0:.{self.decimals}f}"
+
 
 def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
     """The agent's own advice when it searches with a network, else that of random playouts (flat Monte Carlo)."""
@@ -69,7 +73,8 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         policy, priors, expected = _policy_of_values(values, worlds), [None] * len(actions), None
     names = (game.action_name(action, state) for action in match.legal)
     rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), priors, strict=True)
-    decimals = 1 if game.highest - game.lowest > 2 else 2
+    span = game.highest - game.lowest
+    decimals = 1 if span >= 10 else 2 if span > 1 else 3
     advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
     return Hint(source, decimals, tuple(advice), expected)
 

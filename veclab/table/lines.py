@@ -114,8 +114,8 @@ def final_line(seen: Seen) -> str:
 
 
 def points(value: float) -> str:
-    """Points without needless decimals."""
-    return f"{round(value, 2):g}"
+    """Points without needless decimals, as fine as those of Skat, a 240th; never -0."""
+    return f"{round(value, 4) + 0.0:g}"
 
 
 def score_cells(result: Result) -> list[str]:
@@ -229,8 +229,9 @@ def prompt(seen: Seen, glyphs: Glyphs) -> str:
 def hint_lines(hint: Hint, glyphs: Glyphs) -> list[str]:
     """A hint, the best action first."""
     lines, width = [f"Hint by {hint.source}:"], max(6, *(len(one.name) for one in hint.advice))
+    wide = max(4, *(len(hint.told(one.points)) for one in hint.advice))
     for one in hint.advice:
         bar = glyphs.bar * round(20 * one.probability)
-        told = f"{one.probability:>5.0%}  {one.points:>4.{hint.decimals}f} points  {bar}"
+        told = f"{one.probability:>5.0%}  {hint.told(one.points):>{wide}} points  {bar}"
         lines.append(f"  {glyphs.say(one.name):>{width}} {told}".rstrip())
     return lines

@@ -127,11 +127,11 @@ def hint_told(hint: Hint) -> dict[str, Json]:
             "name": one.name,
             "probability": round(one.probability, 4),
             "prior": None if one.prior is None else round(one.prior, 4),
-            "points": f"{one.points:.{hint.decimals}f}",
+            "points": hint.told(one.points),
         }
         for one in hint.advice
     ]
-    values = None if hint.values is None else [f"{value:.{hint.decimals}f}" for value in hint.values]
+    values = None if hint.values is None else [hint.told(value) for value in hint.values]
     return {"source": hint.source, "advice": advice, "values": values}
 
 
