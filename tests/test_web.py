@@ -487,6 +487,12 @@ def test_a_form_of_another_page_cannot_ask(served: Served) -> None:
     assert served.told() == told
 
 
+def test_thoughts_are_not_called_a_search() -> None:
+    """They may be rollouts."""
+    source = (resources.files("veclab.web") / "page" / "table.js").read_text(encoding="utf-8")
+    assert '"after thinking"' in source and '"search"' not in source
+
+
 def test_the_page_asks_nothing_of_others_and_words_stay_words(served: Served) -> None:
     for path in server.FILES:
         status, headers, body = served.request("GET", path)

@@ -168,7 +168,8 @@ class Game(ABC):
 
     @abstractmethod
     def turn(self, state: State) -> Tensor:
-        """How many decisions have been made: [B] int64."""
+        """A number of its own for each decision of a game, by which random numbers are drawn, such as how many there
+        have been: [B] int64, 0 or more."""
 
     def bids_met(self, state: State) -> Tensor | None:
         """Which seats of a finished game have won just the tricks that they bid: [B, seats] bool; None in a game

@@ -33,7 +33,7 @@ class Advice:
     name: str
     probability: float  # that the adviser takes it
     points: float  # expected in this game after it
-    prior: float | None = None  # its probability by the network alone, before the search; None without a network
+    prior: float | None = None  # its probability by the network alone, before it thinks; None without a network
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Hint:
     source: str
     decimals: int  # of points, so many that matter
     advice: tuple[Advice, ...]  # the most probable first
-    values: tuple[float, ...] | None = None  # points of each seat that the search expects; None without a network
+    values: tuple[float, ...] | None = None  # points of each seat to expect after thinking; None without a network
 
     def told(self, points: float) -> str:
         """Points with its decimals, never -0."""
@@ -51,7 +51,7 @@ class Hint:
 
 
 def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
-    """The agent's own advice when it searches with a network, else that of random playouts (flat Monte Carlo)."""
+    """The agent's own advice when it thinks with a network, else that of random playouts (flat Monte Carlo)."""
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
     moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
@@ -80,7 +80,7 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
 
 
 def _thought(agent: SearchPlayer | RolloutPlayer, match: Match) -> SearchResult:
-    """What the agent's own search finds."""
+    """What the agent finds, by a search or by rollouts."""
     game, state, seed = match.game, match.state, match.settings.seed
     if isinstance(agent, RolloutPlayer):
         return rollouts(game, state, agent.evaluator, agent.config, seed, match.past)

@@ -147,7 +147,7 @@ function drawHint(told) {
       network ? el("td", {}, percent(one.prior)) : null,
       el("td", {}, percent(one.probability)), el("td", {}, one.points), el("td", { class: "bars" }, bar));
   });
-  const head = ["", ...(network ? ["network", "search"] : ["probability"]), "points", ""];
+  const head = ["", ...(network ? ["network", "after thinking"] : ["probability"]), "points", ""];
   const values = told.watching && told.hint.values;
   show("hint", true, el("h2", {}, title), el("table", {},
     el("thead", {}, el("tr", {}, ...head.map((words) => el("th", { scope: "col" }, words)))),
