@@ -26,6 +26,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
+from veclab.doors import gymnasium_env
 from veclab.doors.gymnasium_env import GameEnv
 from veclab.doors.gymnasium_vector import GameVectorEnv
 
@@ -407,6 +408,17 @@ def test_a_program_in_another_language_has_a_seat() -> None:
 def test_a_game_of_ones_own_is_named_by_its_file(own_games: Path) -> None:
     table = gymnasium.make("vecgame/Game-v0", game="polignac.py:Polignac", opponents="flat")
     assert table.reset(seed=1)[0].shape == (337,) and table.unwrapped.game.name == "polignac"
+
+
+@pytest.mark.parametrize("name", ["Hearts", "Game"])
+def test_an_id_does_not_depend_on_what_is_registered_before_it(name: str, monkeypatch) -> None:
+    """A game of one's own whose class is called as one of the package's, or as the id of all, does not take its id."""
+    monkeypatch.setitem(GAMES, "mine", type(name, (Hearts,), {"name": "mine"}))
+    monkeypatch.setattr(gymnasium.envs.registration, "registry", {})
+    monkeypatch.setattr(gymnasium, "registry", gymnasium.envs.registration.registry)
+    gymnasium_env.register()
+    assert gymnasium.spec("vecgame/Hearts-v0").kwargs == {"game": "hearts"}
+    assert gymnasium.spec("vecgame/Game-v0").kwargs == {}
 
 
 def test_gymnasiums_wrappers_take_it() -> None:

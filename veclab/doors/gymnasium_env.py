@@ -148,9 +148,11 @@ def spaces_of(game: Game) -> tuple[spaces.Box, spaces.Discrete]:
 
 
 def register() -> None:
-    """Makes every registered game known to `gymnasium.make` by its class's name, and all by vecgame/Game-v0, which
-    takes ``game=``; again for games registered since."""
-    names = {"Game": {}, **{kind.__name__: {"game": name} for name, kind in GAMES.items()}}
+    """Makes every registered game known to `gymnasium.make` by its class's name, the first of several that have it,
+    and all by vecgame/Game-v0, which takes ``game=``; again for games registered since."""
+    names = {"Game": {}}
+    for game, kind in GAMES.items():
+        names.setdefault(kind.__name__, {"game": game})
     for name, known in names.items():
         if (env_id := f"{NAMESPACE}/{name}-v0") not in gymnasium.registry:
             gymnasium.register(
