@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import signal
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from veclab.agents.checkpoint import save_network
 from veclab.arena.bots import RandomBot, RolloutPlayer
 from veclab.bench import ablation, searches
 from veclab.bench.ablation import BASELINE, Trained, gain, report
+from veclab.bench.compared import t_95
+from veclab.bench.learners import Vecgame
+from veclab.training.run import Run
 
 
 @pytest.fixture
@@ -34,6 +38,12 @@ def test_a_gain_by_hand() -> None:
     assert mean == pytest.approx(0.5) and half == pytest.approx(4.30 * 0.2 / math.sqrt(3))
     assert gain(ours, baseline, "searching")[0] == pytest.approx(1.0)
     assert gain(ours[:1], baseline[:1], "alone") == (pytest.approx(0.3), math.inf)
+    assert gain(ours[:2], baseline[::-1], "alone")[0] == pytest.approx(0.4)  # seed by seed, whatever else there is
+
+
+@pytest.mark.parametrize(("freedom", "t"), [(1, 12.71), (9, 2.26), (10, 2.228), (15, 2.131), (30, 2.042), (500, 1.965)])
+def test_students_t(freedom: int, t: float) -> None:
+    assert t_95(freedom) == pytest.approx(t, abs=0.003)
 
 
 def test_the_report_has_every_option_once() -> None:
@@ -60,8 +70,29 @@ def test_an_ablation_trains_and_plays(network, tmp_path, monkeypatch) -> None:
     assert (again.alone, again.searching) == (result.alone, result.searching)
 
 
-def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsys) -> None:
-    played = []
+@pytest.mark.parametrize(
+    "learn",
+    [
+        lambda network, folder: ablation.train(ablation.settings_of(BASELINE, network, "2", 1, 3), folder / "run"),
+        lambda network, folder: Vecgame(2, seed=1).learn(60.0),
+    ],
+)
+def test_a_run_that_is_stopped_is_no_result(learn, network, tmp_path, monkeypatch) -> None:
+    """A run ends at the next step after Ctrl+C, and saves what it is then."""
+
+    def stopped(run: Run) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        run.check()
+
+    monkeypatch.setattr(Run, "_work", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        learn(network, tmp_path)
+
+
+@pytest.fixture
+def played(monkeypatch) -> list[tuple[str, int, int]]:
+    """Has runs cost nothing: those that were made, an option, seed and length each."""
+    made = []
 
     class Pool:
         """Does the work at once, in this process."""
@@ -74,11 +105,15 @@ def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsy
             return future
 
     def run_one(option, start, cards, seed, seconds, deals, length=0):
-        played.append((option, seed, length))
+        made.append((option, seed, length))
         return Trained(option, seed, length or 7, seconds, float(seed), 2.0)
 
     monkeypatch.setattr(ablation, "_Pool", Pool)
     monkeypatch.setattr(ablation, "run_one", run_one)
+    return made
+
+
+def test_a_file_keeps_runs_and_their_terms(played, network, tmp_path, capsys) -> None:
     out = tmp_path / "ablation.json"
     few = [str(network), "--options", "PUCT 3x8", "--json", str(out)]
     assert ablation.main([*few, "--seeds", "1"]) == 0
@@ -88,10 +123,40 @@ def test_a_file_keeps_runs_and_their_terms(network, tmp_path, monkeypatch, capsy
     stored = json.loads(out.read_text())
     assert [row["alone"] for row in stored["results"]] == [1.5, 1.5] and len(stored["runs"]) == 4
     assert ablation.main([*few, "--seconds", "5"]) == 2
-    assert "was made with" in capsys.readouterr().err
+    assert "was made with other terms: seconds (file: 120, here: 5.0); name another" in capsys.readouterr().err
     out.write_text("{}")
     assert ablation.main(few) == 2
     assert "holds no ablation" in capsys.readouterr().err
+
+
+def test_a_file_goes_on_with_fewer_seeds_and_another_option(played, network, tmp_path) -> None:
+    """The option's gain is over the baseline's runs of the same seeds, and the others are kept."""
+    out = tmp_path / "ablation.json"
+    flags = [str(network), "--json", str(out), "--options"]
+    assert ablation.main([*flags, "PUCT 3x8", "--seeds", "3"]) == 0
+    assert ablation.main([*flags, "Gumbel 3x8", "--seeds", "2"]) == 0
+    assert played[6:] == [("Gumbel 3x8", 1, 0), ("Gumbel 3x8", 2, 7)]
+    stored = json.loads(out.read_text())
+    assert len(stored["runs"]) == 8 and set(stored["settings"]) == {BASELINE, "PUCT 3x8", "Gumbel 3x8"}
+    assert [(row["option"], len(row["lengths"])) for row in stored["results"]] == [(BASELINE, 2), ("Gumbel 3x8", 2)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda _, patch: patch.setitem(ablation.BASE, "learning_rate", 0.5), "learning_rate (file: 0.001, here: 0.5)"),
+        (lambda _, patch: patch.delitem(ablation.OPTIONS, "PUCT 3x8"), "'PUCT 3x8', which is no option here"),
+        (lambda start, _: save_network(start, BlobNet(PRESETS["small"]), {"game": "blob"}), "terms: start (file: "),
+    ],
+)
+def test_a_file_goes_on_with_the_same_only(change, said, played, network, tmp_path, monkeypatch, capsys) -> None:
+    """From the same network, by settings that are the same though the option is called the same."""
+    flags = [str(network), "--seeds", "1", "--json", str(tmp_path / "ablation.json"), "--options"]
+    assert ablation.main([*flags, "PUCT 3x8"]) == 0
+    change(network, monkeypatch)
+    assert ablation.main([*flags, "Gumbel 3x8"]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and len(played) == 2
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """How exactly ways of learning play: the comparison's arithmetic by hand, and a small run of its command."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
@@ -31,6 +32,25 @@ def test_options_are_settings(option: str, deck: str) -> None:
     assert settings.games()[0].seats == int(deck[0])
     for unit, count in lengths.items():  # the trial runs of each part
         assert getattr(settings_of(option, deck, 3, {unit: count}), unit) == count
+
+
+@pytest.mark.parametrize(
+    ("run", "settings", "said"),
+    [
+        (Played("of old", SMALLEST, 1, {"updates": 5}, 10.0, 0.1), {}, "'of old: 2 players, 3 cards of 2 x 4', which"),
+        (Played(BOTH, "of old", 1, {"updates": 5}, 10.0, 0.1), {}, f"'{BOTH}: of old', which is no option here"),
+        (played([0.1])[0], None, "does not say by which settings"),
+        (played([0.1])[0], {**exact.shared_by(played([0.1])[0]), "gae_lambda": 0.5}, "gae_lambda (file: 0.5, here: "),
+    ],
+)
+def test_other_runs_are_not_gone_on_with(run, settings, said, tmp_path, capsys) -> None:
+    """Of options that are no more, or whose settings have changed, or were not kept in earlier versions."""
+    out = tmp_path / "exact.json"
+    stored = {"asked": 2.0, "runs": [asdict(run)], "settings": {exact.label_of(run): settings}}
+    out.write_text(json.dumps(stored))
+    assert exact.main(["--options", BOTH, "--seconds", "2", "--json", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.startswith(f"error: {out}") and error.count("\n") == 1
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import argparse
-import json
+import hashlib
 import math
 import statistics
 import sys
@@ -30,7 +30,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 
@@ -38,16 +37,14 @@ from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
+from veclab.bench.compared import check_settings, differences, half_interval, shared_settings, stored_runs, trained
 from veclab.files import json_text
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
-from veclab.progress import Display, add_display_flags, display_of, print_table, silent
+from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.reference.processes import interrupts_held
 from veclab.settings import Settings
-from veclab.training.run import Run
 from vecmcts import SearchConfig
-
-R = TypeVar("R")  # a run and what it came to
 
 BASE = {
     "simulations": 30,
@@ -83,7 +80,6 @@ OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
 }
 SEARCH = SearchConfig(worlds=3, simulations=30)
-T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
 
 
 @dataclass(frozen=True)
@@ -134,8 +130,7 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
 def train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
     """Processor seconds of a run, and its network."""
     begun = time.process_time()
-    run = Run.create(folder, settings, silent())
-    run.train(judge=False)
+    run = trained(folder, settings)
     return time.process_time() - begun, InferenceNet(run.learner.averaged())
 
 
@@ -173,9 +168,14 @@ def run_all(
             done.append(future.result())
             keep(done)
             display.news(str(done[-1]))
-            task.update(len(done))
+            task.update(len(asked(done, options, own.seeds)))
             if done[-1].seed == 1:
                 go_on(done[-1].option)
+
+
+def asked(done: Sequence[Trained], options: Sequence[str], seeds: int) -> list[Trained]:
+    """The runs of these options and so many seeds; a file may hold others."""
+    return [run for run in done if run.option in options and run.seed <= seeds]
 
 
 @contextmanager
@@ -206,17 +206,9 @@ class _Pool(ProcessPoolExecutor):
 
 def gain(results: Sequence[Trained], baseline: Sequence[Trained], match: str) -> tuple[float, float]:
     """Mean of an option's lead less the baseline's, seed by seed, and half its 95% interval over the seeds."""
-    differences = [
-        getattr(ours, match) - getattr(theirs, match) for ours, theirs in zip(results, baseline, strict=True)
-    ]
+    theirs = {run.seed: getattr(run, match) for run in baseline}
+    differences = [getattr(run, match) - theirs[run.seed] for run in results]
     return statistics.fmean(differences), half_interval(differences)
-
-
-def half_interval(numbers: Sequence[float]) -> float:
-    """Half the 95% interval of their mean (Student's t); infinite of one number."""
-    if len(numbers) < 2:
-        return math.inf
-    return T_95[min(len(numbers) - 2, len(T_95) - 1)] * statistics.stdev(numbers) / math.sqrt(len(numbers))
 
 
 HEAD = ("option", "seconds", "lead alone", "gain", "lead searching", "gain")
@@ -246,21 +238,6 @@ def report(results: Sequence[Trained]) -> tuple[list[list[str]], list[dict[str, 
     return table, rows
 
 
-def stored_runs(path: Path | None, kind: type[R], what: str) -> tuple[dict[str, object], list[R]]:
-    """What a file of results holds, and its runs, each of a ``kind``; nothing where there is no file.
-
-    Raises:
-        ValueError: when the file is something else than ``what`` is written to.
-    """
-    if path is None or not path.exists():
-        return {}, []
-    try:
-        stored = json.loads(path.read_text())
-        return stored, [kind(**run) for run in stored["runs"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} holds no {what}; name another --json") from None
-
-
 @ends_in_one_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
@@ -278,36 +255,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = list(dict.fromkeys([BASELINE, *own.options]))
     command = command_of("python -m veclab.bench.ablation", arguments)
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread, {own.cards} cards, from {own.start.name}"
-    terms = {
-        "cards": own.cards,
-        "seconds": own.seconds,
-        "deals": own.deals,
-        "base": {**BASE, **BY_SEARCH},
-        "search": asdict(SEARCH),
-    }
+
+    def settings(option: str) -> dict[str, object] | None:
+        return shared_settings(settings_of(option, own.start, own.cards, 1, 1)) if option in OPTIONS else None
 
     def keep(done: list[Trained]) -> None:
         if own.json is not None:
             found = {**environment(torch.device("cpu"), command), "title": title, "terms": terms}
+            found["settings"] = {run.option: settings(run.option) for run in done}
             found["runs"] = [asdict(run) for run in done]
             found["results"] = report(whole(done))[1]
             write_atomically(own.json, json_text(found, indent=1).encode())
 
     def whole(done: list[Trained]) -> list[Trained]:
         """The runs of options that all seeds have run."""
-        full = [o for o in options if sum(run.option == o for run in done) >= own.seeds]
-        runs = [run for run in done if run.option in full] if BASELINE in full else []
+        runs = asked(done, options, own.seeds)
+        full = [o for o in options if sum(run.option == o for run in runs) == own.seeds]
+        runs = [run for run in runs if run.option in full] if BASELINE in full else []
         return sorted(runs, key=lambda run: (options.index(run.option), run.seed))
 
     for name in ("seconds", "seeds", "deals", "jobs"):
         if not getattr(own, name) > 0:
             raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
     check_place("--json", own.json)
-    settings_of(BASELINE, own.start, own.cards, 1, 1)
+    settings(BASELINE)
     load_network(own.start)
+    terms = {
+        "start": hashlib.sha256(own.start.read_bytes()).hexdigest(),
+        "cards": own.cards,
+        "seconds": own.seconds,
+        "deals": own.deals,
+        "search": asdict(SEARCH),
+    }
     stored, done = stored_runs(own.json, Trained, "ablation")
-    if stored and stored.get("terms") != terms:
-        raise ValueError(f"{own.json} was made with {stored.get('terms')}, not {terms}; name another --json")
+    if stored and (different := differences(stored.get("terms"), terms)):
+        raise ValueError(f"{own.json} was made with other terms: {different}; name another --json")
+    check_settings(own.json, stored, {run.option: settings(run.option) for run in done})
     display = display_of(own)
 
     def show() -> None:
@@ -320,7 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if whole(done):
             show()
         kept = "; the same command goes on after them" if own.json is not None else ""
-        raise KeyboardInterrupt(f"stopped after {len(done)} of {own.seeds * len(options)} runs{kept}") from None
+        count = f"{len(asked(done, options, own.seeds))} of {own.seeds * len(options)} runs"
+        raise KeyboardInterrupt(f"stopped after {count}{kept}") from None
     show()
     return 0
 

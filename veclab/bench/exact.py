@@ -28,7 +28,8 @@ from rich.console import Console
 
 from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
-from veclab.bench.ablation import half_interval, stored_runs, train, workers
+from veclab.bench.ablation import train, workers
+from veclab.bench.compared import check_settings, half_interval, shared_settings, stored_runs
 from veclab.files import json_text
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
@@ -85,6 +86,18 @@ def settings_of(option: str, deck: str, seed: int, lengths: dict[str, int]) -> S
     learner = "both" if len(lengths) == 2 else next(name for name, unit in LENGTH.items() if unit in lengths)
     own = {name: value for name, value in OPTIONS[option].items() if name not in IDLE[learner]}
     return from_flags("document", {**BASE, **own, **DECKS[deck], "seed": seed, "learner": learner, **lengths})
+
+
+def label_of(run: Played) -> str:
+    """What a file of results calls the runs of the same option on the same deck."""
+    return f"{run.option}: {run.deck}"
+
+
+def shared_by(run: Played) -> dict[str, object] | None:
+    """What all runs of its option on its deck have here; None where one of the two is not known."""
+    if run.option not in OPTIONS or run.deck not in DECKS:
+        return None
+    return shared_settings(settings_of(run.option, run.deck, 1, dict.fromkeys(run.lengths, TRIAL)))
 
 
 def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:
@@ -152,6 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     def keep(runs: list[Played]) -> None:
         if own.json is not None:
             found = {**environment(torch.device("cpu"), command), "asked": own.seconds}
+            found["settings"] = {label_of(run): shared_by(run) for run in runs}
             found |= {"runs": [asdict(run) for run in runs], "results": summary(runs)}
             write_atomically(own.json, json_text(found, indent=1).encode())
 
@@ -162,9 +176,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stored, runs = stored_runs(own.json, Played, "runs of this comparison")
     if stored and (asked := stored.get("asked")) != own.seconds:
         raise ValueError(f"{own.json} has runs of {asked} seconds, not {own.seconds}; name another --json")
+    check_settings(own.json, stored, {label_of(run): shared_by(run) for run in runs})
     display = display_of(own)
     known = {(run.option, run.deck, run.seed) for run in runs}
     asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
+
+    def rows() -> list[dict[str, object]]:
+        """Of the runs that are asked for; a file may hold others."""
+        return summary([run for run in runs if (run.option, run.deck, run.seed) in asked])
+
     missing = [run for run in asked if run not in known]
     try:
         with workers(own.jobs) as pool, display.task("runs", len(missing), "runs") as task:
@@ -174,11 +194,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 display.news(f"{runs[-1].option}, {runs[-1].deck}, seed {runs[-1].seed}: gain {runs[-1].gain:.3f}")
                 task.update(len(runs) - len(known))
     except KeyboardInterrupt:
-        if runs:
-            print_rows(display.console, summary(runs), title)
+        if rows():
+            print_rows(display.console, rows(), title)
         kept = "; the same command goes on after them" if own.json is not None else ""
         raise KeyboardInterrupt(f"stopped after {len(runs) - len(known)} of {len(missing)} runs{kept}") from None
-    print_rows(display.console, summary(runs), title)
+    print_rows(display.console, rows(), title)
     return 0
 
 

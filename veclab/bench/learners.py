@@ -28,10 +28,9 @@ from veclab.arena import oh_hell
 from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, RuleBot
 from veclab.arena.matches import play_match
 from veclab.arena.mirror import Mirrored, MirroredPlayer
+from veclab.bench.compared import trained
 from veclab.presets import from_flags
-from veclab.progress import silent
 from veclab.settings import Settings
-from veclab.training.run import Run
 
 if TYPE_CHECKING:
     import pyspiel
@@ -88,8 +87,7 @@ class Vecgame:
 
     def _run(self, folder: Path, updates: int) -> float:
         begun = time.perf_counter()
-        run = Run.create(folder, self.settings(updates), silent())
-        run.train(judge=False)
+        run = trained(folder, self.settings(updates))
         self.network = InferenceNet(run.learner.averaged())
         return time.perf_counter() - begun
 
