@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -14,6 +15,8 @@ from vecgame.worlds import opponents
 from veclab.agents.checkpoint import save_network
 from veclab.bench import beliefs
 from veclab.bench.beliefs import BY_BELIEF, BeliefNet, ByBelief, Hidden, by_worlds, check_game, places_of
+from veclab.bench.compared import half_interval, interval_of_groups
+from veclab.bench.searches import Way
 from vecmcts import RolloutConfig, rollouts
 
 GAME = Blob(cards=4)
@@ -103,10 +106,24 @@ def test_learning_tells_more_than_counting() -> None:
 
     net = Lowest(BlobNet(SMALL), dtype=torch.float32)
     belief = beliefs.learned(GAME, net, 2048, 1, lambda done: None)
-    found = beliefs.judge(GAME, net, belief, 8, 1, lambda done: None)
+    found, of_game = beliefs.judge(GAME, net, belief, 8, 1, lambda done: None)
+    assert len(of_game.unique()) == 8 and len(of_game) == len(found["counting"]) > 8
     for worse, better in (("counting", "learned network"), ("1,024 uniform worlds", "1,024 worlds by likelihood")):
-        more = found[worse] - found[better]
-        assert more.mean() > 3 * more.std() / len(more) ** 0.5  # of no difference: 1 in 700
+        more = interval_of_groups(found[worse] - found[better], of_game)
+        assert more.mean > more.half  # of no difference: 1 in 40
+
+
+def test_decisions_of_a_game_are_no_more_samples_than_the_game() -> None:
+    """That each of a game's decisions is there twice makes its interval no narrower; of one decision a game it is
+    Student's over the games; by hand, of two games with the errors -1 and -1, and 0 and 2."""
+    samples, group = torch.tensor([1.0, 2.0, 4.0, 7.0, 1.0], dtype=torch.float64), torch.tensor([5, 3, 4, 3, 4])
+    once, twice = (interval_of_groups(samples.repeat(n), group.repeat(n)) for n in (1, 2))
+    assert (twice.mean, twice.half) == (pytest.approx(once.mean), pytest.approx(once.half))
+    alone = interval_of_groups(samples, torch.arange(5))
+    assert alone.half == pytest.approx(half_interval(samples.tolist())) and alone.mean == 3.0
+    two = interval_of_groups(torch.tensor([1.0, 1.0, 2.0, 4.0]), torch.tensor([0, 0, 1, 1]))
+    assert (two.mean, two.half) == (2.0, pytest.approx(12.71 * (2 * ((-2 / 4) ** 2 + (2 / 4) ** 2)) ** 0.5))
+    assert interval_of_groups(samples, torch.zeros(5, dtype=torch.int64)).half == math.inf
 
 
 def test_rollouts_take_worlds_from_elsewhere() -> None:
@@ -131,12 +148,49 @@ def test_the_command(tmp_path, capsys) -> None:
     flags = [str(path), "--cards=2", "--games=64", "--judged=2", "--deals=2", f"--json={found}", "--quiet"]
     assert beliefs.main(flags) == 0
     told = json.loads(found.read_text())
+    assert told["complete"] and told["results"][0]["games"] == 2
     assert [row["name"] for row in told["results"]][::4] == ["counting", "learned network"]
     assert [row["name"] for row in told["rollouts"]][1] == f"32 of {BY_BELIEF} by the learned network"
     assert "nats a card" in capsys.readouterr().out
     for wrong, said in (("--cards=1-2", "name --cards"), ("--deals=1", "--deals must be at least 2, or 0")):
         assert beliefs.main([str(path), wrong]) != 0
         assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stage", "kept"), [("judge", 0), ("measure", 1), ("second way", 2), (None, 3)])
+def test_a_stopped_command_keeps_what_it_has(stage, kept, tmp_path, monkeypatch, capsys) -> None:
+    """Where the cards lie, then each way to play as it comes, with word of whether that is all."""
+    path, found, seen = tmp_path / "network-000001.safetensors", tmp_path / "beliefs.json", []
+    save_network(path, BlobNet(SMALL), {"settings": {"cards": "2"}})
+
+    def measure(makers, network, games, deals, seed, display, keep):
+        ways = []
+        for number, name in enumerate(makers):
+            if stage == ("measure", "second way")[number]:
+                raise KeyboardInterrupt
+            ways.append(Way(name, torch.tensor([1.0, 2.0], dtype=torch.float64), 1.0, 1.0))
+            keep(ways)
+            seen.append(json.loads(found.read_text())["complete"])
+        return ways
+
+    def judge(*_: object) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        if stage == "judge":
+            raise KeyboardInterrupt
+        return {"counting": torch.ones(4)}, torch.arange(4)
+
+    monkeypatch.setattr(beliefs, "learned", lambda *_: BeliefNet(GAME))
+    monkeypatch.setattr(beliefs, "judge", judge)
+    monkeypatch.setattr(beliefs, "measure", measure)
+    status = beliefs.main([str(path), "--cards=2", "--deals=2", f"--json={found}", "--quiet"])
+    error = capsys.readouterr().err
+    assert status == (130 if stage else 0) and found.exists() == bool(kept)
+    if kept:
+        told = json.loads(found.read_text())
+        assert told["complete"] == (stage is None) and len(told["results"] + told["rollouts"]) == kept
+        assert seen == [False, True][: kept - 1]
+    if stage:
+        assert error.count("\n") == 1 and error.startswith("stopped after ")
+        assert (f"kept in {found} as incomplete" in error) == bool(kept)
 
 
 def test_games_whose_hidden_cards_lie_otherwise_are_refused() -> None:

@@ -5,7 +5,8 @@
 Games of a network among itself, every action drawn from its policy. At each decision stands for every card that the
 mover does not see where it may lie: with one of the other seats, or with nobody. The loss is that of the logarithm of
 the true places' probabilities, nats a card: by counting, by sampled worlds, uniform or weighed as `vecmcts.inference`
-does, and by a network that sees what the mover observes. It has learned from other such games than it is judged on.
+does, and by a network that sees what the mover observes. It has learned from other such games than it is judged on. A
+game's decisions are all about the same deal, so that the 95% intervals are over games.
 
 With ``--deals`` rollouts in worlds by likelihood and in worlds by that network play every deal from all seats against
 the network without search.
@@ -27,6 +28,7 @@ from pathlib import Path
 
 import torch
 from einops import rearrange
+from rich.console import Console
 from torch import Tensor, nn
 
 from net import InferenceNet
@@ -37,16 +39,17 @@ from vecgame.worlds import opponents, unknown
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
-from veclab.arena.matches import Interval, decisions
-from veclab.bench.searches import measure, rows_of
+from veclab.arena.matches import decisions
+from veclab.bench.compared import interval_of_groups
+from veclab.bench.searches import Way, measure, rows_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.machine import command_of, environment
 from veclab.precision import inference_net
-from veclab.progress import Display, add_display_flags, display_of, print_table
+from veclab.progress import add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags
 from vecmcts import RolloutConfig
-from vecmcts.evaluators import NetworkEvaluator
+from vecmcts.evaluators import Network, NetworkEvaluator
 from vecmcts.inference import Past, drawn_by_weight, log_likelihood
 
 OWN_FLAGS = ("network", "games", "judged", "deals", "seed", "json", "quiet", "verbose")
@@ -171,10 +174,11 @@ def learned(game: Game, network: InferenceNet, games: int, seed: int, report: Ca
 
 def judge(
     game: Game, network: InferenceNet, belief: BeliefNet, games: int, seed: int, report: Callable[[int], None]
-) -> dict[str, Tensor]:
-    """Of each way to tell, its loss in games that nobody has learned from: [decisions] float64, nats a card. Of worlds
-    by likelihood the fewer are the first of the more."""
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Of each way to tell, its loss in games that nobody has learned from: [decisions] float64, nats a card; and the
+    game of each decision, [decisions] int64. Of worlds by likelihood the fewer are the first of the more."""
     found: dict[str, list[Tensor]] = {}
+    of_game: list[Tensor] = []
     evaluator, most = NetworkEvaluator(network), max(CANDIDATES)
     for done, (state, past, observation) in enumerate(choices(game, network, games, seed, JUDGED_INDEX)):
         hidden = Hidden.of(game, state)
@@ -190,8 +194,9 @@ def judge(
         some = (hidden.place >= 0).any(-1)
         for name, chance in chances.items():
             found.setdefault(name, []).append(hidden.loss(chance)[some].double())
+        of_game.append(state.index[some])
         report(done + 1)
-    return {name: torch.cat(losses) for name, losses in found.items()}
+    return {name: torch.cat(losses) for name, losses in found.items()}, torch.cat(of_game)
 
 
 @dataclass(frozen=True)
@@ -212,18 +217,36 @@ class ByBelief:
         return drawn_by_weight(game, state, worlds, weight.double(), count, seed)
 
 
-def played(
-    game: Game, network: InferenceNet, belief: BeliefNet, deals: int, seed: int, display: Display
-) -> list[dict[str, object]]:
-    """What rollouts in worlds by likelihood and by the network come to, see `searches.rows_of`."""
+def ways_to_play(belief: BeliefNet) -> dict[str, Callable[[Network], RolloutPlayer]]:
+    """Rollouts in worlds by likelihood and by the network."""
     config, draw = RolloutConfig(), ByBelief(belief)
-    makers = {
+    return {
         f"{config.worlds} of {config.candidates} by likelihood": lambda net: RolloutPlayer(net, config),
         f"{config.worlds} of {BY_BELIEF} by the learned network": lambda net: RolloutPlayer(
             net, replace(config, candidates=0), draw=draw
         ),
     }
-    return rows_of(measure(makers, network, [game], deals, seed, display))
+
+
+def told_rows(losses: dict[str, Tensor], of_game: Tensor) -> list[dict[str, object]]:
+    """What `judge` has found, as plain numbers."""
+    count = {"decisions": len(of_game), "games": len(of_game.unique())}
+    return [{"name": name, "loss": asdict(interval_of_groups(loss, of_game)), **count} for name, loss in losses.items()]
+
+
+def print_told(console: Console, rows: Sequence[dict[str, object]], title: str) -> None:
+    """Those for people."""
+    print_table(console, title, ("known by", "nats a card"), [(row["name"], _shown(row["loss"], 4)) for row in rows])
+    console.print("95% intervals over games")
+
+
+def print_plays(console: Console, rows: Sequence[dict[str, object]]) -> None:
+    """What rollouts came to, for people."""
+    cells = [
+        (row["name"], f"{row['milliseconds']:.0f}", _shown(row["lead"], 2), _shown(row["gain"], 2)) for row in rows
+    ]
+    print_table(console, "rollouts against the network alone", ("worlds", "ms", "lead", "gain"), cells)
+    console.print("95% intervals over deals")
 
 
 @ends_in_one_line(needs_less="a smaller --judged")
@@ -235,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--judged", type=int, default=16, help="games to judge on (default: 16)")
     parser.add_argument("--deals", type=int, default=0, help="to play by rollouts, from all seats (default: none)")
     parser.add_argument("--seed", type=int, default=1, help="of all games (default: 1)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
     given = vars(parser.parse_args(arguments))
@@ -254,27 +277,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_game(games[0])
     game, display = games[0], display_of(own)
     network = inference_net(load_network(own.network, game=game), "auto", games)
-    with display.task("learning", own.games, "games") as task:
-        belief = learned(game, network, own.games, own.seed, task.update)
-    with display.task("judging", game.decisions, "decisions") as task:
-        losses = judge(game, network, belief, own.judged, own.seed, task.update)
-    rows = [{"name": name, "loss": asdict(Interval.of(loss)), "decisions": len(loss)} for name, loss in losses.items()]
     title = f"{own.network.name}, {settings.describe()}, {own.games:,} games learned from"
-    print_table(
-        display.console, title, ("known by", "nats a card"), [(row["name"], _shown(row["loss"], 4)) for row in rows]
-    )
-    plays = played(game, network, belief, own.deals, own.seed, display) if own.deals else []
-    if plays:
-        cells = [
-            (row["name"], f"{row['milliseconds']:.0f}", _shown(row["lead"], 2), _shown(row["gain"], 2)) for row in plays
-        ]
-        print_table(display.console, "rollouts against the network alone", ("worlds", "ms", "lead", "gain"), cells)
-    display.console.print("95% intervals over decisions, of leads over deals")
-    if own.json is not None:
-        command = command_of("python -m veclab.bench.beliefs", arguments)
-        stored = {**environment(torch.device("cpu"), command), "title": title, "games": [identity(game)]}
-        stored |= {"results": rows, "rollouts": plays}
-        write_atomically(own.json, json_text(stored, indent=1).encode())
+    command = command_of("python -m veclab.bench.beliefs", arguments)
+    rows: list[dict[str, object]] = []
+    plays: list[dict[str, object]] = []
+
+    def keep(complete: bool) -> None:
+        if own.json is not None:
+            stored = {**environment(torch.device("cpu"), command), "title": title, "complete": complete}
+            stored |= {"games": [identity(game)], "results": rows, "rollouts": plays}
+            write_atomically(own.json, json_text(stored, indent=1).encode())
+
+    def keep_plays(ways: list[Way]) -> None:
+        plays[:] = rows_of(ways)
+        keep(complete=len(ways) == len(makers))
+
+    try:
+        with display.task("learning", own.games, "games") as task:
+            belief = learned(game, network, own.games, own.seed, task.update)
+        with display.task("judging", game.decisions, "decisions") as task:
+            rows += told_rows(*judge(game, network, belief, own.judged, own.seed, task.update))
+        keep(complete=not own.deals)
+        print_told(display.console, rows, title)
+        if own.deals:
+            makers = ways_to_play(belief)
+            measure(makers, network, games, own.deals, own.seed, display, keep_plays)
+            print_plays(display.console, plays)
+    except KeyboardInterrupt:
+        kept = f", kept in {own.json} as incomplete" if own.json is not None and rows else ""
+        raise KeyboardInterrupt(f"stopped after {len(rows)} ways to tell and {len(plays)} to play{kept}") from None
     return 0
 
 

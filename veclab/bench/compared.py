@@ -11,6 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
+from torch import Tensor
+
+from veclab.arena.matches import Interval
 from veclab.progress import silent
 from veclab.settings import Settings
 from veclab.training.run import Run
@@ -88,6 +91,20 @@ def half_interval(numbers: Sequence[float]) -> float:
     if len(numbers) < 2:
         return math.inf
     return t_95(len(numbers) - 1) * statistics.stdev(numbers) / math.sqrt(len(numbers))
+
+
+def interval_of_groups(samples: Tensor, group: Tensor) -> Interval:
+    """The mean of samples [N] with its 95% interval where those of a group, [N] int64, such as the decisions of a game,
+    depend on each other: the errors of a group are added up before they are squared, and Student's t is that of as many
+    samples as there are groups; infinite of one group."""
+    mean = float(samples.mean())
+    names, place = group.unique(return_inverse=True)
+    count = len(names)
+    if count < 2:
+        return Interval(mean, math.inf)
+    errors = samples.new_zeros(count).index_add(0, place, samples - mean) / len(samples)
+    deviation = math.sqrt(count / (count - 1) * float(errors.square().sum()))
+    return Interval(mean, t_95(count - 1) * deviation)
 
 
 def t_95(freedom: int) -> float:
