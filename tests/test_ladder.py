@@ -106,7 +106,7 @@ def test_the_newest_network_of_a_run_that_goes_on_is_another_agent_each_time(net
     assert stop_at(0, 6) == "run/network-newest (update 6)" and len(played) == 4
     assert stop_at(3, 6) == "run/network-newest (iteration 3)" and len(played) == 4
     digests = json.loads((networks / "ladder.json").read_text())["agents"]
-    assert len(set(digests.values()) - {None}) == 4
+    assert len({digest for name, digest in digests.items() if name.startswith("run/")}) == 4
     torch.manual_seed(1)  # another network that was as far, as of a run that was begun anew in the same place
     save_network(networks / NEWEST, BlobNet(PRESETS["small"]), {"iteration": 3, "updates": 6})
     assert main([str(networks), *FLAGS]) == 2
@@ -224,10 +224,31 @@ def test_partners_play_side_against_side(tmp_path, capsys) -> None:
     assert {"cpu", "threads", "torch", "date"} <= result["environment"].keys() and result["terms"]["deals"] == 3
 
 
+@pytest.mark.parametrize("bot", ["random", "rule-based"])
+def test_results_of_another_version_of_a_bot_are_refused(bot: str, networks, monkeypatch, capsys) -> None:
+    """Those of a file that does not say which version it was are gone on with, and a line says so, every time."""
+    monkeypatch.setattr(module, "play_pairing", lambda *_: [1, 1, 2])
+    out = networks / "ladder.json"
+    assert main([str(networks), *FLAGS]) == 0 and "does not say" not in capsys.readouterr().out
+    stored = json.loads(out.read_text())
+    assert len({*stored["agents"].values(), None}) == 6
+    stored["agents"][bot] = None
+    for _ in range(2):
+        out.write_text(json.dumps(stored))
+        assert main([str(networks), *FLAGS]) == 0
+        assert f"does not say which versions of {bot} its results are of" in " ".join(capsys.readouterr().out.split())
+        stored = json.loads(out.read_text())
+    stored["agents"][bot] = "another"
+    out.write_text(json.dumps(stored))
+    assert main([str(networks), *FLAGS]) == 2
+    error = capsys.readouterr().err
+    assert f"version of a bot called {bot}; name another --json" in error and error.count("\n") == 1
+
+
 def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
     ladder = Ladder({"game": "blob"}, TWO_AGAINST_TWO)
     for name in ("random", "rule-based", "cmd:broken"):
-        ladder.add(name, None)
+        ladder.add(name, "of its file")
     ladder.pairings["random", "rule-based"] = [10, 12, 20]
     assert list(ladder.ratings()) == ["rule-based", "random"]
 

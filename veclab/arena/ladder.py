@@ -16,7 +16,7 @@ that; the rule-based bot is 0, or where it does not play the random one.
 
 The ladder's file keeps every deal's result, so that a new network plays its own pairings only. A program is told from
 others by its command and the files that this names; a command like ``vecbot --level 3`` whose program has changed
-otherwise needs another file.
+otherwise needs another file. A bot is told from what it was in another version by its source.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 
 import argparse
 import hashlib
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ class Ladder:
     """What has been played.
 
     terms: what the results depend on besides the two agents; a ladder has one set of them.
-    agents: the name of each agent, with the SHA-256 of its network's or program's file, or None for a bot.
+    agents: the name of each agent, with the SHA-256 of its network's or program's file or of a bot's source; None for a
+        bot of a version that did not keep it.
     pairings: (a, b) -> half wins of a in each deal, [D] integers from 0 to `comparisons`.
     other_rules: of a network that was trained by other rules than it plays by here, what these are.
     """
@@ -119,16 +121,19 @@ class Ladder:
         """Half wins of a deal at most: results are stored as whole numbers."""
         return 2 * sum(a != b for seats in self.seatings for a, b in combinations(seats, 2))
 
-    def add(self, name: str, digest: str | None) -> None:
-        """Adds an agent, or finds it there.
+    def add(self, name: str, digest: str) -> bool:
+        """Adds an agent, or finds it there; returns whether the file says which it was.
 
         Raises:
             ValueError: when another network has its name.
         """
-        if self.agents.setdefault(name, digest) != digest:
+        known = self.agents.setdefault(name, digest)
+        if known not in (digest, None):
             raise ValueError(
-                f"the ladder holds results of another network or program called {name}; name another --json"
+                f"the ladder holds results of another network, program or version of a bot called {name}; name "
+                "another --json"
             )
+        return known is not None
 
     def missing(self, names: Sequence[str]) -> list[tuple[str, str]]:
         """The pairings among some agents that have not been played."""
@@ -262,8 +267,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         players[name] = make_players(net, [way], settings)[0]
     programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
     players |= {program.name: program for program in programs}
-    for name, player in players.items():
-        ladder.add(name, _digest(networks.get(name), player))
+    unknown = [name for name, player in players.items() if not ladder.add(name, _digest(networks.get(name), player))]
+    if unknown:
+        display.line(f"{path} does not say which versions of {', '.join(unknown)} its results are of")
     try:
         with ending(programs):
             check_players(programs, games)
@@ -307,11 +313,13 @@ def _default_file(paths: Sequence[Path]) -> Path:
     return (paths[0] if paths[0].is_dir() else paths[0].parent) / "ladder.json"
 
 
-def _digest(network: Path | None, player: Player | HistoryPlayer) -> str | None:
-    """What tells an agent from another of its name."""
+def _digest(network: Path | None, player: Player | HistoryPlayer) -> str:
+    """What tells an agent from another of its name: of a bot, the source of its class, unless it knows better."""
     if network is not None:
         return hashlib.sha256(network.read_bytes()).hexdigest()
-    return player.digest() if isinstance(player, ProgramPlayer) else None
+    if isinstance(player, ProgramPlayer | RuleBot):
+        return player.digest()
+    return hashlib.sha256(inspect.getsource(type(player)).encode()).hexdigest()
 
 
 def _terms(settings: Settings, way: str) -> dict[str, object]:

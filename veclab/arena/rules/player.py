@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from torch import Tensor
 
@@ -41,6 +43,13 @@ class RuleBot:
         if rules is None:
             raise ValueError(self.refuses(game))
         return rules(game, state)
+
+    def digest(self) -> str:
+        """SHA-256 of all files that it plays by."""
+        found = hashlib.sha256()
+        for path in sorted(Path(__file__).parent.glob("*.py")):
+            found.update(path.read_bytes())
+        return found.hexdigest()
 
 
 def _rules_of(game: Game) -> Callable[[Game, State], Tensor] | None:
