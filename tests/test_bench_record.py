@@ -13,13 +13,14 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
-from vecgame import Blob, lanes
+from vecgame import Blob, __version__, lanes
 from veclab.bench import command as bench
 from veclab.bench import measure, parts, selfplay
 from veclab.bench.fallback import Fallbacks
 from veclab.bench.measure import PeakMemory, Utilisation, Watch, described
 from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
 from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
+from veclab.machine import commit, environment
 from vecmcts import SearchConfig
 from vecmcts import graphs as recordings
 from vecmcts.search import WAYS
@@ -77,6 +78,13 @@ def test_the_time_of_self_play_is_written_before_its_phases(tmp_path) -> None:
     assert bench.main([*flags, "--timing-only"]) == 0
     (row,) = json.loads(path.read_text())["figures"]
     assert "shares" not in row and row["games_per_minute"] > 0
+
+
+def test_figures_name_version_and_commit_where_git_can_say_it(tmp_path, monkeypatch) -> None:
+    told = environment(CPU, "bench")
+    assert told["vecgame"] == __version__ and told["commit"] == commit()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit.__wrapped__() is None  # without git
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from net import BlobNet, NetConfig
+from vecgame import __version__
 from veclab.agents.checkpoint import load_network, load_tensors, save_network
 from veclab.bench import command as bench
 from veclab.bench import gpu_all
@@ -21,6 +22,7 @@ from veclab.bench.gpu import archive, plan, summary, work
 from veclab.bench.gpu.plan import PARTS
 from veclab.bench.gpu.worker import Report
 from veclab.bench.options import check, parse
+from veclab.machine import commit
 from veclab.training import command as train
 
 ROOT = Path(__file__).parents[1]
@@ -270,6 +272,31 @@ def test_a_benchmark_that_fails_says_why(tmp_path) -> None:
     report, _ = fake_report(tmp_path)
     with pytest.raises(RuntimeError, match="exit status 2, error: --compile is for GPUs"):
         work.benchmarks(report, [["net", "--compile"]])
+
+
+def test_a_benchmark_that_memory_ends_has_failed(tmp_path, monkeypatch) -> None:
+    """Though its status is that of one in which some rows did not fit, which is only degraded."""
+
+    def measured(running: bench.Bench) -> None:
+        running.record.add({"label": "random games", "per_second": 1.0, "fell_back": []}, "a row")
+        raise MemoryError("no memory at all")
+
+    monkeypatch.setitem(bench.BENCHES, "engine", measured)
+    report, _ = fake_report(tmp_path)
+    with pytest.raises(RuntimeError, match="exit status 3, error: out of memory: no memory at all"):
+        work.benchmarks(report, [["engine"]])
+    assert json.loads((tmp_path / "figures-1-engine.json").read_text())["environment"]["command"] == (
+        f"python bench.py engine --device cpu --json {tmp_path / 'figures-1-engine.json'}"
+    )
+
+
+def test_the_facts_of_a_machine_name_version_and_commit(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(work, "timed", lambda *_, **__: SimpleNamespace(median=1.0))
+    monkeypatch.setattr(work, "matmul_peak", lambda *_: 1e12)
+    report, _ = fake_report(tmp_path)
+    work.facts(report, [])
+    (machine, *_) = map(json.loads, (tmp_path / "rows.jsonl").read_text().splitlines())
+    assert machine["vecgame"] == __version__ and machine["commit"] == commit()
 
 
 @pytest.mark.slow

@@ -66,6 +66,8 @@ def command_of(program: str, arguments: Sequence[object] | None) -> str:
 def environment(device: torch.device, command: str) -> dict[str, object]:
     """What a figure depends on: machine, versions, threads, and the command that made it, as a JSON value."""
     return {
+        "vecgame": __version__,
+        "commit": commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "cpu": cpu_name(),
         "cores": os.cpu_count(),

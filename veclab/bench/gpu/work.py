@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from net import default_inference_dtype
+from vecgame import __version__
 from veclab.agents.folder import METRICS, UPDATE
 from veclab.agents.networks import newest_network
 from veclab.agents.rounded import round_network
@@ -24,7 +25,8 @@ from veclab.bench.gpu.worker import Report
 from veclab.bench.measure import timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
-from veclab.machine import cpu_name
+from veclab.command_line import NO_MEMORY, STOPPED
+from veclab.machine import commit, cpu_name
 from veclab.training import command as train
 from veclab.training import metrics
 
@@ -42,6 +44,8 @@ def facts(report: Report, commands: list[list[str]]) -> None:
     device = torch.device(report.device)
     machine: dict[str, object] = {
         **prepare(),
+        "vecgame": __version__,
+        "commit": commit(),
         "cpu": cpu_name(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -111,10 +115,18 @@ def benchmarks(report: Report, commands: list[list[str]]) -> None:
 def benchmark(report: Report, command: list[str], path: Path) -> None:
     """One command line of vecgame bench."""
     rows = Rows(report)
+
+    def written() -> dict[str, Any]:
+        return json.loads(path.read_text()) if path.is_file() else {"left_out": [], "complete": False}
+
+    def fine(status: int) -> bool:
+        """Memory that is out for some rows is said there; what it has ended is no whole benchmark."""
+        return status == 0 or (status == NO_MEMORY and written().get("complete", True))
+
     try:
-        call(lambda: bench.main([*command, "--device", report.device, "--json", str(path)], rows.add), (0, 3))
+        call(lambda: bench.main([*command, "--device", report.device, "--json", str(path)], rows.add), fine)
     finally:
-        for line in json.loads(path.read_text())["left_out"] if path.is_file() else []:
+        for line in written()["left_out"]:
             report.degraded(line)
         for figure in rows.figures.values():
             for reason in deviations(figure):
@@ -143,19 +155,19 @@ class Rows:
             self.report.headline(first)
 
 
-def call(program: Callable[[], int], fine: tuple[int, ...]) -> int:
-    """A program's main function: its exit status, if that is among the fine ones.
+def call(program: Callable[[], int], fine: Callable[[int], bool]) -> int:
+    """A program's main function: its exit status, if that is ``fine``.
 
     Raises:
-        KeyboardInterrupt: when it was interrupted, and that is none of them.
+        KeyboardInterrupt: when it was interrupted, and that is not.
         RuntimeError: on another status, with the last line that it printed as an error.
     """
     said = Said(sys.stderr)
     with contextlib.redirect_stderr(said):
         status = program()
-    if status in fine:
+    if fine(status):
         return status
-    if status == 130:
+    if status == STOPPED:
         raise KeyboardInterrupt
     lines = said.getvalue().strip().splitlines()
     raise RuntimeError(f"exit status {status}" + (f", {lines[-1]}" if lines else ""))
@@ -234,7 +246,8 @@ def training(report: Report, commands: list[list[str]]) -> None:
     run = report.folder / RUN
     try:
         for command in commands:
-            call(lambda command=command: train.main([*command, "--device", report.device, "--run", str(run)]), (0, 130))
+            arguments = [*command, "--device", report.device, "--run", str(run)]
+            call(lambda arguments=arguments: train.main(arguments), lambda status: status in (0, STOPPED))
     finally:
         if run.is_dir():
             keep(report, run)
