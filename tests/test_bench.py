@@ -17,7 +17,7 @@ from net import BlobNet, InferenceNet, NetConfig, int8_available
 from vecgame import Blob
 from veclab.agents.checkpoint import save_network
 from veclab.bench import command as bench
-from veclab.bench import selfplay, strategies, sweep
+from veclab.bench import plot, selfplay, strategies, sweep
 from veclab.bench.measure import Utilisation, timed
 from veclab.bench.parts import multiply_adds
 from veclab.bench.selfplay import PHASES, Play, detail, network_seconds, timed_self_play
@@ -129,7 +129,7 @@ def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
     assert bench.main(["self-play", *flags, "--batches", "4", "1000000000"]) == 3
     output = capsys.readouterr().out
     assert "1,000,000,000 games: does not fit in memory (a search of 1,000,000,000 games at once" in output
-    assert "criteria at" in output  # the batch of 4 ran
+    assert "games/min" in output and "examples/s" in output  # the batch of 4 ran
     assert bench.main(["net", *flags, "--batches", "4", "100000000000"]) == 3
     output = capsys.readouterr().out
     assert "batch 100,000,000,000: does not fit in memory" in output and "float32" in output
@@ -268,6 +268,55 @@ def test_verdict_names_the_documents_criteria() -> None:
     assert "target (> 500): met" in text and "stretch (> 1000): missed" in text
     assert "5 d 18 h of self-play" in text  # 5 million games at 600 a minute
     assert "5 h 33 min of learning" in text  # 800 million examples at 40,000 a second
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ([], True),
+        (["--precision", "float32"], True),
+        (["--cards", "2"], False),
+        (["--rules", "hook=false"], False),
+        (["--worlds", "2"], False),
+        (["--simulations", "8"], False),
+        (["--leaves-per-step", "2"], False),
+        (["--network", "small"], False),
+        (["--merge-equivalent"], False),
+        (["--quick"], False),
+    ],
+)
+def test_the_documents_criteria_are_for_its_settings(flags: list[str], told: bool, monkeypatch, capsys) -> None:
+    def timed(running: bench.Bench, *_: object, **__: object) -> tuple[int, SimpleNamespace]:
+        number = running.record.add({"games_per_minute": 600.0}, "600 games/min")
+        return number, SimpleNamespace(games_per_minute=600.0, games=4)
+
+    monkeypatch.setattr(bench.Bench, "timed", timed)
+    monkeypatch.setattr(bench.Bench, "detailed", lambda *_: None)
+    monkeypatch.setattr(bench.Bench, "rate", lambda *_, **__: iter([{"per_second": 4e4}]))
+    monkeypatch.setattr(bench, "rate_line", lambda _: "40,000 examples/s")
+    monkeypatch.setattr(bench, "print_self_play", lambda *_: None)
+    monkeypatch.setattr(bench, "Play", lambda *_: None)
+    monkeypatch.setattr(bench, "inference_net", lambda *_: None)
+    assert bench.main(["self-play", "--device", "cpu", "--batches", "4", *flags]) == 0
+    assert ("Its whole workload here" in " ".join(capsys.readouterr().out.split())) == told
+
+
+@pytest.mark.parametrize(
+    ("told", "command", "drawn"),
+    [
+        ({"of_the_document": True}, "python bench.py", True),
+        ({"of_the_document": False}, "python bench.py", False),
+        ({}, "python bench.py --json a.json", True),  # of earlier versions, which did not say it
+        ({}, "python bench.py --cards 13 --batches 2048", False),
+        ({}, "python bench.py --worlds=1", False),
+    ],
+)
+def test_the_documents_criteria_are_drawn_for_its_settings(told: dict, command: str, drawn: bool) -> None:
+    pytest.importorskip("matplotlib")
+    row = {"kind": "self-play", "games": 64, "games_per_minute": 400.0, "limit": 600.0}
+    figures = {"what": "self-play", "environment": {"command": command}, "figures": [row], **told}
+    axes = plot.self_play_throughput(figures).axes[0]
+    assert any(text.get_text() == "target: 500" for text in axes.texts) == drawn
 
 
 @pytest.mark.parametrize(

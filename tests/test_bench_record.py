@@ -15,12 +15,13 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob, __version__, lanes
 from veclab.bench import command as bench
-from veclab.bench import measure, parts, selfplay
+from veclab.bench import measure, parts, peers, selfplay
 from veclab.bench.fallback import Fallbacks
-from veclab.bench.measure import PeakMemory, Utilisation, Watch, described
+from veclab.bench.measure import PeakMemory, Timing, Utilisation, Watch, described
 from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
 from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
 from veclab.machine import commit, environment
+from veclab.training.learner import Learner
 from vecmcts import SearchConfig
 from vecmcts import graphs as recordings
 from vecmcts.search import WAYS
@@ -125,6 +126,59 @@ def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkey
     assert [row["fell_back"] for row in rows] == [[], [said], []]
     assert capsys.readouterr().out.count(f"  fell back: {said}\n") == 1
     assert not [handler for handler in fallback.handlers if isinstance(handler, Fallbacks)]
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--cards", "13"], "OpenSpiel deals 12 cards at most: no comparison with it"),
+        (["--rules", "players=2"], "OpenSpiel is for 3 to 7 players: no comparison with it"),
+        (["--game", "kuhn"], "the comparison with OpenSpiel is of Blob by its usual rules: there is none of kuhn"),
+    ],
+)
+def test_what_is_not_compared_is_said(flags: list[str], line: str, tmp_path, capsys) -> None:
+    """And in the file; where nothing but the comparison was asked for, it is refused."""
+    path = tmp_path / "figures.json"
+    assert bench.main(["engine", *FLAGS, "--batches", "2", *flags, "--json", str(path)]) == 0
+    (said,) = json.loads(path.read_text())["not_compared"]
+    assert said.startswith(line) and line in " ".join(capsys.readouterr().out.split())
+    if "13" in flags:  # of another game peers is refused in any case
+        assert bench.main(["peers", *FLAGS, *flags]) == 2
+        assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_jax_without_the_device_is_left_out(tmp_path, monkeypatch, capsys) -> None:
+    """As its build for CPUs is, beside a GPU."""
+    pytest.importorskip("mctx")
+    jax = peers.load_jax()
+    devices = jax.devices
+    monkeypatch.setattr(jax, "devices", lambda name: devices("another" if name == "cpu" else name))
+    path = tmp_path / "figures.json"
+    assert bench.main(["search", *FLAGS, "--simulations", "2", "--batches", "2", "--json", str(path)]) == 0
+    line = "JAX has no cpu here: no comparison with mctx (pip install 'jax[cuda12]')"
+    written = json.loads(path.read_text())
+    assert written["not_compared"] == [line] and line in capsys.readouterr().out
+    assert len(written["figures"]) == 1 and written["complete"]
+    monkeypatch.setitem(sys.modules, "pyspiel", sys)
+    assert bench.main(["peers", *FLAGS]) == 2 and capsys.readouterr().err == f"error: {line}\n"
+
+
+@pytest.mark.parametrize(("games", "asked", "measured"), [(200, 64, 64), (8, 4096, None), (40, 300, None)])
+def test_policy_gradients_rate_is_of_the_minibatches_it_takes(games: int, asked: int, measured, monkeypatch) -> None:
+    """Few games have minibatches of another size than that asked for, and each pass leaves out some decisions."""
+    steps: list[int] = []
+
+    def timed(work, *_: object) -> Timing:
+        work()
+        return Timing(1.0, 1.0, 1.0, 1)
+
+    step_in = Learner.step_in
+    monkeypatch.setattr(parts, "timed", timed)
+    monkeypatch.setattr(parts, "matmul_peak", lambda *_: 1e12)
+    monkeypatch.setattr(Learner, "step_in", lambda *a: (steps.append(len(a[2])), step_in(*a))[1])
+    rate = parts.updates(Blob(cards=2), SMALL, "small", asked, games, CPU, 1)
+    assert {rate.size} == set(steps) and rate.per_second == sum(steps)
+    assert rate.size == measured or (measured is None and rate.size != asked)
 
 
 def test_lines_of_rows_are_short() -> None:
@@ -268,6 +322,27 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
             "--plot draws limits and phases, which --timing-only leaves out",
         ),
         (["train", "--timing-only"], "--timing-only is for self-play, sweep; it would change nothing of train"),
+        (
+            ["strategies", "--leaves-per-step", "8"],
+            "--leaves-per-step is for self-play, search, agreement, people, sweep, peers; it would change nothing of "
+            "strategies",
+        ),
+        *(
+            (
+                [what, "--batches", "2", "4"],
+                "several --batches is for self-play, engine, net, search, train, people, peers; it would change "
+                f"nothing of {what}",
+            )
+            for what in ("strategies", "agreement", "sweep")
+        ),
+        *(
+            (
+                [what, "--plot", "."],
+                "--plot is for self-play, strategies, sweep, peers learn, engine, net, search, train; no chart suits "
+                f"{what}",
+            )
+            for what in ("agreement", "people", "peers")
+        ),
     ],
 )
 def test_flags_that_would_change_nothing_are_refused(flags: list[str], message: str, capsys) -> None:

@@ -3,13 +3,15 @@
 import json
 
 import pytest
+import torch
 
 from vecgame import Blob, identity
 from veclab.arena.bots import RandomBot
 from veclab.arena.matches import play_match
-from veclab.bench import learners
+from veclab.bench import command, learners
 from veclab.bench.command import main
 from veclab.bench.learners import OpenSpielPlayer, games_of
+from veclab.machine import cpu_name
 
 pytest.importorskip("tree", reason="OpenSpiel's learners need dm-tree, of the extra peers")
 pytest.importorskip("pyspiel")
@@ -60,12 +62,14 @@ def test_the_command_writes_every_row(tmp_path, monkeypatch, capsys) -> None:
             return RandomBot()
 
     monkeypatch.setattr(learners, "ALL", (Fake,))
+    monkeypatch.setattr(command, "choose_device", lambda name: torch.device("cuda" if name == "auto" else name))
     out = tmp_path / "learn.json"
     flags = ["peers", "learn", "--cards", "1", "--quick", "--minutes", "2", "1", "--json", str(out)]
     assert main([*flags, "--plot", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "fake, 1.0 min, 10 games" in said and "fake, 2.0 min, 20 games" in said
     stored = json.loads(out.read_text())
+    assert stored["environment"]["device"] == cpu_name()
     assert [row["minutes"] for row in stored["figures"]] == [1, 2] and stored["complete"]
     assert stored["games"] == [identity(game) for game in games_of(1)] and (tmp_path / "peers-learning.png").exists()
     assert games_of(1)[0] == Blob(cards=1, miss_penalty=1, trump="spades")
@@ -77,6 +81,7 @@ def test_the_command_writes_every_row(tmp_path, monkeypatch, capsys) -> None:
         (["engine", "learn"], "learn is for peers"),
         (["peers", "--minutes", "1"], "--minutes is for peers learn"),
         (["peers", "learn", "--minutes", "0"], "--minutes must be above 0"),
+        (["peers", "learn", "--device", "cuda"], "all learn on the CPU in peers learn; leave out --device cuda"),
     ],
 )
 def test_wrong_flags_are_one_line(flags: list[str], message: str, capsys) -> None:

@@ -24,11 +24,9 @@ from dataclasses import asdict, replace
 import torch
 
 from net import PRESETS, BlobNet, int8_available
-from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import network_config
 from veclab.arena.evaluate import choose_device
-from veclab.arena.oh_hell import PLAYERS, max_cards
 from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
 from veclab.bench.measure import Watch
@@ -96,7 +94,7 @@ class Bench(Running):
         measure = lambda: parts.learning(*terms)  # noqa: E731
         for learner in self.rate("examples/s", measure, kind="learner"):
             self.record.add(learner, rate_line(learner))
-            if self.is_the_documents:  # which is what the document's criteria are for
+            if self.record.of_the_document:  # which is what the document's criteria are for
                 best = max(row.games_per_minute for _, _, row in rows)
                 self.console.print(verdict(best, learner["per_second"]))
 
@@ -135,8 +133,7 @@ class Bench(Running):
             for size in self.sizes([100, 1000, 10_000, 100_000], [1_000_000, 100_000, 10_000])
         ]
         seconds = 0.3 if self.options.quick else 3.0
-        theirs = isinstance(game, Blob) and game == Blob(cards=game.cards, players=game.seats) and game.seats in PLAYERS
-        if theirs and game.cards <= max_cards(game.seats) and self.has("pyspiel", "OpenSpiel", required):
+        if self.has_openspiel(required):
             measures.append(("OpenSpiel", lambda: peers.openspiel_engine(game.cards, seconds, game.seats)))
         threads = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "on the GPU"
         title = f"random play, {self.terms}; a game has up to {game.decisions} decisions; {threads}"
@@ -169,7 +166,7 @@ class Bench(Running):
             )
             for size in sizes
         ]
-        if self.has("mctx", "mctx", required):
+        if self.has_mctx(required):
             for trees in [size * options.worlds for size in sizes]:
                 for engine in (peers.vecmcts_search, peers.mctx_search):
                     measures.append(
@@ -275,8 +272,8 @@ class Bench(Running):
         if self.options.part == "learn":
             self.peers_learn()
             return
-        for module, name in (("pyspiel", "OpenSpiel"), ("mctx", "mctx")):  # before minutes of work
-            self.has(module, name, required=True)
+        self.has_openspiel(required=True)  # before minutes of work
+        self.has_mctx(required=True)
         self.engine(required=True)
         self.search(required=True)
 
@@ -323,7 +320,7 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
     display, record = display_of(options), None
     try:
         with termination_as_interrupt():
-            device = choose_device(options.device)
+            device = choose_device("cpu" if options.part == "learn" else options.device)  # where all of them learn
             check(options, device)
             if options.plot is not None:
                 check_folder("--plot", options.plot)

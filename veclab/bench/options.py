@@ -10,6 +10,7 @@ from net import PRESETS
 from vecgame import Game
 from veclab.agents.networks import other_rules, settings_for
 from veclab.bench.people import WORLDS
+from veclab.bench.plot import CHARTS
 from veclab.command_line import parser_of
 from veclab.game_flags import DEFAULTS, canonical, games_of
 from veclab.precision import PRECISIONS, check_ways
@@ -20,6 +21,7 @@ RECORDED = ("self-play", "search", "sweep", "train")  # what a GPU can replay as
 TIMED = ("self-play", "sweep")  # what measures more than the time
 COMPILED = (*TIMED, "net")  # what has a network that can be compiled
 TRAINED = ("agreement", "people")  # what is measured of a trained network
+SEVERAL = ("self-play", "engine", "net", "search", "train", "people", "peers")  # what has a row for each batch
 MERGED = ("self-play", "search", "agreement", "people", "sweep")  # whose searches may take moves that are alike as one
 
 
@@ -94,11 +96,19 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         raise ValueError(f"--minutes must be above 0, got {min(options.minutes)}")
     if options.timing_only and options.plot is not None:
         raise ValueError("--plot draws limits and phases, which --timing-only leaves out")
+    if options.part == "learn" and options.device not in ("auto", "cpu"):
+        raise ValueError(f"all learn on the CPU in peers learn; leave out --device {options.device}")
+    if options.plot is not None and (options.what not in CHARTS or (options.what == "peers" and options.part is None)):
+        raise ValueError(
+            f"--plot is for {', '.join(CHARTS).replace('peers', 'peers learn')}; no chart suits {options.what}"
+        )
     only = {
         "--compile": (options.compile, COMPILED),
         "--no-graphs": (not options.graphs, RECORDED),
         "--timing-only": (options.timing_only, TIMED),
         "--precision": (options.precision != "auto", TIMED),
+        "--leaves-per-step": (options.leaves_per_step != 1, (*MERGED, "peers")),
+        "several --batches": (len(options.batches or []) > 1, SEVERAL),
         "--merge-equivalent": (options.merge_equivalent, MERGED),
         "--weights": (options.weights is not None, TRAINED),
         "--workers": (options.workers is not None, ("strategies",)),

@@ -224,14 +224,15 @@ def updates(
     graphs: bool = True,
 ) -> Rate:
     """Decisions a second of learning by policy gradient in minibatches of ``size``, from ``games`` games; a decision
-    counts in each pass.
+    counts in each pass that takes it. Few games have minibatches of another size, which is then the rate's.
 
     The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
     """
     learner = Learner(Settings(update_batch=size, graphs=graphs), config, device)
     limit = matmul_peak(learner.amp, device) / (3 * multiply_adds(config))
     rollout = policy_gradient.play(game, InferenceNet(learner.net), games, 0, 0, device)
-    decisions = learner.settings.update_epochs * len(rollout.legal)
+    size = policy_gradient.minibatch_size(len(rollout.legal), size)
+    decisions = learner.settings.update_epochs * (len(rollout.legal) // size * size)
     timing = timed(lambda: policy_gradient.update(learner, rollout, 0.01, 0), device, repeats)
     rate = Rate.of(f"{name}, policy gradient", size, decisions, timing, limit, name_of(learner.amp))
     return rate.to_run(STEPS, graphs, device)

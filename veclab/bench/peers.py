@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.metadata import version
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -224,17 +225,34 @@ def mctx_search(trees: int, simulations: int, device_name: str, repeats: int) ->
 
     Raises:
         ModuleNotFoundError: when mctx or JAX is not installed.
-        RuntimeError: when JAX does not have the device.
+        ValueError: when JAX does not have the device.
     """
     _checked(trees, simulations, torch.device(device_name))  # mctx's trees are no smaller
     run = mctx_searcher(simulations)
-    import jax
-
-    platform, _, number = device_name.partition(":")
-    device = jax.devices(platform)[int(number or 0)]
+    jax, device = load_jax(), jax_device(device_name)
+    if device is None:
+        raise ValueError(f"JAX has no device {device_name}")
     inputs = jax.device_put((judgements().astype(np.float32), root_keys(trees)), device)
     timing = timed(lambda: jax.block_until_ready(run(*inputs)), torch.device("cpu"), repeats)
     return Rate.of(f"mctx {version('mctx')} (JAX, {device_name})", trees, trees * simulations, timing)
+
+
+def load_jax() -> ModuleType:
+    """JAX, which else takes most of a GPU that PyTorch is using."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    import jax
+
+    return jax
+
+
+def jax_device(name: str) -> Any:
+    """JAX's device "cpu", "cuda" or "cuda:N"; None where it has none, as its build for CPUs has no GPU."""
+    platform, _, number = name.partition(":")
+    try:
+        found = load_jax().devices(platform)
+    except RuntimeError:
+        return None
+    return found[int(number or 0)] if int(number or 0) < len(found) else None
 
 
 def mctx_searcher(simulations: int, decisions: int = DECISIONS, c_puct: float = C_PUCT) -> Callable[..., Any]:
@@ -244,8 +262,7 @@ def mctx_searcher(simulations: int, decisions: int = DECISIONS, c_puct: float = 
         (judgements [ROWS, ACTIONS + 1] float, keys [T] int32) -> mctx's summary of the T roots: `visit_counts` and
         `qvalues` [T, ACTIONS], `value` [T] to the mover.
     """
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # or JAX takes most of a GPU that PyTorch is using
-    import jax
+    jax = load_jax()
     import jax.numpy as jnp
     import mctx
 

@@ -51,6 +51,8 @@ Row = dict[str, Any]
 
 LIMIT = "limit: nothing but the network takes time"
 CRITERIA = {"minimum viable": 100, "target": 500, "stretch": 1000}  # the document's, games/min
+OTHER_SETTINGS = {"--game", "--rules", "--cards", "--worlds", "--simulations", "--leaves-per-step"}  # than its own
+OTHER_SETTINGS |= {"--network", "--merge-equivalent", "--quick"}
 STRATEGIES = {1: "sequential", 2: "processes", 3: "threads", 4: "vectorised"}
 STRATEGY_COLOURS = {"sequential": GREY, "processes": ORANGE, "threads": SKY, "vectorised": BLUE}
 PHASES = ("select", "step", "observe", "network", "backup", "worlds", "other")
@@ -81,7 +83,8 @@ def plot(figures: dict[str, Any], folder: Path) -> list[Path]:
 
 
 def self_play_throughput(figures: dict[str, Any]) -> Figure | None:
-    """Games a minute by games at once, the limit beside them, and the document's criteria that fit the axis."""
+    """Games a minute by games at once, the limit beside them, and, of its settings, the document's criteria that fit
+    the axis."""
     rows = sorted(rows_of(figures, "self-play", "games", "limit"), key=lambda row: row["games"])
     if not rows:
         return None
@@ -97,8 +100,15 @@ def self_play_throughput(figures: dict[str, Any]) -> Figure | None:
             if size in labelled:
                 place = {"offset": (0, 8 if above else -8), "va": "bottom" if above else "top", "ha": "center"}
                 note(axes, number(value), (size, value), color=colour, **place)
-    draw_criteria(axes)
+    if is_the_documents(figures):
+        draw_criteria(axes)
     return finished(axes, "Self-play by batch size", "games at once", "games/min")
+
+
+def is_the_documents(figures: dict[str, Any]) -> bool:
+    """Whether the criteria are for these figures: as the file says, or of earlier versions by its command."""
+    command = figures["environment"].get("command", "").split()
+    return figures.get("of_the_document", not OTHER_SETTINGS & {word.partition("=")[0] for word in command})
 
 
 def draw_criteria(axes: Axes) -> None:

@@ -56,7 +56,9 @@ class Record:
         self.figures: list[Figure] = []
         self.lines: list[str] = []
         self.left_out: list[str] = []  # what could not be measured, a line each
+        self.not_compared: list[str] = []  # other software that there is no comparison with, and why, a line each
         self.games: list[dict[str, object]] = []  # what was played, each as `vecgame.identity` says it
+        self.of_the_document = False  # whether all was as the document's criteria have it
         self.complete = False
 
     def add(self, figure: Figure, line: str) -> int:
@@ -77,6 +79,12 @@ class Record:
         self.console.print(line)
         self.write()
 
+    def compare_without(self, line: str) -> None:
+        """Other software that there is no comparison with here, and why."""
+        self.not_compared.append(line)
+        self.console.print(line)
+        self.write()
+
     def finish(self) -> None:
         """All that was asked for has been measured."""
         self.complete = True
@@ -91,7 +99,8 @@ class Record:
     def plain(self) -> dict[str, object]:
         """What the file holds."""
         terms = {"what": self.what, "games": self.games, "environment": self.environment, "complete": self.complete}
-        return {**terms, "figures": self.figures, "left_out": self.left_out}
+        terms["of_the_document"] = self.of_the_document
+        return {**terms, "figures": self.figures, "left_out": self.left_out, "not_compared": self.not_compared}
 
     def write(self) -> None:
         """Writes the file as far as it goes."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from typing import Literal
 
 import torch
 
 from vecgame import Blob
-from veclab.bench import parts
+from veclab.arena.oh_hell import PLAYERS, max_cards
+from veclab.bench import parts, peers
 from veclab.bench.measure import Watch
 from veclab.bench.options import OF_THE_DOCUMENT, played
 from veclab.bench.record import Attempts, Figure, Record
@@ -40,8 +42,8 @@ class Running:
         )
         self.terms = described({**self.flags, "cards": str(self.game.cards)})
         self.setting = f"{self.terms}, {options.worlds} worlds x {options.simulations} simulations"
-        self.is_the_documents = self.game == Blob(cards=self.game.cards)
-        if options.what in OF_THE_DOCUMENT and not self.is_the_documents:
+        record.of_the_document = self.game == Blob() and is_the_documents(options)
+        if options.what in OF_THE_DOCUMENT and self.game != Blob(cards=self.game.cards):
             raise ValueError(f"{options.what} is for Blob by its usual rules, which others play too; not {self.terms}")
 
     def sizes(self, cpu: list[int], cuda: list[int]) -> list[int]:
@@ -99,8 +101,38 @@ class Running:
             __import__(module)
             return True
         except ModuleNotFoundError:
-            line = f"{name} is not installed: no comparison with it ({INSTALL_LEARNERS if learning else INSTALL})"
-            if required:
-                raise ValueError(line) from None
-            self.console.print(line)
+            install = INSTALL_LEARNERS if learning else INSTALL
+            return self.without(f"{name} is not installed: no comparison with it ({install})", required)
+
+    def has_mctx(self, required: bool) -> bool:
+        """The same of mctx, which must also have the device: the CPU's build of JAX knows no GPU."""
+        if not self.has("mctx", "mctx", required):
             return False
+        if peers.jax_device(str(self.device)) is not None:
+            return True
+        line = f"JAX has no {self.device} here: no comparison with mctx (pip install 'jax[cuda12]')"
+        return self.without(line, required)
+
+    def has_openspiel(self, required: bool) -> bool:
+        """The same of OpenSpiel, which must also have the game."""
+        game, line = self.game, None
+        if not isinstance(game, Blob) or game != Blob(cards=game.cards, players=game.seats):
+            line = f"the comparison with OpenSpiel is of Blob by its usual rules: there is none of {self.terms}"
+        elif game.seats not in PLAYERS:
+            line = f"OpenSpiel is for {PLAYERS[0]} to {PLAYERS[-1]} players: no comparison with it"
+        elif game.cards > (most := max_cards(game.seats)):
+            line = f"OpenSpiel deals {most} cards at most: no comparison with it"
+        return self.has("pyspiel", "OpenSpiel", required) if line is None else self.without(line, required)
+
+    def without(self, line: str, required: bool) -> Literal[False]:
+        """One line says that there is no comparison, or ends the program where that is what was asked for."""
+        if required:
+            raise ValueError(line)
+        self.record.compare_without(line)
+        return False
+
+
+def is_the_documents(options: argparse.Namespace) -> bool:
+    """Whether search and network are those that the document's criteria are for, and all of it is measured."""
+    search = (options.worlds, options.simulations, options.leaves_per_step, options.merge_equivalent)
+    return search == (3, 30, 1, False) and options.network == "document" and not options.quick
