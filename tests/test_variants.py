@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.helpers import cards_of, chi_square_p
-from vecgame import Blob, BlobMatch, Rules, contract, make_game
+from tests.test_search_sync import assert_no_wait
+from vecgame import Blob, BlobMatch, Rules, State, contract, make_game
 from vecgame.contract import random_action
 from vecgame.games.blob_match import schedule
 from vecgame.games.blob_rules import score
@@ -176,6 +177,16 @@ def test_rounds_in_which_a_seat_does_not_see_its_cards(sight: str, cards: int) -
     now = game.determinize(state, 2, seed=3)  # the bids are made, and all look at their cards
     kept = now.hands.gather(1, game.mover(now)[:, None])[:, 0]
     assert torch.equal(kept, state.hands.gather(1, game.mover(state)[:, None])[:, 0].repeat_interleave(2))
+
+
+@pytest.mark.parametrize("rules", [{"sight": "forehead"}, {"sight": "blind"}, {"bidding": "once"}], ids=str)
+def test_what_is_not_seen_while_bidding_waits_for_no_gpu(rules: dict[str, str], monkeypatch) -> None:
+    game = Blob(cards=1, hook=False, **rules)
+
+    def work(state: State) -> None:
+        game.observe(state), game.determinize(state, 2, seed=1)
+
+    assert_no_wait(game.deal(4), work, monkeypatch)
 
 
 def test_such_a_round_can_be_searched() -> None:

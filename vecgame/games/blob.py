@@ -250,7 +250,11 @@ class Blob(ExactBids):
         """[B] bool, games whose bids are made without a sight of one's cards; None under rules that have none such."""
         if self.rules.sight == OWN:
             return None
-        return torch.as_tensor(self.cards_of(state) <= self.rules.sight_to, device=state.device).expand(len(state))
+        return self._dealt(state) <= self.rules.sight_to
+
+    def _dealt(self, state: BlobState) -> Tensor:
+        """`cards_of` lane by lane: [B] int64, filled in on the device, as a number copied there would be waited for."""
+        return torch.zeros_like(state.index) + self.cards_of(state)
 
     def veiled(self, state: BlobState) -> Tensor | None:
         """[B] bool, these bids are made now: seats do not see their own cards."""
@@ -282,8 +286,7 @@ class Blob(ExactBids):
             drawn = replace(drawn, hands=torch.where(told[:, None], anew.hands, drawn.hands))
         if self.rules.bidding == ONCE:
             stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(BIDS_FROM)
-            cards = torch.as_tensor(self.cards_of(drawn), device=state.device).expand(drawn.batch_size)
-            bids = (stream.uniform(Purpose.HIDDEN, self.seats) * (cards[:, None] + 1)).to(torch.int8)
+            bids = stream.uniform(Purpose.HIDDEN, self.seats) * (self._dealt(drawn)[:, None] + 1)
             unknown = ~known["bids"].seen_by(self.mover(drawn)) & (drawn.bids >= 0)
-            drawn = replace(drawn, bids=torch.where(unknown, bids, drawn.bids))
+            drawn = replace(drawn, bids=torch.where(unknown, bids.to(torch.int8), drawn.bids))
         return drawn
