@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields, make_dataclass, replace
 
 import pytest
 import torch
@@ -10,11 +10,26 @@ from torch import Tensor
 
 from tests.helpers import assert_same_state, random_actions
 from tests.test_search_sync import assert_no_wait
-from vecgame import Euchre, EuchreMatch, Hearts, HeartsMatch, Spades, SpadesMatch, TrickGame, TrickState, WhistMatch
+from vecgame import (
+    Briscola,
+    Doppelkopf,
+    Euchre,
+    EuchreMatch,
+    Hearts,
+    HeartsMatch,
+    Skat,
+    Spades,
+    SpadesMatch,
+    TrickGame,
+    TrickState,
+    WhistMatch,
+    Wizard,
+)
 from vecgame import Whist as WhistGame
 from vecgame.cards import popcount
+from vecgame.game import NoRules
 from vecgame.games.hearts import ROTATION
-from vecgame.games.matches import Match
+from vecgame.games.match import Limits, Match, Standing
 
 LANES = 12
 SMALL = {
@@ -94,6 +109,48 @@ def test_matches_are_games_one_after_the_other(kind: str) -> None:
     worth = worth * (2 if match.partners else 1) / worth.sum(-1, keepdim=True)
     assert torch.equal(match.values(state), worth) and torch.equal(match.scores(state), worth)
     assert len(number.unique()) > 1 or match.games == 3  # some matches end earlier than others
+
+
+def match_of(game: type[TrickGame], **fields: type) -> type[Match]:
+    """A class of matches of a game, to 1000 points or of four games, whose state is a `Standing` and has ``fields``."""
+    limits = [("target", int, 1000), ("games", int, 4)]
+    rules = make_dataclass("OwnMatchRules", limits, bases=(Limits, game.rules_type), frozen=True)
+    state = make_dataclass("OwnMatchState", fields.items(), bases=(Standing, game.state_type), frozen=True)
+    return type("OwnMatch", (Match, game), {"name": "own-match", "rules_type": rules, "state_type": state})
+
+
+@pytest.mark.parametrize(
+    ("game", "rules"),
+    [
+        (Doppelkopf, {"dealer": "rotate"}),
+        (Wizard, {"players": 3, "cards": 1, "hook": True}),
+        (Skat, {}),
+        (Briscola, {}),
+        (Briscola, {"players": 4, "dealer": 2}),
+    ],
+    ids=str,
+)
+def test_a_match_of_any_trick_game_is_played_to_its_end(game: type[TrickGame], rules: dict[str, object]) -> None:
+    match = match_of(game, dealer=Tensor)(**rules)
+    state, generator = match.deal(3, seed=5), torch.Generator().manual_seed(5)
+    first = state.dealer
+    for _ in range(match.decisions):
+        state = match.step(state, random_actions(match, state, generator))
+        assert match.observe(state).abs().max() <= match.feature_limit
+        assert torch.equal(state.dealer, (first + state.number.clamp(max=match.games - 1)) % match.seats)
+    assert match.is_terminal(state).all() and (state.number == match.games).all()
+    assert match.values(state).sum(-1).tolist() == pytest.approx([2 if match.partners else 1] * 3)
+
+
+def test_matches_that_could_not_be_played_are_refused() -> None:
+    plain = {"name": "own-match", "rules_type": NoRules, "state_type": match_of(Skat, dealer=Tensor).state_type}
+    for make, message in (
+        (match_of(Doppelkopf), "OwnMatch must know who deals next: its OwnMatchState needs a field dealer"),
+        (type("OwnMatch", (Match, Skat), {}), "OwnMatch plays on a SkatState, which must be a Standing, too"),
+        (type("OwnMatch", (Match, Skat), plain), "OwnMatch ends by no rule: its rules are NoRules, which must be Lim"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make()
 
 
 def ended_with(match: Match, totals: list[float]) -> list[float]:

@@ -12,7 +12,7 @@ import torch
 from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
 from vecgame import Blob, Euchre, Game, Kuhn, TrickGame, Whist, identity, make_game
-from vecgame.games.matches import Standing
+from vecgame.games.match import Standing
 from vecgame.pictures import drawable
 from vecgame.text import see
 from veclab.agents.checkpoint import save_network

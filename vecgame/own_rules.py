@@ -74,7 +74,11 @@ class OwnRules(Game):
 
     def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
         """Draws what `chance` names: [B] int64 each. ``rest`` [B, R] int64 are the cards not dealt, in random order."""
-        return {"dealer": dealing.dealers(stream, getattr(self.rules, "dealer", "random"), self.seats)}
+        return {"dealer": self.dealers(stream)}
+
+    def dealers(self, stream: Stream) -> Tensor:
+        """Who deals each game: [B] int64, by the rule `dealer`, and at random in a game without one."""
+        return dealing.dealers(stream, getattr(self.rules, "dealer", "random"), self.seats)
 
     def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> TrickState:
         """The state before the first decision; arguments after ``index`` are those that `chance` names.

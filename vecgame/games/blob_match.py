@@ -20,7 +20,7 @@ from vecgame.games.blob import DOWN_UP, UP_DOWN, Blob, schedule
 from vecgame.games.blob_rules import TURNED, Rules
 from vecgame.games.blob_state import BlobState
 from vecgame.games.checks import check_rules
-from vecgame.games.matches import Match, Standing
+from vecgame.games.match import Match, Standing
 from vecgame.philox import Stream
 
 MOST_ONES = 8

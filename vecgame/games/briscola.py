@@ -15,6 +15,8 @@ from vecgame.philox import Stream
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
 
+ALL_POINTS = 120
+
 
 @dataclass(frozen=True)
 class BriscolaRules:
@@ -47,7 +49,7 @@ class Briscola(TrickGame):
     name = "briscola"
     fixed_hands = False  # cards are drawn
     rules_type, state_type = BriscolaRules, BriscolaState
-    highest = 120.0
+    highest = float(ALL_POINTS)
 
     def set_up(self) -> None:
         self.cards, self.tricks, self.partners = 3, self.layout.size // self.seats, self.seats == 4
@@ -95,8 +97,8 @@ class Briscola(TrickGame):
 
     def own_block(self, state: BriscolaState, viewer: Tensor) -> list[Tensor]:
         turned = knowledge.cards(bit(state.turned), self.first_suit(state), self.layout)
-        return [turned, knowledge.by_seat(state.points, viewer) / self.highest, (state.stock >= 0).float().mean(-1)]
+        return [turned, knowledge.by_seat(state.points, viewer) / ALL_POINTS, (state.stock >= 0).float().mean(-1)]
 
     def own_columns(self) -> list[tuple[int, str]]:
-        turned, points = (self.layout.size, "the card turned up"), (self.seats, "points of each seat, of 120")
+        turned, points = (self.layout.size, "the card turned up"), (self.seats, f"points of each seat, of {ALL_POINTS}")
         return [turned, points, (1, "share of the stock that is left")]

@@ -55,7 +55,7 @@ class Skat(TrickGame):
         named, seat = bidding & (bid > 0), self.mover(state).to(torch.int8)
         state = self.give(state, place, torch.where(named, state.skat, 0), named)  # takes the skat up
         soloist, trump = torch.where(named, seat, state.soloist), torch.where(named, bid - 1, state.trump)
-        made = torch.where(bidding & (state.made == 2), self.decisions - 1, state.made)  # `step` adds one
+        made = torch.where(bidding & (state.made == 2), self.length - 1, state.made)  # `step` adds one
         return replace(state, soloist=soloist, trump=trump, made=torch.where(named, 2, made).to(torch.int8))
 
     def trump_named(self, state: SkatState) -> Tensor:
@@ -76,7 +76,7 @@ class Skat(TrickGame):
     def taken(self, state: SkatState, trick: Tensor, place: Tensor, complete: Tensor) -> SkatState:
         alone = complete & (state.leader == state.soloist)  # who leads next has won the trick
         points = state.points + torch.where(alone, self.worth(bit(trick.clamp(min=0)).sum(-1)), 0)
-        made = torch.where(alone & (state.trump == NULL), self.decisions, state.made)
+        made = torch.where(alone & (state.trump == NULL), self.length, state.made)
         return replace(state, points=points.to(torch.int8), made=made.to(torch.int8))
 
     def points(self, state: SkatState) -> Tensor:

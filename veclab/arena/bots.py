@@ -12,7 +12,7 @@ from torch import Tensor
 
 from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, TrickGame
-from vecgame.games.matches import Match
+from vecgame.games.match import Match
 from vecgame.lanes import has_choice
 from veclab.arena.rules.player import RuleBot as RuleBot
 from vecmcts import (

@@ -10,7 +10,7 @@ from html import escape
 import torch
 
 from vecgame import Game, State, TrickGame, text
-from vecgame.games.matches import Standing
+from vecgame.games.match import Standing
 from vecgame.pictures import drawable, svg
 from veclab.report.markup import details
 from veclab.report.played import SHOWN_GAMES, Played, Thought

@@ -12,7 +12,7 @@ from torch.nn.functional import pad
 
 from net import InferenceNet
 from vecgame import Game, State
-from vecgame.games.matches import Standing
+from vecgame.games.match import Standing
 from vecgame.lanes import has_choice
 from vecgame.state import concatenate
 from veclab.arena.matches import FIRST_INDEX, Interval

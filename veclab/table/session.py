@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 
 from vecgame import Game, State, TrickGame, text
-from vecgame.games.matches import Standing
+from vecgame.games.match import Standing
 from vecgame.philox import check_seed
 from veclab.arena.told import shown_to
 from vecmcts import Past, SearchConfig
