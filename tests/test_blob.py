@@ -20,7 +20,7 @@ from tests.helpers import (
     reference_rules,
     to_reference,
 )
-from vecgame import Blob, Game, concatenate
+from vecgame import Blob, BlobMatch, Game, concatenate
 from vecgame import lanes as lanes_module
 from vecgame.cards import DECK, list_cards, lowest_card, pack, popcount, rotate_suits, unpack
 from vecgame.games.blob_state import BlobState
@@ -425,11 +425,21 @@ def test_from_hands():
         ({"trump": 5}, r"trump must be from 0 to 4"),
         ({"trump": torch.tensor([-1, 0])}, r"trump must be from 0 to 4"),
         ({"trump": torch.tensor([1])}, r"trump must be one integer or \[2\], got shape \[1\]"),
+        ({"hands": HANDS + 0.5}, r"hands must be integers, got torch\.float32"),
+        ({"hands": HANDS > 0}, r"hands must be integers, got torch\.bool"),
+        ({"dealer": 1.5}, r"dealer must be integers, got torch\.float32"),
+        ({"trump": 1j}, r"trump must be integers, got torch\.complex64"),
+        ({"index": torch.arange(3)}, r"index must be \[2\] game numbers, got shape \[3\]"),
+        ({"index": torch.tensor([0.0, 1.5])}, r"index must be integers, got torch\.float32"),
+        ({"index": torch.tensor([0, -5])}, r"index must be game numbers from 0 to 2\*\*56 - 1, got -5"),
+        ({"index": torch.tensor([2**56, 0])}, r"index must be game numbers from 0 to 2\*\*56 - 1, got 720575940"),
     ],
 )
-def test_hands_that_make_no_game_are_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        Blob(cards=2).from_hands(**({"hands": HANDS, "dealer": 0, "trump": 0} | change))
+@pytest.mark.parametrize("game", [Blob(cards=2), BlobMatch(cards=2)], ids=lambda game: game.name)
+def test_hands_that_make_no_game_are_refused(game, change, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        game.from_hands(**({"hands": HANDS, "dealer": 0, "trump": 0} | change))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_reduced_deck_refuses_the_other_cards_and_suits():

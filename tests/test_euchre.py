@@ -163,7 +163,10 @@ def test_points(won, maker: int, alone: bool, points: int) -> None:
         (lambda: Euchre(dealer=4), "dealer must be a seat 0..3"),
         (lambda: dealt(upcard="8h"), "upcard is no card of this deck"),
         (lambda: dealt(upcard="Jh"), "upcard is in a hand of its game"),
-        (lambda: Euchre().from_hands(torch.zeros(1, 4, 5), upcard=7), "hands holds an id that is no card of this deck"),
+        (
+            lambda: Euchre().from_hands(torch.zeros(1, 4, 5).long(), upcard=7),
+            "hands holds an id that is no card of this deck",
+        ),
         (lambda: bid(Euchre(), dealt(), 2), "action 54 is illegal in lane 0; legal there: .52, 53"),
         (lambda: play(Euchre(), bid(Euchre(), dealt(), 1), "9h"), "action 20 is illegal in lane 0"),
     ],

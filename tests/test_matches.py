@@ -210,6 +210,18 @@ def test_the_standing_is_told_from_every_seat() -> None:
     assert match.observe(last)[0, -6:].tolist() == [0, 0, 0, 0, 0, 1]
 
 
+def test_what_goes_round_goes_by_the_game_that_hands_are_given_for() -> None:
+    """Not by the lane; but who dealt the first game of a match goes round with the matches."""
+    hands = torch.arange(52).view(1, 4, 13).expand(4, -1, -1)
+    for number in range(5):
+        hearts = HeartsMatch().from_hands(hands, number=number)
+        assert hearts.direction.tolist() == [ROTATION[number % 4]] * 4
+        whist = WhistMatch(trump="rotate", dealer="rotate").from_hands(hands, torch.arange(6, 10), number=number)
+        assert whist.trump.tolist() == [number] * 4
+        assert whist.dealer.tolist() == [(lane + number) % 4 for lane in range(6, 10)]
+        assert WhistMatch(dealer=3).from_hands(hands, number=number).dealer.tolist() == [(3 + number) % 4] * 4
+
+
 @pytest.mark.parametrize("kind", ["hearts", "spades", "euchre", "whist"])
 def test_nobody_knows_the_future(kind: str) -> None:
     match, generator = SMALL[kind][0], torch.Generator().manual_seed(2)
@@ -253,6 +265,10 @@ def test_nothing_waits_for_a_gpu(kind: str, monkeypatch) -> None:
         (
             lambda: WhistMatch().from_hands(torch.arange(52).view(1, 4, 13), number=9),
             "number must be from 0 to 8, got 9",
+        ),
+        (
+            lambda: WhistMatch().from_hands(torch.arange(52).view(1, 4, 13), number=True),
+            "number must be from 0 to 8, got True",
         ),
         (
             lambda: WhistMatch().from_hands(torch.arange(52).view(1, 4, 13), totals=torch.zeros(4)),

@@ -10,6 +10,7 @@ from vecgame.game import resolve_device
 from vecgame.philox import Purpose, Stream, check_seed, whole
 
 DEALER_CHOICES = ("random", "rotate")
+ALL_NUMBERS = 2**56  # of games, that have random numbers of their own
 MOST_GAMES = 2**32  # at once, whose bitboards alone would fill 128 GiB
 
 
@@ -27,7 +28,7 @@ def numbers(batch_size: int, seed: int | Stream, device: str | torch.device, fir
     if not 1 <= count < MOST_GAMES:
         limit = "at least 1" if whole(batch_size, 1) < 1 else f"a whole number below {MOST_GAMES:,}"
         raise ValueError(f"batch_size must be {limit}, got {batch_size}")
-    if not 0 <= first <= 2**56 - count:
+    if not 0 <= first <= ALL_NUMBERS - count:
         raise ValueError(f"first_index must be a whole number from 0 to 2**56 - {count}, got {first_index}")
     index = torch.arange(first, first + count, device=resolve_device(device))
     return Stream(check_seed(seed), index, torch.zeros_like(index))
@@ -48,12 +49,12 @@ def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layo
     """Given hands [B, seats, cards] as int64 card ids.
 
     Raises:
-        ValueError: on another shape, a card outside the deck (a bitboard) or dealt twice within one game.
+        ValueError: on another shape or fractions, a card outside the deck (a bitboard) or dealt twice within one game.
     """
     hands = torch.as_tensor(hands)
     if hands.ndim != 3 or hands.shape[1:] != (seats, cards):
         raise ValueError(f"hands must be [B, {seats}, {cards}] card ids, got shape {list(hands.shape)}")
-    hands = hands.long()
+    hands = integers("hands", hands)
     inside = (hands >= 0) & (hands < layout.size)
     if not (inside & (bit(hands.clamp(0, layout.size - 1)) & deck != 0)).all():
         suits = [deck >> layout.ranks * suit & layout.block(0) for suit in range(layout.suits)]
@@ -69,15 +70,42 @@ def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layo
     return hands
 
 
+def given_games(index: Tensor | Stream | None, hands: Tensor) -> Stream:
+    """The random numbers of games ``index`` [B] with hands [B, ..] of one's own, seed 0; of games 0 .. for None. A
+    stream in the index's place is taken as it is.
+
+    Raises:
+        ValueError: unless there is one number for each game, and they are some that a `Stream` tells apart.
+    """
+    if isinstance(index, Stream):
+        return index
+    device = hands.device
+    index = torch.arange(len(hands), device=device) if index is None else torch.as_tensor(index, device=device)
+    if index.shape != hands.shape[:1]:
+        raise ValueError(f"index must be [{len(hands)}] game numbers, got shape {list(index.shape)}")
+    index = integers("index", index)
+    if (outside := (index < 0) | (index >= ALL_NUMBERS)).any():
+        raise ValueError(f"index must be game numbers from 0 to 2**56 - 1, got {int(index[outside][0])}")
+    return Stream(0, index, torch.zeros_like(index))
+
+
+def integers(name: str, value: Tensor) -> Tensor:
+    """The tensor as int64. Raises ValueError on what is no whole number by its type: a fraction would be cut off."""
+    if value.dtype == torch.bool or value.is_floating_point() or value.is_complex():
+        raise ValueError(f"{name} must be integers, got {value.dtype}")
+    return value.long()
+
+
 def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
-    """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape or a number not in
-    0 .. ``high``."""
+    """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape, a fraction, or a number not
+    in 0 .. ``high``."""
     value = torch.as_tensor(value, device=device)
     if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
         raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
+    value = integers(name, value)
     if ((value < 0) | (value > high)).any():
         raise ValueError(f"{name} must be from 0 to {high}")
-    return value.long().expand(batch)
+    return value.expand(batch)
 
 
 def dealers(stream: Stream, rule: str | int, seats: int = SEATS) -> Tensor:

@@ -101,31 +101,31 @@ class TrickGame(OwnRules):
         dealt, last = self.seats * self.cards, self.deck.bit_count()
         return deck[:, :dealt].reshape(-1, self.seats, self.cards), deck[:, dealt:last]
 
-    def from_hands(self, hands: Tensor, index: Tensor | None = None, **given: Tensor | int) -> TrickState:
+    def from_hands(self, hands: Tensor, index: Tensor | Stream | None = None, **given: Tensor | int) -> TrickState:
         """Games with given hands, before the first decision.
 
         Args:
             hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
-            index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
+            index: [B] integer game numbers, 0 .. 2**56 - 1, which fix the games' random numbers; 0.. by default. A
+                stream in their place is taken as it is.
             given: what `chance` names, [B] integers or one for all; what is left out is drawn with seed 0.
 
         Raises:
-            ValueError: on another shape, a card outside the deck or dealt twice, a name or number that is none.
+            ValueError: on another shape or fractions, a card outside the deck or dealt twice, a name or number that is
+                none.
         """
         hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats, self.layout)
-        if index is None:
-            index = torch.arange(len(hands), device=hands.device)
+        stream = dealing.given_games(index, hands)
         limits = self.chance()
         if unknown := sorted(set(given) - set(limits)):
             raise ValueError(
                 f"{self.name} deals no {', '.join(unknown)}; beside the hands it deals {', '.join(limits) or 'nothing'}"
             )
-        stream = Stream(0, index, torch.zeros_like(index))
         rest = dealing.shuffled(stream, self.deck & ~bit(hands).sum((-1, -2)), self.layout.size)
         drawn = self.draw(stream, rest[:, : self.deck.bit_count() - self.seats * self.cards])
         for name, value in given.items():
             drawn[name] = dealing.per_game(name, value, len(hands), limits[name], hands.device)
-        return self.begin(hands, index, **drawn)
+        return self.begin(hands, stream.game, **drawn)
 
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
         """A state with nothing played yet; ``own`` are the fields that the game adds."""

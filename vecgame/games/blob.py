@@ -115,7 +115,7 @@ class Blob(ExactBids):
             hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
             dealer: [B] integer seats (or one for all).
             trump: [B] integers, suit 0..3, 4 = none (or one for all). Not given under trump "turned" or "bidder".
-            index: [B] int64 game numbers, which fix the games' random numbers; 0.. by default.
+            index: [B] integer game numbers, 0 .. 2**56 - 1, which fix the games' random numbers; 0.. by default.
             turned: [B] integer card ids of the cards turned up (or one for all); given under trump "turned" only.
 
         Raises:

@@ -107,9 +107,9 @@ class BlobMatch(Match, Blob):
         Raises:
             ValueError: as `Blob.from_hands`, on totals of another shape, or a number that no game has.
         """
-        cards = self.rules.hands[number] if number in range(self.games) else self.cards
+        self._check_number(number)
         shared = {name: getattr(self.rules, name) for name in Rules.__dataclass_fields__}
-        one = Blob(**{**shared, "cards": cards}).from_hands(hands, dealer, trump, index, turned)
+        one = Blob(**{**shared, "cards": self.rules.hands[number]}).from_hands(hands, dealer, trump, index, turned)
         return self.standing_at(MatchState(**one.tensors(), **self.no_standing(one.index)), totals, number)
 
     def cut(self, deck: Tensor, stream: Stream) -> tuple[Tensor, Tensor]:

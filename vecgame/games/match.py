@@ -22,7 +22,7 @@ from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, working
 from vecgame.own_rules import TrickState
-from vecgame.philox import Purpose, Stream
+from vecgame.philox import Purpose, Stream, whole
 from vecgame.state import State
 from vecgame.tricks import TrickGame
 
@@ -122,17 +122,23 @@ class Match(TrickGame):
 
         Args:
             totals: [B, P] points of the games before; none by default.
-            number: how many games are finished.
+            number: how many games are finished. What is not given is drawn as for that game of the match: its dealer is
+                so many seats after the first game's.
 
         Raises:
             ValueError: as the game, on totals of another shape or of a match that is over, or a number no game has.
         """
-        return self.standing_at(super().from_hands(hands, index, **given), totals, number)
+        self._check_number(number)
+        hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats, self.layout)
+        match = dealing.given_games(index, hands)
+        if self.has_dealer and "dealer" not in given:
+            given["dealer"] = (self.dealers(match) + number) % self.seats
+        game = self.later(match.game, torch.full_like(match.game, number))
+        return self.standing_at(super().from_hands(hands, game, **given), totals, number)
 
     def standing_at(self, state: TrickState, totals: Tensor | None, number: int) -> TrickState:
         """The state with these `totals` and ``number`` games finished; see `from_hands`."""
-        if number not in range(self.games):
-            raise ValueError(f"number must be from 0 to {self.games - 1}, got {number!r}")
+        self._check_number(number)
         totals = torch.zeros_like(state.totals) if totals is None else totals
         if totals.shape != state.totals.shape:
             batch, seats = state.totals.shape
@@ -145,6 +151,11 @@ class Match(TrickGame):
             number=torch.full_like(state.made, number),
             future=future_of(Stream(0, state.index, torch.zeros_like(state.index))),
         )
+
+    def _check_number(self, number: int) -> None:
+        """Raises ValueError unless it is the number of a game of the match."""
+        if whole(number, -1) not in range(self.games):
+            raise ValueError(f"number must be from 0 to {self.games - 1}, got {number!r}")
 
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
         dealer = {"dealer": torch.zeros_like(index, dtype=torch.int8)} if self.has_dealer else {}
@@ -169,7 +180,7 @@ class Match(TrickGame):
         return self.deal_by(self.later(future, number), index, **given)
 
     def later(self, future: Tensor, number: Tensor) -> Stream:
-        """The numbers that deal game ``number`` [B] int64 of each match, whose `Standing.future` is given."""
+        """The numbers that deal game ``number`` [B] int64 of each match, by its `Standing.future`."""
         return LaterGame(0, future, number)
 
     # -- playing it ---------------------------------------------------------------------------------------------------
