@@ -47,7 +47,11 @@ from vecgame import Blob, Rules, score
         ({"scoring": "points"}, r"'points' is no FILE.py:NAME"),
         ({"scoring": lambda bids, won: (bids == won) / 0}, r"a bid of 0 with 0 tricks won scores inf"),
         ({"scoring": lambda bids, won: bids * 0}, r"every bid scores 0, whatever is won"),
-        ({"scoring": lambda bids, won: bids.sum()}, r"scoring must give points of the shape of bids, \[36\], not \[\]"),
+        ({"scoring": lambda bids, won: bids.sum()}, r"must give points of the shape of bids, \[36, 4\], not \[\]"),
+        ({"scoring": lambda bids, won: won - won.mean(-1, keepdim=True)}, r"a seat points for its own bid and tricks"),
+        ({"scoring": lambda bids, won: won + won.sum(-1, keepdim=True)}, r"a seat points for its own bid and tricks"),
+        ({"scoring": lambda bids, won: won + (bids.sum(-1, True) == 5)}, r"a seat points for its own bid and tricks"),
+        ({"scoring": lambda bids, won: won + (won == won.amax(-1, True))}, r"its own bid and tricks, whatever the oth"),
     ],
 )
 def test_values_that_make_no_game_are_refused(changes, message):

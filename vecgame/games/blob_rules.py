@@ -46,8 +46,8 @@ class Rules:
     miss_points_per_trick: float = 0.0  # points for each trick won, when the bid was missed
     miss_penalty: float = 0.0  # points lost for each trick above or below the bid
     miss_step: float = 0.0  # points lost for the first of these, twice as many for the second, and so on
-    # In place of all these points: a function of bids and tricks won, both [..., P] float32 -> [..., P] points, or
-    # where one is found, FILE.py:NAME. "": none.
+    # In place of all these points: a function of bids and tricks won, both [..., P] float32 -> [..., P] points, of each
+    # seat by its own bid and tricks; or where one is found, FILE.py:NAME. "": none.
     scoring: str | Callable[[Tensor, Tensor], Tensor] = ""
     suits: int = SUITS  # the first 1..4 of spades, hearts, clubs, diamonds
     ranks: int = RANKS  # the lowest 1..13 ranks of each suit, two upwards
@@ -103,9 +103,26 @@ class Rules:
         """The fewest and the most points that one game can give, over all bids and tricks won: (low, high).
 
         Raises:
-            ValueError: if they are not numbers, or the same.
+            ValueError: if they are not numbers, or the same, or depend on what other seats bid and win.
         """
-        bids, won = torch.cartesian_prod(*[torch.arange(self.cards + 1)] * 2).unbind(-1)
+        pairs = torch.cartesian_prod(*[torch.arange(self.cards + 1)] * 2)  # [N, 2] int64, a bid and tricks won
+        alike = torch.arange(len(pairs))[:, None].expand(-1, self.players)  # [N, P], the pair of each seat
+        points = self._scored(*pairs[alike].unbind(-1))
+        if not points.isfinite().all():
+            bid, tricks = pairs[alike[~points.isfinite()][0]].tolist()
+            raise ValueError(f"a bid of {bid} with {tricks} tricks won scores {float(points[~points.isfinite()][0])}")
+        steps = (1, self.cards + 2) if self.scoring else ()  # to the next seat's pair: other tricks, and another bid
+        for step in steps:
+            others = (alike + step * torch.arange(self.players)) % len(pairs)
+            if not self._scored(*pairs[others].unbind(-1)).allclose(points.gather(0, others)):
+                raise ValueError("scoring must give a seat points for its own bid and tricks, whatever the others have")
+        low, high = float(points.min()), float(points.max())
+        if not low < high:
+            raise ValueError(f"every bid scores {high:g}, whatever is won: points must be able to differ")
+        return low, high
+
+    def _scored(self, bids: Tensor, won: Tensor) -> Tensor:
+        """`score`; raises ValueError where a function of one's own fails, or gives points of another shape."""
         try:
             points = score(self, bids, won)
         except Exception as error:  # whatever one's own function makes of it
@@ -114,13 +131,7 @@ class Rules:
             raise ValueError(
                 f"scoring must give points of the shape of bids, {list(bids.shape)}, not {list(points.shape)}"
             )
-        if not points.isfinite().all():
-            bid, tricks = (int(column[~points.isfinite()][0]) for column in (bids, won))
-            raise ValueError(f"a bid of {bid} with {tricks} tricks won scores {float(points[~points.isfinite()][0])}")
-        low, high = float(points.min()), float(points.max())
-        if not low < high:
-            raise ValueError(f"every bid scores {high:g}, whatever is won: points must be able to differ")
-        return low, high
+        return points
 
     @property
     def max_score(self) -> float:
