@@ -7,6 +7,7 @@ import torch
 
 from net import BlobNet, NetConfig
 from tests.helpers import bits_of
+from tests.small_games import FiveSuits
 from vecgame import (
     GAMES,
     Blob,
@@ -332,6 +333,21 @@ def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
         assert message in error and error.count("\n") == 1
 
 
+def test_one_suit_of_any_length_is_played() -> None:
+    @dataclass(frozen=True)
+    class LongState(TrickState):
+        layout = Layout(suits=1, ranks=63, rank_names=tuple(map(str, range(63))))
+
+    class Long(FiveSuits):
+        state_type = LongState
+
+    game = Long(cards=1)
+    for trump in range(2):  # the suit, or none
+        assert game.strengths()[trump, 0].tolist() == list(range(63, 126))
+    state = game.from_hands(torch.tensor([[[0], [61], [62], [30]]]), dealer=3)
+    assert game.scores(play_lowest(game, state)).tolist() == [[0, 0, 1, 0]]
+
+
 def test_an_engine_that_could_not_play_it_says_so() -> None:
     @dataclass(frozen=True)
     class JokerState(TrickState):
@@ -342,6 +358,13 @@ def test_an_engine_that_could_not_play_it_says_so() -> None:
 
     with pytest.raises(ValueError, match="cards that belong to none of the 4 suits that may be led: set led_suits"):
         Jokers(cards=5, trump="none")
+
+    class Strong(Whist):
+        def strengths(self) -> torch.Tensor:
+            return 3 * super().strengths() + 14
+
+    with pytest.raises(ValueError, match="Strong has strengths from 14 to 128; they must be from 0 to 127"):
+        Strong().observe(Strong().deal(1))
 
     class Crowd(Whist):
         def set_up(self) -> None:

@@ -25,6 +25,8 @@ from vecgame.lanes import around, entries, place_of, with_entries
 from vecgame.philox import Stream
 from vecgame.state import State
 
+MOST_STRENGTH = torch.iinfo(torch.int8).max
+
 
 @dataclass(frozen=True)
 class TrickState(State):
@@ -149,10 +151,11 @@ class OwnRules(Game):
 
     def strengths(self) -> Tensor:
         """How strong each card is in a trick, under each trump when each suit is led: [T, led_suits, size] integers
-        0 .. 120. By default its rank, above those when its suit is led, and above these when it is trump."""
+        0 .. 127. By default its rank, above those when its suit is led, and above these when it is trump."""
         suits, size, ranks = self.suits_of_cards()[:, None], self.layout.size, self.layout.ranks
         trump, led = torch.arange(len(suits))[:, None, None], torch.arange(self.led_suits)[:, None]
-        power = torch.where(suits == trump, 2 * ranks, torch.where(suits == led, ranks, 0))
+        above = ranks * min(self.layout.suits, 2)  # of trump, which has no other suit to beat where there is none
+        power = torch.where(suits == trump, above, torch.where(suits == led, ranks, 0))
         return torch.arange(size) % ranks + torch.where(suits < self.led_suits, power, 0)
 
     def suit_led(self, state: TrickState, trick: Tensor) -> Tensor:
@@ -263,8 +266,11 @@ class Tables:
 
 @cache
 def tables(game: OwnRules, device: torch.device) -> Tables:
-    """The tables of a game on a device."""
+    """The tables of a game on a device. Raises ValueError on strengths that they cannot hold."""
     suits, strengths, cards = game.suits_of_cards(), game.strengths(), torch.arange(game.layout.size)
+    if ((strengths < 0) | (strengths > MOST_STRENGTH)).any():
+        name, low, high = type(game).__name__, int(strengths.min()), int(strengths.max())
+        raise ValueError(f"{name} has strengths from {low} to {high}; they must be from 0 to {MOST_STRENGTH}")
     members = torch.where(suits[:, None] == torch.arange(game.led_suits)[:, None], 1 << cards, 0).sum(-1)
     no_card = -torch.ones_like(strengths[..., :1])
     return Tables(
