@@ -11,17 +11,21 @@ from tests.small_games import FiveSuits
 from vecgame import (
     GAMES,
     Blob,
+    Euchre,
     Hearts,
     Layout,
+    Skat,
     Spades,
     TrickGame,
     TrickState,
     Whist,
+    Wizard,
     default_rules,
     make_game,
     register,
 )
 from vecgame.cards import pack_mask, unpack_mask
+from vecgame.contract import random_action
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.report.page import main as report_main
@@ -212,6 +216,27 @@ def test_all_know_the_card_turned_up() -> None:
     given = game.from_hands(hands, dealer=2)
     assert given.trump.tolist() == [CLUBS] and given.turned.tolist() == [1 << card("Ac")]
     assert game.scores(play_lowest(game, given)).tolist() == [[13.0, 0.0, 13.0, 0.0]]
+
+
+# --- what is illegal ---
+
+
+@pytest.mark.parametrize(
+    "game",
+    [Blob(cards=2), Blob(cards=6, trump="bidder"), Hearts(passing="left"), Spades(cards=2), Euchre(), Wizard(), Skat()],
+    ids=lambda game: game.name,
+)
+def test_what_is_illegal_stays_in_its_own_lane(game: TrickGame) -> None:
+    """Numbers of any size that nobody has checked, and actions at the wrong time."""
+    state = alone = game.deal(30, seed=6)
+    draw = torch.Generator().manual_seed(6)
+    for _ in range(game.decisions):
+        wild, wrong = (torch.randint(low, high, (10,), generator=draw) for low, high in ((-140, 400), (0, 66)))
+        legal = random_action(game, alone[20:])
+        state = game.step(state, torch.cat([wild, wrong % game.num_actions, legal]))
+        alone = game.step(alone, torch.cat([random_action(game, alone[:20]), legal]))
+        game.observe(state), game.play_forced(state)
+        assert state[20:] == alone[20:]
 
 
 # --- by name ---

@@ -111,8 +111,7 @@ class TrickGame(OwnRules):
             given: what `chance` names, [B] integers or one for all; what is left out is drawn with seed 0.
 
         Raises:
-            ValueError: on another shape or fractions, a card outside the deck or dealt twice, a name or number that is
-                none.
+            ValueError: on another shape, fractions, a card outside the deck or dealt twice, an unknown name or number.
         """
         hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats, self.layout)
         stream = dealing.given_games(index, hands)
@@ -215,17 +214,18 @@ class TrickGame(OwnRules):
         if validate:
             self._check_legal(state, action)
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
-        seat, playing, small = self.mover(state), ~bidding & going, action.to(torch.int8)
+        seat, playing = self.mover(state), ~bidding & going
         place = place_of(seat, self.seats)
         if self.bids and not none(bidding):
-            bid = (small - self.first_bid).clamp(0, self.bids - 1) if self.first_bid else small
-            state = self.bid(state, place, bid, bidding)
+            bid = (action - self.first_bid if self.first_bid else action).clamp(0, self.bids - 1)
+            state = self.bid(state, place, bid.to(torch.int8), bidding)
+        action = action.clamp(0, self.layout.size - 1)  # tables hold no more, and other lanes are to go on
         if giving is not None:
             playing = playing & ~giving
             if not none(giving):
                 state = self.give(state, place, torch.where(giving, bit(action), 0), giving)
         card = torch.where(playing, bit(action), 0)
-        return self._play(state, seat, place, small, card, playing, going)
+        return self._play(state, seat, place, action.to(torch.int8), card, playing, going)
 
     def _play(
         self,

@@ -180,7 +180,7 @@ class Blob(ExactBids):
     def bid(self, state: BlobState, place: Tensor, bid: Tensor, bidding: Tensor) -> BlobState:
         if self.rules.trump == BIDDER:
             naming = self._naming(state)
-            state = replace(state, trump=torch.where(naming, bid, state.trump))
+            state = replace(state, trump=torch.where(naming, bid.clamp(max=NO_TRUMP), state.trump))
             bidding = bidding & ~naming
         return super().bid(state, place, bid, bidding)
 

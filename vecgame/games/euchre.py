@@ -122,7 +122,8 @@ class Euchre(TrickGame):
     def mover(self, state: EuchreState) -> Tensor:
         """Seat to move: [B] int64. The dealer puts a card away, the maker says whether it plays alone."""
         mover = torch.where(state.made == PICK_UP, state.dealer.long(), super().mover(state))
-        return torch.where(state.made == LONER, state.maker.long(), mover)
+        maker = state.maker & (SEATS - 1)  # a seat even where none has named trump, after an illegal pass
+        return torch.where(state.made == LONER, maker.long(), mover)
 
     def legal_bids(self, state: EuchreState) -> Tensor:
         first, second = 1 << PASS | 1 << 1, 1 << PASS | 1 << 2 | 1 << 3 | 1 << 4

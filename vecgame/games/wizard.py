@@ -81,7 +81,7 @@ class Wizard(ExactBids):
 
     def bid(self, state: WizardState, place: Tensor, bid: Tensor, bidding: Tensor) -> WizardState:
         naming = bidding & (state.made == 0)
-        state = replace(state, trump=torch.where(naming, bid - NAME, state.trump))
+        state = replace(state, trump=torch.where(naming, (bid - NAME).clamp(min=0), state.trump))
         return super().bid(state, place, bid, bidding & ~naming)
 
     def suit_led(self, state: WizardState, trick: Tensor) -> Tensor:
