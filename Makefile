@@ -26,6 +26,7 @@ test: setup
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations 15
 
 slow: setup # but those in other libraries, all of which `make doors` runs
+	$(PIP) --editable '.[doors]'
 	$(BIN)/python -m pytest -n auto --dist worksteal --durations 15 -m slow --ignore-glob='tests/test_doors_*'
 
 peers: setup
@@ -33,7 +34,7 @@ peers: setup
 	$(BIN)/python -m pytest -n auto tests/test_peers.py tests/test_search_golden.py
 
 doors: setup
-	$(PIP) --editable '.[doors]'
+	$(PIP) --editable '.[doors,peers]'
 	$(BIN)/python -m pytest -n auto -m 'slow or not slow' tests/test_doors_*.py
 
 docs: setup

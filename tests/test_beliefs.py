@@ -89,7 +89,7 @@ def test_worlds_follow_the_belief() -> None:
         ("told", ByBelief(Told(GAME))),
     ):
         worlds, _ = draw(GAME, state, 32, 6)
-        assert torch.equal(worlds.hands.sum(1) >= 0, torch.ones(16 * 32, dtype=torch.bool))
+        assert torch.equal(popcount(worlds.hands.sum(1)), popcount(worlds.hands).sum(1))  # no card is dealt twice
         held = worlds.hands.gather(1, seat.repeat_interleave(32)[:, None])[:, 0]
         mean[name] = float(popcount(held & spades).float().mean())
         assert torch.equal(popcount(held), torch.full((16 * 32,), 4))

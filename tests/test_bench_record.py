@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_the_time_of_self_play_is_written_before_its_phases(tmp_path) -> None:
 def test_figures_name_version_and_commit_where_git_can_say_it(tmp_path, monkeypatch) -> None:
     told = environment(CPU, "bench")
     assert told["vecgame"] == __version__ and told["commit"] == commit()
+    root = Path(__file__).parents[1]
+    if (root / ".git").exists():
+        asked = subprocess.run(
+            ["git", "-C", str(root), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        )
+        assert commit().removesuffix("-dirty") == asked.stdout.strip()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit.__wrapped__() is None  # without git
 

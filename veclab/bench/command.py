@@ -286,7 +286,7 @@ class Bench(Running):
         games = learners.games_of(cards)
         self.record.games = identities(games)
         minutes = sorted(options.minutes or ([0.1] if options.quick else [1.0, 5.0, 20.0]))
-        total = minutes[-1] * len(learners.ALL)  # for each begins once, and goes on from one time to the next
+        total = minutes[-1] * len(learners.ALL)  # of the longest; vecgame's shorter runs, which are others, come on top
         with self.display.task("learning", total, "minutes") as task:
             for number, make in enumerate(learners.ALL):
                 learner = make(cards, seed=1)
