@@ -11,13 +11,13 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import EmulatedGpu
 from tests.positions import HashEvaluator
-from vecgame import Blob, Game
+from vecgame import Blob, Euchre, Game, Kuhn, Leduc, Skat, State
 from vecgame.games.whist import Whist
 from vecgame.lanes import carrying_all, has_choice
 from veclab.arena.bots import NetworkPlayer, RandomBot
 from veclab.arena.matches import play_match
 from veclab.settings import Settings
-from veclab.training import policy_gradient, selfplay
+from veclab.training import imitation, policy_gradient, selfplay
 from veclab.training.learner import Learner
 from veclab.training.selfplay import sample, self_play, split
 from vecmcts import Evaluator, PlayoutEvaluator, SearchConfig, search
@@ -349,3 +349,29 @@ def test_what_two_processes_play_has_the_means_of_each(game: Game) -> None:
     assert both.prior_divergence == pytest.approx(played.prior_divergence)
     assert both.evaluations == 2 * played.evaluations and len(both.examples) == 2 * len(played.examples)
     assert torch.equal(both.scores, torch.cat([played.scores, played.scores]))
+
+
+@pytest.mark.parametrize("game", [Kuhn(), Leduc(), Skat(), Euchre(stick_the_dealer=False)], ids=lambda game: game.name)
+def test_nothing_is_learned_from_games_that_are_over(game: Game, monkeypatch) -> None:
+    """Some end before others, and their masks still have several actions: these are no decisions."""
+    over, observe = [], type(game).observe
+
+    def watched(self: Game, state: State, seat: torch.Tensor | None = None) -> torch.Tensor:
+        over.append(game.is_terminal(state))
+        return observe(self, state, seat)
+
+    monkeypatch.setattr(type(game), "observe", watched)
+    network = InferenceNet(BlobNet(sized_for(game)), dtype=torch.float32)
+    rollout = policy_gradient.play(game, network, 40, 1, 0, torch.device("cpu"))
+    examples = imitation.played(game, imitation.by_network(network), 40, 1, 0, torch.device("cpu"))
+    assert not torch.cat(over).any() and len(over) > 2
+    with carrying_all():
+        carried = policy_gradient.play(game, network, 40, 1, 0, torch.device("cpu"))
+    assert len(rollout.legal) == len(carried.legal) and len(examples) > 40
+    searched = self_play(game, PlayoutEvaluator(), SEARCH, 12, seed=1, policy_target="visits").examples
+    assert searched.policy.float().sum(-1).allclose(torch.ones(len(searched)), atol=2e-3)
+
+
+def sized_for(game: Game) -> NetConfig:
+    """`SMALL` for a game."""
+    return replace(SMALL, observation=game.features, actions=game.num_actions, values=game.seats)

@@ -14,7 +14,7 @@ from torch import Tensor
 from vecgame import hidden, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
-from vecgame.lanes import steps_while
+from vecgame.lanes import has_choice, steps_while
 from vecgame.philox import check_seed
 from vecgame.pictures import View
 from vecgame.state import State, as_tensor
@@ -207,6 +207,11 @@ class Game(ABC):
         mask = self.legal_mask(state)
         order = mask.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, : self.max_legal]
         return torch.where(mask.gather(1, order), order, -1)
+
+    def chooses(self, state: State, actions: Tensor) -> Tensor:
+        """Whether the mover has a choice of ``actions`` [B, max_legal], those of `legal_actions`: [B] bool. Nobody has
+        one in a game that is over, whatever its mask says; what is forced needs no judgement, and teaches nothing."""
+        return has_choice(actions) & ~self.is_terminal(state)
 
     def slot_logits(self, state: State, actions: Tensor, logits: Tensor) -> Tensor:
         """A network's logits [B, num_actions] for the actions that `legal_actions` gives, [B, max_legal]: -inf where

@@ -50,8 +50,8 @@ def looping(loop: Loop) -> Iterator[None]:
 
 
 def has_choice(actions: Tensor) -> Tensor:
-    """Whether there is more than one of the ``actions`` [L, max_legal] of `Game.legal_actions`: [L] bool. What is
-    forced needs no judgement, and teaches nothing."""
+    """Whether there is more than one of the ``actions`` [L, max_legal] of `Game.legal_actions`: [L] bool. In games that
+    may be over ask `Game.chooses`."""
     if actions.shape[1] == 1:
         return torch.zeros_like(actions[:, 0], dtype=torch.bool)
     return actions[:, 1] >= 0  # those that there are come first

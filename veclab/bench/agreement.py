@@ -10,7 +10,6 @@ from torch import Tensor
 
 from net import BlobNet, float8_products
 from vecgame import Game, State, concatenate
-from vecgame.lanes import has_choice
 from veclab.arena.bots import NetworkPlayer
 from veclab.bench.measure import counted_ways
 from veclab.precision import PRECISIONS, check_precision, form_of
@@ -71,7 +70,7 @@ def self_played(game: Game, network: object, games: int, device: torch.device) -
     drawn, kept = NetworkPlayer(network, sample=True), []
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
-        choosing = has_choice(actions) & ~game.is_terminal(state)
+        choosing = game.chooses(state, actions)
         kept.append(state[choosing])
         state = game.step(state, drawn.act(game, state, 0))
     return concatenate(kept)

@@ -17,7 +17,6 @@ from torch import Tensor
 from net import BlobNet, InferenceNet
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
-from vecgame.lanes import has_choice
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import RuleBot, why_not
 from veclab.settings import RULE_PLAYERS, Settings
@@ -136,7 +135,7 @@ def played(
     for _ in range(game.decisions):
         actions = game.legal_actions(state)
         action = actions[:, 0]
-        lanes = has_choice(actions).nonzero()[:, 0]
+        lanes = game.chooses(state, actions).nonzero()[:, 0]
         if len(lanes):
             choosing = state.take(lanes)
             chosen, policy = teacher(game, choosing, seed)

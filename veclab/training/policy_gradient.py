@@ -19,7 +19,7 @@ from net import InferenceNet
 from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack, unpack_mask
-from vecgame.lanes import compacts, has_choice
+from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
@@ -184,7 +184,7 @@ class _Terms:
     def decide(self, state: State) -> _Decision:
         """A decision of all B games, in those that have none to make too, without a wait for the device."""
         actions = self.game.legal_actions(state)
-        choice = has_choice(actions)
+        choice = self.game.chooses(state, actions)
         rows = self.choose(state, actions, choice)
         action = torch.where(choice, rows.pop("action"), actions[:, 0])
         return _Decision(self.game.step(state, action), choice, rows)
@@ -250,7 +250,7 @@ class _Chunk:
         for _ in range(game.decisions):
             actions = game.legal_actions(state)
             action = actions[:, 0]
-            lanes = has_choice(actions).nonzero()[:, 0]
+            lanes = game.chooses(state, actions).nonzero()[:, 0]
             self.counts.append(len(lanes))
             WAYS["eager"] += 1
             if len(lanes) or not stored:  # those of no games still have names and types

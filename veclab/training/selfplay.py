@@ -15,7 +15,6 @@ from torch import Tensor
 from net.threads import shared_out, side_by_side
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
-from vecgame.lanes import has_choice
 from vecgame.memory import free_memory
 from veclab.playout_cap import PlayoutCap
 from veclab.training.distributed import Group
@@ -270,7 +269,7 @@ class _Chunk:
         game = self.game
         actions = self.terms.config.view(game).legal_actions(state)
         action = actions[:, 0]
-        lanes = has_choice(actions).nonzero()[:, 0]
+        lanes = game.chooses(state, actions).nonzero()[:, 0]
         if len(lanes) and self.terms.cap is None:
             action = action.index_copy(0, lanes, self._search(state, past, lanes, decision))
         elif len(lanes):
