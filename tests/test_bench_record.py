@@ -316,11 +316,14 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
     assert asdict(detail(play, row, counted))["shares"] == found.shares and len(asked) == 1  # counted once
 
 
+FOR_GPUS = "is for GPUs; leave it out on cpu, where it would change nothing (a run that has it goes on there with"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["self-play", "--compile"], "--compile is for GPUs; leave it out on cpu, where it would change nothing"),
-        (["sweep", "--no-graphs"], "--no-graphs is for GPUs; leave it out on cpu, where it would change nothing"),
+        (["self-play", "--compile"], f"--compile {FOR_GPUS} --no-compile)"),
+        (["sweep", "--no-graphs"], f"--no-graphs {FOR_GPUS} --graphs)"),
         (["engine", "--compile"], "--compile is for self-play, sweep, net; it would change nothing of engine"),
         (["search", "--compile"], "--compile is for self-play, sweep, net; it would change nothing of search"),
         (["net", "--no-graphs"], "--no-graphs is for self-play, search, sweep, train; it would change nothing of net"),

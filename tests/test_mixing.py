@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.runs import changed, metrics_of, quiet
 from vecgame import Blob
+from veclab.shares import shares_in_turn
 from veclab.training import policy_gradient
 from veclab.training.distributed import Group
 from veclab.training.mixing import shared_out
@@ -75,3 +76,10 @@ def test_processes_have_games_of_every_number_of_cards(tmp_path) -> None:
         Run(tmp_path / "run", settings, quiet(), Group(0, 3))
     Run(tmp_path / "run", changed(cards="1-5", update_games=15, eval_deals=5, device="cpu"), quiet(), Group(0, 3))
     Run(tmp_path / "run", settings, quiet())
+
+
+def test_fewer_games_than_entries_reach_each_entry_in_its_turn() -> None:
+    """Of a searched iteration too, whose entries keep their places."""
+    played = [shares_in_turn(4, 6, turn) for turn in range(3)]
+    assert played == [[1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 1, 1], [0, 0, 1, 1, 1, 1]]
+    assert [shares_in_turn(13, 6, turn) for turn in range(2)] == [[3, 2, 2, 2, 2, 2]] * 2

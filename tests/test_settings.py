@@ -206,7 +206,7 @@ def test_a_run_needs_a_folder(tmp_path, capsys) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
         assert train.main(["--run", str(path)]) == 2
         error = capsys.readouterr().err
-        assert "name a folder for the run" in error and error.count("\n") == 1
+        assert "file; name a folder" in error and error.count("\n") == 1
 
 
 def test_a_run_is_not_begun_over_another(tmp_path, capsys) -> None:
@@ -233,6 +233,9 @@ def test_flags_give_the_settings_again() -> None:
         (["--trust", "0.5"], "without --candidates"),
         (["--considered-actions", "4"], "without --root-selection gumbel"),
         (["--root-selection", "gumbel", "--noise-alpha", "0.3"], "without --root-selection puct or shared"),
+        (["--noise-fraction", "0", "--noise-alpha", "0.3"], "and a --noise-fraction above 0"),
+        (["--game", "hearts", "--merge-equivalent"], "without a game that knows moves that are alike, such as blob"),
+        (["--rules", "players=3", "--values", "1", "--tricks-weight", "0.1"], "needs --values 4 in a game of 3 seats"),
     ],
 )
 def test_what_would_change_nothing_by_itself_is_refused(flags, needed, tmp_path, capsys) -> None:

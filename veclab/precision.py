@@ -58,9 +58,13 @@ def check_precision(precision: str, device: torch.device) -> None:
 def check_ways(compile: bool, graphs: bool, device: torch.device) -> None:
     """Raises ValueError in one line where what is asked for is for GPUs only: a compiled network and learner, or
     searches and learning without graphs."""
-    asked = ["--compile"] * compile + ["--no-graphs"] * (not graphs)
+    asked = [("--compile", "--no-compile")] * compile + [("--no-graphs", "--graphs")] * (not graphs)
     if device.type != "cuda" and asked:
-        raise ValueError(f"{asked[0]} is for GPUs; leave it out on {device}, where it would change nothing")
+        flag, without = asked[0]
+        raise ValueError(
+            f"{flag} is for GPUs; leave it out on {device}, where it would change nothing (a run that has it goes on "
+            f"there with {without})"
+        )
 
 
 def positions(games: Sequence[Game], count: int) -> Tensor:

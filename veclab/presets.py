@@ -6,6 +6,7 @@ Given settings that would change nothing are refused.
 import dataclasses
 from collections.abc import Callable, Collection
 
+from vecgame import Game
 from veclab.game_flags import overlaid
 from veclab.settings import IDLE, OF_SHORT_GAMES, SHORT, Settings, flag_name
 
@@ -43,7 +44,14 @@ NEEDS: dict[str, tuple[str, Callable[[Settings], bool]]] = {  # of settings that
     "trust": ("--candidates", lambda settings: settings.candidates > 0),
     "considered_actions": ("--root-selection gumbel", lambda settings: settings.root_selection == "gumbel"),
     "noise_fraction": ("--root-selection puct or shared", lambda settings: settings.root_selection != "gumbel"),
-    "noise_alpha": ("--root-selection puct or shared", lambda settings: settings.root_selection != "gumbel"),
+    "noise_alpha": (
+        "--root-selection puct or shared, and a --noise-fraction above 0",
+        lambda settings: settings.root_selection != "gumbel" and settings.noise_fraction > 0,
+    ),
+    "merge_equivalent": (
+        "a game that knows moves that are alike, such as blob",
+        lambda settings: type(settings.games()[0]).merged is not Game.merged,
+    ),
 }
 
 

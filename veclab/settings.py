@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from net import PRESETS as NETWORKS
+from net.blobnet import SEATS as SCALAR_SEATS
 from vecgame import Game, SuitSymmetry
 from veclab.game_flags import BLOB_FLAGS, RULES, canonical, described, games_of, read_counts
 from veclab.playout_cap import PlayoutCap
@@ -231,7 +232,8 @@ class Settings:
     )
     compile: bool = _flag(
         False,
-        "on a GPU, compile the network and the learner by torch.compile, which takes seconds at their first two sizes",
+        "on a GPU, compile the network of searched games and the learner by torch.compile, which takes seconds at "
+        "their first two sizes",
     )
     graphs: bool = _flag(True, "on a GPU, replay searches and learning as CUDA graphs")
     checkpoint_seconds: int = _flag(60, "save the run when this long has passed since the last save", least=0)
@@ -269,6 +271,8 @@ class Settings:
             raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
         if self.tricks_weight > 0 and game.tricks_won(game.deal(1)) is None:
             raise ValueError(f"--tricks-weight is for games of tricks, which {self.describe()} is not")
+        if self.tricks_weight > 0 and self.values == 1 and game.seats != SCALAR_SEATS:
+            raise ValueError(f"--tricks-weight needs --values 4 in a game of {game.seats} seats, {self.describe()}")
         if self.leaf_values == "world" and game.others_hands(game.deal(1)) is None:
             raise ValueError(f"--leaf-values world is for games of hidden hands, which {self.describe()} is not")
         if self.leaf_values == "world" and self.values == 1:

@@ -9,22 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vecgame import Game
-from veclab.shares import even_shares
+from veclab.shares import shares_in_turn
 
 
 def shared_out(games: Sequence[Game], count: int, turn: int) -> list[tuple[Game, int, int]]:
     """Shares ``count`` games out among the rules ``games``, as many to each entry; entries may be equal.
 
     Args:
-        turn: how often that has been done before: of fewer games than entries each entry has some in its turn.
+        turn: see `shares_in_turn`.
 
     Returns:
         (rules, first, number) of all different rules that have some: the games ``first`` onwards are theirs.
     """
-    size, numbers = len(games), dict.fromkeys(games, 0)
-    shares, begin = even_shares(count, size), turn * count if count < size else 0
-    for place, game in enumerate(games):
-        numbers[game] += shares[(place - begin) % size]
+    numbers = dict.fromkeys(games, 0)
+    for game, share in zip(games, shares_in_turn(count, len(games), turn), strict=True):
+        numbers[game] += share
     parts, first = [], 0
     for game, number in numbers.items():
         if number:

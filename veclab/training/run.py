@@ -15,7 +15,7 @@ from veclab.command_line import on_stop
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
 from veclab.settings import Settings
-from veclab.shares import even_shares
+from veclab.shares import shares_in_turn
 from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.heading import heading
@@ -196,10 +196,10 @@ class Run(StoppableRun):
         Returns:
             The figures for the metrics, which are `pending` from then on.
         """
-        begun = time.monotonic()
         stopped, shares = False, []
         try:
-            shares = self._play_share(self._player())
+            player, begun = self._player(), time.monotonic()  # a gate's match is no self-play
+            shares = self._play_share(player)
         except Interrupted:
             stopped = True
         if self.group.any(stopped):
@@ -265,7 +265,7 @@ class Run(StoppableRun):
         """This process's games of the iteration: a part for each of the rules that it mixes."""
         settings, group = self.settings, self.group
         parts: list[SelfPlay] = []
-        counts = even_shares(settings.games_per_iter, len(self.games))
+        counts = shares_in_turn(settings.games_per_iter, len(self.games), self.iteration)
         total = sum(group.share(count)[1] for count in counts)
         first = self.iteration * settings.games_per_iter
         finished = evaluations = 0

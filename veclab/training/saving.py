@@ -34,6 +34,7 @@ from veclab.agents.folder import (
 from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
 from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
+from veclab.command_line import check_folder
 from veclab.files import DamagedError, sealed
 from veclab.game_flags import identities
 from veclab.going_on import fixed_changes, of_saved
@@ -162,6 +163,7 @@ class SavedRun:
             self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
 
     def _refuse_another(self) -> None:
+        check_folder("--run", self.folder)  # before anybody is imitated
         if holds_run(self.folder):
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
