@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.card_tables import COINS, SECRET, WIZARDS, CoinState, TableGame, WizardState
 from tests.micro_games import MicroGame
-from vecgame import GAMES, Blob, Euchre, Game, Hearts, Spades, State, Whist, make_game, register
+from vecgame import GAMES, Blob, BlobMatch, Euchre, Game, Hearts, Spades, State, Whist, make_game, register
 from vecgame.cards import STANDARD, Layout
 from vecgame.contract import random_action
 from vecgame.game import actions_of
@@ -177,6 +177,15 @@ def test_a_game_of_blob_in_words() -> None:
     assert re.search(r"seat 0 +no cards +bid 2 +won 1 +score 0", game.text(state))
     assert re.search(r"seat 1 +no cards +bid 0 +won 0 +no ♠ +score 10", game.text(state))
     assert game.text(state).endswith("over")
+
+
+def test_a_total_of_minus_one_is_told() -> None:
+    """While an integer of -1 is a bid that is not made."""
+    match = BlobMatch(cards=1, miss_penalty=1)
+    state = match.from_hands(torch.arange(4).view(1, 4, 1), 0, 4, totals=torch.tensor([[-1, 0, 2, -3]]), number=1)
+    seats = match.text(state).splitlines()[1:5]
+    assert [line.split("totals ")[1] for line in seats] == ["-1", "0", "2", "-3"] and "bid" not in "".join(seats)
+    assert "totals -1" in picture(match, state)
 
 
 def test_seats_by_their_names() -> None:

@@ -149,7 +149,7 @@ class Seen:
             value = self.values[name][seat]
             if value is True:
                 notes.append(name)
-            elif value is None or (value is not False and value != -1):
+            elif value is not False and (isinstance(value, float) or value != -1):  # an integer of -1 is none yet
                 notes.append(f"{LABELS.get(name, name)} {self.worded(name, value)}")
         if void := " ".join(suit_symbol(self.layout, suit) for suit in self._voids(seat)):
             notes.append(f"no {void}")
