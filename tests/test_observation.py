@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from tests.helpers import SEATS, play_randomly, random_actions, reshuffle, to_reference
-from vecgame import Blob
+from tests.test_search_sync import assert_no_wait
+from vecgame import Blob, BlobMatch, Game, Hearts, Kuhn, Leduc
 from vecgame.cards import list_cards
 from vecgame.games.blob_observation import FEATURES
+from vecgame.lanes import carrying_all
 from veclab.reference import rules as reference
 
 CARDS, NO_TRUMP = 52, 4
@@ -259,3 +261,25 @@ def test_a_card_has_one_column_in_observation_and_policy():
     game = Blob(cards=13)
     for state, _ in play_randomly(game, game.deal(50, seed=50), seed=50)[SEATS:-1]:
         assert not (game.policy_mask(state) & (game.observe(state)[:, :CARDS] == 0)).any()
+
+
+SEATED = [Blob(cards=2), Blob(cards=2, players=3), BlobMatch(cards=2), Hearts(passing="left"), Kuhn(players=3), Leduc()]
+
+
+@pytest.mark.parametrize("game", SEATED, ids=repr)
+def test_a_seat_that_there_is_not(game: Game, monkeypatch) -> None:
+    """Is refused, or where the host would have to wait to know, another one of the same game."""
+    state = game.deal(4, seed=9)
+    for seat in (-1, game.seats, 100):
+        seats = torch.tensor([0, 1, seat, 1])
+        with pytest.raises(ValueError, match=f"seat must be from 0 to {game.seats - 1}, got {seat}$"):
+            game.observe(state, seats)
+        with carrying_all():
+            assert torch.equal(game.observe(state, seats), game.observe(state, seats % game.seats))
+    assert_no_wait(state, lambda there: game.observe(there, torch.arange(4, device=there.device)), monkeypatch)
+
+
+@pytest.mark.parametrize("game", SEATED, ids=repr)
+def test_no_seat_is_looked_at_where_none_is_given(game: Game, monkeypatch) -> None:
+    monkeypatch.setattr("vecgame.game.seats_of", None)
+    assert game.observe(game.deal(2)).shape == (2, game.features)

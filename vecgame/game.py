@@ -14,7 +14,7 @@ from torch import Tensor
 from vecgame import hidden, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
-from vecgame.lanes import has_choice, steps_while
+from vecgame.lanes import around, compacts, has_choice, steps_while
 from vecgame.philox import check_seed
 from vecgame.pictures import View
 from vecgame.state import State, as_tensor
@@ -140,7 +140,8 @@ class Game(ABC):
 
     @abstractmethod
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:
-        """What ``seat`` ([B] int64, default the mover) knows, as features: [B, F] float32."""
+        """What ``seat`` ([B] int64, default the mover) knows, as features: [B, F] float32. A seat that there is not
+        is refused on a CPU, and counted round the table on a GPU."""
 
     @property
     def feature_limit(self) -> float:
@@ -278,9 +279,21 @@ def _of_own_states(method: Callable) -> Callable:
     @functools.wraps(method)
     def observe(game: Game, state: State, seat: Tensor | Sequence[int] | None = None) -> Tensor:
         game.check_state(state)
-        return method(game, state, None if seat is None else actions_of(seat, state, "seat"))
+        first = getattr(type(game).observe, "__wrapped__", None) is method  # not called by another game's `observe`
+        return method(game, state, seats_of(seat, state, game.seats) if first and seat is not None else seat)
 
     return observe if method.__name__ == "observe" else checked
+
+
+def seats_of(seat: Tensor | Sequence[int], state: State, seats: int) -> Tensor:
+    """A seat for each of the games, [B] integers. Raises ValueError, in one line, on one that there is not; where the
+    host would have to wait to know, on a GPU, it is counted round the table, so that no game reads another's."""
+    seat = actions_of(seat, state, "seat")
+    if not compacts(seat.device) or torch.compiler.is_compiling():
+        return around(seat, seats)
+    if (outside := (seat < 0) | (seat >= seats)).any():
+        raise ValueError(f"seat must be from 0 to {seats - 1}, got {int(seat[outside][0])}")
+    return seat
 
 
 UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # for which torch has few operations
