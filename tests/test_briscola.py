@@ -202,6 +202,7 @@ def test_search_plays_the_better_of_the_last_cards() -> None:
     ("make", "message"),
     [
         (lambda: Briscola(players=3), "players must be 2 or 4, got 3"),
+        (lambda: Briscola(players=2.0), r"players must be 2 or 4, got 2\.0"),
         (lambda: Briscola(dealer=2), "dealer must be a seat 0..1, 'random' or 'rotate', got 2"),
         (lambda: Briscola().from_hands(torch.zeros(1, 2, 4)), r"hands must be \[B, 2, 3\] card ids"),
         (lambda: Briscola().from_hands(torch.tensor([[[0, 1, 2], [3, 4, 40]]])), "hands holds an id that is no card"),

@@ -26,7 +26,7 @@ class BriscolaRules:
     dealer: str | int = "random"  # a seat, "random" per game, or "rotate" with the game's number; the next seat leads
 
     def __post_init__(self) -> None:
-        if self.players not in (2, 4):
+        if type(self.players) is not int or self.players not in (2, 4):
             raise ValueError(f"players must be 2 or 4, got {self.players!r}")
         dealing.check_dealer(self.dealer, self.players)
 
