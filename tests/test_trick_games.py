@@ -373,6 +373,24 @@ def test_one_suit_of_any_length_is_played() -> None:
     assert game.scores(play_lowest(game, state)).tolist() == [[0, 0, 1, 0]]
 
 
+@pytest.mark.parametrize("seats", [3, 4, 5])
+def test_turns_go_round_to_the_last_decision_that_there_may_be(seats: int) -> None:
+    class Bidding(FiveSuits):
+        def set_up(self) -> None:
+            super().set_up()
+            self.bids = self.most_bids = 2
+            self.opening = 127 - self.seats * self.cards
+
+    game = Bidding(players=seats)
+    state, first = game.deal(20, seed=7), 0
+    for decision in range(game.decisions):
+        first = first if 0 < decision < game.opening or state.trick.ge(0).any() else state.leader
+        turn = decision if decision < game.opening else (decision - game.opening) % seats
+        assert torch.equal(game.mover(state), (first.long() + turn) % seats)
+        state = game.step(state, random_action(game, state))
+    assert game.decisions == 127 and game.is_terminal(state).all()
+
+
 def test_an_engine_that_could_not_play_it_says_so() -> None:
     @dataclass(frozen=True)
     class JokerState(TrickState):

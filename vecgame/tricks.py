@@ -106,8 +106,7 @@ class TrickGame(OwnRules):
 
         Args:
             hands: [B, P, cards] integer card ids of each absolute seat, all different within a game.
-            index: [B] integer game numbers, 0 .. 2**56 - 1, which fix the games' random numbers; 0.. by default. A
-                stream in their place is taken as it is.
+            index: [B] game numbers below 2**56, which fix the games' random numbers, or a stream; 0.. by default.
             given: what `chance` names, [B] integers or one for all; what is left out is drawn with seed 0.
 
         Raises:
@@ -144,7 +143,8 @@ class TrickGame(OwnRules):
 
     def mover(self, state: TrickState) -> Tensor:
         """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
-        return around(state.leader + self._played(state.made), self.seats).long()
+        leader = state.leader.short() if self.length + self.seats > MOST_DECISIONS else state.leader  # or it wraps
+        return around(leader + self._played(state.made), self.seats).long()
 
     def _played(self, made: Tensor) -> Tensor:
         """Of decisions made [B] int8 a number that is one more with each, and at each lead a multiple of the seats'."""
