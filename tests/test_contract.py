@@ -1,13 +1,14 @@
 """Every registered game keeps the contract (`vecgame.contract`), is searched, learned from, and the same on a GPU."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
 from tests.emulated_gpu import sized
-from vecgame import GAMES, Game, State, Stream, contract, make_game
+from vecgame import GAMES, Game, Kuhn, State, Stream, contract, make_game
 from veclab.arena.bots import FlatMonteCarlo, RandomBot
 from veclab.arena.matches import play_match
 from veclab.settings import Settings
@@ -136,3 +137,11 @@ def test_a_gpu_plays_the_same_games(game: Game) -> None:
     here, there = end("cpu"), end("cuda")
     assert contract.same(here[0], there[0].to("cpu")) and contract.same(here[1], there[1].to("cpu"))
     torch.testing.assert_close(there[2].cpu(), here[2], rtol=0, atol=1e-6)  # a GPU divides by multiplying
+
+
+def test_nothing_is_passed_where_python_leaves_assertions_out() -> None:
+    """The module as `python -O` compiles it."""
+    path, space = Path(contract.__file__), {"__name__": "optimised"}
+    exec(compile(path.read_text(), path, "exec", optimize=1), space)
+    with pytest.raises(RuntimeError, match="needs Python's assertions, which -O and PYTHONOPTIMIZE leave out"):
+        space["check"](Kuhn())

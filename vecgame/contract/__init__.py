@@ -55,5 +55,8 @@ def check(game: Game) -> tuple[str, ...]:
 
     Raises:
         AssertionError: with one line of what is wrong, if the game breaks a promise.
+        RuntimeError: where Python leaves assertions out, and nothing would be checked.
     """
+    if not __debug__:
+        raise RuntimeError("contract.check needs Python's assertions, which -O and PYTHONOPTIMIZE leave out")
     return tuple(note for one in CHECKS if (note := one(game)))
