@@ -183,7 +183,8 @@ class Game(ABC):
         return None
 
     def tricks_won(self, state: State) -> Tensor | None:
-        """Tricks won so far by each absolute seat, at most 13: [B, seats] int8; None in a game without tricks."""
+        """Tricks won so far by each absolute seat, at most ``layout.size // seats``: [B, seats] int8; None in a game
+        without tricks."""
         return None
 
     def others_hands(self, state: State) -> Tensor | None:

@@ -1,4 +1,5 @@
-"""The features of what one seat knows: 216 + 10 P of them with P players, 256 with four.
+"""The features of what one seat knows: 216 + 10 P of them with P players, 256 with four; and 52 more for each of the
+other hands where they are seen on foreheads.
 
 Seats are relative to the viewer (0 = the viewer, 1 = the next to play, ..); suits are turned so that trump comes first
 (the deck's order without trump), which makes positions that differ only in the names of suits look alike. "Cards" are
@@ -110,7 +111,7 @@ def first_suit(state: BlobState) -> Tensor:
 
 
 def observe(game: Seen, state: BlobState, viewer: Tensor) -> Tensor:
-    """`columns` for seat ``viewer`` [B] int64 of every lane: [B, 216 + 10 P] float32.
+    """`columns` for seat ``viewer`` [B] int64 of every lane: [B, `features`] float32.
 
     Columns are made as rows of length B and turned at the end, which a CPU does in half the time of joining [B, n]
     pieces.
