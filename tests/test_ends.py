@@ -61,6 +61,7 @@ WORK = {
     "ablation": ["-m", "veclab.bench.ablation", AGENT],
     "exact": ["-m", "veclab.bench.exact"],
     "searches": ["-m", "veclab.bench.searches", AGENT],
+    "values": ["-m", "veclab.bench.values", AGENT, "--cards", "9"],
     "rule_players": ["-m", "veclab.bench.rule_players"],
     "gpu_all": ["-m", "veclab.bench.gpu_all", "results", "--smoke"],
     "strategy_fusion": [str(ROOT / "examples" / "strategy_fusion.py")],
