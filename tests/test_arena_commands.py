@@ -162,7 +162,7 @@ def test_a_ladder_of_programs_alone(folder, capsys) -> None:
     assert set(stored["agents"]) == {"random", "flat Monte Carlo", bot} and stored["agents"][bot]
     with (folder / "bot.py").open("a") as file:
         file.write("# another one")
-    assert "another network or program called cmd:" in refused(ladder.main, [bot, *flags], capsys)
+    assert "another network, program or version of a bot called cmd:" in refused(ladder.main, [bot, *flags], capsys)
 
 
 @pytest.mark.slow

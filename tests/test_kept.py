@@ -10,7 +10,7 @@ from vecmcts.kept import Kept, Names
 
 def test_the_least_recently_used_goes_first() -> None:
     dropped: list[int] = []
-    kept: Kept[str] = Kept(lambda: 10, lambda: dropped.append(len(kept)))
+    kept: Kept[str] = Kept(lambda: 10, lambda gone: dropped.append(len(kept)))
     for key in "abc":
         kept.put(key, key.upper(), 3)
     assert kept.get("a") == "A" and list(kept) == ["b", "c", "a"]

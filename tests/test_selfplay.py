@@ -25,6 +25,7 @@ from vecmcts.tree import Tree
 
 SMALL = NetConfig(dim=64, layers=1, heads=2, ffn=128, policy_hidden=64, value_hidden=32)
 SEARCH = SearchConfig(worlds=2, simulations=8, noise_fraction=0.25)
+ONE = replace(SEARCH, worlds=1, simulations=1)
 
 
 def play(game: Blob, games: int, evaluator: Evaluator = HashEvaluator(), **options: object):
@@ -341,7 +342,7 @@ class Two:
 @pytest.mark.parametrize("game", [Whist(), Blob(cards=2)])
 def test_what_two_processes_play_has_the_means_of_each(game: Game) -> None:
     """Among them the share of bids met, which a game without bids has in no number of processes."""
-    played = self_play(game, PlayoutEvaluator(), replace(SEARCH, simulations=1, worlds=1), 3, seed=3)
+    played = self_play(game, PlayoutEvaluator(), ONE, 2, seed=3)
     both = played.gather(Two())
     assert (played.bids_met is None) == (game.name == "whist")
     assert both.bids_met == played.bids_met
@@ -362,13 +363,13 @@ def test_nothing_is_learned_from_games_that_are_over(game: Game, monkeypatch) ->
 
     monkeypatch.setattr(type(game), "observe", watched)
     network = InferenceNet(BlobNet(sized_for(game)), dtype=torch.float32)
-    rollout = policy_gradient.play(game, network, 40, 1, 0, torch.device("cpu"))
-    examples = imitation.played(game, imitation.by_network(network), 40, 1, 0, torch.device("cpu"))
+    rollout = policy_gradient.play(game, network, 30, 1, 0, torch.device("cpu"))
+    examples = imitation.played(game, imitation.by_network(network), 30, 1, 0, torch.device("cpu"))
     assert not torch.cat(over).any() and len(over) > 2
     with carrying_all():
-        carried = policy_gradient.play(game, network, 40, 1, 0, torch.device("cpu"))
-    assert len(rollout.legal) == len(carried.legal) and len(examples) > 40
-    searched = self_play(game, PlayoutEvaluator(), SEARCH, 12, seed=1, policy_target="visits").examples
+        carried = policy_gradient.play(game, network, 30, 1, 0, torch.device("cpu"))
+    assert len(rollout.legal) == len(carried.legal) and len(examples) > 30
+    searched = self_play(game, PlayoutEvaluator(), ONE, 8, seed=1, policy_target="visits").examples
     assert searched.policy.float().sum(-1).allclose(torch.ones(len(searched)), atol=2e-3)
 
 

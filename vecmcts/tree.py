@@ -19,6 +19,11 @@ Rows = Tensor | slice
 """Rows of the node tensors: [K] int64, or a slice where they lie together."""
 
 
+def action_type(game: Game) -> torch.dtype:
+    """The smallest type that has all of a game's actions, and -1."""
+    return torch.int8 if game.num_actions <= 128 else torch.int16
+
+
 @dataclass(frozen=True)
 class Tree:
     """T trees of N nodes with A slots each, where T = games x worlds, N = simulations + 1 and A = `game.max_legal`.
@@ -31,7 +36,7 @@ class Tree:
     """
 
     state: State  # [N * T] lanes, the game at each node
-    actions: Tensor  # [N * T, A] int16, the legal actions, -1 beyond them
+    actions: Tensor  # [N * T, A] int8, int16 of games with more than 128 actions: the legal ones, -1 beyond them
     prior: Tensor  # [N * T, A] float, the policy over the slots, -inf beyond the legal actions
     visits: Tensor  # [N * T, A] float, number of descents through each slot
     value_sum: Tensor  # [N * T, A] float, sum over those descents of the leaf's value to the node's mover
@@ -49,7 +54,7 @@ class Tree:
         rows = trees * nodes
         tree = cls(
             state=root.map(lambda tensor: tensor.new_empty((rows, *tensor.shape[1:]))),
-            actions=torch.full((rows, slots), -1, dtype=torch.int16, device=device),
+            actions=torch.full((rows, slots), -1, dtype=action_type(game), device=device),
             prior=torch.full((rows, slots), -torch.inf, dtype=dtype, device=device),
             visits=torch.zeros((rows, slots), dtype=dtype, device=device),
             value_sum=torch.zeros((rows, slots), dtype=dtype, device=device),

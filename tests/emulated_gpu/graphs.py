@@ -147,7 +147,8 @@ class Graph:
             self.gpu.graphs.discard(self)
             for other in list(self.gpu.graphs):
                 if other.stream is self.stream:
-                    other.spoilt |= any(func.overloadpacket.__name__ in PRODUCTS for func, *_ in other.steps or ())
+                    done = (getattr(func, "overloadpacket", None) for func, *_ in other.steps or ())
+                    other.spoilt |= any(getattr(one, "__name__", "") in PRODUCTS for one in done)
 
     def pool(self) -> tuple[int, int]:
         if self.steps is None:

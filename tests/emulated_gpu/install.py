@@ -171,7 +171,7 @@ class _NoGrad:
 
 def clear_tables() -> None:
     """Empties every `functools.cache` of the project's modules."""
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():  # another thread may be importing
         if name.partition(".")[0] in PACKAGES:
             for value in list(vars(module).values()):
                 if hasattr(value, "cache_clear"):

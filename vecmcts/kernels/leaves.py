@@ -17,7 +17,7 @@ from vecgame.game import Game
 from vecgame.state import State
 from vecmcts.kernels.lanes import LaneKernel
 from vecmcts.simulation import Judgement, Leaves
-from vecmcts.tree import Tree
+from vecmcts.tree import Tree, action_type
 
 log = logging.getLogger("vecgame.fallback")
 
@@ -88,7 +88,7 @@ class Settlement:
             state = deal.from_tensors(dict(zip(names, fields, strict=True)))
             values = torch.where(alive[:, None], values, exact)
             told = Judgement.of(game, state, logits, values)
-            return [told.actions.to(torch.int16), told.prior, told.mover, values, told.own_value, alive]
+            return [told.actions.to(action_type(game)), told.prior, told.mover, values, told.own_value, alive]
 
         values = torch.zeros(1, game.seats, dtype=dtype)
         logits = torch.zeros(1, game.num_actions, dtype=dtype)
