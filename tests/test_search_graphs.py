@@ -15,6 +15,7 @@ from tests.positions import mixed_batch
 from tests.test_search_lanes import FIELDS, assert_same
 from vecgame import Blob, BlobMatch, Game, State, make_game
 from vecgame.contract import mixed_positions
+from vecgame.memory import free_memory, unused_memory
 from veclab.training.selfplay import self_play
 from vecmcts import NetworkEvaluator, Past, SearchConfig, SearchResult, graphs, kernels, search
 from vecmcts.kept import Names
@@ -293,6 +294,32 @@ def test_a_search_that_was_recorded_in_inference_mode_goes_on_outside_of_it() ->
         for _ in range(2):
             search(game, state, net, CONFIG)
     assert ways_of(lambda: search(game, state, net, CONFIG)) == {gpu_way(graph=True): 1}
+
+
+def test_the_places_of_inputs_can_be_written_to_outside_of_inference_mode() -> None:
+    class Still:
+        """A recorder of nothing."""
+
+        def run(self, work: Callable[[], None]) -> None: ...
+
+        def record(self, work: Callable[[], None]) -> None: ...
+
+    with torch.inference_mode():
+        recorded = graphs.Recorded.of(Still(), lambda x: x, (torch.ones(2),))
+    assert not recorded.inputs[0].is_inference()
+
+
+@pytest.mark.gpu
+def test_what_graphs_share_is_not_free_and_leaves_room_for_several(gpu: EmulatedGpu | None) -> None:
+    if gpu is None:
+        pytest.skip("needs to know how much the pool holds")
+    game, net, device = Blob(cards=2), network(), torch.device("cuda", 0)
+    state = games_of(game, 4)
+    for _ in range(2):
+        search(game, state, net, CONFIG)
+    assert gpu.memory.pooled > 0 and free_memory(device) == unused_memory(device) - gpu.memory.pooled
+    gpu.memory.pooled += int(0.6 * gpu.memory.total)
+    assert 0 < graphs.GRAPHS.kept.bytes < graphs.GRAPHS.room() < free_memory(device)
 
 
 @pytest.mark.gpu

@@ -22,15 +22,20 @@ def max_workers(bytes_per_worker: int, available: int) -> int:
 
 def free_memory(device: torch.device) -> int | None:
     """Bytes that can still be taken on a device, what PyTorch keeps for reuse included, but not what it keeps for the
-    graphs that have been recorded; None where it is not known."""
+    graphs that have been recorded; None where it is not known. To ask takes a GPU milliseconds."""
+    unused = unused_memory(device)
+    return unused if device.type == "cpu" else unused - _idle_in_pools(device)
+
+
+def unused_memory(device: torch.device) -> int | None:
+    """Likewise, with what only graphs can take; at once."""
     if device.type == "cpu":
         return available_memory()
     free, _ = torch.cuda.mem_get_info(device)
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    return free + kept - idle_in_pools(device)
+    return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def idle_in_pools(device: torch.device) -> int:
+def _idle_in_pools(device: torch.device) -> int:
     """Bytes that no tensor has and only graphs can take, as they replay."""
     if torch.cuda.get_allocator_backend() != "native":  # no other one tells
         return 0

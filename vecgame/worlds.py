@@ -25,7 +25,7 @@ from torch import Tensor
 from vecgame.cards import DECK, SEATS, STANDARD, Layout, nth_card, popcount
 from vecgame.counts import deal_items, table_size
 from vecgame.lanes import around, none
-from vecgame.memory import free_memory
+from vecgame.memory import unused_memory
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, StateT
 
@@ -170,7 +170,7 @@ def _chunk(device: torch.device, bytes_per_game: int) -> int:
     """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
     room = TABLE_BYTES.get(device.type)
     if room is None:
-        room = int(TABLE_SHARE * free_memory(device))
+        room = int(TABLE_SHARE * unused_memory(device))
     return max(1, room // bytes_per_game)
 
 

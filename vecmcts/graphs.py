@@ -5,7 +5,7 @@ them, its results from where it left them. It holds the network's weights by the
 evaluated by graphs must load new weights in place, as `net.InferenceNet.refresh` does, and says so by an attribute
 ``capturable = True``; a new network gets new graphs.
 
-Three things about memory (PyTorch's own `torch.cuda.graph` leaves them to the caller):
+Four things about memory (PyTorch's own `torch.cuda.graph` leaves them to the caller):
 
 - All graphs of a device share one pool, for one runs at a time. A pool without graphs is given up, for PyTorch 2.11
   does not record into one again.
@@ -19,6 +19,7 @@ Three things about memory (PyTorch's own `torch.cuda.graph` leaves them to the c
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import threading
@@ -31,7 +32,7 @@ import torch
 from torch import Tensor
 from torch.cuda import memory as allocator
 
-from vecgame.memory import free_memory, idle_in_pools
+from vecgame.memory import free_memory, unused_memory
 from vecgame.state import State
 from vecmcts.kept import Kept, Names
 
@@ -87,6 +88,8 @@ class Recorder:
         except BaseException:
             torch.cuda.set_stream(current)
             _end_recording(self.device, self.pool)
+            with contextlib.suppress(RuntimeError):
+                graph.reset()  # now, not when the error is let go of
             self.pool = None
             raise
         return graph
@@ -168,9 +171,7 @@ class Graphs:
 
     def room(self) -> int:
         """Bytes that all graphs together may take beside what they share, the pools."""
-        pools = sum(idle_in_pools(device) for device in self.recorders)
-        free = sum(free_memory(device) or 0 for device in self.recorders)
-        return int(MEMORY_SHARE * (self.kept.bytes + free + pools)) - pools
+        return int(MEMORY_SHARE * sum(self.kept.bytes + (free_memory(device) or 0) for device in self.recorders))
 
     def retire(self, gone: list[Any]) -> None:
         """Lets go of graphs' inputs and results; of themselves, and of the pools, when no graph is left."""
@@ -182,14 +183,18 @@ class Graphs:
 
     def forget(self, name: int) -> None:
         """Drops a network's graphs; not in the middle of a recording, which may be when the network goes."""
-        with self.lock:
-            self.gone.add(name)
-            if not self.recording:
+        self.gone.add(name)
+        if self.lock.acquire(blocking=False):  # who has it, in another thread, looks at its next search
+            try:
                 self.drop_gone()
+            finally:
+                self.lock.release()
 
     def drop_gone(self) -> None:
         """Drops the graphs of networks that have ceased to be."""
-        gone, self.gone = self.gone, set()
+        gone = set()
+        while self.gone and not self.recording:
+            gone.add(self.gone.pop())
         if gone:
             self.kept.drop(lambda key: key[0] in gone)
 
@@ -212,7 +217,7 @@ class Graphs:
         """What is made by recording on the device, kept at the key."""
         if len(self.retired) >= MOST_RETIRED:
             self.kept.drop()
-        recorder, before = self.recorder(device), _free_with_pools(device)
+        recorder, before = self.recorder(device), unused_memory(device)
         collects, self.recording = gc.isenabled(), True
         gc.disable()  # a graph or a tensor that is collected while another is being recorded would spoil it
         try:
@@ -224,7 +229,7 @@ class Graphs:
             self.recording = False
             if collects:
                 gc.enable()
-        self.kept.put(key, recorded, max(0, before - _free_with_pools(device)))
+        self.kept.put(key, recorded, max(0, before - unused_memory(device)))
         self.drop_gone()  # those that went meanwhile
         return recorded
 
@@ -278,6 +283,7 @@ def replayed(
     """
     device = inputs[0].device
     with GRAPHS.lock:
+        GRAPHS.drop_gone()
         if not recordable(network, device, what):
             return body(*inputs), False
         key = (GRAPHS.names.of(network), device, what, *key)
@@ -314,6 +320,7 @@ def repeated(owner: object, key: tuple, work: Work, device: torch.device, what: 
         Whether a graph has done it.
     """
     with GRAPHS.lock:
+        GRAPHS.drop_gone()
         if device.type not in DEVICES or (what, device) in GRAPHS.failed:
             work()
             return False
@@ -332,11 +339,6 @@ def repeated(owner: object, key: tuple, work: Work, device: torch.device, what: 
             return False
         graph.replay()
         return True
-
-
-def _free_with_pools(device: torch.device) -> int:
-    """Bytes of a device that are not taken, or only by what graphs share."""
-    return (free_memory(device) or 0) + idle_in_pools(device)
 
 
 def _give_up(what: str, device: torch.device, error: RuntimeError) -> None:

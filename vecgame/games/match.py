@@ -122,8 +122,8 @@ class Match(TrickGame):
 
         Args:
             totals: [B, P] points of the games before; none by default.
-            number: how many games are finished. What is not given is drawn as for that game of the match: its dealer is
-                so many seats after the first game's.
+            number: how many games are finished. What is not given and goes round is that of this game of the match,
+                its dealer so many seats after the first game's; other things are drawn.
 
         Raises:
             ValueError: as the game, on totals of another shape or of a match that is over, or a number no game has.

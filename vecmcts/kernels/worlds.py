@@ -16,7 +16,7 @@ import triton.language as tl
 from torch import Tensor
 
 from vecgame.cards import MOST_CARDS
-from vecgame.memory import free_memory
+from vecgame.memory import unused_memory
 from vecmcts.kernels.launching import on
 from vecmcts.kernels.numbers import fill_numbers, highest_bit, popcount
 
@@ -56,7 +56,7 @@ def draw_hands(
         return None
     width = min(triton.next_power_of_2(count), MOST_WORLDS)
     room += CARD_NUMBERS * width
-    fit = games if device.type == "cpu" else int(SHARE * free_memory(device)) // (8 * room)
+    fit = games if device.type == "cpu" else int(SHARE * unused_memory(device)) // (8 * room)
     tables = torch.empty(max(1, min(games, PROGRAMS, fit)), room, dtype=torch.float64, device=device)
     hands = torch.empty(HANDS, count, games, dtype=torch.int64, device=device)
     deal(unseen, needs, may, index, turn, tables, hands, count, seed, width)
