@@ -193,7 +193,7 @@ def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) 
     assert "other terms: players (file: alone, here: search), search (file: None" in capsys.readouterr().err
     only.write_bytes((networks / "network-000001.safetensors").read_bytes())
     assert main([str(only), *FLAGS]) == 2
-    assert "another network or program called" in capsys.readouterr().err
+    assert "another network, program or version of a bot called" in capsys.readouterr().err
     (networks / "ladder.json").write_text("{}")
     assert main([str(only), *FLAGS]) == 2
     assert "is no ladder of this version" in capsys.readouterr().err
