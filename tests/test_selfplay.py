@@ -339,7 +339,7 @@ class Two:
         return torch.cat([tensor, tensor])
 
 
-@pytest.mark.parametrize("game", [Whist(), Blob(cards=2)])
+@pytest.mark.parametrize("game", [Whist(cards=3, trump="random"), Blob(cards=2)])
 def test_what_two_processes_play_has_the_means_of_each(game: Game) -> None:
     """Among them the share of bids met, which a game without bids has in no number of processes."""
     played = self_play(game, PlayoutEvaluator(), ONE, 2, seed=3)
