@@ -312,6 +312,14 @@ def leave_closed_terminal() -> None:
                 _stop_writing(stream)
 
 
+def check_least(flags: object, **least: int) -> None:
+    """Raises ValueError, in one line, where an attribute of ``flags`` is below its ``least``; None is not given."""
+    for name, bound in least.items():
+        number = getattr(flags, name)
+        if number is not None and not number >= bound:
+            raise ValueError(f"--{name.replace('_', '-')} must be at least {bound}, got {number}")
+
+
 def check_place(flag: str, path: Path | None) -> None:
     """Raises ValueError in one line where a file could not be written, which is better known before the work."""
     if path is None:

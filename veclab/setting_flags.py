@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from veclab.game_flags import RULES
 from veclab.presets import PRESETS
@@ -64,3 +64,12 @@ def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
         else f"{flag_name(name)}={value}"
         for name, value in values.items()
     ]
+
+
+def own_and_settings(
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None, own: Collection[str]
+) -> tuple[argparse.Namespace, dict[str, object]]:
+    """What a command line says: the command's ``own`` flags, and what is given beside them, the settings of
+    `add_flags`, by name. ``arguments`` None: those of this process."""
+    given = vars(parser.parse_args(arguments))
+    return argparse.Namespace(**{name: given.pop(name) for name in own}), given

@@ -14,12 +14,11 @@ All deals and all sequences of actions are laid out; see `veclab.arena.deals` an
 
 from __future__ import annotations
 
-from veclab.command_line import begin, check_place, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import begin, check_least, check_place, ends_in_one_line, parser_of, run_or_network
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.machine import command_of, environment
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.setting_flags import add_flags
+from veclab.setting_flags import add_flags, own_and_settings
 from vecmcts import Past, RolloutConfig, rollouts
 from vecmcts.evaluators import Network
 
@@ -150,11 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, (*RULES, "device"))
-    given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
     display = display_of(own)
-    if own.most < 1:
-        raise ValueError(f"--most must be at least 1, got {own.most}")
+    check_least(own, most=1)
     check_place("--json", own.json)
     files = saved_networks(own.networks, own.most)
     settings = settings_for(next(iter(files.values())), given)

@@ -53,7 +53,7 @@ from veclab.machine import command_of, environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.room import check_deals, check_match
-from veclab.setting_flags import OF_THE_SEARCH, add_flags
+from veclab.setting_flags import OF_THE_SEARCH, add_flags, own_and_settings
 from veclab.settings import Settings, flag_name
 from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network
@@ -284,8 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_display_flags(parser)
     add_player_flags(parser)
     add_flags(parser, FLAGS)
-    given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
 
     def check() -> None:
         if own.parent is not None and os.getppid() != own.parent:

@@ -21,12 +21,11 @@ otherwise needs another file. A bot is told from what it was in another version 
 
 from __future__ import annotations
 
-from veclab.command_line import begin, check_place, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import begin, check_least, check_place, ends_in_one_line, parser_of, run_or_network
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import argparse
 import hashlib
 import inspect
 import json
@@ -60,7 +59,7 @@ from veclab.game_flags import RULES, identities
 from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.room import check_match
-from veclab.setting_flags import OF_THE_SEARCH, add_flags
+from veclab.setting_flags import OF_THE_SEARCH, add_flags, own_and_settings
 from veclab.settings import Settings
 
 FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
@@ -240,13 +239,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_display_flags(parser)
     add_program_flags(parser)
     add_flags(parser, FLAGS)
-    given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
+    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
     way = "search" if own.search else "policy" if own.policy else "alone"
     check_search_flags(given, OF_THE_SEARCH if own.search else (), "--search")
     display = display_of(own)
-    if own.most < 1:
-        raise ValueError(f"--most must be at least 1, got {own.most}")
+    check_least(own, most=1)
     commands = [name for name in own.agents if name.startswith(PREFIX)]
     paths = [run_or_network(name) for name in own.agents if name not in commands]
     networks = saved_networks(paths, own.most)

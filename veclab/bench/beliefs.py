@@ -14,12 +14,11 @@ the network without search.
 
 from __future__ import annotations
 
-from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+from veclab.command_line import Parser, begin, check_least, check_place, ends_in_one_line
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -47,7 +46,7 @@ from veclab.game_flags import RULES
 from veclab.machine import command_of, environment
 from veclab.precision import inference_net
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.setting_flags import add_flags
+from veclab.setting_flags import add_flags, own_and_settings
 from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network, NetworkEvaluator
 from vecmcts.inference import Past, drawn_by_weight, log_likelihood
@@ -261,11 +260,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
-    given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
-    for name, least in (("games", 1), ("judged", 2)):
-        if getattr(own, name) < least:
-            raise ValueError(f"--{name} must be at least {least}, got {getattr(own, name)}")
+    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    check_least(own, games=1, judged=2)
     if own.deals < 0 or own.deals == 1:
         raise ValueError(f"--deals must be at least 2, or 0 for none, got {own.deals}")
     check_seed(own.seed)

@@ -10,12 +10,11 @@ change hands, worlds by likelihood cannot be had, and ways that need them are le
 
 from __future__ import annotations
 
-from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+from veclab.command_line import Parser, begin, check_least, check_place, ends_in_one_line
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +39,7 @@ from veclab.game_flags import RULES
 from veclab.machine import command_of, environment
 from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of, print_table
-from veclab.setting_flags import add_flags
+from veclab.setting_flags import add_flags, own_and_settings
 from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import Network
 
@@ -157,10 +156,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
-    given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
-    if own.deals < 2:
-        raise ValueError(f"--deals must be at least 2, got {own.deals}")
+    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    check_least(own, deals=2)
     check_seed(own.seed)
     check_place("--json", own.json)
     settings = settings_for(own.network, given)

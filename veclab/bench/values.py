@@ -11,12 +11,11 @@ any value explains. The further a critic stays behind that, the more of an advan
 
 from __future__ import annotations
 
-from veclab.command_line import Parser, begin, check_place, ends_in_one_line
+from veclab.command_line import Parser, begin, check_least, check_place, ends_in_one_line
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
-import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +35,7 @@ from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.machine import command_of, environment
 from veclab.progress import Display, add_display_flags, display_of, print_table
-from veclab.setting_flags import add_flags
+from veclab.setting_flags import add_flags, own_and_settings
 
 OWN_FLAGS = ("network", "deals", "times", "every", "json", "quiet", "verbose")
 HEAD = ("after", "positions", "value", "critic", "most")
@@ -132,11 +131,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     add_display_flags(parser)
     add_flags(parser, RULES)
-    given = vars(parser.parse_args(arguments))
-    own = argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS})
-    for name, least in (("deals", 2), ("times", 2), ("every", 1)):
-        if (number := getattr(own, name)) is not None and number < least:
-            raise ValueError(f"--{name} must be at least {least}, got {number}")
+    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    check_least(own, deals=2, times=2, every=1)
     check_place("--json", own.json)
     settings = settings_for(own.network, given)
     game, *more = settings.games()

@@ -20,7 +20,7 @@ from veclab.command_line import A_RUN, STOPPED, WRONG, ends_in_one_line, parser_
 from veclab.going_on import for_restart, for_resume
 from veclab.presets import PRESETS, from_flags
 from veclab.progress import add_display_flags, display_of, silent
-from veclab.setting_flags import add_flags
+from veclab.setting_flags import add_flags, own_and_settings
 from veclab.settings import Settings
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group, share_cores
 from veclab.training.run import Run
@@ -53,8 +53,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     )
     add_display_flags(parser)
     add_flags(parser, preset=_preset_of(arguments))
-    given = vars(parser.parse_args(arguments))
-    return argparse.Namespace(**{name: given.pop(name) for name in OWN_FLAGS}), given
+    return own_and_settings(parser, arguments, OWN_FLAGS)
 
 
 def _preset_of(arguments: list[str] | None) -> str:
