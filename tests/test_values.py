@@ -32,9 +32,7 @@ def network(kind: type[BlobNet] = BlobNet, **changes: int) -> BlobNet:
 
 
 def rows_of(net: BlobNet, **ways: int) -> list[Explained]:
-    rows: list[Explained] = []
-    measure(net, GAME, **{"deals": 200, "times": 8, "every": 2, **ways}, display=quiet(), rows=rows)
-    return rows
+    return list(measure(net, GAME, **{"deals": 200, "times": 8, "every": 2, **ways}, display=quiet()))
 
 
 def test_there_is_more_to_tell_the_later_it_is_and_random_weights_tell_nothing() -> None:

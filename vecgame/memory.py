@@ -35,11 +35,16 @@ def unused_memory(device: torch.device) -> int | None:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
+def number_of(device: torch.device) -> int:
+    """Which of the GPUs it is."""
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
 def _idle_in_pools(device: torch.device) -> int:
     """Bytes that no tensor has and only graphs can take, as they replay."""
     if torch.cuda.get_allocator_backend() != "native":  # no other one tells
         return 0
-    place = torch.cuda.current_device() if device.index is None else device.index
+    place = number_of(device)
     return sum(
         segment["total_size"] - segment["allocated_size"]
         for segment in torch.cuda.memory_snapshot()

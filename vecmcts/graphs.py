@@ -32,7 +32,7 @@ import torch
 from torch import Tensor
 from torch.cuda import memory as allocator
 
-from vecgame.memory import free_memory, unused_memory
+from vecgame.memory import free_memory, number_of, unused_memory
 from vecgame.state import State
 from vecmcts.kept import Kept, Names
 
@@ -101,12 +101,11 @@ def _end_recording(device: torch.device, pool: Any) -> None:
     Until it is told, it never reuses what two streams have used, cannot give back its cache when memory runs out, and
     keeps what the recording had taken.
     """
-    place = torch.cuda.current_device() if device.index is None else device.index
     try:
-        allocator._cuda_endAllocateToPool(place, pool)
+        allocator._cuda_endAllocateToPool(number_of(device), pool)
     except RuntimeError:  # it knows
         return
-    allocator._cuda_releasePool(place, pool)
+    allocator._cuda_releasePool(number_of(device), pool)
 
 
 def _large_products(device: torch.device) -> None:

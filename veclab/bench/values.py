@@ -17,7 +17,7 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -52,6 +52,7 @@ class Explained:
     most: Interval  # by which of the positions it is
 
 
+@torch.inference_mode()
 def draw(net: BlobNet, game: Game, state: State, generator: torch.Generator) -> Tensor:
     """An action of the network's policy in each lane: [B] int64."""
     logits, _ = net(game.observe(state))
@@ -92,19 +93,17 @@ def explained(
     return Explained(decisions, len(ends), by(answer[1]), critic, share(ends.var(1), spread))
 
 
-def measure(
-    net: BlobNet, game: Game, deals: int, times: int, every: int, display: Display, rows: list[Explained]
-) -> None:
-    """A row for every so many decisions, put into ``rows`` as it comes."""
+def measure(net: BlobNet, game: Game, deals: int, times: int, every: int, display: Display) -> Iterator[Explained]:
+    """A row for every so many decisions, as it comes."""
     generator = torch.Generator().manual_seed(0)
     state = game.deal(deals, first_index=FIRST_INDEX)
-    with torch.inference_mode(), display.task("positions played on", game.decisions, "decisions") as task:
+    with display.task("positions played on", game.decisions, "decisions") as task:
         for decisions in range(game.decisions):
             going = (~game.is_terminal(state)).nonzero()[:, 0]
             if len(going) < 2:
                 return
             if decisions % every == 0:
-                rows.append(explained(net, game, state.take(going), times, decisions, generator))
+                yield explained(net, game, state.take(going), times, decisions, generator)
             state = game.step(state, draw(net, game, state, generator))
             task.update(decisions + 1)
 
@@ -128,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--deals", type=int, default=256, help="games that are stopped (default: 256)")
     parser.add_argument("--times", type=int, default=32, help="that each is played on (default: 32)")
     parser.add_argument("--every", type=int, metavar="N", help="decisions between two rows (default: a seat's share)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
     own, given = own_and_settings(parser, arguments, OWN_FLAGS)
@@ -142,21 +141,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display, rows = display_of(own), []
     title = f"{own.network.name}, {settings.describe()}, {own.deals:,} games, each position played on {own.times} times"
     command = command_of("python -m veclab.bench.values", arguments)
-    stopped = ""
-    try:
-        measure(net, game, own.deals, own.times, own.every or game.seats, display, rows)
-    except KeyboardInterrupt:
-        stopped = f"stopped after {len(rows)} rows" + (
-            f", kept in {own.json} as incomplete" if own.json and rows else ""
-        )
-    if rows:
-        print_rows(display.console, rows, title)
-        stored = {**environment(torch.device("cpu"), command), "title": title, "game": identity(game)}
-        stored |= {"complete": not stopped, "results": [asdict(row) for row in rows]}
+
+    def keep(complete: bool) -> None:
         if own.json is not None:
+            stored = {**environment(torch.device("cpu"), command), "title": title, "game": identity(game)}
+            stored |= {"complete": complete, "results": [asdict(row) for row in rows]}
             write_atomically(own.json, json_text(stored, indent=1).encode())
-    if stopped:
-        raise KeyboardInterrupt(stopped)
+
+    try:
+        for row in measure(net, game, own.deals, own.times, own.every or game.seats, display):
+            rows.append(row)
+            keep(complete=False)
+    except KeyboardInterrupt:
+        if rows:
+            print_rows(display.console, rows, title)
+        kept = f", kept in {own.json} as incomplete" if own.json is not None and rows else ""
+        raise KeyboardInterrupt(f"stopped after {len(rows)} rows{kept}") from None
+    keep(complete=True)
+    print_rows(display.console, rows, title)
     return 0
 
 
