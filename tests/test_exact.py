@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from veclab.bench import exact
-from veclab.bench.exact import BOTH, DECKS, OPTIONS, Played, settings_of, summary
+from veclab.bench.exact import BOTH, DECKS, OPTIONS, USUAL, Played, settings_of, summary
 
 SMALLEST = list(DECKS)[2]
 LENGTHS = {"policy-gradient": {"updates": 7}, "search": {"iterations": 3}, "both": {"updates": 7, "iterations": 3}}
@@ -23,7 +23,7 @@ def test_an_interval_by_hand() -> None:
     assert summary(played([0.3]))[0]["half"] is None
 
 
-@pytest.mark.parametrize("deck", DECKS)
+@pytest.mark.parametrize("deck", USUAL)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_options_are_settings(option: str, deck: str) -> None:
     lengths = LENGTHS[OPTIONS[option]["learner"]]
@@ -32,6 +32,15 @@ def test_options_are_settings(option: str, deck: str) -> None:
     assert settings.games()[0].seats == int(deck[0])
     for unit, count in lengths.items():  # the trial runs of each part
         assert getattr(settings_of(option, deck, 3, {unit: count}), unit) == count
+
+
+def test_an_option_that_a_game_cannot_have_is_refused_before_anything_is_run(tmp_path, capsys) -> None:
+    assert all(settings_of("policy gradient", deck, 1, {"updates": 3}).games() for deck in DECKS)
+    asked = ["--options", "policy gradient", "policy gradient, tricks head", "--decks", "Kuhn poker"]
+    assert exact.main([*asked, "--json", str(tmp_path / "exact.json")]) == 2
+    error = capsys.readouterr().err
+    assert error == "error: --tricks-weight is for games of tricks, which kuhn is not\n"
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,10 @@ DECKS: dict[str, dict[str, object]] = {
     "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},
     "3 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4, "rules": "players=3"},
     "2 players, 3 cards of 2 x 4": {"cards": "3", "suits": 2, "ranks": 4, "rules": "players=2"},
+    "Kuhn poker": {"game": "kuhn"},  # gains in chips
+    "Leduc poker": {"game": "leduc"},
 }
+USUAL = tuple(DECKS)[:3]  # for all options
 BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint_seconds": 10**6, "device": "cpu"}
 POLICY_GRADIENT = {"learner": "policy-gradient"}
 OF_LONG_GAMES = {name: getattr(Settings, name) for name in OF_SHORT_GAMES}
@@ -54,6 +57,7 @@ OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient, steps of 1,024": {**POLICY_GRADIENT, "update_batch": 1024},
     "policy gradient, updates of 2,048 games": {**POLICY_GRADIENT, "update_games": 2048},
     "policy gradient, entropy 0.01": {**POLICY_GRADIENT, "entropy": 0.01},
+    "policy gradient, entropy 0.2": {**POLICY_GRADIENT, "entropy": 0.2},
     "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
     "policy gradient, lambda 0.5": {**POLICY_GRADIENT, "gae_lambda": 0.5},
     "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
@@ -140,7 +144,7 @@ def print_rows(console: Console, rows: Sequence[dict[str, object]], title: str) 
         found = (gains.get((option, deck)) for deck in decks)
         cells.append((option, *("" if cell is None else _shown(cell["gain"], cell["half"]) for cell in found)))
     print_table(console, title, ("option", *decks), cells)
-    console.print("gain of a best response, points a game; 95% over the seeds")
+    console.print("gain of a best response, points (poker: chips) a game; 95% over the seeds")
 
 
 def _shown(gain: float, half: float | None) -> str:
@@ -152,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = Parser(prog="python -m veclab.bench.exact", description=__doc__)
     parser.add_argument("--options", nargs="+", default=list(OPTIONS), choices=list(OPTIONS), metavar="NAME")
-    parser.add_argument("--decks", nargs="+", default=list(DECKS), choices=list(DECKS), metavar="NAME")
+    parser.add_argument("--decks", nargs="+", default=list(USUAL), choices=list(DECKS), metavar="NAME")
     parser.add_argument("--seconds", type=float, default=120, help="processor time of a run (default: 120)")
     parser.add_argument("--seeds", type=int, default=3, help="runs of each option and deck (default: 3)")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, one thread each (default: 1)")
@@ -180,6 +184,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display = display_of(own)
     known = {(run.option, run.deck, run.seed) for run in runs}
     asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
+    for option, deck, seed in asked[: len(own.decks) * len(own.options)]:
+        learner = OPTIONS[option]["learner"]
+        settings_of(option, deck, seed, {LENGTH[part]: TRIAL for part in LENGTH if learner in (part, "both")})
 
     def rows() -> list[dict[str, object]]:
         """Of the runs that are asked for; a file may hold others."""
