@@ -20,7 +20,7 @@ LEARNERS = ("policy-gradient", "search", "both")
 
 # Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
 OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy", "gae_lambda")
-OF_POLICY_GRADIENT += ("magnet", "magnet_rate")
+OF_POLICY_GRADIENT += ("magnet", "magnet_rate", "update_share")
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
@@ -30,6 +30,7 @@ RULE_PLAYERS = "rules"  # as those whose games are imitated
 # gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
 SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
+OF_SHORT_GAMES["update_share"] = 1.0
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -67,6 +68,13 @@ class Settings:
         2048, f"policy gradient: games in each update; {_in_short_games('update_games')}", least=1
     )
     update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
+    update_share: float = _flag(
+        0.25,
+        "policy gradient: share of the decisions that each pass learns from, drawn by how much they can teach; 1: all; "
+        f"{_in_short_games('update_share')}",
+        above=0,
+        most=1,
+    )
     update_batch: int = _flag(
         1024, f"policy gradient: decisions in a learning step; {_in_short_games('update_batch')}", least=1
     )

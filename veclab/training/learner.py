@@ -166,9 +166,9 @@ class Learner:
         cross_entropy = -(batch.policy.float() * outputs.log_policy.masked_fill(~batch.legal_mask, 0.0)).sum(-1)
         return Losses(
             cross_entropy.sum() / total,
-            value_error(outputs.values, batch.value) / total,
-            None if outputs.tricks is None else tricks_error(outputs.tricks, batch.tricks) / total,
-            None if outputs.critic is None else value_error(outputs.critic, batch.value) / total,
+            value_errors(outputs.values, batch.value).sum() / total,
+            None if outputs.tricks is None else tricks_errors(outputs.tricks, batch.tricks).sum() / total,
+            None if outputs.critic is None else value_errors(outputs.critic, batch.value).sum() / total,
         )
 
     def step(self, loss: Tensor) -> Tensor:
@@ -314,19 +314,20 @@ def _named(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
-def value_error(values: Tensor, targets: Tensor) -> Tensor:
-    """Squared error of values [E, values] against as many of the targets [E, seats], summed over all of them: []."""
-    return (values - targets[:, : values.shape[1]]).square().sum(-1).sum()
+def value_errors(values: Tensor, targets: Tensor) -> Tensor:
+    """Squared errors of values [E, values] against as many of the targets [E, seats], each example's sum: [E]."""
+    return (values - targets[:, : values.shape[1]]).square().sum(-1)
 
 
-def tricks_error(logits: Tensor, tricks: Tensor) -> Tensor:
-    """Cross-entropy of E examples' numbers of tricks, mean of the seats, summed over the examples: [].
+def tricks_errors(logits: Tensor, tricks: Tensor) -> Tensor:
+    """Cross-entropy of E examples' numbers of tricks, mean of the seats: [E].
 
     Args:
         logits: [E, seats, tricks] float.
         tricks: [E, seats] int8.
     """
-    return F.cross_entropy(logits.flatten(0, 1), tricks.long().flatten(), reduction="sum") / tricks.shape[1]
+    errors = F.cross_entropy(logits.flatten(0, 1), tricks.long().flatten(), reduction="none")
+    return errors.view(tricks.shape).mean(-1)
 
 
 def learn(

@@ -24,7 +24,8 @@ from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
 from veclab.training.distributed import Group
-from veclab.training.learner import ROWS_PER_THREAD, Learner, tricks_error, value_error
+from veclab.training.importance import sampling_by, teaches
+from veclab.training.learner import ROWS_PER_THREAD, Learner, tricks_errors, value_errors
 from veclab.training.replay import EXTRAS
 from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, sample, split
 from veclab.training.steps import WAYS
@@ -278,7 +279,8 @@ class _Chunk:
 def update(
     learner: Learner, rollout: Rollout, entropy_weight: float, seed: int, report: Callable[[], None] | None = None
 ) -> dict[str, float]:
-    """A few passes of clipped policy gradient over a rollout, which all processes of the learner's group hold.
+    """A few passes of clipped policy gradient over a rollout, which all processes of the learner's group hold, each
+    over a draw of its decisions (`veclab.training.importance`).
 
     Returns:
         Means over the steps taken, the rollout's score, and the number of steps skipped.
@@ -289,22 +291,17 @@ def update(
     """
     if not len(rollout.advantage):
         raise ValueError(f"in {rollout.games:,} games there was nothing to decide: nothing can be learned from them")
-    advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
-    settings, order = learner.settings, torch.Generator().manual_seed(seed)
-    size = minibatch_size(len(advantage), settings.update_batch)
+    order = torch.Generator().manual_seed(seed)
+    read, passes = _drawn(learner, rollout, order)
+    size = minibatch_size(passes.shape[1], learner.settings.update_batch)
     stretch = learner.stretch("policy gradient", 3, entropy_weight=torch.float32)
-    seen = rollout.observation.to(learner.amp)  # as the network's products want it
-    read = {**rollout.tensors(), "observation": seen, "advantage": advantage}
-    if learner.magnet is not None:
-        learner.magnet.follow(learner.net, settings.magnet_rate)
-        read["magnet"] = learner.magnet.log_policy(seen, rollout.legal)
     held = stretch.hold(read)
     stretch.begin((learner.amp,), held.values(), entropy_weight=entropy_weight)
     loss_of = partial(_loss, learner, held, stretch.numbers["entropy_weight"])
     learner.net.train()
     with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
-        for _ in range(settings.update_epochs):
-            shuffled = torch.randperm(len(advantage), generator=order).to(learner.device)
+        for drawn in passes:
+            shuffled = drawn[torch.randperm(len(drawn), generator=order).to(learner.device)]
             for batch in shuffled[: len(shuffled) // size * size].split(size):
                 learner.step_in(stretch, batch, loss_of, threads)
                 if report is not None:
@@ -315,6 +312,23 @@ def update(
     surrogate, entropy, value_loss = (learner.group.sum(stretch.sums) / max(count.steps - skipped, 1)).tolist()
     numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
     return {**numbers, "skipped_steps": skipped}
+
+
+def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    """What the passes of an update read, of the D decisions that any of them draws: the fields that `_loss` needs,
+    [D, ..]; and which of these each pass draws, [passes, N] int64."""
+    settings = learner.settings
+    advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
+    sampling = sampling_by(teaches(advantage, rollout.log_prob), settings.update_share)
+    offsets = torch.rand(settings.update_epochs, generator=order, dtype=torch.float64).tolist()
+    rows, passes = torch.stack([sampling.draw(offset) for offset in offsets]).unique(return_inverse=True)
+    read = {**rollout.tensors(), "advantage": advantage, "weight": sampling.weight}
+    read = {name: tensor.index_select(0, rows) for name, tensor in read.items()}
+    read["observation"] = read["observation"].to(learner.amp)  # as the network's products want it
+    if learner.magnet is not None:
+        learner.magnet.follow(learner.net, settings.magnet_rate)
+        read["magnet"] = learner.magnet.log_policy(read["observation"], read["legal"])
+    return read, passes
 
 
 def minibatch_size(decisions: int, wanted: int) -> int:
@@ -338,7 +352,8 @@ def _loss(
 
     Args:
         rollout: what `Rollout.tensors` has of E decisions, ``advantage`` [E] float32 among it, and where the learner
-            has a magnet its ``magnet`` [E, actions] float32, see `Magnet.log_policy`.
+            has a magnet its ``magnet`` [E, actions] float32, see `Magnet.log_policy`; and ``weight`` [E] float32, what
+            each counts for.
         entropy_weight: [] float32.
     """
     settings = learner.settings
@@ -350,14 +365,19 @@ def _loss(
     log_prob = finite.gather(1, batch["column"][:, None])[:, 0]
     ratio = (log_prob - batch["log_prob"]).exp()
     gain = batch["advantage"]
-    surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain).sum() / total
-    entropy = -(log_policy.exp() * finite).sum() / total
-    value_loss = value_error(outputs.values, batch["value"]) / total
+
+    def mean(each: Tensor) -> Tensor:
+        """Of the decisions' [K]: []."""
+        return torch.dot(batch["weight"], each) / total
+
+    surrogate = mean(torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain))
+    entropy = -mean((log_policy.exp() * finite).sum(-1))
+    value_loss = mean(value_errors(outputs.values, batch["value"]))
     loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
     if learner.magnet is not None:
-        loss = loss + settings.magnet * (log_policy.exp() * (finite - batch["magnet"])).sum() / total
+        loss = loss + settings.magnet * mean((log_policy.exp() * (finite - batch["magnet"])).sum(-1))
     if outputs.tricks is not None:
-        loss = loss + settings.tricks_weight * tricks_error(outputs.tricks, batch["tricks"]) / total
+        loss = loss + settings.tricks_weight * mean(tricks_errors(outputs.tricks, batch["tricks"]))
     if outputs.critic is not None:
-        loss = loss + settings.value_weight * value_error(outputs.critic, batch["value"]) / total
+        loss = loss + settings.value_weight * mean(value_errors(outputs.critic, batch["value"]))
     return loss, torch.stack([surrogate, entropy, value_loss])

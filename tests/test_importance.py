@@ -1,0 +1,88 @@
+"""Decisions are drawn by how much they teach, and count so that all have the weight that they would have without."""
+
+import statistics
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from veclab.training.importance import EVEN, sampling_by, teaches
+
+OFFSETS = [(place + 0.5) / 2000 for place in range(2000)]
+
+
+def heavy_tailed(count: int, seed: int = 0) -> Tensor:
+    """As decisions are: few teach much, many nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand(count, generator=generator).pow(8) * torch.randn(count, generator=generator).abs()
+
+
+@given(st.integers(1, 300), st.floats(0.001, 1), st.integers(0, 1000), st.sampled_from([0.0, 1.0, 30.0]))
+@settings(deadline=None)
+def test_chances_are_chances_and_weights_are_bounded(count: int, share: float, seed: int, scale: float) -> None:
+    sampling = sampling_by(scale * heavy_tailed(count, seed), share)
+    assert sampling.count == max(1, round(share * count))
+    assert float(sampling.chance.min()) > 0 and float(sampling.chance.max()) <= 1
+    assert float(sampling.chance.sum()) == pytest.approx(sampling.count)
+    assert float(sampling.weight.max()) <= 1 / EVEN + 1e-5
+    drawn = sampling.draw(0.3)
+    assert drawn.shape == (sampling.count,) and len(drawn.unique()) == sampling.count
+    assert bool((drawn.diff() > 0).all())
+
+
+def test_what_teaches_more_is_drawn_more_often_and_the_most_always() -> None:
+    worth = heavy_tailed(1000)
+    sampling = sampling_by(worth, 0.25)
+    order = worth.argsort()
+    assert bool((sampling.chance[order].diff() >= 0).all())
+    assert float(sampling.chance[order[-1]]) == 1.0 and float(sampling.chance[order[0]]) < 0.25
+    plain = worth < worth.median()  # of these chances are in proportion
+    ratio = sampling.chance / (EVEN + (1 - EVEN) * worth / worth.mean())
+    torch.testing.assert_close(ratio[plain], ratio[plain][:1].expand(int(plain.sum())))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.25, 0.6])
+def test_every_decision_is_drawn_as_often_as_its_chance_says(share: float) -> None:
+    sampling = sampling_by(heavy_tailed(150), share)
+    found = torch.zeros(150, dtype=torch.float64)
+    for offset in OFFSETS:
+        found[sampling.draw(offset)] += 1
+    # A decision is drawn by the offsets in a stretch as long as its chance, of which there are so many or one more.
+    assert float((found / len(OFFSETS) - sampling.chance).abs().max()) <= 1.001 / len(OFFSETS)
+
+
+def test_the_mean_over_draws_is_the_mean_over_all_with_less_spread_than_even_draws() -> None:
+    """2,000 draws, the decisions in another order each time; the mean is within four of its standard errors."""
+    generator, worth = torch.Generator().manual_seed(5), heavy_tailed(400)
+    numbers = worth.double() * torch.randn(400, generator=generator)
+    orders = [torch.randperm(400, generator=generator) for _ in OFFSETS]
+    spreads = []
+    for weights in (worth, torch.ones(400)):
+        found = []
+        for order, offset in zip(orders, OFFSETS, strict=True):
+            sampling = sampling_by(weights[order], 0.25)
+            drawn = sampling.draw(offset)
+            found.append(float((sampling.weight.double() * numbers[order])[drawn].mean()))
+        mean, spread = statistics.fmean(found), statistics.stdev(found)
+        assert abs(mean - float(numbers.mean())) < 4 * spread / len(found) ** 0.5
+        spreads.append(spread)
+    assert spreads[0] < spreads[1] / 2
+
+
+@pytest.mark.parametrize("worth", [torch.zeros(7), torch.ones(7), heavy_tailed(7)])
+def test_a_share_of_one_is_every_decision_once(worth: Tensor) -> None:
+    sampling = sampling_by(worth, 1.0)
+    assert sampling.weight.tolist() == [1.0] * 7
+    assert sampling.draw(0.99).tolist() == list(range(7)) == sampling.draw(0.0).tolist()
+
+
+def test_what_a_decision_teaches_bounds_the_gradient_at_the_policys_output() -> None:
+    generator = torch.Generator().manual_seed(2)
+    logits = (3 * torch.randn(200, 6, generator=generator)).requires_grad_()
+    advantage, action = torch.randn(200, generator=generator), torch.randint(6, (200,), generator=generator)
+    log_prob = logits.log_softmax(-1).gather(1, action[:, None])[:, 0]
+    (gradient,) = torch.autograd.grad((advantage * log_prob).sum(), logits)
+    ratio = gradient.norm(dim=1) / teaches(advantage, log_prob.detach())
+    assert float(ratio.min()) >= 1 - 1e-4 and float(ratio.max()) <= 2**0.5 + 1e-4
