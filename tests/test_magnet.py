@@ -20,7 +20,7 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 
 
 def learner_of(**changes: object) -> Learner:
-    learner = Learner(Settings(**{"cards": "3", "update_batch": 256, "update_share": 1.0, **changes}), SMALL, CPU)
+    learner = Learner(Settings(**{"cards": "3", "update_batch": 256, **changes}), SMALL, CPU)
     learner.amp = torch.float32
     return learner
 

@@ -30,7 +30,6 @@ RULE_PLAYERS = "rules"  # as those whose games are imitated
 # gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
 SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
-OF_SHORT_GAMES["update_share"] = 1.0
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -69,9 +68,8 @@ class Settings:
     )
     update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
     update_share: float = _flag(
-        0.25,
-        "policy gradient: share of the decisions that each pass learns from, drawn by how much they can teach; 1: all; "
-        f"{_in_short_games('update_share')}",
+        1.0,
+        "policy gradient: share of the decisions that each pass learns from, drawn by how much they can teach",
         above=0,
         most=1,
     )

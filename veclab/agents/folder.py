@@ -12,7 +12,7 @@ from veclab.settings import check_saved
 CHECKPOINT, CONFIG, METRICS, RESULTS = "checkpoint.safetensors", "config.json", "metrics.jsonl", "results.json"
 # What settings and metrics were called before policy gradient was a way of learning of its own.
 RENAMED = {"warmup_updates": "updates", "warmup_games": "update_games", "warmup_entropy": "entropy"}
-BEFORE = {"update_epochs": 3, "update_batch": 4096, "update_share": 1.0, "gae_lambda": 1.0}  # what was no setting yet
+BEFORE = {"update_epochs": 3, "update_batch": 4096, "gae_lambda": 1.0}  # what was no setting yet
 UPDATE, OLD_UPDATE = "update", "warm-up"  # kind of the metrics' entries of policy gradient
 NEWEST = "network-newest.safetensors"  # the checkpoint's network, while no network-NNNNNN.safetensors is it
 PREVIOUS = "checkpoint-previous.safetensors"  # the checkpoint before the last, to go on from where that is damaged

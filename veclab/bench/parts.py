@@ -228,7 +228,7 @@ def updates(
 
     The share is of the matrix product's peak, at three times the forward pass's multiply-adds.
     """
-    learner = Learner(Settings(update_batch=size, update_share=1.0, graphs=graphs), config, device)
+    learner = Learner(Settings(update_batch=size, graphs=graphs), config, device)
     limit = matmul_peak(learner.amp, device) / (3 * multiply_adds(config))
     rollout = policy_gradient.play(game, InferenceNet(learner.net), games, 0, 0, device)
     size = policy_gradient.minibatch_size(len(rollout.legal), size)
