@@ -33,7 +33,7 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 
 def make_learner(recorded: bool, net: NetConfig = SMALL, **changes: object) -> Learner:
     few = {"batch_size": 8, "epochs": 2, "update_batch": 8, "update_epochs": 2, "average_decay": 0.9}
-    few |= {"magnet": 0.1, "magnet_rate": 0.5}
+    few |= {"update_share": 0.25, "magnet": 0.1, "magnet_rate": 0.5}
     learner = Learner(Settings(**{**few, "graphs": recorded, **changes}), net, CUDA)
     learner.amp = torch.float32
     return learner

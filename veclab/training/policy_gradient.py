@@ -323,7 +323,8 @@ def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[
     offsets = torch.rand(settings.update_epochs, generator=order, dtype=torch.float64).tolist()
     rows, passes = torch.stack([sampling.draw(offset) for offset in offsets]).unique(return_inverse=True)
     read = {**rollout.tensors(), "advantage": advantage, "weight": sampling.weight}
-    read = {name: tensor.index_select(0, rows) for name, tensor in read.items()}
+    if len(rows) < len(advantage):  # of all there need be no copy
+        read = {name: tensor.index_select(0, rows) for name, tensor in read.items()}
     read["observation"] = read["observation"].to(learner.amp)  # as the network's products want it
     if learner.magnet is not None:
         learner.magnet.follow(learner.net, settings.magnet_rate)
