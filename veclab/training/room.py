@@ -30,9 +30,9 @@ def check_run(settings: Settings, games: Sequence[Game], net: NetConfig, device:
     decisions = sum(game.decisions for game in games) / len(games)
     if settings.updates:
         rows = int(settings.update_games * decisions)
-        drawn = int(settings.update_share * rows)  # and held once more, in half the precision
-        columns = games[0].features / 2 + (games[0].num_actions if settings.magnet else 0)
-        seen = int(copies * (rows * games[0].features + drawn * columns) * FLOAT)
+        drawn = int(settings.update_share * rows)
+        magnet = drawn * games[0].num_actions if settings.magnet else 0  # its policy at these
+        seen = copies * (rows * games[0].features + magnet) * FLOAT
         rollout = Need(f"what {settings.update_games:,} games leave to learn from", seen, "a smaller --update-games")
         check_room(device, rollout, _batch(settings.update_batch, drawn, net, "--update-batch"))
     check_match(device, games, settings.eval_deals, len(seatings_of(games[0])), settings.search(), "--eval-deals")
