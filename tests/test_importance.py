@@ -1,6 +1,7 @@
 """Decisions are drawn by how much they teach, and count so that all have the weight that they would have without."""
 
 import statistics
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,8 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from net import InferenceNet, NetConfig
+from vecgame import Blob
+from veclab.settings import Settings
+from veclab.training import policy_gradient
 from veclab.training.importance import EVEN, sampling_by, teaches
+from veclab.training.learner import Learner
 
+CPU = torch.device("cpu")
 OFFSETS = [(place + 0.5) / 2000 for place in range(2000)]
 
 
@@ -86,3 +93,48 @@ def test_what_a_decision_teaches_bounds_the_gradient_at_the_policys_output() -> 
     (gradient,) = torch.autograd.grad((advantage * log_prob).sum(), logits)
     ratio = gradient.norm(dim=1) / teaches(advantage, log_prob.detach())
     assert float(ratio.min()) >= 1 - 1e-4 and float(ratio.max()) <= 2**0.5 + 1e-4
+
+
+SEEN = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16, tricks=14, critic=156)
+
+
+def learner_with_all(**changes: object) -> tuple[Learner, policy_gradient.Rollout]:
+    """A learner with every term of the loss, whose policy is not even, and games of it."""
+    asked = {"cards": "2", "magnet": 0.5, "tricks_weight": 0.5, "leaf_values": "world", "update_epochs": 1}
+    learner = Learner(Settings(**{**asked, **changes}), SEEN, CPU)
+    learner.amp = torch.float32
+    torch.nn.init.normal_(learner.net.policy_out.weight, std=0.5)
+    network = InferenceNet(learner.net, dtype=torch.float32)
+    return learner, policy_gradient.play(Blob(cards=2), network, 64, 1, 0, CPU, extras=("tricks", "hidden"))
+
+
+def test_in_every_term_of_the_loss_a_decision_counts_for_its_weight() -> None:
+    """What several come to together is what they do one by one, each times its weight."""
+    learner, rollout = learner_with_all()
+    torch.nn.init.normal_(learner.net.policy_out.weight, std=0.5)  # another policy than the games', and the magnet's
+    read = {**rollout.tensors(), "magnet": learner.magnet.log_policy(rollout.observation, rollout.legal)}
+    count, entropy_weight = len(rollout.legal), torch.tensor(0.3)
+    weight = torch.rand(count, generator=torch.Generator().manual_seed(4)) * 3
+
+    def losses(weights: Tensor, index: Tensor) -> Tensor:
+        loss, figures = policy_gradient._loss(learner, {**read, "weight": weights}, entropy_weight, index, count)
+        return torch.cat([loss[None], figures])
+
+    with torch.no_grad():
+        together = losses(weight, torch.arange(count))
+        alone = torch.stack([losses(torch.ones(count), torch.tensor([number])) for number in range(count)])
+    torch.testing.assert_close(together, weight @ alone, rtol=1e-4, atol=1e-5)
+
+
+def test_an_updates_figures_are_of_all_decisions_whatever_the_share() -> None:
+    """A rate of next to nothing leaves the network as it is; 100 updates, the mean within four of its standard errors.
+    Were decisions that are drawn not weighted, they would be of those that the policy is least sure of."""
+    learner, rollout = learner_with_all(learning_rate=1e-12, update_share=0.25, update_batch=10**6)
+    whole = Learner(replace(learner.settings, update_share=1.0), SEEN, CPU)
+    whole.amp = torch.float32
+    whole.net.load_state_dict(learner.net.state_dict())
+    exact = policy_gradient.update(whole, rollout, 0.0, 0)
+    found = [policy_gradient.update(learner, rollout, 0.0, seed) for seed in range(100)]
+    for name in ("entropy", "value_loss"):
+        own = [figures[name] for figures in found]
+        assert abs(statistics.fmean(own) - exact[name]) < 4 * statistics.stdev(own) / len(own) ** 0.5

@@ -21,6 +21,7 @@ import tempfile
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import torch
@@ -43,7 +44,7 @@ DECKS: dict[str, dict[str, object]] = {
     "Kuhn poker": {"game": "kuhn"},  # gains in chips
     "Leduc poker": {"game": "leduc"},
 }
-USUAL = tuple(DECKS)[:3]  # for all options
+USUAL = tuple(name for name, settings in DECKS.items() if "game" not in settings)  # Blob's: all options can have them
 BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint_seconds": 10**6, "device": "cpu"}
 POLICY_GRADIENT = {"learner": "policy-gradient"}
 OF_LONG_GAMES = {name: getattr(Settings, name) for name in OF_SHORT_GAMES}
@@ -184,9 +185,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display = display_of(own)
     known = {(run.option, run.deck, run.seed) for run in runs}
     asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
-    for option, deck, seed in asked[: len(own.decks) * len(own.options)]:
+    for option, deck in product(own.options, own.decks):
         learner = OPTIONS[option]["learner"]
-        settings_of(option, deck, seed, {LENGTH[part]: TRIAL for part in LENGTH if learner in (part, "both")})
+        settings_of(option, deck, 1, {unit: TRIAL for part, unit in LENGTH.items() if learner in (part, "both")})
 
     def rows() -> list[dict[str, object]]:
         """Of the runs that are asked for; a file may hold others."""

@@ -321,7 +321,9 @@ def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[
     advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
     sampling = sampling_by(teaches(advantage, rollout.log_prob), settings.update_share)
     offsets = torch.rand(settings.update_epochs, generator=order, dtype=torch.float64).tolist()
-    rows, passes = torch.stack([sampling.draw(offset) for offset in offsets]).unique(return_inverse=True)
+    passes = torch.stack([sampling.draw(offset) for offset in offsets])
+    used = torch.zeros(len(advantage), dtype=torch.bool, device=passes.device).index_fill_(0, passes.flatten(), True)
+    rows, places = used.nonzero()[:, 0], used.cumsum(0) - 1
     read = {**rollout.tensors(), "advantage": advantage, "weight": sampling.weight}
     if len(rows) < len(advantage):  # of all there need be no copy
         read = {name: tensor.index_select(0, rows) for name, tensor in read.items()}
@@ -329,7 +331,7 @@ def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[
     if learner.magnet is not None:
         learner.magnet.follow(learner.net, settings.magnet_rate)
         read["magnet"] = learner.magnet.log_policy(read["observation"], read["legal"])
-    return read, passes
+    return read, places[passes]
 
 
 def minibatch_size(decisions: int, wanted: int) -> int:
