@@ -96,6 +96,7 @@ def test_worlds_follow_the_belief() -> None:
     assert mean["told"] > mean["uniform"] + 1
 
 
+@pytest.mark.slow
 def test_learning_tells_more_than_counting() -> None:
     """Where the policy shows its cards: one that always plays the lowest."""
 

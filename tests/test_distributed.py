@@ -322,6 +322,7 @@ def test_sigterm_to_all_processes_leaves_the_newest_network(two: Path, tmp_path)
     assert same(folder, two) and metrics_of(folder) == metrics_of(two)
 
 
+@pytest.mark.slow
 def test_what_the_leader_cannot_do_it_says_once(two: Path) -> None:
     assert ends(start_training(2, two, changed(seed=5))) == [2, 2]
     leader, other = errors_of(two, 2)

@@ -47,6 +47,7 @@ def test_examples_are_what_the_player_did(game: Game) -> None:
         assert torch.equal(value, values[lane].roll(-mover)) and torch.equal(tricks, won[lane].roll(-mover))
 
 
+@pytest.mark.slow
 def test_a_network_comes_to_play_as_the_player() -> None:
     """In games that it has not seen: 40% of the decisions are the same at first, 76% after it."""
     game = Blob(cards=3)
@@ -135,6 +136,7 @@ def test_a_networks_policy_is_the_target_and_what_it_plays_by(tmp_path) -> None:
     assert bool(((counts - 4000 * expected).abs() <= 4.5 * sigma + 0.5).all())
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_others(tmp_path) -> None:
     """Of two, each where it was trained: the divergence from them falls by more than half."""
     files = [saved(tmp_path / f"{cards}.safetensors", int(cards), cards) for cards in ("1", "3")]

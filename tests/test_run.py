@@ -68,7 +68,7 @@ def test_the_same_seed_gives_the_same_run(finished: Path, tmp_path) -> None:
     assert metrics_of(finished) == metrics_of(tmp_path / "again")
 
 
-@pytest.mark.parametrize("checks", [1, 4, 9, 20, 33])
+@pytest.mark.parametrize("checks", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (4, 9, 20)), 33])
 def test_an_interrupted_run_goes_on_bit_for_bit(finished: Path, tmp_path, checks: int) -> None:
     """Ctrl+C after some number of safe points, in policy gradient, in self-play or while learning."""
     folder = tmp_path / "stopped"

@@ -83,7 +83,10 @@ def test_observation_is_the_tensor_code_s(game: Blob) -> None:
 # --- search ---
 
 
-@pytest.mark.parametrize(("cards", "leaves_per_step", "together"), [(5, 1, False), (5, 4, True), (3, 3, False)])
+@pytest.mark.parametrize(
+    ("cards", "leaves_per_step", "together"),
+    [pytest.param(5, 1, False, marks=pytest.mark.slow), (5, 4, True), (3, 3, False)],
+)
 def test_scalar_and_batched_search_make_the_same_visits(cards: int, leaves_per_step: int, together: bool) -> None:
     """The same worlds, the same float64 network, every decision of some games."""
     game, network = Blob(cards=cards), inference_net()
