@@ -1,9 +1,10 @@
 """Ways to learn Blob from nothing that a user could pick: vecgame's, OpenSpiel's own learners, TorchRL's PPO.
 
-Each learns the same game, Blob with a point off for each trick away from a missed bid, for that is the scoring that
-OpenSpiel's `oh_hell` knows; each has its own author's settings. OpenSpiel's are those of its examples with DQN and
-NFSP, an agent a seat, `oh_hell` in its own Environment; TorchRL's are those of `examples/torchrl_ppo.py`, through
-`veclab.doors.torchrl_env`.
+Each learns Blob with a point off for each trick away from a missed bid, for that is the scoring that OpenSpiel's
+`oh_hell` knows. vecgame and TorchRL have a trump drawn at random, which in one game of five is none; OpenSpiel's have
+always one, as `oh_hell` has, and so have the games in which all are judged. OpenSpiel's settings are those of its
+examples with DQN and NFSP, an agent a seat, `oh_hell` in its own Environment; TorchRL's are those of
+`examples/torchrl_ppo.py`, through `veclab.doors.torchrl_env`.
 
 OpenSpiel and TorchRL are imported by their own classes only, which raise ModuleNotFoundError where one is missing.
 """
@@ -53,7 +54,7 @@ class Learner(Protocol):
 
 
 def games_of(cards: int) -> list[Blob]:
-    """What is learned and judged: Blob with each suit as trump, for OpenSpiel knows no deals without."""
+    """What OpenSpiel's learn and all are judged in: Blob with each suit as trump, for it knows no deals without."""
     return oh_hell.playable(Blob(cards=cards, miss_penalty=1))
 
 
