@@ -171,6 +171,17 @@ def test_forced_plays_are_told() -> None:
         assert [action for _, action in lane] == acted[:7]
 
 
+def test_the_last_card_of_a_deal_is_told_though_the_next_is_dealt() -> None:
+    match = make_game("whist-match", cards=1, trump="spades", dealer=3)
+    state, past = match.from_hands(13 + torch.arange(4).sub(1).remainder(13)[None, :, None]), Past.none(match, 1)
+    for action in (25, 13, 14, 15):
+        past, state = past.then(state, torch.tensor([action])), match.step(state, torch.tensor([action]))
+    assert state.number.item() == 1
+    for viewer in range(4):
+        told = history_told(match, past, torch.tensor([viewer]))
+        assert told == [[(0, 25), (1, 13), (2, 14), (3, 15)]]
+
+
 def test_a_game_does_not_depend_on_its_batch() -> None:
     """What is asked of a game is the same whatever is played beside it, but for the numbers of the questions."""
     game, player = Blob(cards=2), ProgramPlayer(PYTHON_BOT)

@@ -10,7 +10,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from vecgame import Game, State, concatenate, text
+from vecgame import Game, State, TrickGame, concatenate, text
 from vecgame.cards import Layout
 from veclab.game_flags import identities
 from vecmcts import Past
@@ -133,7 +133,8 @@ def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
     """Which seats see which action ([B] int64) the mover takes: [B, seats] bool.
 
     The mover does, and another seat if what it sees afterwards would have been different with any other legal action.
-    A move that is the only legal one is compared with the action beside it, as if that were legal.
+    A move that is the only legal one is compared with the action beside it, as if that were legal. A card played to a
+    trick that lies open is shown to all, though the last of a deal is gone where the next deal of a match follows it.
     """
     after, legal = game.step(state, action), game.legal_actions(state)
     last = (action == game.layout.size - 1) | (action == game.num_actions - 1)  # of the cards, or of all
@@ -146,6 +147,10 @@ def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
         if len(lanes):
             other = game.step(state.take(lanes), column[lanes])
             told[lanes] &= _differs(game, after.take(lanes), other) | own[lanes]
+    if isinstance(game, TrickGame) and "trick" not in game.hidden(state):
+        giving = game.giving(state)
+        plays = ~game.bidding(state) if giving is None else ~(game.bidding(state) | giving)
+        told |= plays[:, None]
     return told
 
 
