@@ -1,7 +1,7 @@
 """Whole matches: games as Blob's one after the other, hidden futures, outcomes, and players that play for the win."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import permutations
 
 import pytest
@@ -95,6 +95,18 @@ def test_a_tie_is_shared():
     values = game.values(MatchState(**{**end.tensors(), "totals": totals}))
     third = 1 / 3
     assert torch.allclose(values, torch.tensor([[1, 0, 0], [0, 0.5, 0.5], [third] * 3, [0, 1, 0]]))
+
+
+def test_points_that_float32_rounds_tie():
+    game = BlobMatch(cards=5, players=4, exact_bonus=0.1, points_per_trick=0.1, games=4)
+    totals = torch.zeros(2, 4)
+    for points in ([0.3, 0.1, 0, 0], [0.2, 0.2, 0, 0], [0.2, 0.3, 0, 0], [0, 0.1, 0, 0]):
+        totals = totals + torch.tensor(points)
+    assert totals[0, 0] != totals[0, 1]
+    totals[1, 0] += 0.1
+    state = game.deal(2)
+    over = replace(state, totals=totals, number=torch.full_like(state.number, 4))
+    assert game.values(over).tolist() == [[0.5, 0.5, 0, 0], [1, 0, 0, 0]]
 
 
 def test_the_standing_is_told_from_every_seat():

@@ -167,6 +167,18 @@ def test_what_a_match_is_worth() -> None:
     assert ended_with(EuchreMatch(), [9.0, 9, 9, 9]) == [0.5] * 4  # nobody got to 10
 
 
+def test_a_target_is_reached_though_float32_rounds() -> None:
+    match, total = WhistMatch(target=7), torch.zeros(4)
+    for _ in range(10):
+        total = total + 0.7
+    assert total[0] < 7
+    totals = torch.stack([total, torch.full((4,), 6.99)])
+    assert match.is_terminal(replace(match.deal(2), totals=totals)).tolist() == [True, False]
+    large, most = SpadesMatch(target=1_000_000), torch.tensor([[999_999.0, 0, 999_999, 0], [1e6, 0, 1e6, 0]])
+    assert large.is_terminal(replace(large.deal(2), totals=most)).tolist() == [False, True]
+    assert ended_with(large, [999_999.0, 1e6, 999_999, 1e6]) == [0, 1, 0, 1]
+
+
 @pytest.mark.parametrize("match", [HeartsMatch(), SpadesMatch(), EuchreMatch(), WhistMatch()], ids=lambda m: m.name)
 def test_matches_as_people_play_them_end(match: Match) -> None:
     """By the target, but for Spades at random, whose bids nobody keeps: there the number of games ends it."""

@@ -29,6 +29,8 @@ from vecgame.tricks import TrickGame
 GAME_SHIFT = 24  # of a game's number in `Match.turn`: above `Stream`'s bits for the decision and 2**16 worlds
 MOST_WORLDS = 1 << 16
 MOST_GAMES = 127
+# What may be lost of totals when float32 adds their games, as a share; no more than this, so that whole points count.
+ROUNDED, MOST_ROUNDED = 2.0**-18, 0.01
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class Match(TrickGame):
         self.has_dealer = "dealer" in self.chance()
         self._check_parts()
         self.target, self.games = self.limits()
+        self.largest = max(abs(self.lowest), abs(self.highest))  # points of one game
+        self.reached = self.target - min(ROUNDED * max(self.largest, self.target), MOST_ROUNDED)
         self.decisions = self.games * self.length
         self.lowest, self.highest = 0.0, 1.0
         self.plain = False  # after the last trick of a game there is another
@@ -143,7 +147,7 @@ class Match(TrickGame):
         if totals.shape != state.totals.shape:
             batch, seats = state.totals.shape
             raise ValueError(f"totals must be [{batch}, {seats}] points, got shape {list(totals.shape)}")
-        if (totals >= self.target).any():
+        if (totals >= self.reached).any():
             raise ValueError(f"totals must be below {self.target}, where a match ends")
         return replace(
             state,
@@ -190,7 +194,7 @@ class Match(TrickGame):
         return state.made.long() | (state.number.long() << GAME_SHIFT)
 
     def is_terminal(self, state: TrickState) -> Tensor:
-        return (state.number == self.games) | (state.totals >= self.target).any(-1)
+        return (state.number == self.games) | (state.totals >= self.reached).any(-1)
 
     def game_over(self, state: TrickState) -> Tensor:
         """[B] bool, the last card of the game that is on has been played."""
@@ -225,9 +229,12 @@ class Match(TrickGame):
     # -- ending it ----------------------------------------------------------------------------------------------------
 
     def scores(self, state: TrickState) -> Tensor:
-        """The outcome for each absolute seat, 1 in all or to each side: [B, P] float32; 0 before the end."""
+        """The outcome for each absolute seat, 1 in all or to each side: [B, P] float32; 0 before the end. Totals tie
+        that differ by no more than what their rounding may make of the same points in another order."""
         totals = -state.totals if self.fewest_wins else state.totals
-        winners = (totals == totals.amax(-1, keepdim=True)).float()
+        size = totals.abs().amax(-1, keepdim=True).clamp(min=self.largest)
+        rounding = (ROUNDED * size).clamp(max=MOST_ROUNDED)
+        winners = (totals >= totals.amax(-1, keepdim=True) - rounding).float()
         share = (2 if self.partners else 1) * winners / winners.sum(-1, keepdim=True)
         return torch.where(self.is_terminal(state)[:, None], share, 0.0)
 
