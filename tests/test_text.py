@@ -266,6 +266,22 @@ def test_trump_is_not_told_before_it_is_named(game: Game) -> None:
     assert named.any() and Whist().trump_named(Whist().deal(1)) is None
 
 
+def test_cards_in_places_are_told_place_by_place() -> None:
+    game, jack_of_spades, king_of_hearts = make_game("leduc"), 0, 5
+    lines = []
+    for own, public in ((jack_of_spades, king_of_hearts), (king_of_hearts, jack_of_spades)):
+        state = replace(game.deal(1), cards=torch.tensor([[own, 4, public]], dtype=torch.int8))
+        first = game.text(state, seat=0)
+        state = game.step(game.step(state, torch.tensor([1])), torch.tensor([1]))
+        lines += [told.splitlines()[1].split(maxsplit=1)[1] for told in (first, game.text(state, seat=0))]
+    assert lines == ["J♠ ? ?", "J♠ ? K♥", "K♥ ? ?", "K♥ ? J♠"]
+    assert "cards    K♥ Q♥ J♠" in game.text(state)
+    stock, game = make_game("briscola").deal(1), make_game("briscola")
+    assert "stock           33 cards" in game.text(stock, seat=0)
+    drawn = replace(stock, stock=torch.tensor([[-1] * 31 + [4, 12]], dtype=torch.int8))
+    assert "stock           7♠ 5♥\n" in game.text(drawn)
+
+
 def test_a_seat_that_does_not_see_its_own_cards_reads_of_the_others_only() -> None:
     class Foreheads(TableGame):
         def hidden(self, state: State) -> dict:

@@ -331,6 +331,15 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
     return " + ".join([*parts, *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown > 0 else [])])
 
 
+def row_words(seen: Seen, name: str) -> str:
+    """The cards of a field of several places: ids in the order of the places, "?" where one is not seen, as a place may
+    tell whose a card is; as `set_words` does where none is seen, and in a field of sets."""
+    places = list(zip(_flat(seen.values[name]), _flat(seen.counts[name]), strict=True))
+    if seen.kinds[name] != "cards" or all(card is None for card, _ in places):
+        return set_words(seen, name)
+    return " ".join("?" if card is None else card_name(seen.layout, card) for card, count in places if count)
+
+
 def others(seen: Seen) -> list[str]:
     """The fields that neither the rows of the seats nor the title tell."""
     seated = "hands" in seen.values and seen.per_seat("hands")
@@ -346,7 +355,7 @@ def field_words(seen: Seen, name: str, names: Sequence[str] | None) -> str:
     value = seen.values[name]
     if name in seen.counts:
         if not seen.per_seat(name):
-            return set_words(seen, name)
+            return row_words(seen, name) if isinstance(value, list) else set_words(seen, name)
         parts = [(seen.seat_name(seat, names), set_words(seen, name, seat)) for seat in range(seen.seats)]
         return ", ".join(f"{seat}: {cards}" for seat, cards in parts if cards)
     if seen.kinds[name] == "seats" and not isinstance(value, list) and value is not None and value >= 0:
