@@ -124,6 +124,13 @@ def test_second_round() -> None:
     assert free.values(end).tolist() == [[0.5] * 4]
 
 
+def test_a_game_that_all_have_passed_has_card_0_alone() -> None:
+    game = Euchre(stick_the_dealer=False)
+    state = bid(game, dealt(game=game), *[PASS] * 8)
+    assert bool(game.is_terminal(state)) and popcount(state.hands).tolist() == [[5] * 4]
+    assert legal(game, state) == {0} and game.legal_actions(state).tolist() == [[0] + [-1] * 4]
+
+
 def test_nobody_plays_alone_where_that_is_no_rule() -> None:
     game = Euchre(alone=False)
     state = play(game, bid(game, dealt(game=game), 1), "Td")

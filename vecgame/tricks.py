@@ -163,7 +163,7 @@ class TrickGame(OwnRules):
         return bidding if giving is None else bidding & ~giving
 
     def legal_cards(self, state: TrickState) -> Tensor:
-        """The cards that the mover may play: [B] int64. A finished game has card 0, so that no mask is empty."""
+        """The cards that the mover may play: [B] int64. A finished game has card 0 alone, so no mask is empty."""
         hand = entries(state.hands, place_of(self.mover(state), self.seats))
         legal = hand
         for preferred in reversed(self.preferences(state, self.suit_led(state, state.trick))):
@@ -171,7 +171,7 @@ class TrickGame(OwnRules):
             if self.free_cards:
                 choice, binding = choice | hand & self.free_cards, binding & ~self.free_cards
             legal = torch.where(binding != 0, choice, legal)
-        return legal | self.is_terminal(state)
+        return torch.where(self.is_terminal(state), 1, legal)
 
     def legal_bits(self, state: TrickState) -> Tensor:
         """Legal actions as bitboards: [B] int64. Bit b is bid b where `bidding`, card b elsewhere."""
