@@ -186,6 +186,22 @@ def test_the_highest_bidder_names_its_longest_suit() -> None:
     assert choice(game, state) == 2
 
 
+def test_bids_of_a_deal_in_a_match_are_weighed_by_its_own_cards() -> None:
+    """Nobody can bid higher than one in a deal of one card, though the largest deal of the match has thirteen."""
+    match = BlobMatch(cards=13, hook=False, trump="bidder")
+    hands = torch.tensor([[cards(one) for one in ["As", "2h", "3c", "4d"]]])
+    worths = []
+    for game, state in (
+        (Blob(cards=1, hook=False, trump="bidder"), None),
+        (match, match.from_hands(hands, 3, number=match.rules.hands.index(1))),
+    ):
+        state = game.from_hands(hands, 3) if state is None else state
+        needs = blob.needs_of(game, state, game.mover(state))
+        worths.append(blob.worths_before_trump(game, state, needs)[0, :2].tolist())
+    sure = match.rules.exact_bonus + match.rules.points_per_trick
+    assert worths[1][1] == pytest.approx(worths[0][1]) == pytest.approx(sure, rel=1e-6)
+
+
 def test_how_many_tricks() -> None:
     likely = odds.counts(torch.tensor([0.5, 1.0, 0.0, 0.5], dtype=torch.float64))
     assert likely.tolist() == [0, 0.25, 0.5, 0.25, 0]

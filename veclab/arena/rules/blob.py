@@ -176,7 +176,8 @@ def worths_before_trump(game: Blob, state: BlobState, needs: Needs) -> Tensor:
     bids, actions = game.cards + 1, max(game.cards, NO_TRUMP) + 1
     highest = torch.arange(bids, device=mover.device) > needs.bids.amax(-1, keepdim=True)
     # That a seat bids no more than so much, as if tricks were shared out by chance; each of those who are to bid.
-    share = torch.full((game.cards,), 1 / game.seats, dtype=worth.dtype, device=mover.device)
+    dealt = torch.zeros_like(mover) + game.cards_of(state)
+    share = (torch.arange(game.cards, device=mover.device) < dealt[:, None]).to(worth.dtype) / game.seats  # [B, C]
     no_more = counts(share).cumsum(-1) ** (needs.bids[:, 1:] < 0).sum(-1, keepdim=True)
     naming = torch.where(highest, no_more, 0.0)
     bidding = pad(naming * worth.amax(1) + (1 - naming) * worth.mean(1), (0, actions - bids), value=-torch.inf)
