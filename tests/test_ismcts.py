@@ -113,6 +113,18 @@ class TestWithOpenSpiel:
                 assert legal == game.legal_mask(state)[0].nonzero()[:, 0].tolist()
                 past.append(int(action[lane]))
 
+    def test_the_card_turned_up_is_turned_up_there(self) -> None:
+        game = Blob(cards=2, trump="turned")
+        start, spiel = game.deal(2, seed=1), oh_hell.load(2)
+        for lane in range(2):
+            past: list[int] = []
+            for state, action in play_randomly(game, start, seed=1):
+                state = state[lane : lane + 1]
+                position = next(mirror(game, spiel, state, state.hands | played_by(state, past), past))
+                turned_up = oh_hell.our_card(position.full_history()[2 + 8].action)  # after the cards
+                assert 1 << turned_up == int(start.seen[lane])
+                past += action[lane : lane + 1].tolist()  # none at the end
+
     def test_its_worlds_are_possible(self, monkeypatch) -> None:
         """In every world that it searches, all of the game's actions so far were legal when they were made, and worlds
         differ in the cards that nobody holds."""

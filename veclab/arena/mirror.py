@@ -1,7 +1,8 @@
 """Players of OpenSpiel's `oh_hell` in matches here: at each decision the position is built again in OpenSpiel.
 
-It is built from the hands and the history of actions. Only trump "turned" turns a card up here; in mirrored games of
-other rules the lowest trump stands for it, whether or not somebody holds it, and so tells nothing.
+It is built from the hands and the history of actions. Under trump "turned" the card turned up is the one that is turned
+up here; in mirrored games of other rules, which turn none up, the lowest trump stands for it, whether or not somebody
+holds it, and so tells nothing.
 """
 
 from __future__ import annotations
@@ -101,14 +102,16 @@ def mirror(
     """The game in OpenSpiel after the actions ``past``, for each of W deals.
 
     Args:
-        state: one lane, of which dealer and trump are taken.
+        state: one lane, of which dealer, trump and the card turned up are taken.
         dealt: [W, P] int64, the cards dealt to each seat.
     """
     hands = list_cards(dealt.flatten(), game.cards).view(-1, game.seats, game.cards).tolist()
-    dealer, lowest_trump = int(state.dealer[0]), RANKS * int(state.trump[0])
+    dealer, turned_up = int(state.dealer[0]), RANKS * int(state.trump[0])
+    if game.turns:  # of the cards that all have seen, the one that nobody has played
+        turned_up = int(state.seen[0] & ~played_by(state, past).sum()).bit_length() - 1
     actions = oh_hell.their_actions(past, game.seats)
     for deal in hands:
-        position = oh_hell.begin(spiel, deal, dealer, lowest_trump)
+        position = oh_hell.begin(spiel, deal, dealer, turned_up)
         for action in actions:
             position.apply_action(action)
         yield position
