@@ -235,7 +235,7 @@ class Game(ABC):
 
     def sitting(self, games: int = 0) -> tuple["Game", ...]:
         """What people who sit down to it play, one game after the other: so many, 0 = as many as is usual. Here it is
-        this one, twice as often as there are seats, and a dealer who would be drawn anew moves on instead."""
+        this one, twice as often as there are seats; a rule `dealer` that has one drawn anew has it move on instead."""
         rules = getattr(self, "rules", None)
         moves_on = getattr(rules, "dealer", None) == "random"
         return (type(self)(rules, dealer="rotate") if moves_on else self,) * (games or 2 * self.seats)
