@@ -574,6 +574,8 @@ def test_a_shared_win_is_said() -> None:
     seen = look(played(of_blob(cards=1)), PERSON)
     assert "You and East share the win with 7 points" in lines.final_line(replace(seen, totals=(7, 1, 0, 7)))
     assert "North wins with 9 points" in lines.final_line(replace(seen, totals=(7, 1, 9, 7)))
+    fractions = replace(seen, totals=(0.3 + 0.2 + 0.2, 0.1, 0.5, 0.1 + 0.2 + 0.3 + 0.1))  # 0.7 and 0.7000000000000001
+    assert fractions.totals[0] != fractions.totals[3] and "You and East share the win" in lines.final_line(fractions)
 
 
 # -- saving ---------------------------------------------------------------------------------------------------------

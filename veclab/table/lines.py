@@ -106,7 +106,7 @@ def _tally(result: Result, seat: int) -> str:
 def final_line(seen: Seen) -> str:
     """Who has won the match."""
     best = max(seen.totals)
-    winners = [name for seat, name in enumerate(seen.names) if seen.totals[seat] == best]
+    winners = [name for seat, name in enumerate(seen.names) if seen.ahead(seat)]
     won = verb(winners[0], "win") if len(winners) == 1 else f"{listed(winners)} share the win"
     if seen.games == 1 and seen.deal is not None:
         return f"The match is over: {won}."

@@ -6,6 +6,7 @@ game, its tricks and who is winning, and the points of the games before.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -83,6 +84,10 @@ class Seen:
         """Where every choice of the viewer is a card of its hand: what is done with each but to play it. Else None."""
         cards = self.one.playable() if self.own_turn else {}
         return cards if cards and len(cards) == len(self.one.legal) else None
+
+    def ahead(self, seat: int) -> bool:
+        """Whether no total is higher, but for the last bits, in which sums of the same points may differ."""
+        return math.isclose(self.totals[seat], max(self.totals), rel_tol=1e-6, abs_tol=1e-6)
 
     def hand(self, seat: int) -> tuple[int, ...]:
         """The cards of a seat that are seen, as players hold them: trumps first, each suit from its highest down."""

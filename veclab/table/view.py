@@ -140,9 +140,9 @@ def score_sheet(seen: Seen, glyphs: Glyphs) -> Table:
     """Every finished game: points, with tricks won of tricks bid."""
     head, *rows, sums = sheet_rows(seen, glyphs)
     table = Table(box=box.ROUNDED, title=sheet_title(seen), title_justify="left", show_footer=True)
-    first, best = len(head) - len(seen.names), max(seen.totals)
+    first = len(head) - len(seen.names)
     for place, (name, footer) in enumerate(zip(head, sums, strict=True)):
-        won = place >= first and seen.totals[place - first] == best
+        won = place >= first and seen.ahead(place - first)
         text = Text(footer, style="bold green" if won else "")
         table.add_column(name, footer=text, justify="left" if name == "trump" else "right")
     for result, row in zip(seen.results, rows, strict=True):
