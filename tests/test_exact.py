@@ -1,7 +1,10 @@
 """How exactly ways of learning play: the comparison's arithmetic by hand, and a small run of its command."""
 
 import json
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import asdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +24,28 @@ def test_an_interval_by_hand() -> None:
     (row,) = summary(played([0.3, 0.5, 0.7]))
     assert row["gain"] == pytest.approx(0.5) and row["half"] == pytest.approx(4.30 * 0.2 / 3**0.5)
     assert summary(played([0.3]))[0]["half"] is None
+
+
+def test_runs_of_the_same_seed_count_once() -> None:
+    """Of a file that holds them, too: they would make the interval smaller than that of the seeds."""
+    runs = played([0.3, 0.5, 0.7])
+    assert summary([*runs, *played([0.9, 0.9])]) == summary(runs)
+
+
+def test_a_name_given_twice_is_run_once(monkeypatch, tmp_path) -> None:
+    ran = []
+
+    def submit(run, option: str, deck: str, seed: int, seconds: float) -> Future:
+        ran.append((option, deck, seed))
+        future = Future()
+        future.set_result(Played(option, deck, seed, {"updates": 5}, 10.0, 0.1 * seed))
+        return future
+
+    monkeypatch.setattr(exact, "workers", lambda jobs: nullcontext(SimpleNamespace(submit=submit)))
+    asked = ["--options", *["policy gradient"] * 2, "--decks", *[SMALLEST] * 2, "--seeds", "2"]
+    assert exact.main([*asked, "--json", str(tmp_path / "exact.json")]) == 0
+    assert sorted(ran) == [("policy gradient", SMALLEST, 1), ("policy gradient", SMALLEST, 2)]
+    assert len(json.loads((tmp_path / "exact.json").read_text())["runs"]) == 2
 
 
 @pytest.mark.parametrize("deck", USUAL)

@@ -123,10 +123,13 @@ def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:
 
 
 def summary(runs: Sequence[Played]) -> list[dict[str, object]]:
-    """A row for each option and deck: the mean gain and half its 95% interval over the seeds, None of one seed."""
-    rows = []
+    """A row for each option and deck: the mean gain and half its 95% interval over the seeds, None of one seed. Of runs
+    with the same seed, which tell nothing of the spread over seeds, the first counts."""
+    rows, first = [], {}
+    for run in runs:
+        first.setdefault((run.option, run.deck, run.seed), run)
     for option, deck in dict.fromkeys((run.option, run.deck) for run in runs):
-        own = [run for run in runs if (run.option, run.deck) == (option, deck)]
+        own = [run for run in first.values() if (run.option, run.deck) == (option, deck)]
         gains = [run.gain for run in own]
         row = {"option": option, "deck": deck, "settings": OPTIONS[option], "lengths": [run.lengths for run in own]}
         row["seconds"] = statistics.fmean(run.seconds for run in own)
@@ -164,6 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep every run here, and go on with those there are")
     add_display_flags(parser)
     own = parser.parse_args(arguments)
+    own.options, own.decks = (list(dict.fromkeys(names)) for names in (own.options, own.decks))
     title = f"{own.seeds} runs of about {own.seconds:.0f} s of one thread"
     command = command_of("python -m veclab.bench.exact", arguments)
 
