@@ -330,6 +330,10 @@ def test_the_documents_criteria_are_drawn_for_its_settings(told: dict, command: 
         (["strategies", "--seconds", "-1"], "--seconds must be 0 or more"),
         (["sweep", "--set", "colour=1"], "--set takes NAME=VALUE,.. with a name of games, cards"),
         (["sweep", "--set", "worlds=one"], "--set worlds takes int values separated by commas, got 'one'"),
+        (
+            ["sweep", "--set", "games=64", "games=256"],
+            "--set has games twice; give all its values at once, as in games=",
+        ),
         (["sweep", "--set", "network=huge"], "network must be one of document, small"),
         (["sweep", "--set", "games=0"], "games must be at least 1"),
         (["sweep", "--cards", "3", "--set", "cards=2,4"], "--cards and --set cards contradict each other"),

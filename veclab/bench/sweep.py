@@ -38,13 +38,15 @@ def read_grid(words: list[str], defaults: dict[str, Setting]) -> dict[str, list[
     """The grid that words such as ``cards=5,13`` span: values by name, in the order given.
 
     Raises:
-        ValueError: on an unknown name, a value of another kind, or no value.
+        ValueError: on an unknown name or one given twice, a value of another kind, or no value.
     """
     grid: dict[str, list[Setting]] = {}
     for word in words:
         name, equals, values = word.partition("=")
         if not equals or name not in defaults:
             raise ValueError(f"--set takes NAME=VALUE,.. with a name of {', '.join(defaults)}, got {word!r}")
+        if name in grid:  # or all but the last would be left out
+            raise ValueError(f"--set has {name} twice; give all its values at once, as in {name}=V,V")
         kind = type(defaults[name])
         try:
             grid[name] = [kind(value) for value in values.split(",")]
