@@ -109,6 +109,17 @@ def test_a_stopped_benchmark_keeps_its_rows(number: int, tmp_path, monkeypatch, 
     assert signal.getsignal(signal.SIGTERM) == before
 
 
+def test_one_stopped_before_its_first_row_leaves_the_file_that_is_there(tmp_path, monkeypatch, capsys) -> None:
+    """Even where it has said already what it is not compared with."""
+    stopping_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    path = tmp_path / "figures.json"
+    path.write_text("of before")
+    assert bench.main(["engine", *FLAGS, "--batches", "3", "--json", str(path)]) == 130
+    output = capsys.readouterr()
+    assert output.err == "stopped after 0 rows\n" and "no comparison" in output.out
+    assert path.read_text() == "of before"
+
+
 def test_a_missing_folder_is_said_before_any_work(tmp_path, capsys) -> None:
     assert bench.main(["engine", *FLAGS, "--json", str(tmp_path / "none" / "figures.json")]) == 2
     captured = capsys.readouterr()

@@ -103,15 +103,15 @@ class Record:
         return {**terms, "figures": self.figures, "left_out": self.left_out, "not_compared": self.not_compared}
 
     def write(self) -> None:
-        """Writes the file as far as it goes."""
-        if self.path is not None:
+        """Writes the file as far as it goes; before the first row there is nothing worth an earlier file's figures."""
+        if self.path is not None and (self.figures or self.complete):
             write_atomically(self.path, json_text(self.plain(), indent=1).encode())
 
     def stopped(self) -> str:
         """One line of what there is when the benchmark is stopped."""
         count = len(self.lines)
         rows = f"{count} {'row' if count == 1 else 'rows'}"
-        kept = f", kept in {self.path} as incomplete" if self.path is not None else ""
+        kept = f", kept in {self.path} as incomplete" if self.path is not None and self.figures else ""
         return f"stopped after {rows}{kept}" + (f": {'; '.join(self.lines)}" if self.lines else "")
 
 
