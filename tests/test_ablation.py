@@ -201,6 +201,7 @@ def stand_in(network: object, config: object) -> RandomBot | RolloutPlayer:
     [
         (ablation.main, ["nowhere"], "nowhere"),
         (ablation.main, ["nowhere", "--seeds", "0"], "--seeds must be above 0"),
+        (ablation.main, ["nowhere", "--seconds", "inf"], "--seconds must be above 0 and finite, got inf"),
         (searches.main, ["nowhere"], "nowhere"),
         (searches.main, ["nowhere", "--deals", "1"], "--deals must be at least 2"),
     ],

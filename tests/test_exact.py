@@ -68,6 +68,12 @@ def test_an_option_that_a_game_cannot_have_is_refused_before_anything_is_run(tmp
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("flag", "value"), [("--seconds", "inf"), ("--seconds", "nan"), ("--seeds", "0")])
+def test_numbers_that_no_run_can_have_are_refused(flag: str, value: str, capsys) -> None:
+    assert exact.main([flag, value]) == 2
+    assert capsys.readouterr().err == f"error: {flag} must be above 0 and finite, got {value}\n"
+
+
 @pytest.mark.parametrize(
     ("run", "settings", "said"),
     [

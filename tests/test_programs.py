@@ -287,6 +287,12 @@ def test_times_that_are_none(seconds: float) -> None:
         ProgramPlayer("bot", seconds)
 
 
+def test_a_time_longer_than_an_operating_system_waits_at_once() -> None:
+    player = ProgramPlayer(PYTHON_BOT, 1e9)
+    with ending([player]):
+        assert player.refuses(Kuhn()) is None
+
+
 def test_no_process_is_left(tmp_path) -> None:
     """Neither of one that ends by itself, nor of one that does not, nor what that has started."""
     player = ProgramPlayer(PYTHON_BOT)

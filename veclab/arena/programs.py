@@ -37,6 +37,7 @@ START_SECONDS = 10.0  # at least, for the first answer
 END_SECONDS = 1.0  # for ending by itself once its input is closed
 MOST_BYTES = 1 << 16  # of an answer
 KEPT_BYTES = 1 << 12  # of what it wrote to its standard error, the last
+MOST_WAIT = 3600.0  # seconds, of one wait for a pipe: those of operating systems have an end, after days or weeks
 SHOWN = 80  # characters of what a program wrote, in a message
 LISTED = 12  # legal actions in a message, at most
 
@@ -64,7 +65,7 @@ class ProgramPlayer:
         if not self.words:
             raise ValueError(f"{PREFIX}COMMAND needs a command")
         if not 0 < seconds < math.inf:
-            raise ValueError(f"--program-seconds must be above 0, got {seconds:g}")
+            raise ValueError(f"--program-seconds must be above 0 and finite, got {seconds:g}")
         self.seconds = seconds
         self.game: Game | None = None  # which the program that runs was told
         self.program: Program | None = None
@@ -225,7 +226,7 @@ class Program:
             while len(lines) < len(messages):
                 if (left := due - time.monotonic()) <= 0:
                     self.fail(f"gave no answer within {seconds:g} s")
-                for key, _ in selector.select(left):
+                for key, _ in selector.select(min(left, MOST_WAIT)):
                     if key.fileobj is process.stdin:
                         unsent = self._send(unsent)
                         if not unsent:

@@ -275,8 +275,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return sorted(runs, key=lambda run: (options.index(run.option), run.seed))
 
     for name in ("seconds", "seeds", "deals", "jobs"):
-        if not getattr(own, name) > 0:
-            raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
+        if not 0 < getattr(own, name) < math.inf:
+            raise ValueError(f"--{name} must be above 0 and finite, got {getattr(own, name)}")
     check_place("--json", own.json)
     settings(BASELINE)
     load_network(own.start)

@@ -15,6 +15,7 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
+import math
 import statistics
 import sys
 import tempfile
@@ -179,8 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomically(own.json, json_text(found, indent=1).encode())
 
     for name in ("seconds", "seeds", "jobs"):
-        if not getattr(own, name) > 0:
-            raise ValueError(f"--{name} must be above 0, got {getattr(own, name)}")
+        if not 0 < getattr(own, name) < math.inf:
+            raise ValueError(f"--{name} must be above 0 and finite, got {getattr(own, name)}")
     check_place("--json", own.json)
     stored, runs = stored_runs(own.json, Played, "runs of this comparison")
     if stored and (asked := stored.get("asked")) != own.seconds:
