@@ -84,6 +84,20 @@ def test_flags_of_a_search_that_nobody_makes(main, flags, idle, instead, folder,
     assert not list(folder.rglob("*.json"))
 
 
+@pytest.mark.parametrize(
+    ("main", "flags", "said"),
+    [
+        (evaluate.main, ["--opponents", "rules", "--ismcts-simulations=-5"], "--ismcts-simulations -5 {}: no ismcts"),
+        (evaluate.main, ["--ismcts-simulations=1000"], "--ismcts-simulations 1000 {}: no ismcts"),
+        (evaluate.main, ["--opponents", "random", "--program-seconds=0"], "--program-seconds 0.0 {}: no cmd:COMMAND"),
+        (ladder.main, ["--program-seconds=10"], "--program-seconds 10.0 {}: no cmd:COMMAND"),
+    ],
+)
+def test_flags_of_players_that_do_not_play(main, flags, said, folder, capsys) -> None:
+    error = refused(main, [network("kuhn", make_game("kuhn")), *flags], capsys)
+    assert error == f"error: {said.format('would change nothing')} plays; leave it out, or name one\n"
+
+
 def test_ismcts_is_not_given_plain_blob_in_place_of_another_game(folder, capsys) -> None:
     """A subclass that scores -70 more was evaluated as Blob, and "lost" nothing."""
     pytest.importorskip("pyspiel")
@@ -107,7 +121,7 @@ def test_opponents_that_cannot_play(capsys) -> None:
     assert "cmd:COMMAND needs a command" in refused(evaluate.main, [hearts, "--opponents", "cmd:"], capsys)
     assert "cmd:./none cannot be started" in refused(evaluate.main, [hearts, "--opponents", "cmd:./none"], capsys)
     seconds = [hearts, "--opponents", BOT, "--program-seconds", "0"]
-    assert "--program-seconds must be above 0, got 0" in refused(evaluate.main, seconds, capsys)
+    assert "--program-seconds must be above 0 and finite, got 0" in refused(evaluate.main, seconds, capsys)
     assert evaluate.main([kuhn, "--players", "alone", *FLAGS]) == 0  # all bots that can play
     assert "rule-based" not in capsys.readouterr().out
 

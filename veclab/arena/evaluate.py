@@ -44,9 +44,9 @@ from veclab.arena.bots import (
     usual_thinking,
     why_not,
 )
-from veclab.arena.ismcts import ISMCTSPlayer
+from veclab.arena.ismcts import SIMULATIONS, ISMCTSPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seatings, play_match, seatings_of
-from veclab.arena.programs import PREFIX, SECONDS, ProgramPlayer, ending
+from veclab.arena.programs import PREFIX, SECONDS, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.machine import command_of, environment
@@ -200,7 +200,7 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         "0.1 s a decision on one core (default: all bots that play the game)",
     )
     parser.add_argument(
-        "--ismcts-simulations", type=int, default=1000, metavar="N", help="its simulations a decision (default: 1000)"
+        "--ismcts-simulations", type=int, metavar="N", help=f"its simulations a decision (default: {SIMULATIONS})"
     )
     add_program_flags(parser)
 
@@ -210,10 +210,22 @@ def add_program_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--program-seconds",
         type=float,
-        default=SECONDS,
         metavar="X",
         help=f"how long a {PREFIX}COMMAND may take for a decision (default: {SECONDS:g})",
     )
+
+
+def check_flag_of(player: str, flag: str, value: object, plays: bool) -> None:
+    """Raises ValueError, in one line, where a flag of one kind of player is given and nobody of that kind plays."""
+    if value is not None and not plays:
+        raise ValueError(f"{flag} {value} would change nothing: no {player} plays; leave it out, or name one")
+
+
+def check_opponents_flags(own: argparse.Namespace) -> None:
+    """Raises ValueError, in one line, where a flag is given of opponents that are not."""
+    names = own.opponents or ()
+    check_flag_of(ISMCTS, "--ismcts-simulations", own.ismcts_simulations, ISMCTS in names)
+    check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, any(map(is_program, names)))
 
 
 def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
@@ -222,10 +234,10 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
     Raises:
         ValueError: on a name that is none, or when it cannot play here.
     """
-    if name.startswith(PREFIX):
-        return ProgramPlayer(name.removeprefix(PREFIX), own.program_seconds)
+    if is_program(name):
+        return program_player(name, own.program_seconds)
     if name == ISMCTS:
-        return ISMCTSPlayer(own.ismcts_simulations)
+        return ISMCTSPlayer(SIMULATIONS if own.ismcts_simulations is None else own.ismcts_simulations)
     if name not in BOTS:
         raise ValueError(f"there is no opponent {name!r}; {nearest(name, (*BOTS, ISMCTS))} and {PREFIX}COMMAND")
     return BOTS[name]()
@@ -269,7 +281,7 @@ def are_told(own: argparse.Namespace, settings: Settings) -> bool:
     return (
         "rollouts" in own.players
         or settings.candidates > 0
-        or any(name == ISMCTS or name.startswith(PREFIX) for name in others)
+        or any(name == ISMCTS or is_program(name) for name in others)
     )
 
 
@@ -290,6 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if own.parent is not None and os.getppid() != own.parent:
             raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
 
+    check_opponents_flags(own)
     check_place("--json", own.json)
     own.network = newest_network(own.network)
     settings = settings_for(own.network, given)

@@ -29,6 +29,7 @@ from veclab.arena.mirror import Mirrored, MirroredPlayer
 if TYPE_CHECKING:
     import pyspiel
 
+SIMULATIONS = 1000  # a decision, unless told
 UCT_C = 10.0  # OpenSpiel's exploration constant, for returns from -cards to 10 + cards
 
 
@@ -44,7 +45,7 @@ class ISMCTSPlayer(MirroredPlayer):
         ValueError: when OpenSpiel is not installed, or on settings out of range.
     """
 
-    def __init__(self, simulations: int = 1000, uct_c: float = UCT_C) -> None:
+    def __init__(self, simulations: int = SIMULATIONS, uct_c: float = UCT_C) -> None:
         try:
             import pyspiel  # noqa: F401
         except ModuleNotFoundError:

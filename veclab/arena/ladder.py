@@ -47,13 +47,14 @@ from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import (
     add_program_flags,
     bots,
+    check_flag_of,
     check_players,
     check_search_flags,
     choose_device,
     make_players,
 )
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
-from veclab.arena.programs import PREFIX, ProgramPlayer, ending
+from veclab.arena.programs import PREFIX, ProgramPlayer, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.presets import from_flags
@@ -244,7 +245,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_search_flags(given, OF_THE_SEARCH if own.search else (), "--search")
     display = display_of(own)
     check_least(own, most=1)
-    commands = [name for name in own.agents if name.startswith(PREFIX)]
+    commands = [name for name in own.agents if is_program(name)]
+    check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, bool(commands))
     paths = [run_or_network(name) for name in own.agents if name not in commands]
     networks = saved_networks(paths, own.most)
     settings = _settings_of(networks, given)
@@ -262,7 +264,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             display.line(f"{name} plays {others}")
         net = InferenceNet(load_network(file, device, games[0]))
         players[name] = make_players(net, [way], settings)[0]
-    programs = [ProgramPlayer(command.removeprefix(PREFIX), own.program_seconds) for command in commands]
+    programs = [program_player(command, own.program_seconds) for command in commands]
     players |= {program.name: program for program in programs}
     unknown = [name for name, player in players.items() if not ladder.add(name, _digest(networks.get(name), player))]
     if unknown:

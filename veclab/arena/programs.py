@@ -166,6 +166,16 @@ class ProgramPlayer:
         self.program = self.game = None
 
 
+def is_program(name: str) -> bool:
+    """Whether a command line means a program by a name."""
+    return name.startswith(PREFIX)
+
+
+def program_player(name: str, seconds: float | None) -> ProgramPlayer:
+    """The program that a command line names; ``seconds`` for each decision, `SECONDS` if None. Raises ValueError."""
+    return ProgramPlayer(name.removeprefix(PREFIX), SECONDS if seconds is None else seconds)
+
+
 @contextmanager
 def ending(players: Iterable[object]) -> Iterator[None]:
     """A block after which, however it is left, no program of these players runs."""
