@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig, int8_available
+from tests.small_benches import small
 from vecgame import Blob
 from veclab.agents.checkpoint import save_network
 from veclab.bench import command as bench
@@ -34,8 +35,7 @@ SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hid
 @pytest.mark.slow
 def test_every_benchmark_runs(what: str, tmp_path, capsys) -> None:
     path = tmp_path / "figures.json"
-    flags = ["--quick", "--repeats", "1", "--network", "small", "--cards", "2", "--device", "cpu", "--json", str(path)]
-    assert bench.main([what, *flags]) == 0
+    assert bench.main([*small(what), "--cards", "2", "--json", str(path)]) == 0
     assert "PyTorch" in capsys.readouterr().out
     written = json.loads(path.read_text())
     assert written["what"] == what
@@ -125,15 +125,14 @@ def test_a_strategy_that_cannot_run_leaves_the_others(monkeypatch, capsys) -> No
 
 @pytest.mark.slow
 def test_a_batch_that_does_not_fit_leaves_the_others(capsys) -> None:
-    flags = ["--quick", "--network", "small", "--cards", "2", "--device", "cpu", "--repeats", "1"]
-    assert bench.main(["self-play", *flags, "--batches", "4", "1000000000"]) == 3
+    assert bench.main([*small("self-play"), "--cards", "2", "--batches", "4", "1000000000"]) == 3
     output = capsys.readouterr().out
     assert "1,000,000,000 games: does not fit in memory (a search of 1,000,000,000 games at once" in output
     assert "games/min" in output and "examples/s" in output  # the batch of 4 ran
-    assert bench.main(["net", *flags, "--batches", "4", "100000000000"]) == 3
+    assert bench.main([*small("net"), "--cards", "2", "--batches", "4", "100000000000"]) == 3
     output = capsys.readouterr().out
     assert "batch 100,000,000,000: does not fit in memory" in output and "float32" in output
-    assert bench.main(["sweep", *flags, "--set", "games=4,1000000000"]) == 3
+    assert bench.main([*small("sweep"), "--cards", "2", "--set", "games=4,1000000000"]) == 3
     output = capsys.readouterr().out
     assert "games=1000000000: does not fit in memory" in output and "games=4" in output
 

@@ -9,6 +9,7 @@ import torch
 
 from net import BlobNet, int8_available
 from tests.every_game import EVERY, Named
+from tests.small_benches import small
 from vecgame import game_of, identity
 from veclab import precision
 from veclab.agents.checkpoint import save_network
@@ -16,7 +17,6 @@ from veclab.agents.networks import network_config
 from veclab.bench import command as bench
 from veclab.bench import parts
 
-FLAGS = ["--quick", "--network", "small", "--device", "cpu", "--repeats", "1", "--worlds", "1", "--simulations", "2"]
 # One of each kind; the others are slow ones, for all of them together take minutes.
 QUICK = ("blob cards=2", "whist cards=3,trump=random", "wizard players=3,cards=2", "kuhn", "leduc", "bluff")
 GAMES = [pytest.param(named, marks=[pytest.mark.slow] * (str(named) not in QUICK), id=str(named)) for named in EVERY]
@@ -32,7 +32,7 @@ def alone(monkeypatch) -> None:
 
 def measured(what: str, named: Named, path: Path, *more: str) -> dict:
     """The file of a benchmark of a game."""
-    assert bench.main([what, *named.flags, *FLAGS, "--json", str(path), *more]) == 0
+    assert bench.main([*small(what, simulations=2), *named.flags, "--json", str(path), *more]) == 0
     written = json.loads(path.read_text())
     assert written["complete"] and written["games"] == [identity(named.make())]
     assert game_of(written["games"][0]) == named.make()
@@ -73,7 +73,7 @@ def test_the_ranges_of_8_bits_are_those_of_the_games_positions(tmp_path, monkeyp
 def test_a_sweep_of_the_cards_of_another_game(tmp_path) -> None:
     path = tmp_path / "figures.json"
     game = ["--game", "wizard", "--rules", "players=3"]
-    assert bench.main(["sweep", *game, *FLAGS, "--json", str(path), "--set", "cards=1,2", "--timing-only"]) == 0
+    assert bench.main([*small("sweep", 2), *game, "--json", str(path), "--set", "cards=1,2", "--timing-only"]) == 0
     written = json.loads(path.read_text())
     games = [{"game": "wizard", "rules": {"players": 3, "cards": cards}} for cards in (1, 2)]
     assert [row["game"] for row in written["figures"]] == written["games"] == games
@@ -85,7 +85,7 @@ def test_agreement_by_the_rules_of_the_network(tmp_path, capsys) -> None:
     net = BlobNet(network_config("small", named.make()))
     save_network(path, net, {"games": [identity(named.make())]})
     figures = tmp_path / "figures.json"
-    flags = ["agreement", "--weights", str(path), "--json", str(figures), *FLAGS]
+    flags = [*small("agreement", 2), "--weights", str(path), "--json", str(figures)]
     assert bench.main(flags) == 0
     written = json.loads(figures.read_text())
     assert written["games"] == [identity(named.make())] and written["figures"][0]["same_action"] == 1
@@ -100,7 +100,7 @@ def test_agreement_by_other_rules_says_so(tmp_path, capsys) -> None:
     named, path = Named("blob", "cards=1"), tmp_path / "network.safetensors"
     save_network(path, BlobNet(network_config("small", named.make())), {"games": [identity(named.make())]})
     figures = tmp_path / "figures.json"
-    flags = ["agreement", "--weights", str(path), "--json", str(figures), *FLAGS]
+    flags = [*small("agreement", 2), "--weights", str(path), "--json", str(figures)]
     assert bench.main([*flags, "--rules", "hook=false"]) == 0
     line = json.loads(figures.read_text())["figures"][0]["other_rules"]
     assert "by other rules than" in line and line in capsys.readouterr().out

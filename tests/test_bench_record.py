@@ -14,11 +14,13 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
+from tests.small_benches import small
 from vecgame import Blob, __version__, lanes
 from veclab.bench import command as bench
 from veclab.bench import measure, parts, peers, selfplay
 from veclab.bench.fallback import Fallbacks
 from veclab.bench.measure import PeakMemory, Timing, Utilisation, Watch, described
+from veclab.bench.options import BATCHED, REPEATED, SEARCHING, WITH_NETWORK
 from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
 from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
 from veclab.machine import commit, environment
@@ -28,7 +30,6 @@ from vecmcts import graphs as recordings
 from vecmcts.search import WAYS
 
 CPU = torch.device("cpu")
-FLAGS = ["--quick", "--network", "small", "--cards", "1", "--device", "cpu", "--repeats", "1"]
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 fallback = logging.getLogger("vecgame.fallback")
 
@@ -59,7 +60,7 @@ def test_every_row_is_in_the_file_when_it_is_measured(tmp_path, monkeypatch, cap
         assert written["figures"][number] == figure and line in capsys.readouterr().out
         seen.append((number, len(written["figures"]), written["complete"]))
 
-    assert bench.main(["engine", *FLAGS, "--batches", "3", "5", "--json", str(path)], listener) == 0
+    assert bench.main([*small("engine"), "--cards", "1", "--batches", "3", "5", "--json", str(path)], listener) == 0
     assert seen == [(0, 1, False), (1, 2, False)]
     assert json.loads(path.read_text())["complete"] is True
 
@@ -71,7 +72,7 @@ def test_the_time_of_self_play_is_written_before_its_phases(tmp_path) -> None:
         written = json.loads(path.read_text())["figures"]
         seen.append((number, "shares" in written[number], figure["games_per_minute"] if number == 0 else None))
 
-    flags = [*FLAGS, "--simulations", "2", "--batches", "3", "--json", str(path)]
+    flags = [*small("self-play"), "--cards", "1", "--simulations", "2", "--batches", "3", "--json", str(path)]
     assert bench.main(flags, listener) == 0
     rate = seen[0][2]
     assert seen == [(0, False, rate), (0, True, rate), (1, False, None)]
@@ -100,7 +101,7 @@ def test_a_stopped_benchmark_keeps_its_rows(number: int, tmp_path, monkeypatch, 
     before = signal.getsignal(signal.SIGTERM)
     stopping_at(monkeypatch, 5, lambda: os.kill(os.getpid(), number))
     path = tmp_path / "figures.json"
-    assert bench.main(["engine", *FLAGS, "--batches", "3", "5", "7", "--json", str(path)]) == 130
+    assert bench.main([*small("engine"), "--cards", "1", "--batches", "3", "5", "7", "--json", str(path)]) == 130
     error = capsys.readouterr().err
     assert error.startswith("stopped after 1 row, kept in ") and error.count("\n") == 1
     assert "random games, batch 3: " in error and "games/s" in error
@@ -114,14 +115,14 @@ def test_one_stopped_before_its_first_row_leaves_the_file_that_is_there(tmp_path
     stopping_at(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGINT))
     path = tmp_path / "figures.json"
     path.write_text("of before")
-    assert bench.main(["engine", *FLAGS, "--batches", "3", "--json", str(path)]) == 130
+    assert bench.main([*small("engine"), "--cards", "1", "--batches", "3", "--json", str(path)]) == 130
     output = capsys.readouterr()
     assert output.err == "stopped after 0 rows\n" and "no comparison" in output.out
     assert path.read_text() == "of before"
 
 
 def test_a_missing_folder_is_said_before_any_work(tmp_path, capsys) -> None:
-    assert bench.main(["engine", *FLAGS, "--json", str(tmp_path / "none" / "figures.json")]) == 2
+    assert bench.main([*small("engine"), "--cards", "1", "--json", str(tmp_path / "none" / "figures.json")]) == 2
     captured = capsys.readouterr()
     assert "there is no folder" in captured.err and captured.err.count("\n") == 1 and captured.out == ""
 
@@ -129,7 +130,7 @@ def test_a_missing_folder_is_said_before_any_work(tmp_path, capsys) -> None:
 @pytest.mark.slow
 def test_what_did_not_fit_is_in_the_file(tmp_path) -> None:
     path = tmp_path / "figures.json"
-    assert bench.main(["net", *FLAGS, "--batches", "2", "100000000000", "--json", str(path)]) == 3
+    assert bench.main([*small("net"), "--cards", "1", "--batches", "2", "100000000000", "--json", str(path)]) == 3
     written = json.loads(path.read_text())
     assert written["complete"] and all("does not fit in memory" in line for line in written["left_out"])
     assert written["left_out"] and written["figures"]
@@ -139,7 +140,7 @@ def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkey
     said = "searches on cuda go on without graphs: no"
     stopping_at(monkeypatch, 5, lambda: fallback.warning("searches on %s go on without graphs: %s", "cuda", "no"))
     path = tmp_path / "figures.json"
-    assert bench.main(["engine", *FLAGS, "--batches", "3", "5", "7", "--json", str(path)]) == 0
+    assert bench.main([*small("engine"), "--cards", "1", "--batches", "3", "5", "7", "--json", str(path)]) == 0
     rows = json.loads(path.read_text())["figures"]
     assert [row["fell_back"] for row in rows] == [[], [said], []]
     assert capsys.readouterr().out.count(f"  fell back: {said}\n") == 1
@@ -157,11 +158,11 @@ def test_what_went_on_otherwise_than_asked_is_beside_the_figure(tmp_path, monkey
 def test_what_is_not_compared_is_said(flags: list[str], line: str, tmp_path, capsys) -> None:
     """And in the file; where nothing but the comparison was asked for, it is refused."""
     path = tmp_path / "figures.json"
-    assert bench.main(["engine", *FLAGS, "--batches", "2", *flags, "--json", str(path)]) == 0
+    assert bench.main([*small("engine"), "--cards", "1", "--batches", "2", *flags, "--json", str(path)]) == 0
     (said,) = json.loads(path.read_text())["not_compared"]
     assert said.startswith(line) and line in " ".join(capsys.readouterr().out.split())
     if "13" in flags:  # of another game peers is refused in any case
-        assert bench.main(["peers", *FLAGS, *flags]) == 2
+        assert bench.main([*small("peers"), "--cards", "1", *flags]) == 2
         assert capsys.readouterr().err == f"error: {line}\n"
 
 
@@ -172,13 +173,13 @@ def test_jax_without_the_device_is_left_out(tmp_path, monkeypatch, capsys) -> No
     devices = jax.devices
     monkeypatch.setattr(jax, "devices", lambda name: devices("another" if name == "cpu" else name))
     path = tmp_path / "figures.json"
-    assert bench.main(["search", *FLAGS, "--simulations", "2", "--batches", "2", "--json", str(path)]) == 0
+    assert bench.main([*small("search", 2), "--cards", "1", "--batches", "2", "--json", str(path)]) == 0
     line = "JAX has no cpu here: no comparison with mctx (pip install 'jax[cuda12]')"
     written = json.loads(path.read_text())
     assert written["not_compared"] == [line] and line in capsys.readouterr().out
     assert len(written["figures"]) == 1 and written["complete"]
     monkeypatch.setitem(sys.modules, "pyspiel", sys)
-    assert bench.main(["peers", *FLAGS]) == 2 and capsys.readouterr().err == f"error: {line}\n"
+    assert bench.main([*small("peers"), "--cards", "1"]) == 2 and capsys.readouterr().err == f"error: {line}\n"
 
 
 @pytest.mark.parametrize(("games", "asked", "measured"), [(200, 64, 64), (8, 4096, None), (40, 300, None)])
@@ -259,7 +260,7 @@ def test_a_gpus_batches_are_measured_from_the_largest(monkeypatch) -> None:
         monkeypatch.setattr(
             bench.Bench, "sizes", lambda self, cpu, cuda, what=what: asked.setdefault(what, cuda) and [2]
         )
-        assert bench.main([what, *FLAGS]) == 0
+        assert bench.main([*small(what), "--cards", "1"]) == 0
     assert asked["self-play"] == [131_072, 16_384, 4096, 1024]
     assert all(sizes == sorted(sizes, reverse=True) for sizes in asked.values()) and len(asked) == 5
 
@@ -342,6 +343,17 @@ FOR_GPUS = "is for GPUs; leave it out on cpu, where it would change nothing (a r
             ["self-play", "--timing-only", "--plot", "."],
             "--plot draws limits and phases, which --timing-only leaves out",
         ),
+        *(
+            ([*what, flag, value], f"{flag} is for {', '.join(names)}; it would change nothing of {' '.join(what)}")
+            for flag, value, names, others in (
+                ("--worlds", "3", SEARCHING, (["engine"], ["net"], ["train"], ["peers", "learn"])),
+                ("--simulations", "30", SEARCHING, (["engine"], ["peers", "learn"])),
+                ("--network", "small", WITH_NETWORK, (["engine"], ["search"], ["people"], ["peers"])),
+                ("--repeats", "3", REPEATED, (["strategies"], ["sweep"], ["agreement"], ["peers", "learn"])),
+                ("--batches", "2", BATCHED, (["peers", "learn"],)),
+            )
+            for what in others
+        ),
         (["train", "--timing-only"], "--timing-only is for self-play, sweep; it would change nothing of train"),
         (
             ["strategies", "--leaves-per-step", "8"],
@@ -367,5 +379,5 @@ FOR_GPUS = "is for GPUs; leave it out on cpu, where it would change nothing (a r
     ],
 )
 def test_flags_that_would_change_nothing_are_refused(flags: list[str], message: str, capsys) -> None:
-    assert bench.main([*flags, *FLAGS]) == 2
+    assert bench.main([*flags, "--quick", "--cards", "1", "--device", "cpu"]) == 2
     assert capsys.readouterr().err == f"error: {message}\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.small_benches import small
 from vecgame import Blob, memory
 from veclab import room
 from veclab.agents.networks import network_config
@@ -67,9 +68,8 @@ def test_what_cannot_fit_is_refused_before_any_work(
 
 @pytest.mark.parametrize("what", ["self-play", "engine", "net", "search", "sweep"])
 def test_a_row_that_cannot_fit_is_left_out(what: str, monkeypatch, capsys) -> None:
-    flags = ["--device=cpu", "--network=small", "--repeats=1", "--quick"]
     sizes = ["--set", "games=100000000"] if what == "sweep" else ["--batches", "100000000"]
-    assert bench.main([what, *flags, *sizes]) == 3
+    assert bench.main([*small(what), *sizes]) == 3
     output = capsys.readouterr().out
     assert "100000000" in output.replace(",", "") and "1.0 GiB are free; a smaller " in output
 

@@ -21,6 +21,10 @@ RECORDED = ("self-play", "search", "sweep", "train")  # what a GPU can replay as
 TIMED = ("self-play", "sweep")  # what measures more than the time
 COMPILED = (*TIMED, "net")  # what has a network that can be compiled
 TRAINED = ("agreement", "people")  # what is measured of a trained network
+SEARCHING = ("self-play", "strategies", "search", "agreement", "people", "sweep", "peers")  # what searches
+WITH_NETWORK = ("self-play", "strategies", "net", "train", "sweep")  # what has a network of the size that is asked for
+REPEATED = ("self-play", "engine", "net", "search", "train", "peers")  # what takes the median of some repeats
+BATCHED = (*REPEATED, "strategies", "agreement", "people", "sweep")
 SEVERAL = ("self-play", "engine", "net", "search", "train", "people", "peers")  # what has a row for each batch
 MERGED = ("self-play", "search", "agreement", "people", "sweep")  # whose searches may take moves that are alike as one
 
@@ -43,10 +47,10 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     parser.add_argument("--rules", metavar="NAME=V,..", help="other rules of the game, such as players=5")
     parser.add_argument("--cards", type=int, metavar="N", help="cards dealt to a seat (default: the game's own)")
     parser.add_argument("--worlds", type=int, help=f"worlds of a search (default: 3; people: {WORLDS})")
-    parser.add_argument("--simulations", type=int, default=30, help="simulations in each (default: 30)")
+    parser.add_argument("--simulations", type=int, help="simulations in each (default: 30)")
     parser.add_argument("--leaves-per-step", type=int, default=1, help="leaves of a tree judged together (default: 1)")
     parser.add_argument("--merge-equivalent", action="store_true", help="cards that are the same move searched as one")
-    parser.add_argument("--network", choices=tuple(PRESETS), default="document", help="size of the network")
+    parser.add_argument("--network", choices=tuple(PRESETS), help="size of the network (default: document)")
     parser.add_argument(
         "--precision", choices=PRECISIONS, default="auto", help="self-play, sweep: the network's arithmetic"
     )
@@ -58,7 +62,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
         "--minutes", type=float, nargs="+", metavar="M", help="peers learn: after how many to play (default: 1 5 20)"
     )
     parser.add_argument("--set", nargs="+", metavar="NAME=V,..", default=[], help="sweep: the grid")
-    parser.add_argument("--repeats", type=int, default=3, help="timed repeats of each part (default: 3)")
+    parser.add_argument("--repeats", type=int, help="timed repeats of each part (default: 3)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file, row by row")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
@@ -77,8 +81,15 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
     add_display_flags(parser)
     parser.add_argument("--quick", action="store_true", help="small batches only: a check that all of it works")
     options = parser.parse_args(arguments)
-    if options.worlds is None:
-        options.worlds = WORLDS if options.what == "people" else 3
+    usual = {
+        "worlds": WORLDS if options.what == "people" else 3,
+        "simulations": 30,
+        "network": "document",
+        "repeats": 3,
+    }
+    options.given = frozenset(name for name in usual if getattr(options, name) is not None)
+    for name in usual.keys() - options.given:
+        setattr(options, name, usual[name])
     return options
 
 
@@ -102,7 +113,12 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         raise ValueError(
             f"--plot is for {', '.join(CHARTS).replace('peers', 'peers learn')}; no chart suits {options.what}"
         )
+    what = "peers learn" if (options.what, options.part) == ("peers", "learn") else options.what
     only = {
+        **{f"--{name}": (name in options.given, SEARCHING) for name in ("worlds", "simulations")},
+        "--network": ("network" in options.given, WITH_NETWORK),
+        "--repeats": ("repeats" in options.given, REPEATED),
+        "--batches": (options.batches is not None, BATCHED),
         "--compile": (options.compile, COMPILED),
         "--no-graphs": (not options.graphs, RECORDED),
         "--timing-only": (options.timing_only, TIMED),
@@ -114,11 +130,11 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         "--workers": (options.workers is not None, ("strategies",)),
         "--seconds": (options.seconds > 0, ("strategies",)),
         "--set": (bool(options.set), ("sweep",)),
-        "learn": (options.part is not None, ("peers",)),
+        "learn": (options.part is not None and what != "peers learn", ("peers",)),
     }
     for flag, (given, names) in only.items():
-        if given and options.what not in names:
-            raise ValueError(f"{flag} is for {', '.join(names)}; it would change nothing of {options.what}")
+        if given and what not in names:
+            raise ValueError(f"{flag} is for {', '.join(names)}; it would change nothing of {what}")
     check_ways(options.compile, options.graphs, device)
 
 

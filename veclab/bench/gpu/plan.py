@@ -29,14 +29,16 @@ class Part:
     tests: bool = False  # tests, which provoke what elsewhere would be a fallback
 
 
-QUICK = ("--quick", "--repeats", "1", "--network", "small")
+ONE, SMALL = ("--repeats", "1"), ("--network", "small")
+QUICK = {"self-play": (*ONE, *SMALL), "net": (*ONE, *SMALL), "train": (*ONE, *SMALL), "search": ONE, "engine": ONE}
 COLLECT = ("--collect-only", "-m")
 
 
 def bench(name: str, seconds: float, *commands: str, smoke: str | None = None, gpu_only: bool = False) -> Part:
     """A part of command lines of `vecgame bench`; on a CPU the quick form of the first, with ``smoke`` added."""
     split = tuple(tuple(command.split()) for command in commands)
-    quick = (*split[0], *QUICK) if smoke is None else (*smoke.split(), *QUICK)
+    quick = split[0] if smoke is None else tuple(smoke.split())
+    quick = (*quick, "--quick", *QUICK.get(quick[0], ()))
     return Part(name, "benchmarks", seconds, split, None if gpu_only else (quick,))
 
 
