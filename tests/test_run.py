@@ -13,12 +13,16 @@ import pytest
 import torch
 from rich.console import Console
 
+from net import InferenceNet
 from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
+from veclab.arena.evaluate import make_players
 from veclab.progress import Display, duration
 from veclab.training import command as train
+from veclab.training import judge as judge_module
+from veclab.training.curves import player_of
 from veclab.training.judge import Judge
 from veclab.training.run import Run
 
@@ -59,6 +63,18 @@ def test_each_evaluation_that_a_run_owes_is_found_once(tmp_path) -> None:
     run.record("evaluation", updates=10, iteration=1, results={})
     judge.find_due()
     assert judge.due == [(10, 0), (10, 2)]
+
+
+@pytest.mark.parametrize("candidates", [0, 12])
+def test_players_of_the_end_are_called_as_beside_the_run(candidates: int, tmp_path, monkeypatch) -> None:
+    """Or their curves would break in two."""
+    settings, names = changed(candidates=candidates), []
+    run = Run.create(tmp_path / "run", settings, quiet())
+    run._write_network(run.network_path((0, 0)))
+    monkeypatch.setattr(judge_module, "evaluate", lambda _, players, *more: names.extend(p.name for p in players) or {})
+    Judge(run, check=lambda: None).finish(0.0)
+    beside = [player.name for player in make_players(InferenceNet(run.learner.net), ("search", "alone"), settings)]
+    assert [player_of(name, 9) for name in names] == list(zip([beside[0], *beside[::-1]], (0, 9, 9), strict=True))
 
 
 @pytest.mark.slow

@@ -118,12 +118,10 @@ class Judge:
         first = load_network(run.network_path((0, 0)), run.device, run.games[0])
         nets = (first, run.learner.averaged())
         before, after = (inference_net(net, settings.precision, run.games) for net in nets)
-        name = f"search {settings.worlds}x{settings.simulations}"
-        players = [
-            search_player(before, settings.search(), f"before training, {name}"),
-            NetworkPlayer(after, "trained network alone"),
-            search_player(after, settings.search(), f"trained, {name}"),
-        ]
+        beginner, trained = (search_player(net, settings.search()) for net in (before, after))
+        # The rest of a name is that of evaluations beside the run: points of one curve (`curves.player_of`).
+        beginner.name, trained.name = f"before training, {beginner.name}", f"trained, {trained.name}"
+        players = [beginner, NetworkPlayer(after, "trained network alone"), trained]
         results = evaluate(
             run.games,
             players,
