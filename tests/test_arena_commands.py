@@ -1,6 +1,7 @@
 """`vecgame evaluate` and `vecgame ladder`: whom they take, what they refuse in one line, and old ladders."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -131,6 +132,12 @@ def test_a_program_that_errs_ends_an_evaluation_in_one_line(folder, capsys) -> N
     path = network("kuhn", make_game("kuhn"))
     error = refused(evaluate.main, [path, "--opponents", f"cmd:{sys.executable} bad.py"], capsys)
     assert "ended with status 1 before it answered; it said: no such card" in error
+
+
+def test_a_table_says_what_the_game_counts(folder, capsys) -> None:
+    path = network("kuhn", make_game("kuhn"))
+    assert evaluate.main([path, "--players", "alone", "--opponents", "random", *FLAGS]) == 0
+    assert set(re.findall(r"\w+\s+a game", capsys.readouterr().out)) == {"chips a game"}
 
 
 def test_other_rules_are_said(folder, capsys) -> None:

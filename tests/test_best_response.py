@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import shlex
 from collections import defaultdict
 from fractions import Fraction
@@ -270,6 +271,7 @@ def test_the_command_for_every_game(named: Named, tmp_path, monkeypatch, capsys)
     told = capsys.readouterr()
     if game.name in ("kuhn", "leduc", "bluff"):
         assert status == 0, told.err
+        assert set(re.findall(r"\w+ a game", told.out)) == {f"{game.unit} a game"}
         results = json.loads(Path("gains.json").read_text())
         assert [game_of(game) for game in results["games"]] == [game] and results["other_rules"] == {}
         gains = {name: row["gain"] for name, row in results["gains"].items()}

@@ -10,6 +10,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.runs import changed, ends, flags_of, interrupt_at, metrics_of, quiet, same, start
 from veclab.agents.checkpoint import load_tensors, save_tensors
@@ -17,6 +18,7 @@ from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, NEWEST, read_confi
 from veclab.agents.networks import newest_network, saved_networks
 from veclab.arena.ladder import main as ladder_main
 from veclab.going_on import for_resume
+from veclab.progress import Display
 from veclab.report.page import report
 from veclab.training import command as train
 from veclab.training import judge, policy_gradient
@@ -46,6 +48,14 @@ def test_a_run_of_policy_gradient_alone_has_everything(finished: Path) -> None:
     results = json.loads((finished / "results.json").read_text())["results"]
     trained = results["trained network alone"]["random"]["player"]
     assert trained["mean"] != results["before training, search 2x4"]["random"]["player"]["mean"]
+
+
+def test_a_run_says_what_its_game_counts(tmp_path, monkeypatch) -> None:
+    file = StringIO()
+    monkeypatch.setattr(judge, "evaluate", lambda *_: {})
+    settings = replace(GRADIENT, game="kuhn", cards="1", updates=1)
+    assert Run.create(tmp_path / "run", settings, Display(Console(file=file, width=200))).train() == {}
+    assert re.findall(r"\w+ a game", file.getvalue()) == ["chips a game"] * 2  # against itself, and the table's
 
 
 def test_its_examples_take_no_memory(finished: Path) -> None:

@@ -180,10 +180,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 task.update(len(results))
     except KeyboardInterrupt:
         if results:
-            print_gains(display.console, results, settings.describe())
+            print_gains(display.console, results, settings.describe(), games[0].unit)
         kept = f", kept in {own.json} as incomplete" if own.json is not None and results else ""
         raise KeyboardInterrupt(f"stopped after {len(results)} of {len(policies)} policies{kept}") from None
-    print_gains(display.console, results, settings.describe())
+    print_gains(display.console, results, settings.describe(), games[0].unit)
     return 0
 
 
@@ -210,13 +210,13 @@ def policies_of(
     return policies
 
 
-def print_gains(console: Console, results: dict[str, Gains], title: str) -> None:
-    """Points a game of each policy and of a best response to it."""
+def print_gains(console: Console, results: dict[str, Gains], title: str, unit: str) -> None:
+    """Points a game, or what else is the game's ``unit``, of each policy and of a best response to it."""
     rows = []
     for name, gains in results.items():
         points, response, gain = (float(tensor.mean()) for tensor in (gains.policy, gains.response, gains.gain))
         rows.append((name, f"{points:.3f}", f"{response:.3f}", f"{gain:.3f}"))
-    print_table(console, title, ("policy", "points a game", "best response", "gain"), rows)
+    print_table(console, title, ("policy", f"{unit} a game", "best response", "gain"), rows)
     console.print("means over the seats; --json has each seat's")
 
 

@@ -105,19 +105,21 @@ def evaluate(
 
                 match = play_match(games, player, opponent, deals, seed, device, report)
                 results.setdefault(player.name, {})[opponent.name] = match
-                display.news(f"{player.name} against {opponent.name}: {match.player} : {match.opponents} points a game")
+                points = f"{match.player} : {match.opponents} {games[0].unit} a game"
+                display.news(f"{player.name} against {opponent.name}: {points}")
                 keep(results)
     return results
 
 
-def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST_THREE) -> Table:
+def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST_THREE, unit: str = "points") -> Table:
     """Points a game of player and opponent in each pairing, with 95% intervals; a star marks a significant lead.
 
     Args:
         seatings: those of the matches, `seatings_of` the game.
+        unit: what the game counts.
     """
     caption = (
-        "points a game, the player's : one opponent's, with 95% intervals; * ahead, and the 95% interval of the lead "
+        f"{unit} a game, the player's : one opponent's, with 95% intervals; * ahead, and the 95% interval of the lead "
         "excludes zero"
     )
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
@@ -351,7 +353,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def show() -> None:
         display.line(judged, whole=True)
-        display.console.print(results_table(finished, terms(games[0], settings), seatings_of(games[0])))
+        table = results_table(finished, terms(games[0], settings), seatings_of(games[0]), games[0].unit)
+        display.console.print(table)
 
     with ending(opponents):
         check_players(opponents, games)

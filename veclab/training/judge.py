@@ -157,7 +157,8 @@ class Judge:
 
     def _show(self, results: Results, started: float) -> None:
         run = self.run
-        run.display.console.print(results_table(results, self._terms(), seatings_of(run.games[0])))
+        game = run.games[0]
+        run.display.console.print(results_table(results, self._terms(), seatings_of(game), game.unit))
         network, folder = (quote(str(path)) for path in (run.network_path(run.progress), run.folder))
         run.display.line(f"{run.spent(started)}; the network: {network}", whole=True)
         lines = (

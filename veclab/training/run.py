@@ -132,7 +132,7 @@ class Run(StoppableRun):
                 self.judge.after_step()
         self.display.line(
             f"policy gradient: {self.updates:,} update{'s' * (self.updates != 1)} of {games:,} games without search, "
-            f"{numbers['score']:.2f} points a game against itself"
+            f"{numbers['score']:.2f} {self.games[0].unit} a game against itself"
         )
 
     def _update(self, network: InferenceNet) -> dict[str, float]:
