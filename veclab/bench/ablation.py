@@ -7,7 +7,7 @@ has one thread. Its length comes from a trial run, so that all take about as muc
 the machine changes little; what they took is in the table. Then it plays deals that are the same for all: alone against
 three of the starting network, and with a search of 3 x 30 against three rule-based players. The figure of an option is
 its lead over the opponents less the baseline's with the same seed, with a 95% interval over the seeds (Student's t),
-which has in it what differs from run to run as well as the luck of the deals.
+which has in it what differs from run to run, and not the luck of the deals that all of them play.
 """
 
 from __future__ import annotations
