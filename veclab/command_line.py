@@ -320,14 +320,27 @@ def check_least(flags: object, **least: int) -> None:
             raise ValueError(f"--{name.replace('_', '-')} must be at least {bound}, got {number}")
 
 
-def check_place(flag: str, path: Path | None) -> None:
-    """Raises ValueError in one line where a file could not be written, which is better known before the work."""
+def check_place(flag: str, path: Path | None, *read: Path | None) -> None:
+    """Raises ValueError in one line where a file could not be written, which is better known before the work, or where
+    something else would be lost: a file of that name is replaced.
+
+    Args:
+        read: files that the command reads, which it must not write.
+    """
     if path is None:
         return
     if not path.parent.is_dir():
         raise ValueError(f"{flag} {path}: there is no folder {path.parent}")
+    if path.is_symlink():
+        raise ValueError(f"{flag} {path} is a link, which a file would take the place of; name the file itself")
     if path.is_dir():
         raise ValueError(f"{flag} {path} is a folder; name a file in it")
+    if path.exists() and not path.is_file():
+        raise ValueError(
+            f"{flag} {path} is a device, pipe or socket, which a file would take the place of; name a file"
+        )
+    if path.exists() and any(one is not None and one.exists() and path.samefile(one) for one in read):
+        raise ValueError(f"{flag} {path} is read by this command; name another file to write")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{flag} {path}: the folder {path.parent} cannot be written to")
 

@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_flags(parser, RULES)
     given = vars(parser.parse_args(arguments))
     checkpoint, target = given.pop("checkpoint"), given.pop("onnx")
-    check_place("--onnx", target)
+    check_place("--onnx", target, newest_network(checkpoint))
     files, checked = export(checkpoint, target, given).split("\n")
     display = Display()
     display.line(files, whole=True)

@@ -104,6 +104,7 @@ def open_match(
         if fixed:
             raise ValueError(f"--resume takes these from its file, and keeps the match there: leave out {fixed[0]}")
         match = load_match(own.resume)
+        check_place("--resume", own.resume)
         return replace(match, settings=taken_up(match.settings, with_agent(given))), own.resume
     if own.save is not None and own.save.is_dir():
         raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")

@@ -34,8 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("source", type=Path, help="a run's folder, for its newest network, or a network-*.safetensors")
     parser.add_argument("target", type=Path, metavar="FILE", help="where to write it")
     own = parser.parse_args(arguments)
-    check_place("FILE", own.target)
-    round_network(newest_network(own.source) if own.source.is_dir() else own.source, own.target)
+    source = newest_network(own.source)
+    check_place("FILE", own.target, source)
+    round_network(source, own.target)
     return 0
 
 

@@ -152,8 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own, given = own_and_settings(parser, arguments, OWN_FLAGS)
     display = display_of(own)
     check_least(own, most=1)
-    check_place("--json", own.json)
     files = saved_networks(own.networks, own.most)
+    check_place("--json", own.json, *files.values())
     settings = settings_for(next(iter(files.values())), given)
     device = choose_device(settings.device)
     games = sorted(settings.games(), key=lambda game: -game.decisions)  # what is too large comes first

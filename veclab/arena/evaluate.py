@@ -305,8 +305,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
 
     check_opponents_flags(own)
-    check_place("--json", own.json)
     own.network = newest_network(own.network)
+    check_place("--json", own.json, own.network, own.against)
     settings = settings_for(own.network, given)
     device = choose_device(settings.device)
     games = settings.games()

@@ -252,7 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     settings = _settings_of(networks, given)
     games, device = settings.games(), choose_device(settings.device)
     path = own.json or _default_file(paths)
-    check_place("--json", path)
+    check_place("--json", path, *networks.values())
     seatings, config = even_seatings_of(games[0]), settings.search() if own.search else None
     check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals")
     terms = _terms(settings, way)

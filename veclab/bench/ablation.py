@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("seconds", "seeds", "deals", "jobs"):
         if not 0 < getattr(own, name) < math.inf:
             raise ValueError(f"--{name} must be above 0 and finite, got {getattr(own, name)}")
-    check_place("--json", own.json)
+    check_place("--json", own.json, own.start)
     settings(BASELINE)
     load_network(own.start)
     terms = {

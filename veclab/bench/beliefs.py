@@ -265,7 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if own.deals < 0 or own.deals == 1:
         raise ValueError(f"--deals must be at least 2, or 0 for none, got {own.deals}")
     check_seed(own.seed)
-    check_place("--json", own.json)
+    check_place("--json", own.json, own.network)
     settings = settings_for(own.network, given)
     games = settings.games()
     if len(games) > 1:

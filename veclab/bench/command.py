@@ -48,7 +48,7 @@ from veclab.bench.tables import (
     verdict,
     waiting_line,
 )
-from veclab.command_line import NO_MEMORY, check_folder, ends_in_one_line
+from veclab.command_line import NO_MEMORY, check_folder, check_place, ends_in_one_line
 from veclab.game_flags import identities
 from veclab.machine import command_of, environment
 from veclab.plotting import load_matplotlib
@@ -325,6 +325,7 @@ def main(arguments: list[str] | None = None, listener: Listener | None = None) -
             if options.plot is not None:
                 check_folder("--plot", options.plot)
                 load_matplotlib()  # its absence is better known before minutes of work
+            check_place("--json", options.json, options.weights)
             settings = environment(device, command_of("python bench.py", arguments))
             record = Record(display.console, options.json, options.what, settings, listener)
             display.line(

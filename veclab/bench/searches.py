@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own, given = own_and_settings(parser, arguments, OWN_FLAGS)
     check_least(own, deals=2)
     check_seed(own.seed)
-    check_place("--json", own.json)
+    check_place("--json", own.json, own.network)
     settings = settings_for(own.network, given)
     games = settings.games()
     network = inference_net(load_network(own.network, game=games[0]), "auto", games)

@@ -132,7 +132,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_flags(parser, RULES)
     own, given = own_and_settings(parser, arguments, OWN_FLAGS)
     check_least(own, deals=2, times=2, every=1)
-    check_place("--json", own.json)
+    check_place("--json", own.json, own.network)
     settings = settings_for(own.network, given)
     game, *more = settings.games()
     if more:

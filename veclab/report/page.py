@@ -25,7 +25,7 @@ import torch
 from net import InferenceNet
 from vecgame import Game
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.folder import UPDATE, read_config
+from veclab.agents.folder import CONFIG, METRICS, RESULTS, UPDATE, read_config
 from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
 from veclab.game_flags import identities
@@ -146,7 +146,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.games < 0:
         raise ValueError(f"--games must be at least 0, got {given.games}")
     if given.out is not None or given.run.is_dir():
-        check_place("--out", target)
+        told = (given.run / name for name in (CONFIG, METRICS, RESULTS))
+        check_place("--out", target, *told, *given.run.glob("*.safetensors"))
     load_matplotlib()  # its absence is better known before games are played
     display = display_of(given)
     write_atomically(target, report(given.run, given.games, display).encode("utf-8", "replace"))
