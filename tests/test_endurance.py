@@ -22,16 +22,17 @@ import torch
 
 from tests.runs import SMALLEST, changed, ends, flags_of, metrics_of, quiet, same, start, tensors_of
 from vecgame.tricks import TrickGame
+from veclab import lock
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, CONFIG, METRICS, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.command_line import WINDOWS, on_stop
 from veclab.files import open_own
+from veclab.lock import FolderLock
 from veclab.training import command as train
-from veclab.training import judge, lock, metrics, policy_gradient
+from veclab.training import judge, metrics, policy_gradient
 from veclab.training import run as run_at_work
 from veclab.training.learner import Learner, Losses
-from veclab.training.lock import FolderLock
 from veclab.training.run import Run
 
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))

@@ -1,4 +1,4 @@
-"""Files that commands write: never in the place of a device, of a link or of what they read."""
+"""Files that commands write: never in the place of a device, of a link or of what they read, nor two at once."""
 
 import os
 import shutil
@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from vecgame import Blob
-from veclab import export, play
+from veclab import export, lock, play
 from veclab.agents import rounded
 from veclab.arena import best_response, evaluate, ladder
 from veclab.bench import ablation, beliefs, exact, rule_players, searches, values
 from veclab.bench import command as bench
 from veclab.command_line import check_place
 from veclab.exploit import command as exploit
+from veclab.files import open_own
+from veclab.lock import alone_at
 from veclab.report import page
 from veclab.table.saving import save_match
 from veclab.table.session import Settings, begin
@@ -88,3 +90,35 @@ def test_a_match_is_not_gone_on_with_through_a_link(capsys) -> None:
     save_match(Path("match.json"), begin(Settings(Blob(cards=1), agent="rules")))
     Path("link.json").symlink_to("match.json")
     assert "--resume link.json is a link" in refused(play.main, ["--plain", "--resume", "link.json"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("main", "arguments"), [(ladder.main, ["AGENT"]), (ablation.main, ["AGENT"]), (exact.main, ["--seconds", "1"])]
+)
+def test_one_process_at_a_time_goes_on_with_results(main, arguments: list[str], capsys) -> None:
+    Path("found.json").write_text("no results")  # which is said once it is read
+    with alone_at(Path("found.json")):
+        said = refused(main, [*arguments, "--json", "found.json"], capsys)
+    assert f"found.json is in use by process {os.getpid()} on " in said and "name another file" in said
+    assert "name another --json" in refused(main, [*arguments, "--json", "found.json"], capsys)
+    assert sorted(path.name for path in Path().iterdir()) == ["found.json", "run"]
+
+
+def test_a_lock_that_was_let_go_meanwhile_is_taken_anew(monkeypatch) -> None:
+    """Else two hold it: one the file that was removed, one the next of its name."""
+    held, opened = alone_at(Path("found.json")), []
+    held.__enter__()
+
+    def open_late(path: Path) -> object:
+        opened.append(open_own(path))
+        if len(opened) == 1:
+            held.__exit__(None, None, None)
+        return opened[-1]
+
+    monkeypatch.setattr(lock, "open_own", open_late)
+    with alone_at(Path("found.json")):
+        assert len(opened) == 2
+        with pytest.raises(ValueError, match="is in use by"), alone_at(Path("found.json")):
+            pass
+    with alone_at(None):
+        assert not Path("found.json.lock").exists()

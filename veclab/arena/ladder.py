@@ -57,6 +57,7 @@ from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals,
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
+from veclab.lock import alone_at
 from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.room import check_match
@@ -256,34 +257,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seatings, config = even_seatings_of(games[0]), settings.search() if own.search else None
     check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals")
     terms = _terms(settings, way)
-    ladder = Ladder.load(path, terms, seatings)
-    players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
-    for name, file in networks.items():
-        if others := other_rules(file, settings):
-            ladder.other_rules[name] = others
-            display.line(f"{name} plays {others}")
-        net = InferenceNet(load_network(file, device, games[0]))
-        players[name] = make_players(net, [way], settings)[0]
-    programs = [program_player(command, own.program_seconds) for command in commands]
-    players |= {program.name: program for program in programs}
-    unknown = [name for name, player in players.items() if not ladder.add(name, _digest(networks.get(name), player))]
-    if unknown:
-        display.line(f"{path} does not say which versions of {', '.join(unknown)} its results are of")
-    try:
-        with ending(programs):
-            check_players(programs, games)
-            play_missing(ladder, players, settings, device, path, display)
-        ratings = ladder.ratings()
-        ladder.save(path, ratings)
-    except KeyboardInterrupt:
-        said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
-        raise KeyboardInterrupt(said) from None
-    hows = {"search": f"search {settings.worlds}x{settings.simulations}", "policy": "networks' policies drawn from"}
-    how, times = hows.get(way, "networks without search"), len(ladder.seatings)
-    title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
-    print_ratings(display.console, ladder, ratings, title)
-    display.line(f"results: {path}")
-    return 0
+    with alone_at(path):
+        ladder = Ladder.load(path, terms, seatings)
+        players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
+        for name, file in networks.items():
+            if others := other_rules(file, settings):
+                ladder.other_rules[name] = others
+                display.line(f"{name} plays {others}")
+            net = InferenceNet(load_network(file, device, games[0]))
+            players[name] = make_players(net, [way], settings)[0]
+        programs = [program_player(command, own.program_seconds) for command in commands]
+        players |= {program.name: program for program in programs}
+        digests = {name: _digest(networks.get(name), player) for name, player in players.items()}
+        unknown = [name for name, digest in digests.items() if not ladder.add(name, digest)]
+        if unknown:
+            display.line(f"{path} does not say which versions of {', '.join(unknown)} its results are of")
+        try:
+            with ending(programs):
+                check_players(programs, games)
+                play_missing(ladder, players, settings, device, path, display)
+            ratings = ladder.ratings()
+            ladder.save(path, ratings)
+        except KeyboardInterrupt:
+            said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
+            raise KeyboardInterrupt(said) from None
+        hows = {"search": f"search {settings.worlds}x{settings.simulations}", "policy": "networks' policies drawn from"}
+        how, times = hows.get(way, "networks without search"), len(ladder.seatings)
+        title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
+        print_ratings(display.console, ladder, ratings, title)
+        display.line(f"results: {path}")
+        return 0
 
 
 def _settings_of(networks: dict[str, Path], given: dict[str, object]) -> Settings:

@@ -39,6 +39,7 @@ from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.bench.compared import check_settings, differences, half_interval, shared_settings, stored_runs, trained
 from veclab.files import json_text
+from veclab.lock import alone_at
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table
@@ -287,26 +288,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "deals": own.deals,
         "search": asdict(SEARCH),
     }
-    stored, done = stored_runs(own.json, Trained, "ablation")
-    if stored and (different := differences(stored.get("terms"), terms)):
-        raise ValueError(f"{own.json} was made with other terms: {different}; name another --json")
-    check_settings(own.json, stored, {run.option: settings(run.option) for run in done})
-    display = display_of(own)
+    with alone_at(own.json):
+        stored, done = stored_runs(own.json, Trained, "ablation")
+        if stored and (different := differences(stored.get("terms"), terms)):
+            raise ValueError(f"{own.json} was made with other terms: {different}; name another --json")
+        check_settings(own.json, stored, {run.option: settings(run.option) for run in done})
+        display = display_of(own)
 
-    def show() -> None:
-        print_table(display.console, title, HEAD, report(whole(done))[0])
-        display.line("gain: over the baseline, 95% interval over the seeds")
+        def show() -> None:
+            print_table(display.console, title, HEAD, report(whole(done))[0])
+            display.line("gain: over the baseline, 95% interval over the seeds")
 
-    try:
-        run_all(own, options, done, keep, display)
-    except KeyboardInterrupt:
-        if whole(done):
-            show()
-        kept = "; the same command goes on after them" if own.json is not None else ""
-        count = f"{len(asked(done, options, own.seeds))} of {own.seeds * len(options)} runs"
-        raise KeyboardInterrupt(f"stopped after {count}{kept}") from None
-    show()
-    return 0
+        try:
+            run_all(own, options, done, keep, display)
+        except KeyboardInterrupt:
+            if whole(done):
+                show()
+            kept = "; the same command goes on after them" if own.json is not None else ""
+            count = f"{len(asked(done, options, own.seeds))} of {own.seeds * len(options)} runs"
+            raise KeyboardInterrupt(f"stopped after {count}{kept}") from None
+        show()
+        return 0
 
 
 if __name__ == "__main__":

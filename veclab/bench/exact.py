@@ -33,6 +33,7 @@ from veclab.arena.best_response import best_response, network_policy
 from veclab.bench.ablation import train, workers
 from veclab.bench.compared import check_settings, half_interval, shared_settings, stored_runs
 from veclab.files import json_text
+from veclab.lock import alone_at
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import add_display_flags, display_of, print_table
@@ -183,36 +184,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not 0 < getattr(own, name) < math.inf:
             raise ValueError(f"--{name} must be above 0 and finite, got {getattr(own, name)}")
     check_place("--json", own.json)
-    stored, runs = stored_runs(own.json, Played, "runs of this comparison")
-    if stored and (asked := stored.get("asked")) != own.seconds:
-        raise ValueError(f"{own.json} has runs of {asked} seconds, not {own.seconds}; name another --json")
-    check_settings(own.json, stored, {label_of(run): shared_by(run) for run in runs})
-    display = display_of(own)
-    known = {(run.option, run.deck, run.seed) for run in runs}
-    asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
-    for option, deck in product(own.options, own.decks):
-        learner = OPTIONS[option]["learner"]
-        settings_of(option, deck, 1, {unit: TRIAL for part, unit in LENGTH.items() if learner in (part, "both")})
+    with alone_at(own.json):
+        stored, runs = stored_runs(own.json, Played, "runs of this comparison")
+        if stored and (asked := stored.get("asked")) != own.seconds:
+            raise ValueError(f"{own.json} has runs of {asked} seconds, not {own.seconds}; name another --json")
+        check_settings(own.json, stored, {label_of(run): shared_by(run) for run in runs})
+        display = display_of(own)
+        known = {(run.option, run.deck, run.seed) for run in runs}
+        asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
+        for option, deck in product(own.options, own.decks):
+            learner = OPTIONS[option]["learner"]
+            settings_of(option, deck, 1, {unit: TRIAL for part, unit in LENGTH.items() if learner in (part, "both")})
 
-    def rows() -> list[dict[str, object]]:
-        """Of the runs that are asked for; a file may hold others."""
-        return summary([run for run in runs if (run.option, run.deck, run.seed) in asked])
+        def rows() -> list[dict[str, object]]:
+            """Of the runs that are asked for; a file may hold others."""
+            return summary([run for run in runs if (run.option, run.deck, run.seed) in asked])
 
-    missing = [run for run in asked if run not in known]
-    try:
-        with workers(own.jobs) as pool, display.task("runs", len(missing), "runs") as task:
-            for future in as_completed([pool.submit(run_one, *run, own.seconds) for run in missing]):
-                runs.append(future.result())
-                keep(runs)
-                display.news(f"{runs[-1].option}, {runs[-1].deck}, seed {runs[-1].seed}: gain {runs[-1].gain:.3f}")
-                task.update(len(runs) - len(known))
-    except KeyboardInterrupt:
-        if rows():
-            print_rows(display.console, rows(), title)
-        kept = "; the same command goes on after them" if own.json is not None else ""
-        raise KeyboardInterrupt(f"stopped after {len(runs) - len(known)} of {len(missing)} runs{kept}") from None
-    print_rows(display.console, rows(), title)
-    return 0
+        missing = [run for run in asked if run not in known]
+        try:
+            with workers(own.jobs) as pool, display.task("runs", len(missing), "runs") as task:
+                for future in as_completed([pool.submit(run_one, *run, own.seconds) for run in missing]):
+                    runs.append(future.result())
+                    keep(runs)
+                    display.news(f"{runs[-1].option}, {runs[-1].deck}, seed {runs[-1].seed}: gain {runs[-1].gain:.3f}")
+                    task.update(len(runs) - len(known))
+        except KeyboardInterrupt:
+            if rows():
+                print_rows(display.console, rows(), title)
+            kept = "; the same command goes on after them" if own.json is not None else ""
+            raise KeyboardInterrupt(f"stopped after {len(runs) - len(known)} of {len(missing)} runs{kept}") from None
+        print_rows(display.console, rows(), title)
+        return 0
 
 
 if __name__ == "__main__":

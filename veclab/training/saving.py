@@ -38,6 +38,7 @@ from veclab.command_line import check_folder
 from veclab.files import DamagedError, sealed
 from veclab.game_flags import identities
 from veclab.going_on import fixed_changes, of_saved
+from veclab.lock import FolderLock
 from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
@@ -46,7 +47,6 @@ from veclab.training import curves, imitation, metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
 from veclab.training.learner import Learner
-from veclab.training.lock import FolderLock
 from veclab.training.replay import ReplayBuffer
 from veclab.training.room import check_run
 from veclab.training.schedule import Schedule
