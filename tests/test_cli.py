@@ -78,6 +78,15 @@ finally:
     assert shown.splitlines()[-1] == "7"
 
 
+def test_streams_that_are_closed_lead_nowhere() -> None:
+    """As by `>&-` in a shell: what a command has done is no failure over it."""
+    code = "import sys; sys.argv = ['vecgame', '--help']; from veclab.cli import main; main()"
+    for closed in (">&-", "<&- >&- 2>&-"):
+        command = ["sh", "-c", f'exec "$0" -c "$1" {closed}', sys.executable, code]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["train", "bench", "play"])
 @pytest.mark.slow
 def test_a_script_of_a_clone_is_its_command(name: str) -> None:

@@ -144,11 +144,12 @@ def bound_spinning() -> None:
 def begin() -> None:
     """What a process does that is a command, before it loads anything that takes time.
 
-    Ctrl+C ends it at once as long as it loads, output that cannot be encoded is said in other characters, and what
-    cannot work is refused in one line: Windows, and arguments that are no UTF-8.
+    Ctrl+C ends it at once as long as it loads, streams that are closed lead nowhere, output that cannot be encoded is
+    said in other characters, and what cannot work is refused in one line: Windows, and arguments that are no UTF-8.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where a shell has it ignored
         signal.signal(signal.SIGINT, _stop_while_loading)
+    _open_closed_streams()
     codecs.register_error("plain", _in_plain_characters)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
@@ -159,6 +160,16 @@ def begin() -> None:
     for argument in sys.argv:
         if any("\ud800" <= character <= "\udfff" for character in argument):
             _refuse(f"{os.fsencode(argument)!r} is no UTF-8, which files here hold paths in; rename it")
+
+
+def _open_closed_streams() -> None:
+    """Opens nothing in the place of the standard streams that are closed, as by ``>&-``, which Python has as None: each
+    gets its own number, which a file that is opened later would have, with whatever a library writes to it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            number = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, os.fdopen(number, mode))
 
 
 def _refuse(reason: str) -> NoReturn:
