@@ -19,12 +19,13 @@ from pathlib import Path
 import torch
 
 from net.onnx import described_columns, described_outputs, largest_difference, onnx_model
-from veclab.agents.checkpoint import load_metadata, load_network, write_atomically
+from veclab.agents.checkpoint import load_metadata, write_atomically
 from veclab.agents.folder import CONFIG, read_config
-from veclab.agents.networks import how_far, newest_network, other_rules, settings_for
+from veclab.agents.networks import Saved, newest_network, read_saved, settings_for, settled
 from veclab.game_flags import RULES, identities
 from veclab.progress import Display
 from veclab.setting_flags import add_flags
+from veclab.settings import Settings
 
 TOLERANCE = 1e-4  # largest difference to PyTorch that an exported file may have
 CHECKED_ROWS = 512
@@ -36,14 +37,16 @@ def export(checkpoint: Path, target: Path, given: dict[str, object] | None = Non
     Args:
         given: settings that say its game, where its file does not.
     """
-    path = newest_network(checkpoint)
-    source = f"{path}{how_far(path)}"  # now: a run that is at work may write another
-    settings = settings_for(path, given or {})
-    if others := other_rules(path, settings):  # what the file would say of values and games would not be so
-        raise ValueError(f"an exported network is told by its own rules; leave out the flags: {others}")
-    games = settings.games()
-    net = load_network(path, game=games[0])
-    metadata = load_metadata(path)
+
+    def read() -> tuple[Saved, dict[str, object], Settings]:
+        path = newest_network(checkpoint)
+        settings = settings_for(path, given or {})
+        return read_saved(path, settings, "cpu", settings.games()[0]), load_metadata(path), settings
+
+    saved, metadata, settings = settled([checkpoint], read)
+    path, net, games = saved.path, saved.network, settings.games()
+    if saved.other_rules:  # what the file would say of values and games would not be so
+        raise ValueError(f"an exported network is told by its own rules; leave out the flags: {saved.other_rules}")
     properties = {"source": path.name, "games": json.dumps(identities(games))}
     properties |= {name: str(metadata.get(name, "unknown")) for name in ("iteration", "updates")}
     if (path.parent / CONFIG).is_file():
@@ -58,7 +61,7 @@ def export(checkpoint: Path, target: Path, given: dict[str, object] | None = Non
     else:
         raise ValueError(f"the graph differs from PyTorch by {difference:.1e}, more than {TOLERANCE}; nothing written")
     write_atomically(target, data)
-    return f"{source} -> {target} ({len(data) / 1e6:.1f} MB)\n{checked}"
+    return f"{saved.told} -> {target} ({len(data) / 1e6:.1f} MB)\n{checked}"
 
 
 @ends_in_one_line(package="onnx")
@@ -70,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_flags(parser, RULES)
     given = vars(parser.parse_args(arguments))
     checkpoint, target = given.pop("checkpoint"), given.pop("onnx")
-    check_place("--onnx", target, newest_network(checkpoint))
+    check_place("--onnx", target, settled([checkpoint], lambda: newest_network(checkpoint)))
     files, checked = export(checkpoint, target, given).split("\n")
     display = Display()
     display.line(files, whole=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 
@@ -17,6 +18,8 @@ from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, g
 from veclab.presets import from_flags
 from veclab.settings import Settings
 
+T = TypeVar("T")
+ATTEMPTS = 20  # at reading what a run at work replaces; each takes moments, and a run seconds to the next checkpoint
 NUMBERED = re.compile(r"network-(update-)?([0-9]{1,18})")  # files of a run's networks, without those of `NEWEST`
 
 
@@ -81,6 +84,40 @@ def progress_of(network: Path) -> tuple[int, int]:
     """
     metadata = load_metadata(network)
     return metadata.get("iteration", 0), metadata.get("updates", 0)
+
+
+def settled(paths: Sequence[Path], read: Callable[[], T]) -> T:
+    """What ``read`` makes of runs (folders) and networks' files, all of it of one moment: a run at work replaces its
+    `NEWEST`, and names, digests and weights that are read one after the other might be of different networks.
+
+    Args:
+        read: is called again where one was replaced meanwhile, or removed for a numbered one, even if it failed then.
+
+    Raises:
+        ValueError: as ``read``; in one line, where it never comes to an end in time.
+    """
+    for _ in range(ATTEMPTS):
+        before = [_state_of(path) for path in paths]
+        try:
+            found = read()
+        except (ValueError, OSError):
+            if [_state_of(path) for path in paths] == before:
+                raise
+            continue
+        after = [_state_of(path) for path in paths]
+        if after == before:
+            return found
+    changed = next(path for path, old, new in zip(paths, before, after, strict=True) if old != new)
+    raise ValueError(f"{changed} is written again faster than it can be read; name a network-NNNNNN.safetensors")
+
+
+def _state_of(path: Path) -> tuple[int, ...] | None:
+    """What tells the file that may be replaced from the next one of its name; None where there is none."""
+    try:
+        told = (path / NEWEST if path.is_dir() else path).stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino, told.st_mtime_ns, told.st_size
 
 
 def how_far(network: Path) -> str:
@@ -155,10 +192,49 @@ def load_agent(path: str | Path, device: str | torch.device = "cpu") -> Agent:
     Raises:
         ValueError: in one line, where there is none, it is damaged, or its game cannot be had.
     """
-    path = newest_network(Path(path))
-    settings = settings_for(path, {})
-    games = settings.games()
-    return Agent(path, load_network(path, device, games[0]), games, settings)
+
+    def read() -> Agent:
+        network = newest_network(Path(path))
+        settings = settings_for(network, {})
+        games = settings.games()
+        return Agent(network, load_network(network, device, games[0]), games, settings)
+
+    return settled([Path(path)], read)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A saved network, and what is to be said of it."""
+
+    path: Path
+    network: BlobNet  # in float32
+    far: str  # `how_far`
+    other_rules: str | None  # see there
+
+    @property
+    def told(self) -> str:
+        """Its path, and how far it was where that does not say."""
+        return f"{self.path}{self.far}"
+
+    @property
+    def label(self) -> str:
+        """See `label`."""
+        return f"{self.path.stem}{self.far}"
+
+
+def read_saved(path: Path, settings: Settings, device: str | torch.device, game: Game) -> Saved:
+    """A saved network, or the newest one of a run's folder, that shall play a game, with all of one moment.
+
+    Raises:
+        ValueError: as `load_network`.
+    """
+
+    def read() -> Saved:
+        network = newest_network(path)
+        net = load_network(network, device, game)
+        return Saved(network, net, how_far(network), other_rules(network, settings))
+
+    return settled([path], read)
 
 
 def settings_for(path: Path, given: dict[str, object], default: dict[str, object] | None = None) -> Settings:

@@ -31,7 +31,7 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Game, State, identity
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import other_rules, saved_networks, settings_for
+from veclab.agents.networks import other_rules, saved_networks, settings_for, settled
 from veclab.arena import sight
 from veclab.arena.bots import Player, RuleBot, rollout_config, rollouts_name, why_not
 from veclab.arena.deals import every_deal
@@ -152,15 +152,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     own, given = own_and_settings(parser, arguments, OWN_FLAGS)
     display = display_of(own)
     check_least(own, most=1)
-    files = saved_networks(own.networks, own.most)
-    check_place("--json", own.json, *files.values())
-    settings = settings_for(next(iter(files.values())), given)
+
+    def files() -> dict[str, Path]:
+        return saved_networks(own.networks, own.most)
+
+    check_place("--json", own.json, *settled(own.networks, files).values())
+    settings = settled(own.networks, lambda: settings_for(next(iter(files().values())), given))
     device = choose_device(settings.device)
     games = sorted(settings.games(), key=lambda game: -game.decisions)  # what is too large comes first
-    others = {name: told for name, file in files.items() if (told := other_rules(file, settings))}
+
+    def read() -> tuple[dict[str, str], dict[str, Policy]]:
+        networks = files()
+        others = {name: told for name, file in networks.items() if (told := other_rules(file, settings))}
+        return others, policies_of(games, networks, device, own.rollouts)
+
+    others, policies = settled(own.networks, read)
     for told in others.values():
         display.line(told)
-    policies = policies_of(games, files, device, own.rollouts)
     where = environment(device, command_of("vecgame best-response", arguments))
     results: dict[str, Gains] = {}
 

@@ -28,8 +28,8 @@ from rich.table import Table
 
 from vecgame import Game, resolve_device
 from vecgame.loading import nearest
-from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import how_far, label, newest_network, other_rules, settings_for
+from veclab.agents.checkpoint import write_atomically
+from veclab.agents.networks import newest_network, read_saved, settings_for, settled
 from veclab.arena import oh_hell
 from veclab.arena.bots import (
     FlatMonteCarlo,
@@ -305,9 +305,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"process {own.parent}, for which this evaluation was made, is gone")
 
     check_opponents_flags(own)
-    own.network = newest_network(own.network)
-    check_place("--json", own.json, own.network, own.against)
-    settings = settings_for(own.network, given)
+    read = [path for path in (own.network, own.against) if path is not None]
+    check_place("--json", own.json, *settled(read, lambda: [newest_network(path) for path in read]))
+    settings = settled([own.network], lambda: settings_for(newest_network(own.network), given))
     device = choose_device(settings.device)
     games = settings.games()
     fits = {"device": device, "game": games[0]}
@@ -319,22 +319,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_search_flags(given, OF_THE_SEARCH if searches else of_rollouts, "--players search")
     seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
     check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals", are_told(own, settings))
-    judged = f"{own.network}{how_far(own.network)}"  # now: a run that is at work may write another
-    network = inference_net(load_network(own.network, **fits), settings.precision, games)
+    saved = read_saved(own.network, settings, **fits)
+    judged, others = saved.told, saved.other_rules
+    network = inference_net(saved.network, settings.precision, games)
     players = make_players(network, own.players, settings, given.get("worlds", RolloutConfig.worlds))
     opponents = [make_opponent(name, own) for name in dict.fromkeys(own.opponents or bots_of(games))]
     display = display_of(own)
-    if others := other_rules(own.network, settings):
+    if others:
         display.line(f"it plays {others}")
     if ISMCTS in (own.opponents or ()):
         games = [playable for game in games for playable in oh_hell.playable(game)]
         check_deals(games, settings.eval_deals, "--eval-deals")
         display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
     if own.against is not None:
-        if also := other_rules(own.against, settings):
-            display.line(f"its rival plays {also}")
-        rival = inference_net(load_network(own.against, **fits), settings.precision, games)
-        opponents.append(search_player(rival, settings.search(), name=f"search with {label(own.against)}"))
+        against = read_saved(own.against, settings, **fits)
+        if against.other_rules:
+            display.line(f"its rival plays {against.other_rules}")
+        rival = inference_net(against.network, settings.precision, games)
+        opponents.append(search_player(rival, settings.search(), name=f"search with {against.label}"))
     told = {
         "games": identities(games),
         "network": judged,

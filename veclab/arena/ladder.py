@@ -41,7 +41,7 @@ from torch import Tensor
 
 from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import other_rules, saved_networks, settings_for
+from veclab.agents.networks import other_rules, saved_networks, settings_for, settled
 from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import (
@@ -249,27 +249,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = [name for name in own.agents if is_program(name)]
     check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, bool(commands))
     paths = [run_or_network(name) for name in own.agents if name not in commands]
-    networks = saved_networks(paths, own.most)
-    settings = _settings_of(networks, given)
+
+    def files() -> dict[str, Path]:
+        return saved_networks(paths, own.most)
+
+    settings = settled(paths, lambda: _settings_of(files(), given))
     games, device = settings.games(), choose_device(settings.device)
     path = own.json or _default_file(paths)
-    check_place("--json", path, *networks.values())
+    check_place("--json", path, *settled(paths, files).values())
     seatings, config = even_seatings_of(games[0]), settings.search() if own.search else None
     check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals")
     terms = _terms(settings, way)
     with alone_at(path):
         ladder = Ladder.load(path, terms, seatings)
         players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
-        for name, file in networks.items():
-            if others := other_rules(file, settings):
-                ladder.other_rules[name] = others
-                display.line(f"{name} plays {others}")
-            net = InferenceNet(load_network(file, device, games[0]))
-            players[name] = make_players(net, [way], settings)[0]
+        networks = settled(paths, lambda: _entrants(files(), settings, device))
+        for name, entrant in networks.items():
+            if entrant.other_rules:
+                ladder.other_rules[name] = entrant.other_rules
+                display.line(f"{name} plays {entrant.other_rules}")
+            players[name] = make_players(entrant.network, [way], settings)[0]
         programs = [program_player(command, own.program_seconds) for command in commands]
         players |= {program.name: program for program in programs}
-        digests = {name: _digest(networks.get(name), player) for name, player in players.items()}
-        unknown = [name for name, digest in digests.items() if not ladder.add(name, digest)]
+        digests = {name: _digest(player) for name, player in players.items() if name not in networks}
+        digests |= {name: entrant.digest for name, entrant in networks.items()}
+        unknown = [name for name in players if not ladder.add(name, digests[name])]
         if unknown:
             display.line(f"{path} does not say which versions of {', '.join(unknown)} its results are of")
         try:
@@ -315,10 +319,26 @@ def _default_file(paths: Sequence[Path]) -> Path:
     return (paths[0] if paths[0].is_dir() else paths[0].parent) / "ladder.json"
 
 
-def _digest(network: Path | None, player: Player | HistoryPlayer) -> str:
-    """What tells an agent from another of its name: of a bot, the source of its class, unless it knows better."""
-    if network is not None:
-        return hashlib.sha256(network.read_bytes()).hexdigest()
+@dataclass(frozen=True)
+class _Entrant:
+    """A network of a file, the SHA-256 of the file, and see `other_rules`."""
+
+    network: InferenceNet
+    digest: str
+    other_rules: str | None
+
+
+def _entrants(files: dict[str, Path], settings: Settings, device: torch.device) -> dict[str, _Entrant]:
+    """The networks of files, by name."""
+    entrants = {}
+    for name, file in files.items():
+        net = InferenceNet(load_network(file, device, settings.games()[0]))
+        entrants[name] = _Entrant(net, hashlib.sha256(file.read_bytes()).hexdigest(), other_rules(file, settings))
+    return entrants
+
+
+def _digest(player: Player | HistoryPlayer) -> str:
+    """What tells a bot or program from another of its name: of a bot, the source of its class."""
     if isinstance(player, ProgramPlayer | RuleBot):
         return player.digest()
     return hashlib.sha256(inspect.getsource(type(player)).encode()).hexdigest()
