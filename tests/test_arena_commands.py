@@ -54,6 +54,25 @@ def refused(main, arguments: list[str], capsys) -> str:
     return error
 
 
+@pytest.mark.parametrize(
+    ("ways", "name"),
+    [
+        ((), "search with network-000001"),
+        (("--players=alone",), "network alone of network-000001"),
+        (("--players", "search", "alone"), "network alone of network-000001"),
+    ],
+)
+def test_its_rivals_think_in_the_last_of_its_ways(ways: tuple[str, ...], name: str) -> None:
+    """They had searched whatever `--players` said. Against itself, thinking alike, it is level on duplicate deals."""
+    blob = network("blob", make_game("blob", cards=1))
+    arguments = [blob, f"--against={blob}", "--opponents=random", "--json=found.json", *FLAGS, *ways]
+    assert evaluate.main([*arguments, *SEARCH] if "--players=alone" not in ways else arguments) == 0
+    results = json.loads(Path("found.json").read_text())["results"]
+    assert all(list(opponents) == ["random", name] for opponents in results.values())
+    way = "network alone" if ways else "search 1x2"
+    assert results[way][name]["lead"]["mean"] == 0
+
+
 def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_where_one_is_asked_for(folder) -> None:
     blob, kuhn = network("blob", make_game("blob", cards=1)), network("kuhn", make_game("kuhn"))
     few = ["--opponents=random", "--eval-deals=2", "--device=cpu", "--json=found.json"]

@@ -292,7 +292,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit status."""
     parser = parser_of("evaluate", __doc__)
     parser.add_argument("network", type=run_or_network, help=f"a network-*.safetensors, or {A_RUN} for its newest")
-    parser.add_argument("--against", type=run_or_network, help="also play three of this network, searching alike")
+    parser.add_argument(
+        "--against", type=run_or_network, help="also play three of this network, thinking in the last of --players"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     parser.add_argument("--parent", type=int, metavar="PID", help=argparse.SUPPRESS)  # gives up when it is gone
     add_display_flags(parser)
@@ -314,7 +316,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked_for_search = own.against is not None or any(name in given for name in OF_THE_SEARCH)
     usual = ("alone", "search" if asked_for_search else usual_thinking(games))
     own.players = tuple(dict.fromkeys(own.players or usual))
-    searches = own.against is not None or "search" in own.players
+    searches = "search" in own.players
     of_rollouts = ("worlds",) * ("rollouts" in own.players)
     check_search_flags(given, OF_THE_SEARCH if searches else of_rollouts, "--players search")
     seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
@@ -336,7 +338,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if against.other_rules:
             display.line(f"its rival plays {against.other_rules}")
         rival = inference_net(against.network, settings.precision, games)
-        opponents.append(search_player(rival, settings.search(), name=f"search with {against.label}"))
+        way = own.players[-1]
+        opponents += make_players(rival, [way], settings, given.get("worlds", RolloutConfig.worlds))
+        said = "search with" if way == "search" else f"{opponents[-1].name} of"  # curves of runs have the former
+        opponents[-1].name = f"{said} {against.label}"
     told = {
         "games": identities(games),
         "network": judged,
