@@ -51,7 +51,7 @@ def writes_once(module, function: str, monkeypatch, name: str = NEWEST) -> None:
 @pytest.mark.parametrize("name", [NEWEST, NUMBERED])
 @pytest.mark.parametrize("function", ["load_network", "other_rules"])
 def test_a_ladder_names_what_it_plays(function: str, name: str, run: Path, monkeypatch) -> None:
-    writes_once(ladder, function, monkeypatch, name)
+    writes_once(networks, function, monkeypatch, name)
     monkeypatch.setattr(ladder, "play_pairing", lambda *_: [1, 1, 2])
     assert ladder.main(["run", "--json", "ladder.json", "--device", "cpu", "--eval-deals", "3"]) == 0
     agents = json.loads(Path("ladder.json").read_text())["agents"]

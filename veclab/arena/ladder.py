@@ -40,8 +40,8 @@ from rich.console import Console
 from torch import Tensor
 
 from net import InferenceNet
-from veclab.agents.checkpoint import load_network, write_atomically
-from veclab.agents.networks import other_rules, saved_networks, settings_for, settled
+from veclab.agents.checkpoint import write_atomically
+from veclab.agents.networks import Saved, read_saved, saved_networks, settings_for, settled
 from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import (
@@ -264,15 +264,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ladder = Ladder.load(path, terms, seatings)
         players: dict[str, Player | HistoryPlayer] = {bot.name: bot for bot in bots(games)}
         networks = settled(paths, lambda: _entrants(files(), settings, device))
-        for name, entrant in networks.items():
-            if entrant.other_rules:
-                ladder.other_rules[name] = entrant.other_rules
-                display.line(f"{name} plays {entrant.other_rules}")
-            players[name] = make_players(entrant.network, [way], settings)[0]
+        for name, (saved, _) in networks.items():
+            if saved.other_rules:
+                ladder.other_rules[name] = saved.other_rules
+                display.line(f"{name} plays {saved.other_rules}")
+            players[name] = make_players(InferenceNet(saved.network), [way], settings)[0]
         programs = [program_player(command, own.program_seconds) for command in commands]
         players |= {program.name: program for program in programs}
         digests = {name: _digest(player) for name, player in players.items() if name not in networks}
-        digests |= {name: entrant.digest for name, entrant in networks.items()}
+        digests |= {name: digest for name, (_, digest) in networks.items()}
         unknown = [name for name in players if not ladder.add(name, digests[name])]
         if unknown:
             display.line(f"{path} does not say which versions of {', '.join(unknown)} its results are of")
@@ -319,22 +319,12 @@ def _default_file(paths: Sequence[Path]) -> Path:
     return (paths[0] if paths[0].is_dir() else paths[0].parent) / "ladder.json"
 
 
-@dataclass(frozen=True)
-class _Entrant:
-    """A network of a file, the SHA-256 of the file, and see `other_rules`."""
-
-    network: InferenceNet
-    digest: str
-    other_rules: str | None
-
-
-def _entrants(files: dict[str, Path], settings: Settings, device: torch.device) -> dict[str, _Entrant]:
-    """The networks of files, by name."""
-    entrants = {}
-    for name, file in files.items():
-        net = InferenceNet(load_network(file, device, settings.games()[0]))
-        entrants[name] = _Entrant(net, hashlib.sha256(file.read_bytes()).hexdigest(), other_rules(file, settings))
-    return entrants
+def _entrants(files: dict[str, Path], settings: Settings, device: torch.device) -> dict[str, tuple[Saved, str]]:
+    """The networks of files, by name, each with the SHA-256 of its file."""
+    return {
+        name: (read_saved(file, settings, device, settings.games()[0]), hashlib.sha256(file.read_bytes()).hexdigest())
+        for name, file in files.items()
+    }
 
 
 def _digest(player: Player | HistoryPlayer) -> str:

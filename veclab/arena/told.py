@@ -141,17 +141,21 @@ def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
     beside = torch.where(last, action - 1, action + 1).clamp(min=0)
     forced = (legal >= 0).sum(-1) == 1
     own = torch.arange(game.seats, device=action.device) == game.mover(state)[:, None]
-    told = torch.ones_like(own)
+    told, open_plays = torch.ones_like(own), _plays_openly(game, state)
     for column in torch.cat([legal, torch.where(forced, beside, -1)[:, None]], dim=-1).unbind(-1):
-        lanes = ((column >= 0) & (column != action) & (told & ~own).any(-1)).nonzero()[:, 0]
+        lanes = ((column >= 0) & (column != action) & (told & ~own).any(-1) & ~open_plays).nonzero()[:, 0]
         if len(lanes):
             other = game.step(state.take(lanes), column[lanes])
             told[lanes] &= _differs(game, after.take(lanes), other) | own[lanes]
-    if isinstance(game, TrickGame) and "trick" not in game.hidden(state):
-        giving = game.giving(state)
-        plays = ~game.bidding(state) if giving is None else ~(game.bidding(state) | giving)
-        told |= plays[:, None]
     return told
+
+
+def _plays_openly(game: Game, state: State) -> Tensor:
+    """Where the next move is a card played to a trick that all see: [B] bool."""
+    if not isinstance(game, TrickGame) or "trick" in game.hidden(state):
+        return torch.zeros(state.batch_size, dtype=torch.bool, device=state.device)
+    giving = game.giving(state)
+    return ~game.bidding(state) if giving is None else ~(game.bidding(state) | giving)
 
 
 def _differs(game: Game, a: State, b: State) -> Tensor:
