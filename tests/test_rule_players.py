@@ -9,6 +9,7 @@ from torch import Tensor
 from tests.test_search_sync import assert_no_wait, positions
 from vecgame import Blob, BlobMatch, Euchre, EuchreMatch, Game, Hearts, HeartsMatch, Spades, SpadesMatch, State, Whist
 from vecgame.cards import list_cards
+from vecgame.games.euchre import ALONE
 from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.matches import play_match
 from veclab.arena.rules import blob, odds, reading
@@ -221,6 +222,33 @@ def test_chances_of_cards() -> None:
     assert ((seen.chance.sum(-1) - size).abs() < 0.3).all()
     lacked = torch.stack([(state.lacks.gather(1, others) >> card) & 1 for card in range(52)], -1) == 1
     assert (seen.chance[lacked] == 0).all()
+
+
+def test_cards_that_nobody_can_hold_are_undealt() -> None:
+    """They take nothing from the pile in which the other cards may lie."""
+    clubs, hearts = torch.zeros(2, 52, dtype=torch.bool)
+    clubs[:3], hearts[3:9] = True, True
+    free = reading.chances(torch.stack([hearts] * 2)[None], torch.tensor([[2, 1]]), torch.zeros(1, 2).bool())
+    assert torch.allclose(free.sum(-1), torch.tensor([[2.0, 1.0]]).double())
+    game = Blob(cards=5)
+    hands = ["As Ah Kh Qh Jh", "2d 3d 4d 5d 6d", "7d 8d 9d Td Jd", "2c 3c 4c 5c 6c"]
+    bids = (game.first_bid + bid for bid in (1, 1, 1, 1))
+    state = dealt(game, hands, 0, 3, *bids, *cards("As 2d 7d 2c"))  # nobody followed: they have no spades
+    seen = reading.read(game, state)
+    assert (seen.chance[0, :, 1:12] == 0).all() and seen.unseen[0, :12].all()
+    assert torch.allclose(seen.chance.sum(-1), torch.full((1, 3), 4.0).double(), atol=0.01)
+
+
+def test_who_sits_out_holds_nothing_to_be_reckoned_with() -> None:
+    game = Euchre()
+    hands = ["Js Jc As Ks Qs", "9h Td 9d Tc 9c", "Ah Kh Qh Jh Th", "Ad Kd Qd Jd Ac"]
+    state = at(game, hands, game.first_bid + 1, dealer=3, upcard=cards("9s")[0])
+    state = played(game, state, cards("Jd")[0])
+    together = reading.read(game, state).chance[0]
+    alone = reading.read(game, played(game, state, game.first_bid + ALONE)).chance[0]
+    partner = 1  # the second seat after the mover
+    assert (together.sum(-1) > 4).all() and (alone[partner] == 0).all()
+    assert torch.equal(alone[[0, 2]], together[[0, 2]])  # the others have what is left of the cards that it holds
 
 
 def test_bowers_stand_above_the_ace() -> None:
