@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from veclab.arena.bots import (
     rollout_config,
     usual_thinking,
 )
+from veclab.lock import alone_at
 from veclab.presets import from_flags
 from veclab.table import lines, view
 from veclab.table.advice import action_values, give_hint
@@ -861,6 +863,20 @@ def test_a_resumed_match_may_change_its_agent(monkeypatch, capsys, tmp_path) -> 
     assert load_match(path).settings.agent == "random"
 
 
+def test_a_match_is_played_by_one_process_at_a_time(monkeypatch, capsys, tmp_path) -> None:
+    """Else each would write what the other has not played."""
+    path = tmp_path / "match.json"
+    with alone_at(path):
+        status, _, error = run(monkeypatch, capsys, "", "--cards", "1", "--agent", "random", "--save", str(path))
+    assert status == 2 and f"{path} is in use by process {os.getpid()}" in error and error.count("\n") == 1
+    assert not path.exists()
+    save_match(path, begin(of_blob(cards=1, games=1, agent="random")))
+    with alone_at(path):
+        assert run(monkeypatch, capsys, "", "--resume", str(path))[0] == 2
+    assert run(monkeypatch, capsys, "", "--resume", str(path))[0] == 0
+    assert [file.name for file in tmp_path.iterdir()] == ["match.json"]
+
+
 @pytest.mark.parametrize("flag", ["--resume", "--look"])
 def test_another_agent_of_a_saved_match_thinks_as_is_usual(flag: str, tmp_path) -> None:
     path, network = tmp_path / "match.json", tmp_path / "net.safetensors"
@@ -869,7 +885,9 @@ def test_another_agent_of_a_saved_match_thinks_as_is_usual(flag: str, tmp_path) 
     web = ["--web"] * (flag == "--look")
 
     def thinking(*more: str) -> str:
-        match, _ = play.open_match(*play.parse([flag, str(path), *web, "--agent", str(network), *more]))
+        with ExitStack() as held:
+            asked = play.parse([flag, str(path), *web, "--agent", str(network), *more])
+            match, _ = play.open_match(*asked, held)
         return match.settings.thinking
 
     assert (thinking(), thinking("--simulations", "9")) == ("rollouts", "search")
@@ -919,7 +937,7 @@ def test_default_agent_is_the_one_for_the_largest_hand(tmp_path) -> None:
         (["--agent", "pyproject.toml"], "damaged or no checkpoint"),
         (["--agent", "tests"], "tests holds no network"),
         (["--resume", "no-such.json"], "no-such.json cannot be read"),
-        (["--resume", "tests"], "tests cannot be read"),
+        (["--resume", "tests"], "tests is a folder"),
         (["--resume", "no-such.json", "--cards", "3"], "leave out --cards"),
         (["--resume", "no-such.json", "--save", "other.json"], "leave out --save"),
         (["--resume", "no-such.json", "--watch"], "leave one of them out"),

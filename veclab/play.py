@@ -15,6 +15,7 @@ import os
 import secrets
 import sys
 from collections.abc import Callable, Collection
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from pathlib import Path
 from shlex import quote
@@ -27,6 +28,7 @@ from veclab.arena.bots import usual_thinking
 from veclab.command_line import A_RUN, STOPPED, called, check_place, ends_in_one_line, parser_of, run_or_network
 from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
+from veclab.lock import alone_at
 from veclab.presets import from_flags
 from veclab.setting_flags import add_flags
 from veclab.settings import Settings as TrainingSettings
@@ -79,9 +81,9 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
 
 
 def open_match(
-    own: argparse.Namespace, rules: dict[str, object], given: dict[str, object]
+    own: argparse.Namespace, rules: dict[str, object], given: dict[str, object], held: ExitStack
 ) -> tuple[Match, Path | None]:
-    """The match that the flags ask for, and the file that keeps it."""
+    """The match that the flags ask for, and the file that keeps it, which is nobody else's until ``held`` is closed."""
     if own.delay is not None and not 0 <= own.delay <= 60:
         raise ValueError(f"--delay must be from 0 to 60 seconds, got {own.delay}")
     if (own.web and own.plain) or (own.port is not None and not own.web):
@@ -103,14 +105,16 @@ def open_match(
         )
         if fixed:
             raise ValueError(f"--resume takes these from its file, and keeps the match there: leave out {fixed[0]}")
-        match = load_match(own.resume)
         check_place("--resume", own.resume)
+        held.enter_context(alone_at(own.resume))
+        match = load_match(own.resume)
         return replace(match, settings=taken_up(match.settings, with_agent(given))), own.resume
     if own.save is not None and own.save.is_dir():
         raise ValueError(f"--save {own.save} is a folder; name a file in it, such as {own.save / 'match.json'}")
     if own.save is not None and own.save.exists():
         raise ValueError(f"{own.save} exists; go on with it by --resume {own.save}, or give --save another name")
     check_place("--save", own.save)
+    held.enter_context(alone_at(own.save))
     given = with_agent({"seed": secrets.randbelow(1_000_000), **given})
     settings = Settings(largest(asked_for(given.get("agent"), rules)), **given)
     if "agent" not in given:
@@ -212,8 +216,8 @@ def left_line(path: Path | None) -> str:
     return f"You have left the match; {kept}"
 
 
-def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> NoReturn:
-    """Serves the match as a page until Ctrl+C.
+def play_on_page(own: argparse.Namespace, match: Match, path: Path | None, held: ExitStack) -> NoReturn:
+    """Serves the match as a page until Ctrl+C, and lets go of what is ``held`` before the process ends.
 
     Raises:
         KeyboardInterrupt: then, with what is kept. ModuleNotFoundError without the extra ``web``, ValueError in one
@@ -238,8 +242,24 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None) -> No
     server.serve(table, bound)
     if not table.close():  # an agent is in the midst of a search, which would have to be waited for
         print(f"\n{left_line(table.path)}", file=sys.stderr, flush=True)
+        held.close()
         os._exit(STOPPED)
     raise KeyboardInterrupt(left_line(table.path))
+
+
+def sit_down(
+    own: argparse.Namespace, match: Match, path: Path | None, given: dict[str, object], held: ExitStack
+) -> bool:
+    """Plays the match where the flags say; whether it came to its end."""
+    if "thinking" in given and match.settings.agent in BOTS:
+        raise ValueError(f"--thinking is a network's; leave it out with the agent {match.settings.agent}")
+    check_search(match.settings.agent, given)
+    agent = make_agent(match.settings)
+    if own.web:
+        play_on_page(own, match, path, held)
+    interface = open_interface(own.plain, own.watch, own.delay)
+    title = title_of(match.settings, agent, own.watch)
+    return Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
 
 
 @ends_in_one_line(needs_less="a smaller --worlds or --simulations", package="web")
@@ -250,16 +270,9 @@ def main(arguments: list[str] | None = None) -> int:
     own, rules, given = parse(arguments)
     path = None
     try:
-        match, path = open_match(own, rules, given)
-        if "thinking" in given and match.settings.agent in BOTS:
-            raise ValueError(f"--thinking is a network's; leave it out with the agent {match.settings.agent}")
-        check_search(match.settings.agent, given)
-        agent = make_agent(match.settings)
-        if own.web:
-            play_on_page(own, match, path)
-        interface = open_interface(own.plain, own.watch, own.delay)
-        title = title_of(match.settings, agent, own.watch)
-        over = Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
+        with ExitStack() as held:
+            match, path = open_match(own, rules, given, held)
+            over = sit_down(own, match, path, given, held)
     except NotImplementedError as error:
         raise ValueError(str(error)) from None
     except KeyboardInterrupt as stop:
