@@ -78,7 +78,7 @@ def test_the_time_of_self_play_is_written_before_its_phases(tmp_path) -> None:
     assert seen == [(0, False, rate), (0, True, rate), (1, False, None)]
     row = json.loads(path.read_text())["figures"][0]
     assert row["precision"] in ("bfloat16", "float32") and set(row["ways"]) == {"eager"} and row["fell_back"] == []
-    assert bench.main([*flags, "--timing-only"]) == 0
+    assert bench.main([*(flag for flag in flags if "repeats" not in flag), "--timing-only"]) == 0  # of the learner
     (row,) = json.loads(path.read_text())["figures"]
     assert "shares" not in row and row["games_per_minute"] > 0
 
@@ -331,6 +331,9 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
 FOR_GPUS = "is for GPUs; leave it out on cpu, where it would change nothing (a run that has it goes on there with"
 
 
+LEARNERS = "--repeats are those of the learner, which --timing-only leaves out; leave out one of them"
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -354,6 +357,8 @@ FOR_GPUS = "is for GPUs; leave it out on cpu, where it would change nothing (a r
             )
             for what in others
         ),
+        (["self-play", "--timing-only", "--repeats", "3"], LEARNERS),
+        (["peers", "learn", "--minutes", "1", "inf"], "--minutes must be above 0 and finite, got inf"),
         (["train", "--timing-only"], "--timing-only is for self-play, sweep; it would change nothing of train"),
         (
             ["strategies", "--leaves-per-step", "8"],

@@ -103,10 +103,12 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         raise ValueError(f"--seconds must be 0 or more, got {options.seconds}")
     if options.minutes is not None and options.part != "learn":
         raise ValueError("--minutes is for peers learn; it would change nothing else")
-    if options.minutes is not None and not all(0 < minutes < float("inf") for minutes in options.minutes):
-        raise ValueError(f"--minutes must be above 0, got {min(options.minutes)}")
+    if wrong := [minutes for minutes in options.minutes or [] if not 0 < minutes < float("inf")]:
+        raise ValueError(f"--minutes must be above 0 and finite, got {wrong[0]}")
     if options.timing_only and options.plot is not None:
         raise ValueError("--plot draws limits and phases, which --timing-only leaves out")
+    if options.timing_only and "repeats" in options.given:
+        raise ValueError("--repeats are those of the learner, which --timing-only leaves out; leave out one of them")
     if options.part == "learn" and options.device not in ("auto", "cpu"):
         raise ValueError(f"all learn on the CPU in peers learn; leave out --device {options.device}")
     if options.plot is not None and (options.what not in CHARTS or (options.what == "peers" and options.part is None)):
