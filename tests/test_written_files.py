@@ -71,6 +71,8 @@ def test_a_device_stays_and_so_does_a_link() -> None:
         Path(f"link-{target}").symlink_to(target)
         with pytest.raises(ValueError, match=f"--json link-{target} is a link"):
             check_place("--json", Path(f"link-{target}"))
+    with pytest.raises(ValueError, match=r"--json game.py would be a Python program by its name"):
+        check_place("--json", Path("game.py"))  # of one's own --game, say
     check_place("--json", Path("file"), Path("run"), None)
     check_place("--json", Path("new"), Path("new"))
 

@@ -340,6 +340,8 @@ def check_place(flag: str, path: Path | None, *read: Path | None) -> None:
     """
     if path is None:
         return
+    if path.suffix == ".py":  # perhaps that of one's own --game
+        raise ValueError(f"{flag} {path} would be a Python program by its name; name a file with another ending")
     if not path.parent.is_dir():
         raise ValueError(f"{flag} {path}: there is no folder {path.parent}")
     if path.is_symlink():
