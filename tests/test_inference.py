@@ -253,3 +253,31 @@ def test_cards_that_change_hands_are_refused() -> None:
     state, past = played(game, 2, 3, seed=1)
     with pytest.raises(ValueError, match="in this euchre cards change hands"):
         search(game, state, _network_of(game), CONFIG, past=past)
+
+
+@pytest.mark.parametrize("trump", ["random", "none"])
+def test_bids_that_are_still_hidden_say_nothing(trump: str) -> None:
+    """Whatever others have bid unseen, the worlds are the same; once all have bid it counts."""
+    game = Blob(cards=3, bidding="once", hook=False, trump=trump)
+    start = game.deal(40, seed=5)
+    legal = game.legal_actions(start)
+    bids = torch.stack([legal[:, 0], legal[:, 3]])  # none, and as many as there can be
+    for decisions in (1, 2, 3, 4):
+        weights = []
+        for first in bids:
+            state, past = start, Past.none(game, 40)
+            for decision in range(decisions):
+                action = first if decision == 0 else bids[0] + 1
+                past, state = past.then(state, action), game.step(state, action)
+            worlds = game.determinize(state, 8, seed=2)
+            weights.append(log_likelihood(game, state, worlds, past, NETWORK, trust=0.8))
+        if decisions < 4:
+            assert (weights[0] == 0).all() and (weights[1] == 0).all()
+        else:  # to the first bidder, who leads, the others' bids are known now
+            assert len(weights[0].unique()) > 8
+
+
+def test_open_bids_count_at_once() -> None:
+    game = Blob(cards=3)
+    state, past = played(game, 8, 2, seed=1)
+    assert len(log_likelihood(game, state, game.determinize(state, 8, seed=2), past, NETWORK, 0.8).unique()) > 8

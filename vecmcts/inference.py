@@ -8,7 +8,7 @@ many worlds drawn uniformly, each is weighed by the product, over the other seat
 pi being the evaluator's policy, and the search's worlds are drawn from them by these weights (sampling, importance
 resampling: Rubin 1988; exact as the number of candidates grows). The mover's own decisions weigh all worlds alike, for
 it held the same cards in each. ``trust`` keeps a world possible that the policy, which others need not follow, would
-rule out.
+rule out. What another seat did unseen, such as a bid that is turned up with the others', does not count before that.
 """
 
 from __future__ import annotations
@@ -135,6 +135,7 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
     total = torch.zeros(worlds.batch_size, dtype=torch.float64, device=state.device)
     for number, before in enumerate(past.states):
         told = (game.mover(before) != mover) & (past.actions[:, number] >= 0) & ~game.is_terminal(state)
+        told = told & ~_unseen(game, state, before, past.actions[:, number].long())
         lanes = working(told)
         if lanes is not None and len(lanes) == 0:
             continue
@@ -146,6 +147,25 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
         log_chance = _log_chance(game, there, action.long(), evaluator, trust)
         total.index_add_(0, rows, torch.where(pick(told, lanes).repeat_interleave(count), log_chance, 0.0))
     return total
+
+
+def _unseen(game: Game, state: State, before: State, action: Tensor) -> Tensor:
+    """Whether the movers of B games do not know yet what was done, ``action`` [B] in ``before``: [B] bool.
+
+    That is so if it is told by entries of the state that the mover does not see: those that another legal action would
+    have left otherwise. Of one that was forced there is nothing to know.
+    """
+    unseen = torch.zeros_like(action, dtype=torch.bool)
+    fields = {name: field for name, field in game.hidden(state).items() if name != "hands"}
+    if not fields:
+        return unseen
+    actions = game.legal_actions(before)
+    another = torch.where(actions == action[:, None], -1, actions).amax(-1)
+    here, there = (game.step(before, took) for took in (action.clamp(min=0), torch.where(another < 0, action, another)))
+    for name, field in fields.items():
+        sees, (one, other) = field.seen_by(game.mover(state)), (getattr(s, name) for s in (here, there))
+        unseen |= ((one != other) & ~sees).reshape(len(action), -1).any(-1)
+    return unseen
 
 
 def _log_chance(game: Game, state: State, action: Tensor, evaluator: Evaluator, trust: float) -> Tensor:

@@ -133,7 +133,7 @@ class Match:
 
     @property
     def past(self) -> Past:
-        """How the game that is played came to where it is, which everybody has seen."""
+        """How the game that is played came to where it is: what a seat has not seen of it, players leave out."""
         past = Past.none(self.game, 1)
         for state, move in zip(self.earlier, self.moves, strict=True):
             past = past.then(state, torch.tensor([move.action]))
