@@ -1,8 +1,8 @@
 """A masked actor-critic at one seat against bots, in a Gymnasium vector: `python examples/gymnasium_actor_critic.py`.
 
 The agent has one seat of each of 512 games, and sees its own decisions only: what the opponents do between two of them
-is the environment's doing. Any game will do: `--env vecgame/Kuhn-v0`, `--env vecgame/Whist-v0 --rules cards=3
-trump=random`.
+is the environment's doing. Any game will do: `--env vecgame/Whist-v0 --rules cards=3 trump=random`, or `--env
+vecgame/Kuhn-v0 --opponents random`, which the rule-based players do not know.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ from veclab.progress import Display
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
+
+BLOB = "vecgame/Blob-v0"
 
 
 def network(inputs: int, actions: int) -> nn.Module:
@@ -94,8 +96,8 @@ def points(tables: VectorEnv, net: nn.Module | None, games: int, seed: int) -> s
 @ends_in_one_line(package="gymnasium", needs_less="a smaller --games")
 def main() -> int:
     parser = Parser(description=__doc__)
-    parser.add_argument("--env", default="vecgame/Blob-v0")
-    parser.add_argument("--rules", nargs="*", default=["cards=2"], metavar="NAME=VALUE")
+    parser.add_argument("--env", default=BLOB)
+    parser.add_argument("--rules", nargs="*", metavar="NAME=VALUE", help="default: in Blob cards=2, else none")
     parser.add_argument("--opponents", default="rules", help="a bot, a network's file or a run's folder")
     parser.add_argument("--updates", type=int, default=80)
     parser.add_argument("--games", type=int, default=512, help="at once")
@@ -106,12 +108,12 @@ def main() -> int:
 
     import veclab.doors.gymnasium_env  # noqa: F401 - registers the games
 
-    if args.env not in gymnasium.registry:
-        known = ", ".join(name for name in gymnasium.registry if name.startswith("vecgame/"))
-        raise ValueError(f"--env must be one of {known}, got {args.env!r}")
+    games = {name: spec.kwargs["game"] for name, spec in gymnasium.registry.items() if "game" in spec.kwargs}
+    if args.env not in games:
+        raise ValueError(f"--env must be one of {', '.join(games)}, got {args.env!r}")
     torch.manual_seed(args.seed)
-    known = gymnasium.spec(args.env).kwargs["game"]
-    rules = read_rules(",".join(args.rules), default_rules(known))
+    given = args.rules if args.rules is not None else ["cards=2"] if args.env == BLOB else []
+    rules = read_rules(",".join(given), default_rules(games[args.env]))
     tables = gymnasium.make_vec(
         args.env,
         num_envs=args.games,

@@ -489,8 +489,14 @@ def test_the_page_shows_code_that_runs(capsys) -> None:
 
 def test_the_example_learns(monkeypatch, capsys) -> None:
     """Kuhn poker's middle card and worst card are soon played better than at random."""
-    run_example(
-        monkeypatch, "gymnasium_actor_critic.py", "--env vecgame/Kuhn-v0 --rules --opponents random --updates 8"
-    )
+    run_example(monkeypatch, "gymnasium_actor_critic.py", "--env vecgame/Kuhn-v0 --opponents random --updates 8")
     first, *_, last = capsys.readouterr().out.splitlines()
     assert float(last.split()[1]) > float(first.split()[2]) + 0.2
+
+
+@pytest.mark.parametrize("env", ["vecgame/Game-v0", "CartPole-v1", "nothing"])
+def test_the_example_names_the_games(env: str, monkeypatch, capsys) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        run_example(monkeypatch, "gymnasium_actor_critic.py", f"--env {env}")
+    error = capsys.readouterr().err
+    assert error.startswith("error: --env must be one of vecgame/Blob-v0, ") and error.endswith(f"got {env!r}\n")
