@@ -290,6 +290,17 @@ def test_bids_of_spades() -> None:
     assert game.action_name(choice(game, state), state) != "nil"  # its partner has bid it
 
 
+@pytest.mark.parametrize("low", ["2h 3c", "2h 3c 2d 3d", "2h 3h 4h 5h 2c 3c 4c 5c 2d 3d 4d 5d"])
+def test_who_holds_the_ace_of_spades_bids_no_nil(low: str) -> None:
+    """It takes whatever trick it is played to."""
+    others = [card for card in range(51, -1, -1) if card != 12 and card not in cards(low)]
+    size = len(low.split()) + 1
+    hands = [cards(f"As {low}"), *(others[size * seat : size * (seat + 1)] for seat in range(3))]
+    game = Spades(cards=size)
+    state = game.from_hands(torch.tensor([hands]), dealer=3)
+    assert game.action_name(choice(game, state), state) == "bid 1"
+
+
 def test_a_nil_ducks_with_its_highest_loser() -> None:
     game = Spades(cards=3)
     hands = ["Qh 2c 3c", "Kh Jh 2h", "4h 5c 6c", "5h 7c 8c"]

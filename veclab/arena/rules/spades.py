@@ -13,7 +13,7 @@ from vecgame import Spades
 from vecgame.games.spades import SpadesState
 from vecgame.lanes import entries, none, place_of
 from vecgame.own_rules import partners
-from veclab.arena.rules.reading import Reading, Without, beaten, listed, read, without
+from veclab.arena.rules.reading import SURE, Reading, Without, beaten, listed, read, without
 from veclab.arena.rules.sides import KEEP, choose, promise, wins_for_side
 
 MARGIN = 0.2  # tricks that it bids less than its cards promise
@@ -30,11 +30,11 @@ def act(game: Spades, state: SpadesState) -> Tensor:
     card = choose(game, reading, card_worths(state, reading, lacking, keep), mask)
     if none(opening):
         return card
-    worth = bid_worths(game, state, reading, keep).masked_fill(~mask[:, game.first_bid :], -torch.inf)
+    worth = bid_worths(game, state, reading, lacking, keep).masked_fill(~mask[:, game.first_bid :], -torch.inf)
     return torch.where(opening, game.first_bid + worth.argmax(-1), card)
 
 
-def bid_worths(game: Spades, state: SpadesState, reading: Reading, keep: Tensor) -> Tensor:
+def bid_worths(game: Spades, state: SpadesState, reading: Reading, lacking: Without, keep: Tensor) -> Tensor:
     """The nearer to what the hand promises, the better a bid: [B, 14] float64.
 
     Args:
@@ -42,10 +42,12 @@ def bid_worths(game: Spades, state: SpadesState, reading: Reading, keep: Tensor)
     """
     held = listed(reading.hand, game.cards)
     hand = torch.where(held >= 0, keep.gather(1, held.clamp(min=0)), 0.0)
+    sure = reading.is_trump & (lacking.above.prod(1) > SURE)  # a trump that nobody beats takes a trick, wanted or not
+    forced = torch.where(sure.gather(1, held.clamp(min=0)) & (held >= 0), 1.0, FORCED * hand)
     bids = torch.arange(game.bids, device=state.device)
     near = -(bids - (hand.sum(-1, keepdim=True) - MARGIN).clamp(min=1)).abs()
     partner = entries(state.bids, place_of((reading.mover + 2) % game.seats))
-    nil = ((1 - FORCED * hand).prod(-1) > NIL) & (partner != 0) & (game.rules.nil_points > 0)
+    nil = ((1 - forced).prod(-1) > NIL) & (partner != 0) & (game.rules.nil_points > 0)
     return torch.where(bids == 0, torch.where(nil, 1.0, -2.0 * len(bids))[:, None], near)
 
 
