@@ -67,7 +67,9 @@ def test_its_rivals_think_in_the_last_of_its_ways(ways: tuple[str, ...], name: s
     blob = network("blob", make_game("blob", cards=1))
     arguments = [blob, f"--against={blob}", "--opponents=random", "--json=found.json", *FLAGS, *ways]
     assert evaluate.main([*arguments, *SEARCH] if "--players=alone" not in ways else arguments) == 0
-    results = json.loads(Path("found.json").read_text())["results"]
+    told = json.loads(Path("found.json").read_text())
+    assert told["against"] == told["network"] and told["against_other_rules"] is None
+    results = told["results"]
     assert all(list(opponents) == ["random", name] for opponents in results.values())
     way = "network alone" if ways else "search 1x2"
     assert results[way][name]["lead"]["mean"] == 0

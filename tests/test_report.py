@@ -64,6 +64,7 @@ def entries() -> list[dict[str, object]]:
         )
         if iteration == 2:
             found = results({"network alone": 4.0, "search 3x30": 4.5})
+            found["search 3x30"]["search with network-000000"] = match(8.0, 2.0)
             lines.append({"kind": "evaluation", "updates": 3, "iteration": 1, "results": found})
     final = results({"before training, search 3x30": 1.0, "trained network alone": 5.0, "trained, search 3x30": 6.0})
     lines.append({"kind": "final evaluation", "updates": 3, "iteration": 4, "results": final})
@@ -343,6 +344,7 @@ def test_strength_over_the_steps_of_a_run(folder: Path, document: ElementTree.El
         ("network alone", "rule-based", 4): -1.5,
         ("search 3x30", "random", 4): 3.0,
         ("search 3x30", "rule-based", 4): -1.0,
+        ("search 3x30", "search with network-000000", 4): 6.0,
         ("network alone", "random", 7): 3.5,
         ("network alone", "rule-based", 7): -0.5,
         ("search 3x30", "random", 7): 4.5,
@@ -361,7 +363,7 @@ def test_strength_over_the_steps_of_a_run(folder: Path, document: ElementTree.El
     everything = next(
         t for t in document.iter("table") if (c := t.find("caption")) is not None and c.text == "All matches"
     )
-    assert len(everything.find("tbody")) == 10
+    assert len(everything.find("tbody")) == 11
     tiles = {tile.find("dt").text: tile.find("dd").text for tile in document.findall(".//dl/div")}
     assert tiles["Lead over rule-based, search 3x30"] == "0.50 ± 0.25" and tiles["Iterations"] == "4 of 9"
     assert tiles["Self-play games"] == "400" and tiles["Games/min, last"] == "2,526"

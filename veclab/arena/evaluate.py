@@ -333,8 +333,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         games = [playable for game in games for playable in oh_hell.playable(game)]
         check_deals(games, settings.eval_deals, "--eval-deals")
         display.line("OpenSpiel's oh_hell always has a trump suit: no deals without trump are played")
-    if own.against is not None:
-        against = read_saved(own.against, settings, **fits)
+    against = None if own.against is None else read_saved(own.against, settings, **fits)
+    if against is not None:
         if against.other_rules:
             display.line(f"its rival plays {against.other_rules}")
         rival = inference_net(against.network, settings.precision, games)
@@ -346,6 +346,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "games": identities(games),
         "network": judged,
         "other_rules": others,
+        "against": against and against.told,
+        "against_other_rules": against and against.other_rules,
         "environment": environment(device, command_of("vecgame evaluate", arguments)),
         "terms": {"deals": settings.eval_deals, "seed": settings.seed, "search": config and asdict(config)},
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -19,6 +20,7 @@ from veclab.training.curves import COUNTERS, is_number, player_of, step_of
 
 Entry = dict[str, object]
 
+OF_THE_RUN = re.compile(r"\bnetwork-(update-)?[0-9]+")  # names of opponents that are networks
 TARGETS = ((100, "document: minimum 100"), (500, "document: target 500"), (1000, "document: stretch 1,000"))
 
 
@@ -216,8 +218,10 @@ def strength_charts(strengths: Sequence[Strength], unit: str, steps: str) -> str
 
 
 def strongest_leads(strengths: Sequence[Strength]) -> list[Strength]:
-    """Every player's latest match with the strongest of its opponents, which matches name last."""
-    if not strengths:
+    """Every player's latest match with the strongest of its opponents, which matches name last, but for an earlier
+    network of the run, which comes after the bots."""
+    bots = [strength.opponent for strength in strengths if not OF_THE_RUN.search(strength.opponent)]
+    if not bots:
         return []
-    strongest = list(dict.fromkeys(strength.opponent for strength in strengths))[-1]
+    strongest = list(dict.fromkeys(bots))[-1]
     return list({s.player: s for s in strengths if s.opponent == strongest}.values())
