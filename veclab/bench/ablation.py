@@ -20,15 +20,17 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 import argparse
 import hashlib
 import math
+import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
@@ -38,6 +40,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
 from veclab.bench.compared import check_settings, differences, half_interval, shared_settings, stored_runs, trained
+from veclab.bench.record import termination_as_interrupt
 from veclab.files import json_text
 from veclab.lock import alone_at
 from veclab.machine import command_of, environment
@@ -181,10 +184,12 @@ def asked(done: Sequence[Trained], options: Sequence[str], seeds: int) -> list[T
 
 @contextmanager
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """So many processes for long work, which end with the `with` block, whatever they are at if that fails."""
-    pool = _Pool(jobs, mp_context=get_context("spawn"))
+    """So many processes for long work, which end with the `with` block, whatever they are at if that fails, and with
+    this process if it is killed. SIGTERM ends the block as Ctrl+C does."""
+    pool = _Pool(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent)
     try:
-        yield pool
+        with termination_as_interrupt():
+            yield pool
     except BaseException:
         processes = list((pool._processes or {}).values())
         pool.shutdown(wait=False, cancel_futures=True)
@@ -194,6 +199,16 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
             process.join()
         raise
     pool.shutdown()
+
+
+def _end_with_parent() -> None:
+    """Has this process end with the one that has started it; it would train what is left, and then wait forever."""
+
+    def wait() -> None:
+        parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class _Pool(ProcessPoolExecutor):
