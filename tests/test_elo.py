@@ -78,3 +78,11 @@ def test_resampling_keeps_deals_together() -> None:
     rated = rate(3, {(0, 1): luck, (1, 2): 1 - luck}, anchor=2)
     assert rated[0].elo == pytest.approx(0, abs=1e-9)
     assert rated[0].high - rated[0].low < 1e-6 < rated[1].high - rated[1].low
+
+
+def test_resamples_are_the_same_a_few_at_a_time(monkeypatch) -> None:
+    """A thousand of a million deals at once would take 32 GB."""
+    shares = torch.rand(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    whole = elo._resampled(shares, seed=2)
+    monkeypatch.setattr(elo, "AT_ONCE", 120)
+    assert whole.shape == (elo.RESAMPLES, 3) and torch.allclose(elo._resampled(shares, seed=2), whole, rtol=1e-12)

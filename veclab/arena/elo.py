@@ -18,6 +18,7 @@ PRIOR_DEALS = 1.0  # drawn deals added to each pairing that was played: ratings 
 NEWTON_STEPS = 30
 MAX_STEP = 2.0  # natural units, 350 points: keeps the first steps from overshooting
 RESAMPLES = 1000
+AT_ONCE = 1 << 22  # numbers of deals drawn at a time: what a rating of many deals takes in memory
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,8 @@ def rate(agents: int, pairings: dict[tuple[int, int], Tensor], anchor: int, seed
     keys = list(pairings)
     shares = torch.stack([pairings[key].double() for key in keys], dim=-1)  # [D, P]
     deals = len(shares)
-    drawn = torch.randint(deals, (RESAMPLES, deals), generator=torch.Generator().manual_seed(seed))
-    counts = torch.zeros(RESAMPLES, deals, dtype=torch.float64)
-    counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
-    weights = torch.cat([torch.ones(1, deals, dtype=torch.float64), counts])  # the first row: the deals themselves
-    won = weights @ shares  # [1 + RESAMPLES, P]
-    games, wins = (torch.zeros(len(weights), agents, agents, dtype=torch.float64) for _ in range(2))
+    won = torch.cat([shares.sum(0, keepdim=True), _resampled(shares, seed)])  # [1 + RESAMPLES, P], the deals first
+    games, wins = (torch.zeros(len(won), agents, agents, dtype=torch.float64) for _ in range(2))
     for number, (a, b) in enumerate(keys):
         games[:, a, b] = games[:, b, a] = deals
         wins[:, a, b] = won[:, number]
@@ -97,3 +94,14 @@ def rate(agents: int, pairings: dict[tuple[int, int], Tensor], anchor: int, seed
     elo = fit(games, wins, anchor)
     low, high = torch.quantile(elo[1:], torch.tensor([0.025, 0.975], dtype=torch.float64), dim=0)
     return [Rating(*row) for row in zip(elo[0].tolist(), low.tolist(), high.tolist(), strict=True)]
+
+
+def _resampled(shares: Tensor, seed: int) -> Tensor:
+    """Sums of the shares [D, P] over each of the resamples of D deals, a few at a time: [RESAMPLES, P] float64."""
+    deals, generator, sums = len(shares), torch.Generator().manual_seed(seed), []
+    for rows in torch.arange(RESAMPLES).split(max(1, AT_ONCE // deals)):
+        drawn = torch.randint(deals, (len(rows), deals), generator=generator)
+        counts = torch.zeros(len(rows), deals, dtype=torch.float64)
+        counts.scatter_add_(1, drawn, torch.ones_like(drawn, dtype=torch.float64))
+        sums.append(counts @ shares)
+    return torch.cat(sums)

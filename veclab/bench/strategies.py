@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -95,22 +96,24 @@ def plans(cores: int, workers: list[int], quick: bool, vectorised_games: int, in
 def measure_strategies(
     rows: list[Plan], net: BlobNet, game: Blob, config: SearchConfig, seconds: float, device: torch.device
 ) -> Iterator[StrategyRow]:
-    """Measures the rows one after another, each for about ``seconds``.
+    """Measures the rows one after another as they are asked for, each for about ``seconds``.
 
     Strategies 1 to 3 finish few games in that time. A game that is cut off counts as the share of a mean game's
-    evaluations that it has had, the mean being that of the vectorised engine, which plays the same games.
+    evaluations that it has had, the mean being that of the vectorised engine, which plays the same games: beforehand,
+    so that neither its time nor its memory is a row's.
     """
     mean = mean_evaluations(net, game, config, device)
-    for plan in rows:
-        if plan.strategy == VECTORISED:
-            yield vectorised(plan, net, game, config, seconds, device)
-        else:
-            yield by_reference(plan, net, game, config, seconds, device, mean)
+    return (
+        vectorised(plan, net, game, config, seconds, device)
+        if plan.strategy == VECTORISED
+        else by_reference(plan, net, game, config, seconds, device, mean)
+        for plan in rows
+    )
 
 
 def mean_evaluations(net: BlobNet, game: Blob, config: SearchConfig, device: torch.device) -> float:
     """Evaluations of a game of these settings, over 256 games."""
-    played, _ = play_once(Play(game, InferenceNet(net), config, device), 256)
+    played, _ = play_once(Play(game, InferenceNet(net, device=device), config, device), 256)
     return played.evaluations / 256
 
 
@@ -182,7 +185,7 @@ def vectorised(
     plan: Plan, net: BlobNet, game: Blob, config: SearchConfig, seconds: float, device: torch.device
 ) -> StrategyRow:
     """A row of strategy 4: batches of games, whole ones only, until the time is over."""
-    network = inference_net(net, plan.precision, [game])
+    network = inference_net(copy.deepcopy(net).to(device), plan.precision, [game])
     play = Play(game, network, replace(config, leaves_per_step=plan.leaves), device)
     play_once(play, min(plan.games, 64))  # warm-up
     # On a GPU searches are recorded, and a recorded search calls no network that could count.
