@@ -1,6 +1,7 @@
 """The table in the browser as it is served: what is told to a seat, what is asked for, and what is refused."""
 
 import json
+import os
 import random
 import re
 import sys
@@ -25,6 +26,7 @@ from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.arena.bots import RandomBot
 from veclab.game_flags import identities
+from veclab.lock import alone_at
 from veclab.presets import from_flags
 from veclab.progress import Display
 from veclab.report.games import sample
@@ -232,6 +234,77 @@ def test_a_damaged_match_is_not_opened(served: Served) -> None:
     before = served.wait(waits_for_the_person)
     status, answer = served.ask("open", name="bad.json")
     assert status == 409 and "damaged" in answer["error"] and "\n" not in answer["error"] and served.told() == before
+
+
+def test_a_file_is_played_on_by_one_process_at_a_time(served: Served) -> None:
+    """The page has the file of its present match for itself, and lets go of the one before."""
+
+    def held() -> list[str]:
+        return sorted(path.name.removesuffix(".lock") for path in Path().glob("*.lock"))
+
+    save_match(Path("other.json"), a_match(seed=5))
+    served.wait(waits_for_the_person)
+    assert held() == []
+    assert served.ask("save")[0] == 200
+    first = served.told()["kept"]
+    assert held() == [first]
+    with pytest.raises(ValueError, match="in use by"), alone_at(Path(first)):
+        pass
+    with alone_at(Path("other.json")):
+        before = served.wait(waits_for_the_person)
+        status, answer = served.ask("open", name="other.json")
+        assert status == 409 and "other.json cannot be opened: " in answer["error"]
+        assert f"is in use by process {os.getpid()}" in answer["error"] and served.told() == before
+    assert held() == [first]
+    Path("bad.json").write_text('{"format": "vecgame-match-2", "settings": 1}')
+    assert served.ask("open", name="bad.json")[0] == 409 and held() == [first]
+    for name in ("other.json", "other.json", first):  # its own file is not refused
+        assert served.ask("open", name=name)[0] == 200 and served.told()["kept"] == name
+        assert held() == [name]
+    assert served.ask("new")[0] == 200
+    assert held() == [served.told()["kept"]] != [first]
+    served.table.close()
+    assert held() == []
+
+
+def test_a_match_is_not_kept_in_a_file_that_is_in_use(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Table, "_new_path", lambda table: table.folder / "match.json")
+    before = served.wait(waits_for_the_person)
+    with alone_at(Path("match.json")):
+        status, answer = served.ask("save")
+        assert status == 409 and "cannot be kept" in answer["error"] and "is in use by" in answer["error"]
+        assert served.told() == before and not Path("match.json").exists()
+
+
+def test_agents_that_are_watched_let_go_of_their_file_when_another_match_is_opened() -> None:
+    save_match(Path("mine.json"), a_match(games=1))
+    with pytest.raises(ValueError, match="in use by"), alone_at(Path("own.json")):
+        Table(a_match(), random_bots, None, Path("own.json"))
+    table = Table(a_match(seed=4), random_bots, None, Path("own.json"), delay=60)
+    try:
+        with pytest.raises(ValueError, match="in use by"), alone_at(Path("own.json")):
+            pass
+        with alone_at(Path("mine.json")):  # it is only read
+            table.open("mine.json")
+        with alone_at(Path("own.json")):
+            assert table.path is None
+    finally:
+        table.close()
+
+
+def test_the_page_of_the_command_lets_go_of_a_file_with_its_match(monkeypatch: pytest.MonkeyPatch) -> None:
+    def serve(table: Table, bound: object) -> None:
+        with pytest.raises(ValueError, match="in use by"), alone_at(Path("match.json")):
+            pass
+        table.begin()
+        with alone_at(Path("match.json")):
+            assert load_match(Path("match.json")).history == ()
+        with pytest.raises(ValueError, match="in use by"), alone_at(table.path):
+            pass
+
+    monkeypatch.setattr(server, "serve", serve)
+    assert play.main(["--web", "--agent", "random", "--cards", "1", "--save", "match.json"]) == 130
+    assert not list(Path().glob("*.lock"))
 
 
 def test_hints_come_and_go(served: Served) -> None:

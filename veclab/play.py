@@ -217,7 +217,7 @@ def left_line(path: Path | None) -> str:
 
 
 def play_on_page(own: argparse.Namespace, match: Match, path: Path | None, held: ExitStack) -> NoReturn:
-    """Serves the match as a page until Ctrl+C, and lets go of what is ``held`` before the process ends.
+    """Serves the match as a page until Ctrl+C; the table lets go of what is ``held`` of its file.
 
     Raises:
         KeyboardInterrupt: then, with what is kept. ModuleNotFoundError without the extra ``web``, ValueError in one
@@ -237,12 +237,11 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None, held:
 
     bound = server.listen(own.port or 0)
     delay = 0.6 if own.delay is None else own.delay
-    table = Table(match, seating, None if own.watch else PERSON, path, delay, own.games_of_run)
+    table = Table(match, seating, None if own.watch else PERSON, path, delay, own.games_of_run, held)
     print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
     server.serve(table, bound)
     if not table.close():  # an agent is in the midst of a search, which would have to be waited for
         print(f"\n{left_line(table.path)}", file=sys.stderr, flush=True)
-        held.close()
         os._exit(STOPPED)
     raise KeyboardInterrupt(left_line(table.path))
 

@@ -13,12 +13,14 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 from torch import Tensor
 
+from veclab.lock import alone_at
 from veclab.table.advice import Hint, give_hint, where_cards_lie
 from veclab.table.agents import Agent, choose
 from veclab.table.saving import load_match, save_match
@@ -95,7 +97,8 @@ class Sitting:
 
 
 class Table:
-    """The sitting that all pages show, and the thread on which agents think.
+    """The sitting that all pages show, and the thread on which agents think. No other process can go on with the file
+    that keeps its match.
 
     Args:
         seating: gives the agents of a match that is opened.
@@ -103,9 +106,11 @@ class Table:
         path: the file that keeps the match, if one does.
         delay: seconds from one agent's move to the next.
         others: matches that can be opened beside those of the folder, by what they are called.
+        held: what holds the right to ``path``, if it is held already; the table lets go of it.
 
     Raises:
-        ValueError: as ``seating``. OSError when the match cannot be written to ``path``.
+        ValueError: as ``seating``, and when another process goes on with ``path``. OSError when the match cannot be
+            written there.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class Table:
         path: Path | None = None,
         delay: float = 0.6,
         others: Mapping[str, Match] | None = None,
+        held: ExitStack | None = None,
     ) -> None:
         self.seating, self.person, self.delay, self.others = seating, person, delay, dict(others or {})
         self.folder = Path.cwd() if path is None else path.resolve().parent
@@ -124,6 +130,7 @@ class Table:
         self._version = self._turn = 0
         self._closed = False
         self._told: dict[str, Json] | None = None  # of this version
+        self._held = _alone(path) if held is None else held
         self._sitting = self._open(match, path)
         self._thread = threading.Thread(target=self._think, name="agents", daemon=True)
         self._thread.start()
@@ -205,17 +212,21 @@ class Table:
         with self._news:
             sitting = self._sitting
             if sitting.path is None:
-                self._put(replace(sitting, path=self._new_path()), keep=True)
+                path = self._new_path()
+                try:
+                    self._turn_to(path, lambda: replace(sitting, path=path), keep=True)
+                except (ValueError, OSError) as error:
+                    raise RefusedError(f"The match cannot be kept: {error}") from None
 
     def open(self, name: object) -> None:
         """Goes on with a match that is `saved`, in its file where a person plays; the one on the table is left."""
         if name not in self.saved():
             raise RefusedError("There is no saved match of that name here.")
-        path = None if name in self.others else self.folder / name
+        file = None if name in self.others else self.folder / name
+        path = None if self.person is None else file  # spectators only look at it
         try:
-            match = self.others[name] if path is None else load_match(path)
             with self._news:
-                self._put(self._open(match, None if self.person is None else path))
+                self._turn_to(path, lambda: self._open(self.others[name] if file is None else load_match(file), path))
         except (ValueError, NotImplementedError, OSError) as error:
             raise RefusedError(f"{name} cannot be opened: {error}") from None
 
@@ -223,10 +234,10 @@ class Table:
         """Another match of the same settings, with other deals; the one on the table is left."""
         with self._news:
             settings = replace(self._sitting.match.settings, seed=secrets.randbelow(1_000_000))
-            kept = self._sitting.path is not None
+            path = None if self._sitting.path is None else self._new_path()
             try:
-                self._put(self._open(begin(settings), self._new_path() if kept else None))
-            except OSError as error:
+                self._turn_to(path, lambda: self._open(begin(settings), path))
+            except (ValueError, OSError) as error:
                 raise RefusedError(f"Another match cannot be kept: {error}") from None
 
     def saved(self) -> list[str]:
@@ -234,9 +245,10 @@ class Table:
         return [*self.others, *sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))]
 
     def close(self, patience: float = 2.5) -> bool:
-        """Ends the thread; whether it has ended within so many seconds."""
+        """Ends the thread, and lets go of the match's file; whether the thread has ended within so many seconds."""
         with self._news:
             self._closed = True
+            self._held.close()
             self._news.notify_all()
         self._thread.join(patience)
         return not self._thread.is_alive()
@@ -268,6 +280,17 @@ class Table:
             save_match(path, match)
         log = tuple(_log(past, self.person))
         return Sitting(match, agent, title, log, path=path, past=past if self.person is None else ())
+
+    def _turn_to(self, path: Path | None, sitting: Callable[[], Sitting], keep: bool = False) -> None:
+        """Puts a sitting whose file is ``path`` on the table, once that is nobody else's, and lets go of the file of
+        the one before; where either fails, all stays as it was."""
+        if path is not None and self.path is not None and _place(path) == _place(self.path):
+            self._put(sitting(), keep)
+            return
+        with _alone(path) as held:
+            self._put(sitting(), keep)
+            self._held.close()
+            self._held = held.pop_all()
 
     def _stepped(self, sitting: Sitting, at: int | None) -> Sitting:
         """With those moves shown, and thoughts of the next one asked for."""
@@ -361,6 +384,18 @@ def _log(past: Sequence[Match], viewer: int | None) -> Iterator[str]:
     """What has been said, as far as it is told, in the game that the last of these matches is in."""
     for before, after in pairwise(past[-len(past[-1].moves) - 1 :]):
         yield from move_told(before, after, viewer)
+
+
+def _alone(path: Path | None) -> ExitStack:
+    """Holds the right to go on with a file, if there is one. Raises ValueError when another process has it."""
+    with ExitStack() as held:
+        held.enter_context(alone_at(path))
+        return held.pop_all()
+
+
+def _place(path: Path) -> Path:
+    """The one path that two of the same file have in common."""
+    return path.parent.resolve() / path.name
 
 
 def _keeps_match(path: Path) -> bool:
