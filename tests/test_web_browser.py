@@ -136,6 +136,28 @@ def test_a_hint_and_a_choice_taken_back(browser, served: Served) -> None:
     tidy(page)
 
 
+def test_a_hint_leaves_the_focus_on_the_card_that_is_to_be_played(browser) -> None:
+    table = Table(at_a_turn(make_game("hearts", passing="left"), 0), random_bots, PERSON, delay=60)
+    served = Served(table)
+    try:
+        page = opened(browser, served)
+        own_turn(page)
+        chosen = page.locator(".choice:visible").nth(2)
+        action = int(chosen.get_attribute("data-action"))
+        page.keyboard.press(chosen.get_attribute("data-number"))
+        page.keyboard.press("h")
+        page.wait_for_selector("#hint th")
+        assert page.evaluate("Number(document.activeElement.dataset.action)") == action
+        turn = page.evaluate("shown.turn")
+        page.keyboard.press("Enter")
+        until(page, "turn => shown.turn !== turn", turn)
+        assert table._sitting.match.history[-1] == action
+        tidy(page)
+    finally:
+        served.stop()
+        table.close()
+
+
 def test_two_tabs_show_one_match_and_an_old_choice_is_refused(browser, served: Served) -> None:
     one, other = opened(browser, served), opened(browser, served)
     own_turn(one), own_turn(other)

@@ -218,6 +218,7 @@ function draw(told) {
   const held = document.activeElement;
   const key = held && held.dataset ? held.dataset.key : null;
   const chose = held && held.classList.contains("choice");
+  const action = chose ? held.dataset.action : null;
   shown = told;
   $("heading").textContent = told.resting ? `Game ${told.rest.number} is over` : told.heading;
   $("title").textContent = told.kept ? `${told.title} Kept in ${told.kept}.` : told.title;
@@ -242,7 +243,10 @@ function draw(told) {
   drawLog(told);
   document.title = told.prompt ? "● your turn – vecgame" : "vecgame";
   if (key) document.querySelector(`[data-key=${key}]`)?.focus({ preventScroll: true });
-  else if (chose || told.resting) choices()[0]?.focus({ preventScroll: true });
+  else if (chose || told.resting) {
+    const again = choices().find((one) => one.dataset.action === action); // as when a hint has come
+    (again ?? choices()[0])?.focus({ preventScroll: true });
+  }
 }
 
 // -- asking ----------------------------------------------------------------------------------------------------------
