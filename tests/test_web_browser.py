@@ -22,6 +22,7 @@ from playwright import sync_api
 from tests.web import Served, random_bots
 from vecgame import Blob, Game, make_game
 from veclab.table.session import PERSON, Match, Settings, begin
+from veclab.table.sight import look as look_at
 from veclab.web.sitting import Table
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -152,6 +153,40 @@ def test_a_hint_leaves_the_focus_on_the_card_that_is_to_be_played(browser) -> No
         page.keyboard.press("Enter")
         until(page, "turn => shown.turn !== turn", turn)
         assert table._sitting.match.history[-1] == action
+        tidy(page)
+    finally:
+        served.stop()
+        table.close()
+
+
+def both_tricks(match: Match) -> tuple[object, object]:
+    """The trick on the table and the one before it."""
+    seen = look_at(match, PERSON)
+    return seen.trick, seen.last_trick
+
+
+def test_enter_on_the_last_trick_opens_it_and_plays_nothing(browser) -> None:
+    """Also where one card alone is allowed, which Enter plays by else."""
+    match, rng = begin(Settings(Blob(cards=4), games=1, seed=4, agent="random")), random.Random(3)
+    while match.mover != PERSON or len(match.legal) > 1 or not all(both_tricks(match)):
+        match = match.act(rng.choice(match.legal))
+    table = Table(match, random_bots, PERSON, delay=60)
+    served = Served(table)
+    try:
+        page = opened(browser, served)
+        own_turn(page)
+        page.focus("#scores summary")
+        page.keyboard.press("Enter")
+        until(page, "document.querySelector('#scores details').open")
+        page.keyboard.press("h")
+        page.wait_for_selector("#hint th")
+        page.keyboard.press("Enter")  # the focus is there still
+        until(page, "!document.querySelector('#scores details').open")
+        assert table._sitting.match == match
+        page.evaluate("document.activeElement.blur()")
+        page.keyboard.press("Enter")
+        until(page, "shown.hand.every((one) => one.action === null)")
+        assert table._sitting.match == match.act(*match.legal)
         tidy(page)
     finally:
         served.stop()

@@ -118,7 +118,7 @@ function drawScores(told) {
   if (told.resting) return show("scores", false);
   const place = told.scores[0].indexOf("won");
   const classes = (seat, column) => column === -1 ? (told.seats[seat].mover ? "mover" : "") : column === place ? told.progress[seat] : "";
-  const last = told.last.length ? el("details", {}, el("summary", {}, "last trick"),
+  const last = told.last.length ? el("details", {}, el("summary", { "data-key": "trick" }, "last trick"),
     el("div", { class: "last" }, ...told.last.map((play) => el("div", { class: "with-name" }, card(play.card, "span", { class: play.best ? "best" : "" }), play.who)))) : null;
   if (last && $("scores").querySelector("details[open]")) last.open = true;
   const marked = told.scores.map((row, number) => row.map((words, column) =>
@@ -163,7 +163,7 @@ function drawLies(told) {
   const open = $("lies").querySelector("details")?.open;
   const rows = [["card", ...seats.map((seat) => told.seats[seat].name)],
     ...told.lies.map((one) => [one.card.name, ...seats.map((seat) => (one.seat === seat ? "✓ " : "") + percent(one.shares[seat]))])];
-  const details = el("details", {}, el("summary", {}, `Where ${mover ? mover.name : "the mover"} may think that cards lie`),
+  const details = el("details", {}, el("summary", { "data-key": "lies" }, `Where ${mover ? mover.name : "the mover"} may think that cards lie`),
     table(rows), el("p", { class: "faint" }, "Shares of sampled worlds; ✓ is where the card is."));
   details.open = Boolean(open);
   show("lies", true, details);
@@ -316,15 +316,15 @@ function typed(digit) {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || $("dialog").open || !shown) return;
   const steps = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
-  const onButton = document.activeElement && document.activeElement.tagName === "BUTTON";
-  if (event.target.tagName === "INPUT") return;
+  const takesEnter = event.target.matches("button, summary, a");
+  if (event.target.matches("input, select, textarea")) return;
   if (event.key in steps && choices().length) move(steps[event.key]);
   else if (event.key in steps && shown.watching) {
     const to = shown.at + steps[event.key];
     if (to >= 0 && to <= shown.moves) ask("step", { to });
   }
   else if (/^\d$/.test(event.key)) typed(event.key);
-  else if (event.key === "Enter" && !onButton && choices().length === 1) choices()[0].click();
+  else if (event.key === "Enter" && !takesEnter && choices().length === 1) choices()[0].click();
   else if (event.key.toLowerCase() === "h" && !shown.watching) ask("hint");
   else if (event.key.toLowerCase() === "u" && !shown.watching) ask("undo");
   else return;
