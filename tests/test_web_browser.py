@@ -225,6 +225,24 @@ def test_what_is_asked_wrongly_is_said_and_changes_nothing(browser, served: Serv
     tidy(page)
 
 
+def test_what_is_refused_between_two_games_is_said(browser, served: Served) -> None:
+    page = opened(browser, served)
+    while not page.evaluate("shown.resting"):
+        own_turn(page)
+        turn = page.evaluate("shown.turn")
+        page.locator(".choice:visible").first.click()
+        until(page, "turn => shown.turn !== turn || shown.resting", turn)
+        own_turn(page)
+    page.evaluate("ask('open', { name: 'none.json' })")
+    until(page, "document.getElementById('error').innerText.includes('no saved match')")
+    assert page.locator("#error").is_visible() and page.get_attribute("#error", "role") == "alert"
+    assert page.evaluate(FAULTS) == []
+    page.keyboard.press("Enter")  # the next game
+    own_turn(page)
+    assert page.inner_text("#error") == ""
+    tidy(page)
+
+
 def test_reloaded_in_mid_game(browser, served: Served) -> None:
     page = opened(browser, served)
     for _ in range(2):
