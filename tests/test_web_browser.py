@@ -396,6 +396,52 @@ def test_agents_are_watched(browser) -> None:
         table.close()
 
 
+def test_the_slider_can_be_dragged_and_buttons_pressed_while_agents_play_on(browser) -> None:
+    """A move comes between press and release."""
+    match, rng = begin(Settings(Blob(cards=13), games=1, seed=3)), random.Random(3)
+    table = Table(match, random_bots, None, delay=60)
+
+    def moved() -> int:
+        with table._news:
+            after = table._sitting.match
+            table._moved(after.act(rng.choice(after.legal)))
+        until(page, "moves => shown.moves === moves", len(after.history) + 1)
+        return len(after.history) + 1
+
+    served = Served(table)
+    try:
+        page = opened(browser, served)
+        while moved() < 20:
+            pass
+        box = page.locator("#steps input").bounding_box()
+        middle = box["y"] + box["height"] / 2
+        page.mouse.move(box["x"] + box["width"] - 8, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2, middle, steps=4)
+        moved()
+        page.mouse.move(box["x"] + box["width"] / 4, middle, steps=4)
+        page.mouse.up()
+        until(page, "shown.at < shown.moves")
+        assert 3 <= page.evaluate("shown.at") <= 7 and page.evaluate("shown.paused")
+        assert page.input_value("#steps input") == str(page.evaluate("shown.at"))
+        for name in ("a move back", "first move"):
+            page.get_by_role("button", name="Go on").click()
+            until(page, "shown.at === shown.moves && !shown.paused")
+            assert page.input_value("#steps input") == str(page.evaluate("shown.moves"))
+            page.locator(f"#steps [title='{name}']").hover()
+            page.mouse.down()
+            moves = moved()
+            page.mouse.up()
+            until(page, "shown.paused")
+            assert page.evaluate("shown.at") == (moves - 1 if name == "a move back" else 0)
+        assert page.locator("#steps [title='first move']").is_disabled()
+        assert page.locator("#steps [title='last move']").is_enabled()
+        tidy(page)
+    finally:
+        served.stop()
+        table.close()
+
+
 # -- the process ------------------------------------------------------------------------------------------------------
 
 

@@ -169,15 +169,31 @@ function drawLies(told) {
   show("lies", true, details);
 }
 
-function drawSteps(told) {
-  if (!told.watching) return show("steps", false);
-  const step = (to, sign, name, key) => el("button", { "data-key": key, "aria-label": name, title: name,
-    disabled: to < 0 || to > told.moves || to === told.at, onclick: () => ask("step", { to }) }, sign);
-  const range = el("input", { type: "range", min: 0, max: told.moves, "aria-label": "move", "data-key": "range",
+const STEPS = [ // key, sign, name, where it goes from what is shown
+  ["first", "|◀\uFE0E", "first move", () => 0],
+  ["back", "◀\uFE0E", "a move back", (told) => told.at - 1],
+  ["on", "▶\uFE0E", "a move on", (told) => told.at + 1],
+  ["last", "▶\uFE0E|", "last move", (told) => told.moves],
+];
+
+function makeSteps() {
+  const range = el("input", { type: "range", min: 0, "aria-label": "move", "data-key": "range",
     onchange: (event) => ask("step", { to: Number(event.target.value) }) });
-  range.value = told.at;
-  show("steps", true, step(0, "|◀\uFE0E", "first move", "first"), step(told.at - 1, "◀\uFE0E", "a move back", "back"), range,
-    step(told.at + 1, "▶\uFE0E", "a move on", "on"), step(told.moves, "▶\uFE0E|", "last move", "last"), el("span", {}, `move ${told.at} of ${told.moves}`));
+  const buttons = STEPS.map(([key, sign, name, to]) => el("button", { "data-key": key, "aria-label": name, title: name,
+    onclick: () => ask("step", { to: to(shown) }) }, sign));
+  $("steps").append(...buttons.slice(0, 2), range, ...buttons.slice(2), el("span"));
+}
+
+function drawSteps(told) {
+  $("steps").hidden = !told.watching;
+  if (!told.watching) return;
+  if (!$("steps").firstChild) makeSteps(); // once: what is replaced while agents play on can be neither dragged nor clicked
+  const part = (key) => $("steps").querySelector(`[data-key=${key}]`);
+  for (const [key, , , to] of STEPS) part(key).disabled = to(told) < 0 || to(told) > told.moves || to(told) === told.at;
+  const range = part("range");
+  range.max = told.moves;
+  if (!range.matches(":active")) range.value = told.at; // unless it is being dragged
+  $("steps").lastChild.textContent = `move ${told.at} of ${told.moves}`;
 }
 
 function drawTools(told) {
