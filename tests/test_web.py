@@ -394,7 +394,9 @@ def test_a_saved_match_is_looked_at_move_by_move(monkeypatch, capsys) -> None:
     match, tables, before = load_match(Path("match.json")), [], Path("match.json").read_bytes()
     monkeypatch.setattr(server, "serve", lambda table, bound: tables.append(table))
     assert play.main(["--web", "--look", "match.json"]) == 130
-    assert capsys.readouterr().out.startswith("http://127.0.0.1:")
+    told = capsys.readouterr()
+    assert told.out.startswith("http://127.0.0.1:")
+    assert told.err == "You have left the match; match.json stays as it was\n"  # and not that --save would keep it
     table = Table(match, random_bots, None)
     one = Served(table)
     try:

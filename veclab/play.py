@@ -206,13 +206,12 @@ def saver(path: Path | None) -> Callable[[Match], None]:
     return (lambda match: None) if path is None else (lambda match: save_match(path, match))
 
 
-def left_line(path: Path | None) -> str:
-    """What to say when the person leaves before the end."""
-    kept = (
-        "it is not saved (--save FILE would)"
-        if path is None
-        else f"go on by {called('play')} --resume {quote(str(path))}"
-    )
+def left_line(path: Path | None, looked: Path | None) -> str:
+    """What to say when the person leaves before the end a match that ``path`` keeps, or one that is ``looked`` at."""
+    if path is not None:
+        kept = f"go on by {called('play')} --resume {quote(str(path))}"
+    else:
+        kept = "it is not saved (--save FILE would)" if looked is None else f"{looked} stays as it was"
     return f"You have left the match; {kept}"
 
 
@@ -241,9 +240,9 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None, held:
     print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
     server.serve(table, bound)
     if not table.close():  # an agent is in the midst of a search, which would have to be waited for
-        print(f"\n{left_line(table.path)}", file=sys.stderr, flush=True)
+        print(f"\n{left_line(table.path, own.look)}", file=sys.stderr, flush=True)
         os._exit(STOPPED)
-    raise KeyboardInterrupt(left_line(table.path))
+    raise KeyboardInterrupt(left_line(table.path, own.look))
 
 
 def sit_down(
@@ -276,7 +275,7 @@ def main(arguments: list[str] | None = None) -> int:
         raise ValueError(str(error)) from None
     except KeyboardInterrupt as stop:
         print()
-        raise KeyboardInterrupt(str(stop) or left_line(path)) from None
+        raise KeyboardInterrupt(str(stop) or left_line(path, own.look)) from None
     if not over:
-        print(harmless(left_line(path)))
+        print(harmless(left_line(path, own.look)))
     return 0
