@@ -328,7 +328,7 @@ def test_points_of_a_hint_are_as_fine_as_the_games_scale() -> None:
         hint = replace(give_hint(RandomBot(), begin(Settings(game, games=1, seed=1))), values=(-1e-5,))
         assert all(re.fullmatch(rf"-?\d+\.\d{{{decimals}}}", hint.told(one.points)) for one in hint.advice)
         assert hint.told(hint.values[0]) == "0." + "0" * decimals
-        assert len({line.index(" points") for line in lines.hint_lines(hint, UNICODE)[1:]}) == 1
+        assert len({line.index(f" {game.unit}") for line in lines.hint_lines(hint, UNICODE)[1:]}) == 1
 
 
 def test_a_networks_points_are_those_of_its_own_play() -> None:

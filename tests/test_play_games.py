@@ -18,6 +18,7 @@ from vecgame import Blob, Game, identity, make_game, text
 from veclab import play
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
+from veclab.arena.bots import RandomBot
 from veclab.table import lines, rows, view
 from veclab.table.advice import give_hint
 from veclab.table.agents import choose
@@ -27,7 +28,7 @@ from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, Match, Settings, begin, undo
 from veclab.table.sight import SEAT_NAMES, look, said
 from veclab.table.ui import PlainLines, Screen
-from veclab.web.message import seen_told
+from veclab.web.message import hint_told, seen_told
 
 CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
 LONG = {"blob-match", "hearts-match", "spades-match", "euchre-match", "hearts", "doppelkopf", "briscola"}
@@ -359,6 +360,40 @@ def test_hints_cover_the_choices_and_agents_play(named: Named, agent: str) -> No
     assert all(game.lowest <= one.points <= game.highest for one in hint.advice)
     told = "\n".join(lines.hint_lines(hint, UNICODE))
     assert all(name in told for name in look(match, PERSON).choices.values())
+
+
+UNITS = {"kuhn": "chips", "leduc": "chips", "hearts": "points", "hearts-match": "wins", "blob-match": "wins"}
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_what_a_game_counts_is_said(name: str) -> None:
+    unit, rng = UNITS[name], random.Random(2)
+    match = begin(Settings(make_game(name), games=1, agent="random", seed=3))
+    while not match.over:
+        before, match = match, match.act(rng.choice(match.legal))
+    hint = give_hint(RandomBot(), before)
+    told = [*lines.hint_lines(hint, UNICODE)[1:], lines.help_lines(0, 1, match.game.unit)[-1]]
+    told += [lines.result_lines(look(match, None))[0].lower(), rows.sheet_title(look(match, None))]
+    told += [lines.final_line(replace(look(match, None), totals=(2.0,) * match.game.seats, deal=None))]
+    assert hint.advice and all(unit in line for line in told) and hint_told(hint)["unit"] == unit
+    assert unit == "points" or not any("point" in line for line in told)
+
+
+def test_one_of_what_a_game_counts() -> None:
+    told = [lines.counted(value, unit) for value, unit in ((1, "chips"), (-1, "chips"), (0.5, "wins"), (1, "$"))]
+    assert told == ["1 chip", "-1 chips", "0.5 wins", "1 $"]
+
+
+def test_columns_of_scores_are_told_apart() -> None:
+    """In matches of Hearts, points of the game and totals are what one does not want; wins are those of matches."""
+    match, rng = begin(Settings(make_game("hearts-match"), games=2, agent="random", seed=3)), random.Random(2)
+    while not match.results:
+        match = match.act(rng.choice(match.legal))
+    seen = look(match, PERSON)
+    assert rows.score_rows(seen, UNICODE)[0] == ["player", "won", "points", "totals", "wins"]
+    assert rows.score_rows(replace(seen, unit="points"), UNICODE)[0][-2:] == ["totals", "match"]
+    hearts = look(begin(Settings(make_game("hearts"), games=2, agent="random")), PERSON)
+    assert rows.score_rows(hearts, UNICODE)[0] == ["player", "won", "points", "match"]
 
 
 @pytest.mark.slow

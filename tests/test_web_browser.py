@@ -10,6 +10,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from playwright import sync_api
 
 from tests.web import Served, random_bots
 from vecgame import Blob, Game, make_game
+from veclab.arena.bots import RandomBot
+from veclab.table.advice import give_hint
 from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.table.sight import look as look_at
 from veclab.web.sitting import Table
@@ -153,6 +156,27 @@ def test_a_hint_leaves_the_focus_on_the_card_that_is_to_be_played(browser) -> No
         page.keyboard.press("Enter")
         until(page, "turn => shown.turn !== turn", turn)
         assert table._sitting.match.history[-1] == action
+        tidy(page)
+    finally:
+        served.stop()
+        table.close()
+
+
+@pytest.mark.parametrize("person", [PERSON, None], ids=["played", "watched"])
+def test_a_hint_says_what_the_game_counts(person: int | None, browser) -> None:
+    """In Kuhn poker chips."""
+    match = at_a_turn(make_game("kuhn"), 0)
+    table = Table(match, random_bots, person, delay=60)
+    served = Served(table)
+    try:
+        page = opened(browser, served)
+        with table._news:
+            hint = replace(give_hint(RandomBot(), match), values=(0.5, -0.5))
+            table._put(replace(table._sitting, hint=hint, paused=True, asked=False))
+        page.wait_for_selector("#hint th")
+        words = page.inner_text("#hint")
+        assert "chips" in words and "points" not in words
+        assert ("Expected chips: South 0.50, North -0.50." in words) == (person is None)
         tidy(page)
     finally:
         served.stop()

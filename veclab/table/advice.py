@@ -41,6 +41,7 @@ class Hint:
     """What an adviser thinks of a decision."""
 
     source: str
+    unit: str  # what points count
     decimals: int  # of points, so many that matter
     advice: tuple[Advice, ...]  # the most probable first
     values: tuple[float, ...] | None = None  # points of each seat to expect after thinking; None without a network
@@ -61,7 +62,7 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         if worlds < LEAST_WORLDS // 4:  # a match: too long to be played out
             worlds, finish, how = WORLDS, network_judgement(agent), "that it judged"
         worlds = min(WORLDS, max(LEAST_WORLDS, worlds))
-        source = f"the agents' network ({agent.name}; points: {worlds} deals {how})"
+        source = f"the agents' network ({agent.name}; {game.unit}: {worlds} deals {how})"
         values = action_values(game, state, actions, finish, worlds, seed)
         found = _thought(agent, match)
         policy, priors = found.policy[0, actions], found.prior[0, actions].tolist()
@@ -76,7 +77,7 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
     span = game.highest - game.lowest
     decimals = 1 if span >= 10 else 2 if span > 1 else 3
     advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
-    return Hint(source, decimals, tuple(advice), expected)
+    return Hint(source, game.unit, decimals, tuple(advice), expected)
 
 
 def _thought(agent: SearchPlayer | RolloutPlayer, match: Match) -> SearchResult:

@@ -104,4 +104,4 @@ class Sitting:
             return lines.hint_lines(give_hint(self.agent, match), self.interface.glyphs)
         if answer is Request.UNDO:
             return ["There is no choice of yours to take back."]
-        return lines.help_lines(match.game.lowest, match.game.highest)
+        return lines.help_lines(match.game.lowest, match.game.highest, match.game.unit)

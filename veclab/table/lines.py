@@ -14,13 +14,13 @@ VERBS = {"bid", "pass", "bet", "fold", "call", "raise", "check", "name", "order"
 VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take"}
 
 
-def help_lines(lowest: float, highest: float) -> tuple[str, ...]:
-    """What can be typed; a game is worth from ``lowest`` to ``highest`` points."""
+def help_lines(lowest: float, highest: float, unit: str) -> tuple[str, ...]:
+    """What can be typed; a game is worth from ``lowest`` to ``highest`` of what is counted."""
     return (
         "Type what you choose by its name or its number: a card as qs, 10h (or th), 2c, a bid as 2, another as pass.",
         "Enter makes the only choice that is allowed.",
         "h hint   u undo, back to your last choice   ? this help   q quit (or Ctrl+D)",
-        f"A game gives {points(lowest)} to {points(highest)} points, the more the better.",
+        f"A game gives {points(lowest)} to {points(highest)} {unit}, the more the better.",
     )
 
 
@@ -94,7 +94,8 @@ def result_lines(seen: Seen) -> list[str]:
     number, result = len(seen.results), seen.results[-1]
     parts = [f"{name} {points(result.points[seat])}{_tally(result, seat)}" for seat, name in enumerate(seen.names)]
     totals = ", ".join(f"{name} {points(seen.totals[seat])}" for seat, name in enumerate(seen.names))
-    lines = [f"Points in game {number}: {', '.join(parts)}.", f"After {number} of {seen.games} games: {totals}."]
+    unit = seen.unit[:1].upper() + seen.unit[1:]
+    lines = [f"{unit} in game {number}: {', '.join(parts)}.", f"After {number} of {seen.games} games: {totals}."]
     return lines if seen.mover is not None else [*lines, final_line(seen)]
 
 
@@ -110,12 +111,18 @@ def final_line(seen: Seen) -> str:
     won = verb(winners[0], "win") if len(winners) == 1 else f"{listed(winners)} share the win"
     if seen.games == 1 and seen.deal is not None:
         return f"The match is over: {won}."
-    return f"The match is over: {won} with {points(best)} point{'s' * (best != 1)}."
+    return f"The match is over: {won} with {counted(best, seen.unit)}."
 
 
 def points(value: float) -> str:
     """Points without needless decimals, as fine as those of Skat, a 240th; never -0."""
     return f"{round(value, 4) + 0.0:g}"
+
+
+def counted(value: float, unit: str) -> str:
+    """Points with what they count, as 2 chips; of one only its last s is left out."""
+    told = points(value)
+    return f"{told} {unit.removesuffix('s') if told == '1' else unit}"
 
 
 def score_cells(result: Result) -> list[str]:
@@ -232,6 +239,6 @@ def hint_lines(hint: Hint, glyphs: Glyphs) -> list[str]:
     wide = max(4, *(len(hint.told(one.points)) for one in hint.advice))
     for one in hint.advice:
         bar = glyphs.bar * round(20 * one.probability)
-        told = f"{one.probability:>5.0%}  {hint.told(one.points):>{wide}} points  {bar}"
+        told = f"{one.probability:>5.0%}  {hint.told(one.points):>{wide}} {hint.unit}  {bar}"
         lines.append(f"  {glyphs.say(one.name):>{width}} {told}".rstrip())
     return lines

@@ -29,9 +29,10 @@ def trick_titles(seen: Seen) -> tuple[str, str]:
 
 def score_rows(seen: Seen, glyphs: Glyphs) -> list[list[str]]:
     """The rows of the table of scores, its head first: the player, what is counted, and the match's points if there are
-    several games."""
+    several games: where each is itself a match, by what is counted of it, if nothing else is called so."""
     head = ["player", *(heading(column) for column in seen.columns)]
-    rows = [head + ["match"] * (seen.games > 1)]
+    total = seen.unit if seen.deal is not None and seen.unit not in head else "match"
+    rows = [head + [total] * (seen.games > 1)]
     for seat, name in enumerate(seen.names):
         dealer = " (dealer)" if seen.one.values.get("dealer") == seat else ""
         row = [name + dealer, *(cell(seen, column, seat) or glyphs.empty for column in seen.columns)]
@@ -61,7 +62,7 @@ def progress(seen: Seen, seat: int) -> str:
 
 def sheet_title(seen: Seen) -> str:
     """What the score sheet counts."""
-    return "points (won/bid)" if any(result.bids is not None for result in seen.results) else "points"
+    return seen.unit + " (won/bid)" * any(result.bids is not None for result in seen.results)
 
 
 def sheet_rows(seen: Seen, glyphs: Glyphs) -> list[list[str]]:

@@ -38,6 +38,7 @@ class Seen:
     names: tuple[str, ...]
     number: int  # of the game, from 1
     games: int  # of the match
+    unit: str  # what their points count
     deal: int | None  # how many deals of a game of several are finished; None in a game of one
     cards: int | None  # dealt to a seat; None in a game without cards
     most_tricks: int  # of the game
@@ -162,6 +163,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         names=tuple("You" if seat == viewer else name for seat, name in enumerate(names)),
         number=len(match.results) + (not match.over),
         games=len(match.settings.course),
+        unit=game.unit,
         deal=deal_of(state) if is_match(state) else None,
         cards=cards_of(game, state) if game.deck else None,
         most_tricks=_most_tricks(game, state),

@@ -120,7 +120,8 @@ def _numbers(seen: Seen) -> dict[int, int]:
 
 
 def hint_told(hint: Hint) -> dict[str, Json]:
-    """A hint: who gives it, and of each action its name, probability and expected points, the best first."""
+    """A hint: who gives it, what its points count, and of each action its name, probability and expected points, the
+    best first."""
     advice = [
         {
             "action": one.action,
@@ -132,7 +133,7 @@ def hint_told(hint: Hint) -> dict[str, Json]:
         for one in hint.advice
     ]
     values = None if hint.values is None else [hint.told(value) for value in hint.values]
-    return {"source": hint.source, "advice": advice, "values": values}
+    return {"source": hint.source, "unit": hint.unit, "advice": advice, "values": values}
 
 
 def lies_told(seen: Seen, lies: Tensor) -> list[Json]:

@@ -147,12 +147,12 @@ function drawHint(told) {
       network ? el("td", {}, percent(one.prior)) : null,
       el("td", {}, percent(one.probability)), el("td", {}, one.points), el("td", { class: "bars" }, bar));
   });
-  const head = ["", ...(network ? ["network", "after thinking"] : ["probability"]), "points", ""];
+  const head = ["", ...(network ? ["network", "after thinking"] : ["probability"]), told.hint.unit, ""];
   const values = told.watching && told.hint.values;
   show("hint", true, el("h2", {}, title), el("table", {},
     el("thead", {}, el("tr", {}, ...head.map((words) => el("th", { scope: "col" }, words)))),
     el("tbody", {}, ...rows)),
-    values ? el("p", {}, `Expected points: ${told.seats.map((one, seat) => `${one.name} ${values[seat]}`).join(", ")}.`) : null,
+    values ? el("p", {}, `Expected ${told.hint.unit}: ${told.seats.map((one, seat) => `${one.name} ${values[seat]}`).join(", ")}.`) : null,
     el("p", { class: "faint" }, `By ${told.hint.source}.`));
 }
 
