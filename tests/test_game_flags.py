@@ -1,5 +1,6 @@
 """A game that flags name: kept in one way, found again from every folder, and refused in one line where it is none."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -173,6 +174,16 @@ def test_a_network_of_before_is_read_by_its_runs_config_or_asks(tmp_path) -> Non
     assert settings_for(path, {"rules": "cards=2"}).games() == (Blob(cards=2),)
     (tmp_path / "config.json").write_text(json.dumps({"cards": "3", "trump": "hearts", "seed": 1}))
     assert settings_for(path, {}).games() == (Blob(cards=3, trump="hearts"),)
+
+
+def test_a_network_of_a_run_that_cannot_go_on_any_more_still_plays(tmp_path) -> None:
+    """Settings that are refused by now say nothing of how its network is searched."""
+    path = saved(tmp_path / "network-000001.safetensors", game="blob")
+    told = {**dataclasses.asdict(Settings(cards="3")), "root_selection": "gumbel", "policy_target": "visits"}
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    assert load_agent(tmp_path).games == (Blob(cards=3),) == settings_for(path, {}).games()
+    with pytest.raises(ValueError, match="the run's settings: --policy-target visits needs --root-selection puct or"):
+        for_resume(told, {})
 
 
 def test_another_game_takes_nothing_along(tmp_path) -> None:

@@ -133,6 +133,7 @@ def test_reduced_decks() -> None:
         ({"trump": "gold"}, "trump must be one of"),
         ({"seed": -1}, "--seed must be at least 0 and below"),
         ({"policy_target": "best"}, "--policy-target must be one of"),
+        ({"policy_target": "visits", "root_selection": "gumbel"}, "--policy-target visits needs --root-selection puct"),
         ({"network": "huge"}, "--network must be one of"),
         ({"leaf_values": "all"}, "--leaf-values must be one of"),
         ({"leaf_values": "world", "values": 1}, "--leaf-values world needs --values 4"),

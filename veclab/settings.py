@@ -141,7 +141,7 @@ class Settings:
     noise_alpha: float = _flag(1.0, "concentration of that noise")
     policy_target: str = _flag(
         "improved",
-        "what the policy learns: the prior improved by completed Q-values, or the visit counts",
+        "what the policy learns: the prior improved by completed Q-values, or the visit counts of puct or shared",
         choices=("improved", "visits"),
     )
     sampled_share: float = _flag(
@@ -273,6 +273,11 @@ class Settings:
             raise ValueError(f"--magnet-rate {self.magnet_rate} would change nothing without --magnet")
         game = self.games()[0]
         self.search(self_play=True)
+        if self.policy_target == "visits" and self.root_selection == "gumbel":
+            raise ValueError(
+                "--policy-target visits needs --root-selection puct or shared, as gumbel's schedule sets how often "
+                "actions are visited; with gumbel take --policy-target improved"
+            )
         if self.candidates and not game.fixed_hands:
             raise ValueError(f"--candidates is for games whose cards do not change hands, unlike {self.describe()}")
         if self.tricks_weight > 0 and game.tricks_won(game.deal(1)) is None:
