@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -32,8 +33,19 @@ from vecgame import (
 from vecgame.contract import random_action
 from veclab.arena.bots import search_player
 from veclab.training.selfplay import self_play
-from vecmcts import PlayoutEvaluator, SearchConfig, ismcts, rollouts, search
+from vecmcts import (
+    IsmctsConfig,
+    NetworkEvaluator,
+    Past,
+    PlayoutEvaluator,
+    RolloutConfig,
+    SearchConfig,
+    ismcts,
+    rollouts,
+    search,
+)
 from vecmcts.endgame import solve
+from vecmcts.inference import log_likelihood
 
 SEARCH = SearchConfig(worlds=2, simulations=4)
 
@@ -141,7 +153,19 @@ class Plain(nn.Module):
 def test_a_search_keeps_no_graph_of_its_evaluations() -> None:
     game = Blob(cards=2)
     network = Plain(game)
-    assert not search(game, game.deal(4), network, SEARCH).policy.requires_grad
+    state = game.deal(4)
+    past = Past.none(game, 4).then(state, game.legal_actions(state)[:, 0])
+    later = game.step(state, past.actions[:, 0].long())
+    few = RolloutConfig(worlds=2, candidates=2, least_prior=0.0)
+    for result in (
+        search(game, state, network, SEARCH),
+        ismcts(game, state, network, IsmctsConfig(simulations=4)),
+        rollouts(game, later, network, few, past=past),
+        rollouts(game, state, network, replace(few, candidates=0)),
+    ):
+        assert not any(tensor.requires_grad for tensor in vars(result).values()) and network.kept == 0
+    worlds = game.determinize(later, 2)
+    assert not log_likelihood(game, later, worlds, past, NetworkEvaluator(network), 0.9).requires_grad
     played = self_play(game, network, SEARCH, games=4, seed=1)
     assert not played.examples.policy.requires_grad and network.kept == 0
     assert torch.is_grad_enabled()

@@ -24,7 +24,6 @@ from veclab.arena.bots import NetworkPlayer, RolloutPlayer
 from veclab.arena.matches import play_match
 from veclab.reference import rules as reference
 from vecmcts import PlayoutEvaluator, RolloutConfig, rollouts
-from vecmcts import rollouts as function
 from vecmcts.rollouts import bettered, drawn_action, standard_error
 
 CONFIG = RolloutConfig(worlds=5, actions=3, candidates=0, least_prior=0.05)
@@ -122,7 +121,7 @@ def test_lanes_are_independent(game: Game, config: RolloutConfig, monkeypatch) -
         some = rollouts(game, state.take(order), network, config, seed=2, past=past.take(order))
         assert_same(some, lanes_of(whole, order), atol=1e-6)
     with monkeypatch.context() as small:
-        small.setitem(function.__globals__["LANES"], "cpu", 60)
+        small.setitem(standard_error.__globals__["LANES"], "cpu", 60)
         assert_same(rollouts(game, state, network, config, seed=2, past=past), whole, atol=1e-6)
     monkeypatch.setitem(lanes.COMPACT, "cpu", False)
     again = rollouts(game, state, network, config, seed=2, past=past)

@@ -122,6 +122,7 @@ def drawn_by_weight(
     return candidates.take(rearrange(first[:, None] + chosen, "b w -> (b w)")), chosen
 
 
+@torch.no_grad()
 def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluator: Evaluator, trust: float) -> Tensor:
     """How likely each world makes the past of its game: [B * C] float64, logarithms.
 

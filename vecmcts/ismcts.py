@@ -84,6 +84,7 @@ class Step:
     taken: Tensor  # [K] bool; False for one of a tree that is only carried along
 
 
+@torch.no_grad()
 def ismcts(
     game: Game, state: State, evaluator: Evaluator | Network, config: IsmctsConfig = IsmctsConfig(), seed: int = 0
 ) -> SearchResult:

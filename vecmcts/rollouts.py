@@ -64,6 +64,7 @@ class Trial:
     evaluations: Tensor  # [] int64, positions judged in playing on
 
 
+@torch.no_grad()
 def rollouts(
     game: Game,
     state: State,
