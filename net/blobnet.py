@@ -166,8 +166,13 @@ class BlobNet(nn.Module):
             nn.init.normal_(self.critic_out.weight, std=0.1 / math.sqrt(config.dim))
             nn.init.constant_(self.critic_out.bias, 0.2)
 
+    @property
+    def has_critic(self) -> bool:
+        """Whether it has values for who sees the other hands; a search takes these."""
+        return self.config.critic > 0
+
     def forward(
-        self, obs: Tensor, legal_mask: Tensor | None = None, tricks: bool = False, hidden: Tensor | None = None
+        self, obs: Tensor, legal_mask: Tensor | None = None, hidden: Tensor | None = None, tricks: bool = False
     ) -> tuple[Tensor, ...]:
         """Evaluate B positions.
 
@@ -175,8 +180,8 @@ class BlobNet(nn.Module):
             obs: [B, observation], any floating dtype; converted to the parameters' dtype (autocast still applies).
             legal_mask: [B, actions] bool or None; unused. It is here so that a network is an evaluator. Masking is the
                 caller's: search and loss fill illegal logits with -inf.
-            tricks: return the third head's output, too; needs ``config.tricks`` above 0.
             hidden: [B, critic], any dtype: return the critic's values, too; needs ``config.critic`` above 0.
+            tricks: return the third head's output, too; needs ``config.tricks`` above 0.
 
         Returns:
             logits [B, actions], raw and unmasked, and values [B, values] by relative seat (0 is the player to move) on

@@ -168,6 +168,24 @@ def test_a_network_with_a_critic_is_searched_with_it() -> None:
     assert counts[0] > counts[1]  # the root of each world is judged by itself
 
 
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_network_that_learns_is_searched_with_its_critic_too(wrapped: bool) -> None:
+    """As its inference form is; its head for tricks changes nothing."""
+    torch.manual_seed(3)
+    net = BlobNet(replace(SEEING, tricks=14)).double()
+    with torch.no_grad():
+        net.critic_out.weight.mul_(20)
+    game = Blob(cards=3)
+    state = mixed_positions(game, 24)
+    expected = search(game, state, InferenceNet(net, dtype=torch.float64), SEARCH, seed=1)
+    found = search(game, state, CriticEvaluator(net) if wrapped else net, SEARCH, seed=1)
+    assert torch.equal(found.visits, expected.visits) and int(found.evaluations) == int(expected.evaluations)
+    assert torch.allclose(found.value, expected.value)
+    blind = search(game, state, NetworkEvaluator(net), SEARCH, seed=1)
+    assert not torch.allclose(blind.value, expected.value, atol=1e-3)
+    assert not BlobNet(PLAIN).has_critic and type(as_evaluator(BlobNet(PLAIN))) is NetworkEvaluator
+
+
 # -- examples ---------------------------------------------------------------------------------------------------------
 
 

@@ -95,7 +95,7 @@ class NetworkEvaluator:
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
         mask, mover = game.policy_mask(state) if self.needs_mask else None, game.mover(state)
         counting = {} if self.live is None else {"live": self.live}
-        answer = self.network(self.observe(game, state), mask, *self.beside(game, state), **counting)
+        answer = self.answered(self.network(self.observe(game, state), mask, *self.beside(game, state), **counting))
         logits, values = check_answer(answer, self.network, game, state, one_value=not self.sees_hidden)
         if values.shape[1] == 1:
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]
@@ -106,15 +106,23 @@ class NetworkEvaluator:
         """What the network is given besides features and legal mask."""
         return ()
 
+    def answered(self, answer: object) -> object:
+        """Logits and values of what the network has answered."""
+        return answer
+
 
 class CriticEvaluator(NetworkEvaluator):
     """Judges by a network whose policy sees what the mover knows, and whose values are those of a critic that also sees
-    the other hands of the world. These, [K, (seats - 1) * card ids] float32, are the network's third argument."""
+    the other hands of the world. These, [K, (seats - 1) * card ids] float32, are the network's third argument. One that
+    has other values as well, such as `net.BlobNet`, answers the critic's after them."""
 
     sees_hidden = True
 
     def beside(self, game: Game, state: State) -> tuple[Tensor, ...]:
         return (unpack(game.others_hands(state), torch.float32, game.layout.size).flatten(1),)
+
+    def answered(self, answer: object) -> object:
+        return (answer[0], answer[2]) if isinstance(answer, tuple | list) and len(answer) == 3 else answer
 
 
 class PlayoutEvaluator:
