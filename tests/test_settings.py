@@ -186,6 +186,12 @@ def test_command_line_errors_are_one_line(arguments, message, tmp_path, monkeypa
     assert not (tmp_path / "runs").exists()
 
 
+def test_the_help_does_not_say_that_chunks_leave_all_games_alone() -> None:
+    """A network's rounding varies with its batch."""
+    (told,) = (item.metadata["help"] for item in dataclasses.fields(Settings) if item.name == "chunk_games")
+    assert "rounding" in told and "not the games" not in told
+
+
 @pytest.mark.parametrize("flag", [["--preset", "quikc"], ["--nonsense"], ["--iter", "3"], ["--seed"]])
 def test_unknown_flags_get_one_line(flag: list[str], capsys) -> None:
     """Abbreviated ones too, and without the list of all flags."""

@@ -234,7 +234,10 @@ class Settings:
         choices=PRECISIONS,
     )
     chunk_games: int = _flag(
-        0, "games searched at a time, 0 = by device; changes speed and memory, not the games", least=0
+        0,
+        "games searched at a time, 0 = by device; changes speed and memory, and of the games what a network's rounding, "
+        "which varies with the batch, decides between nearly equal actions",
+        least=0,
     )
     compile: bool = _flag(
         False,
