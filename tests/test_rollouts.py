@@ -23,7 +23,8 @@ from veclab.arena import evaluate
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
 from veclab.arena.matches import play_match
 from veclab.reference import rules as reference
-from vecmcts import PlayoutEvaluator, RolloutConfig, rollouts
+from vecmcts import NetworkEvaluator, PlayoutEvaluator, RolloutConfig, rollouts
+from vecmcts.evaluators import policy_of as policy_of_evaluator
 from vecmcts.rollouts import bettered, drawn_action, standard_error
 
 CONFIG = RolloutConfig(worlds=5, actions=3, candidates=0, least_prior=0.05)
@@ -127,6 +128,40 @@ def test_lanes_are_independent(game: Game, config: RolloutConfig, monkeypatch) -
     again = rollouts(game, state, network, config, seed=2, past=past)
     assert_same(again, whole, atol=1e-6)
     assert again.evaluations == whole.evaluations
+
+
+@pytest.mark.parametrize("config", [CONFIG, INFERRED], ids=["uniform", "inferred"])
+def test_a_network_with_one_value_is_asked_for_the_movers_view_alone(config: RolloutConfig) -> None:
+    """In playing on and in weighing worlds, which take its policy; only at the root all seats' values are wanted."""
+    game = Blob(cards=3)
+    state, past = played(game, 6, 6, seed=3)
+    full, asked = network_of(game), {"one": 0, "four": 0}
+
+    def four(observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        asked["four"] += 1
+        return full(observation, mask)
+
+    def one(observation: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        asked["one"] += 1
+        logits, values = full(observation, mask)
+        return logits, values[:, :1]
+
+    expected, found = (rollouts(game, state, network, config, seed=2, past=past) for network in (four, one))
+    assert asked["one"] == asked["four"] + game.seats - 1 and asked["four"] > 2
+    for name in ("visits", "policy", "prior", "q", "evaluations"):
+        assert torch.equal(getattr(found, name).nan_to_num(9), getattr(expected, name).nan_to_num(9)), name
+
+
+def test_an_evaluators_own_way_to_judge_is_the_way_to_its_policy() -> None:
+    class Own(NetworkEvaluator):
+        def evaluate(self, game: Game, state, stream: Stream) -> tuple[Tensor, Tensor]:
+            logits, values = super().evaluate(game, state, stream)
+            return -logits, values
+
+    game = Blob(cards=3)
+    state, stream = game.deal(4), Stream(1, torch.arange(4), torch.zeros(4, dtype=torch.int64))
+    for judge in (NetworkEvaluator(network_of(game)), Own(network_of(game)), HashPolicy()):
+        assert torch.equal(policy_of_evaluator(judge, game, state, stream), judge.evaluate(game, state, stream)[0])
 
 
 def test_no_operation_waits(monkeypatch) -> None:

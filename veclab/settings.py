@@ -235,8 +235,8 @@ class Settings:
     )
     chunk_games: int = _flag(
         0,
-        "games searched at a time, 0 = by device; changes speed and memory, and of the games what a network's rounding, "
-        "which varies with the batch, decides between nearly equal actions",
+        "games searched at a time, 0 = by device; changes speed and memory, and of the games what a network's "
+        "rounding, which varies with the batch, decides between nearly equal actions",
         least=0,
     )
     compile: bool = _flag(

@@ -93,14 +93,22 @@ class NetworkEvaluator:
         return other
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
-        mask, mover = game.policy_mask(state) if self.needs_mask else None, game.mover(state)
-        counting = {} if self.live is None else {"live": self.live}
-        answer = self.answered(self.network(self.observe(game, state), mask, *self.beside(game, state), **counting))
-        logits, values = check_answer(answer, self.network, game, state, one_value=not self.sees_hidden)
+        mask, mover = self._mask(game, state), game.mover(state)
+        logits, values = self._ask(game, state, mask)
         if values.shape[1] == 1:
             views = [self.network(game.observe(state, (mover + k) % game.seats), mask)[1] for k in range(1, game.seats)]
             values = torch.cat([values, *views], dim=1)
         return logits, to_absolute(values, mover)
+
+    def _mask(self, game: Game, state: State) -> Tensor | None:
+        """The legal mask, if the network needs it."""
+        return game.policy_mask(state) if self.needs_mask else None
+
+    def _ask(self, game: Game, state: State, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What one call of the network says: logits, and values by relative seat, or the mover's only."""
+        counting = {} if self.live is None else {"live": self.live}
+        answer = self.answered(self.network(self.observe(game, state), mask, *self.beside(game, state), **counting))
+        return check_answer(answer, self.network, game, state, one_value=not self.sees_hidden)
 
     def beside(self, game: Game, state: State) -> tuple[Tensor, ...]:
         """What the network is given besides features and legal mask."""
@@ -164,6 +172,14 @@ def only(live: Tensor, evaluator: Evaluator) -> Evaluator:
     other = copy(evaluator)
     other.live = live
     return other
+
+
+def policy_of(evaluator: Evaluator, game: Game, state: State, stream: Stream) -> Tensor:
+    """The logits [K, num_actions] of `Evaluator.evaluate`, for those who need no values: of a network with one value
+    nobody's view but the mover's is asked for."""
+    if getattr(evaluator.evaluate, "__func__", None) is not NetworkEvaluator.evaluate:
+        return evaluator.evaluate(game, state, stream)[0]
+    return evaluator._ask(game, state, evaluator._mask(game, state))[0]
 
 
 def to_absolute(values: Tensor, mover: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from vecgame.lanes import has_choice, pick, working
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
 from vecmcts.config import RolloutConfig, SearchConfig
-from vecmcts.evaluators import CriticEvaluator, Evaluator
+from vecmcts.evaluators import CriticEvaluator, Evaluator, policy_of
 
 LANES = {"cpu": 1 << 14, "cuda": 1 << 18}  # candidates weighed at a time, about
 
@@ -179,7 +179,7 @@ def _log_chance(game: Game, state: State, action: Tensor, evaluator: Evaluator, 
         if len(some) == 0:
             return chance
         return chance.index_copy(0, some, _log_chance(game, state.take(some), action[some], evaluator, trust))
-    logits, _ = evaluator.evaluate(game, state, Stream(0, state.index, game.turn(state)))
+    logits = policy_of(evaluator, game, state, Stream(0, state.index, game.turn(state)))
     policy = game.slot_logits(state, actions, logits.double()).softmax(-1)
     policy = trust * policy + (1 - trust) / (actions >= 0).sum(-1, keepdim=True).double()
     return torch.where(taken, policy, 0.0).sum(-1).log()

@@ -30,7 +30,16 @@ from vecgame.lanes import pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
 from vecmcts.config import RolloutConfig, check_config
-from vecmcts.evaluators import CriticEvaluator, Evaluator, Network, NetworkEvaluator, as_evaluator, check_answer, only
+from vecmcts.evaluators import (
+    CriticEvaluator,
+    Evaluator,
+    Network,
+    NetworkEvaluator,
+    as_evaluator,
+    check_answer,
+    only,
+    policy_of,
+)
 from vecmcts.inference import LANES, Past, check_past, follows, infer
 from vecmcts.search import SearchResult, at_actions
 
@@ -244,7 +253,7 @@ def play_on(game: Game, state: State, live: Tensor, evaluator: Evaluator, stream
             place = lanes if place is None else place[lanes]
         evaluations = evaluations + (going & live).sum()
         judge = only(going & live, evaluator) if lanes is None else evaluator
-        logits, _ = judge.evaluate(game, state, stream)
+        logits = policy_of(judge, game, state, stream)
         uniform = stream.at(decision).uniform(Purpose.PLAYOUT, 1)
         state = game.play_forced(game.step(state, drawn_action(game, state, logits, uniform)))
         reached = game.values(state)
