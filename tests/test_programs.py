@@ -106,8 +106,7 @@ def test_the_page_names_every_field() -> None:
 
 
 def test_how_far_a_deal_is_begins_as_the_page_says() -> None:
-    hearts = "Hearts with passing begins at 12 where a deal passes in no direction"
-    assert f"{hearts}, Wizard at 1 where the dealer does not name trump" in PAGE
+    assert "Hearts without passing begins at 12, Wizard at 1 where the dealer does not name trump" in PAGE
     made = (Hearts().deal(1).made, Hearts(passing="rotate").deal(4).made, make_game("wizard").deal(64, seed=1).made)
     assert [set(one.tolist()) for one in made] == [{0}, {0, 12}, {0, 1}]
 

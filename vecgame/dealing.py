@@ -99,10 +99,7 @@ def integers(name: str, value: Tensor) -> Tensor:
 def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
     """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape, a fraction, or a number not
     in 0 .. ``high``."""
-    try:
-        value = torch.as_tensor(value, device=device)
-    except (TypeError, ValueError, RuntimeError):  # a name, say, as the rules take
-        raise ValueError(f"{name} must be from 0 to {high}, got {value!r}") from None
+    value = torch.as_tensor(value, device=device)
     if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
         raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
     value = integers(name, value)

@@ -74,8 +74,7 @@ class Game(ABC):
 
     def check_state(self, state: State) -> None:
         """Raises ValueError, in one line, on a state of another game, or for another number of seats."""
-        kind, bare = self.state_type, vars(self.state_type).get("bare", False)
-        if not isinstance(state, kind) or not (bare or type(state) is kind):  # a match's derives from its game's
+        if not isinstance(state, self.state_type):
             raise ValueError(f"{self!r} plays on a {self.state_type.__name__}, got a {type(state).__name__}")
         if self.of_seats and (seats := getattr(state, self.of_seats).shape[1]) != self.seats:
             raise ValueError(f"{self!r} has {self.seats} seats, but the state has {seats}")

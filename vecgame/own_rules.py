@@ -33,7 +33,6 @@ class TrickState(State):
     """B games for P seats. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own
     fields."""
 
-    bare: ClassVar[bool] = True
     layout: ClassVar[Layout] = STANDARD  # of the card ids in it
 
     hands: Tensor  # [B, P] int64, the cards that each absolute seat still holds

@@ -26,8 +26,6 @@ class State:
 
     holds: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}  # what fields hold, for text and pictures: `text.kinds`
 
-    bare: ClassVar[bool] = True  # of this class alone: a game that names no other one plays on any that derives from it
-
     index: Tensor  # [B] int64, the game's number in its run: with the seed it fixes every random number of the game
 
     def __init_subclass__(cls, **options: object) -> None:

@@ -189,14 +189,11 @@ def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, .
     ``State.holds`` says so, or `Game.hidden`; in a state with a trick, int64 fields are sets.
     """
     tricks = {"hands", "trick"} <= set(state.tensors())
-    said = {}
-    for kind in reversed(type(state).__mro__):  # those of a match's standing and those of its game
-        said.update(vars(kind).get("holds", {}))
     found = {}
     for name, tensor in state.tensors().items():
         sets = "sets" if tricks and tensor.dtype == torch.int64 and name != "index" else "number"
         usual = TRICK_KINDS.get(name, sets) if tricks else sets
-        found[name] = said.get(name) or (hidden[name].holds if name in hidden else usual)
+        found[name] = type(state).holds.get(name) or (hidden[name].holds if name in hidden else usual)
     return found
 
 

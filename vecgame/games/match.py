@@ -22,7 +22,7 @@ from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, working
 from vecgame.own_rules import TrickState
-from vecgame.philox import Purpose, Stream, check_seed, whole
+from vecgame.philox import Purpose, Stream, whole
 from vecgame.state import State
 from vecgame.tricks import TrickGame
 
@@ -69,7 +69,6 @@ class Match(TrickGame):
 
     fixed_hands = False  # every game is dealt anew
     unit = "wins"
-    sum_of_scores = None  # whatever that of the game is
     fewest_wins = False
     carried: tuple[str, ...] = ("totals", "number", "future")  # what is not begun anew with a game
 
@@ -144,14 +143,10 @@ class Match(TrickGame):
     def standing_at(self, state: TrickState, totals: Tensor | None, number: int) -> TrickState:
         """The state with these `totals` and ``number`` games finished; see `from_hands`."""
         self._check_number(number)
-        totals = torch.zeros_like(state.totals) if totals is None else torch.as_tensor(totals)
+        totals = torch.zeros_like(state.totals) if totals is None else totals
         if totals.shape != state.totals.shape:
             batch, seats = state.totals.shape
             raise ValueError(f"totals must be [{batch}, {seats}] points, got shape {list(totals.shape)}")
-        if not totals.isfinite().all():
-            raise ValueError(f"totals must be finite, got {totals.tolist()}")
-        if self.partners and not torch.equal(totals, totals.roll(2, -1)):
-            raise ValueError(f"totals must be the same for both seats of a side, got {totals.tolist()}")
         if (totals >= self.reached).any():
             raise ValueError(f"totals must be below {self.target}, where a match ends")
         return replace(
@@ -276,7 +271,6 @@ class Match(TrickGame):
         """As of the game, and another future in each world."""
         if count > MOST_WORLDS:
             raise ValueError(f"count must be at most {MOST_WORLDS}, got {count}")
-        seed = check_seed(seed)
         worlds = super().determinize(state, count, seed)
         # Further on in the stream than `deal` reads: under its seed, the first world of a match would hold the truth.
         stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(1)

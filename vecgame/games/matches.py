@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -35,6 +36,8 @@ class HeartsMatchState(Standing, HeartsState):
 @dataclass(frozen=True)
 class PassingMatchState(Standing, PassingState):
     """B matches of Hearts in which cards are passed."""
+
+    holds: ClassVar = {**PassingState.holds, **Standing.holds}
 
 
 class HeartsMatch(Match, Hearts):
