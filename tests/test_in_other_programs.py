@@ -17,7 +17,7 @@ from torch import nn
 
 from net import BlobNet, InferenceNet, Int8Net, NetConfig, int8_available
 from tests.every_game import EVERY, OWN, Named
-from vecgame import Blob, Game, Hearts, Kuhn, Leduc, State, Whist, identity
+from vecgame import Blob, BlobMatch, Game, Hearts, HeartsMatch, Kuhn, Leduc, State, Whist, WhistMatch, identity
 from vecgame.contract import random_action
 from veclab.arena.bots import search_player
 from veclab.training.selfplay import self_play
@@ -51,6 +51,7 @@ def everything(game) -> list[torch.Tensor]:
 
 
 STRANGERS = (Blob(), Blob(players=5), Hearts(), Whist(), Kuhn(), Kuhn(players=3), Leduc())
+STRANGERS += (Hearts(passing="left"), BlobMatch(), HeartsMatch(), HeartsMatch(passing="none"), WhistMatch())
 
 
 @pytest.mark.parametrize(("game", "other"), list(permutations(STRANGERS, 2)), ids=repr)

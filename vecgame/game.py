@@ -38,7 +38,8 @@ class Game(ABC):
     name: str  # in the registry, and on the command line
     rules_type: ClassVar[type] = NoRules  # a frozen dataclass: what may be changed about the game
     rules: object  # an instance of `rules_type`
-    state_type: type[State] = State  # of its states; methods refuse others in one line
+    state_type: type[State] = State  # of its states; methods refuse others in one line, as another game's may extend it
+    bare_states: ClassVar[tuple[type[State], ...]] = (State,)  # a game that leaves its `state_type` takes all of these
     of_seats: ClassVar[str] = ""  # a field of its states with an entry for each seat, [B, seats], if there is one
     seats: int = SEATS  # 2..8
     layout: Layout = STANDARD  # of card ids
@@ -74,8 +75,9 @@ class Game(ABC):
 
     def check_state(self, state: State) -> None:
         """Raises ValueError, in one line, on a state of another game, or for another number of seats."""
-        if not isinstance(state, self.state_type):
-            raise ValueError(f"{self!r} plays on a {self.state_type.__name__}, got a {type(state).__name__}")
+        own = self.state_type
+        if type(state) is not own and not (own in self.bare_states and isinstance(state, own)):
+            raise ValueError(f"{self!r} plays on a {own.__name__}, got a {type(state).__name__}")
         if self.of_seats and (seats := getattr(state, self.of_seats).shape[1]) != self.seats:
             raise ValueError(f"{self!r} has {self.seats} seats, but the state has {seats}")
 

@@ -48,6 +48,7 @@ class OwnRules(Game):
     """The part of `vecgame.TrickGame` that is a game's own: class attributes to set and methods to override."""
 
     state_type: ClassVar[type[TrickState]] = TrickState
+    bare_states = (State, TrickState)
     of_seats = "won"
     fixed_hands = True
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
