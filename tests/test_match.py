@@ -233,6 +233,7 @@ def test_a_run_of_matches(tmp_path):
         (lambda: BlobMatch(cards=2).deal(0), "batch_size must be at least 1"),
         (lambda: start(number=7), "number must be from 0 to 5, got 7"),
         (lambda: start(totals=torch.zeros(3)), r"totals must be \[1, 3\] points, got shape \[3\]"),
+        (lambda: start(totals=[[0.0, float("inf"), 0.0]]), "totals must be finite, got inf"),
         (lambda: BlobMatch(cards=1).determinize(BlobMatch(cards=1).deal(1), 70_000), "count must be at most 65536"),
     ],
 )

@@ -265,6 +265,18 @@ def test_nothing_waits_for_a_gpu(kind: str, monkeypatch) -> None:
     assert_no_wait(state, work, monkeypatch)
 
 
+def with_totals(totals: object) -> TrickState:
+    return WhistMatch().from_hands(torch.arange(52).view(1, 4, 13), totals=totals)
+
+
+def test_totals_may_be_a_list() -> None:
+    given = with_totals([[1, 4, 1, 4]])
+    assert given.totals.dtype == torch.float32
+    assert_same_state(given, with_totals(torch.tensor([[1.0, 4, 1, 4]])))
+    alone = HeartsMatch().from_hands(torch.arange(52).view(1, 4, 13).tolist(), totals=[[1, 2, 3, 4]])
+    assert alone.totals.tolist() == [[1, 2, 3, 4]]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -290,6 +302,17 @@ def test_nothing_waits_for_a_gpu(kind: str, monkeypatch) -> None:
             lambda: WhistMatch().from_hands(torch.arange(52).view(1, 4, 13), totals=torch.full((1, 4), 5)),
             "totals must be below 5, where a match ends",
         ),
+        (lambda: with_totals(torch.tensor([[1.0, 2, 3, 4]])), r"the same for partners.*\[1.0, 2.0, 3.0, 4.0\]$"),
+        (
+            lambda: with_totals(torch.tensor([[1.0, 2, 1, 4]])),
+            "must be the same for partners, such as seats 0 and 2, got",
+        ),
+        (lambda: with_totals(torch.tensor([[1.0, torch.nan, 1, torch.nan]])), "totals must be finite, got nan"),
+        (lambda: with_totals([[-float("inf"), 0, -float("inf"), 0]]), "totals must be finite, got -inf"),
+        (lambda: with_totals([[1e39, 0, 1e39, 0]]), "totals must be finite, got inf"),
+        (lambda: with_totals([[1, 2], [1]]), r"totals must be \[1, 4\] points, got a list"),
+        (lambda: with_totals("1 2 1 2"), r"totals must be \[1, 4\] points, got a str"),
+        (lambda: with_totals([[1j, 0, 1j, 0]]), r"totals must be \[1, 4\] points, got torch.complex64"),
         (lambda: WhistMatch().determinize(WhistMatch().deal(1), 70_000), "count must be at most 65536"),
     ],
 )

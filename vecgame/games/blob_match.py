@@ -105,7 +105,7 @@ class BlobMatch(Match, Blob):
             number: how many games are finished.
 
         Raises:
-            ValueError: as `Blob.from_hands`, on totals of another shape, or a number that no game has.
+            ValueError: as `Blob.from_hands`, on totals of another shape or that cannot be, or a number no game has.
         """
         self._check_number(number)
         shared = {name: getattr(self.rules, name) for name in Rules.__dataclass_fields__}

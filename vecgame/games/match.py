@@ -125,12 +125,13 @@ class Match(TrickGame):
         """Matches at the beginning of a game with given hands; arguments as for the game, and
 
         Args:
-            totals: [B, P] points of the games before; none by default.
+            totals: [B, P] points of the games before, the same for partners; none by default.
             number: how many games are finished. What is not given and goes round is that of this game of the match,
                 its dealer so many seats after the first game's; other things are drawn.
 
         Raises:
-            ValueError: as the game, on totals of another shape or of a match that is over, or a number no game has.
+            ValueError: as the game, on totals of another shape, that cannot be or of a match that is over, or a number
+                no game has.
         """
         self._check_number(number)
         hands = dealing.checked_hands(hands, self.deck, self.cards, self.seats, self.layout)
@@ -143,18 +144,33 @@ class Match(TrickGame):
     def standing_at(self, state: TrickState, totals: Tensor | None, number: int) -> TrickState:
         """The state with these `totals` and ``number`` games finished; see `from_hands`."""
         self._check_number(number)
-        totals = torch.zeros_like(state.totals) if totals is None else totals
-        if totals.shape != state.totals.shape:
-            batch, seats = state.totals.shape
-            raise ValueError(f"totals must be [{batch}, {seats}] points, got shape {list(totals.shape)}")
+        totals = torch.zeros_like(state.totals) if totals is None else self._checked_totals(totals, state)
         if (totals >= self.reached).any():
             raise ValueError(f"totals must be below {self.target}, where a match ends")
         return replace(
             state,
-            totals=totals.to(state.device, torch.float32),
+            totals=totals,
             number=torch.full_like(state.made, number),
             future=future_of(Stream(0, state.index, torch.zeros_like(state.index))),
         )
+
+    def _checked_totals(self, totals: Tensor, state: TrickState) -> Tensor:
+        """Given totals as float32. Raises ValueError on those of another shape, or that no match can have."""
+        batch, seats = state.totals.shape
+        try:
+            given = torch.as_tensor(totals, device=state.device)
+        except (TypeError, ValueError, RuntimeError):  # as of words, or of rows that differ in length
+            raise ValueError(f"totals must be [{batch}, {seats}] points, got a {type(totals).__name__}") from None
+        if given.shape != state.totals.shape or given.is_complex():
+            got = f"{given.dtype}" if given.is_complex() else f"shape {list(given.shape)}"
+            raise ValueError(f"totals must be [{batch}, {seats}] points, got {got}")
+        totals = given.float()
+        if (wrong := ~totals.isfinite()).any():
+            raise ValueError(f"totals must be finite, got {float(totals[wrong][0])}")
+        if self.partners and (wrong := (totals != totals.roll(seats // 2, -1)).any(-1)).any():
+            got = totals[wrong][0].tolist()
+            raise ValueError(f"totals must be the same for partners, such as seats 0 and {seats // 2}, got {got}")
+        return totals
 
     def _check_number(self, number: int) -> None:
         """Raises ValueError unless it is the number of a game of the match."""
