@@ -24,6 +24,7 @@ from vecgame import (
     TrickState,
     WhistMatch,
     Wizard,
+    text,
 )
 from vecgame import Whist as WhistGame
 from vecgame.cards import popcount
@@ -140,6 +141,51 @@ def test_a_match_of_any_trick_game_is_played_to_its_end(game: type[TrickGame], r
         assert torch.equal(state.dealer, (first + state.number.clamp(max=match.games - 1)) % match.seats)
     assert match.is_terminal(state).all() and (state.number == match.games).all()
     assert match.values(state).sum(-1).tolist() == pytest.approx([2 if match.partners else 1] * 3)
+
+
+@pytest.mark.parametrize(
+    ("match", "game", "given"),
+    [
+        (match_of(Skat, dealer=Tensor), Skat, {"trump": 4, "soloist": 2}),
+        (match_of(Skat, dealer=Tensor), Skat, {"trump": 5, "soloist": 0}),
+        (match_of(Briscola, dealer=Tensor), Briscola, {}),
+        (HeartsMatch, Hearts, {"direction": 2}),
+    ],
+    ids=["grand", "null", "a card turned up", "passing"],
+)
+def test_a_match_is_told_in_the_words_of_its_game(
+    match: type[Match], game: type[TrickGame], given: dict[str, int]
+) -> None:
+    """Both say what their numbers stand for, the game's state and the standing."""
+    rules = {"passing": "rotate"} if game is Hearts else {}
+    match, game = match(**rules), game(**rules)
+    state = match.deal(1, seed=3)
+    state = replace(state, **{name: torch.full_like(getattr(state, name), value) for name, value in given.items()})
+    said, alone = (text.kinds(one, {}) for one in (state, of_game(game, state)))
+    assert said == {**alone, **{name: said[name] for name in said.keys() - alone.keys()}} and said["future"] == "number"
+    lines = match.text(state).splitlines()
+    for line in game.text(of_game(game, state)).splitlines()[5:]:
+        assert [word for word in lines if word.split() == line.split()], line
+
+
+def test_a_state_says_what_it_holds_beside_what_it_extends() -> None:
+    changed = type("OwnState", (Skat.state_type,), {"holds": {"soloist": "number"}})
+    said = text.kinds(changed(**Skat().deal(1).tensors()), {})
+    assert said["soloist"] == "number" and "grand" in said["trump"]
+
+
+def test_the_scores_of_matches_do_not_sum_to_what_those_of_the_game_do() -> None:
+    class OnceMore(Skat):
+        sum_of_scores = 120.0
+
+        def set_up(self) -> None:
+            super().set_up()
+            self.sum_of_scores = 120.0
+
+    one = match_of(OnceMore, dealer=Tensor)
+    assert one().sum_of_scores is None
+    own = type("OwnMatch", (one,), {"sum_of_scores": 1.0})
+    assert own().sum_of_scores == 1
 
 
 def test_matches_that_could_not_be_played_are_refused() -> None:

@@ -186,14 +186,17 @@ def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, .
     """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "seats", "suits" (numbers of such),
     "number", or a tuple of names that its numbers stand for.
 
-    ``State.holds`` says so, or `Game.hidden`; in a state with a trick, int64 fields are sets.
+    ``State.holds`` says so, of the state's class and those it extends, or `Game.hidden`; in a state with a trick, int64
+    fields are sets.
     """
     tricks = {"hands", "trick"} <= set(state.tensors())
-    found = {}
+    found, said = {}, {}
+    for cls in reversed(type(state).__mro__):  # a match's state extends two, and both say something
+        said |= vars(cls).get("holds", {})
     for name, tensor in state.tensors().items():
         sets = "sets" if tricks and tensor.dtype == torch.int64 and name != "index" else "number"
         usual = TRICK_KINDS.get(name, sets) if tricks else sets
-        found[name] = type(state).holds.get(name) or (hidden[name].holds if name in hidden else usual)
+        found[name] = said.get(name) or (hidden[name].holds if name in hidden else usual)
     return found
 
 

@@ -69,6 +69,7 @@ class Match(TrickGame):
 
     fixed_hands = False  # every game is dealt anew
     unit = "wins"
+    sum_of_scores = None  # of a game; shares of a match's win may be rounded
     fewest_wins = False
     carried: tuple[str, ...] = ("totals", "number", "future")  # what is not begun anew with a game
 
@@ -81,6 +82,7 @@ class Match(TrickGame):
         self.reached = self.target - min(ROUNDED * max(self.largest, self.target), MOST_ROUNDED)
         self.decisions = self.games * self.length
         self.lowest, self.highest = 0.0, 1.0
+        self.sum_of_scores = type(self).sum_of_scores  # not what the game has set for itself
         self.plain = False  # after the last trick of a game there is another
         self.features += self.seats + 2
 

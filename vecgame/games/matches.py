@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,8 +35,6 @@ class HeartsMatchState(Standing, HeartsState):
 @dataclass(frozen=True)
 class PassingMatchState(Standing, PassingState):
     """B matches of Hearts in which cards are passed."""
-
-    holds: ClassVar = {**PassingState.holds, **Standing.holds}
 
 
 class HeartsMatch(Match, Hearts):
