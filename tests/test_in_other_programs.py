@@ -17,9 +17,23 @@ from torch import nn
 
 from net import BlobNet, InferenceNet, Int8Net, NetConfig, int8_available
 from tests.every_game import EVERY, OWN, Named
-from vecgame import Blob, BlobMatch, Game, Hearts, HeartsMatch, Kuhn, Leduc, State, Whist, WhistMatch, identity
+from vecgame import (
+    Blob,
+    BlobMatch,
+    EuchreMatch,
+    Game,
+    Hearts,
+    HeartsMatch,
+    Kuhn,
+    Leduc,
+    SpadesMatch,
+    State,
+    Whist,
+    WhistMatch,
+    identity,
+)
 from vecgame.contract import random_action
-from veclab.arena.bots import search_player
+from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, search_player
 from veclab.training.selfplay import self_play
 from vecmcts import (
     IsmctsConfig,
@@ -246,6 +260,40 @@ def test_numbers_may_be_numpys() -> None:
     assert config == SearchConfig(worlds=2, simulations=4, c_puct=0.5) and json.dumps(vars(config))
     found = search(game, dealt, PlayoutEvaluator(), config, seed=np.int64(2))
     assert torch.equal(found.visits, search(game, dealt, PlayoutEvaluator(), config, seed=2).visits)
+
+
+@pytest.mark.parametrize(
+    "game",
+    [
+        Blob(cards=2, bidding="once", hook=False),
+        Hearts(passing="left"),
+        HeartsMatch(),
+        BlobMatch(cards=2),
+        EuchreMatch(),
+        SpadesMatch(),
+        WhistMatch(),
+        Kuhn(),
+        Leduc(),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("kind", [np.int32, np.uint8])
+def test_seeds_may_be_small_numbers_of_numpys(game: Game, kind: type) -> None:
+    seed, state = kind(5), game.deal(4, seed=kind(1))
+    for _ in range(min(5, game.decisions)):  # in Hearts a seat has passed its cards, and another has not seen them
+        assert game.determinize(state, 3, seed) == game.determinize(state, 3, 5)
+        for player in (RandomBot(), FlatMonteCarlo(2)):
+            assert torch.equal(player.act(game, state, seed), player.act(game, state, 5))
+        action = random_action(game, state, seed)
+        assert torch.equal(action, random_action(game, state, 5))
+        state = game.step(state, action)
+
+
+def test_players_with_networks_take_such_seeds_too() -> None:
+    game = Blob(cards=2)
+    state, network = game.deal(4, seed=1), small_network(game)
+    player = NetworkPlayer(network, sample=True)
+    assert torch.equal(player.act(game, state, np.int32(5)), player.act(game, state, 5))
 
 
 @pytest.mark.parametrize(

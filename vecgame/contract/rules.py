@@ -13,7 +13,7 @@ from vecgame import lanes
 from vecgame.game import Game
 from vecgame.hidden import places
 from vecgame.own_rules import OwnRules
-from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream
+from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream, check_seed
 from vecgame.state import State, concatenate
 
 SEED = 11
@@ -29,7 +29,7 @@ def random_action(game: Game, state: State, seed: int = SEED) -> Tensor:
     """A uniformly random legal action, by the game's own numbers: [B] int64."""
     actions = game.legal_actions(state)
     count = (actions >= 0).sum(-1)
-    uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
+    uniform = Stream(check_seed(seed), state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
     return actions.gather(1, (uniform * count).long()[:, None])[:, 0]
 
 

@@ -23,7 +23,7 @@ from vecgame.games.checks import check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import entries, none, place_of, with_entries
 from vecgame.own_rules import TrickState
-from vecgame.philox import Purpose, Stream
+from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.tricks import TrickGame
 
 SPADES, HEARTS, CLUBS, DIAMONDS = range(4)
@@ -219,6 +219,7 @@ class Hearts(TrickGame):
     def determinize(self, state: HeartsState, count: int = 3, seed: int = 0) -> HeartsState:
         """Worlds drawn uniformly from all deals, and choices of the cards that others have passed, consistent with what
         the mover knows: B * count lanes, those of a game adjacent; see `vecgame.worlds`."""
+        seed = check_seed(seed)
         drawn = super().determinize(state, count, seed)
         if not self.passes or state.batch_size == 0:
             return drawn

@@ -22,7 +22,7 @@ from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, working
 from vecgame.own_rules import TrickState
-from vecgame.philox import Purpose, Stream, whole
+from vecgame.philox import Purpose, Stream, check_seed, whole
 from vecgame.state import State
 from vecgame.tricks import TrickGame
 
@@ -289,6 +289,7 @@ class Match(TrickGame):
         """As of the game, and another future in each world."""
         if count > MOST_WORLDS:
             raise ValueError(f"count must be at most {MOST_WORLDS}, got {count}")
+        seed = check_seed(seed)
         worlds = super().determinize(state, count, seed)
         # Further on in the stream than `deal` reads: under its seed, the first world of a match would hold the truth.
         stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(1)

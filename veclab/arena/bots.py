@@ -14,6 +14,7 @@ from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, TrickGame
 from vecgame.games.match import Match
 from vecgame.lanes import has_choice
+from vecgame.philox import check_seed
 from veclab.arena.rules.player import RuleBot as RuleBot
 from vecmcts import (
     Evaluator,
@@ -79,7 +80,7 @@ class RandomBot:
     name = "random"
 
     def act(self, game: Game, state: State, seed: int) -> Tensor:
-        stream = Stream(seed, state.index, game.turn(state))
+        stream = Stream(check_seed(seed), state.index, game.turn(state))
         return random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0])
 
 
@@ -93,7 +94,7 @@ class FlatMonteCarlo:
         self.name = "flat Monte Carlo"
 
     def act(self, game: Game, state: State, seed: int) -> Tensor:
-        chunk = max(1, self.lanes // (self.worlds * game.max_legal))
+        seed, chunk = check_seed(seed), max(1, self.lanes // (self.worlds * game.max_legal))
         with _threads(state):
             return torch.cat([self._act(game, part, seed) for part in _split(state, chunk)])
 
@@ -134,7 +135,7 @@ class NetworkPlayer:
         slots = game.slot_logits(state, actions, logits)
         if self.sample:
             # The Gumbel-max trick (Gumbel 1954): the largest of logits plus Gumbel noise is a draw from their softmax.
-            uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.ACTION, slots.shape[1])
+            uniform = Stream(check_seed(seed), state.index, game.turn(state)).uniform(Purpose.ACTION, slots.shape[1])
             slots = slots.double() - (-uniform.double().clamp(min=TINIEST).log()).log()
         return actions.gather(1, slots.argmax(-1, keepdim=True))[:, 0]
 

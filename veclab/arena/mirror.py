@@ -17,6 +17,7 @@ from torch import Tensor
 from vecgame import Blob, BlobState, Game, Purpose, Stream
 from vecgame.cards import RANKS, list_cards
 from vecgame.lanes import has_choice
+from vecgame.philox import check_seed
 from veclab.arena import oh_hell
 from vecmcts import Past
 
@@ -58,7 +59,7 @@ class MirroredPlayer:
         spiel = oh_hell.load(game.cards, oh_hell.off_bid_penalty(game.rules), game.seats)
         actions = game.legal_actions(state)
         chosen = actions[:, 0].clone()
-        words = Stream(seed, state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
+        words = Stream(check_seed(seed), state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
         for lane in has_choice(actions).nonzero()[:, 0].tolist():
             made = [action for action in past.actions[lane].tolist() if action >= 0]
             mirrored = Mirrored(game, spiel, state[lane : lane + 1].to("cpu"), made)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from vecgame import Game, Purpose, State, Stream
 from vecgame.lanes import has_choice
+from vecgame.philox import check_seed
 from veclab.arena.told import game_told, history_told, states_told
 from vecmcts import Past
 
@@ -102,7 +103,7 @@ class ProgramPlayer:
         """The messages of K decisions."""
         past = Past(tuple(one.to("cpu") for one in past.states), past.actions.cpu())
         seat = game.mover(state)
-        seeds = Stream(seed, state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
+        seeds = Stream(check_seed(seed), state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
         seen = states_told(game, state, seat)
         history = history_told(game, past, seat) if self.wants_history else None
         messages = []
