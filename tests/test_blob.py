@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -418,8 +419,14 @@ def test_from_hands():
         ({"hands": HANDS - 1}, r"an id that is no card of this deck"),
         ({"hands": torch.where(HANDS == 4, 51, HANDS)}, r"deals a card twice within one game"),
         ({"hands": torch.where(HANDS == 16, 0, HANDS)}, r"deals a card twice within one game"),
-        ({"dealer": 4}, r"dealer must be from 0 to 3"),
-        ({"dealer": torch.tensor([0, -1])}, r"dealer must be from 0 to 3"),
+        ({"dealer": 4}, r"dealer must be from 0 to 3, got 4$"),
+        ({"dealer": torch.tensor([0, -1])}, r"dealer must be from 0 to 3, got -1$"),
+        ({"dealer": "random"}, r"dealer must be from 0 to 3, got 'random'$"),
+        ({"dealer": None}, r"dealer must be from 0 to 3, got None$"),
+        ({"dealer": 2**64}, r"dealer must be from 0 to 3, got 18446744073709551616$"),
+        ({"dealer": ["random", 0]}, r"dealer must be from 0 to 3, got \['random', 0\]$"),
+        ({"dealer": np.array(["random" * 20, "rotate"])}, r"dealer must be from 0 to 3, got array"),
+        ({"trump": "spades"}, r"trump must be from 0 to 4, got 'spades'$"),
         ({"dealer": torch.tensor([0, 1, 2])}, r"dealer must be one integer or \[2\], got shape \[3\]"),
         ({"dealer": torch.zeros(2, 1)}, r"dealer must be one integer or \[2\], got shape \[2, 1\]"),
         ({"trump": 5}, r"trump must be from 0 to 4"),

@@ -97,14 +97,18 @@ def integers(name: str, value: Tensor) -> Tensor:
 
 
 def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
-    """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape, a fraction, or a number not
-    in 0 .. ``high``."""
-    value = torch.as_tensor(value, device=device)
+    """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape, a fraction, what is no
+    number, or one not in 0 .. ``high``."""
+    given = value
+    try:
+        value = torch.as_tensor(value, device=device)
+    except (TypeError, ValueError, RuntimeError):  # as a rule's word, or rows that differ in length
+        raise ValueError(f"{name} must be from 0 to {high}, got {' '.join(repr(given).split())}") from None
     if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
         raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
     value = integers(name, value)
-    if ((value < 0) | (value > high)).any():
-        raise ValueError(f"{name} must be from 0 to {high}")
+    if (outside := (value < 0) | (value > high)).any():
+        raise ValueError(f"{name} must be from 0 to {high}, got {int(value[outside].flatten()[0])}")
     return value.expand(batch)
 
 
