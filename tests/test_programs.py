@@ -106,8 +106,11 @@ def test_the_page_names_every_field() -> None:
 
 
 def test_how_far_a_deal_is_begins_as_the_page_says() -> None:
-    assert "Hearts without passing begins at 12, Wizard at 1 where the dealer does not name trump" in PAGE
-    made = (Hearts().deal(1).made, Hearts(passing="rotate").deal(4).made, make_game("wizard").deal(64, seed=1).made)
+    hearts = "In Hearts with passing, a deal that passes in no direction begins at 12;"
+    assert f"{hearts} Wizard begins at 1 where the dealer does not name trump" in PAGE
+    passed = Hearts(passing="rotate").deal(4)
+    assert torch.equal(passed.made == 12, passed.direction == 0)
+    made = (make_game("hearts").deal(64).made, passed.made, make_game("wizard").deal(64, seed=1).made)
     assert [set(one.tolist()) for one in made] == [{0}, {0, 12}, {0, 1}]
 
 
