@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import torch
 
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start
 from vecgame import Blob
-from veclab.agents.checkpoint import load_network, load_tensors
+from veclab.agents.checkpoint import load_network, load_tensors, save_network
 from veclab.agents.folder import CHECKPOINT, NEWEST
 from veclab.agents.networks import label, newest_network, progress_of
 from veclab.arena.evaluate import main as evaluate_main
@@ -280,6 +281,56 @@ def test_a_damaged_newest_network_is_written_again(tmp_path) -> None:
     run.save()
     run.lock.release()
     assert_newest_is_the_checkpoints(folder)
+
+
+AHEAD = {"policy gradient": LAST_UPDATE, "second self-play": "network-000002.safetensors"}  # of what is not done yet
+
+
+@pytest.mark.parametrize("same_weights", [True, False])
+@pytest.mark.parametrize("stage", AHEAD)
+def test_networks_ahead_of_the_checkpoint_are_put_aside(finished, tmp_path, stage: str, same_weights: bool) -> None:
+    """As a kill leaves them that comes after such a file was written, and before the next checkpoint."""
+    folder = tmp_path / "run"
+    run = Run.create(folder, SETTINGS, quiet())
+    signal_in(run, stage, signal.SIGINT)
+    run.train()
+    (folder / NEWEST).unlink()  # as it is once a numbered one has been written
+    path, aside = folder / AHEAD[stage], folder / f"{Path(AHEAD[stage]).stem}-ahead-1.safetensors"
+    shutil.copy(finished / path.name, path)
+    if not same_weights:
+        iteration, updates = progress_of(path)
+        save_network(path, load_network(finished / FIRST), {"iteration": iteration, "updates": updates})
+    written = path.read_bytes()
+    assert newest_network(folder) == path
+    run = Run.resume(folder, SETTINGS, quiet())
+    assert f"{path} is of work that the checkpoint does not have, and is kept as {aside.name}" in (
+        run.display.console.file.getvalue()
+    )
+    assert not path.exists() and aside.read_bytes() == written and newest_network(folder) == folder / NEWEST
+    assert_newest_is_the_checkpoints(folder)
+    run.lock.release()
+    if same_weights:
+        assert_goes_on_to_the_same_end(folder, finished)
+    else:
+        assert Run.resume(folder, SETTINGS, quiet()).train(judge=False) is not None
+        assert same(folder, finished) and path.read_bytes() == (finished / path.name).read_bytes()
+        assert aside.read_bytes() == written
+
+
+def test_only_the_network_of_the_checkpoint_is_taken_for_written(tmp_path) -> None:
+    """And not one that is ahead of it, as when the kill came within the checkpoint's write."""
+    folder = tmp_path / "run"
+    run = Run.create(folder, SETTINGS, quiet())
+    signal_in(run, "policy gradient", signal.SIGINT)
+    run.train()
+    save_network(folder / NEWEST, load_network(folder / FIRST), {"iteration": 0, "updates": 2})
+    run = Run.resume(folder, SETTINGS, quiet())
+    assert run.network_written is None
+    run.updates = 2  # with other weights than those of the file
+    run._write_network(folder / NEWEST)
+    weights, first = (load_network(folder / name).state_dict() for name in (NEWEST, FIRST))
+    assert not torch.equal(weights["policy_out.weight"], first["policy_out.weight"])
+    run.lock.release()
 
 
 # -- tools ------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ RENAMED = {"warmup_updates": "updates", "warmup_games": "update_games", "warmup_
 BEFORE = {"update_epochs": 3, "update_batch": 4096, "gae_lambda": 1.0}  # what was no setting yet
 UPDATE, OLD_UPDATE = "update", "warm-up"  # kind of the metrics' entries of policy gradient
 NEWEST = "network-newest.safetensors"  # the checkpoint's network, while no network-NNNNNN.safetensors is it
+AHEAD = "-ahead-"  # in the names of networks of work that the checkpoint does not have, before their number
 PREVIOUS = "checkpoint-previous.safetensors"  # the checkpoint before the last, to go on from where that is damaged
 DAMAGED = "checkpoint-damaged.safetensors"  # what was found damaged then
 # Files that a process which was killed may have left half written: the name of one of the run's, and the process.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import filecmp
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import Self
 
@@ -21,6 +23,7 @@ from veclab.agents.checkpoint import (
     write_atomically,
 )
 from veclab.agents.folder import (
+    AHEAD,
     CHECKPOINT,
     CONFIG,
     DAMAGED,
@@ -31,7 +34,7 @@ from veclab.agents.folder import (
     holds_run,
     remove_unfinished,
 )
-from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
+from veclab.agents.networks import network_config, networks_beyond, newest_network, other_rules, progress_of
 from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
 from veclab.command_line import check_folder
@@ -67,6 +70,7 @@ class SavedRun:
     network-update-NNNNNN.safetensors  those of policy gradient: one every ten times --eval-every updates, the last
     network-NNNNNN.safetensors  those after it: one every --eval-every iterations, the last
     network-newest.safetensors  that of the checkpoint, while none of these is it
+    network-*-ahead-N.safetensors  of work that was lost with a kill and, done again, came to something else
     results.json         the final evaluation
     events.out.tfevents.*  the metrics for TensorBoard
     lock                 names the process that works on the run, if one does
@@ -206,10 +210,26 @@ class SavedRun:
                 self.rates[unit] = self.rates[unit].from_here(done, told)
         self._write_config()
         self._keep_metrics()
+        self._put_aside_what_is_ahead()
         with suppress(ValueError):  # there is none, or it is damaged: it will be written again
             newest = newest_network(self.folder)
             load_network(newest)
-            self.network_written = newest, progress_of(newest)
+            if (far := progress_of(newest)) == (self.iteration, self.updates):
+                self.network_written = newest, far
+
+    def _put_aside_what_is_ahead(self) -> None:
+        """Renames the networks of work that the checkpoint does not have, as after a kill, so that none of them is
+        taken for the run's newest, or for what the run comes to now; says so."""
+        ahead = networks_beyond(self.folder, self.iteration, self.updates)
+        if ahead:
+            self._write_network(self.folder / NEWEST)  # before, for those who read the newest one meanwhile
+        for path in ahead:
+            places = (path.with_name(f"{path.stem}{AHEAD}{number}{path.suffix}") for number in count(1))
+            path.rename(place := next(place for place in places if not place.exists()))
+            self.display.line(
+                f"{path} is of work that the checkpoint does not have, and is kept as {place.name} until the run "
+                "writes the same again"
+            )
 
     def _restore_first_network(self) -> None:
         """Writes the initial network again where it is not what was written, for the last evaluation needs it."""
@@ -344,6 +364,9 @@ class SavedRun:
         metadata = {"iteration": self.iteration, "updates": self.updates, "games": self.identities}
         save_network(path, self.learner.averaged(), metadata)
         self.network_written = path, progress
+        for aside in self.folder.glob(f"{path.stem}{AHEAD}*{path.suffix}"):
+            if filecmp.cmp(aside, path, shallow=False):
+                aside.unlink()
 
     def record(self, kind: str, **numbers: object) -> None:
         """Adds a line to the metrics."""
