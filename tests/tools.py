@@ -118,7 +118,7 @@ TOOLS = (
     Tool("play --watch", "play --agent {run} --plain --worlds 1 --simulations 2 --games 1 --seed 1 --delay 0 --watch"),
     Tool(
         "bench self-play",
-        "bench self-play {game} --batches 2 --quick --timing-only --repeats 1 --device cpu --network small",
+        "bench self-play {game} --batches 2 --quick --timing-only --device cpu --network small",
     ),
     Tool("bench engine", "bench engine {game} --batches 2 --quick --repeats 1 --device cpu"),
     Tool("PettingZoo", door=pettingzoo),
