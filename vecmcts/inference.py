@@ -134,9 +134,11 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
     every = torch.arange(state.batch_size, device=state.device)
     mover = game.mover(state)
     total = torch.zeros(worlds.batch_size, dtype=torch.float64, device=state.device)
+    sees = {name: field.seen_by(mover) for name, field in game.hidden(state).items() if name != "hands"}
     for number, before in enumerate(past.states):
         told = (game.mover(before) != mover) & (past.actions[:, number] >= 0) & ~game.is_terminal(state)
-        told = told & ~_unseen(game, state, before, past.actions[:, number].long())
+        if sees:
+            told &= ~_unseen(game, sees, before, past.actions[:, number].long())
         lanes = working(told)
         if lanes is not None and len(lanes) == 0:
             continue
@@ -150,22 +152,21 @@ def log_likelihood(game: Game, state: State, worlds: State, past: Past, evaluato
     return total
 
 
-def _unseen(game: Game, state: State, before: State, action: Tensor) -> Tensor:
-    """Whether the movers of B games do not know yet what was done, ``action`` [B] in ``before``: [B] bool.
+def _unseen(game: Game, sees: dict[str, Tensor], before: State, action: Tensor) -> Tensor:
+    """Whether the movers of B games do not know yet what was done, ``action`` [B] int64 in ``before``: [B] bool.
 
     That is so if it is told by entries of the state that the mover does not see: those that another legal action would
     have left otherwise. Of one that was forced there is nothing to know.
+
+    Args:
+        sees: of each hidden field but the hands, the entries that the mover sees by now, [B, ..] bool.
     """
     unseen = torch.zeros_like(action, dtype=torch.bool)
-    fields = {name: field for name, field in game.hidden(state).items() if name != "hands"}
-    if not fields:
-        return unseen
     actions = game.legal_actions(before)
     another = torch.where(actions == action[:, None], -1, actions).amax(-1)
     here, there = (game.step(before, took) for took in (action.clamp(min=0), torch.where(another < 0, action, another)))
-    for name, field in fields.items():
-        sees, (one, other) = field.seen_by(game.mover(state)), (getattr(s, name) for s in (here, there))
-        unseen |= ((one != other) & ~sees).reshape(len(action), -1).any(-1)
+    for name, seen in sees.items():
+        unseen |= ((getattr(here, name) != getattr(there, name)) & ~seen).reshape(len(action), -1).any(-1)
     return unseen
 
 
