@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 from veclab.agents.folder import METRICS, RESULTS
+from veclab.agents.networks import NUMBERED
 from veclab.files import DamagedError, is_intact, read_json
 from veclab.report.charts import Series, line_chart, window_for
 from veclab.report.drawing import drawable
@@ -20,7 +20,6 @@ from veclab.training.curves import COUNTERS, is_number, player_of, step_of
 
 Entry = dict[str, object]
 
-OF_THE_RUN = re.compile(r"\bnetwork-(update-)?[0-9]+")  # names of opponents that are networks
 TARGETS = ((100, "document: minimum 100"), (500, "document: target 500"), (1000, "document: stretch 1,000"))
 
 
@@ -220,7 +219,7 @@ def strength_charts(strengths: Sequence[Strength], unit: str, steps: str) -> str
 def strongest_leads(strengths: Sequence[Strength]) -> list[Strength]:
     """Every player's latest match with the strongest of its opponents, which matches name last, but for an earlier
     network of the run, which comes after the bots."""
-    bots = [strength.opponent for strength in strengths if not OF_THE_RUN.search(strength.opponent)]
+    bots = [strength.opponent for strength in strengths if not NUMBERED.search(strength.opponent)]
     if not bots:
         return []
     strongest = list(dict.fromkeys(bots))[-1]
