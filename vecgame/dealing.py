@@ -51,7 +51,7 @@ def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layo
     Raises:
         ValueError: on another shape or fractions, a card outside the deck (a bitboard) or dealt twice within one game.
     """
-    hands = torch.as_tensor(hands)
+    hands = _tensor(hands, f"hands must be [B, {seats}, {cards}] card ids")
     if hands.ndim != 3 or hands.shape[1:] != (seats, cards):
         raise ValueError(f"hands must be [B, {seats}, {cards}] card ids, got shape {list(hands.shape)}")
     hands = integers("hands", hands)
@@ -80,13 +80,23 @@ def given_games(index: Tensor | Stream | None, hands: Tensor) -> Stream:
     if isinstance(index, Stream):
         return index
     device = hands.device
-    index = torch.arange(len(hands), device=device) if index is None else torch.as_tensor(index, device=device)
+    wanted = f"index must be [{len(hands)}] game numbers"
+    index = torch.arange(len(hands), device=device) if index is None else _tensor(index, wanted, device)
     if index.shape != hands.shape[:1]:
-        raise ValueError(f"index must be [{len(hands)}] game numbers, got shape {list(index.shape)}")
+        raise ValueError(f"{wanted}, got shape {list(index.shape)}")
     index = integers("index", index)
     if (outside := (index < 0) | (index >= ALL_NUMBERS)).any():
         raise ValueError(f"index must be game numbers from 0 to 2**56 - 1, got {int(index[outside][0])}")
     return Stream(0, index, torch.zeros_like(index))
+
+
+def _tensor(value: object, wanted: str, device: torch.device | None = None) -> Tensor:
+    """The value as a tensor. Raises ValueError that says what is ``wanted`` on what can be none: a word, or rows that
+    differ in length."""
+    try:
+        return torch.as_tensor(value, device=device)
+    except (TypeError, ValueError, RuntimeError):
+        raise ValueError(f"{wanted}, got {' '.join(repr(value).split())}") from None
 
 
 def integers(name: str, value: Tensor) -> Tensor:
@@ -99,11 +109,7 @@ def integers(name: str, value: Tensor) -> Tensor:
 def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
     """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape, a fraction, what is no
     number, or one not in 0 .. ``high``."""
-    given = value
-    try:
-        value = torch.as_tensor(value, device=device)
-    except (TypeError, ValueError, RuntimeError):  # as a rule's word, or rows that differ in length
-        raise ValueError(f"{name} must be from 0 to {high}, got {' '.join(repr(given).split())}") from None
+    value = _tensor(value, f"{name} must be from 0 to {high}", device)
     if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
         raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
     value = integers(name, value)
