@@ -268,7 +268,7 @@ def test_a_file_is_played_on_by_one_process_at_a_time(served: Served) -> None:
 
 
 def test_a_match_is_not_kept_in_a_file_that_is_in_use(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Table, "_new_path", lambda table: table.folder / "match.json")
+    monkeypatch.setattr("veclab.web.sitting.new_file", lambda folder: folder / "match.json")
     before = served.wait(waits_for_the_person)
     with alone_at(Path("match.json")):
         status, answer = served.ask("save")

@@ -6,7 +6,6 @@ agents decide on a thread of its own, puts another one there, so that every page
 
 from __future__ import annotations
 
-import json
 import secrets
 import sys
 import threading
@@ -20,12 +19,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from veclab.lock import alone_at
 from veclab.table.advice import Hint, give_hint, where_cards_lie
 from veclab.table.agents import Agent, choose
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match, begin, undo, walk
 from veclab.table.sight import Seen, look
+from veclab.web.files import held_alone, is_same, matches_in, new_file
 from veclab.web.message import Json, card_told, hint_told, lies_told, move_told, seen_told
 
 Seating = Callable[[Match], tuple[Agent, str]]
@@ -130,7 +129,7 @@ class Table:
         self._version = self._turn = 0
         self._closed = False
         self._told: dict[str, Json] | None = None  # of this version
-        self._held = _alone(path) if held is None else held
+        self._held = held_alone(path) if held is None else held
         self._sitting = self._open(match, path)
         self._thread = threading.Thread(target=self._think, name="agents", daemon=True)
         self._thread.start()
@@ -212,7 +211,7 @@ class Table:
         with self._news:
             sitting = self._sitting
             if sitting.path is None:
-                path = self._new_path()
+                path = new_file(self.folder)
                 try:
                     self._turn_to(path, lambda: replace(sitting, path=path), keep=True)
                 except (ValueError, OSError) as error:
@@ -234,7 +233,7 @@ class Table:
         """Another match of the same settings, with other deals; the one on the table is left."""
         with self._news:
             settings = replace(self._sitting.match.settings, seed=secrets.randbelow(1_000_000))
-            path = None if self._sitting.path is None else self._new_path()
+            path = None if self._sitting.path is None else new_file(self.folder)
             try:
                 self._turn_to(path, lambda: self._open(begin(settings), path))
             except (ValueError, OSError) as error:
@@ -242,7 +241,7 @@ class Table:
 
     def saved(self) -> list[str]:
         """What can be opened: the other matches, and the names of the files in the folder that keep one."""
-        return [*self.others, *sorted(path.name for path in self.folder.glob("*.json") if _keeps_match(path))]
+        return [*self.others, *matches_in(self.folder)]
 
     def close(self, patience: float = 2.5) -> bool:
         """Ends the thread, and lets go of the match's file; whether the thread has ended within so many seconds."""
@@ -284,10 +283,10 @@ class Table:
     def _turn_to(self, path: Path | None, sitting: Callable[[], Sitting], keep: bool = False) -> None:
         """Puts a sitting whose file is ``path`` on the table, once that is nobody else's, and lets go of the file of
         the one before; where either fails, all stays as it was."""
-        if path is not None and self.path is not None and _place(path) == _place(self.path):
+        if path is not None and self.path is not None and is_same(path, self.path):
             self._put(sitting(), keep)
             return
-        with _alone(path) as held:
+        with held_alone(path) as held:
             self._put(sitting(), keep)
             self._held.close()
             self._held = held.pop_all()
@@ -321,12 +320,6 @@ class Table:
         self._version += 1
         self._sitting, self._told = sitting, None
         self._news.notify_all()
-
-    def _new_path(self) -> Path:
-        """A file that there is not yet, called by the time of day."""
-        stem = time.strftime("match-%Y%m%d-%H%M%S")
-        names = (f"{stem}{f'-{n}' if n else ''}.json" for n in range(1000))
-        return next(self.folder / name for name in names if not (self.folder / name).exists())
 
     # -- the thread of the agents -------------------------------------------------------------------------------------
 
@@ -384,26 +377,3 @@ def _log(past: Sequence[Match], viewer: int | None) -> Iterator[str]:
     """What has been said, as far as it is told, in the game that the last of these matches is in."""
     for before, after in pairwise(past[-len(past[-1].moves) - 1 :]):
         yield from move_told(before, after, viewer)
-
-
-def _alone(path: Path | None) -> ExitStack:
-    """Holds the right to go on with a file, if there is one. Raises ValueError when another process has it."""
-    with ExitStack() as held:
-        held.enter_context(alone_at(path))
-        return held.pop_all()
-
-
-def _place(path: Path) -> Path:
-    """The one path that two of the same file have in common."""
-    return path.parent.resolve() / path.name
-
-
-def _keeps_match(path: Path) -> bool:
-    """Whether a file looks like a saved match."""
-    try:
-        if path.stat().st_size > 1 << 20:
-            return False
-        saved = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(saved, dict) and str(saved.get("format", "")).startswith("vecgame-match-")
