@@ -1,6 +1,7 @@
 """The rule-based players: what each rule comes to by hand, and that they know no more than their seat sees."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -308,12 +309,12 @@ def test_a_nil_ducks_with_its_highest_loser() -> None:
 
 
 def test_the_queen_of_spades_goes_to_who_takes_the_trick() -> None:
-    """Passed with few spades, and thrown wherever a suit cannot be followed."""
+    """Passed with few spades, and thrown wherever a suit cannot be followed, but by who goes for all points."""
     queen, game = cards("Qs")[0], Hearts(passing="left")
     state = game.deal(400, seed=1)
     short = (state.hands[:, 0] >> queen & 1 == 1) & (spades_of(state.hands[:, 0]) <= 3)
     assert short.sum() > 20 and (BOT.act(game, state, 0)[short] == queen).all()
-    game, thrown = Hearts(), 0
+    game, thrown = Hearts(moon=False), 0
     state = game.deal(400, seed=2)
     for _ in range(30):
         action, mask = BOT.act(game, state, 0), game.legal_mask(state)
@@ -323,6 +324,35 @@ def test_the_queen_of_spades_goes_to_who_takes_the_trick() -> None:
         assert (action[free] == queen).all()
         state = game.step(state, RandomBot().act(game, state, seed=3))
     assert thrown > 50
+
+
+@pytest.mark.parametrize("moon", [True, False])
+def test_who_has_all_points_goes_for_the_rest_and_gets_none_thrown(moon: bool) -> None:
+    """Three tricks before the end, once with seat 0 having all points so far; ducking is right without the rule."""
+    game = Hearts(moon=moon)
+    low, high = cards("2h Ah")
+    leads = ending(game, ["Ah Kh 2h", "Qh Jh 3c", "4h 3h 4c", "6h 5h 5c"], [14, 0, 0, 0])
+    assert choice(game, leads) == (high if moon else low)
+    assert choice(game, ending(game, ["Ah Kh 2h", "Qh Jh 3c", "4h 3h 4c", "6h 5h 5c"], [7, 7, 0, 0])) == low
+    # Clubs are led and seat 0 is winning the trick; seat 2, who has none, throws a diamond and keeps its hearts.
+    hands = ["Ac Kc Kh", "2c Jh Qh", "4h 3h 4d", "6h 5h 5c"]
+    thrown = played(game, ending(game, hands, [14, 0, 0, 0]), *cards("Ac 2c"))
+    assert (choice(game, thrown) == cards("4d")[0]) == moon
+    thrown = played(game, ending(game, hands, [0, 0, 0, 14]), *cards("Ac 2c"))
+    assert choice(game, thrown) != cards("4d")[0]
+
+
+def ending(game: Hearts, hands: list[str], points: list[int]) -> State:
+    """A game in which all other cards have been played, and seat 0 leads."""
+    left = torch.tensor([[sum(1 << card for card in cards(hand)) for hand in hands]])
+    return replace(
+        game.deal(1, seed=0),
+        hands=left,
+        seen=(1 << 52) - 1 - left.sum(-1),
+        points=torch.tensor([points], dtype=torch.int8),
+        made=torch.tensor([52 - sum(len(cards(hand)) for hand in hands)], dtype=torch.int8),
+        leader=torch.zeros(1, dtype=torch.int8),
+    )
 
 
 def spades_of(hand: Tensor) -> Tensor:

@@ -3,7 +3,8 @@
 A card costs the points of the trick that it is expected to win, and is worth getting rid of by the points that it may
 bring later (`danger`): the queen of spades, the king and the ace while the queen is out, high cards without low ones of
 their suit. So it leads low, keeps under what is on the table with the highest card that loses, throws the queen and
-high hearts where it cannot follow, and passes what is most dangerous. It does not try to take all points.
+high hearts where it cannot follow, and passes what is most dangerous. Who has all points so far, `SHOOTS` or more,
+goes on to take them all, by the cards that are likeliest to win; from `THREAT` on the others keep theirs from that seat.
 """
 
 import torch
@@ -20,13 +21,18 @@ TAKING = 0.25  # how often a seat beats a card that it could keep below
 RELIEF = 0.5  # what a point that may come later is worth of one now
 HEART_TRICK, KING_OR_ACE = 2.5, 6.0  # points of a trick of hearts, and of one that the queen is thrown to, about
 TRICK = 0.1  # what winning a trick costs beside its points: the lead
+SHOOTS, THREAT = 5, 13  # points of who has all of them, with which it tries for the rest, and others think it does
+SPARED = 2.0  # what it is then worth not to throw a point to that seat, in points
 
 
 def act(game: Hearts, state: HeartsState) -> Tensor:
     """A legal action for the mover of every lane: [B] int64."""
     mask, reading, giving = game.legal_mask(state), read(game, state), game.giving(state)
     lacking, relief = without(reading), danger(reading)
-    worth = RELIEF * relief - cost(state, reading, lacking)
+    wins = winning(reading, lacking)
+    worth = RELIEF * relief - cost(state, reading, lacking, wins)
+    if game.rules.moon:
+        worth = for_all_points(state, reading, wins, worth)
     if giving is not None:
         worth = torch.where(giving[:, None], relief, worth)
     return choose(game, reading, worth, mask)
@@ -58,13 +64,35 @@ def danger(reading: Reading) -> Tensor:
     return torch.where(torch.arange(DECK, device=device) == QUEEN, queen, price * takes / (1 + 0.5 * lower) + high)
 
 
-def cost(state: HeartsState, reading: Reading, lacking: Without) -> Tensor:
-    """Points against the mover that each card is expected to bring in the trick that is on: [B, 52] float64."""
-    device = reading.hand.device
-    price, suit = prices(device), suits(device)
+def winning(reading: Reading, lacking: Without) -> Tensor:
+    """The chance of each card to win the trick that is on: [B, 52] float64."""
     can, must = beaten(reading, lacking)
     beats = TAKING * can + (1 - TAKING) * must
-    wins = torch.where(reading.takes, torch.where(reading.later[:, :, None], 1 - beats, 1.0).prod(1), 0.0)
+    return torch.where(reading.takes, torch.where(reading.later[:, :, None], 1 - beats, 1.0).prod(1), 0.0)
+
+
+def for_all_points(state: HeartsState, reading: Reading, wins: Tensor, worth: Tensor) -> Tensor:
+    """What the cards are worth where a seat has all points so far and may take the rest, else ``worth``: [B, 52]."""
+    total = state.points.long().sum(-1, keepdim=True)
+    has_all = (state.points == total) & (total > 0)
+    shoots = has_all.gather(1, reading.mover[:, None]) & (total >= SHOOTS)
+    wins_it = has_all.gather(1, reading.winner[:, None]) & (reading.led >= 0)[:, None]
+    threatens = wins_it & ~has_all.gather(1, reading.mover[:, None]) & (total >= THREAT)
+    device = worth.device
+    rank, pointed = 0.01 * ranks(device), prices(device) > 0
+    all_of_them = torch.where(reading.takes, wins + rank, -rank - pointed.double())
+    thrown = torch.where(threatens & pointed, SPARED * (1 - wins), 0.0)
+    return torch.where(shoots, all_of_them, worth - thrown)
+
+
+def cost(state: HeartsState, reading: Reading, lacking: Without, wins: Tensor) -> Tensor:
+    """Points against the mover that each card is expected to bring in the trick that is on: [B, 52] float64.
+
+    Args:
+        wins: [B, 52] float64, see `winning`.
+    """
+    device = reading.hand.device
+    price, suit = prices(device), suits(device)
     table = torch.where(state.trick >= 0, price[state.trick.long().clamp(min=0)], 0.0).sum(-1, keepdim=True)
     # What those still to play may add: a heart where hearts are led or they cannot follow, and the queen.
     led = torch.where(reading.led[:, None] < 0, suit, reading.led[:, None])
