@@ -23,6 +23,7 @@ from veclab.bench.measure import Utilisation, timed
 from veclab.bench.parts import multiply_adds
 from veclab.bench.selfplay import PHASES, Play, detail, network_seconds, timed_self_play
 from veclab.bench.tables import verdict
+from veclab.machine import cores
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")
@@ -83,7 +84,7 @@ def test_strategies_side_by_side(tmp_path, capsys) -> None:
     rows = json.loads(path.read_text())["figures"]
     vectorised = [4] * (5 if int8_available() else 4)
     assert [row["strategy"] for row in rows] == [1, 2, 2, 3, 3, *vectorised]
-    assert [row["workers"] for row in rows[:5]] == [1, 2, os.cpu_count(), 2, 2]
+    assert [row["workers"] for row in rows[:5]] == [1, 2, cores(), 2, 2]
     assert all(row["games_per_minute"] > 0 and row["cpu"] > 0 for row in rows)
     one_by_one = [row for row in rows if row["strategy"] < 4 and not row["batched"]]
     assert all(row["max_batch"] == 1 for row in one_by_one)

@@ -23,7 +23,7 @@ from veclab.bench.measure import PeakMemory, Timing, Utilisation, Watch, describ
 from veclab.bench.options import BATCHED, REPEATED, SEARCHING, WITH_NETWORK
 from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
 from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
-from veclab.machine import commit, environment
+from veclab.machine import commit, cores, environment
 from veclab.training.learner import Learner
 from vecmcts import SearchConfig
 from vecmcts import graphs as recordings
@@ -94,6 +94,24 @@ def test_figures_name_version_and_commit_where_git_can_say_it(tmp_path, monkeypa
         assert commit().removesuffix("-dirty") == asked.stdout.strip()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert commit.__wrapped__() is None  # without git
+
+
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch) -> None:
+    """Of a machine's sixteen, where `taskset` or a container leaves it two."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
+    assert cores() == environment(CPU, "bench")["cores"] == 2
+    clock, spent = (
+        iter([0.0, 10.0]),
+        iter([SimpleNamespace(user=0.0, system=0.0), SimpleNamespace(user=9.0, system=1.0)]),
+    )
+    monkeypatch.setattr(measure.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(os, "times", lambda: next(spent))
+    with Utilisation(CPU) as used:
+        pass
+    assert used.cpu == 0.5
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert cores() == 16  # of a system that does not tell
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -365,7 +365,7 @@ def test_processes_share_the_cores(variables: dict[str, str], by_user: bytes, th
         monkeypatch.setenv(name, value)
     given = []
     monkeypatch.setattr(distributed.Path, "read_bytes", lambda path: by_user)
-    monkeypatch.setattr(distributed, "_cores", lambda: range(16))
+    monkeypatch.setattr(distributed, "cores", lambda: 16)
     monkeypatch.setattr(torch, "set_num_threads", given.append)
     distributed.share_cores()
     assert given == ([] if threads is None else [threads])

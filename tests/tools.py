@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import multiprocessing
-import os
 import re
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import torch
 from tests.every_game import EVERY, Named, write_tutorials
 from vecgame import Game
 from veclab.cli import call
+from veclab.machine import cores
 
 PAGE = Path(__file__).parents[1] / "docs" / "tools.md"
 WORKS = "works"
@@ -203,7 +203,7 @@ again, and CI some of them.
 
 
 def main() -> None:
-    with ProcessPoolExecutor(os.cpu_count(), mp_context=multiprocessing.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(cores(), mp_context=multiprocessing.get_context("spawn")) as pool:
         tries = {str(named): pool.submit(all_tried, named) for named in EVERY}
         entries = {}
         for game, row in tries.items():

@@ -28,6 +28,12 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine()
 
 
+def cores() -> int:
+    """How many of the machine's cores this process may use, which `taskset` or a container can make fewer than it has;
+    all of them where the system does not tell."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def commit() -> str | None:
     """The commit of the clone that this program runs from, with -dirty where files of it were changed; None if it runs
@@ -70,7 +76,7 @@ def environment(device: torch.device, command: str) -> dict[str, object]:
         "commit": commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name(),
         "cpu": cpu_name(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "python": platform.python_version(),

@@ -17,7 +17,6 @@ vecgame bench engine --game hearts --rules passing=rotate
                            the same of another game; strategies and peers are for Blob
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
@@ -50,7 +49,7 @@ from veclab.bench.tables import (
 )
 from veclab.command_line import NO_MEMORY, check_folder, check_place, ends_in_one_line
 from veclab.game_flags import identities
-from veclab.machine import command_of, environment
+from veclab.machine import command_of, cores, environment
 from veclab.plotting import load_matplotlib
 from veclab.precision import inference_net
 from veclab.progress import display_of
@@ -101,10 +100,10 @@ class Bench(Running):
     def strategies(self) -> None:
         """The four strategies, one row a configuration."""
         options, quick = self.options, self.options.quick
-        cores = os.cpu_count() or 1
-        workers = options.workers or ([cores] if quick else [cores, 128, 256])
+        count = cores()
+        workers = options.workers or ([count] if quick else [count, 128, 256])
         games = (options.batches or [64 if quick else 4096 if self.device.type == "cpu" else 10_000])[0]
-        plans = strategies.plans(cores, workers, quick, games, self.device.type == "cpu" and int8_available())
+        plans = strategies.plans(count, workers, quick, games, self.device.type == "cpu" and int8_available())
         rows = strategies.measure_strategies(
             plans,
             BlobNet(PRESETS[options.network]),

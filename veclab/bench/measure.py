@@ -14,6 +14,7 @@ import torch
 
 from net import Float8Net, InferenceNet, Int8Net
 from veclab.bench.fallback import Fallbacks
+from veclab.machine import cores
 from veclab.training import steps
 from vecmcts.search import WAYS
 
@@ -136,7 +137,8 @@ class PeakMemory:
 
 
 class Utilisation:
-    """Share of the processor's cores, and of the GPU where NVML can tell, that was busy within a `with` block."""
+    """Share of the cores that this process may use, and of the GPU where NVML can tell, that was busy within a `with`
+    block."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -162,5 +164,5 @@ class Utilisation:
     def __exit__(self, *error: object) -> None:
         times = os.times()
         elapsed = time.perf_counter() - self.begun
-        self.cpu = (times.user + times.system - self.used) / elapsed / (os.cpu_count() or 1)
+        self.cpu = (times.user + times.system - self.used) / elapsed / cores()
         self.gpu = statistics.mean(self.samples) / 100 if self.samples else None

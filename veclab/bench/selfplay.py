@@ -86,7 +86,7 @@ class SelfPlayRow:
     network_compiled: bool
     asked: str  # the way that its searches were to run
     ways: dict[str, int]  # searches of the last pass, by the way they ran
-    cpu: float  # share of all cores that was busy
+    cpu: float  # share of the cores that it may use that was busy
     gpu: float | None  # likewise of the GPU, None where it is not known
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +12,7 @@ from net import BlobNet, InferenceNet, default_inference_dtype
 from vecgame import Blob
 from veclab.bench.measure import arithmetic, counted_ways, name_of
 from veclab.bench.selfplay import CountingNetwork, Play, play_once
+from veclab.machine import cores
 from veclab.precision import inference_net
 from veclab.reference.mcts import SearchConfig as ReferenceSearch
 from veclab.reference.measure import Settings
@@ -53,7 +53,7 @@ class StrategyRow:
     evaluations_per_second: float | None
     mean_batch: float | None  # None: not counted
     max_batch: int | None
-    cpu: float | None  # share of all cores
+    cpu: float | None  # share of the cores that it may use
     note: str = ""
     precision: str | None = None  # of the network's products, None where it was not asked
     network_compiled: bool = False
@@ -175,7 +175,7 @@ def by_reference(
         evaluations_per_second=result.evaluations / result.seconds,
         mean_batch=result.mean_batch,
         max_batch=result.max_batch,
-        cpu=result.cpu_seconds / result.seconds / (os.cpu_count() or 1),
+        cpu=result.cpu_seconds / result.seconds / cores(),
         note=result.note,
         precision=name_of(default_inference_dtype(device)),
     )
@@ -210,7 +210,7 @@ def vectorised(
         evaluations_per_second=evaluations / spent,
         mean_batch=sum(counting.batches) / len(counting.batches) if counting else None,
         max_batch=max(counting.batches) if counting else None,
-        cpu=cpu / spent / (os.cpu_count() or 1),
+        cpu=cpu / spent / cores(),
         precision=arithmetic(network),
         ways=ways,
     )

@@ -23,6 +23,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from veclab.command_line import called
+from veclab.machine import cores
 
 # A collective waits this long for the slowest process's games. One that died is noticed at once, by its connection.
 TIMEOUT = timedelta(hours=6)
@@ -195,12 +196,7 @@ def share_cores() -> None:
         except OSError:  # no Linux, where nobody can tell whose it is
             by_user = False
         if not by_user:
-            torch.set_num_threads(max(1, len(_cores()) // local))
-
-
-def _cores() -> Sequence[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+            torch.set_num_threads(max(1, cores() // local))
 
 
 def _meet(store: dist.Store, rank: int, size: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import platform
 import shutil
 import sys
@@ -26,7 +25,7 @@ from veclab.bench.measure import timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
 from veclab.command_line import NO_MEMORY, STOPPED
-from veclab.machine import commit, cpu_name
+from veclab.machine import commit, cores, cpu_name
 from veclab.training import command as train
 from veclab.training import metrics
 
@@ -47,7 +46,7 @@ def facts(report: Report, commands: list[list[str]]) -> None:
         "vecgame": __version__,
         "commit": commit(),
         "cpu": cpu_name(),
-        "cores": os.cpu_count(),
+        "cores": cores(),
         "python": platform.python_version(),
         "cuda_version": torch.version.cuda,
         "compilers": [name for name in ("cc", "gcc", "g++", "clang", "nvcc", "ptxas") if shutil.which(name)],
