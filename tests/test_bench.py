@@ -335,7 +335,12 @@ def test_the_documents_criteria_are_drawn_for_its_settings(told: dict, command: 
             "--set has games twice; give all its values at once, as in games=",
         ),
         (["sweep", "--set", "network=huge"], "network must be one of document, small"),
-        (["sweep", "--set", "games=0"], "games must be at least 1"),
+        (["sweep", "--set", "games=0"], "games must be at least 1, got 0"),
+        (["sweep", "--set", "threads=1,-1"], "threads must be at least 0, got -1"),
+        (["sweep", "--set", "precision=float32,int9"], "precision must be one of auto, "),
+        (["sweep", "--device", "cpu", "--set", "precision=auto,float8"], "precision float8 needs an NVIDIA GPU"),
+        (["sweep", "--set", "c_puct=0.5,0"], "c_puct must be above 0"),
+        (["sweep", "--set", "cards=1,14"], "cards must be an integer from 1 to 13"),
         (["sweep", "--cards", "3", "--set", "cards=2,4"], "--cards and --set cards contradict each other"),
         (["sweep", "--rules", "cards=3", "--set", "cards=2"], "--rules cards=3 and --set cards contradict each other"),
         (["sweep", "--worlds", "2", "--set", "worlds=1,3"], "--worlds and --set worlds contradict each other"),
@@ -360,7 +365,9 @@ def test_the_documents_criteria_are_drawn_for_its_settings(told: dict, command: 
         (["engine", "--workers", "2"], "--workers is for strategies; it would change nothing of engine"),
     ],
 )
-def test_bad_flags_get_one_line(flags: list[str], message: str, capsys) -> None:
+def test_bad_flags_get_one_line(flags: list[str], message: str, monkeypatch, capsys) -> None:
+    """Before anything is measured, a sweep's first points included."""
+    monkeypatch.setattr(bench.Bench, "timed", lambda *_, **__: pytest.fail("measured"))
     assert bench.main(flags) == 2
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1

@@ -248,6 +248,8 @@ class Bench(Running):
         grid = sweep.read_grid(options.set or (["games=8,16"] if options.quick else ["games=64,256,1024"]), defaults)
         sweep.check_grid(grid, options)
         points = sweep.points(grid, defaults)
+        for point in points:  # a bad one is better known before the others are measured
+            sweep.check_point(point, self.game, self.device)
         self.record.games = identities(dict.fromkeys(sweep.game_at(self.game, point) for point in points))
         labels = []
         for point in points:

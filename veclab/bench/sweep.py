@@ -13,7 +13,7 @@ from net import PRESETS, BlobNet
 from vecgame import Game
 from veclab.agents.networks import network_config
 from veclab.bench.selfplay import Play
-from veclab.precision import PRECISIONS, inference_net
+from veclab.precision import check_precision, inference_net
 from vecmcts import SearchConfig
 
 Setting = int | float | str
@@ -89,6 +89,24 @@ def game_at(game: Game, point: dict[str, Setting]) -> Game:
     return type(game)(game.rules, cards=point["cards"]) if "cards" in point else game
 
 
+def config_at(point: dict[str, Setting], merge_equivalent: bool = False) -> SearchConfig:
+    """How the games of a point are searched. Raises ValueError on a setting out of range."""
+    fields = ("worlds", "simulations", "leaves_per_step", "c_puct", "noise_fraction")
+    return SearchConfig(**{name: point[name] for name in fields}, merge_equivalent=merge_equivalent)
+
+
+def check_point(point: dict[str, Setting], game: Game, device: torch.device) -> None:
+    """Raises ValueError, in one line, on a setting of a point that is out of range, or that the device has not."""
+    if point["network"] not in PRESETS:
+        raise ValueError(f"network must be one of {', '.join(PRESETS)}, got {point['network']!r}")
+    check_precision(point["precision"], device)
+    for name, least in (("games", 1), ("threads", 0)):
+        if point[name] < least:
+            raise ValueError(f"{name} must be at least {least}, got {point[name]}")
+    game_at(game, point)
+    config_at(point)
+
+
 @contextmanager
 def prepared(
     point: dict[str, Setting],
@@ -98,23 +116,14 @@ def prepared(
     graphs: bool,
     merge_equivalent: bool = False,
 ) -> Iterator[Play]:
-    """Self-play with the settings of one point, PyTorch's threads as it says within a `with` block.
+    """Self-play with the settings of one point that is in order (`check_point`), PyTorch's threads as it says within a
+    `with` block.
 
     Args:
         game: what is played, but for the cards where the point says how many.
         merge_equivalent: as in `SearchConfig`.
-
-    Raises:
-        ValueError: on a setting out of range.
     """
-    for name, known in (("network", PRESETS), ("precision", PRECISIONS)):
-        if point[name] not in known:
-            raise ValueError(f"{name} must be one of {', '.join(known)}, got {point[name]!r}")
-    if point["games"] < 1 or point["threads"] < 0:
-        raise ValueError("games must be at least 1 and threads at least 0")
-    game = game_at(game, point)
-    fields = ("worlds", "simulations", "leaves_per_step", "c_puct", "noise_fraction")
-    config = SearchConfig(**{name: point[name] for name in fields}, merge_equivalent=merge_equivalent)
+    game, config = game_at(game, point), config_at(point, merge_equivalent)
     net = BlobNet(network_config(point["network"], game)).to(device)
     network = inference_net(net, point["precision"], [game], compile)
     threads = torch.get_num_threads()
