@@ -78,9 +78,12 @@ def test_the_time_of_self_play_is_written_before_its_phases(tmp_path) -> None:
     assert seen == [(0, False, rate), (0, True, rate), (1, False, None)]
     row = json.loads(path.read_text())["figures"][0]
     assert row["precision"] in ("bfloat16", "float32") and set(row["ways"]) == {"eager"} and row["fell_back"] == []
-    assert bench.main([*(flag for flag in flags if "repeats" not in flag), "--timing-only"]) == 0  # of the learner
+    assert (row["repeats"], row["network_repeats"]) == (1, 3)
+    assert row["network_per_second_low"] <= row["network_per_second"] <= row["network_per_second_high"]
+    assert bench.main([*(flag for flag in flags if "repeats" not in flag), "--timing-only", "--repeats=2"]) == 0
     (row,) = json.loads(path.read_text())["figures"]
-    assert "shares" not in row and row["games_per_minute"] > 0
+    assert "shares" not in row and row["repeats"] == row["passes"] == 2
+    assert 0 < row["games_per_minute_low"] <= row["games_per_minute"] <= row["games_per_minute_high"]
 
 
 def test_figures_name_version_and_commit_where_git_can_say_it(tmp_path, monkeypatch) -> None:
@@ -224,6 +227,7 @@ def test_lines_of_rows_are_short() -> None:
         **ran,
         "games_per_minute": 812_345.0,
         "passes": 2,
+        "repeats": 1,
         "settled": True,
         "rows_per_game": 1432.0,
         "evaluations_per_game": 1116.0,
@@ -325,6 +329,34 @@ def test_games_are_played_until_searches_run_the_same_way(passes: list, expected
     failed = passes[-1] == {"eager": 4}
     assert said == [[]] * (expected - 1) + [["searches ran eager, not graph"] if failed else []]
     assert [row.ways for row in rows] == passes and not left and not counted
+    assert {row.repeats for row in rows} == {1}
+
+
+def test_passes_that_count_are_repeated(monkeypatch) -> None:
+    """Not those that record, which are slow; the rate is the median, and the ways are those of all of them."""
+    passes = [{"eager": 3, "graph": 1}, {"graph": 4}, {"graph": 4}, {"graph": 3, "eager": 1}, {"graph": 4}]
+    left, seconds, clock = list(passes), [90.0, 60.0, 4.0, 2.0, 3.0], [0.0]
+
+    def self_play(*arguments: object, **options: object) -> SimpleNamespace:
+        WAYS.update(left.pop(0))
+        clock[0] += seconds.pop(0)
+        return SimpleNamespace(evaluations=80)
+
+    monkeypatch.setattr(recordings, "DEVICES", frozenset({"cpu"}))
+    monkeypatch.setattr(selfplay, "search", lambda *arguments, **options: None)
+    monkeypatch.setattr(selfplay, "self_play", self_play)
+    monkeypatch.setattr(selfplay.time, "perf_counter", lambda: clock[0])
+    rows = list(timed_self_play(small_play(), 8, {}, repeats=3))
+    assert [row.passes for row in rows] == [1, 2, 3, 4, 5] and not left
+    assert [row.settled for row in rows] == [False, False, True, True, True]
+    assert [row.repeats for row in rows] == [1, 1, 1, 2, 3]
+    last = rows[-1]
+    rates = last.games_per_minute_low, last.games_per_minute, last.games_per_minute_high
+    assert rates == pytest.approx((8 * 60 / 4, 8 * 60 / 3, 8 * 60 / 2))
+    assert last.evaluations_per_second == pytest.approx(80 / 3) and last.ways == {"graph": 11, "eager": 1}
+    figure = {**asdict(last), "fell_back": []}
+    assert deviations(figure) == ["searches ran graph 11, eager 1, not graph"]
+    assert self_play_line("8 games", figure).startswith("8 games: 160 games/min (median of 3, 75% apart), graph 11")
 
 
 def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) -> None:
@@ -347,9 +379,6 @@ def test_phases_of_many_games_are_those_of_fewer_in_eager_searches(monkeypatch) 
 
 
 FOR_GPUS = "is for GPUs; leave it out on cpu, where it would change nothing (a run that has it goes on there with"
-
-
-LEARNERS = "--repeats are those of the learner, which --timing-only leaves out; leave out one of them"
 
 
 @pytest.mark.parametrize(
@@ -375,7 +404,6 @@ LEARNERS = "--repeats are those of the learner, which --timing-only leaves out; 
             )
             for what in others
         ),
-        (["self-play", "--timing-only", "--repeats", "3"], LEARNERS),
         (["peers", "learn", "--minutes", "1", "inf"], "--minutes must be above 0 and finite, got inf"),
         (["train", "--timing-only"], "--timing-only is for self-play, sweep; it would change nothing of train"),
         (

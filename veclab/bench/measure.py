@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 
@@ -30,6 +31,15 @@ class Timing:
     high: float
     repeats: int
     ways: dict[str, int] = field(default_factory=dict)  # searches or steps of the repeats, by the way they ran
+
+    @classmethod
+    def of(cls, seconds: Sequence[float], ways: Mapping[str, int] = MappingProxyType({})) -> Timing:
+        """Of repeats that took so long."""
+        return cls(statistics.median(seconds), min(seconds), max(seconds), len(seconds), dict(ways))
+
+    def times(self, factor: float) -> Timing:
+        """The same of ``factor`` times as much work."""
+        return replace(self, median=factor * self.median, low=factor * self.low, high=factor * self.high)
 
     @property
     def spread(self) -> float:
@@ -55,7 +65,7 @@ def timed(work: Callable[[], object], device: torch.device, repeats: int = 3, wa
             work()
             synchronize(device)
             seconds.append(time.perf_counter() - begun)
-    return Timing(statistics.median(seconds), min(seconds), max(seconds), repeats, ways)
+    return Timing.of(seconds, ways)
 
 
 @contextmanager

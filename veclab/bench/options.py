@@ -62,7 +62,7 @@ def parse(arguments: list[str] | None, description: str, names: Sequence[str]) -
         "--minutes", type=float, nargs="+", metavar="M", help="peers learn: after how many to play (default: 1 5 20)"
     )
     parser.add_argument("--set", nargs="+", metavar="NAME=V,..", default=[], help="sweep: the grid")
-    parser.add_argument("--repeats", type=int, help="timed repeats of each part (default: 3)")
+    parser.add_argument("--repeats", type=int, help="timed repeats of each part (default: 3; of self-play's games 1)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N or auto (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file, row by row")
     parser.add_argument("--plot", type=Path, metavar="FOLDER", help="also draw them: PNG charts in this folder")
@@ -107,8 +107,6 @@ def check(options: argparse.Namespace, device: torch.device) -> None:
         raise ValueError(f"--minutes must be above 0 and finite, got {wrong[0]}")
     if options.timing_only and options.plot is not None:
         raise ValueError("--plot draws limits and phases, which --timing-only leaves out")
-    if options.timing_only and "repeats" in options.given:
-        raise ValueError("--repeats are those of the learner, which --timing-only leaves out; leave out one of them")
     if options.part == "learn" and options.device not in ("auto", "cpu"):
         raise ValueError(f"all learn on the CPU in peers learn; leave out --device {options.device}")
     if options.plot is not None and (options.what not in CHARTS or (options.what == "peers" and options.part is None)):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import os
 import random
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -62,8 +61,7 @@ def openspiel_engine(cards: int, seconds: float, players: int = SEATS) -> Rate:
 
     play()  # the first one also pays for what is set up only once
     times = [seconds_a_call(play, seconds / SLICES) for _ in range(SLICES)]
-    timing = Timing(statistics.median(times), min(times), max(times), SLICES)
-    return Rate.of(f"OpenSpiel {version('open_spiel')} (C++ from Python), one core", 1, 1, timing)
+    return Rate.of(f"OpenSpiel {version('open_spiel')} (C++ from Python), one core", 1, 1, Timing.of(times))
 
 
 def seconds_a_call(work: Callable[[], object], seconds: float) -> float:

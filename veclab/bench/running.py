@@ -71,12 +71,13 @@ class Running:
     ) -> tuple[int, SelfPlayRow | None]:
         """Times self-play of so many games: the number of its row, and the row; None if it does not fit in memory."""
         number, last = -1, None
+        repeats = self.options.repeats if "repeats" in self.options.given else 1  # for it takes long
         with self.display.task(label, games, "games") as task, Watch(self.device) as watch:
 
             def report(done: float, evaluations: int) -> None:
                 task.update(done, evaluations=evaluations)
 
-            for row in self.attempt(label, lambda: timed_self_play(play, games, counted, report)):
+            for row in self.attempt(label, lambda: timed_self_play(play, games, counted, report, repeats)):
                 figure = {**more, **asdict(row), **watch.figures()}
                 line = self_play_line(label, figure)
                 if last is None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import itertools
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,14 +19,15 @@ from torch import Tensor
 
 from net import InferenceNet
 from vecgame import Game
-from veclab.bench.measure import Utilisation, arithmetic, counted_ways, synchronize, timed
+from veclab.bench.measure import Timing, Utilisation, arithmetic, counted_ways, synchronize, timed
 from veclab.room import check_room, of_search
 from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecmcts import SearchConfig, kernels, search
 from vecmcts import graphs as recordings
 from vecmcts.search import way_of
 
-LIMIT_EVALUATIONS = {"cpu": 1_500_000, "cuda": 100_000_000}  # at most, for the limit: some 15 seconds
+LIMIT_REPEATS = 3  # timings of the limit, after one that does not count
+LIMIT_EVALUATIONS = {"cpu": 375_000, "cuda": 25_000_000}  # at most, of each of these: some 4 seconds of a CPU
 TOGETHER = {
     "cpu": (2048,),
     "cuda": (16_384, 131_072),
@@ -77,16 +79,19 @@ class SelfPlayRow:
     """The time of self-play of one batch of games."""
 
     games: int
-    games_per_minute: float  # of the last pass
+    games_per_minute: float  # the median of the passes that count: of the settled ones, before these of the last one
+    games_per_minute_low: float  # the slowest of them
+    games_per_minute_high: float
+    repeats: int  # how many they are
     evaluations_per_game: float  # positions that a search had judged and uses
-    evaluations_per_second: float
+    evaluations_per_second: float  # of the same median
     passes: int  # times that the games were played: what is built or recorded at a first use costs the first ones
     settled: bool  # whether another pass would run no other way
     precision: str  # of the network's products
     network_compiled: bool
     asked: str  # the way that its searches were to run
-    ways: dict[str, int]  # searches of the last pass, by the way they ran
-    cpu: float  # share of the cores that it may use that was busy
+    ways: dict[str, int]  # searches of the passes that count, by the way they ran
+    cpu: float  # share of the cores that it may use that was busy in the last pass
     gpu: float | None  # likewise of the GPU, None where it is not known
 
 
@@ -113,7 +118,11 @@ class Detail:
     requests: int
     mean_batch: float
     max_batch: int
-    limit_by_rows: float  # games/min if nothing but the network took time, for all these rows
+    network_per_second: float  # rows, if nothing but the network took time: the median of some timings
+    network_per_second_low: float  # the slowest of them
+    network_per_second_high: float
+    network_repeats: int  # how many they are
+    limit_by_rows: float  # games/min at that median for all these rows
     limit_by_evaluations: float  # likewise if only what counts went to the network
     share_by_rows: float  # of that limit
     share_by_evaluations: float
@@ -158,16 +167,22 @@ def check_memory(play: Play, games: int) -> None:
 
 
 def timed_self_play(
-    play: Play, games: int, counted: dict[int, Counted], report: Report = lambda done, evaluations: None
+    play: Play,
+    games: int,
+    counted: dict[int, Counted],
+    report: Report = lambda done, evaluations: None,
+    repeats: int = 1,
 ) -> Iterator[SelfPlayRow]:
     """Plays ``games`` games at once, after a search of as many: yields a row after each pass, the last one's counts.
 
     A search is recorded at the second use of a size, and a game has many sizes. So the games are played until the
-    searches run the same way twice running, `MOST_PASSES` times at most.
+    searches run the same way twice running, `MOST_PASSES` times at most. That pass counts, and as many more of the same
+    games as ``repeats`` asks for.
 
     Args:
         counted: on a CPU, where counting costs nothing, the counts of these games are put here.
         report: called as the games of a pass are played.
+        repeats: passes that are to count.
 
     Raises:
         NoRoomError: when they would not fit.
@@ -175,8 +190,10 @@ def timed_self_play(
     check_memory(play, games)
     first = play.game.deal(games, play.seed, play.device)
     search(play.game, first, play.network, play.config, play.seed, play.graphs, largest=games)
-    before: set[str] = set()
-    for number in range(1, MOST_PASSES + 1):
+    settled, before = False, set()
+    seconds: list[float] = []  # of the passes that count
+    ran: Counter[str] = Counter()  # their searches
+    for number in itertools.count(1):
         with Utilisation(play.device) as used, counted_ways() as ways:
 
             def told(done: float, evaluations: int, used: Utilisation = used) -> None:
@@ -187,23 +204,30 @@ def timed_self_play(
                 played, spent, counted[games] = play_counted(play, games, report)
             else:
                 played, spent = play_once(play, games, report=told)
-        settled = play.way in ("eager", "kernels") or set(ways) == before or number == MOST_PASSES
-        before = set(ways)
+        if not settled:
+            settled = play.way in ("eager", "kernels") or set(ways) == before or number == MOST_PASSES
+            before, seconds, ran = set(ways), [], Counter()
+        seconds.append(spent.wall)
+        ran.update(ways)
+        timing = Timing.of(seconds, ran)
         yield SelfPlayRow(
             games=games,
-            games_per_minute=60 * games / spent.wall,
+            games_per_minute=60 * games / timing.median,
+            games_per_minute_low=60 * games / timing.high,
+            games_per_minute_high=60 * games / timing.low,
+            repeats=timing.repeats,
             evaluations_per_game=played.evaluations / games,
-            evaluations_per_second=played.evaluations / spent.wall,
+            evaluations_per_second=played.evaluations / timing.median,
             passes=number,
             settled=settled,
             precision=arithmetic(play.network),
             network_compiled=play.network.compiled,
             asked=play.way,
-            ways=ways,
+            ways=timing.ways,
             cpu=used.cpu,
             gpu=used.gpu,
         )
-        if settled:
+        if settled and timing.repeats >= repeats:
             return
 
 
@@ -234,15 +258,19 @@ def detail(play: Play, row: SelfPlayRow, counted: dict[int, Counted]) -> Detail:
     if games not in counted:
         counted[games] = play_counted(play, games)[2]
     found = counted[games]
-    seconds = network_seconds(play.network, found.requests, play.device, play.game.features) / found.rows  # of a row
+    alone = network_timing(play.network, found.requests, play.device, play.game.features).times(1 / found.rows)  # a row
     per_game, calls = found.rows / games, [size for sizes in found.requests for size in sizes]
-    by_rows, by_evaluations = (60 / (seconds * count) for count in (per_game, row.evaluations_per_game))
+    by_rows, by_evaluations = (60 / (alone.median * count) for count in (per_game, row.evaluations_per_game))
     return Detail(
         counted_games=games,
         rows_per_game=per_game,
         requests=len(calls),
         mean_batch=found.rows / len(calls),
         max_batch=max(calls),
+        network_per_second=1 / alone.median,
+        network_per_second_low=1 / alone.high,
+        network_per_second_high=1 / alone.low,
+        network_repeats=alone.repeats,
         limit_by_rows=by_rows,
         limit_by_evaluations=by_evaluations,
         share_by_rows=row.games_per_minute / by_rows,
@@ -251,11 +279,12 @@ def detail(play: Play, row: SelfPlayRow, counted: dict[int, Counted]) -> Detail:
     )
 
 
-def network_seconds(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> float:
+def network_timing(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> Timing:
     """Time of the network alone for as many rows: the physical limit of a search that asks for them.
 
-    The least of these: the same requests, each thread's in a thread of its own; and all of them in batches of a size in
-    `TOGETHER` by all threads together. Of many requests every n-th is timed, and its time counts n times.
+    That of these whose median is the least: the same requests, each thread's in a thread of its own; and all of them in
+    batches of a size in `TOGETHER` by all threads together. Of many requests every n-th is timed, and its time counts n
+    times.
 
     Args:
         requests: the sizes of the batches that each thread asked for.
@@ -266,10 +295,11 @@ def network_seconds(network: InferenceNet, requests: list[list[int]], device: to
     apart = [sizes[::every] for sizes in requests]
     sizes = {min(size, total) for size in TOGETHER[device.type]}
     together = [[[size] * max(1, sum(map(sum, apart)) // size)] for size in sorted(sizes)]
-    return total * min(seconds_each(network, parts, device, features) for parts in (apart, *together))
+    ways = (timing_each(network, parts, device, features) for parts in (apart, *together))
+    return min(ways, key=lambda timing: timing.median).times(total)
 
 
-def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> float:
+def timing_each(network: InferenceNet, requests: list[list[int]], device: torch.device, features: int) -> Timing:
     """Time of one evaluation when each list of requests is asked for by a thread of its own; one list by all of
     PyTorch's threads together."""
     random = torch.Generator().manual_seed(0)
@@ -295,10 +325,10 @@ def seconds_each(network: InferenceNet, requests: list[list[int]], device: torch
         with ThreadPoolExecutor(
             len(requests), initializer=torch.set_num_threads, initargs=(torch.get_num_threads(),)
         ) as pool:
-            timing = timed(ask_all, device, repeats=1, warmup=0)
+            timing = timed(ask_all, device, LIMIT_REPEATS)
     finally:
         torch.set_num_threads(threads)
-    return timing.median / sum(map(sum, requests))
+    return timing.times(1 / sum(map(sum, requests)))
 
 
 class PhaseClock:

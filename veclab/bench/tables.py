@@ -41,7 +41,14 @@ def deviations(figure: dict[str, Any]) -> list[str]:
 def self_play_line(label: str, figure: dict[str, Any]) -> str:
     """Of a timed row of self-play."""
     again = f" (pass {figure['passes']})" if figure["passes"] > 1 or not figure["settled"] else ""
+    if figure["repeats"] > 1:
+        again = f" (median of {figure['repeats']}, {spread(figure, 'games_per_minute')} apart)"
     return row_line(label, f"{figure['games_per_minute']:,.0f} games/min{again}", figure)
+
+
+def spread(figure: dict[str, Any], name: str) -> str:
+    """Width of the repeats of a rate as a share of their median."""
+    return f"{(figure[f'{name}_high'] - figure[f'{name}_low']) / figure[name]:.0%}"
 
 
 def limit_line(figure: dict[str, Any]) -> str:
@@ -61,10 +68,12 @@ def rate_line(figure: dict[str, Any]) -> str:
 
 def print_self_play(console: Console, title: str, rows: list[tuple[str, dict[str, Any]]], first: str) -> None:
     """Self-play rows, each with its label for the column ``first``: their speed, then where the time went."""
+    repeated = any(row["repeats"] > 1 for _, row in rows)
     cells = [
         (
             label,
             f"{row['games_per_minute']:,.0f}",
+            *([spread(row, "games_per_minute")] * repeated),
             ran(row),
             f"{row['evaluations_per_game']:,.0f}",
             f"{row['cpu']:.0%}",
@@ -73,7 +82,8 @@ def print_self_play(console: Console, title: str, rows: list[tuple[str, dict[str
         )
         for label, row in rows
     ]
-    print_table(console, title, (first, "games/min", "ran", "evaluations a game", "CPU", "GPU", "GiB"), cells)
+    rate = ("games/min", *["spread"] * repeated)
+    print_table(console, title, (first, *rate, "ran", "evaluations a game", "CPU", "GPU", "GiB"), cells)
     detailed = [(label, row) for label, row in rows if "shares" in row]
     if detailed:
         print_limits(console, detailed, first)
@@ -88,12 +98,16 @@ def print_limits(console: Console, rows: list[tuple[str, dict[str, Any]]], first
                 label,
                 f"{row[f'{counted}_per_game']:,.0f}",
                 f"{row[f'limit_by_{counted}']:,.0f}",
+                spread(row, "network_per_second"),
                 f"{row[f'share_by_{counted}']:.0%}",
             )
             for label, row in rows
         ]
         print_table(
-            console, f"the network's limit by {counted}", (first, f"{counted} a game", "games/min", "of it"), cells
+            console,
+            f"the network's limit by {counted}",
+            (first, f"{counted} a game", "games/min", "spread", "of it"),
+            cells,
         )
     cells = [
         (label, f"{row['requests']:,}", f"{row['mean_batch']:,.0f}", f"{row['max_batch']:,}") for label, row in rows
