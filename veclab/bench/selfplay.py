@@ -28,10 +28,8 @@ from vecmcts.search import way_of
 
 LIMIT_REPEATS = 3  # timings of the limit, after one that does not count
 LIMIT_EVALUATIONS = {"cpu": 375_000, "cuda": 25_000_000}  # at most, of each of these: some 4 seconds of a CPU
-TOGETHER = {
-    "cpu": (2048,),
-    "cuda": (16_384, 131_072),
-}  # batches for the limit: the best, or great enough to be bound by arithmetic
+# Batches for the limit: the best, or great enough to be bound by arithmetic.
+TOGETHER = {"cpu": (2048,), "cuda": (16_384, 131_072)}
 COUNTED_GAMES = 16_384  # games of the slower pass for phases and rows, at most
 MOST_PASSES = 3
 PHASES = ("select", "step", "observe", "network", "backup", "worlds", "other")
@@ -68,10 +66,14 @@ class Play:
     seed: int = 0
 
     @property
+    def recorded(self) -> bool:
+        """Whether its searches are to be recorded, each at the second use of a size."""
+        return self.graphs and self.device.type in recordings.DEVICES
+
+    @property
     def way(self) -> str:
         """How its searches are to run, by the names of `vecmcts.search.way_of`."""
-        recorded = self.graphs and self.device.type in recordings.DEVICES
-        return way_of(self.device.type in kernels.DEVICES, recorded)
+        return way_of(self.device.type in kernels.DEVICES, self.recorded)
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def timed_self_play(
             else:
                 played, spent = play_once(play, games, report=told)
         if not settled:
-            settled = play.way in ("eager", "kernels") or set(ways) == before or number == MOST_PASSES
+            settled = settles(play, before, set(ways), number)
             before, seconds, ran = set(ways), [], Counter()
         seconds.append(spent.wall)
         ran.update(ways)
@@ -229,6 +231,11 @@ def timed_self_play(
         )
         if settled and timing.repeats >= repeats:
             return
+
+
+def settles(play: Play, before: set[str], ways: set[str], number: int) -> bool:
+    """Whether one more pass would run no other way than pass ``number`` did, and ``before`` it the last one."""
+    return not play.recorded or ways == before or number == MOST_PASSES
 
 
 def counts_as_it_plays(play: Play) -> bool:

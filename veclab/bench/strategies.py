@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -11,7 +12,7 @@ import torch
 from net import BlobNet, InferenceNet, default_inference_dtype
 from vecgame import Blob
 from veclab.bench.measure import arithmetic, counted_ways, name_of
-from veclab.bench.selfplay import CountingNetwork, Play, play_once
+from veclab.bench.selfplay import CountingNetwork, Play, play_once, settles
 from veclab.machine import cores
 from veclab.precision import inference_net
 from veclab.reference.mcts import SearchConfig as ReferenceSearch
@@ -58,6 +59,8 @@ class StrategyRow:
     precision: str | None = None  # of the network's products, None where it was not asked
     network_compiled: bool = False
     ways: dict[str, int] = field(default_factory=dict)  # searches of `vecmcts`, by the way they ran
+    asked: str | None = None  # the way that these were to run, None where there are none
+    settled: bool = True  # more games would run no other way
 
 
 def plans(cores: int, workers: list[int], quick: bool, vectorised_games: int, int8: bool) -> list[Plan]:
@@ -187,7 +190,7 @@ def vectorised(
     """A row of strategy 4: batches of games, whole ones only, until the time is over."""
     network = inference_net(copy.deepcopy(net).to(device), plan.precision, [game])
     play = Play(game, network, replace(config, leaves_per_step=plan.leaves), device)
-    play_once(play, min(plan.games, 64))  # warm-up
+    warm_up(play, plan.games)
     # On a GPU searches are recorded, and a recorded search calls no network that could count.
     counting = CountingNetwork(network) if device.type == "cpu" else None
     games = evaluations = 0
@@ -213,4 +216,17 @@ def vectorised(
         cpu=cpu / spent / cores(),
         precision=arithmetic(network),
         ways=ways,
+        asked=play.way,
     )
+
+
+def warm_up(play: Play, games: int) -> None:
+    """Plays games that do not count: a few, or where searches are recorded, size by size, as many as are timed at once,
+    until more would run no other way."""
+    before: set[str] = set()
+    for number in itertools.count(1):
+        with counted_ways() as ways:
+            play_once(play, games if play.recorded else min(games, 64))
+        if settles(play, before, set(ways), number):
+            return
+        before = set(ways)
