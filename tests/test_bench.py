@@ -15,15 +15,20 @@ import torch
 
 from net import BlobNet, InferenceNet, NetConfig, int8_available
 from tests.small_benches import small
-from vecgame import Blob
+from vecgame import Blob, Game, Kuhn, identity
 from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
 from veclab.bench import command as bench
 from veclab.bench import plot, selfplay, strategies, sweep
 from veclab.bench.measure import Utilisation, timed
 from veclab.bench.parts import multiply_adds
+from veclab.bench.people import WORLDS, ways_of
 from veclab.bench.selfplay import LIMIT_REPEATS, PHASES, Counted, Play, detail, network_timing, timed_self_play
 from veclab.bench.tables import verdict
 from veclab.machine import cores
+from veclab.play import thinking_as_usual
+from veclab.table.agents import make_agent
+from veclab.table.session import Settings as TableSettings
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")
@@ -165,11 +170,33 @@ def test_how_long_a_person_waits(tmp_path, capsys) -> None:
     figures, agent = tmp_path / "figures.json", "veclab/agents/blob-4-players.safetensors"
     flags = ["people", "--quick", "--cards", "2", "--simulations", "4", "--device", "cpu", "--json", str(figures)]
     assert bench.main([*flags, "--weights", agent]) == 0
-    (row,) = json.loads(figures.read_text())["figures"]
-    assert row["decisions"] == 3 and row["label"].endswith("30x4, one game") and row["ways"] == {"eager": 3}
-    assert 0 < row["milliseconds"] <= row["slowest"] and row["cpu_milliseconds"] > 0
-    assert "ms a decision" in capsys.readouterr().out
+    rolled, searched = json.loads(figures.read_text())["figures"]
+    assert rolled["player"] == "rollouts in 30 of 120 worlds" and rolled["as_played"] and rolled["ways"] == {}
+    assert searched["player"] == "search 30x4" and not searched["as_played"] and searched["ways"] == {"eager": 3}
+    assert (rolled["asked"], searched["asked"]) == (None, "eager")
+    for row in (rolled, searched):
+        assert row["decisions"] == 3 and row["label"].endswith(f"{row['player']}, one game") and row["rows"] > 0
+        assert 0 < row["milliseconds"] <= row["slowest"] and row["mean"] > 0 and row["cpu_milliseconds"] > 0
+    output = " ".join(capsys.readouterr().out.split())
+    assert "rollouts in 30 of 120 worlds, one game, as vecgame play: " in output and "search 30x4, one game: " in output
     assert bench.main(flags) == 2 and "people searches with a trained network" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("game", "thinking"), [(Blob(cards=2), "rollouts"), (Kuhn(), "search")])
+def test_the_player_that_is_timed_is_the_one_that_is_played_against(game: Game, thinking: str, tmp_path) -> None:
+    path = tmp_path / "network.safetensors"
+    net = BlobNet(network_config("small", game))
+    save_network(path, net, {"games": [identity(game)]})
+    settings = thinking_as_usual(TableSettings(game, agent=str(path)), {})
+    agent, network = make_agent(settings), InferenceNet(net)
+    assert settings.thinking == thinking and settings.worlds == WORLDS
+    ways = ways_of(game, network, SearchConfig(worlds=WORLDS, simulations=settings.simulations), CPU)
+    (player,) = (way.player(network) for way in ways if way.as_played)
+    assert type(player) is type(agent) and player.config == agent.config and len(ways) == 1 + (thinking == "rollouts")
+    other = SearchConfig(worlds=WORLDS, simulations=settings.simulations, leaves_per_step=8)
+    assert [way.as_played for way in ways_of(game, network, other, CPU)] == [True, False][thinking == "search" :]
+    on_gpu = ways_of(game, network, other, torch.device("cuda"))  # where the table's agents are not
+    assert [(way.as_played, way.asked) for way in on_gpu] == [(False, "kernels graph")]
 
 
 def test_a_sweep_by_threads_and_precision() -> None:

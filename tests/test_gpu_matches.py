@@ -17,6 +17,7 @@ from veclab.arena.bots import IsmctsPlayer, NetworkPlayer, Player, RandomBot, Ru
 from veclab.arena.evaluate import evaluate, results_json
 from veclab.arena.matches import play_match
 from veclab.bench.agreement import agreement, comparable
+from veclab.bench.people import waiting, ways_of
 from vecmcts import IsmctsConfig, SearchConfig
 
 pytestmark = pytest.mark.gpu
@@ -108,6 +109,15 @@ def test_arithmetics_are_compared() -> None:
     assert {row.precision for row in found} >= {"float32", "bfloat16"}
     exact = next(row for row in found if row.precision == "float32")
     assert exact.same_action == 1 and exact.value_error == 0
+
+
+def test_one_games_searches_are_measured_once_recorded() -> None:
+    """Alone, for the table's agents think on the CPU."""
+    net = InferenceNet(small(GAME).to("cuda"), torch.float32)
+    (way,) = ways_of(GAME, net, CONFIG, GPU)
+    row = waiting(GAME, net, way, 1, 2, GPU)
+    assert row.ways == {gpu_way(graph=True): row.decisions} and row.player == "search 2x2" and row.rows is None
+    assert not row.as_played and row.settled and row.asked == "kernels graph"
 
 
 @pytest.mark.slow

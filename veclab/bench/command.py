@@ -7,7 +7,7 @@ vecgame bench engine       random games a second, and OpenSpiel's in the same ru
 vecgame bench net          evaluations a second by precision and batch
 vecgame bench search       tree-simulations a second with a network that costs nothing, and mctx's in the same run
 vecgame bench train        examples a second of the learner, and of policy gradient with its games
-vecgame bench people       how long one person waits for a search of 30 worlds: --weights a network-*.safetensors
+vecgame bench people       how long one person waits for a player of `vecgame play`: --weights a network-*.safetensors
 vecgame bench agreement    the search's answer by the network's arithmetic: --weights a network-*.safetensors
 vecgame bench sweep        self-play over a grid: --set games=256,2048 worlds=1,3
 vecgame bench peers        engine and search beside OpenSpiel and mctx: pip install 'vecgame[peers]'
@@ -30,7 +30,7 @@ from veclab.bench import learners, parts, peers, plot, strategies, sweep
 from veclab.bench.agreement import agreement, available, comparable
 from veclab.bench.measure import Watch
 from veclab.bench.options import check, parse
-from veclab.bench.people import waiting
+from veclab.bench.people import waiting, ways_of
 from veclab.bench.record import Listener, Record, termination_as_interrupt
 from veclab.bench.running import Running
 from veclab.bench.selfplay import Counted, Play, SelfPlayRow
@@ -228,18 +228,23 @@ class Bench(Running):
         print_agreement(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
 
     def people(self) -> None:
-        """The time of one game's decisions, each searched by itself."""
+        """The time of one game's decisions, each made by itself."""
         options, most = self.options, 3 if self.options.quick else 1000
         net = load_network(options.weights, self.device, self.game)
         if self.other_rules is not None:
             self.console.print(self.other_rules)
         network, config = inference_net(net, "auto", [self.game]), replace(self.config, noise_fraction=0.0)
+        if self.device.type != "cpu":
+            self.console.print(
+                "vecgame play thinks on the CPU, which --device cpu measures; here only a search is timed"
+            )
         for games in options.batches or [1 if options.quick else 4]:
-            with Watch(self.device) as watch:
-                row = waiting(self.game, network, config, games, most, self.device)
-                figure = {"kind": "people", **asdict(row), **watch.figures()}
-            self.record.add(figure, waiting_line(figure))
-        print_waiting(self.console, f"{options.weights.name}, {self.setting}", self.record.figures)
+            for way in ways_of(self.game, network, config, self.device):
+                with Watch(self.device) as watch:
+                    row = waiting(self.game, network, way, games, most, self.device)
+                    figure = {"kind": "people", **asdict(row), **watch.figures()}
+                self.record.add(figure, waiting_line(figure))
+        print_waiting(self.console, f"{options.weights.name}, {self.terms}", self.record.figures)
 
     def sweep(self) -> None:
         """Self-play over a grid of settings."""

@@ -201,24 +201,28 @@ def print_learning(console: Console, title: str, figures: Figures) -> None:
 def waiting_line(figure: dict[str, Any]) -> str:
     """Of a row of people."""
     cpu = f"{figure['cpu_milliseconds']:,.0f} ms of the processor's"
-    return row_line(figure["label"], f"{figure['milliseconds']:,.0f} ms a decision, {cpu}", figure)
+    label = f"{figure['label']}{', as vecgame play' * figure['as_played']}"
+    return row_line(label, f"{figure['milliseconds']:,.0f} ms a decision, {cpu}", figure)
 
 
 def print_waiting(console: Console, title: str, figures: Figures) -> None:
-    """How long one person waits for a search."""
-    names = ("decisions", "ms, median", "slowest", "of the processor", "evaluations", "ran")
+    """How long one person waits for another player."""
+    names = ("player", "decisions", "ms, median", "mean", "slowest", "of the processor", "rows judged", "ran")
     cells = [
         (
+            f"{row['player']}{' *' * row['as_played']}",
             f"{row['decisions']:,}",
             f"{row['milliseconds']:,.1f}",
+            f"{row['mean']:,.1f}",
             f"{row['slowest']:,.1f}",
             f"{row['cpu_milliseconds']:,.1f}",
-            f"{row['evaluations']:,.0f}",
+            "n/a" if row["rows"] is None else f"{row['rows']:,.0f}",
             ran(row),
         )
         for row in figures
     ]
     print_table(console, title, names, cells)
+    console.print("ms of one decision; * the player that vecgame play makes of a network")
 
 
 def agreement_line(figure: dict[str, Any]) -> str:

@@ -64,7 +64,7 @@ PARTS = (
     bench("learner", 22, "train", "train --no-graphs --batches 16384 2048"),
     bench("engine", 10, "engine"),
     bench("agreement", 20, "agreement --weights veclab/agents/blob-4-players.safetensors"),
-    bench(
+    bench(  # one game's search; as `vecgame play` thinks it is a figure of a CPU
         "people",
         15,
         "people --weights veclab/agents/blob-4-players.safetensors",
