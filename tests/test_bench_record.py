@@ -332,6 +332,19 @@ def test_games_are_played_until_searches_run_the_same_way(passes: list, expected
     assert {row.repeats for row in rows} == {1}
 
 
+def test_searches_that_are_not_recorded_are_told(monkeypatch) -> None:
+    """Of the trees alone too, where a GPU would replay a graph."""
+
+    def told() -> list[str]:
+        rate = parts.searches(Blob(cards=1), 2, SearchConfig(worlds=1, simulations=1), CPU, 2)
+        return deviations({**asdict(rate), "fell_back": []})
+
+    monkeypatch.setattr(parts, "search", lambda *arguments, **options: WAYS.update(["eager"]))
+    assert told() == []
+    monkeypatch.setattr(recordings, "DEVICES", frozenset({"cpu"}))
+    assert told() == ["searches ran eager, not graph"]
+
+
 def test_passes_that_count_are_repeated(monkeypatch) -> None:
     """Not those that record, which are slow; the rate is the median, and the ways are those of all of them."""
     passes = [{"eager": 3, "graph": 1}, {"graph": 4}, {"graph": 4}, {"graph": 3, "eager": 1}, {"graph": 4}]

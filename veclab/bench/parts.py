@@ -10,6 +10,7 @@ from net import BlobNet, InferenceNet, NetConfig, default_inference_dtype
 from vecgame import Game, Purpose, Stream
 from vecgame.cards import pack_mask
 from veclab.bench.measure import Timing, arithmetic, name_of, timed
+from veclab.bench.selfplay import Play
 from veclab.precision import inference_net
 from veclab.room import FLOAT, Need, check_room, of_games, of_search
 from veclab.settings import Settings
@@ -153,7 +154,8 @@ def searches(
     # Two searches before: on a GPU the second of a shape is recorded.
     timing = timed(lambda: search(game, state, network, config, graphs=graphs), device, repeats, warmup=2)
     label = f"{game.name}, {config.worlds}x{config.simulations}"
-    return Rate.of(label, size, size * config.worlds * config.simulations, timing)
+    rate = Rate.of(label, size, size * config.worlds * config.simulations, timing)
+    return replace(rate, asked=Play(game, network, config, device, graphs).way)
 
 
 def learning(

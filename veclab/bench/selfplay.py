@@ -24,6 +24,7 @@ from veclab.room import check_room, of_search
 from veclab.training.selfplay import Report, SelfPlay, self_play, threads_for
 from vecmcts import SearchConfig, kernels, search
 from vecmcts import graphs as recordings
+from vecmcts.evaluators import Network
 from vecmcts.search import way_of
 
 LIMIT_REPEATS = 3  # timings of the limit, after one that does not count
@@ -59,7 +60,7 @@ class Play:
     """Self-play to be measured, but for the number of games."""
 
     game: Game
-    network: InferenceNet | CountingNetwork
+    network: InferenceNet | CountingNetwork | Network
     config: SearchConfig
     device: torch.device
     graphs: bool = True
