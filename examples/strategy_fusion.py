@@ -20,6 +20,7 @@ from veclab.command_line import Parser, begin, check_place, ends_in_one_line
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
+import math
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,7 +157,8 @@ def draw(
             if name in results:
                 mean, half = results[name].mean, results[name].half
                 panel.axhline(mean, color=color, label="cheating search (true hands)" if name == "cheating" else name)
-                panel.axhspan(mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
+                if math.isfinite(half):
+                    panel.axhspan(mean - half, mean + half, color=color, alpha=0.15, linewidth=0)
         panel.legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=150)

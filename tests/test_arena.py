@@ -7,7 +7,17 @@ import torch
 
 from vecgame import Blob
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
-from veclab.arena.matches import Interval, play_match
+from veclab.arena.matches import (
+    FEWEST_EQUAL,
+    Interval,
+    MatchResult,
+    one_against_all,
+    play_deals,
+    play_match,
+    side_points,
+    strata_of,
+    t_95,
+)
 from vecmcts import PlayoutEvaluator, SearchConfig
 
 GAME = Blob(cards=5)
@@ -118,5 +128,51 @@ def test_mixed_card_counts_share_the_deals() -> None:
 def test_interval() -> None:
     interval = Interval.of(torch.tensor([1.0, 2.0, 3.0, 6.0], dtype=torch.float64))
     assert interval.mean == 3
-    assert interval.half == pytest.approx(1.96 * math.sqrt(14 / 3) / 2)
-    assert str(interval) == "3.00 ± 2.12"
+    assert interval.half == pytest.approx(3.18 * math.sqrt(14 / 3) / 2)  # three degrees of freedom
+    assert str(interval) == "3.00 ± 3.43"
+
+
+@pytest.mark.parametrize("deals", [2, 3, 5, 20])
+def test_intervals_of_few_samples_miss_as_seldom_as_those_of_many(deals: int) -> None:
+    """Of 4,000 means of normal samples 200 should lie outside, standard deviation 14; by the normal distribution's
+    quantile it was 30% of two and 7% of 20."""
+    samples = torch.randn(4000, deals, dtype=torch.float64, generator=torch.Generator().manual_seed(deals))
+    outside = sum(abs(interval.mean) > interval.half for interval in map(Interval.of, samples))
+    assert 130 < outside < 270  # 5 standard deviations
+
+
+def test_a_few_equal_samples_have_no_interval() -> None:
+    """How much others would differ is not known; two deals alike are no significant lead."""
+    few, many = (torch.full((count,), 0.1, dtype=torch.float64) for count in (FEWEST_EQUAL - 1, FEWEST_EQUAL))
+    assert Interval.of(few) == Interval(pytest.approx(0.1), math.inf)
+    assert Interval.of(many) == Interval(pytest.approx(0.1), 0)
+    for lead, significant in ((few, False), (many, True)):
+        level = Interval(0, 0)
+        assert MatchResult(level, level, Interval.of(lead), 8).significant == significant
+    assert math.isinf(Interval.of(torch.tensor([1.0, 1.0, 2.0, 2.0]), [2, 2]).half)
+
+
+def test_an_interval_of_strata() -> None:
+    """Two kinds of three and two samples, whose means have nothing to do with it: variances 1 and 8, by hand."""
+    samples = torch.tensor([1.0, 2.0, 3.0, 104.0, 100.0], dtype=torch.float64)
+    one, other = 3 * 1 / 25, 2 * 8 / 25
+    freedom = (one + other) ** 2 / (one**2 / 2 + other**2 / 1)
+    assert 1 < freedom < 2
+    interval = Interval.of(samples, [3, 2])
+    assert interval == Interval(42.0, pytest.approx(12.71 * math.sqrt(one + other)))
+    further = samples + torch.tensor([0, 0, 0, 1000.0, 1000.0])
+    assert Interval.of(further, [3, 2]).half == pytest.approx(interval.half)
+    equal = torch.tensor([1.0, 5.0, 1.0, 5.0] * 5, dtype=torch.float64)  # pooled, and all the degrees of freedom
+    assert Interval.of(equal, [10, 10]).half == pytest.approx(t_95(18) * math.sqrt(40 / 9 / 20))
+    assert math.isinf(Interval.of(samples, [4, 1]).half)
+    assert strata_of(7, 3) == [3, 2, 2] and strata_of(5, 3) == [5]
+
+
+def test_a_match_by_several_rules_knows_that_their_shares_are_fixed() -> None:
+    """How many points a game has differs with the cards; that is no chance."""
+    games, deals = [Blob(cards=1), Blob(cards=8)], 41
+    seatings = one_against_all(4)
+    points = play_deals(games, (RandomBot(), RandomBot()), seatings, deals, seed=1)
+    own = side_points(points, seatings)[:, 0]
+    match = play_match(games, RandomBot(), RandomBot(), deals, seed=1)
+    assert match.player == Interval.of(own, [21, 20]) and match.player.half < 0.9 * Interval.of(own).half

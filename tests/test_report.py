@@ -20,6 +20,7 @@ from tests.test_net import random_net
 from vecgame import Blob
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
+from veclab.arena.matches import t_95
 from veclab.progress import Display
 from veclab.report.charts import Series, bar_chart, calibration_chart, line_chart
 from veclab.report.drawing import BOTTOM, ENDS, LEFT, RIGHT, TOP, new_axes, steps_axis, values_axis
@@ -296,7 +297,8 @@ def test_card_counts_share_the_games_and_their_bids(network: InferenceNet) -> No
         ]
         mean = sum(each) / len(each)
         spread = math.sqrt(sum((x - mean) ** 2 for x in each) / (len(each) - 1) / len(each))
-        assert (name, share, half) == (str(part.game.cards), pytest.approx(mean), pytest.approx(1.96 * spread))
+        half_of_each = t_95(len(each) - 1) * spread
+        assert (name, share, half) == (str(part.game.cards), pytest.approx(mean), pytest.approx(half_of_each))
     assert [part.game.cards for part in play_all(games, network, 0, 2, quiet())] == [1, 2]
     repeated = play_all(Settings(cards="1-3,2,2").games(), network, 0, 8, quiet())  # a deal is shown once
     assert [(part.game.cards, part.start.batch_size) for part in repeated] == [(1, 3), (2, 3), (3, 2)]

@@ -20,6 +20,8 @@ from vecmcts import Past
 
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
 LISTED = 12  # legal actions in a message, at most
+FEWEST_EQUAL = 30  # samples whose lack of any spread is believed: a tenth of all may be others, at 95% (0.9 ** 30 = 4%)
+T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
 
 Report = Callable[[float], None]
 """Called with the share of the work that is done."""
@@ -46,14 +48,43 @@ class Interval:
     half: float
 
     @classmethod
-    def of(cls, samples: Tensor) -> Interval:
-        """Of independent samples [N], by the normal approximation; one sample has an infinite interval."""
-        if len(samples) < 2:
-            return cls(float(samples.mean()), math.inf)
-        return cls(float(samples.mean()), 1.96 * float(samples.std()) / math.sqrt(len(samples)))
+    def of(cls, samples: Tensor, strata: Sequence[int] | None = None) -> Interval:
+        """Of independent samples [N], by Student's t.
+
+        It is infinite of one sample, and of fewer than `FEWEST_EQUAL` that are all equal: how much others would differ
+        from them is not known.
+
+        Args:
+            strata: how many samples, in their order, are of each of several kinds that have fixed shares of them
+                (`strata_of`). How the kinds differ on average is then no error of the mean, and the degrees of freedom
+                are Satterthwaite's ("An Approximate Distribution of Estimates of Variance Components", Biometrics 2,
+                1946), rounded down. None: all are of one kind.
+        """
+        parts = samples.double().split(list(strata or [len(samples)]))
+        mean, count = float(samples.double().mean()), len(samples)
+        if min(map(len, parts)) < 2:
+            return cls(mean, math.inf)
+        if all(torch.allclose(part, part[:1], rtol=1e-9, atol=1e-12) for part in parts):  # but for rounding
+            return cls(mean, math.inf if count < FEWEST_EQUAL else 0.0)
+        freedoms = [len(part) - 1 for part in parts]
+        adds = [len(part) * float(part.var()) / count**2 for part in parts]  # to the variance of the mean
+        freedom = sum(adds) ** 2 / sum(add**2 / own for add, own in zip(adds, freedoms, strict=True))
+        return cls(mean, t_95(max(1, math.floor(freedom + 1e-9))) * math.sqrt(sum(adds)))
 
     def __str__(self) -> str:
         return f"{self.mean:.2f} ± {self.half:.2f}"
+
+
+def t_95(freedom: int) -> float:
+    """Student's t, two-sided 95%: the table, and beyond it the first terms of its expansion about the normal
+    distribution, which are right to 0.003."""
+    return T_95[freedom - 1] if freedom <= len(T_95) else 1.960 + 2.372 / freedom + 2.823 / freedom**2
+
+
+def strata_of(deals: int, rules: int) -> list[int]:
+    """How many of a match's deals, in their order, are by each of its rules; all of them as one where some rules have
+    fewer than two deals, which tell nothing of their spread: that makes intervals wider, not narrower."""
+    return even_shares(deals, rules) if deals >= 2 * rules else [deals]
 
 
 @dataclass(frozen=True)
@@ -88,7 +119,7 @@ def play_match(
     twice, with the player at both seats of each side in turn.
 
     What the deal gives a seat thus counts for both sides alike. The games of a deal are not independent; the intervals
-    are over deals.
+    are over deals, those by each of several rules for themselves (`strata_of`).
 
     Args:
         games: rules to mix; the deals are shared out among them.
@@ -101,7 +132,8 @@ def play_match(
     seatings = seatings_of(games[0])
     points = play_deals(games, (player, opponent), seatings, deals, seed, device, report)
     mine, theirs = side_points(points, seatings).unbind(-1)
-    return MatchResult(Interval.of(mine), Interval.of(theirs), Interval.of(mine - theirs), len(mine) * len(seatings))
+    intervals = (Interval.of(samples, strata_of(deals, len(games))) for samples in (mine, theirs, mine - theirs))
+    return MatchResult(*intervals, games=len(mine) * len(seatings))
 
 
 def seatings_of(game: Game) -> Seatings:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from veclab.arena.matches import Interval
+from veclab.arena.matches import Interval, t_95
 from veclab.progress import silent
 from veclab.settings import Settings
 from veclab.training.run import Run
@@ -21,7 +21,6 @@ from veclab.training.run import Run
 R = TypeVar("R")  # a run and what it came to
 
 OF_ONE_RUN = ("seed", "updates", "iterations", "initial_network")  # settings by which runs of an option may differ
-T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
 
 
 def trained(folder: Path, settings: Settings) -> Run:
@@ -105,9 +104,3 @@ def interval_of_groups(samples: Tensor, group: Tensor) -> Interval:
     errors = samples.new_zeros(count).index_add(0, place, samples - mean) / len(samples)
     deviation = math.sqrt(count / (count - 1) * float(errors.square().sum()))
     return Interval(mean, t_95(count - 1) * deviation)
-
-
-def t_95(freedom: int) -> float:
-    """Student's t, two-sided 95%: the table, and beyond it the first terms of its expansion about the normal
-    distribution, which are right to 0.003."""
-    return T_95[freedom - 1] if freedom <= len(T_95) else 1.960 + 2.372 / freedom + 2.823 / freedom**2
