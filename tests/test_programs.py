@@ -353,6 +353,22 @@ def test_a_program_that_changed_has_another_digest(tmp_path) -> None:
     assert before == bot(tmp_path, "one").digest() != bot(tmp_path, "two").digest()
 
 
+def test_a_program_that_has_ended_is_started_anew(tmp_path) -> None:
+    """The one that had ended was asked, and "Invalid file object" was all that was said."""
+    fails_once = (
+        f"input()\n{READY}\nfor line in sys.stdin:\n  message = json.loads(line)\n"
+        f"  if not os.path.exists('{tmp_path}/tried'):\n    open('{tmp_path}/tried', 'w'); sys.exit(7)\n"
+        "  print(json.dumps({'id': message['id'], 'action': message['legal'][0]['id']}), flush=True)"
+    )
+    player = bot(tmp_path, fails_once)
+    with ending([player]):
+        with pytest.raises(ValueError, match="ended with status 7 before it answered"):
+            play_match([Kuhn()], player, RandomBot(), 2, seed=1)
+        assert play_match([Kuhn()], player, RandomBot(), 2, seed=1).games == 4
+        player.program.kill()
+        assert play_match([Kuhn()], player, RandomBot(), 2, seed=1).games == 4
+
+
 def test_answers_by_name(tmp_path) -> None:
     code = (
         f"input()\n{READY}\nfor line in sys.stdin:\n  message = json.loads(line)\n"

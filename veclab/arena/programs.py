@@ -2,7 +2,7 @@
 
 ``cmd:COMMAND`` on a command line, `ProgramPlayer("COMMAND")` here. Messages are JSON, one a line; docs/protocol.md is
 their grammar. All decisions of a batch are in flight at once, and answered in their order. Whatever a program does
-wrong ends it, and is told in one line with the last that it wrote to its standard error.
+wrong ends it, and is told in one line with the last that it wrote to its standard error; if asked again it starts anew.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ LISTED = 12  # legal actions in a message, at most
 
 
 class ProgramPlayer:
-    """A program that plays by the protocol; it is started when it is first asked, anew for each game's rules.
+    """A program that plays by the protocol; it is started when it is first asked, anew for each game's rules and after
+    whatever has ended it.
 
     Decisions with one legal action are not asked for. What a program draws should depend on what it is told only, which
     has a seed for each decision; then the same games come of the same seed.
@@ -79,7 +80,7 @@ class ProgramPlayer:
         Raises:
             ValueError: in one line, when it cannot be started or does not keep to the protocol.
         """
-        if self.game != game or self.program is None:
+        if self.game != game or self.program.ended:
             self._start(game)
         return self.refusal
 
