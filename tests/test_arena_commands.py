@@ -12,7 +12,7 @@ from net import BlobNet, NetConfig
 from tests.every_game import write_tutorials
 from vecgame import Game, identity, make_game
 from veclab.agents.checkpoint import save_network
-from veclab.arena import evaluate, ladder
+from veclab.arena import best_response, evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +153,41 @@ def test_a_program_that_errs_ends_an_evaluation_in_one_line(folder, capsys) -> N
     path = network("kuhn", make_game("kuhn"))
     error = refused(evaluate.main, [path, "--opponents", f"cmd:{sys.executable} bad.py"], capsys)
     assert "ended with status 1 before it answered; it said: no such card" in error
+
+
+def test_what_is_finished_is_shown_when_a_later_opponent_fails(folder, capsys) -> None:
+    """Though nothing was said of it as it was played (`--quiet`)."""
+    code = 'print(\'{"type": "ready", "protocol": 1}\', flush=True)\ninput()\nsys.exit(\'no such card\')'
+    (folder / "bad.py").write_text(f"import sys\ninput()\n{code}\n")
+    bad, path = f"cmd:{sys.executable} bad.py", network("kuhn", make_game("kuhn"))
+    flags = ["--quiet", "--json", "found.json", *FLAGS]
+    assert evaluate.main([path, "--players", "alone", "--opponents", "random", bad, *flags]) == 2
+    shown = capsys.readouterr()
+    assert "against 1 x random" in shown.out and bad not in shown.out
+    assert "it said: no such card" in shown.err and shown.err.count("\n") == 1
+    assert ladder.main([path, bad, "--quiet", *FLAGS]) == 2
+    shown = capsys.readouterr()
+    assert "4 pairings are not played yet" in " ".join(shown.out.split()) and bad not in shown.out
+    assert "random = 0" in shown.out and "kuhn/ladder.json" in shown.out
+    assert "it said: no such card" in shown.err and shown.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("stop", "said"),
+    [(MemoryError("none"), "error: out of memory"), (KeyboardInterrupt(), "stopped after 1 of 2 policies")],
+)
+def test_gains_of_earlier_policies_are_shown_whatever_stops_it(stop, said: str, monkeypatch, capsys) -> None:
+    compute = best_response.best_response
+
+    def only_random(game, policy, device):
+        if policy is best_response.uniform_policy:
+            return compute(game, policy, device)
+        raise stop
+
+    monkeypatch.setattr(best_response, "best_response", only_random)
+    assert best_response.main([network("kuhn", make_game("kuhn")), "--quiet", "--device=cpu"]) in (3, 130)
+    shown = capsys.readouterr()
+    assert re.search(r"random +0\.000", shown.out) and shown.err.startswith(said) and shown.err.count("\n") == 1
 
 
 def test_a_table_says_what_the_game_counts(folder, capsys) -> None:

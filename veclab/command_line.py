@@ -314,6 +314,17 @@ def on_stop(handler: Callable[[int, object], None], numbers: Collection[int] = S
             signal.signal(number, former)
 
 
+@contextmanager
+def showing(show: Callable[[], None], stopped: Callable[[], str]) -> Iterator[None]:
+    """Long work after which what of it is finished is shown, however it ended; Ctrl+C ends in the line ``stopped``."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(stopped()) from None
+    finally:
+        show()
+
+
 def leave_closed_terminal() -> None:
     """Sends what is written to a terminal nowhere once that is closed, for every write would fail."""
     for stream in (sys.stdout, sys.stderr):

@@ -14,7 +14,7 @@ All deals and all sequences of actions are laid out; see `veclab.arena.deals` an
 
 from __future__ import annotations
 
-from veclab.command_line import begin, check_least, check_place, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import begin, check_least, check_place, ends_in_one_line, parser_of, run_or_network, showing
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
@@ -179,19 +179,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
             written |= {"environment": where, "complete": len(results) == len(policies)}
             write_atomically(own.json, json_text(written).encode())
 
-    try:
-        with display.task("best responses", len(policies), "policies") as task:
-            for name, policy in policies.items():
-                results[name] = mean_gains([best_response(game, policy, device) for game in games])
-                keep()
-                display.news(f"{name}: a best response gains {float(results[name].gain.mean()):.3f} {games[0].unit}")
-                task.update(len(results))
-    except KeyboardInterrupt:
+    def show() -> None:
         if results:
             print_gains(display.console, results, settings.describe(), games[0].unit)
+
+    def stopped() -> str:
         kept = f", kept in {own.json} as incomplete" if own.json is not None and results else ""
-        raise KeyboardInterrupt(f"stopped after {len(results)} of {len(policies)} policies{kept}") from None
-    print_gains(display.console, results, settings.describe(), games[0].unit)
+        return f"stopped after {len(results)} of {len(policies)} policies{kept}"
+
+    with showing(show, stopped), display.task("best responses", len(policies), "policies") as task:
+        for name, policy in policies.items():
+            results[name] = mean_gains([best_response(game, policy, device) for game in games])
+            keep()
+            display.news(f"{name}: a best response gains {float(results[name].gain.mean()):.3f} {games[0].unit}")
+            task.update(len(results))
     return 0
 
 

@@ -9,7 +9,7 @@ By the rules of the run that the network lies in, unless flags give others.
 
 from __future__ import annotations
 
-from veclab.command_line import A_RUN, begin, check_place, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import A_RUN, begin, check_place, ends_in_one_line, parser_of, run_or_network, showing
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
@@ -361,19 +361,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
     def show() -> None:
+        if not finished:
+            return
         display.line(judged, whole=True)
         table = results_table(finished, terms(games[0], settings), seatings_of(games[0]), games[0].unit)
         display.console.print(table)
 
-    with ending(opponents):
+    with showing(show, lambda: stopped(finished, own.json)), ending(opponents):
         check_players(opponents, games)
-        try:
-            evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check, keep)
-        except KeyboardInterrupt:
-            if finished:
-                show()
-            raise KeyboardInterrupt(stopped(finished, own.json)) from None
-    show()
+        evaluate(games, players, opponents, settings.eval_deals, settings.seed, device, display, check, keep)
     return 0
 
 

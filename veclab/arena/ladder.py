@@ -21,7 +21,7 @@ otherwise needs another file. A bot is told from what it was in another version 
 
 from __future__ import annotations
 
-from veclab.command_line import begin, check_least, check_place, ends_in_one_line, parser_of, run_or_network
+from veclab.command_line import begin, check_least, check_place, ends_in_one_line, parser_of, run_or_network, showing
 
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
@@ -276,20 +276,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         unknown = [name for name in players if not ladder.add(name, digests[name])]
         if unknown:
             display.line(f"{path} does not say which versions of {', '.join(unknown)} its results are of")
-        try:
-            with ending(programs):
-                check_players(programs, games)
-                play_missing(ladder, players, settings, device, path, display)
-            ratings = ladder.ratings()
-            ladder.save(path, ratings)
-        except KeyboardInterrupt:
-            said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
-            raise KeyboardInterrupt(said) from None
         hows = {"search": f"search {settings.worlds}x{settings.simulations}", "policy": "networks' policies drawn from"}
         how, times = hows.get(way, "networks without search"), len(ladder.seatings)
         title = f"{settings.describe()}, {how}, {settings.eval_deals:,} deals a pairing, each played {times} times"
-        print_ratings(display.console, ladder, ratings, title)
-        display.line(f"results: {path}")
+
+        def show() -> None:
+            if not ladder.pairings:
+                return
+            ratings, missing = ladder.ratings(), len(ladder.missing(list(players)))
+            if not missing:
+                ladder.save(path, ratings)
+            unfinished = f"; {missing} {'pairing is' if missing == 1 else 'pairings are'} not played yet"
+            print_ratings(display.console, ladder, ratings, title + unfinished * (missing > 0))
+            display.line(f"results: {path}")
+
+        with ending(programs):
+            check_players(programs, games)
+            said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
+            with showing(show, lambda: said):
+                play_missing(ladder, players, settings, device, path, display)
         return 0
 
 
