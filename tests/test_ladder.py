@@ -245,6 +245,25 @@ def test_results_of_another_version_of_a_bot_are_refused(bot: str, networks, mon
     assert f"version of a bot called {bot}; name another --json" in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "half_wins", [[1, 1], [1, 1, 2, 2], [1, 49, 2], [1, -1, 2], [1, 1.5, 2], [1, None, 2], "112", 3]
+)
+def test_a_damaged_ladder_is_one_line(half_wins: object, networks, monkeypatch, capsys) -> None:
+    """Of three deals with 48 half wins each."""
+    monkeypatch.setattr(module, "play_pairing", lambda *_: [1, 1, 2])
+    out = networks / "ladder.json"
+    assert main([str(networks), *FLAGS]) == 0
+    stored = json.loads(out.read_text())
+    for damaged in ({**stored["pairings"][1], "half_wins": half_wins}, {**stored["pairings"][1], "b": "nobody"}):
+        out.write_text(json.dumps({**stored, "pairings": [stored["pairings"][0], damaged, *stored["pairings"][2:]]}))
+        capsys.readouterr()
+        assert main([str(networks), *FLAGS]) == 2
+        shown = capsys.readouterr()
+        assert "is no ladder of this version, or is damaged" in shown.err and shown.err.count("\n") == 1
+    out.write_text(json.dumps({**stored, "terms": []}))
+    assert main([str(networks), *FLAGS]) == 2
+
+
 def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
     ladder = Ladder({"game": "blob"}, TWO_AGAINST_TWO)
     for name in ("random", "rule-based", "cmd:broken"):

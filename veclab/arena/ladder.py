@@ -92,10 +92,11 @@ class Ladder:
         """The ladder of a file, or a new one where there is none.
 
         Raises:
-            ValueError: in one line, when the file is something else or was played on other terms.
+            ValueError: in one line, when the file is something else, is damaged, or was played on other terms.
         """
         if not path.exists():
             return cls(terms, seatings)
+        unreadable = f"{path} is no ladder of this version, or is damaged; name another --json"
         try:
             stored = json.loads(path.read_text())
             if stored["format"] == OLD_FORMAT:
@@ -103,14 +104,30 @@ class Ladder:
             elif stored["format"] != FORMAT:
                 raise ValueError(stored["format"])
             pairings = {(entry["a"], entry["b"]): entry["half_wins"] for entry in stored["pairings"]}
-            ladder = cls(stored["terms"], seatings, stored["agents"], pairings, stored.get("other_rules", {}))
+            ladder = cls(
+                dict(stored["terms"]), seatings, dict(stored["agents"]), pairings, stored.get("other_rules", {})
+            )
         except (OSError, ValueError, KeyError, TypeError):
-            raise ValueError(f"{path} is no ladder of this version; name another --json") from None
+            raise ValueError(unreadable) from None
         different = [name for name in terms if ladder.terms.get(name) != terms[name]]
         if different:
             listed = ", ".join(f"{name} (file: {ladder.terms.get(name)}, here: {terms[name]})" for name in different)
             raise ValueError(f"{path} was played on other terms: {listed}; name another --json")
+        if not ladder._is_whole():
+            raise ValueError(unreadable)
         return ladder
+
+    def _is_whole(self) -> bool:
+        """Whether each pairing is of two of the agents and has a possible result for every deal."""
+        possible, deals = range(self.comparisons + 1), self.terms.get("eval_deals")
+        return all(
+            a in self.agents
+            and b in self.agents
+            and isinstance(half_wins, list)
+            and len(half_wins) == deals
+            and all(type(won) is int and won in possible for won in half_wins)
+            for (a, b), half_wins in self.pairings.items()
+        )
 
     @property
     def anchor(self) -> str:
