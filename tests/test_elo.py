@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from veclab.arena import elo
-from veclab.arena.elo import fit, rate
+from veclab.arena.elo import Rating, fit, rate
 
 
 def expected_wins(ratings: torch.Tensor, games: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -80,9 +80,72 @@ def test_resampling_keeps_deals_together() -> None:
     assert rated[0].high - rated[0].low < 1e-6 < rated[1].high - rated[1].low
 
 
+@pytest.mark.parametrize("deals", [2, 10, 100, 1000])
+def test_who_won_everything_is_at_least_so_much_better(deals: int) -> None:
+    """The exact limit is the share that wins every deal once in 40 times; one drawn deal more than that was won."""
+    won = torch.ones(deals, dtype=torch.float64)
+    share = (deals * 0.025 ** (1 / deals) + 0.5) / (deals + 1)
+    limit = pytest.approx(400 * math.log10(share / (1 - share)), abs=5)
+    better, worse = (rate(2, {(0, 1): shares}, anchor=1)[0] for shares in (won, 1 - won))
+    assert (better.low, better.high) == (limit, math.inf) and (-worse.high, worse.low) == (limit, -math.inf)
+    assert better.interval == f"at least {better.low:+.0f}" and worse.interval == f"at most {worse.high:+.0f}"
+    assert better.low < better.elo < math.inf and worse.elo == pytest.approx(-better.elo)
+
+
+def test_intervals_cover_the_truth_where_nearly_all_is_won() -> None:
+    """Exactly, over all numbers of 60 deals that may be lost; of 0.99 more than half of all ladders have none."""
+    lost = torch.ones(61, 60, dtype=torch.float64).tril(-1)
+    ratings = [rate(2, {(0, 1): 1 - one}, anchor=1)[0] for one in lost]
+    for chance in (0.7, 0.9, 0.97, 0.99, 0.995):
+        truth, above, below = 400 * math.log10(chance / (1 - chance)), 0.0, 0.0
+        for count, rating in enumerate(ratings):
+            weight = math.comb(60, count) * (1 - chance) ** count * chance ** (60 - count)
+            above += weight * (rating.low > truth)
+            below += weight * (rating.high < truth)
+        assert above < 0.06 and below < 0.06  # 2.5% each; percentiles of skewed resamples are not exact
+
+
+def test_groups_that_only_won_from_others_are_apart_by_nobody_knows_how_much() -> None:
+    """Within such a group all is as ever. Of two who have only beaten a third, nothing is known."""
+    level, won = (torch.arange(40) % 2).double(), torch.ones(40, dtype=torch.float64)
+    pairings = {(0, 1): level, (2, 3): level, (0, 2): won, (0, 3): won, (1, 2): won, (1, 3): won}
+    rated = rate(4, pairings, anchor=3)
+    assert [math.isinf(one.high) for one in rated] == [True, True, False, False]
+    assert all(one.low > 300 for one in rated[:2]) and rated[3] == Rating(0, 0, 0)
+    alone = rate(2, {(0, 1): level}, anchor=1)[0]
+    assert (rated[2].low, rated[2].high) == pytest.approx((alone.low, alone.high), rel=0.2)
+    third = rate(3, {(0, 1): won, (2, 1): won}, anchor=0)
+    assert third[2].interval == "not known" and third[1].interval.startswith("at most -")
+
+
+def test_one_deal_tells_nothing() -> None:
+    rated = rate(2, {(0, 1): torch.tensor([0.75])}, anchor=1)
+    assert (rated[0].low, rated[0].high, rated[1]) == (-math.inf, math.inf, Rating(0, 0, 0))
+
+
+def test_resamples_vary_as_means_of_deals_do() -> None:
+    """The variance of the sum of 3 deals is 3 times the unbiased one, as 1,000 resamples have it but for 5 standard
+    deviations; drawn as 3 of 3 it is a third less. By strata it is that within them."""
+    deals = torch.tensor([[0.0], [0.5], [1.0]], dtype=torch.float64)
+    for shares, strata in ((deals, None), (torch.cat([deals, deals + 7]), [3, 3])):
+        sums = elo._resampled(shares, torch.Generator().manual_seed(1), strata)
+        variance = len(shares) * 0.25
+        assert float(sums.var()) == pytest.approx(variance, abs=5 * variance * math.sqrt(2 / elo.RESAMPLES))
+        assert float(sums.mean()) == pytest.approx(float(shares.sum()), abs=5 * math.sqrt(variance / elo.RESAMPLES))
+
+
+def test_what_differs_between_rules_is_no_chance() -> None:
+    shares = torch.tensor([0.9] * 20 + [0.3] * 20, dtype=torch.float64)
+    by_rules, mixed = (rate(2, {(0, 1): shares}, anchor=1, strata=strata)[0] for strata in ([20, 20], None))
+    assert by_rules.high - by_rules.low < 1e-6 and mixed.high - mixed.low > 50
+
+
 def test_resamples_are_the_same_a_few_at_a_time(monkeypatch) -> None:
     """A thousand of a million deals at once would take 32 GB."""
     shares = torch.rand(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    whole = elo._resampled(shares, seed=2)
-    monkeypatch.setattr(elo, "AT_ONCE", 120)
-    assert whole.shape == (elo.RESAMPLES, 3) and torch.allclose(elo._resampled(shares, seed=2), whole, rtol=1e-12)
+    for strata in (None, [30, 20]):
+        whole = elo._resampled(shares, torch.Generator().manual_seed(2), strata)
+        with monkeypatch.context() as patch:
+            patch.setattr(elo, "AT_ONCE", 120)
+            parts = elo._resampled(shares, torch.Generator().manual_seed(2), strata)
+        assert whole.shape == (elo.RESAMPLES, 3) and torch.allclose(parts, whole, rtol=1e-12)

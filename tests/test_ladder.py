@@ -265,11 +265,28 @@ def test_a_damaged_ladder_is_one_line(half_wins: object, networks, monkeypatch, 
 
 
 def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
-    ladder = Ladder({"game": "blob"}, TWO_AGAINST_TWO)
+    ladder = Ladder({"games": [{"game": "blob"}], "eval_deals": 3}, TWO_AGAINST_TWO)
     for name in ("random", "rule-based", "cmd:broken"):
         ladder.add(name, "of its file")
     ladder.pairings["random", "rule-based"] = [10, 12, 20]
     assert list(ladder.ratings()) == ["rule-based", "random"]
+
+
+def test_a_ladder_says_who_won_everything(networks, monkeypatch, capsys) -> None:
+    """Whose interval has no upper end, null in the file; by one rule and by three, whose deals are resampled apart."""
+    monkeypatch.setattr(module, "play_pairing", lambda *_: [0] * 6)  # of each agent against those that come later
+    given, rate = [], module.rate
+    monkeypatch.setattr(module, "rate", lambda *rest: given.append(rest[3]) or rate(*rest))
+    for cards in ("2", "1-3"):
+        flags = ["--eval-deals=6", "--device=cpu", f"--cards={cards}", f"--json={networks / f'{cards}.json'}"]
+        assert main([str(networks), *flags]) == 0
+        ratings = json.loads((networks / f"{cards}.json").read_text())["ratings"]
+        assert list(ratings)[-1] == "random" and ratings["random"]["low"] is None and ratings["random"]["high"] < 0
+        assert ratings["run/network-000001"]["high"] is None and ratings["rule-based"]["high"] == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert f"at least {ratings['run/network-000001']['low']:+.0f}" in shown
+        assert f"at most {ratings['random']['high']:+.0f}" in shown and "to each pairing a drawn deal is added" in shown
+    assert given == [[6], [2, 2, 2]]
 
 
 def test_what_is_named_twice_is_played_once(tmp_path, networks) -> None:

@@ -29,6 +29,7 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 import hashlib
 import inspect
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -53,7 +54,7 @@ from veclab.arena.evaluate import (
     choose_device,
     make_players,
 )
-from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, win_shares
+from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, strata_of, win_shares
 from veclab.arena.programs import PREFIX, ProgramPlayer, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
@@ -168,7 +169,8 @@ class Ladder:
             (names.index(a), names.index(b)): torch.tensor(half_wins) / self.comparisons
             for (a, b), half_wins in self.pairings.items()
         }
-        rated = dict(zip(names, rate(len(names), numbers, names.index(self.anchor)), strict=True))
+        strata = strata_of(self.terms["eval_deals"], len(self.terms["games"]))
+        rated = dict(zip(names, rate(len(names), numbers, names.index(self.anchor), strata), strict=True))
         return dict(sorted(rated.items(), key=lambda item: -item[1].elo))
 
     def save(self, path: Path, ratings: dict[str, Rating] | None = None) -> None:
@@ -220,10 +222,12 @@ def print_ratings(console: Console, ladder: Ladder, ratings: dict[str, Rating], 
     """Agents from the best down, with their share of wins against the anchor."""
     rows = []
     for name, rating in ratings.items():
-        interval = "" if name == ladder.anchor else f"{rating.low:+.0f} .. {rating.high:+.0f}"
+        interval = "" if name == ladder.anchor else rating.interval
         rows.append((name, f"{rating.elo:+.0f}", interval, share_text(ladder, name, ladder.anchor)))
     print_table(console, title, ("agent", "Elo", "95% interval", f"wins from {ladder.anchor}"), rows)
-    console.print(f"{ladder.anchor} = 0; intervals by bootstrap over deals")
+    console.print(f"{ladder.anchor} = 0; intervals by bootstrap over deals; to each pairing a drawn deal is added")
+    if any(math.isinf(rating.low) or math.isinf(rating.high) for rating in ratings.values()):
+        console.print("at least, at most: one side won every deal, or nearly, so nothing tells how much better it is")
 
 
 def share_text(ladder: Ladder, name: str, other: str) -> str:
