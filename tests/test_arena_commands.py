@@ -243,17 +243,22 @@ def test_a_ladder_of_programs_alone(folder, capsys) -> None:
 
 
 @pytest.mark.slow
-def test_ladders_of_the_format_before_open(folder, capsys) -> None:
-    """Their terms named the game by flags, and results of a run's networks are still there."""
+def test_ladders_of_the_formats_before_open(folder, capsys) -> None:
+    """The first named the game by flags, and both took other files for a bot's; results are still there."""
     path = network("blob", make_game("blob", cards=2))
     file = folder / "blob" / "ladder.json"
     assert ladder.main([path, *FLAGS]) == 0
     stored = json.loads(file.read_text())
     flags = {"game": "blob", "rules": "", "cards": "2", "trump": "random", "hook": True, "suits": 4, "ranks": 13}
     old = {**stored, "format": "vecgame-ladder-1", "terms": {**flags, "eval_deals": 2, "seed": 0, "search": None}}
-    file.write_text(json.dumps(old))
-    assert ladder.main([path, *FLAGS]) == 0
-    assert json.loads(file.read_text()) == stored
+    agents = {name: digest if name.startswith("blob/") else None for name, digest in stored["agents"].items()}
+    assert len(agents) == 4
+    for one in (old, {**stored, "format": "vecgame-ladder-2"}):
+        file.write_text(json.dumps(one))
+        capsys.readouterr()
+        assert ladder.main([path, *FLAGS]) == 0
+        assert json.loads(file.read_text()) == {**stored, "agents": agents}
+        assert "does not say which versions of random, rule-based, flat Monte Carlo" in capsys.readouterr().out
     file.write_text(json.dumps({**old, "terms": {**old["terms"], "cards": "3"}}))
     assert "other terms: games (file: [{'game': 'blob', 'rules': {'cards': 3}}]" in refused(ladder.main, [path], capsys)
     file.write_text(json.dumps({**old, "terms": {}}))

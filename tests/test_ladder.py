@@ -1,5 +1,6 @@
 """Ladders: what a win is, that a ladder plays only what is new, and the command."""
 
+import inspect
 import json
 import shlex
 
@@ -7,16 +8,18 @@ import pytest
 import torch
 
 from net import PRESETS, BlobNet
-from vecgame import Blob
+from vecgame import Blob, Euchre, worlds
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import NEWEST
 from veclab.agents.networks import newest_network, saved_networks
 from veclab.arena import ladder as module
-from veclab.arena.bots import RandomBot, RuleBot
+from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.ladder import Ladder, half_wins, main
 from veclab.arena.matches import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
+from veclab.arena.rules import blob, euchre, odds
 from veclab.training import command as train
+from vecmcts.evaluators import play_out, random_action
 
 
 def test_seatings() -> None:
@@ -270,6 +273,30 @@ def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
         ladder.add(name, "of its file")
     ladder.pairings["random", "rule-based"] = [10, 12, 20]
     assert list(ladder.ratings()) == ["rule-based", "random"]
+
+
+def test_a_version_of_a_bot_is_the_source_that_it_plays_by(monkeypatch) -> None:
+    """Of the class alone, another way to play on was the same flat Monte Carlo; of all files of rules, a comment on
+    Euchre was another player of Blob."""
+    bots, games = (RandomBot(), RuleBot(), FlatMonteCarlo()), (Blob(), Euchre())
+    parts = (random_action, play_out, worlds, odds, euchre, blob, Euchre.determinize)
+    before, read = [[bot.digest(game) for game in games] for bot in bots], inspect.getsource
+    changed = {}
+    for part in parts:
+        with monkeypatch.context() as patch:
+            patch.setattr(inspect, "getsource", lambda one, part=part: read(one) + "# another" * (one is part))
+            after = [[bot.digest(game) for game in games] for bot in bots]
+        changed[part] = [
+            (bot.name, game.name)
+            for bot, old, new in zip(bots, before, after, strict=True)
+            for game, one, other in zip(games, old, new, strict=True)
+            if one != other
+        ]
+    flat = [(FlatMonteCarlo().name, game.name) for game in games]
+    by_rules = [(RuleBot.name, game.name) for game in games]
+    assert changed[random_action] == [(RandomBot.name, game.name) for game in games] + flat
+    assert changed[play_out] == changed[worlds] == flat and changed[Euchre.determinize] == flat[1:]
+    assert changed[odds] == by_rules and changed[blob] == by_rules[:1] and changed[euchre] == by_rules[1:]
 
 
 def test_a_ladder_says_who_won_everything(networks, monkeypatch, capsys) -> None:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from net.threads import side_by_side
-from vecgame import Game, Purpose, State, Stream, TrickGame
+from vecgame import Game, Purpose, State, Stream, TrickGame, counts, hidden, worlds
 from vecgame.games.match import Match
 from vecgame.lanes import has_choice
 from vecgame.philox import check_seed
 from veclab.arena.rules.player import RuleBot as RuleBot
+from veclab.arena.versions import digest_of
 from vecmcts import (
     Evaluator,
     IsmctsConfig,
@@ -83,6 +84,10 @@ class RandomBot:
         stream = Stream(check_seed(seed), state.index, game.turn(state))
         return random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0])
 
+    def digest(self, game: Game) -> str:
+        """SHA-256 of the source that it plays by."""
+        return digest_of(type(self), random_action)
+
 
 class FlatMonteCarlo:
     """Tries every action in uniformly drawn worlds, plays on at random, takes the best mean: no tree, no network."""
@@ -114,6 +119,11 @@ class FlatMonteCarlo:
         total[lanes] = values.gather(1, mover[:, None])[:, 0]
         best = total.view(state.batch_size, self.worlds, slots).mean(1).argmax(-1)
         return actions.gather(1, best[:, None])[:, 0]
+
+    def digest(self, game: Game) -> str:
+        """SHA-256 of the source that it plays a game by: its own, how it plays on, and how worlds are drawn."""
+        drawing = [kind.determinize for kind in type(game).__mro__ if "determinize" in vars(kind)]
+        return digest_of(type(self), play_out, random_action, *drawing, worlds, counts, hidden)
 
 
 class NetworkPlayer:

@@ -16,7 +16,7 @@ that; the rule-based bot is 0, or where it does not play the random one.
 
 The ladder's file keeps every deal's result, so that a new network plays its own pairings only. A program is told from
 others by its command and the files that this names; a command like ``vecbot --level 3`` whose program has changed
-otherwise needs another file. A bot is told from what it was in another version by its source.
+otherwise needs another file. A bot is told from what it was in another version by the source that it plays by.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
 import hashlib
-import inspect
 import json
 import math
 import sys
@@ -46,6 +45,7 @@ from veclab.agents.networks import Saved, read_saved, saved_networks, settings_f
 from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import (
+    BOTS,
     add_program_flags,
     bots,
     check_flag_of,
@@ -55,7 +55,7 @@ from veclab.arena.evaluate import (
     make_players,
 )
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, strata_of, win_shares
-from veclab.arena.programs import PREFIX, ProgramPlayer, ending, is_program, program_player
+from veclab.arena.programs import PREFIX, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.lock import alone_at
@@ -65,7 +65,7 @@ from veclab.room import check_match
 from veclab.setting_flags import OF_THE_SEARCH, add_flags, own_and_settings
 from veclab.settings import Settings
 
-FORMAT, OLD_FORMAT = "vecgame-ladder-2", "vecgame-ladder-1"
+FORMAT, OLD_FORMATS = "vecgame-ladder-3", ("vecgame-ladder-1", "vecgame-ladder-2")
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")
 FLAGS += ("candidates", "trust", "eval_deals", "seed", "device")
 OWN_FLAGS = ("agents", "most", "search", "policy", "json", "program_seconds", "quiet", "verbose")
@@ -77,7 +77,7 @@ class Ladder:
 
     terms: what the results depend on besides the two agents; a ladder has one set of them.
     agents: the name of each agent, with the SHA-256 of its network's or program's file or of a bot's source; None for a
-        bot of a version that did not keep it.
+        bot of a version that did not keep it, or another.
     pairings: (a, b) -> half wins of a in each deal, [D] integers from 0 to `comparisons`.
     other_rules: of a network that was trained by other rules than it plays by here, what these are.
     """
@@ -100,10 +100,8 @@ class Ladder:
         unreadable = f"{path} is no ladder of this version, or is damaged; name another --json"
         try:
             stored = json.loads(path.read_text())
-            if stored["format"] == OLD_FORMAT:
-                stored["terms"] = _upgraded(stored["terms"])
-            elif stored["format"] != FORMAT:
-                raise ValueError(stored["format"])
+            if stored["format"] != FORMAT:
+                stored = _upgraded(stored)
             pairings = {(entry["a"], entry["b"]): entry["half_wins"] for entry in stored["pairings"]}
             ladder = cls(
                 dict(stored["terms"]), seatings, dict(stored["agents"]), pairings, stored.get("other_rules", {})
@@ -292,7 +290,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             players[name] = make_players(InferenceNet(saved.network), [way], settings)[0]
         programs = [program_player(command, own.program_seconds) for command in commands]
         players |= {program.name: program for program in programs}
-        digests = {name: _digest(player) for name, player in players.items() if name not in networks}
+        digests = {name: player.digest(games[0]) for name, player in players.items() if name not in networks}
         digests |= {name: digest for name, (_, digest) in networks.items()}
         unknown = [name for name in players if not ladder.add(name, digests[name])]
         if unknown:
@@ -353,13 +351,6 @@ def _entrants(files: dict[str, Path], settings: Settings, device: torch.device) 
     }
 
 
-def _digest(player: Player | HistoryPlayer) -> str:
-    """What tells a bot or program from another of its name: of a bot, the source of its class."""
-    if isinstance(player, ProgramPlayer | RuleBot):
-        return player.digest()
-    return hashlib.sha256(inspect.getsource(type(player)).encode()).hexdigest()
-
-
 def _terms(settings: Settings, way: str) -> dict[str, object]:
     """What the results of a pairing depend on besides the agents.
 
@@ -375,11 +366,18 @@ def _terms(settings: Settings, way: str) -> dict[str, object]:
     }
 
 
-def _upgraded(terms: dict[str, object]) -> dict[str, object]:
-    """The terms of a ladder of the format before this one, which said its game by the flags of a run."""
-    settings = from_flags("document", {name: terms[name] for name in (*RULES, "eval_deals", "seed")})
-    way = "alone" if terms["search"] is None else "search"
-    return {**_terms(settings, way), "search": terms["search"]}
+def _upgraded(stored: dict[str, object]) -> dict[str, object]:
+    """A ladder of a format before this one, whose digests of bots were of other files than they play by; the first also
+    said its game by the flags of a run. Raises ValueError on another format."""
+    if stored["format"] not in OLD_FORMATS:
+        raise ValueError(stored["format"])
+    names, terms = {bot().name for bot in BOTS.values()}, stored["terms"]
+    agents = {name: None if name in names else digest for name, digest in dict(stored["agents"]).items()}
+    if stored["format"] == OLD_FORMATS[0]:
+        settings = from_flags("document", {name: terms[name] for name in (*RULES, "eval_deals", "seed")})
+        way = "alone" if terms["search"] is None else "search"
+        terms = {**_terms(settings, way), "search": terms["search"]}
+    return {**stored, "agents": agents, "terms": terms}
 
 
 if __name__ == "__main__":

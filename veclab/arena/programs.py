@@ -152,8 +152,8 @@ class ProgramPlayer:
             self.program.fail(f"answered history={_short(self.wants_history)} to hello; it must be true or false")
         self.game = game
 
-    def digest(self) -> str:
-        """SHA-256 of the command and of the files that it names, as far as they can be read."""
+    def digest(self, game: Game | None = None) -> str:
+        """SHA-256 of the command and of the files that it names, as far as they can be read, whatever the game."""
         found = hashlib.sha256(self.name.encode())
         for word in (shutil.which(self.words[0]) or self.words[0], *self.words[1:]):
             with suppress(OSError):

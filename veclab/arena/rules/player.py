@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import inspect
+import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from torch import Tensor
 
 from vecgame import Blob, Euchre, Game, Hearts, Spades, State, Whist
 from vecgame.cards import STANDARD
-from veclab.arena.rules import blob, euchre, hearts, spades, whist
+from veclab.arena.rules import blob, euchre, hearts, odds, reading, sides, spades, whist
+from veclab.arena.versions import digest_of
 
 RULES: dict[type[Game], Callable[[Game, State], Tensor]] = {
     Blob: blob.act,
@@ -44,12 +45,9 @@ class RuleBot:
             raise ValueError(self.refuses(game))
         return rules(game, state)
 
-    def digest(self) -> str:
-        """SHA-256 of all files that it plays by."""
-        found = hashlib.sha256()
-        for path in sorted(Path(__file__).parent.glob("*.py")):
-            found.update(path.read_bytes())
-        return found.hexdigest()
+    def digest(self, game: Game) -> str:
+        """SHA-256 of the files that it plays a game by: the game's own, and those that games share."""
+        return digest_of(inspect.getmodule(_rules_of(game)), sys.modules[__name__], odds, reading, sides)
 
 
 def _rules_of(game: Game) -> Callable[[Game, State], Tensor] | None:
