@@ -280,6 +280,17 @@ def test_a_seat_that_there_is_not(game: Game, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("game", SEATED, ids=repr)
+def test_seats_of_any_integers(game: Game) -> None:
+    """The same seats, not a mask, on a CPU and where the host does not wait."""
+    state = game.deal(2, seed=9)
+    for dtype in (torch.uint8, torch.int8, torch.int16, torch.uint16, torch.int32, torch.uint64):
+        seats = torch.tensor([1, 1], dtype=dtype)
+        assert torch.equal(game.observe(state, seats), game.observe(state, [1, 1]))
+        with carrying_all():
+            assert torch.equal(game.observe(state, seats), game.observe(state, [1, 1]))
+
+
+@pytest.mark.parametrize("game", SEATED, ids=repr)
 def test_no_seat_is_looked_at_where_none_is_given(game: Game, monkeypatch) -> None:
     monkeypatch.setattr("vecgame.game.seats_of", None)
     assert game.observe(game.deal(2)).shape == (2, game.features)

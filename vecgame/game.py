@@ -289,7 +289,7 @@ def _of_own_states(method: Callable) -> Callable:
 
 
 def seats_of(seat: Tensor | Sequence[int], state: State, seats: int) -> Tensor:
-    """A seat for each of the games, [B] integers. Raises ValueError, in one line, on one that there is not; where the
+    """A seat for each of the games: [B] int64. Raises ValueError, in one line, on one that there is not; where the
     host would have to wait to know, on a GPU, it is counted round the table, so that no game reads another's."""
     seat = actions_of(seat, state, "seat")
     if not compacts(seat.device) or torch.compiler.is_compiling():
@@ -299,12 +299,9 @@ def seats_of(seat: Tensor | Sequence[int], state: State, seats: int) -> Tensor:
     return seat
 
 
-UNSIGNED = (torch.uint16, torch.uint32, torch.uint64)  # for which torch has few operations
-
-
 def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State, name: str = "action") -> Tensor:
-    """An action for each of the games, as a tensor [B] of integers on their device; lists and arrays will do, and one
-    number for one game.
+    """An action for each of the games, as a tensor [B] int64; integers of any type will do, lists and arrays, which
+    come on the games' device, and one number for one game.
 
     Raises:
         ValueError: in one line, unless there is one integer for each of the games.
@@ -318,7 +315,7 @@ def actions_of(action: Tensor | Sequence[int] | np.ndarray | int, state: State, 
     if wrong or action.shape != state.index.shape:
         got = f"a {type(given).__name__}" if action is None else f"shape {list(action.shape)} of {action.dtype}"
         raise ValueError(f"{name} must be {state.batch_size} integers of shape [{state.batch_size}], got {got}")
-    return action.long() if action.dtype in UNSIGNED else action
+    return action.long()  # as an index torch takes uint8 for a mask, and int8 and int16 not at all
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

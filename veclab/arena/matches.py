@@ -285,7 +285,7 @@ def _act(
     seed: int,
     number: int,
 ) -> Tensor:
-    """A player's actions in its games, [K] integers on their device, whose values are not checked yet."""
+    """A player's actions in its games, [K] int64 on their device, whose values are not checked yet."""
     if hasattr(player, "act_after"):
         action = player.act_after(game, state, past.take(lanes), seed)
     else:
@@ -299,7 +299,7 @@ def _act(
             f"{name_of(player)} in {game.name}, decision {number}: the action must be on {state.device}, where the "
             f"games are, got {action.device}"
         )
-    return action.long()
+    return action
 
 
 def _check_legal(

@@ -227,7 +227,7 @@ class SeatedGames:
         else:
             action = player.act(self.game, state, self.seed)
         action, most = actions_of(action, state), self.game.num_actions - 1
-        there = self.game.legal_mask(state).gather(1, action.clamp(0, most)[:, None].long())[:, 0]
+        there = self.game.legal_mask(state).gather(1, action.clamp(0, most)[:, None])[:, 0]
         legal = there & (action >= 0) & (action <= most)
         if not legal.all():
             lane = int(legal.logical_not().nonzero()[0, 0])
@@ -235,7 +235,7 @@ class SeatedGames:
                 f"{player.name} took action {int(action[lane])} in game {int(state.index[lane])} of {self.game.name} "
                 f"after {int(self.made[lanes[lane]])} moves, which is not legal there"
             )
-        return action.long()
+        return action
 
     def _move(self, action: Tensor, lanes: Tensor) -> None:
         """One move, [B] int64, in some lanes, [B] bool."""
