@@ -141,6 +141,24 @@ def test_a_finished_game_stays_as_it_is() -> None:
                 assert_same_state(game.step(ended, torch.full((ended.batch_size,), action)), ended)
 
 
+def test_illegal_actions_are_refused_on_demand() -> None:
+    """In every game, of one's own too; none is by default, as that costs a host synchronisation."""
+    micro = MicroGame([0, 1], [[0, 2], [1]], worth=None)
+    first, second = Leduc().deal(2), Leduc().step(Leduc().deal(2), [1, 2])
+    for game, state in ((Kuhn(), Kuhn().deal(2)), (Leduc(), first), (Leduc(), second), (micro, micro.new(2))):
+        mask = game.legal_mask(state)
+        for action in range(-2, game.num_actions + 2):
+            legal = [0 <= action < game.num_actions and bool(row[action]) for row in mask]
+            played = game.step(state, [action] * 2)
+            if all(legal):
+                assert game.step(state, [action] * 2, validate=True) == played
+                continue
+            lane = legal.index(False)
+            options = re.escape(str(mask[lane].nonzero()[:, 0].tolist()))
+            with pytest.raises(ValueError, match=f"^action {action} is illegal in lane {lane}; legal there: {options}"):
+                game.step(state, [action] * 2, validate=True)
+
+
 def test_search_calls_with_the_best_card_and_not_with_the_worst() -> None:
     game, config = Kuhn(), SearchConfig(worlds=8, simulations=32)
     jack, _, king = range(3)

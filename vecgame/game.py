@@ -1,6 +1,7 @@
 """What a game must offer to be searched and learned, and what it gets for free."""
 
 import functools
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -81,6 +82,15 @@ class Game(ABC):
         if self.of_seats and (seats := getattr(state, self.of_seats).shape[1]) != self.seats:
             raise ValueError(f"{self!r} has {self.seats} seats, but the state has {seats}")
 
+    def _check_legal(self, state: State, action: Tensor) -> None:
+        """Raises ValueError, in one line, unless the actions [B] int64 are legal."""
+        inside, mask = (action >= 0) & (action < self.num_actions), self.legal_mask(state)
+        legal = inside & mask.gather(1, action.clamp(0, self.num_actions - 1)[:, None])[:, 0]
+        if not legal.all():
+            lane = int((~legal).nonzero()[0, 0])
+            options = mask[lane].nonzero()[:, 0].tolist()
+            raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
+
     def _identity(self) -> tuple[type, object]:
         return type(self), getattr(self, "rules", id(self))  # without rules there is no telling, but that it is itself
 
@@ -107,8 +117,19 @@ class Game(ABC):
         """Legal actions: [B, num_actions] bool, never empty, not even where the game is over."""
 
     @abstractmethod
-    def step(self, state: State, action: Tensor) -> State:
-        """The state after ``action`` [B] integer; a finished game stays as it is."""
+    def step(self, state: State, action: Tensor | Sequence[int], validate: bool = False) -> State:
+        """The state after one decision in every lane; a finished game stays as it is.
+
+        A game's own method takes ``state`` and ``action`` [B] int64 only: the rest is done before it is called.
+
+        Args:
+            action: [B] integers of any type, also as a list or an array.
+            validate: check that every action is legal. Costs a host synchronisation; without it an illegal action
+                gives a meaningless state in its own lane.
+
+        Raises:
+            ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
+        """
 
     @abstractmethod
     def is_terminal(self, state: State) -> Tensor:
@@ -272,7 +293,8 @@ STATE_METHODS |= {"determinize"}
 
 
 def _of_own_states(method: Callable) -> Callable:
-    """A method of a game that is given a state, which it refuses if it is of another game; seats may be a list."""
+    """A method of a game that is given a state, which it refuses if it is of another game; seats and actions may be
+    lists, and actions are checked where that is asked for."""
 
     @functools.wraps(method)
     def checked(game: Game, state: State, *arguments: object, **options: object) -> object:
@@ -285,7 +307,16 @@ def _of_own_states(method: Callable) -> Callable:
         first = getattr(type(game).observe, "__wrapped__", None) is method  # not called by another game's `observe`
         return method(game, state, seats_of(seat, state, game.seats) if first and seat is not None else seat)
 
-    return observe if method.__name__ == "observe" else checked
+    @functools.wraps(method)
+    def step(game: Game, state: State, action: Tensor | Sequence[int], validate: bool = False) -> State:
+        game.check_state(state)
+        action = actions_of(action, state)
+        if validate:
+            game._check_legal(state, action)
+        return method(game, state, action)
+
+    step.__signature__ = inspect.signature(step, follow_wrapped=False)  # the method's own lacks `validate`
+    return {"observe": observe, "step": step}.get(method.__name__, checked)
 
 
 def seats_of(seat: Tensor | Sequence[int], state: State, seats: int) -> Tensor:

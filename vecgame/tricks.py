@@ -7,7 +7,7 @@ by the winner of the one before. What a game may add or change is told in `vecga
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -15,7 +15,6 @@ from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import RANKS, SEATS, bit, list_cards, lowest_card, unpack
-from vecgame.game import actions_of
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
@@ -199,20 +198,8 @@ class TrickGame(OwnRules):
             return listed
         return torch.where(self.bidding(state)[:, None] & (listed >= 0), listed + self.first_bid, listed)
 
-    def step(self, state: TrickState, action: Tensor | Sequence[int], validate: bool = False) -> TrickState:
-        """The state after one decision in every lane; a finished game stays as it is.
-
-        Args:
-            action: [B] integers: a card id, or ``first_bid`` + a bid during the opening.
-            validate: check that every action is legal. Costs a host synchronisation; without it an illegal action
-                gives a meaningless state in its own lane.
-
-        Raises:
-            ValueError: on an action tensor of another shape or dtype, or (with validate) an illegal action.
-        """
-        action = actions_of(action, state)
-        if validate:
-            self._check_legal(state, action)
+    def step(self, state: TrickState, action: Tensor) -> TrickState:
+        """As of any `Game`; actions are a card's id, or ``first_bid`` + a bid during the opening."""
         bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
         seat, playing = self.mover(state), ~bidding & going
         place = place_of(seat, self.seats)
@@ -276,14 +263,6 @@ class TrickGame(OwnRules):
             passed = passed & (preferred & card == 0)
             shown.append(torch.where(passed, preferred & ~self.free_cards if self.free_cards else preferred, 0))
         return functools.reduce(torch.bitwise_or, shown)
-
-    def _check_legal(self, state: TrickState, action: Tensor) -> None:
-        inside = (action >= 0) & (action < self.num_actions)
-        legal = inside & self.legal_mask(state).gather(1, action.long().clamp(0, self.num_actions - 1)[:, None])[:, 0]
-        if not legal.all():
-            lane = int((~legal).nonzero()[0, 0])
-            options = self.legal_mask(state[lane : lane + 1])[0].nonzero()[:, 0].tolist()
-            raise ValueError(f"action {int(action[lane])} is illegal in lane {lane}; legal there: {options}")
 
     def play_forced(self, state: TrickState) -> TrickState:
         """Plays on while the mover has one legal action; where players only follow, the last trick all at once."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vecgame import dealing, hidden
 from vecgame.cards import Layout
-from vecgame.game import Game, actions_of
+from vecgame.game import Game
 from vecgame.games.checks import check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around
@@ -74,8 +74,8 @@ class Kuhn(Game):
 
     def step(self, state: KuhnState, action: Tensor) -> KuhnState:
         now = torch.arange(2 * self.seats, device=state.device) == self.turn(state)[:, None]
-        action = actions_of(action, state).to(torch.int8)[:, None]
-        return replace(state, history=torch.where(now & ~self.is_terminal(state)[:, None], action, state.history))
+        now = now & ~self.is_terminal(state)[:, None]
+        return replace(state, history=torch.where(now, action.to(torch.int8)[:, None], state.history))
 
     def is_terminal(self, state: KuhnState) -> Tensor:
         """All have passed, or everybody has had a turn since the first bet."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vecgame import dealing
 from vecgame.cards import Layout
-from vecgame.game import Game, actions_of
+from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.state import State
 
@@ -63,7 +63,7 @@ class Leduc(Game):
         return torch.stack([behind, torch.ones_like(behind), raises < RAISES], -1)
 
     def step(self, state: LeducState, action: Tensor) -> LeducState:
-        action, place = actions_of(action, state)[:, None], state.place[:, None]
+        action, place = action[:, None], state.place[:, None]
         goes_on = (action != FOLD) & (place < self.decisions)
         price = state.paid.amax(-1, keepdim=True) + (action == RAISE) * torch.where(place < TURNS, 2, 4)
         pays = goes_on & (torch.arange(self.seats, device=place.device) == place & 1)

@@ -218,9 +218,9 @@ class Match(TrickGame):
         """[B] bool, the last card of the game that is on has been played."""
         return state.made == self.length
 
-    def step(self, state: TrickState, action: Tensor, validate: bool = False) -> TrickState:
+    def step(self, state: TrickState, action: Tensor) -> TrickState:
         """As of the game; after its last card its points are counted and the next game is dealt."""
-        after = super().step(state, action, validate)
+        after = super().step(state, action)
         ended = self.game_over(after) & ~self.is_terminal(after)
         lanes = working(ended)
         if lanes is not None and len(lanes) == 0:
