@@ -230,6 +230,7 @@ def test_a_run_of_matches(tmp_path):
     [
         (lambda: BlobMatch(cards=2, games=8), "games must be an integer from 0 to 7, got 8"),
         (lambda: BlobMatch(Rules(cards=2)), "rules must be a MatchRules"),
+        (lambda: Blob(BlobMatch(cards=2, games=3).rules), r"rules must be a Rules, got MatchRules\(cards=2"),
         (lambda: BlobMatch(cards=2).deal(0), "batch_size must be at least 1"),
         (lambda: start(number=7), "number must be from 0 to 5, got 7"),
         (lambda: start(totals=torch.zeros(3)), r"totals must be \[1, 3\] points, got shape \[3\]"),

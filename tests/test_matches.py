@@ -331,6 +331,7 @@ def test_totals_may_be_a_list() -> None:
         (lambda: EuchreMatch(games=True), "games must be an integer from 1 to 127, got True"),
         (lambda: SpadesMatch(nil_points=-1), "nil_points must be an integer from 0 to 1000000"),
         (lambda: WhistMatch(WhistGame().rules), "rules must be a WhistMatchRules"),
+        (lambda: WhistGame(WhistMatch(target=2).rules), "rules must be a WhistRules, got WhistMatchRules"),
         (lambda: WhistMatch().deal(0), "batch_size must be at least 1"),
         (
             lambda: WhistMatch().from_hands(torch.arange(52).view(1, 4, 13), number=9),

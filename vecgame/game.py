@@ -62,7 +62,7 @@ class Game(ABC):
 
     def __init__(self, rules: object = None, **changes: object) -> None:
         """``Whist(cards=5)`` and ``Whist(WhistRules(cards=5))`` are the same, equal and hash alike."""
-        if rules is not None and not isinstance(rules, self.rules_type):
+        if rules is not None and type(rules) is not self.rules_type:  # those of a match say more than its game keeps
             name, kind = type(self).__name__, self.rules_type.__name__
             raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
         changes = {name: value.item() if isinstance(value, np.generic) else value for name, value in changes.items()}
