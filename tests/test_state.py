@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
-from vecgame import Blob, BlobState, Hearts, State, TrickState, concatenate
+from vecgame import Blob, BlobMatch, BlobState, Hearts, State, TrickState, concatenate
 
 GAME = Hearts(passing="left")
 
@@ -135,6 +135,24 @@ def test_what_names_no_lanes_is_one_line(index: object, message: str) -> None:
     with pytest.raises(IndexError, match=message) as error:
         coins()[index]
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ([], "states must be of one class, got none"),
+        ([Blob(cards=2).deal(2), BlobMatch(cards=2).deal(2)], "states must be of one class, got BlobState, MatchState"),
+        ([BlobMatch(cards=2).deal(2), Blob(cards=2).deal(2)], "states must be of one class, got MatchState, BlobState"),
+        ([torch.zeros(2), torch.zeros(2)], "states must be of one class, got Tensor"),
+        (
+            [Blob(cards=2, players=players).deal(2) for players in (4, 3, 4)],
+            r"states must be of one shape, got hands of \[B, 4\] and \[B, 3\]",
+        ),
+    ],
+)
+def test_what_is_no_batch_of_one_game_is_one_line(states: list, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        concatenate(states)
 
 
 # -- files and processes ----------------------------------------------------------------------------------------------

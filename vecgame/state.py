@@ -126,9 +126,23 @@ class State:
 
 
 def concatenate(states: Sequence[StateT]) -> StateT:
-    """The lanes of several states of one game as one state."""
-    names = states[0].tensors()
-    return replace(states[0], **{name: torch.cat([getattr(state, name) for state in states]) for name in names})
+    """The lanes of several states of one game as one state.
+
+    Raises:
+        ValueError: unless there is one at least, all are of one class, and of one shape but for the number of lanes.
+    """
+    kinds = dict.fromkeys(map(type, states))  # as a set, but in their order
+    if len(kinds) != 1 or not issubclass(*kinds, State):
+        raise ValueError(f"states must be of one class, got {', '.join(kind.__name__ for kind in kinds) or 'none'}")
+    joined = {}
+    for name in states[0].tensors():
+        tensors = [getattr(state, name) for state in states]
+        shapes = dict.fromkeys(("B", *tensor.shape[1:]) for tensor in tensors)
+        if len(shapes) > 1:
+            told = " and ".join(f"[{', '.join(map(str, shape))}]" for shape in shapes)
+            raise ValueError(f"states must be of one shape, got {name} of {told}")
+        joined[name] = torch.cat(tensors)
+    return replace(states[0], **joined)
 
 
 def _may_be_loaded(cls: type) -> None:
