@@ -21,7 +21,7 @@ SECRET = 3_141_592_653
 class TableState(TrickState):
     """B games."""
 
-    holds: ClassVar = {"secret": "number"}
+    holds: ClassVar = {"stock": "sets", "turned": "sets"}
 
     dealer: Tensor  # [B] int8
     bids: Tensor  # [B, P] int8

@@ -1,21 +1,40 @@
 """Games, actions and cards in words: whole, readable, and no word of what a seat does not see."""
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from tests.card_tables import COINS, SECRET, WIZARDS, CoinState, TableGame, WizardState
 from tests.micro_games import MicroGame
-from vecgame import GAMES, Blob, BlobMatch, Euchre, Game, Hearts, Spades, State, Whist, make_game, register
+from vecgame import (
+    GAMES,
+    Blob,
+    BlobMatch,
+    Euchre,
+    Game,
+    Hearts,
+    Spades,
+    State,
+    TrickGame,
+    TrickState,
+    Whist,
+    make_game,
+    register,
+)
 from vecgame.cards import STANDARD, Layout
 from vecgame.contract import random_action
 from vecgame.game import actions_of
 from vecgame.pictures import picture
 from vecgame.text import card_name, cards_text, see, suit_name, words
+from veclab.table import lines
+from veclab.table.session import Settings, begin
+from veclab.table.sight import look
 
 
 def played(game: Game, decisions: int, batch_size: int = 3) -> State:
@@ -186,6 +205,49 @@ def test_a_total_of_minus_one_is_told() -> None:
     seats = match.text(state).splitlines()[1:5]
     assert [line.split("totals ")[1] for line in seats] == ["-1", "0", "2", "-3"] and "bid" not in "".join(seats)
     assert "totals -1" in picture(match, state)
+
+
+@dataclass(frozen=True)
+class DebtState(TrickState):
+    """B games of Debts."""
+
+    holds: ClassVar = {"pile": "sets", "last": "cards"}
+
+    chips: Tensor  # [B, 4] int64
+    debt: Tensor  # [B, 4] int8
+    pot: Tensor  # [B] int64
+    owed: Tensor  # [B] int8
+    pile: Tensor  # [B] int64, cards
+    last: Tensor  # [B, 4] int8, a card of each seat
+
+
+class Debts(TrickGame):
+    """Of tricks, and of chips that nobody wins."""
+
+    name = "debts"
+    state_type = DebtState
+    highest = 13.0
+
+    def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> DebtState:
+        each = torch.ones(len(index), 4, dtype=torch.int64)
+        chips = {"chips": 5 * each, "debt": -each.to(torch.int8), "pot": 20 * each[:, 0], "owed": -each[:, 0]}
+        return self.start(hands, index, leader=dealer, **chips, pile=5 * each[:, 0], last=each.to(torch.int8))
+
+    def points(self, state: DebtState) -> Tensor:
+        return state.won.float()
+
+
+def test_what_a_field_holds_is_said_and_else_it_is_numbers() -> None:
+    """Whatever its dtype: chips are no cards, nor is a debt of -1 none."""
+    game = Debts()
+    state = game.deal(1)
+    for told in (game.text(state), repr(state), picture(game, state)):
+        assert told.count("chips 5  debt -1") == 4
+        assert all(re.search(f"  {line}$", told, re.M) for line in ("pot +20", "owed +-1", "pile +♠ 4 2"))
+    table = look(begin(Settings(game, games=1, agent="random")), None)
+    assert table.columns == ("won", "chips", "debt")
+    assert (lines.cell(table, "chips", 0), lines.cell(table, "debt", 0)) == ("5", "-1")
+    assert {"pot 20", "owed -1", "pile ♠ 4 2"} <= set(table.facts)
 
 
 def test_seats_by_their_names() -> None:

@@ -31,7 +31,7 @@ MOST_STRENGTH = torch.iinfo(torch.int8).max
 @dataclass(frozen=True)
 class TrickState(State):
     """B games for P seats. Sets of cards are int64 bitboards (`vecgame.cards`), small numbers int8. A game adds its own
-    fields."""
+    fields, and to `holds` which of them hold cards."""
 
     layout: ClassVar[Layout] = STANDARD  # of the card ids in it
 

@@ -21,6 +21,7 @@ AS_TEXT = "\ufe0e"  # after a suit's sign: to be shown as text, not as an emoji
 SHOWN_GAMES = 3  # of a batch
 SHOWN_NUMBERS = 24  # of a field that is no card
 TRICK_KINDS = {
+    **dict.fromkeys(("hands", "seen", "lacks"), "sets"),
     "trick": "cards",
     "leader": "seats",
     "dealer": "seats",
@@ -149,7 +150,7 @@ class Seen:
             value = self.values[name][seat]
             if value is True:
                 notes.append(name)
-            elif value is not False and (isinstance(value, float) or value != -1):  # an integer of -1 is none yet
+            elif value is not False and not self.is_none(name, value):
                 notes.append(f"{LABELS.get(name, name)} {self.worded(name, value)}")
         if void := " ".join(suit_symbol(self.layout, suit) for suit in self._voids(seat)):
             notes.append(f"no {void}")
@@ -159,6 +160,11 @@ class Seen:
         """The suits that a seat is known to be out of, by `TrickState.lacks`."""
         lacks = self.values["lacks"][seat] or 0 if "lacks" in self.values else 0
         return [suit for suit in range(self.layout.suits) if not self.layout.block(suit) & ~lacks]
+
+    def is_none(self, name: str, value: Value) -> bool:
+        """Whether an entry of a field that holds no cards says that there is none yet: -1, of numbers in bids only, as
+        others may be below 0."""
+        return value == -1 and (name == "bids" or self.kinds[name] != "number")
 
     def worded(self, name: str, value: Value) -> str:
         """One entry of a field that holds no cards."""
@@ -186,18 +192,15 @@ def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, .
     """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "seats", "suits" (numbers of such),
     "number", or a tuple of names that its numbers stand for.
 
-    ``State.holds`` says so, of the state's class and those it extends, or `Game.hidden`; in a state with a trick, int64
-    fields are sets.
+    ``State.holds`` says so, of the state's class and those it extends, or `Game.hidden`; in a state with a trick also
+    `TRICK_KINDS`, by the names that fields have in trick games. All others are numbers, whatever their dtype.
     """
-    tricks = {"hands", "trick"} <= set(state.tensors())
-    found, said = {}, {}
+    names, said = list(state.tensors()), {}
+    usual = TRICK_KINDS if {"hands", "trick"} <= set(names) else {}
     for cls in reversed(type(state).__mro__):  # a match's state extends two, and both say something
         said |= vars(cls).get("holds", {})
-    for name, tensor in state.tensors().items():
-        sets = "sets" if tricks and tensor.dtype == torch.int64 and name != "index" else "number"
-        usual = TRICK_KINDS.get(name, sets) if tricks else sets
-        found[name] = said.get(name) or (hidden[name].holds if name in hidden else usual)
-    return found
+    shown = {name: field.holds for name, field in hidden.items()}
+    return {name: said.get(name) or shown.get(name) or usual.get(name, "number") for name in names}
 
 
 def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:

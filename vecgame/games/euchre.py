@@ -15,6 +15,7 @@ put the card turned up away, it lies with the dealer or is the one put away.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -55,6 +56,8 @@ class EuchreRules:
 @dataclass(frozen=True)
 class EuchreState(TrickState):
     """B games of Euchre. The card turned up is in `seen` unless the dealer has it in hand or has put it away."""
+
+    holds: ClassVar = {"upcard": "sets", "discarded": "sets"}
 
     dealer: Tensor  # [B] int8
     upcard: Tensor  # [B] int64, the card turned up (bitboard of one)

@@ -65,7 +65,7 @@ class HeartsState(TrickState):
 class PassingState(HeartsState):
     """B games of Hearts in which cards are passed. Those that pass in no direction begin with decision 12."""
 
-    holds: ClassVar = {"direction": DIRECTIONS}
+    holds: ClassVar = {"direction": DIRECTIONS, "passed": "sets", "played": "sets"}
 
     direction: Tensor  # [B] int8, how many seats further on the cards go: index in `DIRECTIONS`
     passed: Tensor  # [B, 4] int64, the cards that each seat has chosen to pass, whether it has handed them over or not

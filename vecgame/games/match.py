@@ -12,7 +12,6 @@ worth there. At the end of a match values are exact.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -50,8 +49,6 @@ class Limits:
 @dataclass(frozen=True)
 class Standing(State):
     """What a match adds to the state of its game, whose fields are those of the game that is on."""
-
-    holds: ClassVar = {"future": "number"}
 
     totals: Tensor  # [B, P] float32, points of the finished games
     number: Tensor  # [B] int8, how many games are finished

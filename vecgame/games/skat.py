@@ -26,7 +26,7 @@ JACK, NULL_SHIFT = CARD % 8 == 7, torch.tensor((0, 1, 2, 5, 6, 3, 7, 4))[CARD % 
 class SkatState(TrickState):
     """B games of Skat."""
 
-    layout, holds = LAYOUT, {"soloist": "seats", "trump": GAMES}
+    layout, holds = LAYOUT, {"soloist": "seats", "trump": GAMES, "skat": "sets"}
     soloist: Tensor  # [B] int8, -1 = none
     trump: Tensor  # [B] int8, suit 0..3, 4 = jacks only (and until a game is named), 5 = nothing
     skat: Tensor  # [B] int64, the cards that nobody holds, then those that the soloist has put away

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -36,6 +37,8 @@ class WhistRules:
 @dataclass(frozen=True)
 class WhistState(TrickState):
     """B games of Whist."""
+
+    holds: ClassVar = {"turned": "sets"}
 
     trump: Tensor  # [B] int8, suit 0..3, 4 = none
     turned: Tensor  # [B] int64, the dealer's last card if it was turned up (bitboard of one), else 0

@@ -196,7 +196,7 @@ def cell(seen: Seen, column: str, seat: int) -> str:
     value = seen.one.values[column][seat]
     if isinstance(value, float):
         return points(value)
-    return "" if value == -1 and seen.one.kinds[column] == "number" else seen.one.worded(column, value)
+    return "" if seen.one.is_none(column, value) else seen.one.worded(column, value)
 
 
 def facts_line(seen: Seen) -> str:

@@ -146,8 +146,8 @@ class Seen:
             words = text.field_words(one, name, self.names).replace(" (you)", "")
             return "" if words in ("none", "hidden") else words
         entries = value if isinstance(value, list) else [value]
-        said = [one.worded(name, entry) for entry in entries if entry is not None and entry is not False]
-        return " ".join(word for word in said if word not in ("none", "-1"))
+        told = [entry for entry in entries if entry is not None and entry is not False and not one.is_none(name, entry)]
+        return " ".join(word for word in (one.worded(name, entry) for entry in told) if word != "none")
 
 
 def look(match: Match, viewer: int | None) -> Seen:
