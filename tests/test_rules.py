@@ -42,6 +42,8 @@ from vecgame import Blob, Rules, score
         ({"exact_bonus": float("nan")}, "exact_bonus must be a number of points up to 1,000,000, got nan"),
         ({"miss_penalty": float("inf")}, "miss_penalty must be a number of points up to 1,000,000, got inf"),
         ({"bidding": "once"}, r"bidding 'once' needs hook=False"),
+        ({"hook_from": 5, "hook_to": 2}, "hook_from must be at most hook_to=2, got 5"),
+        ({"hook_from": 3, "hook_to": 2, "hook": False}, "hook_from must be at most hook_to=2, got 3"),
         ({"sight": "none"}, r"sight must be one of own, forehead, blind, got 'none'"),
         ({"scoring": "nowhere.py:points"}, r"nowhere.py cannot be loaded: FileNotFoundError: there is no such file"),
         ({"scoring": "points"}, r"'points' is no FILE.py:NAME"),
@@ -73,6 +75,8 @@ def test_values_that_make_no_game_are_refused(changes, message):
         {"trump": "hearts", "suits": 2},
         {"trump": "rotate", "dealer": "rotate"},
         {"dealer": 3},
+        {"cards": 3, "hook_from": 5},
+        {"cards": 3, "hook_from": 2, "hook_to": 2},
     ],
 )
 def test_values_that_make_a_game(changes):

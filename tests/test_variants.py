@@ -81,7 +81,7 @@ def test_a_scoring_of_ones_own_is_a_function(tmp_path, monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "bound"),
-    [(1, 52, {1, 2, 3, 4, 5}), (3, 52, {3, 4, 5}), (1, 3, {1, 2, 3}), (5, 4, set())],
+    [(1, 52, {1, 2, 3, 4, 5}), (3, 52, {3, 4, 5}), (1, 3, {1, 2, 3}), (4, 4, {4}), (6, 9, set())],
 )
 def test_the_hook_from_and_up_to_a_number_of_cards(low: int, high: int, bound: set[int]) -> None:
     for cards in range(1, 6):

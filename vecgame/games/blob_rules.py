@@ -65,6 +65,10 @@ class Rules:
         for name, choices in (("bidding", (TURN, ONCE)), ("sight", (OWN, FOREHEAD, BLIND))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
+        if self.hook_from > self.hook_to:  # `cards` may lie below or above both, as those of some games of a match do
+            raise ValueError(
+                f"hook_from must be at most hook_to={self.hook_to}, got {self.hook_from}; hook=False plays without it"
+            )
         if self.hook and self.bidding == ONCE:
             raise ValueError("bidding 'once' needs hook=False: the dealer does not know the other bids")
         if not isinstance(self.scoring, str) and not callable(self.scoring):
