@@ -318,6 +318,22 @@ def test_what_cannot_be_is_said(wrong: Callable[[Game], object], said: str) -> N
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("game", [Whist(), Blob(cards=2, sight="blind"), BlobMatch(cards=2), Kuhn()], ids=repr)
+@pytest.mark.parametrize("count", [2.5, True, "3", None, 2**25, 0])
+def test_what_is_no_count_of_worlds_is_said_by_every_game(game: Game, count: object) -> None:
+    with pytest.raises(ValueError, match=f"^count must be .*, got {count!r}$"):
+        game.determinize(game.deal(2), count)
+    assert game.determinize(game.deal(2), torch.tensor(3)) == game.determinize(game.deal(2), 3)
+
+
+@pytest.mark.parametrize("rule", [{"dealer": np.array([1, 2])}, {"trump": np.array(["none", "random"])}])
+def test_an_array_is_no_rule(rule: dict[str, np.ndarray]) -> None:
+    for game in (Whist, Blob):
+        with pytest.raises(ValueError, match=r"(dealer|trump) must be .*, got \[(1, 2|'none', 'random')\]$"):
+            game(**rule)
+    assert Whist(dealer=np.array(2)) == Whist(dealer=2)
+
+
 def test_the_last_games_have_random_numbers_of_their_own() -> None:
     game = Blob(cards=2)
     last = game.deal(2, 0, "cpu", 2**56 - 2)

@@ -19,6 +19,7 @@ from vecgame import (
     Euchre,
     Game,
     Hearts,
+    Leduc,
     Spades,
     State,
     TrickGame,
@@ -85,9 +86,11 @@ def test_bids_of_blob_share_ids_with_cards() -> None:
 
 def test_bids_after_the_cards_need_no_state() -> None:
     assert [Spades().action_name(action) for action in (0, 51, 52, 55)] == ["2♠", "A♦", "nil", "bid 3"]
-    assert Whist().action_name(np.int64(12)) == "A♠"
-    for action in (-1, Spades().num_actions):
-        with pytest.raises(ValueError, match=f"action must be from 0 to 65, got {action}"):
+    for number in (np.int64(12), torch.tensor(12), torch.tensor([12], dtype=torch.int8)[0]):
+        assert (Whist().action_name(number), card_name(STANDARD, number)) == ("A♠", "A♠")
+    assert Spades().action_name(torch.tensor(55)) == "bid 3" and Leduc().action_name(torch.tensor(1)) == "call"
+    for action in (-1, Spades().num_actions, 2.5, True, "3", None):
+        with pytest.raises(ValueError, match=f"action must be from 0 to 65, got {action!r}"):
             Spades().action_name(action)
 
 

@@ -16,7 +16,7 @@ from vecgame import hidden, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, compacts, has_choice, steps_while
-from vecgame.philox import check_seed
+from vecgame.philox import check_seed, whole
 from vecgame.pictures import View
 from vecgame.state import State, as_tensor
 from vecgame.symmetry import SuitSymmetry
@@ -65,7 +65,8 @@ class Game(ABC):
         if rules is not None and type(rules) is not self.rules_type:  # those of a match say more than its game keeps
             name, kind = type(self).__name__, self.rules_type.__name__
             raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
-        changes = {name: value.item() if isinstance(value, np.generic) else value for name, value in changes.items()}
+        numpy = (np.generic, np.ndarray)  # a list where it is several numbers, for the rules to refuse
+        changes = {name: value.tolist() if isinstance(value, numpy) else value for name, value in changes.items()}
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
 
     def __init_subclass__(cls, **options: object) -> None:
@@ -267,11 +268,12 @@ class Game(ABC):
         """What people call an action, in a game whose actions have other meanings from state to state in that one:
         here its name in `action_names`, a card's, or the number in a game without cards. Raises ValueError on a number
         that is no action."""
-        if action not in range(self.num_actions):
-            raise ValueError(f"action must be from 0 to {self.num_actions - 1}, got {action}")
+        number = whole(action, -1)
+        if number not in range(self.num_actions):
+            raise ValueError(f"action must be from 0 to {self.num_actions - 1}, got {action!r}")
         if self.action_names:
-            return self.action_names[action]
-        return text.card_name(self.layout, action) if self.deck and action < self.layout.size else str(int(action))
+            return self.action_names[number]
+        return text.card_name(self.layout, number) if self.deck and number < self.layout.size else str(number)
 
     def text(self, state: State, lane: int = 0, seat: int | None = None) -> str:
         """A game in words as ``seat`` sees it, or all of it for None: cards, trick, bids, whose turn it is, and the

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import bit, lowest_card, popcount, unpack
-from vecgame.philox import Purpose, Stream
+from vecgame.philox import Purpose, Stream, check_count
 from vecgame.state import State, StateT
 
 NUMBERS_FROM = 64  # blocks of a stream for each hidden number, the first of which are for the cards
@@ -98,8 +98,7 @@ def dealt_anew(game, state: StateT, count: int, seed: int, given: Collection[str
     Returns:
         B * count lanes, the worlds of a game adjacent.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    count = check_count(count)
     lanes = state if given else state.repeat(count)
     games = state.batch_size // count if given else state.batch_size
     if games == 0:

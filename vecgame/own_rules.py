@@ -232,7 +232,7 @@ class OwnRules(Game):
         """A card's name, `give_word` before it where it is given away, or `bid_name`. Raises ValueError on a number
         that is no action, and without a state where bids have the ids of cards."""
         first, one = self.first_bid, None if state is None else state[lane]
-        name = super().action_name(action)
+        name, action = super().action_name(action), int(action)
         if first < self.layout.size and one is None:
             raise ValueError(f"{self.name}: action {action} may be a card or a bid; give action_name the state as well")
         if bool(self.bidding(one)) if first < self.layout.size else action >= first:

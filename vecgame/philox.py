@@ -92,9 +92,7 @@ class Stream:
     def of_worlds(cls, seed: int, game: Tensor, turn: Tensor, count: int) -> "Stream":
         """A lane for each of ``count`` worlds of each game at its decision ``turn`` ([B] int64): B * count lanes, the
         worlds of a game adjacent. Raises ValueError unless there can be so many."""
-        if not 1 <= whole(count, 0) <= 1 << (32 - DECISION_BITS):
-            limit = "at least 1" if whole(count, 1) < 1 else "a whole number up to 2**24"
-            raise ValueError(f"count must be {limit}, got {count}")
+        count = check_count(count)
         world = torch.arange(count, device=game.device).repeat(len(game))
         return cls(seed, game.repeat_interleave(count), turn.repeat_interleave(count) | (world << DECISION_BITS))
 
@@ -150,6 +148,15 @@ def check_seed(seed: int) -> int:
     number = whole(seed, -1)
     if not 0 <= number < 2**64:
         raise ValueError(f"seed must be an integer from 0 to 2**64 - 1, got {seed!r}")
+    return number
+
+
+def check_count(count: int) -> int:
+    """A count of worlds as an int, or a ValueError that says how many there may be."""
+    number = whole(count, 0)
+    if not 1 <= number <= 1 << (32 - DECISION_BITS):
+        limit = "at least 1" if whole(count, 1) < 1 else "a whole number up to 2**24"
+        raise ValueError(f"count must be {limit}, got {count!r}")
     return number
 
 

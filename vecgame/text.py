@@ -53,6 +53,7 @@ def suit_name(layout: Layout, suit: int) -> str:
 
 def card_name(layout: Layout, card: int) -> str:
     """A card as people write it: "Q♠", "7 of coins", "wizard". Raises ValueError on an id that is none."""
+    card = operator.index(card)
     if not 0 <= card < layout.size:
         raise ValueError(f"card must be an id from 0 to {layout.size - 1}, got {card}")
     if card >= layout.suits * layout.ranks:

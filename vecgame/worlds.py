@@ -26,7 +26,7 @@ from vecgame.cards import DECK, SEATS, STANDARD, Layout, nth_card, popcount
 from vecgame.counts import deal_items, table_size
 from vecgame.lanes import around, none
 from vecgame.memory import unused_memory
-from vecgame.philox import Purpose, Stream
+from vecgame.philox import Purpose, Stream, check_count
 from vecgame.state import State, StateT
 
 # Tables are built for as many games at a time as fit in this many bytes. On a CPU that is little enough for its cache
@@ -129,8 +129,7 @@ def draw_hands(
     Raises:
         ValueError: on a count below 1, or where hands need more cards than they may hold.
     """
-    if count < 1:
-        raise ValueError(f"count must be at least 1, got {count}")
+    count = check_count(count)
     if needs.numel() == 0:
         return needs.new_zeros(len(needs), count, len(index))
     draw = DRAWN_BY.get(unseen.device.type)

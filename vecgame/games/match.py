@@ -21,7 +21,7 @@ from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, working
 from vecgame.own_rules import TrickState
-from vecgame.philox import Purpose, Stream, check_seed, whole
+from vecgame.philox import Purpose, Stream, check_count, check_seed, whole
 from vecgame.state import State
 from vecgame.tricks import TrickGame
 
@@ -284,7 +284,7 @@ class Match(TrickGame):
 
     def determinize(self, state: TrickState, count: int = 3, seed: int = 0) -> TrickState:
         """As of the game, and another future in each world."""
-        if count > MOST_WORLDS:
+        if (count := check_count(count)) > MOST_WORLDS:
             raise ValueError(f"count must be at most {MOST_WORLDS}, got {count}")
         seed = check_seed(seed)
         worlds = super().determinize(state, count, seed)
