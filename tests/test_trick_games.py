@@ -416,3 +416,25 @@ def test_an_engine_that_could_not_play_it_says_so() -> None:
 
     with pytest.raises(ValueError, match="Crowd has 9 seats; there may be 2 to 8"):
         Crowd(cards=5, trump="none")
+
+    class Bidders(Whist):
+        highest_bid, at = 62, 52
+
+        def set_up(self) -> None:
+            super().set_up()
+            self.bids = self.most_bids = self.highest_bid + 1
+            self.opening, self.first_bid = 4, self.at
+
+    most = Bidders()
+    assert most.legal_mask(most.deal(2))[:, 52:].all() and most.legal_actions(most.deal(1))[0, -1] == 52 + 62
+    with pytest.raises(ValueError, match="TooMany has 70 bids; there may be 63, the bits of a word"):
+        type("TooMany", (Bidders,), {"highest_bid": 69})()
+    with pytest.raises(ValueError, match="Between has first_bid=10; it must be 0 or 52"):
+        type("Between", (Bidders,), {"highest_bid": 2, "at": 10})()
+
+    @dataclass
+    class Loose:
+        cards: int = 13
+
+    with pytest.raises(ValueError, match=r"^Loose must be frozen, as games are .*: @dataclass\(frozen=True\)$"):
+        type("Unfrozen", (Whist,), {"rules_type": Loose})()

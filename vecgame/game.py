@@ -65,6 +65,9 @@ class Game(ABC):
         if rules is not None and type(rules) is not self.rules_type:  # those of a match say more than its game keeps
             name, kind = type(self).__name__, self.rules_type.__name__
             raise ValueError(f"rules must be a {kind}, got {rules!r}; to change one of them write {name}(NAME=VALUE)")
+        if self.rules_type.__hash__ is None:
+            kind = self.rules_type.__name__
+            raise ValueError(f"{kind} must be frozen, as games are told apart by their rules: @dataclass(frozen=True)")
         numpy = (np.generic, np.ndarray)  # a list where it is several numbers, for the rules to refuse
         changes = {name: value.tolist() if isinstance(value, numpy) else value for name, value in changes.items()}
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)

@@ -62,9 +62,9 @@ class OwnRules(Game):
     held: int  # most cards that a seat ever holds: by default those dealt
     tricks: int  # of a game: by default as many as cards are dealt to a seat
     led_suits: int  # suits that may be led, those of `suits_of_cards`: by default the layout's
-    bids: int  # bids of the opening are 0 .. bids - 1
+    bids: int  # bids of the opening are 0 .. bids - 1, at most 63 of them, each a bit of an int64
     most_bids: int  # most of them that can be legal at a decision
-    first_bid: int  # action that is bid 0: by default the number after the last card's
+    first_bid: int  # action that is bid 0: by default the number after the last card's; or 0
     opening: int  # decisions before the first trick, of any number; bids go round from the leader
     length: int  # decisions of one deal: where a match has several, fewer than `decisions`
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
-from vecgame.cards import RANKS, SEATS, bit, list_cards, lowest_card, unpack
+from vecgame.cards import MOST_CARDS, RANKS, SEATS, bit, list_cards, lowest_card, unpack
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
@@ -68,6 +68,10 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
         if self.length > MOST_DECISIONS:
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
+        if (bids := max(self.bids, self.most_bids)) > MOST_CARDS:
+            raise ValueError(f"{name} has {bids} bids; there may be {MOST_CARDS}, the bits of a word")
+        if self.bids and self.first_bid not in (0, self.layout.size):
+            raise ValueError(f"{name} has first_bid={self.first_bid}; it must be 0 or {self.layout.size}")
         if self.suits_of_cards().max() >= self.led_suits and not self._changes("suit_led"):
             raise ValueError(
                 f"{name} has cards that belong to none of the {self.led_suits} suits that may be led: set led_suits or "
