@@ -69,7 +69,7 @@ def compare_random_games(game: Blob, lanes: int, seed: int) -> None:
     assert game.is_terminal(last).all()
     movers = [game.mover(state).tolist() for state in states[:-1]]
     legal = [pack_mask(game.legal_mask(state)) for state in states[:-1]]
-    hands, points = pack_mask(game.hands(first)), game.scores(last).tolist()
+    hands, points = first.hands.tolist(), game.scores(last).tolist()
     dealers, trumps = first.dealer.tolist(), first.trump.tolist()
     by_game = zip(zip(*movers, strict=True), zip(*legal, strict=True), zip(*actions, strict=True), strict=True)
     for lane, decisions in enumerate(by_game):
@@ -202,7 +202,6 @@ def test_lanes_may_be_at_different_decisions(cards):
         game.scores,
         game.observe,
         game.policy_mask,
-        game.hands,
     ):
         assert torch.equal(function(batch), of_record(function)), function
     assert game.turn(batch).tolist() == decisions.tolist()
@@ -327,7 +326,7 @@ def test_seeds_deal_different_games():
     "game", [Blob(cards=1), Blob(cards=13), Blob(cards=3, suits=3, ranks=5), Blob(cards=2, suits=1)]
 )
 def test_hands_are_disjoint_and_of_the_deck(game):
-    hands = game.hands(game.deal(500, seed=6))
+    hands = unpack(game.deal(500, seed=6).hands)
     assert (hands.sum(-1) == game.cards).all()
     assert (hands.sum(-2) <= 1).all()
     outside = [13 * s + r for s in range(4) for r in range(13) if s >= game.rules.suits or r >= game.rules.ranks]

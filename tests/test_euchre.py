@@ -171,6 +171,10 @@ def test_points(won, maker: int, alone: bool, points: int) -> None:
         (lambda: dealt(upcard="8h"), "upcard is no card of this deck"),
         (lambda: dealt(upcard="Jh"), "upcard is in a hand of its game"),
         (
+            lambda: Euchre().from_hands(torch.arange(20).view(1, 4, 5)),
+            r"hands holds an id .*; ids are 13 \* suit \+ rank, suit < 4, 7 <= rank < 13$",
+        ),
+        (
             lambda: Euchre().from_hands(torch.zeros(1, 4, 5).long(), upcard=7),
             "hands holds an id that is no card of this deck",
         ),

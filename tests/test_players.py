@@ -140,7 +140,7 @@ def test_self_play_stores_a_value_for_each_seat():
     played = self_play(game, InferenceNet(BlobNet(net)), SearchConfig(worlds=1, simulations=4), 6, seed=2)
     assert game.features == 266 and played.examples.observation.shape[1] == 266
     assert played.examples.value.shape[1] == played.scores.shape[1] == 5
-    values = played.scores / game.rules.max_score
+    values = played.scores / game.rules.range[1]
     for row in played.examples.value:  # some game's values, turned so that the mover's comes first
         assert any(torch.equal(row, game_values.roll(turn)) for game_values in values for turn in range(5))
 

@@ -106,10 +106,10 @@ def test_trumps_are_the_suits_of_the_deck_then_none():
     assert Rules(suits=2).trumps == ("spades", "hearts", "none")
 
 
-def test_decisions_and_max_score():
+def test_decisions_and_the_most_points():
     assert [Rules(cards=cards).decisions for cards in (1, 5, 13)] == [8, 24, 56]
-    assert [Rules(cards=cards).max_score for cards in (1, 5, 13)] == [11, 15, 23]
-    assert Rules(cards=2, exact_bonus=5, points_per_trick=2).max_score == 9
+    assert [Rules(cards=cards).range for cards in (1, 5, 13)] == [(0, 11), (0, 15), (0, 23)]
+    assert Rules(cards=2, exact_bonus=5, points_per_trick=2).range == (0, 9)
 
 
 def test_rules_are_frozen_and_hashable():

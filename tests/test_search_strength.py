@@ -5,6 +5,7 @@ import torch
 
 from tests.helpers import to_reference
 from vecgame import Blob, Purpose, Stream, concatenate
+from vecgame.cards import unpack
 from vecgame.games.blob_state import BlobState
 from veclab.arena.bots import RandomBot, RuleBot, SearchPlayer
 from veclab.arena.matches import play_match
@@ -111,7 +112,7 @@ def test_worlds_of_a_search_respect_the_current_trick() -> None:
     for seat in range(4):
         for suit in range(4):
             void = (searched.voids[:, seat] >> suit & 1).bool()
-            suit_cards = game.hands(searched)[:, seat, 13 * suit : 13 * suit + 13]
+            suit_cards = unpack(searched.hands)[:, seat, 13 * suit : 13 * suit + 13]
             assert not suit_cards[void].any()
 
 

@@ -133,6 +133,8 @@ def test_players_play_it():
 def test_with_all_cards_dealt_there_is_no_trump():
     hands = torch.arange(52).reshape(1, 4, 13)
     assert int(Blob(cards=13, trump="turned").from_hands(hands, dealer=0).trump) == 4
+    with pytest.raises(ValueError, match="neither `trump` nor `turned`: all cards are dealt, so none is turned up"):
+        Blob(cards=13, trump="turned").from_hands(hands, dealer=0, turned=3)
     for game in (Blob(cards=13, trump="turned"), Blob(cards=4, ranks=5, players=5, trump="turned")):
         state = game.deal(20, seed=1)
         assert (state.trump == 4).all() and (state.seen == 0).all()

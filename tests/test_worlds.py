@@ -21,12 +21,12 @@ from tests.helpers import (
     bits_of,
     cards_of,
     chi_square_p,
-    pack_mask,
     play_randomly,
     reshuffle,
     to_reference,
 )
 from vecgame import Blob, Hearts, Spades, Whist, concatenate, counts, worlds
+from vecgame.cards import unpack
 from vecgame.games.blob_state import BlobState
 from veclab.reference import rules as reference
 from veclab.reference.worlds import World, consistent_worlds, unseen_cards
@@ -222,7 +222,7 @@ def test_every_card_goes_to_its_owners_in_proportion(cards, decision):
     lane = max(range(300), key=lambda i: shown_voids(*to_reference(game, batch, i)))
     rules, state = to_reference(game, batch, lane)
     assert shown_voids(rules, state) >= (decision - 4) // 6
-    hands = game.hands(game.determinize(batch[lane : lane + 1], n, seed=22))
+    hands = unpack(game.determinize(batch[lane : lane + 1], n, seed=22).hands)
     shares, tested = owner_shares(rules, state), 0
     for card, share in shares.items():
         share = torch.tensor(share, dtype=torch.float64)
@@ -286,8 +286,8 @@ def test_worlds_keep_all_that_the_mover_knows(cards):
             assert_same_state(replace(sampled, hands=known.hands), known)
             own = game.mover(known)[:, None]
             assert torch.equal(sampled.hands.gather(1, own), known.hands.gather(1, own))
-            hands = game.hands(sampled)
-            assert torch.equal(hands.sum(-1), game.hands(known).sum(-1))
+            hands = unpack(sampled.hands)
+            assert torch.equal(hands.sum(-1), unpack(known.hands).sum(-1))
             assert (hands.sum(1) <= 1).all()
             assert not (sampled.hands & ~game.deck).any()
             assert not (sampled.hands & known.seen[:, None]).any()
@@ -305,7 +305,7 @@ def test_the_public_history_is_legal_in_every_world(cards):
         movers = [game.mover(state).tolist() for state, _ in record[:-1]]
         actions = [taken.tolist() for _, taken in record[:-1]]
         for decision, (state, _) in enumerate(record):
-            hands = pack_mask(game.hands(game.determinize(state, count, seed=8)))
+            hands = game.determinize(state, count, seed=8).hands.tolist()
             for i, world in enumerate(hands):
                 lane = i // count
                 rules, _ = to_reference(game, state, lane)

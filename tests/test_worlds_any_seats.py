@@ -9,7 +9,7 @@ from math import comb, factorial, prod
 import pytest
 import torch
 
-from tests.helpers import assert_same_state, bits_of, chi_square_p, pack_mask, play_randomly, reshuffle, to_reference
+from tests.helpers import assert_same_state, bits_of, chi_square_p, play_randomly, reshuffle, to_reference
 from tests.test_worlds import as_games, positions, shown_voids, shows_void_now, tally
 from vecgame import Blob, concatenate, counts, lanes, worlds
 from vecgame.cards import popcount
@@ -160,7 +160,7 @@ def test_each_unseen_card_goes_to_every_free_opponent_alike():
     """Six opponents during the bidding: an unseen card is in a given hand with probability 7 / 45."""
     game, n = Blob(players=7, cards=7), 20_000
     state = game.deal(1, seed=9)
-    held = torch.tensor(pack_mask(game.hands(state)))[0, int(game.mover(state))]
+    held = state.hands[0, int(game.mover(state))]
     drawn = game.determinize(state, n, seed=9).hands
     counts = torch.stack([(drawn >> card & 1).sum(0) for card in range(52) if not int(held) >> card & 1])
     others = [seat for seat in range(7) if seat != int(game.mover(state))]

@@ -59,10 +59,11 @@ def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layo
     if not (inside & (bit(hands.clamp(0, layout.size - 1)) & deck != 0)).all():
         suits = [deck >> layout.ranks * suit & layout.block(0) for suit in range(layout.suits)]
         most = max(suit for suit, cards in enumerate(suits) if cards) + 1
+        lowest = min((cards & -cards).bit_length() - 1 for cards in suits if cards)
         extra = f", or {layout.size - layout.extra} .. {layout.size - 1} of no suit" if layout.extra else ""
         raise ValueError(
             f"hands holds an id that is no card of this deck; ids are {layout.ranks} * suit + rank, suit < {most}, "
-            f"rank < {max(cards.bit_length() for cards in suits)}{extra}"
+            f"{f'{lowest} <= ' if lowest else ''}rank < {max(cards.bit_length() for cards in suits)}{extra}"
         )
     ordered = hands.flatten(1).sort(dim=-1).values
     if (ordered[:, 1:] == ordered[:, :-1]).any():

@@ -332,10 +332,6 @@ class TrickGame(OwnRules):
     def open_cards(self, state: TrickState) -> Tensor:
         return state.seen
 
-    def hands(self, state: TrickState) -> Tensor:
-        """The cards that each absolute seat still holds: [B, P, size] bool."""
-        return unpack(state.hands, size=self.layout.size)
-
     def observe(self, state: TrickState, seat: Tensor | None = None) -> Tensor:
         """What the mover (or ``seat``, [B] int64) knows: [B, features] float32, see `vecgame.knowledge`; then
         `own_block`."""

@@ -129,6 +129,8 @@ class Blob(ExactBids):
                 if self.turns
                 else "give from_hands a `trump`, and no `turned`: these rules turn no card up"
                 if needed
+                else "give from_hands neither `trump` nor `turned`: all cards are dealt, so none is turned up for trump"
+                if self.rules.trump == TURNED
                 else "give from_hands neither `trump` nor `turned`: these rules leave trump to the play"
             )
         state = super().from_hands(hands, index, dealer=dealer, **{name: given[name] for name in needed})

@@ -137,11 +137,6 @@ class Rules:
             )
         return points
 
-    @property
-    def max_score(self) -> float:
-        """The most points one game can give."""
-        return self.range[1]
-
 
 def score(rules: Rules, bids: Tensor, won: Tensor) -> Tensor:
     """Points of a finished game.
