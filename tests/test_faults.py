@@ -206,6 +206,18 @@ def test_a_run_whose_metrics_were_moved_away_goes_on(folder: Path) -> None:
         assert f"{METRICS} is not there" in display.console.file.getvalue()
 
 
+def test_evaluations_alone_are_no_damage_where_the_metrics_were_moved_away(folder: Path) -> None:
+    """The table of a finished run, or of a network whose evaluation ended before the next step."""
+    (folder / METRICS).unlink()
+    run = Run.resume(folder, SMALLEST, quiet())
+    run.record("evaluation", results={})
+    run.lock.release()
+    longer = replace(SMALLEST, iterations=3)
+    assert Run.resume(folder, longer, quiet()).train(judge=False) is not None
+    assert [entry["kind"] for entry in metrics.read(folder / METRICS)] == ["evaluation", "iteration"]
+    Run.resume(folder, longer, quiet()).lock.release()
+
+
 def test_metrics_are_whole_lines_of_standard_json(tmp_path) -> None:
     path = tmp_path / METRICS
     metrics.append(path, {"kind": "update", "updates": 1, "iteration": 0, "loss": float("nan"), "of": [float("inf")]})

@@ -74,10 +74,14 @@ def ends_within_a_line(path: Path) -> bool:
 
 def check_whole(path: Path, progress: tuple[int, int]) -> None:
     """Raises DamagedError, in one line, where the entry of a step up to this one is missing; not where there is no
-    file, or none of the first entries, as where somebody has moved the file away since."""
+    file, or none of the first entries, as where somebody has moved the file away since: then there may be evaluations
+    alone, of the steps before."""
     if not path.exists() or (done := sum(progress)) == 0:
         return
-    steps = [entry for entry in read(path) if entry["kind"] in (UPDATE, "iteration")]
+    entries = read(path)
+    steps = [entry for entry in entries if entry["kind"] in (UPDATE, "iteration")]
+    if entries and not steps:
+        return
     if any("updates" not in entry or "iteration" not in entry for entry in steps):
         return  # of an early version
     there = {entry["updates"] + entry["iteration"] for entry in steps}
