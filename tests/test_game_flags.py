@@ -9,13 +9,18 @@ import pytest
 
 from net import BlobNet
 from tests.every_game import EVERY, Named
+from tests.runs import changed, quiet
 from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loading, make_game
 from veclab.agents.checkpoint import save_network
+from veclab.agents.folder import read_config
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
 from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, is_named, read_counts
 from veclab.going_on import for_restart, for_resume
 from veclab.presets import from_flags
 from veclab.settings import Settings
+from veclab.training import command as train
+from veclab.training import judge
+from veclab.training.run import Run
 
 TEXTS = (
     "",
@@ -202,6 +207,24 @@ def test_a_game_that_has_moved_is_found_where_it_is_now(own_games) -> None:
         settings_for(path, {})
     settings = settings_for(path, {"game": "moved.py:Polignac"})
     assert settings.rules == "polignac=5" and game_class(settings.game).__module__ == "moved"
+
+
+def test_a_run_goes_on_where_its_game_has_moved_to(own_games, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(judge, "evaluate", lambda *_: {})
+    folder = own_games / "run"
+    settings = changed(game="polignac.py:Polignac", cards="8", learner="policy-gradient", updates=1, update_games=4)
+    assert Run.create(folder, settings, quiet()).train() == {}
+    (own_games / "polignac.py").rename(own_games / "moved.py")
+    loading._modules.clear()
+    del sys.modules["polignac"]  # as in another process
+    assert train.main(["--resume", str(folder), "--updates", "2"]) == 2
+    assert "polignac.py cannot be loaded" in capsys.readouterr().err
+    flags = ["--resume", str(folder), "--updates", "2", "--game"]
+    for given in ("gone.py:Polignac", "whist"):
+        assert train.main([*flags, given]) == 2 and capsys.readouterr().err.count("\n") == 1
+    assert train.main([*flags, "moved.py:Polignac"]) == 0, capsys.readouterr().err
+    assert read_config(folder)["game"] == f"{own_games / 'moved.py'}:Polignac"
+    assert train.main(["--resume", str(folder), "--updates", "3"]) == 0  # which knows it from then on
 
 
 def test_another_class_of_the_same_name_is_another_game(tmp_path) -> None:

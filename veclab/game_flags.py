@@ -103,6 +103,16 @@ def is_named(kind: type[Game], kept: str) -> bool:
         return kept.rpartition(":")[2] == kind.__name__
 
 
+def moved(kept: Flags, found: str | None) -> Flags:
+    """What a file keeps of its game, with the place where it is ``found`` now if it is the same one in another place.
+
+    Raises:
+        ValueError: in one line, where no game is found there.
+    """
+    same = found is not None and is_named(game_class(found), kept.get("game", DEFAULTS["game"]))
+    return {**kept, "game": found} if same else kept
+
+
 def overlaid(base: Flags, given: Flags) -> dict[str, object]:
     """Flags with the given ones in their place, and rules with the given ones in theirs; of another game none stay.
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 
-from veclab.game_flags import DEFAULTS, RULES, canonical, overlaid
+from veclab.game_flags import DEFAULTS, RULES, canonical, moved, overlaid
 from veclab.presets import from_flags, refuse_idle
 from veclab.settings import Settings, check_saved, flag_name
 
@@ -22,12 +22,12 @@ def of_saved(told: Mapping[str, object]) -> Settings:
 
 
 def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
-    """A saved run's settings with the given ones in their place.
+    """A saved run's settings with the given ones in their place; its game where that is now, if it has moved.
 
     Raises:
         ValueError: naming each setting that would make it another run.
     """
-    settings = of_saved(saved)
+    settings = of_saved(moved(saved, given.get("game")))
     refuse_idle(settings.learner, given)
     game = overlaid(settings.game_flags(), {name: given[name] for name in RULES if name in given})
     other = {name: value for name, value in given.items() if name not in RULES}
@@ -37,7 +37,7 @@ def for_resume(saved: dict[str, object], given: dict[str, object]) -> Settings:
 def for_restart(saved: dict[str, object], preset: str, given: dict[str, object]) -> Settings:
     """As `for_resume`, for the command line that has begun the run: its preset must be the run's too."""
     asked = dataclasses.asdict(from_flags(preset, given))
-    settings = of_saved(saved)
+    settings = of_saved(moved(saved, asked["game"]))
     return _gone_on(settings, {n: v for n, v in asked.items() if n not in _changeable(settings) or n in given})
 
 

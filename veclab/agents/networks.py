@@ -11,10 +11,10 @@ from typing import TypeVar
 import torch
 
 from net import PRESETS, BlobNet, NetConfig
-from vecgame import Game, game_class, game_of
+from vecgame import Game, game_of
 from veclab.agents.checkpoint import load_metadata, load_network
 from veclab.agents.folder import CONFIG, NEWEST, read_config
-from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, is_named, overlaid
+from veclab.game_flags import DEFAULTS, RULES, canonical, described, flags_of, games_of, moved, overlaid
 from veclab.presets import from_flags
 from veclab.settings import Settings
 
@@ -285,8 +285,7 @@ def trained_by(path: Path, found: str | None = None) -> dict[str, object] | None
         return None
     config = {} if games else read_config(folder)
     kept = games[0]["game"] if games else config.get("game", "blob")
-    if found is not None and is_named(game_class(found), kept):
-        games, config = [{**one, "game": found} for one in games], {**config, "game": found}
+    games, config = [moved(one, found) for one in games], moved(config, found)
     try:
         if games:
             return flags_of([game_of(one) for one in games])

@@ -70,7 +70,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     if games:
         path = newest_network(folder)
         network = label(path)  # before the games are played: a run that is at work may write another
-        rules = settings_for(path, {}).games()
+        rules = settings_for(path, {"game": settings.game}).games()
         net = load_network(path, game=rules[0])
         played = play_all(rules, InferenceNet(net, dtype=torch.float32), settings.seed, games, display)
         values, shown = played_charts(played, network), annotated_games(played)

@@ -39,13 +39,13 @@ from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
 from veclab.command_line import check_folder
 from veclab.files import DamagedError, sealed
-from veclab.game_flags import identities
+from veclab.game_flags import identities, moved
 from veclab.going_on import fixed_changes, of_saved
 from veclab.lock import FolderLock
 from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
-from veclab.settings import RULE_PLAYERS, Settings
+from veclab.settings import RULE_PLAYERS, Settings, check_saved
 from veclab.training import curves, imitation, metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
@@ -275,7 +275,8 @@ class SavedRun:
         try:
             check_counters(counters, len(self.games))
             told = counters.get("settings")  # not so in checkpoints of early versions
-            before = of_saved(as_named_today(told)) if told else self.settings
+            here = self.settings.game
+            before = of_saved(moved(check_saved(as_named_today(told)), here)) if told else self.settings
         except ValueError as error:
             raise DamagedError(f"{path} is damaged: {error}") from None
         misfit = f"{path} does not fit the run's {CONFIG}"

@@ -31,9 +31,9 @@ def sample_games(folder: Path, told: dict[str, object]) -> dict[str, Match]:
     Raises:
         ValueError: in one line, when the folder holds no run, or a network that cannot be read.
     """
-    seed = for_resume(read_config(folder), {}).seed
-    network = newest_network(folder)
-    games = settings_for(network, {}).games()
+    run = for_resume(read_config(folder), {})
+    seed, network = run.seed, newest_network(folder)
+    games = settings_for(network, {"game": run.game}).games()
     net = InferenceNet(load_network(network, game=games[0]), dtype=torch.float32)
     played = play_all(games, net, seed, SHOWN_GAMES * len(set(games)), Display(quiet=True))
     matches = {}
