@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +17,10 @@ from rich.console import Console
 from net import InferenceNet
 from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
 from veclab.agents.checkpoint import load_network
-from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
+from veclab.agents.folder import CHECKPOINT, METRICS, NEWEST, RESULTS
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.evaluate import make_players
+from veclab.files import DIGEST, sealed
 from veclab.progress import Display, duration
 from veclab.training import command as train
 from veclab.training import judge as judge_module
@@ -75,6 +77,29 @@ def test_players_of_the_end_are_called_as_beside_the_run(candidates: int, tmp_pa
     Judge(run, check=lambda: None).finish(0.0)
     beside = [player.name for player in make_players(InferenceNet(run.learner.net), ("search", "alone"), settings)]
     assert [player_of(name, 9) for name in names] == list(zip([beside[0], *beside[::-1]], (0, 9, 9), strict=True))
+
+
+@pytest.mark.parametrize("left", ["network-000003.safetensors", NEWEST, METRICS, RESULTS])
+def test_a_run_is_not_begun_amid_what_another_has_left(left: str, tmp_path) -> None:
+    (tmp_path / left).touch()
+    with pytest.raises(ValueError, match=f"already holds {left} of another run; move that away, or name another --run"):
+        Run.create(tmp_path, TINY, quiet())
+    assert [path.name for path in tmp_path.iterdir()] == [left]
+
+
+@pytest.mark.parametrize("of_this_run", [True, False])
+def test_only_results_of_the_runs_own_network_are_those_of_before(of_this_run, finished, tmp_path, monkeypatch) -> None:
+    """Not those of another run of as many steps, by whatever way they came into its folder."""
+    folder = tmp_path / "run"
+    shutil.copytree(finished, folder)
+    stored = json.loads((folder / RESULTS).read_text())
+    del stored[DIGEST]
+    (folder / RESULTS).write_bytes(sealed(stored if of_this_run else {**stored, "network": 64 * "0"}))
+    monkeypatch.setattr(judge_module, "evaluate", lambda *_: {})
+    display = quiet()
+    Run.resume(folder, TINY, display).train()
+    assert ("The run was finished before" in display.console.file.getvalue()) == of_this_run
+    assert json.loads((folder / RESULTS).read_text())["network"] == stored["network"]
 
 
 @pytest.mark.slow

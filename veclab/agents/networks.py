@@ -139,7 +139,7 @@ def label(network: Path) -> str:
 
 def _networks_of(run: Path) -> list[Path]:
     """The networks of a run from the first to the newest, one at least."""
-    networks = _numbered(run)
+    networks = numbered(run)
     newest = run / NEWEST
     if newest.is_file() and (not networks or _is_newer(newest, networks[-1])):
         networks.append(newest)
@@ -150,10 +150,10 @@ def _networks_of(run: Path) -> list[Path]:
 
 def networks_beyond(run: Path, iteration: int, updates: int) -> list[Path]:
     """The numbered networks of a run that has come so far which tell, by their names, of more."""
-    return [network for network in _numbered(run) if _place_of(network) > (iteration, updates)]
+    return [network for network in numbered(run) if _place_of(network) > (iteration, updates)]
 
 
-def _numbered(run: Path) -> list[Path]:
+def numbered(run: Path) -> list[Path]:
     """The numbered networks of a run, from the first on."""
     networks = [file for file in run.glob("network-*.safetensors") if NUMBERED.fullmatch(file.stem)]
     return sorted(networks, key=_place_of)

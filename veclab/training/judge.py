@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable
 from shlex import quote
@@ -141,8 +142,9 @@ class Judge:
     def _results_of_before(self) -> Results | None:
         """The results that the run already has of its last network, on the terms of now."""
         try:
-            stored = read_json(self.run.folder / RESULTS)
-            same = is_intact(stored) and all(stored.get(name) == value for name, value in self._about().items())
+            stored, about = read_json(self.run.folder / RESULTS), self._about()
+            told = {"network": about["network"], **stored}  # which earlier versions did not say
+            same = is_intact(stored) and all(told.get(name) == value for name, value in about.items())
             return results_of(stored["results"]) if same else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there are none, or they are damaged
             return None
@@ -150,7 +152,9 @@ class Judge:
     def _about(self) -> dict[str, object]:
         """What results are of, beside the run's settings."""
         updates, iteration = self.run.progress
-        return {"games": self.run.identities, "terms": self._terms(), "updates": updates, "iteration": iteration}
+        network = hashlib.sha256(self.run.network_path(self.run.progress).read_bytes()).hexdigest()
+        steps = {"updates": updates, "iteration": iteration}
+        return {"games": self.run.identities, "terms": self._terms(), **steps, "network": network}
 
     def _terms(self) -> str:
         return terms(self.run.games[0], self.run.settings)

@@ -30,11 +30,12 @@ from veclab.agents.folder import (
     METRICS,
     NEWEST,
     PREVIOUS,
+    RESULTS,
     as_named_today,
     holds_run,
     remove_unfinished,
 )
-from veclab.agents.networks import network_config, networks_beyond, newest_network, other_rules, progress_of
+from veclab.agents.networks import network_config, networks_beyond, newest_network, numbered, other_rules, progress_of
 from veclab.arena.evaluate import choose_device
 from veclab.arena.gate import Gate
 from veclab.command_line import check_folder
@@ -171,6 +172,11 @@ class SavedRun:
         if holds_run(self.folder):
             raise ValueError(
                 f"{self.folder} already holds a run; go on with it by --resume {self.folder}, or name another --run"
+            )
+        left = [*numbered(self.folder), *(self.folder / name for name in (NEWEST, METRICS, RESULTS))]
+        if found := next((path for path in left if path.exists()), None):  # the run's would be mixed with it
+            raise ValueError(
+                f"{self.folder} already holds {found.name} of another run; move that away, or name another --run"
             )
 
     def _begin(self) -> None:
