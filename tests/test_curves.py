@@ -3,7 +3,7 @@
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ import pytest
 from tests.runs import TINY, changed, ends, flags_of, quiet, start
 from veclab.settings import Settings
 from veclab.training import command as train
-from veclab.training import curves, metrics
+from veclab.training import curves, judge, metrics
 from veclab.training.curves import Curves, TensorBoard, WandB, event_files, points_of
 from veclab.training.run import Run
 
@@ -174,18 +174,54 @@ def test_without_tensorboard_a_run_says_so_in_one_line(tmp_path, monkeypatch) ->
     assert "TensorBoard, which is not installed" in display.console.file.getvalue() and not event_files(tmp_path)
 
 
-def test_a_full_disk_ends_the_curves_and_not_the_run(tmp_path, monkeypatch) -> None:
+FAILURES = [
+    (OSError(28, "No space left on device"), "[Errno 28] No space left on device"),
+    (TypeError("Descriptors cannot be\ncreated directly"), "TypeError: Descriptors cannot be created directly"),
+    (ModuleNotFoundError("No module named 'google'", name="google"), "ModuleNotFoundError: No module named 'google'"),
+]
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+@pytest.mark.parametrize("where", ["flush", "close"])
+def test_what_cannot_be_drawn_ends_the_curves_and_not_the_run(where, error, said, tmp_path, monkeypatch) -> None:
+    """A full disk, or whatever the packages that draw come to."""
     display, drawing = quiet(), Curves()
     drawing.open(tmp_path, Settings(), display)
-
-    def full() -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(drawing.drawings[0].writer, "flush", full)
+    monkeypatch.setattr(drawing.drawings[0].writer, where, failing(error))
     drawing.add(update(1, 0.5))
     drawing.add(update(2, 0.5))
     drawing.close()
-    assert display.console.file.getvalue().count("the curves of TensorBoard end here") == 1
+    lines = display.console.file.getvalue().splitlines()
+    assert lines[1:] == [f"the curves of TensorBoard end here: {said}"]
+
+
+@pytest.mark.parametrize(("error", "said"), FAILURES)
+def test_a_broken_package_is_one_line_and_the_run_learns(error, said, tmp_path, fake, monkeypatch) -> None:
+    monkeypatch.setattr(curves, "TensorBoard", failing(error))
+    monkeypatch.setattr(fake, "init", failing(error))
+    display, drawing = quiet(), Curves()
+    drawing.open(tmp_path, Settings(wandb="games"), display)
+    drawing.add(update(1, 0.5))
+    assert [line.partition(" (")[2] for line in display.console.file.getvalue().splitlines()] == [
+        f"{said}); the figures are in metrics.jsonl there"
+    ] * 2
+
+
+def test_a_run_whose_curves_fail_learns_to_its_end(tmp_path, monkeypatch) -> None:
+    settings = changed(learner="policy-gradient", updates=3, tensorboard=True, checkpoint_seconds=3600)
+    run = Run.create(tmp_path / "run", settings, quiet())
+    monkeypatch.setattr(judge, "evaluate", lambda *_: {})
+    monkeypatch.setattr(TensorBoard, "add", failing(RuntimeError("out of colours")))
+    assert run.train() == {} and run.updates == 3
+    said = run.display.console.file.getvalue()
+    assert said.count("the curves of TensorBoard end here: RuntimeError: out of colours\n") == 1
 
 
 def loaded(path: str) -> None:

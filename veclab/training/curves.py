@@ -22,7 +22,7 @@ import numpy as np
 
 from veclab.agents.checkpoint import write_atomically
 from veclab.agents.folder import METRICS
-from veclab.files import json_text
+from veclab.files import json_text, printable
 from veclab.progress import Display
 from veclab.settings import Settings
 from veclab.training import metrics
@@ -143,8 +143,10 @@ def _present(folder: Path) -> dict[tuple[str, int], float]:
     logger = logging.getLogger("tensorboard")
     level = logger.level
     logger.setLevel(logging.ERROR)  # it warns of every step that was taken back
-    reader.Reload()
-    logger.setLevel(level)
+    try:
+        reader.Reload()
+    finally:
+        logger.setLevel(level)
     return {(tag, event.step): event.value for tag in reader.Tags()[SCALARS] for event in reader.Scalars(tag)}
 
 
@@ -233,7 +235,8 @@ class Curves:
         self.display: Display | None = None
 
     def open(self, folder: Path, settings: Settings, display: Display) -> None:
-        """Begins to draw what the settings ask for, with what the run's metrics have by now.
+        """Begins to draw what the settings ask for, with what the run's metrics have by now. Where that fails, a line
+        says so, and the run goes on without those curves.
 
         Raises:
             ValueError: in one line, when Weights & Biases refuses the run.
@@ -244,24 +247,27 @@ class Curves:
             said = f"curves: tensorboard --logdir {folder}"
             try:
                 self.drawings.append(TensorBoard(folder, entries))
-            except ModuleNotFoundError as error:
-                if (error.name or "").split(".")[0] != "tensorboard":
-                    raise
-                said = f"no curves in TensorBoard, which is not installed; the figures are in {METRICS} there"
-            except OSError as error:
-                said = f"no curves in TensorBoard ({error}); the figures are in {METRICS} there"
+            except Exception as error:  # of packages that others have installed: it is no reason not to learn
+                missing = isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] == "tensorboard"
+                why = ", which is not installed" if missing else f" ({_reason(error)})"
+                said = f"no curves in TensorBoard{why}; the figures are in {METRICS} there"
             display.line(said)  # here, for nobody may read the output any more, which is an OSError too
         if settings.wandb:
-            self.drawings.append(WandB(folder, entries, settings))
+            try:
+                self.drawings.append(WandB(folder, entries, settings))
+            except ValueError:
+                raise
+            except Exception as error:
+                display.line(f"no curves in Weights & Biases ({_reason(error)}); the figures are in {METRICS} there")
 
     def add(self, entry: metrics.Entry) -> None:
         """Draws an entry of the metrics. Where that fails, the run goes on without those curves."""
         for drawing in tuple(self.drawings):
             try:
                 drawing.add(entry)
-            except OSError as error:
+            except Exception as error:
                 self.drawings.remove(drawing)
-                self.display.line(f"the curves of {type(drawing).__name__} end here: {error}")
+                self.display.line(f"the curves of {type(drawing).__name__} end here: {_reason(error)}")
 
     def close(self) -> None:
         """Ends the drawing; what cannot be written any more is missing there, and in the metrics all the same."""
@@ -269,5 +275,11 @@ class Curves:
             drawing = self.drawings.pop()
             try:
                 drawing.close()
-            except OSError as error:
-                self.display.line(f"the curves of {type(drawing).__name__} end here: {error}")
+            except Exception as error:
+                self.display.line(f"the curves of {type(drawing).__name__} end here: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """Why a drawing has failed, in one line; a line of the program's own or the system's says it by itself."""
+    said = printable(error)
+    return said if isinstance(error, OSError) else f"{type(error).__name__}: {said}"
