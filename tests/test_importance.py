@@ -126,6 +126,19 @@ def test_in_every_term_of_the_loss_a_decision_counts_for_its_weight() -> None:
     torch.testing.assert_close(together, weight @ alone, rtol=1e-4, atol=1e-5)
 
 
+def test_an_updates_figures_are_what_its_loss_is_made_of() -> None:
+    learner, rollout = learner_with_all(learning_rate=1e-12, update_batch=10**6, magnet_rate=0.0, value_weight=0.7)
+    torch.nn.init.normal_(learner.magnet.net.policy_out.weight, std=0.5)  # another policy than the learner's
+    losses, descend = [], learner._descend
+    learner._descend = lambda loss, gradients: losses.append(float(loss)) or descend(loss, gradients)
+    told = policy_gradient.update(learner, rollout, 0.3, 0)
+    parts = 0.7 * (told["value_loss"] + told["critic_loss"]) - told["surrogate"] - 0.3 * told["entropy"]
+    parts += 0.5 * (told["magnet_divergence"] + told["tricks_loss"])
+    assert losses == [pytest.approx(parts, rel=1e-4)] and told["magnet_divergence"] > 0.01
+    bare = Learner(Settings(cards="2"), replace(SEEN, tricks=0, critic=0), CPU)
+    assert policy_gradient.figures_of(bare) == ["surrogate", "entropy", "value_loss"]
+
+
 def test_an_updates_figures_are_of_all_decisions_whatever_the_share() -> None:
     """A rate of next to nothing leaves the network as it is; 100 updates, the mean within four of its standard errors.
     Were decisions that are drawn not weighted, they would be of those that the policy is least sure of."""
@@ -135,6 +148,6 @@ def test_an_updates_figures_are_of_all_decisions_whatever_the_share() -> None:
     whole.net.load_state_dict(learner.net.state_dict())
     exact = policy_gradient.update(whole, rollout, 0.0, 0)
     found = [policy_gradient.update(learner, rollout, 0.0, seed) for seed in range(100)]
-    for name in ("entropy", "value_loss"):
+    for name in ("entropy", "value_loss", "tricks_loss", "critic_loss"):
         own = [figures[name] for figures in found]
         assert abs(statistics.fmean(own) - exact[name]) < 4 * statistics.stdev(own) / len(own) ** 0.5

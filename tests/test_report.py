@@ -49,7 +49,9 @@ def entries() -> list[dict[str, object]]:
     lines: list[dict[str, object]] = []
     for update in (1, 2, 3):
         numbers = {"seconds": 1.1 * update, "surrogate": 0.01 / update, "entropy": 1.3 / update, "score": 2.0 + update}
-        lines.append({"kind": "update", "updates": update, "iteration": 0, "value_loss": 0.4 / update, **numbers})
+        numbers |= {"value_loss": 0.4 / update, "critic_loss": 0.3 / update, "tricks_loss": 1.9 / update}
+        numbers |= {"magnet_divergence": 0.02 * update}
+        lines.append({"kind": "update", "updates": update, "iteration": 0, **numbers})
     for iteration in (1, 2, 3, 4):
         lines.append(
             {"kind": "iteration", "updates": 3, "iteration": iteration, "games": 100, "examples": 1500 + iteration}
@@ -322,6 +324,14 @@ def test_every_metric_is_drawn_with_its_exact_numbers(document: ElementTree.Elem
             assert drawn[holding[0]][0] == [float(entry[x_key]) for entry in lines]
             assert len(pixels(figures[holding[0]], "c0")[0]) == len(lines)
     assert "brand new" in figures
+
+
+def test_the_loss_of_each_head_of_policy_gradient_stands_where_it_belongs(document: ElementTree.Element) -> None:
+    table = figure(document, "Value loss of policy gradient").find(".//table")
+    assert [head.text for head in table.findall("thead/tr/th")] == ["update", "value", "critic"]
+    assert column(table, 2) == [pytest.approx(0.3 / update) for update in (1, 2, 3)]
+    assert column(figure(document, "Divergence from the magnet").find(".//table"), 1) == [0.02, 0.04, 0.06]
+    assert figure(document, "Loss of the tricks' head in policy gradient") is not None
 
 
 def test_the_total_loss_weighs_the_value_loss(document: ElementTree.Element) -> None:

@@ -66,7 +66,7 @@ def learning_charts(unit: str) -> tuple[Chart, ...]:
     """Of the iterations' learning, in a game that counts its scores in ``unit``."""
     return (
         Chart("Policy loss and total loss", {"policy_loss": "policy", "total_loss": "total"}, "nats"),
-        Chart("Value loss", {"value_loss": "value"}, "squared error, sum over seats"),
+        *_head_charts("Value loss", "Loss of the tricks' head"),
         Chart(
             "Policy targets",
             {"policy_entropy": "entropy", "prior_divergence": "divergence from the prior"},
@@ -97,9 +97,18 @@ def policy_gradient_charts(unit: str) -> tuple[Chart, ...]:
     return (
         _score_chart("Score", unit),
         Chart("Entropy of the policy", {"entropy": "entropy"}, "nats"),
-        Chart("Value loss of policy gradient", {"value_loss": "value"}, "squared error, sum over seats"),
+        *_head_charts("Value loss of policy gradient", "Loss of the tricks' head in policy gradient"),
+        Chart("Divergence from the magnet", {"magnet_divergence": "divergence"}, "nats"),
         Chart("Surrogate objective", {"surrogate": "surrogate"}),
         Chart("Time of an update", {"seconds": "seconds"}, "seconds", zero=True),
+    )
+
+
+def _head_charts(value: str, tricks: str) -> tuple[Chart, Chart]:
+    """Of the losses of the heads beside the policy, by the titles of the charts."""
+    return (
+        Chart(value, {"value_loss": "value", "critic_loss": "critic"}, "squared error, sum over seats"),
+        Chart(tricks, {"tricks_loss": "tricks"}, "nats, mean of the seats"),
     )
 
 

@@ -283,7 +283,7 @@ def update(
     over a draw of its decisions (`veclab.training.importance`).
 
     Returns:
-        Means over the steps taken, the rollout's score, and the number of steps skipped.
+        Means over the steps taken of `figures_of`, the rollout's score, and the number of steps skipped.
 
     Raises:
         NotFiniteError: see `StepCount.skipped`.
@@ -294,7 +294,8 @@ def update(
     order = torch.Generator().manual_seed(seed)
     read, passes = _drawn(learner, rollout, order)
     size = minibatch_size(passes.shape[1], learner.settings.update_batch)
-    stretch = learner.stretch("policy gradient", 3, entropy_weight=torch.float32)
+    names = figures_of(learner)
+    stretch = learner.stretch("policy gradient", len(names), entropy_weight=torch.float32)
     held = stretch.hold(read)
     stretch.begin((learner.amp,), held.values(), entropy_weight=entropy_weight)
     loss_of = partial(_loss, learner, held, stretch.numbers["entropy_weight"])
@@ -309,9 +310,20 @@ def update(
     learner.net.eval()
     count = stretch.count
     skipped = count.skipped()
-    surrogate, entropy, value_loss = (learner.group.sum(stretch.sums) / max(count.steps - skipped, 1)).tolist()
-    numbers = {"surrogate": surrogate, "entropy": entropy, "value_loss": value_loss, "score": rollout.score}
-    return {**numbers, "skipped_steps": skipped}
+    means = (learner.group.sum(stretch.sums) / max(count.steps - skipped, 1)).tolist()
+    return {**dict(zip(names, means, strict=True)), "score": rollout.score, "skipped_steps": skipped}
+
+
+def figures_of(learner: Learner) -> list[str]:
+    """The names of the F figures of a learner's steps: of what its loss is made, by the heads that its network has and
+    the magnet, from which the policy is a ``magnet_divergence`` away, if there is one."""
+    config = learner.net.config
+    return [
+        *("surrogate", "entropy", "value_loss"),
+        *["magnet_divergence"] * (learner.magnet is not None),
+        *["tricks_loss"] * (config.tricks > 0),
+        *["critic_loss"] * (config.critic > 0),
+    ]
 
 
 def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
@@ -350,8 +362,8 @@ def minibatch_size(decisions: int, wanted: int) -> int:
 def _loss(
     learner: Learner, rollout: dict[str, Tensor], entropy_weight: Tensor, index: Tensor, total: int
 ) -> tuple[Tensor, Tensor]:
-    """The loss [] of the decisions ``index`` [K] int64, as part of the mean over ``total``; and of what it is made:
-    surrogate, entropy and value loss, [3].
+    """The loss [] of the decisions ``index`` [K] int64, as part of the mean over ``total``; and of what it is made,
+    `figures_of` [F].
 
     Args:
         rollout: what `Rollout.tensors` has of E decisions, ``advantage`` [E] float32 among it, and where the learner
@@ -377,10 +389,14 @@ def _loss(
     entropy = -mean((log_policy.exp() * finite).sum(-1))
     value_loss = mean(value_errors(outputs.values, batch["value"]))
     loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
+    figures = [surrogate, entropy, value_loss]
     if learner.magnet is not None:
-        loss = loss + settings.magnet * mean((log_policy.exp() * (finite - batch["magnet"])).sum(-1))
+        figures.append(mean((log_policy.exp() * (finite - batch["magnet"])).sum(-1)))
+        loss = loss + settings.magnet * figures[-1]
     if outputs.tricks is not None:
-        loss = loss + settings.tricks_weight * mean(tricks_errors(outputs.tricks, batch["tricks"]))
+        figures.append(mean(tricks_errors(outputs.tricks, batch["tricks"])))
+        loss = loss + settings.tricks_weight * figures[-1]
     if outputs.critic is not None:
-        loss = loss + settings.value_weight * mean(value_errors(outputs.critic, batch["value"]))
-    return loss, torch.stack([surrogate, entropy, value_loss])
+        figures.append(mean(value_errors(outputs.critic, batch["value"])))
+        loss = loss + settings.value_weight * figures[-1]
+    return loss, torch.stack(figures)
