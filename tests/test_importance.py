@@ -11,6 +11,7 @@ from torch import Tensor
 
 from net import InferenceNet, NetConfig
 from vecgame import Blob
+from vecgame.cards import unpack_mask
 from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.importance import EVEN, sampling_by, teaches
@@ -124,6 +125,21 @@ def test_in_every_term_of_the_loss_a_decision_counts_for_its_weight() -> None:
         together = losses(weight, torch.arange(count))
         alone = torch.stack([losses(torch.ones(count), torch.tensor([number])) for number in range(count)])
     torch.testing.assert_close(together, weight @ alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_single_decision_is_learned_from() -> None:
+    """Its advantage as it is, for which there is no spread: a good action becomes likelier."""
+    learner, rollout = learner_with_all(magnet=0.0)
+    one = {name: tensor[:1] for name, tensor in rollout.tensors().items()}
+    one["advantage"] = torch.ones(1)
+    told = policy_gradient.update(learner, policy_gradient.Rollout(**one, score=0.0, games=1), 0.0, 0)
+    assert told["skipped_steps"] == 0 and told["surrogate"] == pytest.approx(1, abs=0.01)
+    with torch.no_grad():
+        logits = learner.net(one["observation"])[0]
+        mask = unpack_mask(one["legal"], SEEN.actions)
+        after = logits.masked_fill(~mask, -torch.inf).log_softmax(-1).gather(1, one["column"][:, None])
+    assert float(after) > float(one["log_prob"])
 
 
 def test_an_updates_figures_are_what_its_loss_is_made_of() -> None:

@@ -330,7 +330,9 @@ def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[
     """What the passes of an update read, of the D decisions that any of them draws: the fields that `_loss` needs,
     [D, ..]; and which of these each pass draws, [passes, N] int64."""
     settings = learner.settings
-    advantage = (rollout.advantage - rollout.advantage.mean()) / (rollout.advantage.std() + 1e-8)
+    advantage = rollout.advantage
+    if len(advantage) > 1:  # one alone has no spread to be measured by
+        advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
     sampling = sampling_by(teaches(advantage, rollout.log_prob), settings.update_share)
     offsets = torch.rand(settings.update_epochs, generator=order, dtype=torch.float64).tolist()
     passes = torch.stack([sampling.draw(offset) for offset in offsets])
