@@ -13,7 +13,8 @@ from tests.positions import mixed_batch
 from tests.test_net import observations, random_net
 from vecgame import Blob
 from veclab import export as export_module
-from veclab.agents.checkpoint import save_network
+from veclab.agents import SHIPPED
+from veclab.agents.checkpoint import load_metadata, load_network, save_network
 from veclab.agents.folder import NEWEST
 from veclab.agents.networks import newest_network
 from veclab.arena.bots import NetworkPlayer
@@ -177,7 +178,27 @@ def test_the_comparison_finds_another_network() -> None:
         other = random_net(TINY, seed=1)
         with torch.no_grad():
             getattr(other, part).bias[2] += 0.5
-        assert largest_difference(data, other, inputs) == pytest.approx(0.5, abs=1e-5)
+            answers = other(inputs)[part == "value_out"]
+        expected = float((0.5 / (1 + answers.abs().amax(1))).max())
+        assert largest_difference(data, other, inputs) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_sharp_network_is_exported(tmp_path) -> None:
+    """With logits of 100 float32 alone rounds by more than the tolerance."""
+    shipped = SHIPPED / "blob-4-players.safetensors"
+    net = load_network(shipped)
+    with torch.no_grad():
+        for part in (net.policy_out.weight, net.policy_out.bias):
+            part.mul_(16)
+    save_network(tmp_path / "network-000001.safetensors", net, {"games": load_metadata(shipped)["games"]})
+    assert main([str(tmp_path / "network-000001.safetensors"), "--onnx", str(tmp_path / "a.onnx")]) == 0
+    inputs = observations(net.config, 64)
+    with torch.no_grad():
+        expected = net(inputs)
+    assert expected[0].abs().max() > 100
+    logits, values = evaluate(session((tmp_path / "a.onnx").read_bytes()), inputs)
+    torch.testing.assert_close(logits, expected[0], rtol=0, atol=TOLERANCE * float(expected[0].abs().max()))
+    torch.testing.assert_close(values, expected[1], rtol=0, atol=TOLERANCE)
 
 
 def test_a_graph_that_differs_is_not_written(run: Path, tmp_path, monkeypatch, capsys) -> None:

@@ -27,7 +27,7 @@ from veclab.progress import Display
 from veclab.setting_flags import add_flags
 from veclab.settings import Settings
 
-TOLERANCE = 1e-4  # largest difference to PyTorch that an exported file may have
+TOLERANCE = 1e-4  # largest difference to PyTorch, beside one more than the largest answer, that a file may have
 CHECKED_ROWS = 512
 
 
@@ -57,9 +57,15 @@ def export(checkpoint: Path, target: Path, given: dict[str, object] | None = Non
     if difference is None:
         checked = "not compared with PyTorch, because onnxruntime is not installed"
     elif difference <= TOLERANCE:
-        checked = f"differs from PyTorch by {difference:.1e} at most, over {CHECKED_ROWS} random observations"
+        checked = (
+            f"differs from PyTorch by {difference:.1e} of (1 + the largest answer) at most, over {CHECKED_ROWS} random "
+            "observations"
+        )
     else:
-        raise ValueError(f"the graph differs from PyTorch by {difference:.1e}, more than {TOLERANCE}; nothing written")
+        raise ValueError(
+            f"the graph differs from PyTorch by {difference:.1e} of (1 + the largest answer), more than {TOLERANCE}; "
+            "nothing written"
+        )
     write_atomically(target, data)
     return f"{saved.told} -> {target} ({len(data) / 1e6:.1f} MB)\n{checked}"
 
