@@ -1,14 +1,16 @@
 """Files of a run: whole or not there, and never code."""
 
+import hashlib
 import json
 import os
 import pickle
 import re
+import tracemalloc
 
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
 from net import BlobNet, NetConfig
 from veclab.agents import SHIPPED, checkpoint
@@ -40,6 +42,44 @@ def test_equal_networks_are_equal_files(tmp_path) -> None:
     assert len({path.read_bytes() for path in files}) == 1
     with safe_open(files[0], "pt") as file:
         assert torch.equal(file.get_tensor("policy_out.weight"), net.policy_out.weight)
+
+
+def as_safetensors_has_it(tensors: dict[str, torch.Tensor], metadata: dict[str, object], digest: str) -> bytes:
+    """A file by safetensors' own writer, with its metadata in the order in which ours are."""
+    plain = {name: tensor.contiguous().clone() for name, tensor in tensors.items()}
+    data = save(plain, {"format": "vecgame-2", "sha256": digest, "vecgame": json.dumps(metadata)})
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[8 + size :]
+
+
+def test_a_file_is_what_safetensors_writes(tmp_path, monkeypatch) -> None:
+    """Byte for byte, for all types of tensors, of any shape and layout, however it is cut into parts."""
+    path, kinds = tmp_path / "file.safetensors", list(checkpoint.TYPES)
+    tensors = {f"{i * 7 % 10}.{kind}": (99 * torch.rand(i, 3)).to(kind) for i, kind in enumerate(kinds)}
+    tensors |= {f"n{i}": torch.tensor(i).to(kind) for i, kind in enumerate(reversed(kinds))}
+    tensors |= {"turned": torch.rand(4, 5).T, "every other": torch.arange(9)[::2], "ä": torch.rand(2).bfloat16()}
+    for part in (checkpoint.PART, 5):
+        monkeypatch.setattr(checkpoint, "PART", part)
+        save_tensors(path, tensors, {"iteration": 7})
+        zeros = as_safetensors_has_it(tensors, {"iteration": 7}, "0" * 64)
+        digest = hashlib.sha256(zeros).hexdigest()
+        assert path.read_bytes() == as_safetensors_has_it(tensors, {"iteration": 7}, digest)
+
+
+def test_a_file_is_written_without_a_copy_of_its_tensors(tmp_path) -> None:
+    """A ring of examples may take half of the memory."""
+    tensors = {name: torch.zeros(1 << 20) for name in "ab"}
+    save_tensors(tmp_path / "file.safetensors", tensors, {})  # which imports what it needs
+    tracemalloc.start()
+    try:
+        save_tensors(tmp_path / "file.safetensors", tensors, {})
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_every_byte_of_a_file_counts(tmp_path) -> None:

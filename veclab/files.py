@@ -12,6 +12,7 @@ import math
 import os
 import stat
 import unicodedata
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -24,10 +25,11 @@ class DamagedError(ValueError):
     """A file is not as it was written, or is no such file."""
 
 
-def write_atomically(path: Path, *parts: bytes | memoryview, previous: Path | None = None) -> None:
+def write_atomically(path: Path, data: bytes, more: Iterable[memoryview] = (), previous: Path | None = None) -> None:
     """Writes a file so that, whenever the machine stops, either the old or the new one is there whole.
 
     Args:
+        more: what comes after ``data``, in parts.
         previous: the name that the old one gets, if it shall be kept: between the two renames only that is there.
 
     Raises:
@@ -37,7 +39,8 @@ def write_atomically(path: Path, *parts: bytes | memoryview, previous: Path | No
     try:
         temporary.unlink(missing_ok=True)  # a link of that name, which "xb" does not follow either
         with temporary.open("xb") as file:
-            for part in parts:
+            file.write(data)
+            for part in more:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())

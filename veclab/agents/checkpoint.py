@@ -11,13 +11,12 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from net import BlobNet, NetConfig
@@ -38,6 +37,19 @@ __all__ = [
 FORMAT, OLD_FORMAT = "vecgame-2", "vecgame-1"
 ZEROS = "0" * 64  # in the digest's place
 LARGEST_HEADER = 100_000_000  # bytes, as safetensors has it
+PART = 1 << 26  # bytes of a tensor that are written at a time
+TYPES = {  # their names in a file, in the opposite of the order in which safetensors lays tensors out
+    torch.bool: "BOOL",
+    torch.uint8: "U8",
+    torch.int8: "I8",
+    torch.int16: "I16",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int32: "I32",
+    torch.float32: "F32",
+    torch.float64: "F64",
+    torch.int64: "I64",
+}
 
 _IDENTITY = typed.record({"game": typed.text, "rules": typed.named(typed.anything)})
 _METADATA = typed.record(
@@ -55,22 +67,36 @@ _METADATA = typed.record(
 def save_tensors(
     path: Path, tensors: dict[str, Tensor], metadata: dict[str, object], previous: Path | None = None
 ) -> None:
-    """Writes tensors and JSON-able metadata as one safetensors file, atomically.
+    """Writes tensors and JSON-able metadata as one safetensors file, atomically, and without a copy of them.
 
     Args:
+        tensors: of the types in `TYPES`, on any device.
         previous: where the file that it takes the place of is kept.
     """
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data = save(plain, {"format": FORMAT, DIGEST: ZEROS, "vecgame": json_text(metadata)})
-    size = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + size])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))  # safetensors has them in no order
+    kinds = list(TYPES)
+    names = sorted(tensors, key=lambda name: (-kinds.index(tensors[name].dtype), name))
+    header: dict[str, object] = {"__metadata__": {"format": FORMAT, DIGEST: ZEROS, "vecgame": json_text(metadata)}}
+    end = 0
+    for name in names:
+        first, end = end, end + tensors[name].nbytes
+        kind, shape = TYPES[tensors[name].dtype], list(tensors[name].shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [first, end]}
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    start, content = len(text).to_bytes(8, "little") + text, memoryview(data)[8 + size :]
+    start = len(text).to_bytes(8, "little") + text
     digest = hashlib.sha256(start)
-    digest.update(content)
-    write_atomically(path, start.replace(ZEROS.encode(), digest.hexdigest().encode(), 1), content, previous=previous)
+    for part in _contents(tensors, names):
+        digest.update(part)
+    start = start.replace(ZEROS.encode(), digest.hexdigest().encode(), 1)
+    write_atomically(path, start, _contents(tensors, names), previous=previous)
+
+
+def _contents(tensors: dict[str, Tensor], names: Sequence[str]) -> Iterator[memoryview]:
+    """The bytes of tensors, one after the other, in parts: a ring of examples has no room beside it, and of one on a
+    GPU no more than a part is on the host."""
+    for name in names:
+        for part in tensors[name].detach().contiguous().view(-1).view(torch.uint8).split(PART):
+            yield memoryview(part.cpu().numpy())
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
