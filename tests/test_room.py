@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.runs import changed, quiet
 from tests.small_benches import small
 from vecgame import Blob, memory
 from veclab import room
@@ -22,6 +23,7 @@ from veclab.table.session import Settings as MatchSettings
 from veclab.training import command as train
 from veclab.training.distributed import ALONE
 from veclab.training.room import check_run
+from veclab.training.run import Run
 from vecmcts import SearchConfig
 
 CPU = torch.device("cpu")
@@ -88,6 +90,22 @@ def test_a_magnets_policy_of_every_decision_counts() -> None:
     check_run(settings, [game], network_config("small", game), CPU, ALONE)
     with pytest.raises(NoRoomError, match="a smaller --update-games needs less"):
         check_run(replace(settings, magnet=0.1), [game], network_config("small", game), CPU, ALONE)
+
+
+def test_a_run_whose_updates_are_done_needs_no_room_for_them(tmp_path, monkeypatch) -> None:
+    """It could not go on with less of them, as it may not change --update-games."""
+    told = {"learner": "policy-gradient", "updates": 1, "update_games": 1000, "eval_every": 0, "eval_deals": 1}
+    settings = changed(cards="2", device="cpu", **told)
+    run = Run.create(tmp_path / "run", settings, quiet())
+    run.train(judge=False)
+    monkeypatch.setattr(room, "free_memory", lambda device: GIB // 256)
+    Run.resume(tmp_path / "run", settings, quiet()).lock.release()
+    for again in (
+        lambda: Run.resume(tmp_path / "run", replace(settings, updates=2), quiet()),
+        lambda: Run.create(tmp_path / "other", settings, quiet()),
+    ):
+        with pytest.raises(NoRoomError, match="a smaller --update-games needs less"):
+            again()
 
 
 def test_needs_of_one_time_add_up() -> None:

@@ -16,19 +16,22 @@ from veclab.training.replay import Examples
 from veclab.training.selfplay import threads_for
 
 
-def check_run(settings: Settings, games: Sequence[Game], net: NetConfig, device: torch.device, group: Group) -> None:
+def check_run(
+    settings: Settings, games: Sequence[Game], net: NetConfig, device: torch.device, group: Group, updates: int = 0
+) -> None:
     """Raises `NoRoomError`, in one line that names a flag, where a run cannot fit into the memory that is free now.
 
     Args:
         games: the rules that it mixes.
         net: sizes of the network that learns.
+        updates: of policy gradient that are done.
     """
     copies = group.local_size if device.type == "cpu" else 1  # of what every process holds
     example = sum(t.nbytes for t in Examples.empty(1, device, *_shape(games[0]), settings.extras()).tensors().values())
     # A game's decisions are at most so many; about half leave no choice and no example, and the rest is held twice as
     # the parts are put together.
     decisions = sum(game.decisions for game in games) / len(games)
-    if settings.updates:
+    if settings.updates > updates:
         rows = int(settings.update_games * decisions)
         drawn = int(settings.update_share * rows)
         magnet = drawn * games[0].num_actions if settings.magnet else 0  # its policy at these

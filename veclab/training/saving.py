@@ -101,7 +101,8 @@ class SavedRun:
         game = self.games[0]
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
-        check_run(settings, self.games, config, self.device, group)
+        done = group.from_leader(self._updates_done)
+        check_run(settings, self.games, config, self.device, group, done)
         self.learner = Learner(settings, config, self.device, group)
         room = (game.features, game.num_actions, game.seats, extras)
         self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)
@@ -127,6 +128,13 @@ class SavedRun:
     def finished(self) -> bool:
         """Whether nothing is left to learn."""
         return self.updates >= self.settings.updates and self.iteration >= self.settings.iterations
+
+    def _updates_done(self) -> int:
+        """Updates that the folder's run has done, by its newest network, which is there before the state is loaded."""
+        try:
+            return progress_of(newest_network(self.folder))[1]
+        except ValueError:  # there is none, or it is damaged
+            return 0
 
     def _chunk_games(self, game: Blob) -> int:
         """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
