@@ -17,13 +17,15 @@ from rich.console import Console
 from net import InferenceNet
 from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
 from veclab.agents.checkpoint import load_network
-from veclab.agents.folder import CHECKPOINT, METRICS, NEWEST, RESULTS
+from veclab.agents.folder import CHECKPOINT, METRICS, NEWEST, RESULTS, read_config
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.evaluate import make_players
 from veclab.files import DIGEST, sealed
+from veclab.going_on import for_resume
 from veclab.progress import Display, duration
 from veclab.training import command as train
 from veclab.training import judge as judge_module
+from veclab.training import saving
 from veclab.training.curves import player_of
 from veclab.training.judge import Judge
 from veclab.training.run import Run
@@ -211,6 +213,23 @@ def test_a_run_stopped_before_its_first_save_still_begins_with_the_saved_network
     Run.resume(folder, settings, quiet()).lock.release()
     first = load_network(folder / "network-000000.safetensors")
     assert torch.equal(first.policy_out.weight, load_network(saved).policy_out.weight)
+
+
+def test_a_run_goes_on_where_its_precision_cannot_be_computed(tmp_path, monkeypatch, capsys) -> None:
+    """As one that was begun on a GPU in 8 bits and goes on on a CPU: told how, and then in the arithmetic of there."""
+    folder, settings = tmp_path / "run", changed(learner="search", iterations=1, precision="float8", device="cpu")
+    with monkeypatch.context() as gpu:
+        gpu.setattr(saving, "check_precision", lambda precision, device: None)
+        Run.create(folder, settings, quiet()).lock.release()
+    assert train.main(["--resume", str(folder)]) == 2
+    assert "(a run that has float8 goes on there with --precision auto)" in capsys.readouterr().err
+    for given, said in (({"precision": "auto"}, True), ({}, False)):
+        run = Run.resume(folder, for_resume(read_config(folder), given), quiet())
+        run.lock.release()
+        told = run.display.console.file.getvalue()
+        assert ("from here on the network plays by --precision auto; before, by float8\n" in told) is said
+        run.save()
+        assert run._player() is not None
 
 
 def test_an_initial_network_of_other_sizes_gets_one_line(finished: Path, tmp_path, capsys) -> None:

@@ -153,6 +153,8 @@ def test_resume_takes_the_runs_settings_and_names_what_cannot_change() -> None:
     saved = dataclasses.asdict(Settings(seed=4, iterations=3))
     assert for_resume(saved, {"iterations": 9}) == Settings(seed=4, iterations=9)
     assert for_resume(saved, {"seed": 4}) == Settings(seed=4, iterations=3)
+    moved = {"device": "cpu", "precision": "int8"}
+    assert for_resume(saved, moved) == Settings(seed=4, iterations=3, **moved)
     with pytest.raises(ValueError, match=r"--seed \(run: 4, flag: 5\)"):
         for_resume(saved, {"seed": 5})
     with pytest.raises(ValueError, match=r"--updates \(run: 2000, flag: 5\)"):

@@ -8,8 +8,8 @@ from veclab.presets import from_flags, refuse_idle
 from veclab.settings import Settings, check_saved, flag_name
 
 # What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
-# as well: after the first iteration there is no going back to it.
-CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "chunk_games", "compile", "graphs")
+# as well: after the first iteration there is no going back to it. Not every device has every precision.
+CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "precision", "chunk_games", "compile", "graphs")
 CHANGEABLE += ("checkpoint_seconds", "tensorboard", "wandb")
 
 

@@ -45,13 +45,18 @@ def check_precision(precision: str, device: torch.device) -> None:
     """Raises ValueError in one line on an unknown precision, or one that cannot be computed there."""
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
+    goes_on = f"(a run that has {precision} goes on there with --precision auto)"
     if precision == "int8" and device.type != "cpu":
-        raise ValueError(f"precision int8 is for CPUs, not for {device}; auto is bfloat16 on a GPU that has it")
+        raise ValueError(
+            f"precision int8 is for CPUs, not for {device}; auto is bfloat16 on a GPU that has it {goes_on}"
+        )
     if precision == "int8" and not int8_available():
-        raise ValueError("precision int8 needs a CPU with VNNI and bfloat16 instructions; auto is the best one here")
+        raise ValueError(
+            f"precision int8 needs a CPU with VNNI and bfloat16 instructions; auto is the best one here {goes_on}"
+        )
     if precision == "float8" and not (device.type == "cuda" and float8_products(device)):
         raise ValueError(
-            f"precision float8 needs an NVIDIA GPU from Ada or Hopper on, not {device}; auto is the best here"
+            f"precision float8 needs an NVIDIA GPU from Ada or Hopper on, not {device}; auto is the best here {goes_on}"
         )
 
 

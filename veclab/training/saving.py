@@ -222,6 +222,10 @@ class SavedRun:
                 raise ValueError(f"the run has done {done} {unit}, more than the {steps} of its settings")
             if (told := getattr(before, unit)) != steps:
                 self.rates[unit] = self.rates[unit].from_here(done, told)
+        if before.precision != (precision := self.settings.precision):
+            self.display.line(
+                f"from here on the network plays by --precision {precision}; before, by {before.precision}"
+            )
         self._write_config()
         self._keep_metrics()
         self._put_aside_what_is_ahead()
