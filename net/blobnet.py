@@ -185,9 +185,9 @@ class BlobNet(nn.Module):
 
         Returns:
             logits [B, actions], raw and unmasked, and values [B, values] by relative seat (0 is the player to move) on
-            the scale score / (10 + cards), linear and so not clipped to [0, 1]. With ``tricks`` also
-            logits of the number of tricks that each relative seat will have won at the end: [B, seats, tricks]. With
-            ``hidden``, last, the critic's values [B, values]. All in the compute dtype.
+            the scale (score - lowest) / (highest - lowest) of the game, linear and so not clipped to [0, 1]. With
+            ``tricks`` also logits of the number of tricks that each relative seat will have won at the end:
+            [B, seats, tricks]. With ``hidden``, last, the critic's values [B, values]. All in the compute dtype.
 
         Raises ValueError when the positions are of another game, with as many features as this network does not take.
         """

@@ -27,7 +27,7 @@ class Agreement:
     same_action: float  # share of positions with the same best action
     divergence: float  # mean Kullback-Leibler divergence of the improved policy from float32's, nats
     network_divergence: float  # likewise of the network's own policy
-    value_error: float  # root mean square of the root's values, as a share of the highest score
+    value_error: float  # root mean square of the root's values, as a share of highest - lowest score
 
 
 def available(device: torch.device) -> tuple[str, ...]:

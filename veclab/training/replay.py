@@ -25,7 +25,7 @@ class Examples:
     observation: Tensor  # [E, F] float16
     legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     policy: Tensor  # [E, A] float16, target distribution over the columns
-    value: Tensor  # [E, seats] float32, final score / highest score of each relative seat
+    value: Tensor  # [E, seats] float32, worth of the final score to each relative seat, see `Game.values`
     # `EXTRAS`; None where nobody needs them.
     tricks: Tensor | None = None  # [E, seats] int8, tricks of each relative seat in the end
     hidden: Tensor | None = None  # [E, seats - 1] int64, the hands of the seats after the mover (`Game.others_hands`)
