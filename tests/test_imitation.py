@@ -1,5 +1,7 @@
 """Beginning with what others do: the rule-based player, or networks."""
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,12 @@ from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import NetworkPlayer, RuleBot
+from veclab.command_line import STOPPED
 from veclab.presets import from_flags
 from veclab.training import command as train
 from veclab.training import imitation
 from veclab.training.imitation import Teacher, by_network, by_rules, imitate, played, teachers_of
+from veclab.training.replay import Examples
 from veclab.training.run import Run
 
 CPU = torch.device("cpu")
@@ -82,6 +86,37 @@ def test_a_run_begins_by_it_and_goes_on_as_if_it_had_not_stopped(tmp_path) -> No
         other.learner.net.policy_out.weight,
         Run.create(tmp_path / "again", settings, quiet()).learner.net.policy_out.weight,
     )
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_it_in_one_line_and_the_same_command_begins_anew(
+    number: int, tmp_path, monkeypatch, capsys
+) -> None:
+    """There is no folder yet that could keep anything."""
+    flags = [
+        "--cards=2",
+        "--imitated-games=20",
+        "--learner=policy-gradient",
+        "--updates=1",
+        "--update-games=4",
+        "--network=small",
+    ]
+    flags += [f"--run={tmp_path / 'run'}", "--resume-if-exists", "--device=cpu", "--eval-deals=1", "--no-tensorboard"]
+    monkeypatch.setattr(imitation, "AT_ONCE", 8)
+    real, before = imitation.played, signal.getsignal(number)
+
+    def stopped_in_the_second(*arguments: object) -> Examples:
+        if arguments[4] > imitation.FIRST_INDEX:
+            os.kill(os.getpid(), number)
+        return real(*arguments)
+
+    monkeypatch.setattr(imitation, "played", stopped_in_the_second)
+    assert train.main(flags) == STOPPED
+    assert capsys.readouterr().err == "stopped at once; 8 of 20 games were imitated, and nothing of that is kept\n"
+    assert not list(tmp_path.iterdir()) and signal.getsignal(number) is before
+    monkeypatch.setattr(imitation, "played", real)
+    assert train.main(flags) == 0
+    assert "begins by what 20 games of rule-based players taught it" in " ".join(capsys.readouterr().out.split())
 
 
 def saved(path: Path, seed: int, cards: str, sharpness: float = 30.0) -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -19,6 +20,8 @@ from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
 from veclab.agents.networks import load_agent
 from veclab.arena.bots import RuleBot, why_not
+from veclab.command_line import HANGUP, leave_closed_terminal, on_stop
+from veclab.progress import Display
 from veclab.settings import RULE_PLAYERS, Settings
 from veclab.training.learner import Learner, learn
 from veclab.training.mixing import shared_out
@@ -33,6 +36,37 @@ FIRST_INDEX = 1 << 43  # games that nothing else in a run has
 Teacher = Callable[[Game, State, int], tuple[Tensor, Tensor]]
 """A game, B positions of it with a choice, a seed -> the teacher's action in each [B] int64, and the policy that is to
 be learned there, [B, actions] float32 over the policy columns."""
+
+
+def begin(learner: Learner, games: Sequence[Game], display: Display) -> None:
+    """Has a run's learner begin with what the players that its settings name have taught it, and says so.
+
+    Whatever asks the process to stop meanwhile stops it at once, for there is nothing yet that could be saved.
+
+    Raises:
+        KeyboardInterrupt: then, with what is said of it.
+        ValueError: as `teachers_of`.
+    """
+    settings, done = learner.settings, 0
+    lessons = list(zip(games, teachers_of(settings, games, learner.device), strict=True))
+    count = settings.imitated_games
+
+    def stop(signum: int, frame: object) -> NoReturn:
+        if signum == HANGUP:
+            leave_closed_terminal()
+        raise KeyboardInterrupt(f"{done:,} of {count:,} games were imitated, and nothing of that is kept")
+
+    with on_stop(stop), display.task("games to imitate", count, "games") as task:
+
+        def report(now: int) -> None:
+            nonlocal done
+            done = now
+            task.update(done)
+
+        net = imitate(settings, learner.net, lessons, learner.device, report)
+    learner.begin_with(net)
+    by = "rule-based players" if settings.imitated == RULE_PLAYERS else settings.imitated
+    display.line(f"begins by what {count:,} games of {by} taught it")
 
 
 def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device) -> list[Teacher]:

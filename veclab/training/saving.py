@@ -46,7 +46,7 @@ from veclab.lock import FolderLock
 from veclab.machine import made_by
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
-from veclab.settings import RULE_PLAYERS, Settings, check_saved
+from veclab.settings import Settings, check_saved
 from veclab.training import curves, imitation, metrics
 from veclab.training.checking import REPLAY, check_counters, check_state
 from veclab.training.distributed import ALONE, Group
@@ -199,14 +199,8 @@ class SavedRun:
             if others := other_rules(path, self.settings):
                 self.display.line(f"the run begins {others}")
             self.learner.begin_with(load_network(path, self.device, self.games[0]))
-        if count := self.settings.imitated_games:
-            teachers = imitation.teachers_of(self.settings, self.games, self.device)
-            lessons = list(zip(self.games, teachers, strict=True))
-            with self.display.task("games to imitate", count, "games") as task:
-                net = imitation.imitate(self.settings, self.learner.net, lessons, self.device, task.update)
-            self.learner.begin_with(net)
-            by = "rule-based players" if self.settings.imitated == RULE_PLAYERS else self.settings.imitated
-            self.display.line(f"begins by what {count:,} games of {by} taught it")
+        if self.settings.imitated_games:
+            imitation.begin(self.learner, self.games, self.display)
 
     def _restore(self) -> None:
         remove_unfinished(self.folder)

@@ -4,7 +4,7 @@ A card costs the points of the trick that it is expected to win, and is worth ge
 bring later (`danger`): the queen of spades, the king and the ace while the queen is out, high cards without low ones of
 their suit. So it leads low, keeps under what is on the table with the highest card that loses, throws the queen and
 high hearts where it cannot follow, and passes what is most dangerous. Who has all points so far, `SHOOTS` or more,
-goes on to take them all, by the cards that are likeliest to win; from `THREAT` on the others keep theirs from that seat.
+goes on to take them all, by the cards that are likeliest to win; from `THREAT` on the others keep theirs from it.
 """
 
 import torch
