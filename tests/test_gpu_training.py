@@ -10,7 +10,7 @@ from net import NetConfig, float8_products
 from tests.emulated_gpu import sized
 from tests.runs import changed, metrics_of, quiet, tensors_of
 from tests.test_gpu_searches import network
-from tests.test_learner import make_examples
+from tests.test_learner import make_examples, step
 from vecgame import Blob
 from veclab.playout_cap import PlayoutCap
 from veclab.settings import Settings
@@ -57,7 +57,7 @@ def test_a_step_is_the_cpus() -> None:
         for learner, device in zip(learners, DEVICES, strict=True):
             loss = learner.losses(on(make_examples(16, seed), device)).weighted(learner.settings)
             losses.append(float(loss.detach()))
-            assert bool(learner.step(loss))
+            assert bool(step(learner, loss))
         assert losses[1] == pytest.approx(losses[0], abs=1e-3)
     here, there = (learner.state_dict() for learner in learners)
     for name, tensor in here.items():
@@ -69,14 +69,14 @@ def test_a_step_waits_for_nothing_even_if_it_is_left_out(amp: torch.dtype) -> No
     learner = make_learner("cuda")
     learner.amp = amp
     batch = on(make_examples(16), "cuda")
-    learner.step(learner.losses(batch).weighted(learner.settings))  # makes the optimiser's state
+    step(learner, learner.losses(batch).weighted(learner.settings))  # makes the optimiser's state
     before = {name: tensor.cpu() for name, tensor in learner.net.state_dict().items()}
     torch.cuda.set_sync_debug_mode("error")
     try:
         loss = learner.losses(batch).weighted(learner.settings)
-        taken = learner.step(loss * float("nan"))
+        taken = step(learner, loss * float("nan"))
         after = {name: tensor.clone() for name, tensor in learner.net.state_dict().items()}
-        taken_then = learner.step(learner.losses(batch).weighted(learner.settings))
+        taken_then = step(learner, learner.losses(batch).weighted(learner.settings))
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert not bool(taken) and bool(taken_then)

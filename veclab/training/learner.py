@@ -85,7 +85,7 @@ class Learner:
             self.parameters,
             lr=torch.tensor(rate, device=device) if on_gpu else rate,
             weight_decay=settings.weight_decay,
-            fused=True,  # the fused form can leave a step out without the host's asking, see `step`
+            fused=True,  # the fused form can leave a step out without the host's asking, see `step_on`
             capturable=on_gpu,
         )
         self.optimizer.found_inf = torch.zeros((), device=device)  # as torch.amp.GradScaler tells a fused optimiser
@@ -171,19 +171,6 @@ class Learner:
             None if outputs.critic is None else value_errors(outputs.critic, batch.value).sum() / total,
         )
 
-    def step(self, loss: Tensor) -> Tensor:
-        """One step of the optimiser down ``loss`` [], summed over the processes of the group.
-
-        A loss or gradient that is not finite leaves weights and optimiser as they are, without a wait for the device.
-
-        Returns:
-            [] bool: whether the step was taken.
-        """
-        self._begin_step()
-        taken = self._descend(loss.detach(), self._gradients(loss))
-        self.steps += 1
-        return taken
-
     def step_in(
         self, stretch: Stretch, index: Tensor, loss_of: LossOf, threads: SideBySide, usual: bool = True
     ) -> None:
@@ -203,8 +190,10 @@ class Learner:
                 self.newest = newest
 
     def step_on(self, index: Tensor, loss_of: LossOf, threads: SideBySide) -> tuple[Tensor, Tensor]:
-        """As `step`, down a loss that is a sum over examples, of which each thread of each process takes a part; all
-        that is done on the device.
+        """One step of the optimiser down a loss that is a sum over examples, of which each thread of each process takes
+        a part; all that is done on the device.
+
+        A loss or gradient that is not finite leaves weights and optimiser as they are, without a wait for the device.
 
         Args:
             index: [E, ..] int64, the examples, of which this process works on its own.
