@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
 from vecgame import Blob, Spades, Stream, Whist, contract
-from vecgame.cards import bit, popcount
+from vecgame.cards import bit, popcount, unpack
 from vecgame.hidden import Hidden, dealt_anew, nobody, places
 from vecgame.philox import Purpose
 
@@ -227,6 +227,15 @@ class TakesTwoSuitsForOne(FiveSuits):
         return FiveSuits.observe(view, state, seat)
 
 
+class ShowsAllByDefault(Kuhn):
+    """Shows the other card to who does not ask for a seat's view."""
+
+    def observe(self, state, seat=None):
+        seen = super().observe(state, seat)
+        both = unpack(state.hands.sum(-1), torch.float32, size=3)
+        return seen if seat is not None else torch.cat([both, seen[:, 3:]], -1)
+
+
 # --- lanes, and what is hidden ---
 
 
@@ -415,6 +424,7 @@ class NeverFollows(Whist):
         (PaysTooMuch(), "values are not the scores on the scale from lowest to highest"),
         (PaysNothing(), "scores has a number that is not finite"),
         (TakesTwoSuitsForOne(), "observe does not tell suit 4 led from suit 0 led"),
+        (ShowsAllByDefault(), "observe without a seat does not tell what it tells the mover"),
         (CouplesGames(), "observe depends on the other games"),
         (DrawsFromElsewhere(), "determinize differs when called again"),
         (LeavesTheStock(out=2), "stock is left in place in every world"),

@@ -121,11 +121,13 @@ def every_decision(game: Game) -> None:
             _step_keeps(game, before, state)
         before = state
         _legal(game, state, number)
-        for seat in (None, *(torch.full((GAMES,), k) for k in range(game.seats))):
-            seen = game.observe(state, seat)
+        seats = (None, mover, *(torch.full((GAMES,), k) for k in range(game.seats)))
+        default, asked, *_ = views = [game.observe(state, seat) for seat in seats]
+        for seen in views:
             _is("observe", seen, torch.float32, GAMES, game.features)
             small = seen.isfinite().all() and seen.abs().max() <= game.feature_limit
             assert small, "a feature is not a number of about -1 to 1"
+        assert torch.equal(default, asked), "observe without a seat does not tell what it tells the mover"
         _scores(game, state)
     _turns(game, torch.stack(turns))
 
