@@ -227,6 +227,31 @@ class TakesTwoSuitsForOne(FiveSuits):
         return FiveSuits.observe(view, state, seat)
 
 
+class StepsInPlace(Kuhn):
+    """Writes into the tensors of the state, which is frozen and they are not."""
+
+    def step(self, state, action):
+        after = super().step(state, action)
+        state.bets.copy_(after.bets)
+        state.made.copy_(after.made)
+        return state
+
+
+class ForcesInPlace(Count):
+    def play_forced(self, state):
+        state.made.copy_(super().play_forced(state).made)
+        return state
+
+
+class DrawsInPlace(Kuhn):
+    """Turns the cards of the state that it draws worlds of."""
+
+    def determinize(self, state, count=3, seed=0):
+        drawn = super().determinize(state, count, seed)
+        state.hands.copy_(drawn.hands[::count])
+        return drawn
+
+
 class ShowsAllByDefault(Kuhn):
     """Shows the other card to who does not ask for a seat's view."""
 
@@ -424,6 +449,9 @@ class NeverFollows(Whist):
         (PaysTooMuch(), "values are not the scores on the scale from lowest to highest"),
         (PaysNothing(), "scores has a number that is not finite"),
         (TakesTwoSuitsForOne(), "observe does not tell suit 4 led from suit 0 led"),
+        (StepsInPlace(), "step changes the state that it is given"),
+        (ForcesInPlace(), "play_forced changes the state that it is given"),
+        (DrawsInPlace(), "determinize changes the state that it is given"),
         (ShowsAllByDefault(), "observe without a seat does not tell what it tells the mover"),
         (CouplesGames(), "observe depends on the other games"),
         (DrawsFromElsewhere(), "determinize differs when called again"),

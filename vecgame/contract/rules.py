@@ -105,8 +105,9 @@ def deals_do_not_depend_on_the_cut(game: Game) -> None:
 
 def every_decision(game: Game) -> None:
     """Shapes, dtypes and ranges of everything that a game tells, and where its cards are, at every decision."""
-    before, turns = None, []
+    before, kept, turns = None, None, []
     for number, state in enumerate(positions(game, GAMES)):
+        assert kept is None or same(before, kept), "step changes the state that it is given: that must stay as it is"
         over = game.is_terminal(state)
         _is("is_terminal", over, torch.bool, GAMES)
         assert number < game.decisions or over.all(), f"a game goes on after decisions={game.decisions} moves"
@@ -119,7 +120,6 @@ def every_decision(game: Game) -> None:
         cards_lie_once(game, state)
         if before is not None:
             _step_keeps(game, before, state)
-        before = state
         _legal(game, state, number)
         seats = (None, mover, *(torch.full((GAMES,), k) for k in range(game.seats)))
         default, asked, *_ = views = [game.observe(state, seat) for seat in seats]
@@ -129,6 +129,7 @@ def every_decision(game: Game) -> None:
             assert small, "a feature is not a number of about -1 to 1"
         assert torch.equal(default, asked), "observe without a seat does not tell what it tells the mover"
         _scores(game, state)
+        before, kept = state, state.clone()
     _turns(game, torch.stack(turns))
 
 
@@ -230,8 +231,9 @@ def ends(game: Game) -> None:
 
 
 def lanes_do_not_meet(game: Game) -> None:
-    """A game in a batch of games at other decisions goes as it goes alone, and as it goes again."""
+    """A game in a batch of games at other decisions goes as it goes alone, and as it goes again, and stays as it is."""
     state = mixed_positions(game, 40)
+    kept = state.clone()
     given = {"step": (random_action(game, state),), "determinize": (2, SEED)}
     for name in ("step", "play_forced", "determinize", "legal_mask", "observe", "values", "policy_mask"):
 
@@ -240,6 +242,7 @@ def lanes_do_not_meet(game: Game) -> None:
             return getattr(game, name)(state[lanes], *arguments)
 
         together = call(slice(None))
+        assert same(state, kept), f"{name} changes the state that it is given: that must stay as it is"
         equal, join = (same, concatenate) if isinstance(together, State) else (torch.equal, torch.cat)
         assert equal(together, call(slice(None))), f"{name} differs when called again: random numbers come from Stream"
         apart = join([call(slice(lane, lane + 1)) for lane in range(state.batch_size)])
