@@ -286,6 +286,35 @@ class LeavesTheStock(Draw):
         return dealt_anew(self, state.repeat(count), count, seed, given=["stock"])
 
 
+class DrawsOneWorld(Draw):
+    """Draws one world a game, and takes it for all."""
+
+    def determinize(self, state, count=3, seed=0):
+        return super().determinize(state, 1, seed).repeat(count)
+
+
+class DrawsOneStock(Draw):
+    """Draws the stock once a game, and the other hand from what it leaves."""
+
+    def determinize(self, state, count=3, seed=0):
+        once = super().determinize(state, 1, seed).repeat(count)
+        return dealt_anew(self, once, count, seed, given=["stock"])
+
+
+class IgnoresTheSeed(Kuhn):
+    def determinize(self, state, count=3, seed=0):
+        return super().determinize(state, count, 7)
+
+
+class HasAFavouriteWorld(Draw):
+    """Chooses in all worlds of a game but the first."""
+
+    def determinize(self, state, count=3, seed=0):
+        a, b = super().determinize(state, count, seed), super().determinize(state, count, seed + 1)
+        first = torch.arange(len(a)) % count == 0
+        return a.where(first | (a.hands.sum(-1) < b.hands.sum(-1)), b)
+
+
 class LeavesWhatNobodyHolds(Draw):
     """Knows which card is out of play, as it shuffles only those that will be played."""
 
@@ -456,6 +485,11 @@ class NeverFollows(Whist):
         (CouplesGames(), "observe depends on the other games"),
         (DrawsFromElsewhere(), "determinize differs when called again"),
         (LeavesTheStock(out=2), "stock is left in place in every world"),
+        (DrawsOneWorld(out=2), "what nobody holds is the same in all worlds of a game"),
+        (DrawsOneWorld(), "hands is the same in all worlds of a game"),
+        (DrawsOneStock(out=2), "stock is the same in all worlds of a game"),
+        (IgnoresTheSeed(), "what nobody holds is the same in worlds of every seed"),
+        (HasAFavouriteWorld(), "not uniform"),
         (LeavesWhatNobodyHolds(out=2), "what nobody holds is left in place in every world"),
         (SaysNothingOfTheStock(), "worlds hide cards that are in the public field stock .as cards."),
         (ChangesTheTable(), "determinize changes the public field last; if hidden, say so in hidden"),

@@ -18,11 +18,13 @@ from vecgame.hidden import Hidden, places, seen_places, with_places
 from vecgame.state import State, concatenate
 
 WORLDS = 16  # of a position, to see what differs between them
+AGAIN = 4  # worlds of it by another seed
 FEWEST = 8  # positions in which something could have differed, to say that it never does
 OFTEN = 0.4  # share of worlds: what happens in so many happens in one of `GAMES` true deals at least
 MOST_DEALS = 1500  # that a test of the worlds' distribution lists
 MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the first decision on
-DRAWS = 12  # worlds for each of them
+DRAWS = 12  # worlds for each of them, and of these
+TOGETHER = 3  # are of one game
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 TOO_FEW = "worlds: not enough positions to compare their distribution"
 
@@ -36,7 +38,7 @@ def hands_are_as_said(game: Game) -> None:
 
 def worlds_keep_what_is_known(game: Game) -> None:
     """Worlds differ in nothing that is public or that the mover sees, move the deck's cards among the other places, and
-    leave none of those as it is in every world."""
+    leave none of those as it is in every world, or alike in all worlds of a game or under all seeds."""
     moved: dict[str, Tensor] = {}
     shared: dict[str, Tensor] = {}
     for state in some_positions(game, GAMES):
@@ -54,10 +56,13 @@ def worlds_keep_what_is_known(game: Game) -> None:
             counts = torch.equal(_counts(hidden[name], old), _counts(hidden[name], new))
             assert counts, f"determinize changes how many cards are in {name}"
         cards_lie_once(game, drawn, "in a world ")
-        for tally, found in ((moved, _moved(game, before, drawn)), (shared, _shared(game, before, drawn))):
+        again = game.determinize(state, AGAIN, SEED + 1)
+        for tally, found in ((moved, _moved(game, before, drawn, again)), (shared, _shared(game, before, drawn))):
             tally.update({name: tally.get(name, 0) + numbers for name, numbers in found.items()})
-    for name, (could, did) in moved.items():
+    for name, (could, did, varied, anew) in moved.items():
         assert not ((could >= FEWEST) & (did == 0)).any(), f"{name} is left in place in every world"
+        assert not ((did >= FEWEST) & (varied == 0)).any(), f"{name} is the same in all worlds of a game"
+        assert not ((varied >= 2 * FEWEST) & (anew == 0)).any(), f"{name} is the same in worlds of every seed"
     for name, (worlds, truth, number) in shared.items():
         assert truth or worlds < OFTEN * number, (  # cards so often hidden would be so in some of the true deals
             f"worlds hide cards that are in the public field {name}: say that it is hidden, or that they are open_cards"
@@ -69,20 +74,33 @@ def _counts(field: Hidden, tensor: Tensor) -> Tensor:
     return popcount(field.bits(tensor)) * (field.holds != "number")
 
 
-def _moved(game: Game, before: State, drawn: State) -> dict[str, Tensor]:
-    """In how many positions each entry of each hidden field, and what is in no place, could differ, and in how many it
-    did: [2, E] int64."""
+def _moved(game: Game, before: State, drawn: State, again: State) -> dict[str, Tensor]:
+    """In how many positions each entry of each hidden field, and what is in no place, could differ from what it is, in
+    how many it did, between worlds of a game, and under another seed: [4, E] int64."""
     hidden, mover = game.hidden(before), game.mover(before)
-    rest, rests = (game.deck & ~(places(hidden, s).sum(-1) | game.open_cards(s)) for s in (before, drawn))
-    unseen = rest | torch.where(seen_places(hidden, before, mover), 0, places(hidden, before)).sum(-1)
-    rows = {"what nobody holds": ((rest != 0) & (rest != unseen), rest != rests)}
-    for name, field in hidden.items():
-        old, new = (getattr(state, name).reshape(len(mover), -1) for state in (before, drawn))
-        bits = field.bits(old)
-        others = (bits != 0) & (unseen[:, None] & ~bits != 0) | (field.holds == "number")
-        rows[name] = ~field.seen_by(mover).reshape(old.shape) & others, old != new
-    counts = {name: [part.view(len(mover) // WORLDS, WORLDS, -1).any(1).sum(0) for part in rows[name]] for name in rows}
-    return {name: torch.stack(pair) for name, pair in counts.items()}
+    truth, world, other = (_entries(game, state) for state in (before, drawn, again))
+    rest, held = truth[""], places(hidden, before)
+    unseen = rest | torch.where(seen_places(hidden, before, mover), 0, held).sum(-1, keepdim=True)
+    counts = {}
+    for name, old in truth.items():
+        if name:
+            field, bits = hidden[name], hidden[name].bits(old)
+            others = (bits != 0) & (unseen & ~bits != 0) | (field.holds == "number")
+            could = ~field.seen_by(mover).reshape(old.shape) & others
+        else:
+            could = (rest != 0) & (rest != unseen)
+        here, could = (tensor.unflatten(0, (-1, WORLDS)) for tensor in (old, could))
+        new, anew = world[name].unflatten(0, (-1, WORLDS)), other[name].unflatten(0, (-1, AGAIN))
+        differs = could, new != here, new != new[:, :1], anew != new[:, :AGAIN]
+        counts[name or "what nobody holds"] = torch.stack([part.any(1).sum(0) for part in differs])
+    return counts
+
+
+def _entries(game: Game, state: State) -> dict[str, Tensor]:
+    """The entries of each hidden field, and as "" the cards in no place: [B, E]."""
+    fields = game.hidden(state)
+    rest = game.deck & ~(places(fields, state).sum(-1) | game.open_cards(state))
+    return {"": rest[:, None], **{name: getattr(state, name).reshape(len(rest), -1) for name in fields}}
 
 
 def _shared(game: Game, before: State, drawn: State) -> dict[str, Tensor]:
@@ -148,9 +166,9 @@ def worlds_are_uniform(game: Game) -> str | None:
         deals = _consistent(game, past)
         if deals is None:
             continue
-        draws = DRAWS * len(deals)
-        many = replace(now.repeat(max(draws, 1)), index=torch.arange(max(draws, 1)))  # other numbers, other worlds
-        drawn = game.determinize(many, 1, SEED)
+        games = max(DRAWS // TOGETHER * len(deals), 1)
+        many = replace(now.repeat(games), index=torch.arange(games))  # other numbers, other worlds
+        drawn = game.determinize(many, TOGETHER, SEED)
         parts = deals, places(game.hidden(now), now), places(game.hidden(drawn), drawn)
         rows, which = torch.cat(parts).unique(dim=0, return_inverse=True)
         which = which.split([len(part) for part in parts])
