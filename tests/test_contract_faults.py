@@ -10,7 +10,8 @@ from torch import Tensor
 from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
 from vecgame import Blob, Spades, Stream, Whist, contract
 from vecgame.cards import bit, popcount, unpack
-from vecgame.hidden import Hidden, dealt_anew, nobody, places
+from vecgame.dealing import numbers
+from vecgame.hidden import Hidden, dealt_anew, nobody, own, places
 from vecgame.philox import Purpose
 
 NOTE = "worlds: not enough positions to compare their distribution"
@@ -73,6 +74,52 @@ class FaceDown(Draw):
 def test_a_past_of_which_the_mover_has_not_seen_all_is_a_note() -> None:
     """In the other's place it may have put away another card, so that to repeat what it did would rule out too much."""
     assert contract.check(FaceDown()) == (NOTE,)
+
+
+@dataclass(frozen=True)
+class DiceState(CountState):
+    dice: Tensor  # [B, 2] int8, 0 .. 5, which their owner sees
+
+
+class Dice(Count):
+    """Each seat has a die under its cup, which only it sees."""
+
+    features, dtype = 2, torch.int8
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        stream = numbers(batch_size, seed, device, first_index)
+        dice = (6 * stream.uniform(Purpose.TRUMP, 2)).to(self.dtype)
+        return DiceState(stream.game, torch.zeros_like(stream.game), dice)
+
+    def hidden(self, state):
+        return {"dice": Hidden(own(2, state.batch_size, state.device), "number", place=False)}
+
+    def observe(self, state, seat=None):
+        seat = self.mover(state) if seat is None else seat
+        return torch.cat([super().observe(state), state.dice.gather(1, seat[:, None]) / 6], -1)
+
+    def determinize(self, state, count=3, seed=0):
+        stream = Stream.of_worlds(seed, state.index, self.turn(state), count)
+        worlds = state.repeat(count)
+        thrown = (6 * stream.uniform(Purpose.HIDDEN, 2)).to(self.dtype)
+        mine = self.hidden(worlds)["dice"].seen_by(self.mover(worlds))
+        return replace(worlds, dice=torch.where(mine, worlds.dice, thrown))
+
+
+class DiceAsBits(Dice):
+    """Leaves dice to be drawn as what later cards come from."""
+
+    def determinize(self, state, count=3, seed=0):
+        return dealt_anew(self, state, count, seed)
+
+
+class LongDiceAsBits(DiceAsBits):
+    dtype = torch.int64
+
+
+def test_numbers_without_cards_are_a_note() -> None:
+    """How often each comes in worlds is not compared."""
+    assert contract.check(Dice()) == (NOTE,)
 
 
 # --- what a game says of itself ---
@@ -485,6 +532,8 @@ class NeverFollows(Whist):
         (CouplesGames(), "observe depends on the other games"),
         (DrawsFromElsewhere(), "determinize differs when called again"),
         (LeavesTheStock(out=2), "stock is left in place in every world"),
+        (DiceAsBits(), "determinize changes the dtype or shape of dice, torch.int8"),
+        (LongDiceAsBits(), r"dice holds numbers up to 5 and in worlds up to \d+: draw them in determinize"),
         (DrawsOneWorld(out=2), "what nobody holds is the same in all worlds of a game"),
         (DrawsOneWorld(), "hands is the same in all worlds of a game"),
         (DrawsOneStock(out=2), "stock is the same in all worlds of a game"),

@@ -23,7 +23,12 @@ NUMBERS_FROM = 64  # blocks of a stream for each hidden number, the first of whi
 
 @dataclass(frozen=True)
 class Hidden:
-    """A field of a state that not everybody sees."""
+    """A field of a state that not everybody sees.
+
+    What it ``holds`` says how `dealt_anew` draws it for worlds: cards, which go into any hidden place, or a "number".
+    That is one from which later chance comes: int64, from 0 to 2**56 - 1, each as likely as the other. A game in which
+    a die or another such number is hidden draws it in a `determinize` of its own, in the field's dtype.
+    """
 
     sees: Tensor  # [B, P, ...] bool: seat p sees the entry; the axes after the second are the field's after its first
     holds: Literal["sets", "cards", "number"] = "sets"  # bitboards, card ids (-1: none), or what later cards come from

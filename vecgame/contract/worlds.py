@@ -26,6 +26,7 @@ MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the fi
 DRAWS = 12  # worlds for each of them, and of these
 TOGETHER = 3  # are of one game
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
+FAR_ABOVE = 256  # times the largest hidden number that was dealt: of so many bits no world's numbers are
 TOO_FEW = "worlds: not enough positions to compare their distribution"
 
 
@@ -38,8 +39,10 @@ def hands_are_as_said(game: Game) -> None:
 
 def worlds_keep_what_is_known(game: Game) -> None:
     """Worlds differ in nothing that is public or that the mover sees, move the deck's cards among the other places, and
-    leave none of those as it is in every world, or alike in all worlds of a game or under all seeds."""
+    leave none of those as it is in every world, or alike in all worlds of a game or under all seeds; hidden numbers
+    stay in their range."""
     moved: dict[str, Tensor] = {}
+    largest: dict[str, tuple[int, int]] = {}  # hidden number that was dealt, and in a world
     shared: dict[str, Tensor] = {}
     for state in some_positions(game, GAMES):
         drawn, before = game.determinize(state, WORLDS, SEED), state.repeat(WORLDS)
@@ -47,6 +50,8 @@ def worlds_keep_what_is_known(game: Game) -> None:
         hidden, mover = game.hidden(before), game.mover(before)
         for name, old in before.tensors().items():
             new = getattr(drawn, name)
+            kept = (new.dtype, new.shape) == (old.dtype, old.shape)
+            assert kept, f"determinize changes the dtype or shape of {name}, {old.dtype}: draw numbers like that"
             if name not in hidden:
                 public = f"determinize changes the public field {name}; if hidden, say so in hidden"
                 assert torch.equal(new, old), public
@@ -55,6 +60,9 @@ def worlds_keep_what_is_known(game: Game) -> None:
             assert torch.equal(new[seen], old[seen]), f"determinize changes what the mover sees of {name}"
             counts = torch.equal(_counts(hidden[name], old), _counts(hidden[name], new))
             assert counts, f"determinize changes how many cards are in {name}"
+            if hidden[name].holds == "number":
+                pair = zip(largest.get(name, (0, 0)), (int(tensor.abs().max()) for tensor in (old, new)), strict=True)
+                largest[name] = tuple(map(max, pair))
         cards_lie_once(game, drawn, "in a world ")
         again = game.determinize(state, AGAIN, SEED + 1)
         for tally, found in ((moved, _moved(game, before, drawn, again)), (shared, _shared(game, before, drawn))):
@@ -63,6 +71,10 @@ def worlds_keep_what_is_known(game: Game) -> None:
         assert not ((could >= FEWEST) & (did == 0)).any(), f"{name} is left in place in every world"
         assert not ((did >= FEWEST) & (varied == 0)).any(), f"{name} is the same in all worlds of a game"
         assert not ((varied >= 2 * FEWEST) & (anew == 0)).any(), f"{name} is the same in worlds of every seed"
+    for name, (dealt, drawn) in largest.items():
+        assert drawn < FAR_ABOVE * (dealt + 1), (
+            f"{name} holds numbers up to {dealt} and in worlds up to {drawn}: draw them in determinize"
+        )
     for name, (worlds, truth, number) in shared.items():
         assert truth or worlds < OFTEN * number, (  # cards so often hidden would be so in some of the true deals
             f"worlds hide cards that are in the public field {name}: say that it is hidden, or that they are open_cards"
@@ -157,9 +169,9 @@ def worlds_are_uniform(game: Game) -> str | None:
     Lists every way to fill the places that the mover does not see at some late decision of a game, plays the past again
     with each, and compares what is left with what `determinize` draws.
     """
-    first = game.deal(1, SEED)
-    if not any(field.is_place for field in game.hidden(first).values()):
-        return None
+    hidden = game.hidden(game.deal(1, SEED))
+    if not any(field.is_place for field in hidden.values()):
+        return TOO_FEW if hidden else None
     tested = 0
     for past in _pasts(game):
         now = past[-1][0]
