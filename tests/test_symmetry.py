@@ -149,6 +149,23 @@ def test_only_orders_that_mean_the_same_are_drawn(game: Game) -> None:
     assert len(orders.observation.unique()) > (5 if not trump.any() else 6)
 
 
+class BidsAmongCards(Spades):
+    """Has bids where the cards are, from the first spade on."""
+
+    def set_up(self):
+        super().set_up()
+        self.first_bid = 0
+
+
+def test_bids_in_columns_of_cards_stay_where_the_suits_are_turned() -> None:
+    game = BidsAmongCards(cards=2)
+    state = mixed_positions(game, 60)
+    orders = game.suit_symmetry().orders(Stream(3, state.index, game.turn(state)), game.observe(state))
+    bids = game.bidding(state)
+    assert (orders.policy[bids] == 0).all() and torch.equal(orders.policy[~bids], orders.observation[~bids])
+    assert (orders.observation[bids] != 0).any()
+
+
 def test_games_whose_suits_differ_have_no_symmetry() -> None:
     assert Hearts().suit_symmetry() is None and Blob(cards=2, suits=3, ranks=5).suit_symmetry() is None
     with pytest.raises(ValueError, match=r"--augment-suits needs suits that only their names tell apart"):

@@ -81,11 +81,16 @@ def suits_alike(game: OwnRules, own_boards: Sequence[int] = ()) -> SuitSymmetry:
 
     Args:
         own_boards: first of the columns of its own that are cards, counted from the start of its own block.
+
+    Where bids have columns of cards, those stay during the opening. A game in which cards are given away in it as well
+    needs a `SuitSymmetry` of its own, and a column that is 1 while bidding.
     """
     layout, led = game.layout, (2 + game.seats) * game.layout.size
+    trump = led + game.led_suits + 3 * game.seats + 1
+    opening = trump + 1 if game.bids and game.first_bid < layout.suits * layout.ranks else None
     own = (features(layout, game.seats, game.led_suits) + start for start in own_boards)
     boards = (*range(0, led, layout.size), *own)
-    return SuitSymmetry(boards, suits=(led,), trump=led + game.led_suits + 3 * game.seats + 1, layout=layout)
+    return SuitSymmetry(boards, suits=(led,), trump=trump, bidding=opening, layout=layout)
 
 
 def one_hot(index: Tensor, count: int = SEATS) -> Tensor:
