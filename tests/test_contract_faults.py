@@ -429,6 +429,9 @@ class TellsTooMuch(Whist):
         next_ = state.hands.gather(1, (viewer[:, None] + 1) % 4)[:, 0]
         return [*super().own_block(state, viewer), popcount(next_ & 0x1FFF) / 13]
 
+    def own_columns(self):
+        return [*super().own_columns(), (1, "spades of the next player")]
+
 
 class TellsTheNextCard(Draw):
     """Shows a card of the stock that nobody sees."""

@@ -19,7 +19,12 @@ from vecgame.contract.rules import (
     positions,
     random_action,
     same,
+)
+from vecgame.contract.told import (
+    columns_are_named,
     suits_led_are_told_apart,
+    teaches_what_is_so,
+    trumps_are_told_apart,
 )
 from vecgame.contract.worlds import (
     hands_are_as_said,
@@ -34,10 +39,13 @@ __all__ = ["CHECKS", "check", "mixed_positions", "positions", "random_action", "
 # What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
 CHECKS: tuple[Callable[[Game], str | None], ...] = (
     declarations,
+    columns_are_named,
     deals_do_not_depend_on_the_cut,
     every_decision,
     ends,
     suits_led_are_told_apart,
+    trumps_are_told_apart,
+    teaches_what_is_so,
     hands_are_as_said,
     lanes_do_not_meet,
     masks_do_as_lists,

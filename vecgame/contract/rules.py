@@ -12,7 +12,6 @@ from torch import Tensor
 from vecgame import lanes
 from vecgame.game import Game
 from vecgame.hidden import places
-from vecgame.own_rules import OwnRules
 from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream, check_seed
 from vecgame.state import State, concatenate
 
@@ -86,11 +85,13 @@ def declarations(game: Game) -> None:
     for name, hidden in game.hidden(state).items():
         assert name in state.tensors(), f"hidden names {name}, which is no field of the state"
         field = getattr(state, name)
-        _is(f"what hidden says of who sees {name}", hidden.sees, torch.bool, GAMES, game.seats, *field.shape[1:])
+        check_tensor(
+            f"what hidden says of who sees {name}", hidden.sees, torch.bool, GAMES, game.seats, *field.shape[1:]
+        )
         assert hidden.holds != "sets" or field.dtype == torch.int64, f"{name} holds sets of cards, but is {field.dtype}"
 
 
-def _is(what: str, tensor: Tensor, dtype: torch.dtype, *shape: int) -> None:
+def check_tensor(what: str, tensor: Tensor, dtype: torch.dtype, *shape: int) -> None:
     good = tensor.dtype == dtype and tensor.shape == shape
     assert good, f"{what} must be {dtype} of shape {list(shape)}, not {tensor.dtype} of {list(tensor.shape)}"
 
@@ -109,11 +110,11 @@ def every_decision(game: Game) -> None:
     for number, state in enumerate(positions(game, GAMES)):
         assert kept is None or same(before, kept), "step changes the state that it is given: that must stay as it is"
         over = game.is_terminal(state)
-        _is("is_terminal", over, torch.bool, GAMES)
+        check_tensor("is_terminal", over, torch.bool, GAMES)
         assert number < game.decisions or over.all(), f"a game goes on after decisions={game.decisions} moves"
         mover, turn = game.mover(state), game.turn(state)
-        _is("mover", mover, torch.int64, GAMES)
-        _is("turn", turn, torch.int64, GAMES)
+        check_tensor("mover", mover, torch.int64, GAMES)
+        check_tensor("turn", turn, torch.int64, GAMES)
         assert ((mover >= 0) & (mover < game.seats)).all(), f"mover is none of the {game.seats} seats"
         assert (turn >= 0).all(), "turn is below 0"
         turns.append(torch.where(over, -1 - number, turn))
@@ -124,7 +125,7 @@ def every_decision(game: Game) -> None:
         seats = (None, mover, *(torch.full((GAMES,), k) for k in range(game.seats)))
         default, asked, *_ = views = [game.observe(state, seat) for seat in seats]
         for seen in views:
-            _is("observe", seen, torch.float32, GAMES, game.features)
+            check_tensor("observe", seen, torch.float32, GAMES, game.features)
             small = seen.isfinite().all() and seen.abs().max() <= game.feature_limit
             assert small, "a feature is not a number of about -1 to 1"
         assert torch.equal(default, asked), "observe without a seat does not tell what it tells the mover"
@@ -178,8 +179,8 @@ def _step_keeps(game: Game, before: State, state: State) -> None:
 
 def _legal(game: Game, state: State, number: int) -> None:
     mask, actions = game.legal_mask(state), game.legal_actions(state)
-    _is("legal_mask", mask, torch.bool, GAMES, game.num_actions)
-    _is("legal_actions", actions, torch.int64, GAMES, game.max_legal)
+    check_tensor("legal_mask", mask, torch.bool, GAMES, game.num_actions)
+    check_tensor("legal_actions", actions, torch.int64, GAMES, game.max_legal)
     for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
         raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
     assert (mask.sum(-1) <= game.max_legal).all(), f"more than max_legal={game.max_legal} actions are legal"
@@ -200,7 +201,7 @@ def _scores(game: Game, state: State) -> None:
     """Scores, and then values, which are the same on the scale from 0 to 1."""
     over, scores, values = game.is_terminal(state), game.scores(state), game.values(state)
     for name, worth in (("scores", scores), ("values", values)):
-        _is(name, worth, torch.float32, len(over), game.seats)
+        check_tensor(name, worth, torch.float32, len(over), game.seats)
         assert worth.isfinite().all(), f"{name} has a number that is not finite"
         assert (worth[~over] == 0).all(), f"{name} are not 0 before the end"
         assert not game.partners or torch.equal(worth, worth.roll(2, -1)), f"{name} of partners differ"
@@ -266,24 +267,3 @@ def masks_do_as_lists(game: Game) -> None:
         lanes.COMPACT.update(kept)
         lanes.FEW = few
     assert all(map(same, listed, masked)), "a GPU would play otherwise than a CPU; is a lane left out by its shape?"
-
-
-def suits_led_are_told_apart(game: Game) -> None:
-    """Who has to follow in a trick game sees which suit was led, whichever it is."""
-    if not isinstance(game, OwnRules):
-        return
-    deck = torch.tensor([card for card in range(game.layout.size) if game.deck >> card & 1])
-    for state in some_positions(game, 8, most=game.decisions):
-        led = state[(state.trick >= 0).sum(-1) == 1][:1]
-        if led.batch_size == 0:
-            continue
-        every = led.repeat(len(deck))  # the same position, with each card led; all else stays, as if it was not played
-        trick = torch.where(every.trick >= 0, deck[:, None], -1).to(every.trick.dtype)
-        every = replace(every, trick=trick)
-        suit, seen = game.suit_led(every, trick).long(), game.observe(every)
-        # Columns in which one card differs from all the others show that card. The others tell what cards share.
-        shared = seen[:, (seen != seen.mode(0).values).sum(0) != 1]
-        several = (suit[:, None] == suit).sum(-1) > 1
-        alike = (shared[:, None] == shared).all(-1) & several[:, None] & several & (suit[:, None] != suit)
-        for a, b in suit[alike.nonzero()][:1].tolist():
-            raise AssertionError(f"observe does not tell suit {max(a, b)} led from suit {min(a, b)} led")
