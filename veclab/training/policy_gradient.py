@@ -318,12 +318,8 @@ def figures_of(learner: Learner) -> list[str]:
     """The names of the F figures of a learner's steps: of what its loss is made, by the heads that its network has and
     the magnet, from which the policy is a ``magnet_divergence`` away, if there is one."""
     config = learner.net.config
-    return [
-        *("surrogate", "entropy", "value_loss"),
-        *["magnet_divergence"] * (learner.magnet is not None),
-        *["tricks_loss"] * (config.tricks > 0),
-        *["critic_loss"] * (config.critic > 0),
-    ]
+    parts = {"magnet_divergence": learner.magnet, "tricks_loss": config.tricks, "critic_loss": config.critic}
+    return ["surrogate", "entropy", "value_loss", *(name for name, part in parts.items() if part)]
 
 
 def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
