@@ -50,7 +50,7 @@ def test_torchrl_finds_nothing_wrong(named: Named, own_games: Path) -> None:
 
 def test_what_a_policy_can_see() -> None:
     keys = set(GameEnv(games=3).rollout(2).keys())
-    assert keys == {"observation", "action_mask", "mover", "action", "done", "terminated", "truncated", "next"}
+    assert keys == {"observation", "action_mask", "mover", "game", "action", "done", "terminated", "truncated", "next"}
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,7 @@ def test_games_are_those_of_vecgame(named: Named, own_games: Path) -> None:
         assert torch.equal(step["observation"], game.observe(state))
         assert torch.equal(step["action_mask"], game.policy_mask(state))
         assert torch.equal(step["mover"], game.mover(state))
+        assert torch.equal(step["game"], state.index)
         options = game.legal_actions(state)
         chosen = (game.policy_columns(state, options) == step["action"][:, None]) & (options >= 0)
         assert torch.equal(chosen.sum(-1), torch.ones(games, dtype=torch.int64))  # random actions are legal
@@ -137,6 +138,16 @@ def test_a_game_that_is_over_is_paid_once() -> None:
     step["action"] = torch.full((32,), 7)  # where nothing is to be done nothing is wrong
     after = env.step(step)["next"]
     assert not after["reward"].any() and after["done"].all()
+
+
+def test_games_of_one_illegal_step_are_not_taken_for_one_another() -> None:
+    """Two in a row may have the same card, mover and action; with the numbers of their games both count."""
+    first_illegal = TensorDictModule(lambda mask: (~mask).to(torch.int8).argmax(-1), ["action_mask"], ["action"])
+    env = GameEnv(make_game("leduc"), games=8, seed=3, illegal="end")
+    rollout = env.rollout(24, first_illegal, break_when_any_done=False)
+    result = by_seat(rollout)
+    assert rollout["next", "done"].all() and result["valid"].sum() == 8 * 24
+    assert result["next", "reward"].sum() == rollout["next", "reward"].sum() == 8 * 24 * env.game.lowest
 
 
 def test_only_some_lanes_make_a_step() -> None:

@@ -9,8 +9,8 @@
 One policy plays all seats, each time from the view of the seat to move: self-play. A policy reads ``observation``
 [B, game.features] and ``action_mask`` [B, game.num_actions] and writes ``action`` [B], a column of the policy
 (`Game.policy_columns`): the frame of the observation, in which Blob's trump comes first whatever suit it is. ``mover``
-[B] is the seat to move, ``reward`` [B, seats] the points of each absolute seat: 0 until its game is over, then its
-score. Hidden cards are in no key; they stay in the environment.
+[B] is the seat to move, ``game`` [B] the number of the game in its run, ``reward`` [B, seats] the points of each
+absolute seat: 0 until its game is over, then its score. Hidden cards are in no key; they stay in the environment.
 
 **Credit.** Successive steps of a rollout belong to different seats, with opposed interests. A return or a GAE along the
 time axis would credit a seat with its opponents' values, whatever scalar is chosen as the reward. `by_seat` regroups
@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from tensordict import TensorDict, TensorDictBase
 from torch import Tensor
-from torchrl.data import Binary, Bounded, Categorical, Composite
+from torchrl.data import Binary, Bounded, Categorical, Composite, Unbounded
 from torchrl.envs import EnvBase
 
 from vecgame import Blob, Game, State, resolve_device
@@ -91,6 +91,7 @@ class GameEnv(EnvBase):
             observation=Bounded(-most, most, shape=(games, game.features), **floats),
             action_mask=Binary(game.num_actions, shape=(games, game.num_actions), dtype=torch.bool, device=device),
             mover=Categorical(game.seats, shape=(games,), dtype=torch.int64, device=device),
+            game=Unbounded(shape=(games,), dtype=torch.int64, device=device),
             shape=(games,),
             device=device,
         )
@@ -158,6 +159,7 @@ class GameEnv(EnvBase):
                 "observation": self.game.observe(self.position),
                 "action_mask": mask,
                 "mover": self.game.mover(self.position),
+                "game": self.position.index.clone(),
                 "done": over,
                 "terminated": over.clone(),
                 "truncated": torch.zeros_like(over),
@@ -243,10 +245,8 @@ def by_seat(rollout: TensorDictBase) -> TensorDict:
 
 
 def _repeated(rollout: TensorDictBase) -> Tensor:
-    """[B, T] bool, the steps with which ``break_when_all_done`` fills up games that are over: the last one, again."""
-    ends = rollout["next", "done"][..., 0]
-    again = ends[:, 1:] & ends[:, :-1]
-    for name in ("observation", "action", "mover"):
-        entry = rollout[name].view(*ends.shape, -1)
-        again = again & (entry[:, 1:] == entry[:, :-1]).all(-1)
+    """[B, T] bool, the steps with which ``break_when_all_done`` fills up games that are over: further ones of a game
+    that has ended. Its number says so; all else may be the same in two games that an illegal action ends at once."""
+    ends, game = rollout["next", "done"][..., 0], rollout["game"]
+    again = ends[:, 1:] & ends[:, :-1] & (game[:, 1:] == game[:, :-1])
     return torch.cat([torch.zeros_like(ends[:, :1]), again], 1)
