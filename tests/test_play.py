@@ -521,19 +521,37 @@ def test_screens_fit_their_width(width: int, viewer: int | None) -> None:
         assert max(map(len, rows)) <= width
         assert f"{seen.names[0]} (dealer)" in text and all(text.count(who) >= 2 for who in seen.names)
         assert all(row.count("╭") == row.count("╮") for row in rows)
-    record.console.print(view.score_sheet(look(played(of_blob(cards=3)), viewer), UNICODE))
+    record.console.print(view.score_sheet(look(played(of_blob(cards=3)), viewer), UNICODE, width))
     assert max(map(len, record.take().splitlines())) <= width
 
 
 def test_score_sheet_holds_every_game_and_the_sums() -> None:
     match, record = played(of_blob(cards=3, seed=5)), Recorder()
-    record.console.print(view.score_sheet(look(match, PERSON), UNICODE))
+    record.console.print(view.score_sheet(look(match, PERSON), UNICODE, 80))
     rows = [re.split(r"\s*[│┃]\s*", row)[1:-1] for row in record.take().splitlines() if row[:1] in "│┃"]
     assert len(rows) == 1 + 9 + 1
     for row, result in zip(rows[1:-1], match.results, strict=True):
         assert row[1] == str(result.cards)
         assert row[3:] == [f"{p:g} ({w}/{b})" for p, w, b in zip(result.points, result.won, result.bids, strict=True)]
     assert rows[-1][3:] == [f"{total:g}" for total in match.totals]
+
+
+@pytest.mark.parametrize("seats", range(2, 9))
+def test_a_score_sheet_loses_no_points_for_want_of_columns(seats: int) -> None:
+    """Rather the cards and trumps of its games, or tricks won and bid."""
+    match = played(Settings(Blob(cards=5, players=seats), seed=2))
+    for width in (60, 80):
+        record = Recorder(width)
+        record.console.print(view.score_sheet(look(match, PERSON), UNICODE, width))
+        title, *sheet = record.take().splitlines()
+        rows = [re.split(r"\s*[│┃]\s*", row)[1:-1] for row in sheet if row[:1] in "│┃"]
+        assert "…" not in "".join(sheet) and max(map(len, sheet)) <= width
+        assert len(rows) == 1 + len(match.results) + 1
+        assert rows[0][-seats:] == list(look(match, PERSON).names)
+        assert rows[-1][-seats:] == [f"{total:g}" for total in match.totals]
+        for row, result in zip(rows[1:-1], match.results, strict=True):
+            tallies = [f" ({w}/{b})" * ("won/bid" in title) for w, b in zip(result.won, result.bids, strict=True)]
+            assert row[-seats:] == [f"{p:g}{tally}" for p, tally in zip(result.points, tallies, strict=True)]
 
 
 def test_ascii_terminals_get_ascii() -> None:
@@ -543,7 +561,7 @@ def test_ascii_terminals_get_ascii() -> None:
     console = Console(file=io.TextIOWrapper(raw, "ascii"), width=80, force_terminal=True)
     seen = look(played(of_blob(cards=5), stop=8), PERSON)
     console.print(view.screen(seen, ASCII, 80, ["West leads As."]))
-    console.print(view.score_sheet(look(played(of_blob(cards=1)), PERSON), ASCII))
+    console.print(view.score_sheet(look(played(of_blob(cards=1)), PERSON), ASCII, 80))
     console.file.flush()
     assert b"+----+" in raw.getvalue() and raw.getvalue().isascii()
 

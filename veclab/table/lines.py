@@ -125,10 +125,10 @@ def counted(value: float, unit: str) -> str:
     return f"{told} {unit.removesuffix('s') if told == '1' else unit}"
 
 
-def score_cells(result: Result) -> list[str]:
-    """A finished game for a score sheet: points of each seat, with tricks won of tricks bid."""
+def score_cells(result: Result, tally: bool) -> list[str]:
+    """A finished game for a score sheet: points of each seat, with a tally of tricks won of tricks bid if asked for."""
     cells = [points(value) for value in result.points]
-    if result.won is None or result.bids is None:
+    if not tally or result.won is None or result.bids is None:
         return cells
     return [f"{cell} ({result.won[seat]}/{result.bids[seat]})" for seat, cell in enumerate(cells)]
 

@@ -60,19 +60,21 @@ def progress(seen: Seen, seat: int) -> str:
     return "met" if won == bid else ""
 
 
-def sheet_title(seen: Seen) -> str:
+def sheet_title(seen: Seen, tally: bool = True) -> str:
     """What the score sheet counts."""
-    return seen.unit + " (won/bid)" * any(result.bids is not None for result in seen.results)
+    return seen.unit + " (won/bid)" * (tally and any(result.bids is not None for result in seen.results))
 
 
-def sheet_rows(seen: Seen, glyphs: Glyphs) -> list[list[str]]:
-    """The score sheet: its head, every finished game with tricks won of tricks bid, and the sums."""
+def sheet_rows(seen: Seen, glyphs: Glyphs, tally: bool = True, facts: bool = True) -> list[list[str]]:
+    """The score sheet: its head, every finished game and the sums; of a game with its number of cards and its trump if
+    ``facts`` are asked for, with tricks won of tricks bid if the ``tally`` is."""
     bids, trump = (any(getattr(result, name) is not None for result in seen.results) for name in ("bids", "trump"))
-    cards = bids or len({result.cards for result in seen.results}) > 1
+    cards = facts and (bids or len({result.cards for result in seen.results}) > 1)
+    trump = facts and trump
     rows = [["game", *["cards"] * cards, *["trump"] * trump, *seen.names]]
     for number, result in enumerate(seen.results, 1):
-        facts = [*[str(result.cards)] * cards, *[_trump(seen, result, glyphs)] * trump]
-        rows.append([str(number), *facts, *score_cells(result)])
+        told = [*[str(result.cards)] * cards, *[_trump(seen, result, glyphs)] * trump]
+        rows.append([str(number), *told, *score_cells(result, tally)])
     return [*rows, ["sum", *[""] * (cards + trump), *(points(total) for total in seen.totals)]]
 
 

@@ -126,7 +126,7 @@ class Screen(PlainLines):
     def _sheet(self, seen: Seen) -> None:
         self.console.clear()
         self.tell(" ".join(self.log))
-        self.console.print(view.score_sheet(seen, self.glyphs))
+        self.console.print(view.score_sheet(seen, self.glyphs, self.console.width))
         if seen.mover is None:
             self.tell(lines.final_line(seen))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -84,7 +86,7 @@ def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Te
 
 def _width(scores: Table) -> int:
     """Columns of the terminal that a table takes."""
-    columns = [[str(column.header), *map(str, column.cells)] for column in scores.columns]
+    columns = [[str(words) for words in (column.header, *column.cells, column.footer)] for column in scores.columns]
     return 1 + sum(3 + max(len(line) for words in column for line in words.split("\n")) for column in columns)
 
 
@@ -136,15 +138,21 @@ def open_hands(seen: Seen, seats: list[int] | range, glyphs: Glyphs) -> Table:
     return grid
 
 
-def score_sheet(seen: Seen, glyphs: Glyphs) -> Table:
-    """Every finished game: points, with tricks won of tricks bid."""
-    head, *rows, sums = sheet_rows(seen, glyphs)
-    table = Table(box=box.ROUNDED, title=sheet_title(seen), title_justify="left", show_footer=True)
+def score_sheet(seen: Seen, glyphs: Glyphs, width: int) -> Table:
+    """Every finished game: points, with tricks won of tricks bid. Where ``width`` columns do not hold all of it, the
+    games' cards and trumps are left out, else the tally, else both."""
+    sheets = [_sheet(seen, glyphs, tally, facts) for tally, facts in product((True, False), repeat=2)]
+    return next((sheet for sheet in sheets if _width(sheet) <= width), sheets[-1])
+
+
+def _sheet(seen: Seen, glyphs: Glyphs, tally: bool, facts: bool) -> Table:
+    head, *rows, sums = sheet_rows(seen, glyphs, tally, facts)
+    table = Table(box=box.ROUNDED, title=sheet_title(seen, tally), title_justify="left", show_footer=True)
     first = len(head) - len(seen.names)
     for place, (name, footer) in enumerate(zip(head, sums, strict=True)):
         won = place >= first and seen.ahead(place - first)
         text = Text(footer, style="bold green" if won else "")
-        table.add_column(name, footer=text, justify="left" if name == "trump" else "right")
+        table.add_column(name, footer=text, justify="left" if name == "trump" else "right", overflow="fold")
     for result, row in zip(seen.results, rows, strict=True):
         cells = zip(head, row, strict=True)
         table.add_row(*(_in_suit(seen, result, words) if name == "trump" else words for name, words in cells))
