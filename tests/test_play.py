@@ -805,6 +805,21 @@ def test_leaving_is_one_line(how: str, monkeypatch, capsys) -> None:
     assert output.splitlines()[-1] == "You have left the match; it is not saved (--save FILE would)"
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_leaving_what_nothing_keeps_is_asked_once(kept: bool, monkeypatch, capsys, tmp_path) -> None:
+    """An early Enter after the q of a queen is no end of a match, within a game as between two."""
+    flags = ["--cards", "2", "--seed", "14", "--agent", "rules", *["--save", str(tmp_path / "match.json")] * kept]
+    status, output, error = run(monkeypatch, capsys, "1\nq\n1\nq\n?\nq\nq\n1\n", *flags)
+    assert (status, error) == (0, "")
+    assert output.count("Nothing keeps this match (--save FILE would): q again leaves it.") == (0 if kept else 3)
+    assert ("You play" in output) == (not kept)
+    typed = iter(["0", "q", "", "0", "q", "q"])
+    screen = Screen(Recorder().console, UNICODE, lambda prompt: next(typed))
+    saved: list[Match] = []
+    sitting = Sitting(RuleBot(), PERSON, screen, saved.append if kept else None)
+    assert not sitting.play(begin(of_blob(cards=1, seed=5)), "") and (list(typed) != []) == kept
+
+
 def test_ctrl_c_leaves_cleanly(monkeypatch, capsys, tmp_path) -> None:
     path = tmp_path / "match.json"
 

@@ -201,9 +201,9 @@ def players_lines(settings: Settings, agent: Agent, watch: bool) -> list[str]:
     return [line] if other is None else [line, f"The agents play {other}."]
 
 
-def saver(path: Path | None) -> Callable[[Match], None]:
+def saver(path: Path | None) -> Callable[[Match], None] | None:
     """What keeps a match in a file, if there is one."""
-    return (lambda match: None) if path is None else (lambda match: save_match(path, match))
+    return None if path is None else (lambda match: save_match(path, match))
 
 
 def left_line(path: Path | None, looked: Path | None) -> str:

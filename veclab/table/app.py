@@ -19,11 +19,14 @@ class Sitting:
     Args:
         agent: takes every seat but the person's.
         person: the seat that the interface is asked for; None when agents take all seats.
-        save: called with the match after every change.
+        save: called with the match after every change; None: nothing keeps it, so that leaving asks once.
     """
 
-    def __init__(self, agent: Agent, person: int | None, interface: Interface, save: Callable[[Match], None]) -> None:
-        self.agent, self.person, self.interface, self.save = agent, person, interface, save
+    def __init__(
+        self, agent: Agent, person: int | None, interface: Interface, save: Callable[[Match], None] | None
+    ) -> None:
+        self.agent, self.person, self.interface = agent, person, interface
+        self.kept, self.save = save is not None, save or (lambda match: None)
 
     def play(self, match: Match, title: str) -> bool:
         """Plays the match on, with ``title`` as the first line shown.
@@ -56,14 +59,16 @@ class Sitting:
         """The match after the person's move, or an earlier one after an undo, or None when the person leaves."""
         seen, glyphs = self._look(match), self.interface.glyphs
         self.interface.decision(seen)
+        answer = None
         while True:
+            before = answer
             try:
                 answer = parse(self.interface.ask(lines.prompt(seen, glyphs)), seen, glyphs)
             except EOFError:
-                answer = self._end_of_input()
+                return self._end_of_input()
             if isinstance(answer, int):
                 return match.act(answer)
-            if answer is Request.QUIT:
+            if answer is Request.QUIT and self._may_leave(match, before):
                 return None
             if answer is Request.UNDO and (earlier := self._take_back(match)) is not None:
                 return earlier
@@ -71,22 +76,30 @@ class Sitting:
 
     def _rest(self, match: Match) -> Match | None:
         """Waits between two games; as `_decide`."""
+        answer = None
         while True:
+            before = answer
             try:
                 word = self.interface.ask("Enter for the next game, u to undo, q to quit: ").strip().lower()
                 answer = REQUESTS.get(word)
             except EOFError:
-                word, answer = "q", self._end_of_input()
+                return self._end_of_input()
             if not word:
                 return match
             if answer is Request.QUIT:
-                return None
+                if self._may_leave(match, before):
+                    return None
+                self.interface.tell(*self._reply(answer, match))
             if answer is Request.UNDO and (earlier := self._take_back(match)) is not None:
                 return earlier
 
-    def _end_of_input(self) -> Request:
+    def _end_of_input(self) -> None:
         self.interface.tell("")  # ends the line of the prompt
-        return Request.QUIT
+
+    def _may_leave(self, match: Match, before: object) -> bool:
+        """Whether the person may leave now: at once where nothing of its own would be lost, else by asking twice in a
+        row, for an early Enter makes a request of a queen that is typed."""
+        return self.kept or before is Request.QUIT or undo(match, self.person) is None
 
     def _take_back(self, match: Match) -> Match | None:
         """The match at the person's last choice, saved and shown, or None when there has been none."""
@@ -102,6 +115,8 @@ class Sitting:
             return [answer.text]
         if answer is Request.HINT:
             return lines.hint_lines(give_hint(self.agent, match), self.interface.glyphs)
+        if answer is Request.QUIT:
+            return ["Nothing keeps this match (--save FILE would): q again leaves it."]
         if answer is Request.UNDO:
             return ["There is no choice of yours to take back."]
         return lines.help_lines(match.game.lowest, match.game.highest, match.game.unit)
