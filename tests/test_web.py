@@ -229,6 +229,18 @@ def test_only_saved_matches_of_the_folder_are_opened(served: Served) -> None:
         assert status == 409 and "no saved match" in answer["error"] and served.told() == before
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems have names in UTF-8 only")
+def test_a_file_whose_name_is_not_utf8_is_told_and_opened(served: Served) -> None:
+    odd, plain = Path(os.fsdecode(b"caf\xe9.json")), Path("caf\u00e9 ♠.json")
+    for path in (odd, plain):
+        save_match(path, a_match(seed=8))
+    served.wait(waits_for_the_person)
+    status, _, body = served.request("GET", "/saved")
+    assert status == 200 and plain.name in body.decode()  # as UTF-8, whatever else there is
+    assert json.loads(body)["saved"] == sorted([odd.name, plain.name])
+    assert served.ask("open", name=odd.name)[0] == 200 and served.told()["kept"] == odd.name
+
+
 def test_a_damaged_match_is_not_opened(served: Served) -> None:
     Path("bad.json").write_text('{"format": "vecgame-match-2", "settings": 1}')
     before = served.wait(waits_for_the_person)

@@ -87,24 +87,33 @@ class Guard:
             await self.app(scope, receive, guarded)
 
 
+class Told(JSONResponse):
+    """Standard JSON of anything, also of a file's name that is not UTF-8: in Python its odd bytes are lone surrogates,
+    which UTF-8 cannot have, but JSON's escapes can."""
+
+    def render(self, content: object) -> bytes:
+        told = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return told.encode("utf-8", "backslashreplace")
+
+
 def application(table: Table) -> Starlette:
     """The ASGI application of a table."""
 
     def show(request: Request) -> Response:
-        return JSONResponse(table.told(request.query_params.get("since")))
+        return Told(table.told(request.query_params.get("since")))
 
     def saved(request: Request) -> Response:
-        return JSONResponse({"saved": table.saved()})
+        return Told({"saved": table.saved()})
 
     async def do(request: Request) -> Response:
         try:
             name, turn, asked = _read(await _body(request))
             await run_in_threadpool(REQUESTS[name], table, turn, asked)
         except RefusedError as refused:
-            return JSONResponse({"error": str(refused)}, 409)
+            return Told({"error": str(refused)}, 409)
         except ValueError as wrong:
-            return JSONResponse({"error": str(wrong)}, 400)
-        return JSONResponse({"done": name})
+            return Told({"error": str(wrong)}, 400)
+        return Told({"done": name})
 
     routes = [Route(path, _file(*file)) for path, file in FILES.items()]
     routes += [Route("/table", show), Route("/saved", saved), Route("/do", do, methods=["POST"])]
