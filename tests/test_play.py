@@ -44,7 +44,7 @@ from veclab.table import lines, view
 from veclab.table.advice import action_values, give_hint
 from veclab.table.agents import BOTS, choose, default_agent
 from veclab.table.app import Sitting
-from veclab.table.commands import Mistake, Request, allowed, parse
+from veclab.table.commands import Mistake, Request, allowed, listed_choices, parse
 from veclab.table.glyphs import ASCII, UNICODE, glyphs_for
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import FIRST_INDEX, PERSON, Match, Settings, begin, undo, walk
@@ -523,6 +523,55 @@ def test_screens_fit_their_width(width: int, viewer: int | None) -> None:
         assert all(row.count("╭") == row.count("╮") for row in rows)
     record.console.print(view.score_sheet(look(played(of_blob(cards=3)), viewer), UNICODE, width))
     assert max(map(len, record.take().splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("game", "height"),
+    [
+        *[(game, 24) for game in ("hearts", "whist", "spades", "doppelkopf", "euchre", "blob 4", "blob 7", "blob 8")],
+        *[(game, 20) for game in ("hearts", "spades", "blob 4", "blob 7")],
+    ],
+)
+def test_screens_fit_60_columns_and_their_height(game: str, height: int) -> None:
+    """With all that one must know: the trick, the scores, one's cards and which of them may be played."""
+    name, _, seats = game.partition(" ")
+    match = begin(Settings(make_game(name, **({"players": int(seats), "cards": 6} if seats else {})), games=2, seed=3))
+    record, rng, forced = Recorder(60), random.Random(0), 0
+    record.console.size = (60, height)
+    screen = Screen(record.console, UNICODE, lambda prompt: "")
+    while not match.results:
+        seen = look(match, match.mover)
+        screen.log = ["North plays 10♣."] * (len(seen.names) - 1)
+        screen.decision(seen)
+        told = record.take()
+        assert told.count("\n") + 1 <= height and lines.game_line(seen, UNICODE) in told.replace("\n", " ")
+        hand = [UNICODE.card(match.game.layout, card) for card in seen.hand(seen.viewer)]
+        numbers = [f"{number}:{hand[number - 1]}" for number in listed_choices(seen)] if seen.playable else []
+        table = [UNICODE.card(match.game.layout, move.action) for move in (seen.trick.plays if seen.trick else ())]
+        assert all(part in told for part in (*hand, *table, *seen.names))
+        assert "╭────╮" in told or all(number in told for number in numbers)
+        forced += seen.playable is not None and len(seen.legal) < len(hand)
+        match = match.act(rng.choice(match.legal))
+    assert forced > 3
+
+
+def test_an_empty_line_draws_the_table_anew() -> None:
+    """As after help or a hint, or in a terminal that has another size since."""
+    record, typed, drawn = Recorder(60), iter(["?", "", "x"]), []
+
+    def read(prompt: str) -> str:
+        drawn.append(record.take())
+        record.console.size = (60, 12)
+        if (line := next(typed, None)) is None:
+            raise EOFError
+        return line
+
+    sitting = Sitting(RuleBot(), PERSON, Screen(record.console, UNICODE, read), None)
+    assert not sitting.play(begin(of_blob(seed=5)), "")
+    first, helped, again, wrong = drawn
+    assert "─ bidding ─" in first and "Enter makes the only choice" in helped
+    assert "Bidding: " in again and "Type a move" in again and "Game 1 of" in again
+    assert "Game 1 of" not in helped + wrong
 
 
 def test_score_sheet_holds_every_game_and_the_sums() -> None:

@@ -63,9 +63,12 @@ class Sitting:
         while True:
             before = answer
             try:
-                answer = parse(self.interface.ask(lines.prompt(seen, glyphs)), seen, glyphs)
+                line = self.interface.ask(lines.prompt(seen, glyphs))
             except EOFError:
                 return self._end_of_input()
+            answer = parse(line, seen, glyphs)
+            if isinstance(answer, Mistake) and not line.strip():  # as after help, or in a terminal of another size
+                self.interface.decision(seen)
             if isinstance(answer, int):
                 return match.act(answer)
             if answer is Request.QUIT and self._may_leave(match, before):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.text import Text
 
 from veclab.progress import Output
 from veclab.table import lines, view
@@ -120,8 +121,14 @@ class Screen(PlainLines):
         self._draw(seen)
 
     def _draw(self, seen: Seen) -> None:
+        """Cards are drawn if there is the height for them, that of the prompt included; else they are told in words."""
+        prompt = Text(lines.prompt(seen, self.glyphs) if seen.own_turn else "")
+        for in_lines in range(3):
+            screen = view.screen(seen, self.glyphs, self.console.width, self.log, in_lines)
+            if len(self.console.render_lines(Group(screen, prompt))) <= self.console.height:
+                break
         self.console.clear()
-        self.console.print(view.screen(seen, self.glyphs, self.console.width, self.log))
+        self.console.print(screen)
 
     def _sheet(self, seen: Seen) -> None:
         self.console.clear()

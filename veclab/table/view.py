@@ -21,27 +21,30 @@ TRICK_WIDTH = 32
 PROGRESS_STYLES = {"met": "green", "lost": "red", "": ""}  # of tricks won
 
 
-def screen(seen: Seen, glyphs: Glyphs, width: int, log: list[str]) -> RenderableType:
-    """The whole table, for a terminal of ``width`` columns; ``log`` says what has happened last."""
+def screen(seen: Seen, glyphs: Glyphs, width: int, log: list[str], in_lines: int = 0) -> RenderableType:
+    """The whole table, for a terminal of ``width`` columns; ``log`` says what has happened last. To save height the
+    first ``in_lines`` of the viewer's hand and the trick are lines of text."""
     scores = scores_table(seen, glyphs)
-    parts = [trick_panel(seen, glyphs), scores] if seen.most_tricks else [scores]
-    if len(parts) > 1 and width >= TRICK_WIDTH + 1 + _width(scores):
+    trick = trick_line if in_lines > 1 else trick_panel
+    parts = [trick(seen, glyphs), scores] if seen.most_tricks else [scores]
+    if len(parts) > 1 and in_lines < 2 and width >= TRICK_WIDTH + 1 + _width(scores):
         middle = Table.grid(padding=(0, 1))
         middle.add_row(*parts)
         parts = [middle]
     facts = facts_line(seen)
     told = [Text(glyphs.say(facts))] if facts else []
-    hands = _shown(seen, glyphs, width)
+    hands = _shown(seen, glyphs, width, in_lines > 0)
     return Group(header(seen, glyphs), *parts, *told, Text(" ".join(log), style="italic"), *hands)
 
 
-def _shown(seen: Seen, glyphs: Glyphs, width: int) -> list[RenderableType]:
+def _shown(seen: Seen, glyphs: Glyphs, width: int, in_lines: bool) -> list[RenderableType]:
     """The cards that the viewer sees in hands, its own last, and its choices where they are no cards of them."""
     if seen.viewer is None:
         return [open_hands(seen, range(len(seen.names)), glyphs)]
     others = shown_hands(seen)
     parts = [open_hands(seen, others, glyphs)] if others else []
-    parts += [hand_cards(seen, glyphs, width)] if seen.hands_in else []
+    own = hand_text(seen, glyphs) if in_lines else hand_cards(seen, glyphs, width)
+    parts += [own] if seen.hands_in else []
     return [*parts, *([Text(choices_line(seen, glyphs))] if has_list(seen) else [])]
 
 
@@ -70,6 +73,15 @@ def trick_panel(seen: Seen, glyphs: Glyphs) -> Panel:
         grid.add_row(*(Text() if seat is None else _place(seen, seat, plays, glyphs) for seat in row))
     title, subtitle = trick_titles(seen)
     return Panel(grid, title=title, subtitle=subtitle, width=TRICK_WIDTH)
+
+
+def trick_line(seen: Seen, glyphs: Glyphs) -> Text:
+    """What `trick_panel` shows but the seats' places, in a sentence."""
+    (title, subtitle), trick = trick_titles(seen), seen.trick or seen.last_trick
+    plays = trick.plays if trick else ()
+    cards = [Text(f"{seen.names[move.seat]} ").append_text(card_text(seen, move.action, glyphs)) for move in plays]
+    parts = [Text(", ").join(cards)] * bool(cards) + [Text(subtitle)] * bool(subtitle)
+    return Text(f"{title[:1].upper()}{title[1:]}{': ' * bool(parts)}").append_text(Text("; ").join(parts)).append(".")
 
 
 def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Text:
@@ -110,22 +122,37 @@ def scores_table(seen: Seen, glyphs: Glyphs) -> Table:
 def hand_cards(seen: Seen, glyphs: Glyphs, width: int) -> RenderableType:
     """The viewer's hand as cards. Where one is to be chosen, legal ones are bright and numbered, the rest dim; cards
     that it does not see itself lie face down."""
-    legal, layout = seen.playable, seen.one.layout
-    cards = [(card, glyphs.card(layout, card)) for card in seen.hand(seen.viewer)]
-    cards += [(None, "?")] * seen.unseen(seen.viewer)
-    wide = max([CARD_WIDTH - 2, *(len(name) for _, name in cards)])
+    cards = _own(seen, glyphs)
+    wide = max([CARD_WIDTH - 2, *(len(name) for name, _, _ in cards)])
     a_row = max(1, width // (wide + 2))
     rows = []
     for start in range(0, len(cards), a_row):
         lines = [Text() for _ in range(4)]
-        for number, (card, name) in enumerate(cards[start : start + a_row], start + 1):
-            bright = legal is None or card in legal
-            style = "dim" if card is None or not bright else card_style(layout, card)
+        for name, style, number in cards[start : start + a_row]:
             for line, (left, fill, right) in zip(lines, glyphs.box, strict=False):
                 line.append(f"{left}{(name if fill is None else fill * wide):^{wide}}{right}", style=style)
-            lines[3].append(f"{number if legal is not None and bright else '':^{wide + 2}}", style="bold")
+            lines[3].append(f"{number:^{wide + 2}}", style="bold")
         rows.extend(lines)
     return Group(*rows)
+
+
+def hand_text(seen: Seen, glyphs: Glyphs) -> Text:
+    """What `hand_cards` shows, in words: 1:Q♠  2:9♠  A♥."""
+    cards = [
+        Text(f"{number}:" if number else "", style="bold").append(name, style=style)
+        for name, style, number in _own(seen, glyphs)
+    ]
+    return Text("  ").join([Text("Your hand:"), *cards])
+
+
+def _own(seen: Seen, glyphs: Glyphs) -> list[tuple[str, str, str]]:
+    """The cards of the viewer's hand: name, style, and the number of one that may be chosen."""
+    legal, layout, found = seen.playable, seen.one.layout, []
+    for number, card in enumerate(seen.hand(seen.viewer), 1):
+        bright = legal is None or card in legal
+        style = card_style(layout, card) if bright else "dim"
+        found.append((glyphs.card(layout, card), style, str(number) if legal is not None and bright else ""))
+    return found + [("?", "dim", "")] * seen.unseen(seen.viewer)
 
 
 def open_hands(seen: Seen, seats: list[int] | range, glyphs: Glyphs) -> Table:
