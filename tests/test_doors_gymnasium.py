@@ -145,9 +145,10 @@ def test_the_step_after_the_last_begins_another_game_whatever_the_action() -> No
     tables = GameVectorEnv(16, Kuhn(players=3))
     observations, infos = tables.reset(seed=1)
     over, waited = np.zeros(16, dtype=bool), 0
-    for _ in range(20):
+    for step in range(20):
         numbers, actions = infos["game"], choices(observations, infos)
-        observations, rewards, given, _, infos = tables.step(np.where(over, infos["action_mask"].argmin(-1), actions))
+        none = (infos["action_mask"].argmin(-1), -1, tables.game.num_actions)[step % 3]
+        observations, rewards, given, _, infos = tables.step(np.where(over, none, actions))
         now = given.copy()
         given[:] = True  # what is returned is the caller's
         assert not rewards[over].any() and not now[over].any() and not infos["illegal"].any()

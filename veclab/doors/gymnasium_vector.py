@@ -106,15 +106,15 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             observations [B, F] float32, rewards [B] float64, terminations [B] bool, truncations [B] bool (none), infos.
 
         Raises:
-            ValueError: on another shape, or an action outside of the action space. ResetNeeded: before a reset, and in
-                the mode DISABLED where a game is over.
+            ValueError: on another shape, or an action outside of the action space where a game goes on. ResetNeeded:
+                before a reset, and in the mode DISABLED where a game is over.
         """
         if self._over is None:
             raise ResetNeeded("call reset() first")
         if self.autoreset_mode == AutoresetMode.DISABLED and self._over.any():
             raise ResetNeeded(f"game {int(self._over.argmax())} of the batch is over: reset it by its reset_mask first")
         lanes = ~self._over
-        reward = self.table.play(self._tensor(self._columns(actions)), self._tensor(lanes))
+        reward = self.table.play(self._tensor(self._columns(actions, lanes)), self._tensor(lanes))
         if self._over.any():  # those that the mode NEXT_STEP left over
             self.table.deal(self._tensor(self._over))
         over, illegal = self._array(self.table.over), self._array(self.table.forfeited)
@@ -156,14 +156,14 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             raise ValueError("a reset of some games only goes on with the run: it takes no seed, and is not the first")
         return mask
 
-    def _columns(self, actions: np.ndarray) -> np.ndarray:
-        """Actions as [B] int64. Raises ValueError where they are none."""
+    def _columns(self, actions: np.ndarray, lanes: np.ndarray) -> np.ndarray:
+        """Actions as [B] int64. Raises ValueError where they are none in games [B] bool that go on."""
         columns, most = np.asarray(actions), self.game.num_actions - 1
         if columns.shape != (self.num_envs,) or columns.dtype.kind not in "iu":
             raise ValueError(
                 f"actions must be {self.num_envs} integers, got shape {list(columns.shape)} of {columns.dtype}"
             )
-        if wrong := np.flatnonzero((columns < 0) | (columns > most)).tolist():
+        if wrong := np.flatnonzero(lanes & ((columns < 0) | (columns > most))).tolist():
             raise ValueError(f"actions must be from 0 to {most}, got {columns[wrong[0]]} in game {wrong[0]}")
         return columns.astype(np.int64)
 
