@@ -136,6 +136,14 @@ def test_help_fits_into_a_narrow_terminal(columns: int, monkeypatch, capsys) -> 
         assert len(lines) > 5 and max(map(len, lines)) <= columns, name
 
 
+@pytest.mark.parametrize("columns", [1, 8])
+def test_help_is_had_in_a_terminal_too_narrow_for_it(columns: int, monkeypatch, capsys) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    assert cli.call(["--help"]) == 0
+    told = capsys.readouterr().out
+    assert all(name in told for name in cli.COMMANDS) and max(map(len, told.splitlines())) <= 60
+
+
 def test_what_is_too_wide_is_broken_between_words() -> None:
     prose, first = "What it does,\nin two lines.\n\n", "vecgame x     does this\n              and that\n\n"
     text = f"{prose}{first}vecgame y     does very much more than that"

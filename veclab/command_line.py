@@ -47,7 +47,9 @@ class Help(argparse.RawDescriptionHelpFormatter):
 
 
 def fitted(text: str, width: int) -> str:
-    """A text of paragraphs, and of lines "command   what it does", whose lines are broken where they are too wide."""
+    """A text of paragraphs, and of lines "command   what it does", whose lines are broken where they are too wide; in
+    less than `MARGIN` columns as in so many."""
+    width = max(width, MARGIN)
     if all(len(line) <= width for line in text.splitlines()):
         return text
     blocks: list[list[str]] = []  # of lines that belong together
