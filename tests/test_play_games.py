@@ -379,6 +379,19 @@ def test_what_a_game_counts_is_said(name: str) -> None:
     assert unit == "points" or not any("point" in line for line in told)
 
 
+@pytest.mark.parametrize(("name", "what"), [("kuhn", "game"), ("hearts-match", "match")])
+def test_a_match_that_is_one_of_several_is_called_so(name: str, what: str) -> None:
+    """By its heading, its result, the score sheet and what comes next."""
+    match, rng = begin(Settings(make_game(name), games=2, agent="random", seed=3)), random.Random(2)
+    while not match.results:
+        match = match.act(rng.choice(match.legal))
+    seen, plural = look(match, PERSON), {"game": "games", "match": "matches"}[what]
+    won, totals = lines.result_lines(seen)
+    assert f" in {what} 1: " in won and totals.startswith(f"After 1 of 2 {plural}: ")
+    assert lines.game_line(seen, UNICODE).startswith(f"{what.capitalize()} 2 of 2")
+    assert rows.sheet_rows(seen, UNICODE)[0][0] == what and f"the next {what}," in lines.rest_prompt(seen)
+
+
 def test_one_of_what_a_game_counts() -> None:
     told = [lines.counted(value, unit) for value, unit in ((1, "chips"), (-1, "chips"), (0.5, "wins"), (1, "$"))]
     assert told == ["1 chip", "-1 chips", "0.5 wins", "1 $"]

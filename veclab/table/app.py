@@ -83,7 +83,7 @@ class Sitting:
         while True:
             before = answer
             try:
-                word = self.interface.ask("Enter for the next game, u to undo, q to quit: ").strip().lower()
+                word = self.interface.ask(lines.rest_prompt(self._look(match))).strip().lower()
                 answer = REQUESTS.get(word)
             except EOFError:
                 return self._end_of_input()

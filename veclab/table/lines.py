@@ -79,9 +79,9 @@ def trump_words(seen: Seen) -> str | None:
 
 def game_line(seen: Seen, glyphs: Glyphs) -> str:
     """How a game begins."""
-    number = f"Game {seen.number} of {seen.games}"
+    number = f"{seen.what.capitalize()} {seen.number} of {seen.games}"
     if seen.deal is not None:
-        number = f"Match {seen.number} of {seen.games}, game {seen.deal + (seen.mover is not None)}"
+        number += f", game {seen.deal + (seen.mover is not None)}"
     cards = None if seen.cards is None else f"{seen.cards} card{'s' * (seen.cards != 1)} each"
     told = ", ".join(part for part in (cards, trump_words(seen)) if part)
     dealer = seen.one.values.get("dealer")
@@ -95,7 +95,8 @@ def result_lines(seen: Seen) -> list[str]:
     parts = [f"{name} {points(result.points[seat])}{_tally(result, seat)}" for seat, name in enumerate(seen.names)]
     totals = ", ".join(f"{name} {points(seen.totals[seat])}" for seat, name in enumerate(seen.names))
     unit = seen.unit[:1].upper() + seen.unit[1:]
-    lines = [f"{unit} in game {number}: {', '.join(parts)}.", f"After {number} of {seen.games} games: {totals}."]
+    lines = [f"{unit} in {seen.what} {number}: {', '.join(parts)}."]
+    lines += [f"After {number} of {seen.games} {seen.what}{'es' if seen.what == 'match' else 's'}: {totals}."]
     return lines if seen.mover is not None else [*lines, final_line(seen)]
 
 
@@ -231,6 +232,11 @@ def prompt(seen: Seen, glyphs: Glyphs) -> str:
         only = text.card_name(seen.one.layout, action) if cards is not None else name.removeprefix("bid ")
         return glyphs.say(f"Your {what} (Enter: {only}): ")
     return glyphs.say(f"Your bid ({allowed(seen)}): ") if what == "bid" else f"Your {what}: "
+
+
+def rest_prompt(seen: Seen) -> str:
+    """Likewise between two games."""
+    return f"Enter for the next {seen.what}, u to undo, q to quit: "
 
 
 def hint_lines(hint: Hint, glyphs: Glyphs) -> list[str]:

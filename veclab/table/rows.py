@@ -71,7 +71,7 @@ def sheet_rows(seen: Seen, glyphs: Glyphs, tally: bool = True, facts: bool = Tru
     bids, trump = (any(getattr(result, name) is not None for result in seen.results) for name in ("bids", "trump"))
     cards = facts and (bids or len({result.cards for result in seen.results}) > 1)
     trump = facts and trump
-    rows = [["game", *["cards"] * cards, *["trump"] * trump, *seen.names]]
+    rows = [[seen.what, *["cards"] * cards, *["trump"] * trump, *seen.names]]
     for number, result in enumerate(seen.results, 1):
         told = [*[str(result.cards)] * cards, *[_trump(seen, result, glyphs)] * trump]
         rows.append([str(number), *told, *score_cells(result, tally)])

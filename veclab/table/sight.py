@@ -67,6 +67,11 @@ class Seen:
         return self.one.mover
 
     @property
+    def what(self) -> str:
+        """What is played ``games`` times: "match" where it is of several deals itself, else "game"."""
+        return "game" if self.deal is None else "match"
+
+    @property
     def own_turn(self) -> bool:
         return self.mover is not None and self.mover == self.viewer
 

@@ -70,7 +70,8 @@ class Sitting:
             plays = [move for one in trick for move in one.plays]
             cards = [{"who": seen.names[move.seat], "card": card_told(seen, move.action)} for move in plays]
             kept = {name: told[name] for name in ("sheet", "over")}
-            told = {**kept, "rest": {"number": len(match.results), "trick": cards}}
+            heading = f"{seen.what.capitalize()} {len(match.results)} is over"
+            told = {**kept, "rest": {"heading": heading, "next": f"Next {seen.what}", "trick": cards}}
         if person is None:
             told |= self._looked_into(seen)
         return {

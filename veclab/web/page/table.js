@@ -107,11 +107,11 @@ function drawHands(told) {
 function drawRest(told) {
   if (!told.resting) return show("rest", false);
   show("rest", true,
-    el("h2", {}, `Game ${told.rest.number} is over`),
+    el("h2", {}, told.rest.heading),
     ...told.log.slice(-2).map((line) => el("p", {}, line)),
     told.rest.trick.length ? el("p", { class: "faint" }, "the last trick") : null,
     el("div", { class: "cards" }, ...told.rest.trick.map((play) => el("div", { class: "with-name" }, card(play.card), play.who))),
-    el("button", { class: "primary choice", id: "next", onclick: () => ask("go on") }, "Next game"));
+    el("button", { class: "primary choice", id: "next", onclick: () => ask("go on") }, told.rest.next));
 }
 
 function drawScores(told) {
@@ -236,7 +236,7 @@ function draw(told) {
   const chose = held && held.classList.contains("choice");
   const action = chose ? held.dataset.action : null;
   shown = told;
-  $("heading").textContent = told.resting ? `Game ${told.rest.number} is over` : told.heading;
+  $("heading").textContent = told.resting ? told.rest.heading : told.heading;
   $("title").textContent = told.kept ? `${told.title} Kept in ${told.kept}.` : told.title;
   show("trouble", Boolean(told.trouble), told.trouble);
   $("own").hidden = told.resting;
