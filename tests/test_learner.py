@@ -8,8 +8,10 @@ import torch
 from net import NetConfig
 from net.threads import ALONE
 from tests.test_search_sync import NoWaiting
+from vecgame.cards import pack_mask
 from veclab.settings import Settings
-from veclab.training.learner import Learner, Losses, learn
+from veclab.training import policy_gradient
+from veclab.training.learner import Learner, Losses, Outputs, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.schedule import FINAL_SHARE, Schedule
 from veclab.training.steps import MAX_SKIPPED, NotFiniteError, StepCount
@@ -65,6 +67,46 @@ def test_policy_loss_is_one_masked_softmax() -> None:
     losses = losses_of(learner, batch)
     assert float(losses.policy) == pytest.approx(policy_loss / 5, rel=1e-4)
     assert float(losses.value) == pytest.approx(value_loss / 5, rel=1e-4)
+
+
+def test_the_loss_of_policy_gradient_is_what_its_papers_say() -> None:
+    """The clipped surrogate (equation 7 of PPO's), less the entropy, and the divergence from the magnet, in Python: of
+    ratios inside the clip and on both sides of it, with gains of both signs."""
+    learner, total = make_learner(value_weight=0.5, magnet=0.7), 8
+    decisions = [  # the policy over the legal columns, of which the first is taken; ratio, gain, what they come to
+        ((0.6, 0.3, 0.1), 1.5, 2.0, 1.2 * 2.0),
+        ((0.5, 0.3, 0.2), 1.5, -1.0, 1.5 * -1.0),
+        ((0.4, 0.6), 0.5, 1.0, 0.5 * 1.0),
+        ((0.3, 0.3, 0.4), 0.5, -2.0, 0.8 * -2.0),
+        ((0.7, 0.2, 0.1), 1.1, 3.0, 1.1 * 3.0),
+    ]
+    weights, error, pull = (0.5, 2.0, 1.0, 1.5, 0.25), 4 * 0.3**2, (0.2, 0.5, 0.3)
+    log_policy = torch.full((5, 52), -torch.inf)
+    magnet = torch.zeros(5, 52)
+    surrogate = entropy = divergence = 0.0
+    for row, ((policy, _, _, worth), weight) in enumerate(zip(decisions, weights, strict=True)):
+        columns = torch.tensor((40, 3, 17)[: len(policy)])
+        log_policy[row, columns] = torch.tensor(policy).log()
+        magnet[row, columns] = torch.tensor(pull[: len(policy)]).log()
+        surrogate += weight * worth / total
+        entropy -= weight * sum(p * math.log(p) for p in policy) / total
+        divergence += weight * sum(p * math.log(p / q) for p, q in zip(policy, pull, strict=False)) / total
+    value_loss = sum(weights) * error / total
+    rollout = {
+        "observation": torch.zeros(5, 256),
+        "legal": pack_mask(log_policy > -torch.inf),
+        "column": torch.full((5,), 40),
+        "log_prob": torch.tensor([math.log(policy[0] / ratio) for policy, ratio, _, _ in decisions]),
+        "advantage": torch.tensor([gain for _, _, gain, _ in decisions]),
+        "value": torch.full((5, 4), 0.8),
+        "weight": torch.tensor(weights),
+        "magnet": magnet,
+    }
+    index = torch.tensor([3, 0, 4, 1, 2])
+    learner.forward = lambda *_: Outputs(log_policy[index], torch.full((5, 4), 0.5), None, None)
+    loss, figures = policy_gradient._loss(learner, rollout, torch.tensor(0.3), index, total)
+    assert figures.tolist() == pytest.approx([surrogate, entropy, value_loss], rel=1e-5)
+    assert float(loss) == pytest.approx(0.5 * value_loss - surrogate - 0.3 * entropy + 0.7 * divergence, rel=1e-5)
 
 
 def test_illegal_logits_change_no_loss() -> None:
