@@ -98,6 +98,12 @@ def test_identical_players_draw() -> None:
     assert match.games == 200
 
 
+@pytest.mark.parametrize(("mean", "half", "ahead"), [(0.5, 1.0, False), (0.5, 0.4, True), (-0.5, 0.4, False)])
+def test_a_lead_counts_once_its_interval_excludes_zero(mean: float, half: float, ahead: bool) -> None:
+    points = Interval(5.0, 0.1)
+    assert MatchResult(points, points, Interval(mean, half), games=8).significant == ahead
+
+
 def test_rotation_gives_both_sides_the_same_cards() -> None:
     """So equal players end level on each single deal, however lucky a seat is in it."""
     results = [play_match([GAME], RuleBot(), RuleBot(), 1, seed=seed) for seed in range(3)]
