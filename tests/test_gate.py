@@ -1,5 +1,6 @@
 """The gate: how often it lets equal and better players pass, and what it does in a run."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,7 +12,7 @@ from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.arena import gate as module
 from veclab.arena.bots import RandomBot, RuleBot
-from veclab.arena.gate import CHUNK, Gate, Verdict, crossing, judge
+from veclab.arena.gate import CHUNK, DEAL_BITS, GATE_INDEX, Gate, Verdict, judge
 from veclab.arena.matches import TWO_AGAINST_TWO, Interval, play_deals, side_points
 from veclab.settings import Settings
 from veclab.training.run import Run
@@ -35,30 +36,56 @@ def differences() -> torch.Tensor:
     return mine - theirs
 
 
-def passes(differences: torch.Tensor, ahead: float, error: float, matches: int) -> float:
-    """Share of simulated matches of 400 deals in which a candidate ahead by so many points a game passes."""
+def ahead_by(points: torch.Tensor, seatings: tuple[tuple[int, ...], ...]) -> torch.Tensor:
+    """What `play_deals` returns where the candidate is ahead by ``points`` [deals] in every game."""
+    return points[:, None, None] * (torch.tensor(seatings) == 0)
+
+
+@pytest.fixture
+def passes(differences, monkeypatch) -> Callable[[float, float, int], float]:
+    """Of so many matches of 1,000 deals, the share in which a candidate ahead by so many points a game passes."""
     generator = torch.Generator().manual_seed(7)
-    shape = (matches, 400)
-    drawn = differences[torch.randint(len(differences), shape, generator=generator)]
-    drawn = drawn * (2 * torch.randint(2, shape, generator=generator) - 1) + ahead  # equal players differ symmetrically
-    return (
-        sum(any(crossing(match[:looked], error, 400) for looked in range(CHUNK, 401, CHUNK)) for match in drawn)
-        / matches
-    )
+
+    def share(ahead: float, error: float, matches: int) -> float:
+        def drawn(games, players, seatings, deals, *rest) -> torch.Tensor:
+            points = differences[torch.randint(len(differences), (deals,), generator=generator)]
+            sign = 2 * torch.randint(2, (deals,), generator=generator) - 1  # equal players differ symmetrically
+            return ahead_by(points * sign + ahead, seatings)
+
+        monkeypatch.setattr(module, "play_deals", drawn)
+        verdicts = (judge([GAME], RandomBot(), RandomBot(), error, 1000, seed=1, first_index=0) for _ in range(matches))
+        return sum(verdict.passed for verdict in verdicts) / matches
+
+    return share
 
 
 @pytest.mark.parametrize("error", [0.05, 0.2])
-def test_equal_players_pass_no_more_often_than_stated(differences, error: float) -> None:
-    """4,000 matches: at most the stated rate, and not far below it, so that the test is not blunt. (The original let
+def test_equal_players_pass_no_more_often_than_stated(passes, error: float) -> None:
+    """1,000 matches: at most the stated rate, and not far below it, so that the test is not blunt. (The original let
     11.8% of equal players pass.)"""
-    matches = 4000
+    matches = 1000
     deviation = (error * (1 - error) / matches) ** 0.5
-    assert 0.5 * error < passes(differences, 0.0, error, matches) < error + 3 * deviation
+    assert 0.5 * error < passes(0.0, error, matches) < error + 3 * deviation
 
 
-def test_worse_players_hardly_pass_and_better_ones_do(differences) -> None:
-    assert passes(differences, -0.2, 0.05, 1000) < 0.005
-    assert passes(differences, 0.5, 0.05, 1000) > 0.95
+def test_worse_players_hardly_pass_and_better_ones_do(passes) -> None:
+    assert passes(-0.2, 0.05, 300) < 0.005
+    assert passes(0.5, 0.05, 300) > 0.95
+
+
+def test_each_look_adds_fresh_deals_and_asks_for_as_much_as_the_last_one(monkeypatch) -> None:
+    """A candidate that wins a point in three of five deals, and loses one in two, would pass after 100 if these were
+    all (20 > 1.96 * 0.985 * 10), but of 400 it takes 200."""
+    played = []
+
+    def steadily(games, players, seatings, deals, seed, device, report, first_index) -> torch.Tensor:
+        played.append((first_index, deals))
+        return ahead_by(torch.tensor([1.0, 1.0, 1.0, -1.0, -1.0], dtype=torch.float64).repeat(deals // 5), seatings)
+
+    monkeypatch.setattr(module, "play_deals", steadily)
+    verdict = judge([GAME] * 2, RandomBot(), RandomBot(), 0.05, 800, seed=1, first_index=7)
+    assert played == [(7, 200), (207, 200)]
+    assert verdict.passed and verdict.deals == 400
 
 
 def test_a_match_ends_as_soon_as_it_is_decided() -> None:
@@ -134,6 +161,22 @@ def test_without_a_gate_the_newest_plays(tmp_path) -> None:
     run = Run.create(tmp_path / "run", Settings(**{**vars(TINY), "gate": "always"}), quiet())
     assert run.gate.choose(run.learner.net, 5, run.games, run.display, lambda: None) is run.learner.net
     assert run.gate.state_dict() == {}
+
+
+def test_every_test_in_a_run_has_deals_of_its_own(monkeypatch) -> None:
+    asked = []
+
+    def noted(games, candidate, player, error, deals, seed, first_index, *rest) -> Verdict:
+        asked.append((error, deals, seed, first_index))
+        return Verdict(False, deals, Interval(0.1, 0.2))
+
+    monkeypatch.setattr(module, "judge", noted)
+    settings = replace(TINY, gate_error=0.1, gate_deals=40, seed=3)
+    newest = BlobNet(PRESETS["small"])
+    gate = Gate(settings, newest, torch.device("cpu"))
+    for iteration in range(3):
+        gate.choose(newest, iteration, settings.games(), quiet())
+    assert asked == [(0.1, 40, 3, GATE_INDEX + (iteration << DEAL_BITS)) for iteration in (1, 2)]
 
 
 @pytest.fixture(scope="module")
