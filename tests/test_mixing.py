@@ -1,5 +1,7 @@
 """Numbers of cards that a run mixes: every update has games of all."""
 
+from inspect import signature
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,9 +11,11 @@ from tests.runs import changed, metrics_of, quiet
 from vecgame import Blob
 from veclab.shares import shares_in_turn
 from veclab.training import policy_gradient
+from veclab.training import run as run_module
 from veclab.training.distributed import Group
 from veclab.training.mixing import shared_out
 from veclab.training.run import UPDATES_INDEX, Run
+from veclab.training.selfplay import self_play
 
 
 @given(st.lists(st.integers(1, 13), min_size=1, max_size=30), st.integers(1, 200), st.integers(0, 50))
@@ -68,6 +72,29 @@ def test_an_update_learns_from_all_numbers_of_cards(tmp_path, monkeypatch) -> No
         assert rollout.games == 10
         assert abs(rollout.score - sum(count * part.score for _, _, count, part in parts) / 10) < 1e-6
     assert [entry["score"] for entry in metrics_of(tmp_path / "run")][:2] == [rollout.score for rollout in learned]
+
+
+def test_every_iteration_searches_games_of_its_own_in_the_way_that_is_set(tmp_path, monkeypatch) -> None:
+    search = {"worlds": 3, "simulations": 5, "c_puct": 0.9, "leaves_per_step": 2, "root_selection": "shared"}
+    search |= {"noise_fraction": 0.1, "noise_alpha": 0.3, "candidates": 4, "trust": 0.8, "merge_equivalent": True}
+    play = {"seed": 3, "sampled_share": 0.2, "policy_target": "visits", "chunk_games": 5}
+    others = {"full_share": 0.9, "fast_simulations": 1, "tricks_weight": 0.3, "weight_decay": 0.03}
+    settings = changed(cards="1,2", games_per_iter=3, learner="search", device="cpu", **search, **play, **others)
+    asked = []
+
+    def playing(*arguments, **named):
+        asked.append(signature(self_play).bind(*arguments, **named).arguments)
+        return self_play(*arguments, **named)
+
+    monkeypatch.setattr(run_module, "self_play", playing)
+    run = Run.create(tmp_path / "run", settings, quiet())
+    run.train(judge=False)
+    numbers = [(each["game"].cards, each["first_index"], each["games"]) for each in asked]
+    assert numbers == [(1, 0, 2), (2, 2, 1), (1, 3, 2), (2, 5, 1)]
+    for each in asked:
+        assert play.items() <= each.items() and search.items() <= vars(each["config"]).items()
+        assert each["cap"] == settings.playout_cap() and each["extras"] == ("tricks",)
+    assert run.learner.optimizer.param_groups[0]["weight_decay"] == 0.03
 
 
 def test_processes_have_games_of_every_number_of_cards(tmp_path) -> None:
