@@ -1,11 +1,14 @@
 """Bots and matches."""
 
 import math
+from itertools import pairwise
 
 import pytest
 import torch
 
 from vecgame import Blob
+from vecgame.dealing import ALL_NUMBERS
+from veclab.arena import gate, matches
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
 from veclab.arena.matches import (
     FEWEST_EQUAL,
@@ -18,6 +21,11 @@ from veclab.arena.matches import (
     strata_of,
     t_95,
 )
+from veclab.bench import beliefs
+from veclab.exploit import exploiter
+from veclab.settings import MOST_GAMES
+from veclab.table import session
+from veclab.training import imitation, run
 from vecmcts import PlayoutEvaluator, SearchConfig
 
 GAME = Blob(cards=5)
@@ -129,6 +137,38 @@ def test_mixed_card_counts_share_the_deals() -> None:
     match = play_match([Blob(cards=c) for c in (1, 2, 3)], RuleBot(), RandomBot(), 10, 0, report=shares.append)
     assert match.games == 40
     assert shares == sorted(shares) and shares[-1] == pytest.approx(1)
+
+
+def test_no_deal_serves_two_ends() -> None:
+    """What is learned from is neither learned from otherwise nor what tells how well it was learned."""
+    begins = {
+        "searched self-play": 0,
+        "policy gradient": run.UPDATES_INDEX,
+        "what beliefs are judged on": beliefs.JUDGED_INDEX,
+        "imitation": imitation.FIRST_INDEX,
+        "an exploiter's critic": exploiter.CRITIC_INDEX,
+        "matches and curves": matches.FIRST_INDEX,
+        "an exploiter's result": exploiter.FRESH_INDEX,
+        "the gate": gate.GATE_INDEX,
+        "the table": session.FIRST_INDEX,
+    }
+    games = dict.fromkeys(begins, MOST_GAMES) | {"the gate": 1_000_000 << gate.DEAL_BITS}  # of as many iterations
+    ranges = sorted((first, first + games[name], name) for name, first in begins.items())
+    for (_, end, name), (begin, _, other) in pairwise([*ranges, (ALL_NUMBERS, 0, "no game")]):
+        assert end <= begin, (name, other)
+
+
+def test_a_match_is_played_on_deals_that_nobody_learns_from(monkeypatch) -> None:
+    numbers: list[int] = []
+    deal = Blob.deal
+
+    def noted(game, count, seed, device, first_index):
+        numbers.extend(range(first_index, first_index + count))
+        return deal(game, count, seed, device, first_index)
+
+    monkeypatch.setattr(Blob, "deal", noted)
+    play_match([Blob(cards=1), Blob(cards=2)], RandomBot(), RandomBot(), 5, seed=1)
+    assert numbers == list(range(matches.FIRST_INDEX, matches.FIRST_INDEX + 5))
 
 
 def test_interval() -> None:

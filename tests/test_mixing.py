@@ -97,7 +97,8 @@ def test_every_iteration_searches_games_of_its_own_in_the_way_that_is_set(tmp_pa
     assert run.learner.optimizer.param_groups[0]["weight_decay"] == 0.03
 
 
-def test_processes_have_games_of_every_number_of_cards(tmp_path) -> None:
+def test_processes_have_games_of_every_number_of_cards(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(Group, "from_leader", lambda group, make: make())
     settings = changed(cards="1-5", update_games=14, eval_deals=5, device="cpu")
     with pytest.raises(ValueError, match="3 processes need at least 15 --update-games, for each of them one"):
         Run(tmp_path / "run", settings, quiet(), Group(0, 3))

@@ -205,7 +205,7 @@ def batches_of(group: Group, monkeypatch, **changes: object) -> tuple[list[Examp
         return losses(batch, total)
 
     monkeypatch.setattr(learner, "losses", spy)
-    monkeypatch.setattr(learner, "step", lambda loss: torch.tensor(True))
+    monkeypatch.setattr(learner, "_descend", lambda loss, gradients: torch.tensor(True))
     monkeypatch.setattr(Group, "sum", lambda group, numbers: numbers)
     learn(learner, buffer, 33, seed=1)
     return seen, buffer
