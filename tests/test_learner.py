@@ -105,7 +105,7 @@ def test_the_loss_of_policy_gradient_is_what_its_papers_say() -> None:
     index = torch.tensor([3, 0, 4, 1, 2])
     learner.forward = lambda *_: Outputs(log_policy[index], torch.full((5, 4), 0.5), None, None)
     loss, figures = policy_gradient._loss(learner, rollout, torch.tensor(0.3), index, total)
-    assert figures.tolist() == pytest.approx([surrogate, entropy, value_loss], rel=1e-5)
+    assert figures.tolist() == pytest.approx([surrogate, entropy, value_loss, divergence], rel=1e-5)
     assert float(loss) == pytest.approx(0.5 * value_loss - surrogate - 0.3 * entropy + 0.7 * divergence, rel=1e-5)
 
 

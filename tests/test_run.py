@@ -25,10 +25,12 @@ from veclab.going_on import for_resume
 from veclab.progress import Display, duration
 from veclab.training import command as train
 from veclab.training import judge as judge_module
-from veclab.training import saving
+from veclab.training import policy_gradient, saving
+from veclab.training import run as run_module
 from veclab.training.curves import player_of
 from veclab.training.judge import Judge
 from veclab.training.run import Run
+from veclab.training.schedule import Schedule
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,39 @@ def test_a_finished_run_has_everything(finished: Path) -> None:
     entry = metrics_of(finished)[2]
     assert entry["games"] == 12 and entry["evaluations"] > entry["examples"] > 12
     assert entry["examples_learned"] == 2 * entry["examples"]
+
+
+def test_rate_and_entropy_fall_over_each_learners_steps_and_every_step_has_an_order_of_its_own(
+    tmp_path, monkeypatch
+) -> None:
+    settings = changed(cards="1", updates=3, iterations=3, learning_rate=2e-3, entropy=0.05, gae_lambda=0.7)
+    rates, entropies, seeds, lambdas = [], [], [], []
+    play, update, learn = policy_gradient.play, policy_gradient.update, run_module.learn
+
+    def playing(*arguments, gae_lambda):
+        lambdas.append(gae_lambda)
+        return play(*arguments, gae_lambda=gae_lambda)
+
+    def updating(learner, rollout, entropy, seed, *rest):
+        entropies.append(entropy)
+        return noted(update, seed, learner, rollout, entropy, seed, *rest)
+
+    def learning(learner, buffer, new, seed, *rest):
+        return noted(learn, seed, learner, buffer, new, seed, *rest)
+
+    def noted(step, seed, learner, *rest):
+        rates.append(learner.optimizer.param_groups[0]["lr"])
+        seeds.append(seed)
+        return step(learner, *rest)
+
+    monkeypatch.setattr(policy_gradient, "play", playing)
+    monkeypatch.setattr(policy_gradient, "update", updating)
+    monkeypatch.setattr(run_module, "learn", learning)
+    Run.create(tmp_path / "run", settings, quiet()).train(judge=False)
+    shares = [Schedule().at(step, 3) for step in range(3)]
+    assert rates == pytest.approx([2e-3 * share for share in shares * 2])
+    assert entropies == pytest.approx([0.05 * share for share in shares])
+    assert len(set(seeds)) == 6 and lambdas == [0.7] * 3
 
 
 def test_each_evaluation_that_a_run_owes_is_found_once(tmp_path) -> None:
