@@ -195,8 +195,11 @@ def batches_of(group: Group, monkeypatch, **changes: object) -> tuple[list[Examp
     """The examples of each step of `learn` that this process of a group computes losses of."""
     learner = Learner(Settings(batch_size=16, epochs=2, **changes), SMALL, CPU, group)
     learner.amp = torch.float32
-    buffer = ReplayBuffer(64, CPU)
-    buffer.add(make_examples(33))
+    examples = make_examples(33)
+    examples.observation[::2, SYMMETRY.bidding] = 0.0  # the others bid, and no order turns their policies
+    hands = (examples.observation[:, :DECK] > 0.5).long()
+    buffer = ReplayBuffer(64, CPU, extras=("hidden",))
+    buffer.add(replace(examples, hidden=torch.stack([pack(hands), examples.legal, examples.legal], 1)))
     seen: list[Examples] = []
     losses = learner.losses
 
@@ -221,12 +224,15 @@ def test_examples_are_learned_in_orders_that_do_not_depend_on_the_processes(monk
             assert torch.equal(tensor, getattr(after, name)), name
         assert torch.equal(before.value, after.value)
         assert torch.equal(after.policy > 0, after.legal_mask)  # the mask goes with the policy
+        plays = before.observation[:, SYMMETRY.bidding] == 0
+        assert torch.equal(after.hidden[plays, 1:], after.legal[plays, None].expand(-1, 2))  # and cards with both
+        assert torch.equal(unpack(after.hidden[:, 0]), after.observation[:, :DECK] > 0.5)
         for name in ("observation", "policy"):  # the same numbers, elsewhere
             ours, theirs = getattr(before, name), getattr(after, name)
             assert torch.equal(ours.sort(-1).values, theirs.sort(-1).values)
-    assert any(
-        not torch.equal(before.observation, after.observation) for before, after in zip(plain, turned, strict=True)
-    )
+    for name in ("observation", "legal"):
+        pairs = [(getattr(before, name), getattr(after, name)) for before, after in zip(plain, turned, strict=True)]
+        assert not all(torch.equal(before, after) for before, after in pairs), name
     first, second = (Examples.concatenate(turned[start : start + 3]) for start in (0, 3))
     rows = [{tuple(row) for row in epoch.observation.tolist()} for epoch in (first, second)]
     assert rows[0] != rows[1]  # another order each time
