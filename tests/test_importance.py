@@ -155,6 +155,20 @@ def test_an_updates_figures_are_what_its_loss_is_made_of() -> None:
     assert policy_gradient.figures_of(bare) == ["surrogate", "entropy", "value_loss"]
 
 
+def test_passes_shuffle_the_decisions_and_read_standardised_advantages(monkeypatch) -> None:
+    learner, rollout = learner_with_all(update_epochs=2, update_batch=50)
+    rollout = replace(rollout, advantage=5 + 3 * rollout.advantage)
+    read, _ = policy_gradient._drawn(learner, rollout, torch.Generator())
+    expected = (rollout.advantage - rollout.advantage.mean()) / rollout.advantage.std()
+    torch.testing.assert_close(read["advantage"], expected, rtol=1e-4, atol=1e-5)
+    steps: list[Tensor] = []
+    monkeypatch.setattr(learner, "step_in", lambda stretch, index, *_: steps.append(index))
+    policy_gradient.update(learner, rollout, 0.0, 0)
+    passes = [torch.cat(steps[: len(steps) // 2]).tolist(), torch.cat(steps[len(steps) // 2 :]).tolist()]
+    assert len(steps) >= 4 and all(len(set(each)) == len(each) for each in passes)
+    assert passes[0] != passes[1] and all(each != sorted(each) for each in passes)
+
+
 def test_an_updates_figures_are_of_all_decisions_whatever_the_share() -> None:
     """A rate of next to nothing leaves the network as it is; 100 updates, the mean within four of its standard errors.
     Were decisions that are drawn not weighted, they would be of those that the policy is least sure of."""
