@@ -72,12 +72,13 @@ def winning(reading: Reading, lacking: Without) -> Tensor:
 
 
 def for_all_points(state: HeartsState, reading: Reading, wins: Tensor, worth: Tensor) -> Tensor:
-    """What the cards are worth where a seat has all points so far and may take the rest, else ``worth``: [B, 52]."""
+    """What the cards are worth where a seat has all points so far and may take the rest, else ``worth``: [B, 52]
+    float64."""
     total = state.points.long().sum(-1, keepdim=True)
     has_all = (state.points == total) & (total > 0)
-    shoots = has_all.gather(1, reading.mover[:, None]) & (total >= SHOOTS)
-    wins_it = has_all.gather(1, reading.winner[:, None]) & (reading.led >= 0)[:, None]
-    threatens = wins_it & ~has_all.gather(1, reading.mover[:, None]) & (total >= THREAT)
+    own = has_all.gather(1, reading.mover[:, None])
+    winners = has_all.gather(1, reading.winner[:, None]) & (reading.led >= 0)[:, None]
+    shoots, threatens = own & (total >= SHOOTS), winners & ~own & (total >= THREAT)
     device = worth.device
     rank, pointed = 0.01 * ranks(device), prices(device) > 0
     all_of_them = torch.where(reading.takes, wins + rank, -rank - pointed.double())
