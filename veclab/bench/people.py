@@ -11,6 +11,7 @@ import torch
 
 from net import InferenceNet
 from vecgame import Game, State
+from veclab.arena import matches
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer, SearchPlayer, rollout_config, usual_thinking
 from veclab.bench.measure import arithmetic, counted_ways, synchronize
 from veclab.bench.selfplay import CountingNetwork, Play
@@ -115,15 +116,10 @@ def waiting(game: Game, network: InferenceNet, way: Way, games: int, most: int, 
 
 def decisions_of(game: Game, network: InferenceNet, games: int, device: torch.device) -> list[Decision]:
     """Those with a choice in games where every decision is drawn from the network's policy, the first ones first."""
-    state, past, drawn = (
-        game.deal(games, 0, device),
-        Past.none(game, games, device),
-        NetworkPlayer(network, sample=True),
-    )
+    state, player = game.deal(games, 0, device), NetworkPlayer(network, sample=True)
+    seats = torch.zeros(games, game.seats, dtype=torch.int64, device=device)
     kept = []
-    for _ in range(game.decisions):
-        choosing = game.chooses(state, game.legal_actions(state)).nonzero()[:, 0]
-        kept += [Decision(state.take(lane), past, lane) for lane in choosing[:, None]]
-        action = drawn.act(game, state, 0)
-        state, past = game.step(state, action), past.then(state, action)
+    for decision in matches.decisions(game, state, (player,), seats, seed=0, keep_past=True):
+        choosing = game.chooses(decision.state, game.legal_actions(decision.state)).nonzero()[:, 0]
+        kept += [Decision(decision.state.take(lane), decision.past, lane) for lane in choosing[:, None]]
     return kept
