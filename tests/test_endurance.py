@@ -290,7 +290,7 @@ def test_killed_within_a_write_a_run_goes_on_bit_for_bit(undisturbed: Path, tmp_
 
 @pytest.mark.slow
 def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path, monkeypatch, capsys) -> None:
-    """Whichever write meets it: each attempt gets a few writes further, half of the last one on the disk."""
+    """Whichever file meets it, at its first write or after it: each attempt gets further, half of the last on disk."""
     folder = tmp_path / "run"
     real_open, writes, room = Path.open, 0, 0
 
@@ -298,7 +298,7 @@ def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path
         """A file of a disk that becomes full."""
 
         def __init__(self, file: io.IOBase) -> None:
-            self.file = file
+            self.file, self.writes = file, 0
 
         def __enter__(self) -> "Full":
             return self
@@ -311,7 +311,8 @@ def test_a_full_disk_gets_one_line_and_costs_nothing(undisturbed: Path, tmp_path
 
         def write(self, data: bytes) -> int:
             nonlocal writes
-            writes += 1
+            self.writes += 1
+            writes += self.writes <= 2  # a checkpoint has a write a tensor: what follows the second is as the second
             if writes > room:
                 self.file.write(data[: len(data) // 2])
                 raise OSError(28, "No space left on device")
