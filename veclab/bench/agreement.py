@@ -10,6 +10,7 @@ from torch import Tensor
 
 from net import BlobNet, float8_products
 from vecgame import Game, State, concatenate
+from veclab.arena import matches
 from veclab.arena.bots import NetworkPlayer
 from veclab.bench.measure import counted_ways
 from veclab.precision import PRECISIONS, check_precision, form_of
@@ -66,14 +67,10 @@ def agreement(
 
 def self_played(game: Game, network: object, games: int, device: torch.device) -> State:
     """The positions with a choice in games where every decision is drawn from the network's policy."""
-    state = game.deal(games, 0, device)
-    drawn, kept = NetworkPlayer(network, sample=True), []
-    for _ in range(game.decisions):
-        actions = game.legal_actions(state)
-        choosing = game.chooses(state, actions)
-        kept.append(state[choosing])
-        state = game.step(state, drawn.act(game, state, 0))
-    return concatenate(kept)
+    state, player = game.deal(games, 0, device), NetworkPlayer(network, sample=True)
+    seats = torch.zeros(games, game.seats, dtype=torch.int64, device=device)
+    played = (decision.state for decision in matches.decisions(game, state, (player,), seats, seed=0))
+    return concatenate([state[game.chooses(state, game.legal_actions(state))] for state in played])
 
 
 def compare(precision: str, expected: SearchResult, result: SearchResult) -> Agreement:
