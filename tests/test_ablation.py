@@ -7,19 +7,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
 import veclab.agents
-from net import PRESETS, BlobNet
+from net import PRESETS, BlobNet, InferenceNet
+from vecgame import Blob
 from veclab.agents.checkpoint import save_network
-from veclab.arena.bots import RandomBot, RolloutPlayer
+from veclab.arena.bots import NetworkPlayer, RandomBot, RolloutPlayer
+from veclab.arena.matches import Interval
 from veclab.bench import ablation, searches
 from veclab.bench.ablation import BASELINE, Trained, gain, report
 from veclab.bench.compared import t_95
 from veclab.bench.learners import Vecgame
+from veclab.progress import silent
 from veclab.training.run import Run
 
 
@@ -160,6 +164,17 @@ def test_a_file_goes_on_with_the_same_only(change, said, played, network, tmp_pa
     assert ablation.main([*flags, "Gumbel 3x8"]) == 2
     error = capsys.readouterr().err
     assert said in error and error.count("\n") == 1 and len(played) == 2
+
+
+def test_searches_of_several_numbers_of_cards_have_intervals_by_each() -> None:
+    """How a lead, and a gain, differ with the cards is no chance."""
+    games, deals = [Blob(cards=1), Blob(cards=8)], 41
+    makers = {"random": lambda _: RandomBot(), "again": lambda network: NetworkPlayer(network, sample=True)}
+    torch.manual_seed(0)
+    ways = searches.measure(makers, InferenceNet(BlobNet(PRESETS["small"])), games, deals, 1, silent())
+    for row, way in zip(searches.rows_of(ways), ways, strict=True):
+        for told, samples in ((row["lead"], way.lead), (row["gain"], way.lead - ways[0].lead)):
+            assert told == asdict(Interval.of(samples, [21, 20]))
 
 
 @pytest.mark.slow

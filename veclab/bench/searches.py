@@ -32,7 +32,7 @@ from vecgame.philox import check_seed
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player, why_not
-from veclab.arena.matches import Interval, play_deals, seatings_of, side_points
+from veclab.arena.matches import Interval, play_deals, seatings_of, side_points, strata_of
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
 from veclab.game_flags import RULES
@@ -73,6 +73,7 @@ class Way:
     lead: Tensor  # [deals] float64, points a game over one opponent
     milliseconds: float  # of processor time, a game
     evaluations: float  # a game
+    strata: Sequence[int] | None = None  # of the deals, see `strata_of`; None: all are by the same rules
 
 
 def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
@@ -94,7 +95,7 @@ def measure(
     """Plays the deals in each way, by the player made of a network; ``keep`` is given the ways that are finished
     after each."""
     ways, seatings = [], seatings_of(games[0])
-    count = len(seatings) * deals
+    count, strata = len(seatings) * deals, strata_of(deals, len(games))
     with display.task("searches", count * len(makers), "games") as task:
         for number, (name, make) in enumerate(makers.items()):
             counted = CountingNetwork(network)
@@ -107,8 +108,8 @@ def measure(
             points = play_deals(games, players, seatings, deals, seed, "cpu", report)
             mine, theirs = side_points(points, seatings).unbind(-1)
             seconds = time.process_time() - begun
-            ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count))
-            lead = Interval.of(ways[-1].lead)
+            ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count, strata))
+            lead = Interval.of(ways[-1].lead, strata)
             display.news(f"{name}: lead {lead.mean:+.2f} ± {lead.half:.2f}, {ways[-1].milliseconds:.0f} ms a game")
             keep(ways)
     return ways
@@ -118,7 +119,7 @@ def rows_of(ways: Sequence[Way]) -> list[dict[str, object]]:
     """Plain numbers; the gain is over the first way."""
     rows = []
     for way in ways:
-        lead, gain = Interval.of(way.lead), Interval.of(way.lead - ways[0].lead)
+        lead, gain = (Interval.of(samples, way.strata) for samples in (way.lead, way.lead - ways[0].lead))
         rows.append(
             {
                 "name": way.name,
