@@ -25,7 +25,7 @@ from veclab.bench.parts import multiply_adds
 from veclab.bench.people import WORLDS, ways_of
 from veclab.bench.selfplay import LIMIT_REPEATS, PHASES, Counted, Play, detail, network_timing, timed_self_play
 from veclab.bench.tables import verdict
-from veclab.machine import cores
+from veclab.cores import cores
 from veclab.play import thinking_as_usual
 from veclab.table.agents import make_agent
 from veclab.table.session import Settings as TableSettings

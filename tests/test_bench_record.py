@@ -23,7 +23,8 @@ from veclab.bench.measure import PeakMemory, Timing, Utilisation, Watch, describ
 from veclab.bench.options import BATCHED, REPEATED, SEARCHING, WITH_NETWORK
 from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
 from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
-from veclab.machine import commit, cores, environment
+from veclab.cores import cores
+from veclab.machine import commit, environment
 from veclab.training.learner import Learner
 from vecmcts import SearchConfig
 from vecmcts import graphs as recordings
@@ -101,6 +102,7 @@ def test_figures_name_version_and_commit_where_git_can_say_it(tmp_path, monkeypa
 
 def test_the_cores_are_those_that_the_process_may_use(monkeypatch) -> None:
     """Of a machine's sixteen, where `taskset` or a container leaves it two."""
+    monkeypatch.setattr("veclab.cores.quota_of_cores", lambda: None)
     monkeypatch.setattr(os, "cpu_count", lambda: 16)
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 5}, raising=False)
     assert cores() == environment(CPU, "bench")["cores"] == 2

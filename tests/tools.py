@@ -22,7 +22,7 @@ import torch
 from tests.every_game import EVERY, Named, write_tutorials
 from vecgame import Game
 from veclab.cli import call
-from veclab.machine import cores
+from veclab.cores import cores
 
 PAGE = Path(__file__).parents[1] / "docs" / "tools.md"
 WORKS = "works"

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn, TextIO
 
+from veclab.cores import allowed_cores, cores
 from veclab.files import harmless, printable
 
 WRONG, NO_MEMORY, STOPPED, NO_READER = 2, 3, 130, 141  # exit statuses; the last two as a shell counts signals
@@ -130,14 +131,19 @@ def run_or_network(name: str) -> Path:
     return runs[-1].parent
 
 
-def bound_spinning() -> None:
-    """Bounds how long OpenMP's threads spin at a barrier, which is read as PyTorch loads.
+def bound_threads() -> None:
+    """Bounds how long OpenMP's threads spin at a barrier, and how many they are; both are read as PyTorch loads.
 
     They spin for as long as they like, by default; beside another busy process that made a search over 5 times slower
     (measured, two cores). What is worth it works side by side instead, without barriers (`net.threads`), in programs
     that import the library as well; this is for what is left, small batches.
+
+    There are as many threads as cores that the process may run on, by default; where a container has less of their time
+    they would stop each other.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    if cores() < allowed_cores():
+        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
 
 
 # -- how a command begins ---------------------------------------------------------------------------------------------
@@ -156,7 +162,7 @@ def begin() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError):
             stream.reconfigure(errors="plain")
-    bound_spinning()
+    bound_threads()
     if sys.platform == "win32":
         _refuse(WINDOWS)
     for argument in sys.argv:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shlex
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 
 from vecgame import __version__
+from veclab.cores import cores
 
 
 def cpu_name() -> str:
@@ -26,12 +26,6 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """How many of the machine's cores this process may use, which `taskset` or a container can make fewer than it has;
-    all of them where the system does not tell."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

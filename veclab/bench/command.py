@@ -48,8 +48,9 @@ from veclab.bench.tables import (
     waiting_line,
 )
 from veclab.command_line import NO_MEMORY, check_folder, check_place, ends_in_one_line
+from veclab.cores import cores
 from veclab.game_flags import identities
-from veclab.machine import command_of, cores, environment
+from veclab.machine import command_of, environment
 from veclab.plotting import load_matplotlib
 from veclab.precision import inference_net
 from veclab.progress import display_of

@@ -15,7 +15,7 @@ import torch
 
 from net import Float8Net, InferenceNet, Int8Net
 from veclab.bench.fallback import Fallbacks
-from veclab.machine import cores
+from veclab.cores import cores
 from veclab.training import steps
 from vecmcts.search import WAYS
 

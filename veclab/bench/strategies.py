@@ -13,7 +13,7 @@ from net import BlobNet, InferenceNet, default_inference_dtype
 from vecgame import Blob
 from veclab.bench.measure import arithmetic, counted_ways, name_of
 from veclab.bench.selfplay import CountingNetwork, Play, play_once, settles
-from veclab.machine import cores
+from veclab.cores import cores
 from veclab.precision import inference_net
 from veclab.reference.mcts import SearchConfig as ReferenceSearch
 from veclab.reference.measure import Settings

@@ -23,7 +23,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from veclab.command_line import called
-from veclab.machine import cores
+from veclab.cores import cores
 
 # A collective waits this long for the slowest process's games. One that died is noticed at once, by its connection.
 TIMEOUT = timedelta(hours=6)

@@ -25,7 +25,8 @@ from veclab.bench.measure import timed
 from veclab.bench.parts import matmul_peak
 from veclab.bench.tables import deviations
 from veclab.command_line import NO_MEMORY, STOPPED
-from veclab.machine import commit, cores, cpu_name
+from veclab.cores import cores
+from veclab.machine import commit, cpu_name
 from veclab.training import command as train
 from veclab.training import metrics
 

@@ -22,7 +22,7 @@ from types import ModuleType
 from typing import Any, TextIO
 
 from veclab.bench.fallback import Fallbacks
-from veclab.command_line import bound_spinning
+from veclab.command_line import bound_threads
 
 LOG, ROWS = "log.txt", "rows.jsonl"  # files of a part
 
@@ -122,7 +122,7 @@ def main() -> None:
     def send(event: str, **what: object) -> None:
         events.write(json.dumps({"event": event, **what}, default=str) + "\n")
 
-    bound_spinning()
+    bound_threads()
     module = importlib.import_module(name)
     send("ready", facts=module.prepare())
     for line in orders:
