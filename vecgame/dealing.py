@@ -51,7 +51,7 @@ def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layo
     Raises:
         ValueError: on another shape or fractions, a card outside the deck (a bitboard) or dealt twice within one game.
     """
-    hands = _tensor(hands, f"hands must be [B, {seats}, {cards}] card ids")
+    hands = tensor_of(hands, f"hands must be [B, {seats}, {cards}] card ids")
     if hands.ndim != 3 or hands.shape[1:] != (seats, cards):
         raise ValueError(f"hands must be [B, {seats}, {cards}] card ids, got shape {list(hands.shape)}")
     hands = integers("hands", hands)
@@ -82,7 +82,7 @@ def given_games(index: Tensor | Stream | None, hands: Tensor) -> Stream:
         return index
     device = hands.device
     wanted = f"index must be [{len(hands)}] game numbers"
-    index = torch.arange(len(hands), device=device) if index is None else _tensor(index, wanted, device)
+    index = torch.arange(len(hands), device=device) if index is None else tensor_of(index, wanted, device)
     if index.shape != hands.shape[:1]:
         raise ValueError(f"{wanted}, got shape {list(index.shape)}")
     index = integers("index", index)
@@ -91,7 +91,7 @@ def given_games(index: Tensor | Stream | None, hands: Tensor) -> Stream:
     return Stream(0, index, torch.zeros_like(index))
 
 
-def _tensor(value: object, wanted: str, device: torch.device | None = None) -> Tensor:
+def tensor_of(value: object, wanted: str, device: torch.device | None = None) -> Tensor:
     """The value as a tensor. Raises ValueError that says what is ``wanted`` on what can be none: a word, or rows that
     differ in length."""
     try:
@@ -110,7 +110,7 @@ def integers(name: str, value: Tensor) -> Tensor:
 def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torch.device) -> Tensor:
     """One integer for all games, or [B], as [B] int64. Raises ValueError on another shape, a fraction, what is no
     number, or one not in 0 .. ``high``."""
-    value = _tensor(value, f"{name} must be from 0 to {high}", device)
+    value = tensor_of(value, f"{name} must be from 0 to {high}", device)
     if value.ndim > 1 or (value.ndim == 1 and value.shape[0] != batch):
         raise ValueError(f"{name} must be one integer or [{batch}], got shape {list(value.shape)}")
     value = integers(name, value)

@@ -155,14 +155,12 @@ class Match(TrickGame):
 
     def _checked_totals(self, totals: Tensor, state: TrickState) -> Tensor:
         """Given totals as float32. Raises ValueError on those of another shape, or that no match can have."""
-        batch, seats = state.totals.shape
-        try:
-            given = torch.as_tensor(totals, device=state.device)
-        except (TypeError, ValueError, RuntimeError):  # as of words, or of rows that differ in length
-            raise ValueError(f"totals must be [{batch}, {seats}] points, got a {type(totals).__name__}") from None
+        seats = state.totals.shape[1]
+        wanted = f"totals must be {list(state.totals.shape)} points"
+        given = dealing.tensor_of(totals, wanted, state.device)
         if given.shape != state.totals.shape or given.is_complex():
             got = f"{given.dtype}" if given.is_complex() else f"shape {list(given.shape)}"
-            raise ValueError(f"totals must be [{batch}, {seats}] points, got {got}")
+            raise ValueError(f"{wanted}, got {got}")
         totals = given.float()
         if (wrong := ~totals.isfinite()).any():
             raise ValueError(f"totals must be finite, got {float(totals[wrong][0])}")
