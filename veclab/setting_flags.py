@@ -67,9 +67,10 @@ def as_flags(settings: Settings, names: Collection[str]) -> list[str]:
 
 
 def own_and_settings(
-    parser: argparse.ArgumentParser, arguments: Sequence[str] | None, own: Collection[str]
+    parser: argparse.ArgumentParser, arguments: Sequence[str] | None
 ) -> tuple[argparse.Namespace, dict[str, object]]:
-    """What a command line says: the command's ``own`` flags, and what is given beside them, the settings of
-    `add_flags`, by name. ``arguments`` None: those of this process."""
+    """What a command line says: the command's own flags, and the settings of `add_flags` that are given beside them, by
+    name. ``arguments`` None: those of this process."""
     given = vars(parser.parse_args(arguments))
+    own = [name for name in given if parser.get_default(name) is not argparse.SUPPRESS]
     return argparse.Namespace(**{name: given.pop(name) for name in own}), given

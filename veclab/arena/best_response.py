@@ -45,8 +45,6 @@ from veclab.setting_flags import add_flags, own_and_settings
 from vecmcts import Past, RolloutConfig, rollouts
 from vecmcts.evaluators import Network
 
-OWN_FLAGS = ("networks", "most", "rollouts", "json", "quiet", "verbose")
-
 
 def uniform_policy(game: Game, state: State) -> Tensor:
     """Every legal action alike: [B, max_legal] float64."""
@@ -149,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, (*RULES, "device"))
-    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    own, given = own_and_settings(parser, arguments)
     display = display_of(own)
     check_least(own, most=1)
 

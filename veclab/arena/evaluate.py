@@ -163,8 +163,6 @@ def choose_device(name: str, number: int = 0) -> torch.device:
     return resolve_device(f"cuda:{number}" if name == "cuda" and number else name)
 
 
-OWN_FLAGS = ("network", "against", "json", "parent", "players", "opponents", "ismcts_simulations", "program_seconds")
-OWN_FLAGS += ("quiet", "verbose")
 FLAGS = (*RULES, *OF_THE_SEARCH, "eval_deals", "seed", "device", "precision")
 ISMCTS = "ismcts"
 PLAYERS = {
@@ -300,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_display_flags(parser)
     add_player_flags(parser)
     add_flags(parser, FLAGS)
-    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    own, given = own_and_settings(parser, arguments)
 
     def check() -> None:
         if own.parent is not None and os.getppid() != own.parent:

@@ -68,7 +68,6 @@ from veclab.settings import Settings
 FORMAT, OLD_FORMATS = "vecgame-ladder-3", ("vecgame-ladder-1", "vecgame-ladder-2")
 FLAGS = (*RULES, "worlds", "simulations", "c_puct", "leaves_per_step", "root_selection", "considered_actions")
 FLAGS += ("candidates", "trust", "eval_deals", "seed", "device")
-OWN_FLAGS = ("agents", "most", "search", "policy", "json", "program_seconds", "quiet", "verbose")
 
 
 @dataclass
@@ -260,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_display_flags(parser)
     add_program_flags(parser)
     add_flags(parser, FLAGS)
-    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    own, given = own_and_settings(parser, arguments)
     way = "search" if own.search else "policy" if own.policy else "alone"
     check_search_flags(given, OF_THE_SEARCH if own.search else (), "--search")
     display = display_of(own)

@@ -51,7 +51,6 @@ from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network, NetworkEvaluator
 from vecmcts.inference import Past, drawn_by_weight, log_likelihood
 
-OWN_FLAGS = ("network", "games", "judged", "deals", "seed", "json", "quiet", "verbose")
 AT_ONCE = 1024  # games that are learned from at a time
 BATCH = 1024  # decisions in a step
 RATE, WIDTH = 1e-3, 512
@@ -260,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
-    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    own, given = own_and_settings(parser, arguments)
     check_least(own, games=1, judged=2)
     if own.deals < 0 or own.deals == 1:
         raise ValueError(f"--deals must be at least 2, or 0 for none, got {own.deals}")

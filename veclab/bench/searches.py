@@ -44,7 +44,6 @@ from vecmcts import IsmctsConfig, RolloutConfig, SearchConfig
 from vecmcts.evaluators import Network
 
 Config = SearchConfig | IsmctsConfig | RolloutConfig
-OWN_FLAGS = ("network", "searches", "deals", "seed", "json", "quiet", "verbose")
 BASELINE = "PUCT 3x30"
 PUCT = SearchConfig(worlds=3, simulations=30)
 ROLLOUTS = RolloutConfig()
@@ -157,7 +156,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
-    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    own, given = own_and_settings(parser, arguments)
     check_least(own, deals=2)
     check_seed(own.seed)
     check_place("--json", own.json, own.network)

@@ -37,7 +37,6 @@ from veclab.machine import command_of, environment
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags, own_and_settings
 
-OWN_FLAGS = ("network", "deals", "times", "every", "json", "quiet", "verbose")
 HEAD = ("after", "positions", "value", "critic", "most")
 
 
@@ -130,7 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     add_display_flags(parser)
     add_flags(parser, RULES)
-    own, given = own_and_settings(parser, arguments, OWN_FLAGS)
+    own, given = own_and_settings(parser, arguments)
     check_least(own, deals=2, times=2, every=1)
     check_place("--json", own.json, own.network)
     settings = settings_for(own.network, given)

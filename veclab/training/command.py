@@ -25,7 +25,6 @@ from veclab.settings import Settings
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group, share_cores
 from veclab.training.run import Run
 
-OWN_FLAGS = ("preset", "run", "resume", "resume_if_exists", "quiet", "verbose")
 ABOUT_PRESETS = (
     "settings to begin with, shown below as the defaults; document: the workload of the specification that this "
     "project was written to, by whose figures docs/performance.md measures it; quick: minutes on a laptop; evening: "
@@ -53,7 +52,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     )
     add_display_flags(parser)
     add_flags(parser, preset=_preset_of(arguments))
-    return own_and_settings(parser, arguments, OWN_FLAGS)
+    return own_and_settings(parser, arguments)
 
 
 def _preset_of(arguments: list[str] | None) -> str:
