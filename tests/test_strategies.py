@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import random
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -362,6 +363,33 @@ def test_an_interrupt_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(KeyboardInterrupt):
         run("processes", tiny_net(), settings(), seconds=3600)
     assert not multiprocessing.active_children()
+
+
+PLAYING = """
+import multiprocessing, time
+from tests.test_strategies import processes, run, settings, tiny_net
+
+def told(pipes):
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    time.sleep(600)
+
+processes.wait = told
+run("processes", tiny_net(), settings(), seconds=3600)
+"""
+
+
+@pytest.mark.slow
+def test_a_worker_ends_with_its_parent() -> None:
+    """Killed as it waits for the worker, which plays without end."""
+    command, root = [sys.executable, "-c", PLAYING], Path(__file__).parents[1]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=root) as process:
+        worker = Path("/proc") / process.stdout.readline().decode().strip()
+        assert worker.exists()
+        process.kill()
+    deadline = time.monotonic() + 20
+    while worker.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not worker.exists()
 
 
 @pytest.mark.slow

@@ -20,17 +20,15 @@ if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
 import argparse
 import hashlib
 import math
-import os
 import statistics
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -46,7 +44,7 @@ from veclab.lock import alone_at
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table
-from veclab.reference.processes import interrupts_held
+from veclab.reference.processes import end_with_parent, interrupts_held
 from veclab.settings import Settings
 from vecmcts import SearchConfig
 
@@ -186,7 +184,7 @@ def asked(done: Sequence[Trained], options: Sequence[str], seeds: int) -> list[T
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """So many processes for long work, which end with the `with` block, whatever they are at if that fails, and with
     this process if it is killed. SIGTERM ends the block as Ctrl+C does."""
-    pool = _Pool(jobs, mp_context=get_context("spawn"), initializer=_end_with_parent)
+    pool = _Pool(jobs, mp_context=get_context("spawn"), initializer=end_with_parent)
     try:
         with termination_as_interrupt():
             yield pool
@@ -199,16 +197,6 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
             process.join()
         raise
     pool.shutdown()
-
-
-def _end_with_parent() -> None:
-    """Has this process end with the one that has started it; it would train what is left, and then wait forever."""
-
-    def wait() -> None:
-        parent_process().join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 class _Pool(ProcessPoolExecutor):

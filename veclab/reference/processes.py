@@ -2,7 +2,7 @@
 
 A worker is started by `spawn`, loads the network, warms up, reports how much memory it takes, and waits. When all are
 ready they are told the time of the start; each plays its share and sends back one `Tally`. A worker never outlives its
-parent: it ends itself as soon as the parent's end of its pipe is closed, by whatever cause.
+parent, by whatever cause that ends.
 """
 
 import multiprocessing
@@ -177,8 +177,20 @@ def interrupts_held() -> Iterator[None]:
 # --- in the worker ---
 
 
+def end_with_parent() -> None:
+    """Has this process end with the one that has started it by `multiprocessing`; it would work on, and then wait
+    forever."""
+
+    def wait_for_it() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait_for_it, daemon=True).start()
+
+
 def _work(pipe: Connection, settings: Settings, budget: Budget, weights: str, next_game: "Synchronized[int]") -> None:
     """The worker process."""
+    end_with_parent()
     with suppress(EOFError, ConnectionError):  # the parent is gone or wants no answer
         try:
             pipe.send(_play(pipe, settings, budget, weights, next_game))
@@ -204,16 +216,9 @@ def _play(pipe: Connection, settings: Settings, budget: Budget, weights: str, ne
         device_free = torch.cuda.mem_get_info(settings.device)[0] if network.net.device.type == "cuda" else None
         pipe.send(_Ready(private_memory(), device_free))
         start = pipe.recv()
-        threading.Thread(target=_die_with_parent, args=(pipe,), daemon=True).start()
         cpu_start = time.process_time()
         views = views_of(network.net, settings.rules.players)
         tally = play_share(settings, budget, network, views, take, budget.until(start))
         end, cpu_end = time.monotonic(), time.process_time()
     tally.traffic.add(network.traffic)
     return _Done(tally, end, cpu_end - cpu_start)
-
-
-def _die_with_parent(pipe: Connection) -> None:
-    with suppress(EOFError, OSError):
-        pipe.recv()
-    os._exit(0)
