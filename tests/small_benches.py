@@ -1,6 +1,6 @@
 """The flags that make a benchmark small."""
 
-from veclab.bench.options import REPEATED, SEARCHING, WITH_NETWORK
+from veclab.bench.flags_of import REPEATED, SEARCHING, WITH_NETWORK
 
 
 def small(what: str, simulations: int | None = None) -> list[str]:

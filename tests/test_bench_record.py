@@ -19,8 +19,8 @@ from vecgame import Blob, __version__, lanes
 from veclab.bench import command as bench
 from veclab.bench import measure, parts, peers, selfplay
 from veclab.bench.fallback import Fallbacks
+from veclab.bench.flags_of import BATCHED, REPEATED, SEARCHING, WITH_NETWORK
 from veclab.bench.measure import PeakMemory, Timing, Utilisation, Watch, described
-from veclab.bench.options import BATCHED, REPEATED, SEARCHING, WITH_NETWORK
 from veclab.bench.selfplay import Counted, Play, detail, timed_self_play
 from veclab.bench.tables import deviations, limit_line, rate_line, self_play_line
 from veclab.cores import cores

@@ -12,8 +12,9 @@ import torch
 from vecgame import Blob
 from veclab.arena.oh_hell import PLAYERS, max_cards
 from veclab.bench import parts, peers
+from veclab.bench.flags_of import OF_THE_DOCUMENT
 from veclab.bench.measure import Watch
-from veclab.bench.options import OF_THE_DOCUMENT, played
+from veclab.bench.options import played
 from veclab.bench.record import Attempts, Figure, Record
 from veclab.bench.selfplay import Counted, Play, SelfPlayRow, detail, timed_self_play
 from veclab.bench.tables import limit_line, print_rates, rate_line, self_play_line

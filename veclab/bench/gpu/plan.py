@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from veclab.bench.flags_of import REPEATED, WITH_NETWORK
+
 Command = tuple[str, ...]
 
 WORK = "veclab.bench.gpu.work"  # the module of the parts' functions, which the worker loads once
@@ -30,7 +32,6 @@ class Part:
 
 
 ONE, SMALL = ("--repeats", "1"), ("--network", "small")
-QUICK = {"self-play": (*ONE, *SMALL), "net": (*ONE, *SMALL), "train": (*ONE, *SMALL), "search": ONE, "engine": ONE}
 COLLECT = ("--collect-only", "-m")
 
 
@@ -38,7 +39,8 @@ def bench(name: str, seconds: float, *commands: str, smoke: str | None = None, g
     """A part of command lines of `vecgame bench`; on a CPU the quick form of the first, with ``smoke`` added."""
     split = tuple(tuple(command.split()) for command in commands)
     quick = split[0] if smoke is None else tuple(smoke.split())
-    quick = (*quick, "--quick", *QUICK.get(quick[0], ()))
+    what = quick[0]
+    quick = (*quick, "--quick", *ONE * (what in REPEATED), *SMALL * (what in WITH_NETWORK))
     return Part(name, "benchmarks", seconds, split, None if gpu_only else (quick,))
 
 
