@@ -71,6 +71,18 @@ def test_a_scoring_of_a_file_is_found_from_every_folder(tmp_path, monkeypatch) -
     assert identity(settings.games()[0])["rules"]["scoring"] == f"{tmp_path / 'mine.py'}:points"
 
 
+def test_a_scoring_may_lie_in_a_folder_with_commas(tmp_path, monkeypatch) -> None:
+    """What it is kept as has the whole path, which is read again with the rules around it."""
+    (folder := tmp_path / "mine, or=theirs,as,ever").mkdir()
+    (folder / "mine.py").write_text("def points(bids, won):\n    return won - bids\n")
+    monkeypatch.chdir(folder)
+    settings = Settings(rules="miss_penalty=2,scoring=mine.py:points,players=3,", cards="2")
+    monkeypatch.chdir("/")
+    assert Settings(rules=settings.rules, cards="2") == settings
+    rules = settings.games()[0].rules
+    assert (rules.players, rules.miss_penalty, rules.scoring) == (3, 2, f"{folder / 'mine.py'}:points")
+
+
 def test_a_rule_is_told_once() -> None:
     told = Settings(rules="cards=7,trump=hearts,hook=true,miss_penalty=2")
     assert (told.cards, told.trump, told.rules) == ("7", "hearts", "miss_penalty=2")
@@ -88,6 +100,8 @@ def test_a_rule_is_told_once() -> None:
         ({"hook": False, "rules": "hook=true"}, "--no-hook and --rules hook=true contradict"),
         ({"rules": "cards=2,cards=3"}, "--rules says cards twice, 2 and 3"),
         ({"rules": "mis_penalty=2"}, "is no NAME=VALUE of this game; the nearest is miss_penalty; its rules are cards"),
+        ({"rules": "scoring=os:path,miss=2"}, "--rules 'miss=2' is no NAME=VALUE of this game"),
+        ({"rules": "scoring=mine.py"}, "'mine.py' is no FILE.py:NAME or MODULE:NAME"),
         ({"rules": "players=2.5"}, "--rules players must be a whole number such as 4, got '2.5'"),
         ({"rules": "zero_bonus=much"}, "--rules zero_bonus must be none or a number, got 'much'"),
         ({"rules": "exact_bonus=nan"}, "exact_bonus must be a number of points up to 1,000,000, got nan"),

@@ -6,6 +6,7 @@ the one that is kept, and from which the same game comes back in every folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -142,7 +143,7 @@ def read_rules(text: str, known: Mapping[str, object]) -> dict[str, object]:
         ValueError: on a name that is not known or that comes twice, or a value that cannot be read.
     """
     rules: dict[str, object] = {}
-    for part in filter(None, text.split(",")):
+    for part in filter(None, _parts(text, known)):
         name, equals, value = part.partition("=")
         if not equals or name not in known:
             wrong = f"--rules {part!r} is no NAME=VALUE of this game"
@@ -151,6 +152,20 @@ def read_rules(text: str, known: Mapping[str, object]) -> dict[str, object]:
             raise ValueError(f"--rules says {name} twice, {_text(rules[name])} and {value}")
         rules[name] = _read(name, value, known[name])
     return rules
+
+
+def _parts(text: str, known: Mapping[str, object]) -> list[str]:
+    """The parts of "NAME=VALUE,...". A comma may also be in the path of an address, which ends with ":NAME"; only rules
+    whose default is an empty text take one."""
+    parts: list[str] = []
+    for part in text.split(","):
+        before, _, begun = parts[-1].partition("=") if parts else ("", "", "")
+        in_path = known.get(before) == "" and begun and not re.search(r":\w+$", begun)
+        if in_path and part.partition("=")[0] not in known:
+            parts[-1] += f",{part}"
+        else:
+            parts.append(part)
+    return parts
 
 
 def rules_text(rules: Mapping[str, object]) -> str:
