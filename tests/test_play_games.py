@@ -379,6 +379,37 @@ def test_what_a_game_counts_is_said(name: str) -> None:
     assert unit == "points" or not any("point" in line for line in told)
 
 
+@pytest.mark.parametrize(
+    ("game", "actions", "shown"),
+    [
+        (make_game("kuhn"), "pass bet bet", [0, 1]),
+        (make_game("kuhn"), "pass pass", [0, 1]),
+        (make_game("kuhn"), "pass bet pass", []),
+        (make_game("kuhn", players=3), "pass bet pass bet", [0, 1]),
+        (make_game("leduc"), "call call raise call", [0, 1]),
+        (make_game("leduc"), "raise call raise fold", []),
+    ],
+    ids=str,
+)
+def test_after_a_showdown_the_cards_that_were_compared_are_shown(game, actions: str, shown: list[int]) -> None:
+    """To every seat, and of a seat that has given up to none; also when the next game has been dealt."""
+    for games in (1, 2):
+        match = begin(Settings(game, games=games, agent="random", seed=3))
+        before = [look(match, None).hand(seat) for seat in range(game.seats)]
+        for action in actions.split():
+            earlier, match = match, match.act(game.action_names.index(action))
+        assert match.results[-1].shown == tuple(before[seat] if seat in shown else () for seat in range(game.seats))
+        for viewer in range(game.seats):
+            seen, first = look(match, viewer), look(earlier, viewer)
+            told = lines.narrate(first, match.last, seen, UNICODE)[1:]
+            words = [
+                f"{lines.verb(seen.names[seat], 'show')} {UNICODE.card(game.layout, before[seat][0])}" for seat in shown
+            ]
+            assert told == ([f"{', '.join(words)}."] if shown else [])
+            if games == 1:
+                assert lines.shown_hands(seen) == [seat for seat in shown if seat != viewer]
+
+
 @pytest.mark.parametrize(("name", "what"), [("kuhn", "game"), ("hearts-match", "match")])
 def test_a_match_that_is_one_of_several_is_called_so(name: str, what: str) -> None:
     """By its heading, its result, the score sheet and what comes next."""

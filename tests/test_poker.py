@@ -71,10 +71,18 @@ def every_history(name: str) -> Iterator[tuple[State, list[pyspiel.State]]]:
         theirs = [at_a_decision(game, *pair) for pair in zip(theirs, ours.cards.tolist(), strict=True)]
 
 
+def laid_open(game: Game, theirs: pyspiel.State, cards: list[int]) -> tuple[tuple[int, int], ...]:
+    """Seats and cards that are compared at the end, if more than one is. OpenSpiel tells nobody."""
+    done = [(one.player, game.action_names[one.action]) for one in theirs.full_history() if one.player >= 0]
+    folded, bet = ({seat for seat, action in done if action == what} for what in ("fold", "bet"))
+    left = bet or set(range(game.seats)) - folded
+    return tuple((seat, cards[seat]) for seat in sorted(left)) if theirs.is_terminal() and len(left) > 1 else ()
+
+
 @EVERY_GAME
 def test_every_history_is_that_of_openspiel(name: str) -> None:
     game, longest, infostates = GAMES[name][0], 0, set()
-    shown = defaultdict(set)  # by seat: (our observation, OpenSpiel's information state)
+    shown = defaultdict(set)  # by seat: (our observation, OpenSpiel's information state and what is laid open)
     for length, (ours, theirs) in enumerate(every_history(name)):
         over, mover, mask = game.is_terminal(ours).tolist(), game.mover(ours).tolist(), game.legal_mask(ours)
         scores, values = game.scores(ours), game.values(ours)
@@ -83,8 +91,8 @@ def test_every_history_is_that_of_openspiel(name: str) -> None:
         for seat in range(game.seats):
             told = game.observe(ours, torch.full((ours.batch_size,), seat)).to(torch.int8).numpy()
             shown[seat] |= {
-                (row.tobytes(), re.sub(OUTCOME, "", one.information_state_string(seat)))
-                for row, one in zip(told, theirs, strict=True)
+                (row.tobytes(), (re.sub(OUTCOME, "", one.information_state_string(seat)), laid_open(game, one, cards)))
+                for row, one, cards in zip(told, theirs, ours.cards.tolist(), strict=True)
             }
         for lane, one in enumerate(theirs):
             assert over[lane] == one.is_terminal()

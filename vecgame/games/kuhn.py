@@ -83,14 +83,22 @@ class Kuhn(Game):
         return self.turn(state) == self.seats + first_bet
 
     def scores(self, state: KuhnState) -> Tensor:
-        bet = (state.history == BET).view(-1, 2, self.seats).any(1)
+        bet = self._has_bet(state)
         paid = (1 + bet).float()
-        best = torch.where(bet | ~bet.any(-1, keepdim=True), state.cards, -1).argmax(-1, keepdim=True)
+        best = torch.where(_in_for_the_pot(bet), state.cards, -1).argmax(-1, keepdim=True)
         won = torch.scatter_add(-paid, 1, best, paid.sum(-1, keepdim=True))
         return torch.where(self.is_terminal(state)[:, None], won, 0.0)
 
+    def _has_bet(self, state: KuhnState) -> Tensor:
+        """Which seats have bet: [B, P] bool."""
+        return (state.history == BET).view(-1, 2, self.seats).any(1)
+
     def hidden(self, state: KuhnState) -> dict[str, Hidden]:
-        return {"cards": Hidden(hidden.own(self.seats, state.batch_size, state.device), holds="cards")}
+        """Each seat sees its own card, and at the end those that are compared, if more than one may take the pot."""
+        compared = _in_for_the_pot(self._has_bet(state))
+        compared = compared & ((compared.sum(-1) > 1) & self.is_terminal(state))[:, None]
+        own = hidden.own(self.seats, state.batch_size, state.device)
+        return {"cards": Hidden(own | compared[:, None], holds="cards")}
 
     def observe(self, state: KuhnState, seat: Tensor | None = None) -> Tensor:
         """`columns`, as far as ``seat`` sees the cards: [B, features] float32."""
@@ -101,3 +109,8 @@ class Kuhn(Game):
     def columns(self) -> list[tuple[int, str]]:
         cards = [(self.layout.size, f"the card of absolute seat {seat}, if it is seen") for seat in range(self.seats)]
         return [*cards, *((2 * self.seats, f"decisions at which a seat did {action}") for action in ACTIONS)]
+
+
+def _in_for_the_pot(bet: Tensor) -> Tensor:
+    """The seats that may take the pot: those that have ``bet`` [B, P] bool, all if nobody has."""
+    return bet | ~bet.any(-1, keepdim=True)

@@ -88,7 +88,8 @@ class Leduc(Game):
     def hidden(self, state: LeducState) -> dict[str, Hidden]:
         card = torch.arange(PUBLIC + 1, device=state.device)
         second = (state.place >= TURNS) & ((state.place < self.decisions) | (state.history[:, TURNS] >= 0))
-        public = (card == PUBLIC) & second[:, None, None]
+        compared = self.is_terminal(state) & (state.paid.diff()[:, 0] == 0)  # nobody has folded
+        public = torch.where(card == PUBLIC, second[:, None], compared[:, None])[:, None]
         return {"cards": Hidden(public | (card == card[: self.seats, None]), holds="cards")}
 
     def observe(self, state: LeducState, seat: Tensor | None = None) -> Tensor:

@@ -37,8 +37,9 @@ def listed(names: list[str]) -> str:
 
 
 def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
-    """What one move did at the table, up to the end of its game."""
-    return [glyphs.say(line) for line in (_move_line(before, move), *_trick_line(before, move, after)) if line]
+    """What one move did at the table, up to the end of its game and the cards that are shown then."""
+    told = (_move_line(before, move), *_trick_line(before, move, after), *_shown_line(before, after))
+    return [glyphs.say(line) for line in told if line]
 
 
 def _move_line(before: Seen, move: Move) -> str:
@@ -65,6 +66,16 @@ def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:
         standing = ", ".join(f"{name} {points(totals[seat])}" for seat, name in enumerate(after.names))
         told.append(f"Game {before.deal + 1} of it is over: {standing}.")
     return told
+
+
+def _shown_line(before: Seen, after: Seen) -> list[str]:
+    """The hands that are laid open at the end of a game."""
+    shown = after.results[-1].shown if len(after.results) > len(before.results) else ()
+    names = {
+        seat: " ".join(text.card_name(before.one.layout, card) for card in cards) for seat, cards in enumerate(shown)
+    }
+    told = ", ".join(f"{verb(after.names[seat], 'show')} {cards}" for seat, cards in names.items() if cards)
+    return [f"{told}."] if told else []
 
 
 def trump_words(seen: Seen) -> str | None:

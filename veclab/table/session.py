@@ -98,6 +98,7 @@ class Result:
     won: tuple[int, ...] | None  # tricks
     tricks: tuple[Trick, ...]
     totals: tuple[float, ...] | None  # of a game of several deals
+    shown: tuple[tuple[int, ...], ...]  # cards that seats hold at its end and everybody sees, as after a showdown
 
 
 @dataclass(frozen=True)
@@ -188,6 +189,7 @@ class Match:
             won=_by_seat(public(game, state, "won")) if one else None,
             tricks=self.tricks,
             totals=None if one else _by_seat(public(game, state, "totals")),
+            shown=_shown(game, state),
         )
         over = replace(self, results=(*self.results, result))
         if over.over:
@@ -221,6 +223,17 @@ def public(game: Game, state: State, name: str) -> object:
     if name not in state.tensors() or (name in (hidden := game.hidden(state)) and not bool(hidden[name].sees.all())):
         return None
     return getattr(state, name)[0].tolist()
+
+
+def _shown(game: Game, state: State) -> tuple[tuple[int, ...], ...]:
+    """The cards that each seat holds and everybody sees, of a batch of one, in fields of which it sees its own."""
+    held = [0] * game.seats
+    for name, hidden in game.hidden(state).items():
+        sees = hidden.sees[0]
+        if hidden.is_place and sees.ndim == 2 and sees.shape[1] >= game.seats and bool(sees.diagonal().all()):
+            seen = torch.where(sees.all(0), hidden.bits(getattr(state, name))[0], 0)[: game.seats]
+            held = [before | more for before, more in zip(held, seen.tolist(), strict=True)]
+    return tuple(tuple(card for card in range(game.layout.size) if bits >> card & 1) for bits in held)
 
 
 def _by_seat(value: object) -> tuple[int, ...] | None:

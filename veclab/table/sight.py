@@ -237,7 +237,7 @@ def _hands_in(game: Game, state: State, one: SeenGame) -> str | None:
         return "hands"
     for name, hidden in game.hidden(state).items():
         sees, count = hidden.sees[0], len(one.values[name]) if isinstance(one.values[name], list) else 0
-        if name in one.counts and count > game.seats and torch.equal(sees[:, : game.seats], torch.eye(game.seats) > 0):
+        if name in one.counts and count > game.seats and bool(sees.diagonal().all()):  # its own card, at least
             return name
     return fields[0] if fields else None
 
