@@ -14,7 +14,7 @@ from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loa
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import read_config
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
-from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, is_named, read_counts
+from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, is_named, overlaid, read_counts
 from veclab.going_on import for_restart, for_resume
 from veclab.presets import from_flags
 from veclab.settings import Settings
@@ -137,6 +137,13 @@ def test_every_value_of_every_rule_is_one_or_refused(name: str) -> None:
                 make_game(name, **{rule: value})
             except ValueError as error:
                 assert "\n" not in str(error), (rule, value)
+
+
+def test_another_games_rule_of_the_name_of_a_flag_of_blobs_contradicts_no_flag() -> None:
+    """`evaluate` and the like are given all that a run was trained by, Blob's flags at their defaults among it."""
+    kept = vars(from_flags("quick", {"game": "whist", "rules": "trump=hearts,cards=3"}))
+    assert from_flags("document", kept).games() == (Whist(trump="hearts", cards=3),)
+    assert from_flags("document", overlaid(kept, {"rules": "trump=clubs"})).games() == (Whist(trump="clubs", cards=3),)
 
 
 def test_a_resumed_run_may_be_told_its_game_in_other_words() -> None:

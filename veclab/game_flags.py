@@ -124,9 +124,11 @@ def overlaid(base: Flags, given: Flags) -> dict[str, object]:
     if "game" in given and "game" in base and _kept_name(given["game"]) != base["game"]:
         kept = {name: value for name, value in base.items() if name not in RULES}
     if given.get("rules"):
-        known = default_rules(given.get("game", kept.get("game", "blob")))
+        game = given.get("game", kept.get("game", "blob"))
+        known = default_rules(game)
         rules = read_rules(given["rules"], known)
-        for name in ("cards", *BLOB_FLAGS):
+        flags = BLOB_FLAGS if game_class(game) is Blob else ()  # of another game a rule may be called so, not by a flag
+        for name in ("cards", *flags):
             if name in rules:
                 if name in given and str(given[name]) != str(rules[name]):
                     raise _contradiction(name, given[name], rules[name])
