@@ -13,8 +13,9 @@ from tests.card_tables import TableGame
 from tests.helpers import chi_square_p
 from tests.small_games import Draw, FiveSuits, Small
 from tests.small_games import Kuhn as SmallKuhn
-from vecgame import Blob, BlobMatch, Briscola, Game, Kuhn, Leduc, Purpose, State, Stream, dealing
+from vecgame import Blob, BlobMatch, Briscola, Game, Hidden, Kuhn, Leduc, Purpose, State, Stream, dealing, hidden
 from vecgame.cards import Layout
+from vecgame.games.match import future_of
 from vecgame.philox import check_seed
 from veclab.arena.deals import every_deal, fillings, later_deals, with_last_dealer
 from vecmcts import random_action
@@ -151,6 +152,45 @@ class OwnStream(Seldom):
         return FlagState(index, 1 << order[:, :2], order[:, 0] == 0, 0 * index)
 
 
+@dataclass(frozen=True)
+class FutureState(FlagState):
+    shuffle: Tensor  # [B] int64, by which the cards are shuffled in mid-game
+
+
+class Reshuffled(Seldom):
+    """Shuffles again later, by a hidden number that it draws as matches do."""
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        return FutureState(**super().deal(batch_size, stream).tensors(), shuffle=future_of(stream))
+
+    def hidden(self, state):
+        nobody = hidden.nobody(state.shuffle, 2)
+        return {**super().hidden(state), "shuffle": Hidden(nobody, holds="number")}
+
+
+@dataclass(frozen=True)
+class RanksRules:
+    ranks: int = 7
+
+
+class Unchecked(Seldom):
+    """Three cards in each hand, which a deck of fewer cards cannot give: the deal fails by an error of torch's."""
+
+    rules_type = RanksRules
+
+    def __init__(self, rules=None, **changes):
+        super().__init__(rules, **changes)
+        self.layout, self.decisions = Layout(suits=2, ranks=self.rules.ranks), self.rules.ranks
+        self.deck = self.layout.bits
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        order = dealing.shuffled(stream, self.deck, self.layout.size)
+        hands = (1 << order[:, :6]).view(batch_size, 2, 3).sum(-1)
+        return FlagState(stream.game, hands * order[:, 6:7], order[:, 7] > order[:, 8], stream.game * 0)
+
+
 def test_what_depends_on_the_order_of_two_cards_seldom_is_found() -> None:
     listed = Counter(rows_of(Seldom(), every_deal(Seldom())))
     total = sum(listed.values())
@@ -165,9 +205,11 @@ def test_what_depends_on_the_order_of_two_cards_seldom_is_found() -> None:
 @pytest.mark.parametrize(
     ("game", "message"),
     [
-        (TableGame(3, 2), "cannot be listed: they take random numbers from elsewhere than"),
+        (TableGame(3, 2), "cannot be listed: the hidden number secret, by which chance comes in mid-game, may be any"),
         (OwnStream(), "cannot be listed: they take random numbers from elsewhere than"),
         (Tossed(), "they take other random numbers than"),
+        (Reshuffled(), r"cannot be listed: the hidden number shuffle, by which chance"),
+        (Unchecked(), "is too large to enumerate: .*; make smaller: ranks "),
         (Blob(), r"Blob\(cards=5\) is too large to enumerate: .* deals, .*cards \(5\), suits \(4\), ranks \(13\)"),
         (Briscola(), "its rules offer none that is small enough"),
     ],

@@ -117,11 +117,21 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
         ValueError: in one line, when there are more than ``most``, or the game draws what cannot be listed.
     """
     try:
+        _check_numbers(game)
         state = find_deals(game, _first_game(game, device), device, most).all()
     except UnlistedError as error:
         raise ValueError(f"the deals of {game!r} cannot be listed: {error}") from error
     _check(with_last_dealer(game), state)
     return state
+
+
+def _check_numbers(game: Game) -> None:
+    """Raises UnlistedError in a game that draws later by a hidden number, but that of a match's later games, all of
+    which are listed when they are dealt (`later_deals`)."""
+    numbers = [name for name, field in game.hidden(game.deal(1)).items() if field.holds == "number"]
+    later = {"future"} if hasattr(game, "later") else set()
+    for name in sorted({*numbers} - later):
+        raise UnlistedError(f"the hidden number {name}, by which chance comes in mid-game, may be any of 2**56")
 
 
 def _first_game(game: Game, device: str | torch.device) -> Begin:
@@ -364,7 +374,9 @@ def _with_smaller(game: Game, name: str, numbers: Iterable[int]) -> Game | None:
     """The game with the first of some numbers that makes a game for one of its rules; None where none does."""
     for number in numbers:
         try:
-            return type(game)(replace(game.rules, **{name: number}))
-        except ValueError:
+            smaller = type(game)(replace(game.rules, **{name: number}))
+            smaller.deal(1)  # a game of one's own may look at its rules then only, or be dealt too few cards
+        except Exception:
             continue
+        return smaller
     return None
