@@ -5,8 +5,9 @@ import json
 import random
 import re
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -14,6 +15,7 @@ from rich.console import Console
 
 from net import BlobNet
 from tests.every_game import EVERY, Named
+from tests.small_games import Draw, DrawState
 from vecgame import Blob, Game, identity, make_game, text
 from veclab import play
 from veclab.agents.checkpoint import save_network
@@ -421,6 +423,47 @@ def test_a_match_that_is_one_of_several_is_called_so(name: str, what: str) -> No
     assert f" in {what} 1: " in won and totals.startswith(f"After 1 of 2 {plural}: ")
     assert lines.game_line(seen, UNICODE).startswith(f"{what.capitalize()} 2 of 2")
     assert rows.sheet_rows(seen, UNICODE)[0][0] == what and f"the next {what}," in lines.rest_prompt(seen)
+
+
+@dataclass(frozen=True)
+class ShownState(DrawState):
+    holds: ClassVar = {"played": "sets"}
+
+
+class Shown(Draw):
+    """A stock to draw from; what is played lies on the table and is said to hold cards."""
+
+    def deal(self, *arguments, **options):
+        return ShownState(**super().deal(*arguments, **options).tensors())
+
+
+def test_cards_are_played_without_tricks_too_and_shown_where_the_game_says_that_they_lie() -> None:
+    match = begin(Settings(Shown(), games=1, agent="random", seed=3))
+    after = match.act(match.legal[0])
+    before, card = look(match, PERSON), after.last.name
+    assert lines.narrate(before, after.last, look(after, PERSON), UNICODE) == [f"You play {card}."]
+    assert any(fact.startswith("played ") for fact in look(after, PERSON).facts)
+    plain = begin(Settings(Draw(), games=1, agent="random", seed=3)).act(match.legal[0])
+    assert not any(fact.startswith("played ") for fact in look(plain, PERSON).facts)
+
+
+@pytest.mark.parametrize(
+    ("names", "told", "typed_as_1"),
+    [
+        (("raise 1", "fold", "raise 2"), "You may choose  fold  raise 1-2", "raise 1"),
+        (("play 1", "throw 1", "tell"), "You may choose  1:play 1  2:throw 1  3:tell", "play 1"),
+        (("swap none", "swap 2", "swap 1 2"), "You may choose  1:swap none  2:swap 2  3:swap 1 2", "swap none"),
+        (("4", "5", "9"), "You may choose  4-9, not 6 or 7 or 8", None),
+    ],
+)
+def test_choices_are_counted_by_their_own_numbers_only_if_those_tell_them_apart(
+    names: tuple[str, ...], told: str, typed_as_1: str | None
+) -> None:
+    one = look(begin(Settings(Draw(), games=1, agent="random", seed=3)), PERSON)
+    seen = replace(one, one=replace(one.one, legal=(20, 21, 22), choices=names))
+    assert lines.choices_line(seen, UNICODE) == told
+    action = parse("1", seen, UNICODE)
+    assert isinstance(action, Mistake) if typed_as_1 is None else seen.choices[action] == typed_as_1
 
 
 def test_one_of_what_a_game_counts() -> None:

@@ -69,9 +69,22 @@ def _ways(word: str) -> tuple[str, ...]:
 
 
 def numbers(seen: Seen) -> dict[int, int]:
-    """The choices whose name ends in a number, such as bids, by that number."""
-    found = {action: re.search(r"(?:^|\s)(\d+)$", name) for action, name in seen.choices.items()}
-    return {int(match[1]): action for action, match in found.items() if match}
+    """The choices that only a number at the end of their names tells apart, such as bids, by that number; none where
+    those that end in one begin in several ways: "play 1" and "throw 1"."""
+    found = _ending_in_numbers(seen)
+    told = {int(number): action for action, (_, number) in found.items()}
+    return told if len({word for word, _ in found.values()}) == 1 and len(told) == len(found) else {}
+
+
+def counted_word(seen: Seen) -> str:
+    """What the names of the choices in `numbers`, of which there are some, begin with: "bid"."""
+    return next(iter(_ending_in_numbers(seen).values()))[0].strip()
+
+
+def _ending_in_numbers(seen: Seen) -> dict[int, tuple[str, str]]:
+    """The choices whose name ends in a number: what it begins with, and the number."""
+    found = {action: re.fullmatch(r"(|.*\s)(\d+)", name) for action, name in seen.choices.items()}
+    return {action: (match[1], match[2]) for action, match in found.items() if match}
 
 
 def listed_choices(seen: Seen) -> dict[int, int]:
@@ -130,7 +143,8 @@ def allowed(seen: Seen) -> str:
     else:
         counted = numbers(seen)
         names = [name for action, name in seen.choices.items() if action not in counted.values()]
-        names += [span(counted)] if counted else []
+        word = counted_word(seen) if counted else ""
+        names += [f"{word * (word != 'bid')} {span(counted)}".strip()] if counted else []
     told = ", ".join(names)
     return told if len(told) <= LONGEST_LIST else f"{told[:LONGEST_LIST].rpartition(', ')[0]}, .."
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from vecgame import text
 from veclab.table.advice import Hint
-from veclab.table.commands import allowed, listed_choices, numbers, span
+from veclab.table.commands import allowed, counted_word, listed_choices, numbers, span
 from veclab.table.glyphs import Glyphs
 from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
 
 # Names of choices that begin with one of these are said by it; others are said to be said: "West says nil".
 VERBS = {"bid", "pass", "bet", "fold", "call", "raise", "check", "name", "order"}
-VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take"}
+VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take", "throw", "tell", "ask", "exchange", "knock"}
 
 
 def help_lines(lowest: float, highest: float, unit: str) -> tuple[str, ...]:
@@ -44,7 +44,8 @@ def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
 
 def _move_line(before: Seen, move: Move) -> str:
     name = before.names[move.seat]
-    if move.plays:
+    layout = before.one.layout
+    if move.plays or (move.action < layout.size and move.name == text.card_name(layout, move.action)):
         return f"{verb(name, 'lead' if move.leads else 'play')} {move.name}."
     word, _, rest = move.name.partition(" ")
     if word in VERBS:
@@ -228,7 +229,8 @@ def choices_line(seen: Seen, glyphs: Glyphs) -> str:
     named = {number: action for number, action in listed_choices(seen).items() if not counted}
     parts = [f"{number}:{seen.choices[action]}" for number, action in named.items()]
     parts += [name for action, name in seen.choices.items() if counted and action not in counted.values()]
-    return glyphs.say(f"You may choose  {'  '.join([*parts, *([f'bid {span(counted)}'] if counted else [])])}")
+    parts += [f"{counted_word(seen)} {span(counted)}".strip()] if counted else []
+    return glyphs.say(f"You may choose  {'  '.join(parts)}")
 
 
 def prompt(seen: Seen, glyphs: Glyphs) -> str:

@@ -27,7 +27,8 @@ SEAT_NAMES = {
     8: ("South", "SW", "West", "NW", "North", "NE", "East", "SE"),
 }
 TOLD = {"trump", "dealer"}  # fields that the line above the table tells
-UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}  # those that tell nothing of use at a table
+# Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
+UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
 
 
 @dataclass(frozen=True)
@@ -131,8 +132,10 @@ class Seen:
         """What else the viewer sees of the game: cards that lie somewhere, who plays alone, and so on."""
         open_cards = " ".join(text.card_name(self.one.layout, card) for card in self.turned)
         told = [f"turned up {open_cards}"] if open_cards else []
+        unnamed = {name for name, kind in self.one.kinds.items() if kind == "number"}
+        untold = UNTOLD if "trick" in self.one.values else UNTOLD & unnamed
         for name in self.one.values:
-            if name in {"index", "lacks", "trick", "hands", *TOLD, *UNTOLD, *self.columns}:
+            if name in {"index", "lacks", "trick", "hands", *TOLD, *untold, *self.columns}:
                 continue
             if words := self._told(name):
                 label = "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")
