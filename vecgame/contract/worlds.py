@@ -23,11 +23,13 @@ FEWEST = 8  # positions in which something could have differed, to say that it n
 OFTEN = 0.4  # share of worlds: what happens in so many happens in one of `GAMES` true deals at least
 MOST_DEALS = 1500  # that a test of the worlds' distribution lists
 MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the first decision on
+NUMBERS = 64  # hidden numbers, at least, with which a step leads where it does if it does not depend on them
 DRAWS = 12  # worlds for each of them, and of these
 TOGETHER = 3  # are of one game
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 FAR_ABOVE = 256  # times the largest hidden number that was dealt: of so many bits no world's numbers are
-TOO_FEW = "worlds: not enough positions to compare their distribution"
+TOO_FEW = "worlds: not enough positions to compare their distribution; with fewer cards in the game there may be"
+NUMBERS_ONLY = "worlds: how often hidden numbers come is not compared"
 
 
 def hands_are_as_said(game: Game) -> None:
@@ -171,7 +173,7 @@ def worlds_are_uniform(game: Game) -> str | None:
     """
     hidden = game.hidden(game.deal(1, SEED))
     if not any(field.is_place for field in hidden.values()):
-        return TOO_FEW if hidden else None
+        return NUMBERS_ONLY if hidden else None
     tested = 0
     for past in _pasts(game):
         now = past[-1][0]
@@ -238,7 +240,9 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     int64, equal rows for different beginnings; None where they cannot be listed.
 
     Cards that came from one hidden place into another may have been any, so the past begins after that if the game says
-    what is known then (`may_hold`), and else with the first decision. The cards played since are those they were.
+    what is known then (`may_hold`), and else with the first decision. The cards played since are those they were. What
+    others did in secret may have been any of what they might do, and each way is a row. Pasts in which chance came by a
+    hidden number are not listed.
     """
     now, seat = past[-1][0], int(game.mover(past[-1][0])[0])
     fixed_since = _fixed_since(game, past)
@@ -248,8 +252,6 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     hidden, viewer = game.hidden(first), game.mover(now)
     held, seen = places(hidden, first)[0], seen_places(hidden, first, viewer)[0]
     fixed = begin == fixed_since
-    if not fixed and any(field.holds == "number" for field in hidden.values()):
-        return None
     played = 0
     if fixed:
         played = held & ~places(game.hidden(now), now)[0]
@@ -266,14 +268,30 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     if says:
         again = again[_agrees(game, first, again, viewer)]
     for (state, action), (following, _) in itertools.pairwise(past[begin:]):
-        if int(game.mover(state)[0]) != seat and _is_secret(game, state, following, now, seat):
-            return None
         alike = _looks_alike(game, again, state.repeat(again.batch_size), seat)
-        alike &= (game.mover(again) == game.mover(state)) & game.legal_mask(again)[:, action[0]]
-        again = again[alike]
-        again = game.step(again, action.expand(again.batch_size))
+        again = again[alike & (game.mover(again) == game.mover(state))]
+        may = game.legal_mask(again)
+        if int(game.mover(state)[0]) == seat or not _is_secret(game, state, following, now, seat):
+            may = may & (torch.arange(game.num_actions) == action)
+        lanes, actions = may.nonzero(as_tuple=True)
+        again = again[lanes]
+        if len(lanes) > MOST_BEGINNINGS or (not fixed and _draws_by_number(game, state, again, actions)):
+            return None
+        again = game.step(again, actions)
     again = again[_looks_alike(game, again, now.repeat(again.batch_size), seat)]
     return places(game.hidden(again), again)
+
+
+def _draws_by_number(game: Game, state: State, lanes: State, action: Tensor) -> bool:
+    """Whether a step from some lanes [N] leads elsewhere with other hidden numbers, those of worlds of a state [1]."""
+    if not lanes.batch_size or not any(field.holds == "number" for field in game.hidden(state).values()):
+        return False
+    often = -(-NUMBERS // lanes.batch_size)
+    lanes, action = lanes.repeat(often), action.repeat_interleave(often)
+    world = game.determinize(state, lanes.batch_size, SEED + 1)
+    numbers = {name: getattr(world, name) for name, field in game.hidden(world).items() if field.holds == "number"}
+    after, other = game.step(lanes, action), game.step(replace(lanes, **numbers), action)
+    return not same(after, replace(other, **{name: getattr(after, name) for name in numbers}))
 
 
 def _fixed_since(game: Game, past: Past) -> int:
@@ -299,8 +317,7 @@ def _agrees(game: Game, first: State, again: State, viewer: Tensor) -> Tensor:
 
 
 def _is_secret(game: Game, state: State, following: State, now: State, seat: int) -> bool:
-    """Whether another action would have looked the same to a seat, and what it would have changed is not seen now: then
-    others may have done that instead."""
+    """Whether another action would have looked the same to a seat, and what it would have changed is not seen now."""
     legal = game.legal_mask(state)[0].nonzero()[:, 0]
     after = game.step(state.repeat(len(legal)), legal)
     after = after[_looks_alike(game, after, following.repeat(len(legal)), seat)]
