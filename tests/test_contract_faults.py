@@ -298,6 +298,25 @@ class PaysAnotherSum(Kuhn):
     sum_of_scores = 1.0
 
 
+class PaysThirds(FiveSuits):
+    """Who have most tricks share a pot of a chip of each seat, which rounds their shares."""
+
+    sum_of_scores = 0.0
+
+    def set_up(self):
+        self.lowest, self.highest = -1.0, 3.0
+
+    def points(self, state):
+        most = (state.won == state.won.amax(-1, keepdim=True)).float()
+        return 4 * most / most.sum(-1, keepdim=True) - 1
+
+
+def test_a_sum_of_scores_may_be_rounded() -> None:
+    *_, end = contract.positions(game := PaysThirds(), 400)
+    assert game.scores(end).sum(-1).abs().max() > 0
+    assert all(check(game) is None for check in contract.CHECKS if check.__name__ in ("every_decision", "ends"))
+
+
 class PaysTooMuch(Spades):
     """Counts points where a value should be."""
 
