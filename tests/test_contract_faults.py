@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.crazy_eights import CrazyEights
 from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
 from vecgame import Blob, Spades, Stream, Whist, contract
 from vecgame.cards import bit, popcount, unpack
@@ -24,6 +25,7 @@ RIGHT = {
     "a stock": Draw(),
     "a stock, its next card face up": Draw(face_up=True),
     "tricks in five suits": FiveSuits(),
+    "cards shuffled again": CrazyEights(players=2, cards=2, suits=2, ranks=4),
     "bids that are shown together": Blob(cards=2, ranks=3, bidding="once", hook=False),
     "cards unseen while bidding": Blob(cards=1, ranks=2, sight="blind"),
 }
@@ -33,6 +35,18 @@ RIGHT = {
 @pytest.mark.parametrize("game", RIGHT.values(), ids=RIGHT)
 def test_right_games_are_compared_in_all(game) -> None:
     assert contract.check(game) == ()
+
+
+def test_each_world_shuffles_the_pile_in_its_own_order() -> None:
+    """Half of them another card first, of two; all of them the same cards, which all have seen."""
+    game = RIGHT["cards shuffled again"]
+    states = [s[(s.stock < 0).all(-1) & game.legal_mask(s)[:, game.draw]] for s in contract.positions(game, 400)]
+    state = next(s for s in states if len(s) and (popcount(s.pile) == 3).any())
+    state = state[popcount(state.pile) == 3][:1]
+    after = game.step(game.determinize(state, 200), [game.draw] * 200)
+    under, drawn = int(state.pile & ~bit(state.top)), after.hands.gather(1, state.to_move.repeat(200)[:, None])[:, 0]
+    first = drawn & ~state.hands.gather(1, state.to_move[:, None])[:, 0]
+    assert (first | bit(after.stock[:, 0]) == under).all() and 70 < (first == under & -under).sum() < 130
 
 
 @pytest.mark.slow
@@ -545,6 +559,17 @@ class LowAndLucky(ThinksInLowCards, Lucky):
     """Likewise beside a hidden number."""
 
 
+class DrawsWhenItMust(CrazyEights):
+    """Lets a seat draw only if it has no card that fits, and does not say what others learn of its hand by that."""
+
+    def legal_mask(self, state):
+        mask = super().legal_mask(state)
+        must = ~mask[:, : self.size].any(-1) | self.is_terminal(state)
+        draws = mask[:, self.draw] & must
+        rest = torch.stack([draws, mask[:, -1] | (mask[:, self.draw] & ~must & ~mask[:, : self.draw].any(-1))], -1)
+        return torch.cat([mask[:, : self.draw], rest], -1)
+
+
 class ForgetsVoids(Blob):
     """Draws hands as if nobody had shown anything."""
 
@@ -624,6 +649,7 @@ class NeverFollows(Whist):
         (ThinksInLowCards(), "not uniform"),
         (LowAndLucky(), "not uniform"),
         (GuessesWhatIsPutAway(), "not uniform"),
+        (DrawsWhenItMust(players=2, cards=2, suits=2, ranks=4), "the past would be illegal"),
         (ForgetsVoids(cards=4, ranks=5), "the past would be illegal"),
         (DrawsUnevenly(cards=4, ranks=5), "not uniform"),
         (NeverFollows(trump="none"), "a seat holds cards that may_hold or shows rule out"),
