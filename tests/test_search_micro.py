@@ -8,7 +8,7 @@ import torch
 from tests.micro_games import Flat, MicroGame
 from vecgame import Stream
 from vecmcts import PlayoutEvaluator, SearchConfig, search
-from vecmcts.selection import improved_policy, puct
+from vecmcts.selection import improved_logits, improved_policy, puct
 
 
 def ones(moves: torch.Tensor) -> torch.Tensor:
@@ -31,11 +31,12 @@ def test_the_first_action_wins() -> None:
     assert result.q[0, :3].tolist() == [1.0, 0.0, 0.0]
 
 
-def test_actions_of_any_number() -> None:
-    game = MicroGame([0], [[3, 130, 299]], lambda moves: (moves[:, :1] == 299).float().expand(-1, 4))
-    game.num_actions = 300
+@pytest.mark.parametrize("last", [127, 128, 299])
+def test_actions_of_any_number(last: int) -> None:
+    game = MicroGame([0], [[3, 120, last]], lambda moves: (moves[:, :1] == last).float().expand(-1, 4))
+    game.num_actions = last + 1
     result = search(game, game.new(2), Flat(), SearchConfig(worlds=1, simulations=20))
-    assert result.policy.argmax(-1).tolist() == [299, 299] and result.q[0, [3, 130, 299]].tolist() == [0.0, 0.0, 1.0]
+    assert result.policy.argmax(-1).tolist() == [last, last] and result.q[0, [3, 120, last]].tolist() == [0.0, 0.0, 1.0]
 
 
 def test_everybody_plays_for_himself() -> None:
@@ -132,6 +133,17 @@ def test_improved_policy_formula() -> None:
     assert policy[0].tolist() == pytest.approx([*(w / sum(weights) for w in weights), 0.0], rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_actions_tried_whose_priors_are_too_small_for_a_number_still_count(dtype: torch.dtype) -> None:
+    """Both weigh alike then: v_mix = (0.4 + 2 * (0.9 + 0.1) / 2) / 3."""
+    log_prior = torch.tensor([[0.0, -800.0, -900.0, -torch.inf]], dtype=dtype)
+    visits, sums = (torch.tensor([row], dtype=dtype) for row in ([0, 1, 1, 0], [0, 0.9, 0.1, 0]))
+    logits = improved_logits(log_prior, visits, sums, torch.tensor([0.4], dtype=dtype), SearchConfig())
+    assert logits[0].tolist() == pytest.approx(
+        [51 * 0.2 * q + p for q, p in ((1.4 / 3, 0), (0.9, -800), (0.1, -900))] + [-math.inf]
+    )
+
+
 def test_without_visits_the_policy_is_the_prior() -> None:
     log_prior = torch.tensor([[0.5, 0.3, 0.2, 0.0]]).log()
     zeros = torch.zeros(1, 4)
@@ -168,3 +180,12 @@ def test_playouts_draw_every_move_anew() -> None:
     _, means = PlayoutEvaluator(playouts=8).evaluate(game, game.new(400), Stream(0, lanes, torch.zeros_like(lanes)))
     assert abs(float(means.mean()) - 0.5) < 4.5 * 0.009
     assert 3 < len(means[:, 0].unique()) <= 9  # multiples of an eighth: the playouts of a lane differ
+
+
+def test_playouts_of_a_position_share_no_numbers() -> None:
+    """Two playouts of two free choices: four coins, half of them heads in 6 lanes of 16; in 4 of 16, were the last one
+    of the first playout the first one of the second. 2000 lanes, standard deviation 0.011."""
+    game = MicroGame([0, 1], [[0, 1], [0, 1]], lambda moves: moves[:, :2].float().mean(1, keepdim=True).expand(-1, 4))
+    lanes = torch.arange(2000)
+    _, means = PlayoutEvaluator(playouts=2).evaluate(game, game.new(2000), Stream(0, lanes, torch.zeros_like(lanes)))
+    assert abs(float((means[:, 0] == 0.5).float().mean()) - 6 / 16) < 4.5 * 0.011

@@ -58,13 +58,11 @@ def improved_logits(
     log_prior: Tensor, visits: Tensor, value_sum: Tensor, own_value: Tensor, config: SearchConfig
 ) -> Tensor:
     """What `improved_policy` is the softmax of: [B, A], -inf in slots without an action."""
-    legal = log_prior > -torch.inf
-    tried = visits > 0
-    log_prior = torch.where(legal, log_prior.clamp(min=-700.0), -torch.inf)
+    tried, tiny = visits > 0, torch.finfo(log_prior.dtype).tiny
     q = value_sum / visits.clamp(min=1)
-    prior_tried = torch.where(tried, log_prior.exp(), 0.0)
+    prior_tried = torch.where(tried, log_prior.exp().clamp(min=tiny), 0.0)  # of some weight, however unlikely
     total = visits.sum(-1)
-    mean_q = (prior_tried * q).sum(-1) / prior_tried.sum(-1).clamp(min=torch.finfo(q.dtype).tiny)
+    mean_q = (prior_tried * q).sum(-1) / prior_tried.sum(-1).clamp(min=tiny)
     mixed = (own_value + total * mean_q) / (1 + total)
     most = visits.amax(-1, keepdim=True).clamp(max=config.trusted_visits)
     weight = (config.c_visit + most) * config.c_scale
