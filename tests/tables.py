@@ -18,7 +18,7 @@ from veclab.table.glyphs import ASCII
 from veclab.table.session import Match, Settings, begin
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
-CARD = re.compile(r"(?:10|[2-9JQKA])[♠♥♣♦]")
+CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
 
 
 def of_blob(cards: int = 5, **others: object) -> Settings:

@@ -11,11 +11,11 @@ from typing import ClassVar
 
 import pytest
 import torch
-from rich.console import Console
 
 from net import BlobNet
 from tests.every_game import EVERY, Named
 from tests.small_games import Draw, DrawState
+from tests.tables import CARD, Recorder
 from vecgame import Blob, Game, identity, make_game, text
 from veclab import play
 from veclab.agents.checkpoint import save_network
@@ -32,7 +32,6 @@ from veclab.table.sight import SEAT_NAMES, look, said
 from veclab.table.ui import PlainLines, Screen
 from veclab.web.message import hint_told, seen_told
 
-CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
 LONG = {"blob-match", "hearts-match", "spades-match", "euchre-match", "hearts", "doppelkopf", "briscola"}
 LONG |= {"polignac.py:Polignac"}
 every_game = pytest.mark.parametrize("named", EVERY, ids=str)
@@ -122,20 +121,6 @@ def test_wrong_lines_change_nothing_and_get_one_line(named: Named) -> None:
                 if word.replace("'", "") not in legal:
                     assert isinstance(parse(word, seen, UNICODE), Mistake)
         match = match.act(rng.choice(match.legal))
-
-
-class Recorder:
-    """A console in memory, with every text that was shown since the last look."""
-
-    def __init__(self, width: int = 80) -> None:
-        self.console = Console(file=io.StringIO(), width=width, height=24, force_terminal=True, highlight=False)
-
-    def take(self) -> str:
-        file = self.console.file
-        told = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", file.getvalue())
-        file.seek(0)
-        file.truncate()
-        return told
 
 
 @every_game

@@ -18,6 +18,7 @@ pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 
 from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
+from tests.tables import CARD
 from tests.web import Served, actions, random_bots, waits_for_the_person
 from vecgame import Blob, identity, make_game, text
 from vecgame.cards import unpack
@@ -39,7 +40,6 @@ from veclab.web import server
 from veclab.web.message import hint_told, move_told, seen_told
 from veclab.web.sitting import Sitting, Table
 
-CARD = re.compile(r"(?:10|[2-9JQKA])'?[♠♥♣♦]")
 JSON = {"Content-Type": "application/json"}
 every_game = pytest.mark.parametrize("named", EVERY, ids=str)
 
