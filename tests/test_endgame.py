@@ -5,7 +5,7 @@ import torch
 
 from tests.helpers import to_reference
 from tests.positions import mixed_batch
-from vecgame import Blob
+from vecgame import Blob, concatenate
 from veclab.arena.bots import SearchPlayer
 from veclab.arena.cheating import CheatingSearch, OpenHands
 from veclab.arena.matches import play_match
@@ -44,6 +44,9 @@ def test_finished_games_have_their_scores_and_no_action() -> None:
     solution = solve(game, state)
     assert torch.equal(solution.values, game.values(state))
     assert (solution.action == -1).all() and not solution.best.any()
+    beside = solve(game, concatenate([state, game.deal(5, seed=1)]))  # others of whose batch go on
+    assert torch.equal(beside.values[:5], solution.values) and torch.equal(beside.action[:5], solution.action)
+    assert beside.best.any(-1).tolist() == [False] * 5 + [True] * 5
 
 
 @pytest.mark.slow

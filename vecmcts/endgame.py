@@ -39,7 +39,7 @@ def solve(game: Game, state: State, dtype: torch.dtype = torch.float32) -> Solut
     over = game.is_terminal(state)
     values, slot, best = _solve(game, state, dtype)
     actions = game.legal_actions(state)
-    columns = torch.where((actions >= 0) & best & ~over[:, None], actions, game.num_actions)
+    columns = torch.where(best, actions, game.num_actions)
     wide = torch.zeros((state.batch_size, game.num_actions + 1), dtype=torch.bool, device=state.device)
     action = torch.where(over, -1, actions.gather(1, slot[:, None])[:, 0])
     return Solution(values, action, wide.scatter(1, columns, True)[:, :-1])

@@ -176,7 +176,7 @@ def standard_error(gain: Tensor, drawn: Tensor) -> Tensor:
     off = gain - gain.mean(1, keepdim=True)
     square = (off * (same @ off)).sum(1).clamp(min=0) / drawn.shape[1] ** 2
     groups = (drawn.shape[1] ** 2 / same.sum((1, 2)))[:, None]  # effective number of them, 1 or more
-    return torch.where(groups > 1, square * groups / (groups - 1).clamp(min=1e-9), torch.inf).sqrt()
+    return torch.where(groups > 1, square * groups / (groups - 1), torch.inf).sqrt()
 
 
 def _attempt_all(
