@@ -181,6 +181,29 @@ def test_numbers_without_cards_are_a_note() -> None:
     assert contract.check(Dice()) == ("worlds: how often hidden numbers come is not compared",)
 
 
+@dataclass(frozen=True)
+class SecretState(DiceState):
+    secret: Tensor  # [B] int64, which nobody sees
+
+
+class Secret(LongDiceAsBits):
+    def hidden(self, state):
+        return {**super().hidden(state), "secret": Hidden(nobody(state.secret, 2), "number", place=False)}
+
+
+def test_hidden_numbers_are_any_of_56_bits_each_drawn_by_itself() -> None:
+    """But for those that the mover sees. A bit of 4,000 draws is set as often as not, within five standard errors."""
+    dice = LongDiceAsBits().deal(20, seed=1)
+    game, state = Secret(), SecretState(**dice.tensors(), secret=dice.index)
+    state = game.step(state, game.legal_actions(state)[:, 0])  # the second seat is to move
+    worlds = dealt_anew(game, state, 100, seed=2)
+    assert torch.equal(worlds.dice[:, 1], state.dice[:, 1].repeat_interleave(100))
+    drawn = torch.cat([worlds.dice[:, 0], worlds.secret])
+    assert len(drawn.unique()) == 4000 and drawn.min() >= 0 and drawn.max() < 1 << 56
+    share = (drawn[:, None] >> torch.arange(56) & 1).double().mean(0)
+    assert ((share - 0.5).abs() < 5 * 0.5 / 4000**0.5).all()
+
+
 # --- what a game says of itself ---
 
 

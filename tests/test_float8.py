@@ -206,3 +206,19 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
     for what in ("net", "self-play"):
         assert bench.main([what, *flags, *["--compile"] * fused]) == 0
     assert len(asked) >= 4 and set(asked) == {fused}
+
+
+def test_a_compiled_network_that_has_no_memory_says_so_and_stays_compiled(monkeypatch) -> None:
+    """Whoever called it tries a smaller batch then."""
+
+    def full(function: object):
+        def fail(*arguments: object) -> None:
+            raise torch.OutOfMemoryError
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", full)
+    form = InferenceNet(random_net(SMALL), torch.float32, compile=True)
+    with pytest.raises(torch.OutOfMemoryError):
+        form(observations(SMALL, 20))
+    assert form.compiled

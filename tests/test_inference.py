@@ -20,7 +20,8 @@ from veclab.reference.worlds import consistent_worlds
 from veclab.settings import Settings
 from veclab.training.selfplay import self_play
 from vecmcts import NetworkEvaluator, Past, SearchConfig, inference, random_action, search
-from vecmcts.inference import infer, log_likelihood, resample
+from vecmcts.inference import drawn_by_weight, infer, log_likelihood, resample
+from vecmcts.search import _worlds
 
 NETWORK = NetworkEvaluator(linear_network(4))
 ERROR_RATE = 1e-4
@@ -138,12 +139,24 @@ def test_systematic_draws() -> None:
         chosen = resample(weights.log(), torch.full((3, 1), u), 20)
         assert chosen[0].bincount(minlength=4).tolist() == [10, 5, 5, 0] and (chosen[1] == 3).all()
         assert (chosen[2].bincount(minlength=4) - 20 * weights[2]).abs().max() < 1
+    largest = torch.tensor([[1 - 2.0**-53]]).double()  # 19 and this are 20 by rounding
+    assert resample(weights[2:].log(), largest, 20).max() == 3
     # By one number uniform in [0, 1): each candidate by its share on average.
     u = (torch.arange(1000).double() + 0.5)[:, None] / 1000
     one = resample(weights[2].log().expand(1000, 4), u, 1)
     assert one.flatten().bincount().tolist() == [100, 200, 300, 400]
     hopeless = resample(torch.full((1, 5), -torch.inf), torch.tensor([[0.5]]), 5)
     assert hopeless.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_every_game_and_decision_draws_by_a_number_of_its_own() -> None:
+    game = Blob(cards=2)
+    start = game.deal(20)
+    later = game.step(start, game.legal_actions(start)[:, 0])
+    first, second = (
+        drawn_by_weight(game, state, state.repeat(20), torch.zeros(20, 20), 3, seed=1)[1] for state in (start, later)
+    )
+    assert (first != second).any(-1).sum() > 10 and len(first.unique(dim=0)) > 10
 
 
 CONFIG = SearchConfig(worlds=3, simulations=6, candidates=10)
@@ -199,6 +212,8 @@ def test_merged_moves_are_judged_as_they_were_played() -> None:
     merged = replace(CONFIG, merge_equivalent=True)
     result = search(game, state, linear_network(4), merged, seed=1, past=past)
     assert (result.visits.sum(-1) == 18).all()
+    worlds = _worlds(game, game.merged(), state, NETWORK, merged, 1, past)
+    assert torch.equal(worlds.hands, infer(game, state, past, NETWORK, CONFIG, 1)[0].hands)
 
 
 @pytest.mark.slow

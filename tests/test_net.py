@@ -1,6 +1,8 @@
 """The network against PyTorch's own encoder, and the inference form against the network."""
 
+import copy
 import dataclasses
+import pickle
 
 import pytest
 import torch
@@ -218,6 +220,14 @@ def test_outputs_may_be_changed_in_place_and_carry_no_gradient():
     logits.masked_fill_(torch.ones(4, 9, dtype=torch.bool), float("-inf"))
     values.mul_(2)
     assert not logits.requires_grad and not logits.is_inference()
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_a_copy_runs_compiled_if_the_network_did(compile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    network = InferenceNet(random_net(TINY), torch.float32, compile=compile)
+    for again in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+        assert again.compiled == network.compiled == compile
 
 
 def test_inference_arguments():

@@ -180,11 +180,25 @@ def test_a_game_that_never_leaves_a_choice() -> None:
     assert not result.visits.any() and torch.equal(result.policy > 0, game.legal_mask(game.deal(3)))
 
 
+def test_an_action_is_tried_where_it_is_legal_though_lanes_are_carried_along(monkeypatch) -> None:
+    class Strict(Blob):
+        def step(self, state, action: Tensor, validate: bool = False):
+            legal = (self.legal_actions(state) == action[:, None]).any(-1)
+            assert (legal & (action >= 0) | self.is_terminal(state)).all()
+            return super().step(state, action, validate)
+
+    monkeypatch.setitem(lanes.COMPACT, "cpu", False)
+    game = Strict(cards=2)
+    assert (rollouts(game, mixed_batch(game, 8, seed=3), HashPolicy(), CONFIG).visits > 0).any()
+
+
 def test_games_that_are_over_and_no_games() -> None:
     game = Blob(cards=2)
     state, past = played(game, 4, game.decisions, seed=1)
     result = rollouts(game, state, network_of(game), INFERRED, past=past)
     assert not result.visits.any() and torch.allclose(result.value.float(), game.values(state))
+    ended, _ = played(Kuhn(), 4, Kuhn().decisions, seed=1)  # whose masks still have several actions
+    assert not rollouts(Kuhn(), ended, network_of(Kuhn()), CONFIG).visits.any()
     none = torch.tensor([], dtype=torch.int64)
     assert rollouts(game, state.take(none), network_of(game), INFERRED, past=past.take(none)).policy.shape == (0, 52)
 
@@ -196,6 +210,9 @@ def test_standard_error() -> None:
     twice = gain[:, :3].repeat_interleave(2, dim=1)  # three worlds, each drawn twice, are three observations
     assert torch.allclose(standard_error(twice, apart // 2), gain[:, :3].std(1) / math.sqrt(3))
     assert (standard_error(gain[:, :1].expand(-1, 6, -1), torch.zeros_like(apart)) == math.inf).all()
+    half = torch.randn(200, 3, 1, generator=torch.Generator().manual_seed(0))
+    alike = torch.cat([half, half.flip(1)], 1)  # two groups of one mean, though by rounding some differ by less than 0
+    assert (standard_error(alike, apart[:1] // 3) < 1e-6).all()
 
 
 def test_what_is_left_of_a_gain() -> None:
@@ -239,6 +256,15 @@ def test_draws_follow_the_policy() -> None:
     actions = game.legal_actions(state[0])
     expected = game.slot_logits(state[0], actions, logits[:1]).softmax(-1)[0, :6]
     assert torch.allclose(share, expected, atol=0.03)
+
+
+def test_the_largest_number_draws_an_action_too() -> None:
+    """Though shares add up to a little less than 1 in some lanes."""
+    game, random = Blob(cards=5), torch.Generator().manual_seed(0)
+    state = game.deal(1).repeat(1000)
+    logits, largest = torch.randn(1000, 52, generator=random), torch.tensor([[1 - 2.0**-53]]).double()
+    drawn = drawn_action(game, state, logits, largest)
+    assert game.legal_mask(state).gather(1, drawn[:, None]).all()
 
 
 @pytest.mark.slow

@@ -11,7 +11,8 @@ from tests.positions import HashEvaluator, fraction, hash_reference, linear_netw
 from vecgame import Blob, Purpose, State, Stream
 from veclab.reference import mcts
 from veclab.reference import rules as reference
-from vecmcts import NetworkEvaluator, SearchConfig, search
+from vecmcts import NetworkEvaluator, PlayoutEvaluator, SearchConfig, evaluators, search
+from vecmcts.evaluators import PLAYOUT_BLOCKS, play_out
 from vecmcts.search import ROOT, plant
 
 
@@ -147,6 +148,21 @@ def test_every_position_comes_with_its_own_random_numbers(sees_hidden: bool) -> 
     assert len(numbers[0]) == (24 if sees_hidden else 8)
     drawn = torch.cat(numbers)
     assert len(drawn) == int(result.evaluations) == len(drawn.unique())
+
+
+def test_every_choice_of_a_playout_has_a_number_of_its_own(monkeypatch) -> None:
+    """Of all playouts of all lanes; and the value is the mean of the playouts."""
+    game, drawn = Blob(cards=2), []
+    choose = evaluators.random_action
+    monkeypatch.setattr(
+        evaluators, "random_action", lambda game, state, uniform: drawn.append(uniform) or choose(game, state, uniform)
+    )
+    state = game.deal(5, seed=1)
+    stream = Stream(1, state.index, torch.zeros_like(state.index), offset=3 << 16)
+    _, three = PlayoutEvaluator(3).evaluate(game, state, stream)
+    assert len(torch.cat(drawn).unique()) == len(torch.cat(drawn)) == 3 * 5 * game.decisions
+    alone = [play_out(game, state, stream.at((3 << 16) + PLAYOUT_BLOCKS * number)) for number in range(3)]
+    assert torch.allclose(three, sum(alone) / 3) and not torch.equal(alone[0], alone[1])
 
 
 def test_noise_is_one_draw_a_game_and_mixed_in_proportion() -> None:

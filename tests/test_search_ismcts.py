@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.helpers import to_reference
+from tests.helpers import play_randomly, to_reference
 from tests.micro_games import Flat, MicroGame, MicroState
 from tests.positions import HashEvaluator, hash_reference, mixed_batch
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import positions
-from vecgame import Blob, Purpose, Stream, lanes
+from vecgame import Blob, Purpose, State, Stream, concatenate, lanes
 from veclab.reference import rules as reference
+from veclab.reference.mcts import improved_policy
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, ismcts, search
 
 
@@ -61,7 +62,7 @@ def scalar_ismcts(rules, worlds, config: IsmctsConfig, uniform) -> tuple[dict[in
     return {a: s[0] for a, s in nodes[()].items()}, {a: s[1] for a, s in nodes[()].items()}, total
 
 
-@pytest.mark.parametrize(("cards", "simulations"), [(1, 40), (2, 120), (5, 60), (13, 30)])
+@pytest.mark.parametrize(("cards", "simulations"), [(1, 40), (2, 120), (5, 60), (13, 30), (13, 4)])
 def test_the_scalar_search_makes_the_same_visits(cards: int, simulations: int) -> None:
     game, config = Blob(cards=cards), IsmctsConfig(simulations=simulations)
     state = mixed_batch(game, 8, seed=cards)
@@ -81,9 +82,43 @@ def test_the_scalar_search_makes_the_same_visits(cards: int, simulations: int) -
         tried = {a: int(n) for a, n in enumerate(result.visits[lane].tolist()) if n}
         assert tried == visits and sum(tried.values()) == simulations
         assert {a: float(result.q[lane, a]) * n for a, n in tried.items()} == pytest.approx(sums, abs=1e-9)
-        own = hash_reference(rules, root)[1]
+        logits, own = hash_reference(rules, root)
+        prior = {action: math.exp(logit) for action, logit in logits.items()}
+        prior = {action: weight / sum(prior.values()) for action, weight in prior.items()}
+        assert result.prior[lane, list(prior)].tolist() == pytest.approx(list(prior.values()), abs=1e-12)
+        improved = improved_policy(
+            prior,
+            {a: visits.get(a, 0) for a in prior},
+            {a: sums.get(a, 0.0) for a in prior},
+            own[reference.mover(rules, root)],
+        )
+        assert result.policy[lane, list(prior)].tolist() == pytest.approx([improved[a] for a in prior], abs=1e-9)
         means = [(v + t) / (1 + simulations) for v, t in zip(own, total, strict=True)]
         assert result.value[lane].tolist() == pytest.approx(means, abs=1e-12)
+
+
+def test_every_position_comes_with_its_own_random_numbers() -> None:
+    numbers: list[Tensor] = []
+
+    class Drawing(HashEvaluator):
+        def evaluate(self, game: Blob, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
+            assert torch.equal(stream.game, state.index)
+            numbers.append(stream.uniform(Purpose.PLAYOUT, 1)[:, 0])
+            return super().evaluate(game, state, stream)
+
+    game = Blob(cards=3)
+    result = ismcts(game, mixed_batch(game, 6, seed=16), Drawing(), IsmctsConfig(simulations=6), seed=1)
+    drawn = torch.cat(numbers)
+    assert len(drawn) == int(result.evaluations) == len(drawn.unique())
+
+
+def test_finished_games_are_worth_what_they_are_and_get_no_visits() -> None:
+    game = Blob(cards=1)
+    start = game.deal(4, seed=4)
+    over = play_randomly(game, start, seed=4)[-1][0]
+    result = ismcts(game, concatenate([over, start]), HashEvaluator(), IsmctsConfig(simulations=5), seed=1)
+    assert result.visits.sum(-1).tolist() == [0] * 4 + [5] * 4
+    assert torch.allclose(result.value[:4], game.values(over, torch.float64), rtol=0, atol=1e-12)
 
 
 @dataclass(frozen=True)

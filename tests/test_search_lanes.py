@@ -74,7 +74,7 @@ def test_finished_games_are_harmless_and_get_no_visits() -> None:
     mixed = concatenate([over, state])
     result = search(game, mixed, HashEvaluator(), CONFIG, seed=2)
     first, rest = torch.arange(10), torch.arange(10, 20)
-    assert (result.visits[first] == 0).all()
+    assert (result.visits[first] == 0).all() and (result.visit_policy[first] == 0).all()
     assert result.value[first].allclose(game.values(over, torch.float64), rtol=0, atol=1e-12)
     assert_same(lanes_of(result, rest), search(game, state, HashEvaluator(), CONFIG, seed=2))
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from tests.micro_games import Flat, MicroGame
-from vecgame import Stream
+from vecgame import Blob, Stream
 from vecmcts import PlayoutEvaluator, SearchConfig, search
 from vecmcts.selection import improved_logits, improved_policy, puct
+from vecmcts.tree import WORKING_BYTES, Tree, action_type
 
 
 def ones(moves: torch.Tensor) -> torch.Tensor:
@@ -189,3 +190,20 @@ def test_playouts_of_a_position_share_no_numbers() -> None:
     lanes = torch.arange(2000)
     _, means = PlayoutEvaluator(playouts=2).evaluate(game, game.new(2000), Stream(0, lanes, torch.zeros_like(lanes)))
     assert abs(float((means[:, 0] == 0.5).float().mean()) - 6 / 16) < 4.5 * 0.011
+
+
+@pytest.mark.parametrize(("actions", "dtype"), [(128, torch.int8), (129, torch.int16), (1000, torch.int16)])
+def test_nodes_hold_every_action_of_a_game(actions: int, dtype: torch.dtype) -> None:
+    game = MicroGame([0], [[0]], ones)
+    game.num_actions = actions
+    assert action_type(game) == dtype and torch.iinfo(dtype).max >= actions - 1
+
+
+def test_the_bytes_of_a_tree_are_those_of_its_tensors() -> None:
+    game = Blob(cards=3)
+    tree = Tree.allocate(game, game.deal(4), 7, torch.float32)
+    tensors = [
+        *tree.state.tensors().values(),
+        *(each for each in vars(tree).values() if isinstance(each, torch.Tensor)),
+    ]
+    assert sum(tensor.nbytes for tensor in tensors) == 4 * (Tree.bytes_per_tree(game, 7) - WORKING_BYTES)

@@ -7,7 +7,8 @@ import torch
 
 from tests.helpers import to_reference
 from tests.micro_games import Flat, MicroGame
-from tests.positions import HashEvaluator, hash_reference, mixed_batch
+from tests.positions import HashEvaluator, mixed_batch
+from tests.test_search_evaluators import OpenEvaluator, open_reference
 from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent, assert_same
 from tests.test_search_sync import positions, search_twice
 from vecgame import Blob, lanes
@@ -25,7 +26,7 @@ def test_the_scalar_reference_makes_the_same_visits(cards: int, worlds: int, sim
     game = Blob(cards=cards)
     state = mixed_batch(game, 12, seed=cards)
     config = SHARED(worlds=worlds, simulations=simulations, noise_fraction=noise)
-    result = search(game, state, HashEvaluator(), config, seed=4)
+    result = search(game, state, OpenEvaluator(logits=True), config, seed=4)  # worlds of different priors and values
     drawn = game.determinize(state, worlds, 4)
     actions = game.legal_actions(state)
     stream = Stream.of_worlds(4, state.index, game.turn(state), worlds)
@@ -36,7 +37,7 @@ def test_the_scalar_reference_makes_the_same_visits(cards: int, worlds: int, sim
         expected = roots.search_sharing_worlds(
             to_reference(game, state, lane)[0],
             [to_reference(game, drawn, lane * worlds + world)[1] for world in range(worlds)],
-            hash_reference,
+            open_reference(logits=True),
             mcts.SearchConfig(simulations, config.c_puct),
             dict(zip(options, numbers[lane].tolist(), strict=False)),
             noise,
