@@ -168,6 +168,9 @@ class Reshuffled(Seldom):
         nobody = hidden.nobody(state.shuffle, 2)
         return {**super().hidden(state), "shuffle": Hidden(nobody, holds="number")}
 
+    def mover(self, state):
+        return state.made
+
 
 @dataclass(frozen=True)
 class RanksRules:

@@ -29,6 +29,7 @@ PROBES, FEW = 4096, 16  # deals that are tried with two places changed, and so m
 ALL_ORDERS = 5040  # of a deck with no more, all are probes
 ROUND = math.lcm(*range(1, 9))  # what goes round with the games' numbers comes back after so many
 CHECKED = 1000
+WORLDS, LARGE = 8, 1 << 32  # one of so many numbers of 56 bits is that large, but for a chance of 2**-192
 CHUNK = 1 << 17  # games that are dealt at a time
 NUMBER = "the game's number"
 
@@ -127,10 +128,13 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
 
 def _check_numbers(game: Game) -> None:
     """Raises UnlistedError in a game that draws later by a hidden number, but that of a match's later games, all of
-    which are listed when they are dealt (`later_deals`)."""
-    numbers = [name for name, field in game.hidden(game.deal(1)).items() if field.holds == "number"]
+    which are listed when they are dealt (`later_deals`). Other hidden numbers, such as dice or bids that are made at
+    once, have a range of their own in worlds."""
+    dealt = game.deal(1)
     later = {"future"} if hasattr(game, "later") else set()
-    for name in sorted({*numbers} - later):
+    numbers = {name for name, field in game.hidden(dealt).items() if field.holds == "number"} - later
+    worlds = game.determinize(dealt, WORLDS, 0) if numbers else dealt
+    for name in sorted(name for name in numbers if int(getattr(worlds, name).amax()) >= LARGE):
         raise UnlistedError(f"the hidden number {name}, by which chance comes in mid-game, may be any of 2**56")
 
 
