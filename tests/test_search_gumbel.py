@@ -150,6 +150,15 @@ def test_worlds_that_are_alike_multiply_the_visits() -> None:
     assert torch.equal(3 * one.visits, three.visits)
 
 
+def test_every_game_decision_and_seed_has_noise_of_its_own() -> None:
+    game = Blob(cards=3)
+    state = game.deal(5, seed=1)
+    later = game.step(state, game.legal_actions(state)[:, 0])
+    noise = gumbel(game, state, GUMBEL(), 0)
+    for other in (noise.roll(1, 0), gumbel(game, later, GUMBEL(), 0), gumbel(game, state, GUMBEL(), 1)):
+        assert (noise != other).all()
+
+
 def test_the_best_action_of_equal_ones_is_a_draw_from_the_prior() -> None:
     """Gumbel-max: with all values the same, the winner has exactly the prior's probabilities. chi-square, p > 1e-4."""
     logits = torch.tensor([0.0, 1.0, -1.0, 0.5, 0.0])
@@ -190,6 +199,17 @@ def test_only_the_most_visited_are_recommended() -> None:
     config = GUMBEL(gumbel_scale=0.0)
     assert best_action(game, game.new(1), policy, visits, config, 0).tolist() == [0]
     assert best_action(game, game.new(1), policy, visits, SearchConfig(), 0).tolist() == [2]
+
+
+def test_the_most_visited_are_recommended_even_where_the_policy_has_nothing_for_them() -> None:
+    """Of the two last ones both turned out so bad, with values of great weight, that the policy is another's."""
+    game = MicroGame([0], [[1, 2, 3]], lambda moves: torch.ones(len(moves), 4))
+    policy, visits = torch.tensor([[0.0, 0.0, 1.0, 0.0, 0.0]]), torch.tensor([[0.0, 4.0, 1.0, 4.0, 0.0]])
+    for scale in (0.0, 1.0):
+        action = best_action(
+            game, game.new(50), policy.expand(50, -1), visits.expand(50, -1), GUMBEL(gumbel_scale=scale), 0
+        )
+        assert ((action == 1) | (action == 3)).all()
 
 
 CONFIG = GUMBEL(worlds=2, simulations=14, considered_actions=4)

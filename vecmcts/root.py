@@ -141,7 +141,7 @@ def best_action(game: Game, state: State, policy: Tensor, visits: Tensor, config
     finalists = visits == visits.amax(-1, keepdim=True)
     log_policy = policy.clamp(min=torch.finfo(policy.dtype).tiny).log()
     score = gumbel(game, state, config, seed).to(policy.dtype) + log_policy
-    return torch.where(finalists & (policy > 0), score, -torch.inf).argmax(-1)
+    return torch.where(finalists, score, -torch.inf).argmax(-1)
 
 
 def by_puct(*_: object) -> Choose:
