@@ -20,7 +20,7 @@ from veclab.reference.worlds import consistent_worlds
 from veclab.settings import Settings
 from veclab.training.selfplay import self_play
 from vecmcts import NetworkEvaluator, Past, SearchConfig, inference, random_action, search
-from vecmcts.inference import drawn_by_weight, infer, log_likelihood, resample
+from vecmcts.inference import _log_chance, drawn_by_weight, infer, log_likelihood, resample
 from vecmcts.search import _worlds
 
 NETWORK = NetworkEvaluator(linear_network(4))
@@ -206,14 +206,28 @@ def test_carrying_all_lanes_along_changes_nothing(monkeypatch) -> None:
     assert_same(search(game, state, linear_network(4), CONFIG, seed=3, past=past), compact, atol=1e-12)
 
 
-def test_merged_moves_are_judged_as_they_were_played() -> None:
-    game = Blob(cards=5)
+def test_merged_moves_are_judged_as_they_were_played(monkeypatch) -> None:
+    game, rules = Blob(cards=5), []
     state, past = played(game, 6, 14, seed=4)
+    weigh = inference.log_likelihood
+    monkeypatch.setattr(inference, "log_likelihood", lambda game, *rest: rules.append(game) or weigh(game, *rest))
     merged = replace(CONFIG, merge_equivalent=True)
     result = search(game, state, linear_network(4), merged, seed=1, past=past)
     assert (result.visits.sum(-1) == 18).all()
+    assert len(rules) == 1 and rules[0] is game
     worlds = _worlds(game, game.merged(), state, NETWORK, merged, 1, past)
     assert torch.equal(worlds.hands, infer(game, state, past, NETWORK, CONFIG, 1)[0].hands)
+
+
+def test_what_is_not_legal_in_a_world_has_no_chance() -> None:
+    """Where there is one other action, and where there are more."""
+    game = Blob(cards=1)
+    state = played(game, 6, 4, seed=1)[0]
+    (only,) = game.legal_actions(state)[:, :1].t()
+    assert (_log_chance(game, state, only, NETWORK, 0.8) == 0).all()
+    assert (_log_chance(game, state, (only + 1) % 52, NETWORK, 0.8) == -math.inf).all()
+    start = game.deal(6)
+    assert (_log_chance(game, start, torch.full((6,), 7), NETWORK, 0.8) == -math.inf).all()
 
 
 @pytest.mark.slow

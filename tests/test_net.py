@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import pickle
+from unittest import mock
 
 import pytest
 import torch
@@ -239,6 +240,33 @@ def test_inference_arguments():
         InferenceNet(net, torch.int64)
     with pytest.raises(ValueError, match="micro_batch must be positive"):
         InferenceNet(net, micro_batch=0)
+
+
+@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (9, 0)])
+def test_gpus_infer_in_bfloat16_from_ampere_on(capability, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert default_inference_dtype("cuda") == (torch.float32 if capability < (8, 0) else torch.bfloat16)
+    assert default_inference_dtype("meta") == torch.float32
+
+
+def test_copies_of_a_compiled_network_are_compiled_themselves(monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda function: lambda *inputs: function(*inputs))
+    obs, inference = observations(TINY, 3), InferenceNet(random_net(TINY), torch.float32, compile=True)
+    for again in (pickle.loads(pickle.dumps(inference)), copy.deepcopy(inference)):
+        assert again.compiled and torch.equal(again(obs)[0], inference(obs)[0])
+        again.refresh(random_net(TINY, seed=5))
+        assert not torch.equal(again(obs)[0], inference(obs)[0])
+
+
+def test_a_compiled_network_without_memory_says_so_and_stays_compiled():
+    """The caller tries a smaller batch; only what else fails is given up."""
+    inference = InferenceNet(random_net(TINY), torch.float32)
+    inference._compiled = mock.Mock(side_effect=torch.OutOfMemoryError)  # as with compile=True
+    with pytest.raises(torch.OutOfMemoryError):
+        inference(observations(TINY, 3))
+    assert inference.compiled
+    inference._compiled.side_effect = RuntimeError("no compiler")
+    assert inference(observations(TINY, 3))[0].shape == (3, 9) and not inference.compiled
 
 
 @pytest.mark.gpu

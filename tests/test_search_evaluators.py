@@ -131,15 +131,18 @@ def test_a_scalar_network_searches_like_the_network_of_four_seats() -> None:
 
 @pytest.mark.parametrize("sees_hidden", [False, True])
 def test_every_position_comes_with_its_own_random_numbers(sees_hidden: bool) -> None:
-    """A lane of the stream belongs to the position's game and world, and no two evaluations share numbers."""
+    """A lane of the stream belongs to the position's game and world, and no two evaluations share numbers, nor does the
+    second playout of one with the first of another."""
     game = Blob(cards=3)
     state = mixed_batch(game, 8, seed=16)
     numbers: list[Tensor] = []
+    playouts: list[Tensor] = []
 
     class Drawing(HashEvaluator):
         def evaluate(self, game: Blob, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
             assert torch.equal(stream.game, state.index)
             numbers.append(stream.uniform(Purpose.PLAYOUT, 1)[:, 0])
+            playouts.append(stream.at(stream.offset + PLAYOUT_BLOCKS).uniform(Purpose.PLAYOUT, 1)[:, 0])
             return super().evaluate(game, state, stream)
 
     evaluator = Drawing()
@@ -148,6 +151,7 @@ def test_every_position_comes_with_its_own_random_numbers(sees_hidden: bool) -> 
     assert len(numbers[0]) == (24 if sees_hidden else 8)
     drawn = torch.cat(numbers)
     assert len(drawn) == int(result.evaluations) == len(drawn.unique())
+    assert len(torch.cat([drawn, *playouts]).unique()) == 2 * len(drawn)
 
 
 def test_every_choice_of_a_playout_has_a_number_of_its_own(monkeypatch) -> None:

@@ -205,16 +205,17 @@ def test_new_weights_in_place_are_seen_and_a_new_network_is_recorded() -> None:
 @pytest.mark.slow
 @pytest.mark.gpu
 def test_what_the_search_depends_on_is_part_of_the_key() -> None:
-    net, game = network(), Blob(cards=2)
+    net, game = network(critic=3 * 52), Blob(cards=2)
     state = games_of(game, 4)
     for _ in range(2):
         search(game, state, net, CONFIG, seed=1)
+        search(game, state, NetworkEvaluator(net), CONFIG, seed=1)
         search(game, state, net, CONFIG, seed=2)
         search(game, state, net, replace(CONFIG, simulations=2), seed=1)
         search(Blob(cards=2, hook=False), state, net, CONFIG, seed=1)
-    assert len(graphs.GRAPHS.kept) == 4
+    assert len(graphs.GRAPHS.kept) == 5
     search(game, state, net, CONFIG, seed=2)
-    assert len(graphs.GRAPHS.kept) == 4
+    assert len(graphs.GRAPHS.kept) == 5
 
 
 @pytest.mark.gpu
@@ -233,6 +234,22 @@ def test_graphs_go_with_their_network() -> None:
         ours = search(game, state, net, CONFIG)
     compare(ours, search(game, state, net, CONFIG, graphs=False))
     assert len(graphs.GRAPHS.kept) == 1
+
+
+def test_a_network_that_goes_while_another_is_recorded_takes_its_graphs_along_afterwards(monkeypatch) -> None:
+    mine, device = graphs.Graphs.new(), torch.device("cpu")
+    for what in ("unused_memory", "free_memory"):
+        monkeypatch.setattr(graphs, what, lambda device: 1 << 30)
+    mine.recorders[device] = graphs.Recorder(device, None)
+    mine.kept.put((1, "search"), "graph", 1)
+
+    def record(recorder: graphs.Recorder) -> str:
+        mine.forget(1)
+        assert len(mine.kept) == 1
+        return "other graph"
+
+    assert mine.record((2, "search"), record, device) == "other graph"
+    assert list(mine.kept) == [(2, "search")]
 
 
 @pytest.mark.gpu

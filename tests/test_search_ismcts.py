@@ -97,6 +97,16 @@ def test_the_scalar_search_makes_the_same_visits(cards: int, simulations: int) -
         assert result.value[lane].tolist() == pytest.approx(means, abs=1e-12)
 
 
+def test_hidden_cards_have_no_say() -> None:
+    """Not in the root's value either, by an evaluator that looks at all hands."""
+    game = Blob(cards=3)
+    state = mixed_batch(game, 6, seed=4)
+    other = game.determinize(state, 1, seed=5)
+    assert not other.hands.equal(state.hands)
+    config = IsmctsConfig(simulations=2)
+    assert_same(*(ismcts(game, which, PlayoutEvaluator(), config, seed=2) for which in (state, other)))
+
+
 def test_every_position_comes_with_its_own_random_numbers() -> None:
     numbers: list[Tensor] = []
 

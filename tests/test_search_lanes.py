@@ -211,6 +211,7 @@ def test_bad_configurations(change: dict[str, object], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_bad_playouts() -> None:
-    with pytest.raises(ValueError, match="playouts must be from 1"):
-        PlayoutEvaluator(playouts=0)
+@pytest.mark.parametrize("playouts", [0, 257])
+def test_bad_playouts(playouts: int) -> None:
+    with pytest.raises(ValueError, match=f"playouts must be from 1 to 256, got {playouts}"):
+        PlayoutEvaluator(playouts)

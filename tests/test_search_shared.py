@@ -1,6 +1,7 @@
 """PUCT over the sums of all worlds at the root: against the scalar reference, and what it is for."""
 
 import functools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from vecgame.philox import Stream, dirichlet
 from veclab.reference import mcts, roots
 from veclab.settings import Settings
 from vecmcts import SearchConfig, best_action, search
+from vecmcts.root import SharedStatistics
 
 SHARED = functools.partial(SearchConfig, root_selection="shared")
 
@@ -66,6 +68,13 @@ def test_all_worlds_together_try_more() -> None:
     together = search(game, state, Flat(), SHARED(worlds=12, simulations=1), seed=0)
     assert ((alone.visits > 0).sum(-1) == 1).all() and (alone.visits.sum(-1) == 12).all()
     assert ((together.visits > 0).sum(-1) >= 3).all() and (together.visits.sum(-1) == 12).all()
+
+
+def test_the_prior_is_the_mean_of_the_worlds() -> None:
+    """0.3, 0.4, 0.3: no world likes the second action best, and it is the first to be tried; after it the first one."""
+    prior, nothing = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.4, 0.6]]), torch.zeros(1, 3)
+    tree = SimpleNamespace(prior=prior, slots=3, rows=lambda node: slice(0, 2), root_sums=lambda w: (nothing, nothing))
+    assert SharedStatistics(torch.tensor([0.5]), SHARED(worlds=2))(tree, 1).tolist() == [1, 0]
 
 
 CONFIG = SHARED(worlds=3, simulations=10, noise_fraction=0.2)
