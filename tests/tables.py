@@ -63,10 +63,15 @@ class Recorder:
         return text
 
 
+def run_without_agents(monkeypatch, capsys, typed: str, *flags: str) -> tuple[int, str, str]:
+    """`run` where no agents came with the program."""
+    monkeypatch.setattr(play, "SHIPPED", Path("no-such-folder"))
+    return run(monkeypatch, capsys, typed, *flags)
+
+
 def run(monkeypatch, capsys, typed: str, *flags: str) -> tuple[int, str, str]:
     """The command with lines typed at it: exit status, output and errors."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    monkeypatch.setattr(play, "SHIPPED", Path("no-such-folder"))
     try:
         status = play.main(list(flags))
     except SystemExit as stop:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from net import BlobNet
-from tests.tables import SMALL, Recorder, answers, of_blob, run
+from tests.tables import SMALL, Recorder, answers, of_blob
+from tests.tables import run_without_agents as run
 from vecgame import Blob, identity
 from vecgame.cards import STANDARD
 from veclab import play

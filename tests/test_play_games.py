@@ -1,10 +1,8 @@
 """play.py for every game: whole games by typed lines, nothing hidden shown, saved and taken up again, taken back."""
 
-import io
 import json
 import random
 import re
-import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +13,7 @@ import torch
 from net import BlobNet
 from tests.every_game import EVERY, Named
 from tests.small_games import Draw, DrawState
-from tests.tables import CARD, Recorder
+from tests.tables import CARD, Recorder, run
 from vecgame import Blob, Game, identity, make_game, text
 from veclab import play
 from veclab.agents.checkpoint import save_network
@@ -49,17 +47,6 @@ def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) ->
 def one_game(named: Named, **others: object) -> Match:
     """A match of one game, or of the first of a match of Blob."""
     return begin(Settings(named.make(), **{"games": 1, "agent": "random", "seed": 3, **others}))
-
-
-def run(monkeypatch, capsys, typed: str, *flags: str) -> tuple[int, str, str]:
-    """The command with lines typed at it: exit status, output and errors."""
-    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
-    try:
-        status = play.main(list(flags))
-    except SystemExit as stop:
-        status = stop.code
-    captured = capsys.readouterr()
-    return status, captured.out, captured.err
 
 
 def played(match: Match, seed: int = 0, stop: int | None = None) -> Match:

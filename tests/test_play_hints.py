@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet
-from tests.tables import CARD, SMALL, answers, of_blob, played, position, run
+from tests.tables import CARD, SMALL, answers, of_blob, played, position
+from tests.tables import run_without_agents as run
 from vecgame import Blob, identity, make_game
 from vecgame.cards import STANDARD
 from veclab.agents.checkpoint import save_network
