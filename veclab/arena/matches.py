@@ -222,6 +222,21 @@ def play_games(
     return game.scores(state).double()
 
 
+def self_played(
+    game: Game,
+    player: Player | HistoryPlayer,
+    games: int,
+    seed: int,
+    device: str | torch.device = "cpu",
+    first_index: int = 0,
+    keep_past: bool = False,
+) -> Iterator[Decision]:
+    """`decisions` of games ``first_index`` onwards, dealt and played by ``seed``, with one player at every seat."""
+    state = game.deal(games, seed, device, first_index)
+    seats = torch.zeros(games, game.seats, dtype=torch.int64, device=state.device)
+    return decisions(game, state, (player,), seats, seed, keep_past)
+
+
 def decisions(
     game: Game,
     state: State,

@@ -67,9 +67,8 @@ def agreement(
 
 def self_played(game: Game, network: object, games: int, device: torch.device) -> State:
     """The positions with a choice in games where every decision is drawn from the network's policy."""
-    state, player = game.deal(games, 0, device), NetworkPlayer(network, sample=True)
-    seats = torch.zeros(games, game.seats, dtype=torch.int64, device=device)
-    played = (decision.state for decision in matches.decisions(game, state, (player,), seats, seed=0))
+    decisions = matches.self_played(game, NetworkPlayer(network, sample=True), games, 0, device)
+    played = (decision.state for decision in decisions)
     return concatenate([state[game.chooses(state, game.legal_actions(state))] for state in played])
 
 

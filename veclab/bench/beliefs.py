@@ -38,7 +38,7 @@ from vecgame.worlds import opponents, unknown
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
-from veclab.arena.matches import decisions
+from veclab.arena.matches import self_played
 from veclab.bench.compared import interval_of_groups
 from veclab.bench.searches import Way, measure, rows_of
 from veclab.files import json_text
@@ -123,9 +123,8 @@ def choices(
 ) -> Iterator[tuple[State, Past, Tensor]]:
     """Games ``first`` onwards in which every action is drawn from the policy: at each decision the games that have a
     choice there and are not over, their past, and what was observed, [L, features] float32."""
-    state = game.deal(games, seed, "cpu", first)
-    seats = torch.zeros((games, game.seats), dtype=torch.int64)
-    for decision in decisions(game, state, [NetworkPlayer(network, sample=True)], seats, seed, keep_past=True):
+    player = NetworkPlayer(network, sample=True)
+    for decision in self_played(game, player, games, seed, first_index=first, keep_past=True):
         lanes = ((game.legal_actions(decision.state)[:, 1:] >= 0).any(-1) & ~decision.over).nonzero()[:, 0]
         if len(lanes):
             choosing = decision.state.take(lanes)

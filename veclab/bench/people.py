@@ -116,10 +116,8 @@ def waiting(game: Game, network: InferenceNet, way: Way, games: int, most: int, 
 
 def decisions_of(game: Game, network: InferenceNet, games: int, device: torch.device) -> list[Decision]:
     """Those with a choice in games where every decision is drawn from the network's policy, the first ones first."""
-    state, player = game.deal(games, 0, device), NetworkPlayer(network, sample=True)
-    seats = torch.zeros(games, game.seats, dtype=torch.int64, device=device)
     kept = []
-    for decision in matches.decisions(game, state, (player,), seats, seed=0, keep_past=True):
+    for decision in matches.self_played(game, NetworkPlayer(network, sample=True), games, 0, device, keep_past=True):
         choosing = game.chooses(decision.state, game.legal_actions(decision.state)).nonzero()[:, 0]
         kept += [Decision(decision.state.take(lane), decision.past, lane) for lane in choosing[:, None]]
     return kept
