@@ -142,8 +142,8 @@ def bound_threads() -> None:
     they would stop each other.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-    if cores() < allowed_cores():
-        os.environ.setdefault("OMP_NUM_THREADS", str(cores()))
+    if (usable := cores()) < allowed_cores():
+        os.environ.setdefault("OMP_NUM_THREADS", str(usable))
 
 
 # -- how a command begins ---------------------------------------------------------------------------------------------

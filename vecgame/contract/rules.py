@@ -207,8 +207,9 @@ def _scores(game: Game, state: State) -> None:
         assert not game.partners or torch.equal(worth, worth.roll(2, -1)), f"{name} of partners differ"
     ended = scores[over]
     given = game.sum_of_scores
-    error = 0 if given is None else (ended.double().sum(-1) - given).abs() / (game.highest - game.lowest)
-    assert given is None or (error <= TOLERANCE).all(), f"scores do not sum to sum_of_scores={given:g}"
+    if given is not None:
+        error = (ended.double().sum(-1) - given).abs() / (game.highest - game.lowest)
+        assert (error <= TOLERANCE).all(), f"scores do not sum to sum_of_scores={given:g}"
     for score in ended[(ended < game.lowest) | (ended > game.highest)][:1].tolist():
         raise AssertionError(f"a score of {score:g} is outside of {game.lowest:g} to {game.highest:g}")
     scale = (ended - game.lowest) / (game.highest - game.lowest)
