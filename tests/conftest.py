@@ -1,12 +1,12 @@
 """Tests marked `gpu` run on a CUDA device, or on an emulated one where there is none; parallel test workers take one
-thread each. And games of a user's own, as files."""
+thread each. And games of a user's own, as files, and a table in the browser."""
 
 import os
 import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import pytest
 import torch
@@ -15,6 +15,9 @@ from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
 from tests.every_game import TUTORIALS, Named, write_tutorials
 from vecgame import GAMES, loading
 from vecmcts import graphs
+
+if TYPE_CHECKING:
+    from tests.web import Served
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
@@ -109,3 +112,22 @@ def own_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
         sys.modules.pop(name, None)
         if module is not None:
             sys.modules[name] = module
+
+
+@pytest.fixture
+def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tutorials' files lie in the current folder, and nothing is forced onto the disk, which takes long."""
+    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+
+
+@pytest.fixture
+def served(in_a_folder_of_ones_own: None) -> "Iterator[Served]":
+    """A table in the browser: a match of two games of two cards against random agents."""
+    from tests.web import Served, a_match, random_bots  # which not everybody has installed
+    from veclab.table.session import PERSON
+    from veclab.web.sitting import Table
+
+    one = Served(Table(a_match(), random_bots, PERSON, delay=0))
+    yield one
+    one.stop()
+    assert one.table.close(20)

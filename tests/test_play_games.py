@@ -30,18 +30,13 @@ from veclab.table.sight import SEAT_NAMES, look, said
 from veclab.table.ui import PlainLines, Screen
 from veclab.web.message import hint_told, seen_told
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
 LONG = {"blob-match", "hearts-match", "spades-match", "euchre-match", "hearts", "doppelkopf", "briscola"}
 LONG |= {"polignac.py:Polignac"}
 every_game = pytest.mark.parametrize("named", EVERY, ids=str)
 every_game_in_time = pytest.mark.parametrize(
     "named", [pytest.param(named, marks=[pytest.mark.slow] * (named.game in LONG)) for named in EVERY], ids=str
 )
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tutorials' files lie in the current folder, and nothing is forced onto the disk, which takes long."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
 
 
 def one_game(named: Named, **others: object) -> Match:

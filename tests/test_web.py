@@ -5,7 +5,7 @@ import os
 import random
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
@@ -19,7 +19,7 @@ pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
 from tests.tables import CARD
-from tests.web import Served, actions, random_bots, waits_for_the_person
+from tests.web import Served, a_match, actions, random_bots, waits_for_the_person
 from vecgame import Blob, identity, make_game, text
 from vecgame.cards import unpack
 from veclab import play
@@ -40,27 +40,9 @@ from veclab.web import server
 from veclab.web.message import hint_told, move_told, seen_told
 from veclab.web.sitting import Sitting, Table
 
+pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
 JSON = {"Content-Type": "application/json"}
 every_game = pytest.mark.parametrize("named", EVERY, ids=str)
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tutorials' files lie in the current folder, and nothing is forced onto the disk, which takes long."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
-
-
-def a_match(cards: int = 2, games: int = 2, seed: int = 3) -> Match:
-    return begin(Settings(Blob(cards=cards), games=games, seed=seed, agent="random"))
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    """A match of two games of two cards against random agents."""
-    one = Served(Table(a_match(), random_bots, PERSON, delay=0))
-    yield one
-    one.stop()
-    assert one.table.close(20)
 
 
 # -- what a seat is told ----------------------------------------------------------------------------------------------

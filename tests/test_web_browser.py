@@ -29,7 +29,11 @@ from veclab.table.sight import look as look_at
 from veclab.web.sitting import Table
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
+    pytest.mark.usefixtures("in_a_folder_of_ones_own"),
+]
 ROOT = Path(__file__).parents[1]
 SECONDS = 60_000  # milliseconds that a busy machine may take
 
@@ -40,21 +44,6 @@ def browser() -> Iterator[object]:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
         opened.close()
-
-
-@pytest.fixture(autouse=True)
-def in_a_folder_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def served() -> Iterator[Served]:
-    """A match of two games of two cards against random agents."""
-    match = begin(Settings(Blob(cards=2), games=2, seed=3, agent="random"))
-    one = Served(Table(match, random_bots, PERSON, delay=0))
-    yield one
-    one.stop()
-    one.table.close(20)
 
 
 def opened(browser, served: Served, **options: object):

@@ -10,10 +10,16 @@ from collections.abc import Mapping
 
 import uvicorn
 
+from vecgame import Blob
 from veclab.arena.bots import Player, RandomBot
-from veclab.table.session import Match
+from veclab.table.session import Match, Settings, begin
 from veclab.web.server import application, listen
 from veclab.web.sitting import Table
+
+
+def a_match(cards: int = 2, games: int = 2, seed: int = 3) -> Match:
+    """A match of Blob against random agents."""
+    return begin(Settings(Blob(cards=cards), games=games, seed=seed, agent="random"))
 
 
 def random_bots(match: Match) -> tuple[Player, str]:
