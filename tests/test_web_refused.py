@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("starlette", reason="pip install 'vecgame[web]'")
 pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 
+import veclab
 from tests.web import Served, actions, waits_for_the_person
 from veclab import play
 from veclab.web import server
@@ -127,6 +128,7 @@ def test_a_port_that_is_taken_gets_one_line(served: Served, capsys) -> None:
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_without_the_extra_there_is_one_line(missing: str, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(veclab, "web", veclab.web)  # with all of its modules, afterwards
     for name in [name for name in sys.modules if name.startswith(("veclab.web", f"{missing}."))]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, missing, None)
