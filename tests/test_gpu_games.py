@@ -3,13 +3,18 @@
 `tests.test_contract` does the same, in less detail, for every registered game by its own rules.
 """
 
+from collections.abc import Iterator
+
 import pytest
 import torch
 from torch import Tensor
 
+from tests.blob_games import GAME_SIZES, games_of
 from tests.emulated_gpu import sized
+from tests.helpers import assert_same_state, random_actions
 from vecgame import Blob, BlobMatch, Game, make_game
 from vecgame.contract import same
+from vecgame.games.blob_state import BlobState
 
 pytestmark = pytest.mark.gpu
 GAMES = {
@@ -69,3 +74,37 @@ def test_a_state_moves_to_a_gpu_and_back() -> None:
     state = game.deal(sized(1000, 5), 2)
     there = state.to("cuda")
     assert there.device.type == "cuda" and same(there.to("cpu"), state)
+
+
+def to_both(game: Blob, lanes: int, seed: int) -> Iterator[tuple[BlobState, BlobState]]:
+    """The same random play on CPU and GPU, decision by decision, dealt on each."""
+    cpu, gpu = game.deal(lanes, seed), game.deal(lanes, seed, device="cuda")
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(game.decisions):
+        yield cpu, gpu
+        actions = random_actions(game, cpu, generator)
+        cpu, gpu = game.step(cpu, actions), game.step(gpu, actions.cuda(), validate=True)
+    yield cpu, gpu
+
+
+@pytest.mark.parametrize("cards", GAME_SIZES)
+def test_a_gpu_deals_and_plays_the_same_games(cards):
+    for game in games_of(cards)[: sized(6, 1)]:
+        for number, (here, there) in enumerate(to_both(game, sized(500, 7), seed=13)):
+            assert there.device.type == "cuda"
+            assert_same_state(there.to("cpu"), here)
+            if number % sized(1, cards):
+                continue
+            assert_same_state(game.play_forced(there).to("cpu"), game.play_forced(here))
+            for function in (game.mover, game.legal_mask, game.legal_actions, game.is_terminal, game.scores):
+                assert torch.equal(function(there).cpu(), function(here))
+            torch.testing.assert_close(game.observe(there).cpu(), game.observe(here), rtol=0, atol=1e-6)
+            assert torch.equal(game.policy_mask(there).cpu(), game.policy_mask(here))
+
+
+@pytest.mark.parametrize("cards", [1, 3, 5, 8, 13])
+def test_a_gpu_samples_the_same_worlds(cards):
+    game = Blob(cards=cards)
+    for number, (here, there) in enumerate(to_both(game, sized(300, 7), seed=14)):
+        if number % sized(1, 2 * cards) == 0:
+            assert_same_state(game.determinize(there, 3, seed=4).to("cpu"), game.determinize(here, 3, seed=4))

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
+from tests.blob_games import compare_random_games
 from tests.helpers import chi_square_p
-from tests.test_blob import compare_random_games
 from tests.test_contract import CountsTricks
 from tests.test_search_sync import assert_no_wait, positions
 from vecgame import Blob, Rules, State, contract, make_game
