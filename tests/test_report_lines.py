@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from net import InferenceNet
+from tests.report_pages import TINY, paths, pixels, quiet
 from tests.test_net import random_net
-from tests.test_report import TINY, paths, pixels, quiet
 from vecgame import Blob
 from veclab.report.charts import Series, line_chart, window_for
 from veclab.report.drawing import BOTTOM, TOP
