@@ -11,6 +11,7 @@ import torch
 from rich.console import Console
 
 from net import NetConfig
+from tests.every_game import Named
 from vecgame import Blob
 from vecgame.cards import STANDARD
 from veclab import play
@@ -32,6 +33,11 @@ def played(settings: Settings, seed: int = 0, stop: int | None = None) -> Match:
     while not match.over and len(match.history) != stop:
         match = match.act(rng.choice(match.legal))
     return match
+
+
+def one_game(named: Named, **others: object) -> Match:
+    """A match of one game, or of the first of a match of Blob."""
+    return begin(Settings(named.make(), **{"games": 1, "agent": "random", "seed": 3, **others}))
 
 
 def name(card: str) -> int:
