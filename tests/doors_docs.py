@@ -1,10 +1,11 @@
-"""What the tests of the doors share: every game, and running what docs/doors.md shows, its first piece of code under
-each heading, and the example scripts."""
+"""What the tests of the doors share: every game, choices in it, and running what docs/doors.md shows, its first piece
+of code under each heading, and the example scripts."""
 
 import re
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.every_game import BLOB, EVERY, MATCHES
@@ -17,6 +18,17 @@ SLOW = (*LONG, *BLOB[3:5], *BLOB[8:])
 every_game = pytest.mark.parametrize(
     "named", [pytest.param(n, id=str(n), marks=[pytest.mark.slow] if n in SLOW else []) for n in EVERY]
 )
+
+
+def choice(observation: np.ndarray, mask: np.ndarray) -> int:
+    """Some legal action, the same for the same observation."""
+    legal = np.flatnonzero(mask)
+    return int(legal[int(1000 * np.abs(observation).sum()) % len(legal)])
+
+
+def choices(observations: np.ndarray, infos: dict) -> np.ndarray:
+    """Those of a batch of Gymnasium's: [games] int64."""
+    return np.array([choice(*pair) for pair in zip(observations, infos["action_mask"], strict=True)])
 
 
 def run_snippet(heading: str) -> None:

@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,14 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from net import BlobNet, InferenceNet
-from tests.doors_docs import every_game, run_example, run_snippet
+from tests.doors_docs import choice, choices, every_game
 from tests.every_game import Named
-from vecgame import GAMES, Blob, Euchre, Game, Hearts, Kuhn, Skat, Spades, State, Whist, identity
-from veclab.agents.checkpoint import save_network
-from veclab.agents.networks import network_config
-from veclab.arena.bots import NetworkPlayer, RandomBot, RuleBot
-from veclab.arena.told import history_told
+from vecgame import Blob, Euchre, Game, Hearts, Kuhn, Skat, Spades, State
+from veclab.arena.bots import RandomBot, RuleBot
 
 pytest.importorskip("gymnasium")
 import gymnasium
@@ -26,21 +21,10 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env, data_equivalence
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
-from veclab.doors import gymnasium_env
 from veclab.doors.gymnasium_env import GameEnv
 from veclab.doors.gymnasium_vector import GameVectorEnv
 
 MODES = list(AutoresetMode)
-
-
-def choice(observation: np.ndarray, mask: np.ndarray) -> int:
-    """Some legal action, the same for the same observation."""
-    legal = np.flatnonzero(mask)
-    return int(legal[int(1000 * np.abs(observation).sum()) % len(legal)])
-
-
-def choices(observations: np.ndarray, infos: dict) -> np.ndarray:
-    return np.array([choice(*pair) for pair in zip(observations, infos["action_mask"], strict=True)])
 
 
 @pytest.mark.all_games
@@ -239,109 +223,6 @@ class OrdersUpAlone(RandomBot):
         return (wanted + 2 * game.legal_mask(state).int()).argmax(-1)
 
 
-class Recorder(RandomBot):
-    """A random player that notes the seats that it is asked for."""
-
-    def __init__(self, name: str) -> None:
-        self.name, self.seats = name, set()
-
-    def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
-        self.seats |= set(game.mover(state).tolist())
-        return super().act(game, state, seed)
-
-
-def test_opponents_sit_in_their_order_after_the_own_seat() -> None:
-    players = [Recorder(name) for name in "abc"]
-    tables = GameVectorEnv(8, Blob(cards=2), seat=2, opponents=players)
-    observations, infos = tables.reset(seed=1)
-    for _ in range(6):
-        observations, *_, infos = tables.step(choices(observations, infos))
-    assert [player.seats for player in players] == [{3}, {0}, {1}]
-
-
-@pytest.mark.parametrize("size", [4, 32])
-def test_opponents_move_for_all_games_at_once(monkeypatch, size: int) -> None:
-    """As many calls for many games as for few."""
-    game, calls = Blob(cards=3), []
-    step = Blob.step
-    monkeypatch.setattr(Blob, "step", lambda *given: calls.append(1) or step(*given))
-    tables = GameVectorEnv(size, game, seat=0)
-    observations, infos = tables.reset(seed=1)
-    calls.clear()
-    observations, *_, infos = tables.step(choices(observations, infos))
-    assert len(calls) <= 2 * game.seats  # its own, and up to seven of the others between two bids and plays
-
-
-def test_an_opponent_that_cheats_is_found_out() -> None:
-    class Ace(RandomBot):
-        name = "ace"
-
-        def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
-            return torch.full_like(state.index, 51)
-
-    with pytest.raises(ValueError, match=r"ace took action 51 in game \d of whist after \d moves, which is not legal"):
-        tables = GameVectorEnv(8, Whist(cards=3, trump="random"), opponents=Ace())
-        tables.step(choices(*tables.reset(seed=1)))
-
-
-class Historian:
-    """A random player that checks that it is told all that has happened."""
-
-    name = "historian"
-    asked = 0
-
-    def act_after(self, game: Game, state: State, past, seed: int) -> torch.Tensor:
-        told = history_told(game, past, game.mover(state))
-        for lane in range(state.batch_size):
-            replayed = game.deal(1, seed, first_index=int(state.index[lane]))
-            moves, movers = [move for move in past.actions[lane].tolist() if move >= 0], []
-            for number, move in enumerate(moves):
-                assert past.states[number][lane] == replayed
-                movers.append(int(game.mover(replayed)))
-                replayed = game.step(replayed, torch.tensor([move]))
-            assert replayed == state[lane]
-            assert told[lane] == list(zip(movers, moves, strict=True))  # in these games all see all moves
-            self.asked += len(moves)
-        return RandomBot().act(game, state, seed)
-
-
-@pytest.mark.parametrize("game", [Kuhn(players=3), Blob(cards=2)], ids=repr)
-def test_a_player_that_wants_the_past_gets_it(game: Game) -> None:
-    """Also when the games of a batch are at different decisions."""
-    player = Historian()
-    tables = GameVectorEnv(3, game, seat="random", opponents=player)
-    observations, infos = tables.reset(seed=2)
-    for _ in range(8):
-        observations, *_, infos = tables.step(choices(observations, infos))
-    assert player.asked > 10
-
-
-def test_a_saved_network_has_a_seat_and_says_if_it_learned_other_rules(tmp_path: Path) -> None:
-    game, path = Blob(cards=2), tmp_path / "network-000003.safetensors"
-    net = BlobNet(network_config("small", game))
-    save_network(path, net, {"games": [identity(game)], "game": "blob"})
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        tables = GameVectorEnv(4, game, opponents=["random", path, str(tmp_path)])
-    assert [player.name for player in tables.table.players] == ["random", "network-000003", "network-000003"]
-    tables.reset(seed=1)
-    state = game.deal(4, seed=1)
-    direct = NetworkPlayer(InferenceNet(net))
-    while not (mine := game.mover(state) == 0).all():  # the own seat's first decision, played without the environment
-        moves = torch.where(game.mover(state) == 1, RandomBot().act(game, state, 1), direct.act(game, state, 1))
-        state = state.where(mine, game.step(state, moves))
-    assert tables.table.state == state
-    other = pickle.loads(pickle.dumps(tables))
-    actions = choices(*tables.reset(seed=2))
-    other.reset(seed=2)
-    assert data_equivalence(tables.step(actions), other.step(actions), exact=True)
-    with pytest.warns(UserWarning, match="by other rules than .*network-000003.safetensors was trained by: "):
-        GameVectorEnv(4, Blob(cards=2, miss_penalty=10), opponents=path)
-    for other in (Blob(players=5), Whist()):
-        with pytest.raises(ValueError, match=r"network-000003\.safetensors is a network for"):
-            GameVectorEnv(4, other, opponents=path)
-
-
 @pytest.mark.gpu
 def test_games_on_a_gpu_are_those_of_the_cpu() -> None:
     here, there = (
@@ -381,123 +262,3 @@ def test_a_copy_plays_on_alike(copied) -> None:
         step, theirs = tables.step(actions), other.step(actions)
         assert data_equivalence(step, theirs, exact=True)
         observations, infos = step[0], step[-1]
-
-
-def test_games_are_known_by_name() -> None:
-    table = gymnasium.make("vecgame/Blob-v0", rules={"players": 3, "cards": 2}, seat=2, opponents="rules")
-    assert table.unwrapped.game == Blob(players=3, cards=2)
-    again = gymnasium.make(gymnasium.envs.registration.EnvSpec.from_json(table.spec.to_json()))
-    assert again.unwrapped.game == table.unwrapped.game
-    tables = gymnasium.make_vec("vecgame/Blob-v0", num_envs=3, rules={"cards": 2})
-    assert isinstance(tables.unwrapped, GameVectorEnv) and tables.reset(seed=1)[0].shape == (3, 256)
-    for kind in GAMES.values():
-        if kind.__module__.startswith("vecgame."):
-            assert f"vecgame/{kind.__name__}-v0" in gymnasium.registry
-
-
-def test_a_program_in_another_language_has_a_seat() -> None:
-    tables = GameVectorEnv(4, Blob(cards=2), opponents=["random", f"cmd:{sys.executable} examples/bot.py", "random"])
-    observations, infos = tables.reset(seed=1)
-    for _ in range(4):
-        observations, *_, infos = tables.step(choices(observations, infos))
-    (program,) = (player for player in tables.table.players if player.name.startswith("cmd:"))
-    assert program.program is not None
-    tables.close()
-    assert program.program is None
-
-
-def test_a_game_of_ones_own_is_named_by_its_file(own_games: Path) -> None:
-    table = gymnasium.make("vecgame/Game-v0", game="polignac.py:Polignac", opponents="flat")
-    assert table.reset(seed=1)[0].shape == (337,) and table.unwrapped.game.name == "polignac"
-
-
-@pytest.mark.parametrize("name", ["Hearts", "Game"])
-def test_an_id_does_not_depend_on_what_is_registered_before_it(name: str, monkeypatch) -> None:
-    """A game of one's own whose class is called as one of the package's, or as the id of all, does not take its id."""
-    monkeypatch.setitem(GAMES, "mine", type(name, (Hearts,), {"name": "mine"}))
-    monkeypatch.setattr(gymnasium.envs.registration, "registry", {})
-    monkeypatch.setattr(gymnasium, "registry", gymnasium.envs.registration.registry)
-    gymnasium_env.register()
-    assert gymnasium.spec("vecgame/Hearts-v0").kwargs == {"game": "hearts"}
-    assert gymnasium.spec("vecgame/Game-v0").kwargs == {}
-
-
-def test_gymnasiums_wrappers_take_it() -> None:
-    tables = gymnasium.make_vec("vecgame/Kuhn-v0", num_envs=8, autoreset_mode=AutoresetMode.SAME_STEP)
-    tables = gymnasium.wrappers.vector.RecordEpisodeStatistics(tables)
-    observations, infos = tables.reset(seed=1)
-    for _ in range(10):
-        observations, rewards, over, _, infos = tables.step(choices(observations, infos))
-        if over.any():
-            assert np.array_equal(infos["episode"]["r"][over], rewards[over])
-    assert len(tables.return_queue) > 20
-
-
-def test_a_game_as_text_and_as_a_picture(capsys) -> None:
-    game = Blob(cards=2)
-    for seat in range(4):
-        table = GameEnv(game, seat=seat, render_mode="ansi")
-        table.reset(seed=1)
-        assert table.render() == game.text(table.table.state, seat=seat)
-    table = GameEnv(game, render_mode="human")
-    _, info = table.reset(seed=1)
-    assert table.render() is None and capsys.readouterr().out.count("to move") == 1
-    table.step(info["action_mask"].argmax())
-    assert capsys.readouterr().out.count("to move") == 1
-    tables = GameVectorEnv(3, game, render_mode="svg")
-    tables.reset(seed=1)
-    assert [text[:4] for text in tables.render()] == 3 * ["<svg"]
-
-
-@pytest.mark.parametrize(
-    "given, message",
-    [
-        ({"seat": 4}, "seat must be from 0 to 3, or 'random', got 4"),
-        ({"seat": True}, "seat must be from 0 to 3, or 'random', got True"),
-        ({"opponents": ["random"]}, "opponents must be one, or one for each of the 3 others, got 1"),
-        ({"opponents": "rulez"}, "there is no opponent 'rulez'; the nearest is rules; there are "),
-        ({"game": "kuhn", "opponents": "rules"}, "the rule-based player knows blob, hearts, .*, not kuhn"),
-        ({"opponents": 3}, "an opponent is a bot's name, a network's file or a player with `act`, not 3"),
-        ({"game": "whisk"}, "there is no game 'whisk'"),
-        ({"game": Blob(), "rules": {"cards": 3}}, "rules belong to a game's name; Blob.cards=5. has its own"),
-        ({"rules": {"card": 3}}, "blob has no rule card"),
-        ({"game": None}, "game must be a game, or the name or address of one, got None"),
-        ({"render_mode": "rgb_array"}, "render_mode must be None or one of"),
-        ({"device": "tpu"}, "device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"),
-    ],
-)
-@pytest.mark.parametrize("make", [GameEnv, GameVectorEnv])
-def test_bad_arguments_get_one_clear_line(make, given: dict, message: str) -> None:
-    with pytest.raises(ValueError, match=message) as error:
-        make(**given)
-    assert "\n" not in str(error.value)
-
-
-def test_bad_arguments_of_a_batch_get_one_clear_line() -> None:
-    with pytest.raises(ValueError, match="the number of games must be at least 1, got 0"):
-        GameVectorEnv(0)
-    with pytest.raises(ValueError, match="render_mode 'human' is for one game; of many take 'ansi'"):
-        GameVectorEnv(render_mode="human")
-    for table in (GameEnv(), GameVectorEnv()):
-        with pytest.raises(ValueError, match="seed must be an integer from 0"):
-            table.reset(seed=2**64)
-
-
-def test_the_page_shows_code_that_runs(capsys) -> None:
-    run_snippet("Gymnasium")
-    assert capsys.readouterr().out.endswith("(512, 256) (512,)\n")
-
-
-def test_the_example_learns(monkeypatch, capsys) -> None:
-    """Kuhn poker's middle card and worst card are soon played better than at random."""
-    run_example(monkeypatch, "gymnasium_actor_critic.py", "--env vecgame/Kuhn-v0 --opponents random --updates 8")
-    first, *_, last = capsys.readouterr().out.splitlines()
-    assert float(last.split()[1]) > float(first.split()[2]) + 0.2
-
-
-@pytest.mark.parametrize("env", ["vecgame/Game-v0", "CartPole-v1", "nothing"])
-def test_the_example_names_the_games(env: str, monkeypatch, capsys) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        run_example(monkeypatch, "gymnasium_actor_critic.py", f"--env {env}")
-    error = capsys.readouterr().err
-    assert error.startswith("error: --env must be one of vecgame/Blob-v0, ") and error.endswith(f"got {env!r}\n")
