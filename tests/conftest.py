@@ -131,3 +131,16 @@ def served(in_a_folder_of_ones_own: None) -> "Iterator[Served]":
     yield one
     one.stop()
     assert one.table.close(20)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A browser without a window, for the tests of a file."""
+    from playwright import sync_api
+
+    from tests.browser import CHROMIUM
+
+    with sync_api.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield opened
+        opened.close()

@@ -1,15 +1,13 @@
-"""The table in a real browser, Chromium without a window: a person's walk through it, and what it looks like."""
+"""The table in a real browser, Chromium without a window: a person's walk through it, and how its process ends."""
 
 import random
 import re
 import select
-import shutil
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,67 +16,17 @@ import pytest
 pytest.importorskip("starlette", reason="pip install 'vecgame[web]'")
 pytest.importorskip("playwright.sync_api", reason="pip install 'vecgame[dev]'")
 
-from playwright import sync_api
-
+from tests.browser import FAULTS, IN_A_BROWSER, SECONDS, at_a_turn, opened, own_turn, shows, tidy, until
 from tests.web import Served, random_bots
-from vecgame import Blob, Game, make_game
+from vecgame import Blob, make_game
 from veclab.arena.bots import RandomBot
 from veclab.table.advice import give_hint
 from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.table.sight import look as look_at
 from veclab.web.sitting import Table
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium on this machine"),
-    pytest.mark.usefixtures("in_a_folder_of_ones_own"),
-]
+pytestmark = IN_A_BROWSER
 ROOT = Path(__file__).parents[1]
-SECONDS = 60_000  # milliseconds that a busy machine may take
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    with sync_api.sync_playwright() as driver:
-        opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield opened
-        opened.close()
-
-
-def opened(browser, served: Served, **options: object):
-    """A tab with the table, whose faults and requests elsewhere fail the test when `tidy` is called."""
-    page = browser.new_context(**options).new_page()
-    page.set_default_timeout(SECONDS)
-    page.faults = []
-    page.on("pageerror", lambda error: page.faults.append(str(error)))
-    page.on("request", lambda request: request.url.startswith(served.address) or page.faults.append(request.url))
-    page.goto(served.address)
-    page.wait_for_selector("#prompt:not(:empty)")
-    return page
-
-
-def tidy(page) -> None:
-    assert page.faults == []
-    page.context.close()
-
-
-def until(page, expression: str, argument: object = None) -> None:
-    """Waits for an expression of the page's own script; Playwright's waiting is what the page's policy forbids."""
-    deadline = time.monotonic() + SECONDS / 1000
-    while not page.evaluate(expression, argument):
-        assert time.monotonic() < deadline, expression
-        time.sleep(0.02)
-
-
-def own_turn(page) -> None:
-    """Waits until there is something to choose, or the match is over."""
-    until(page, "shown && (choices().length > 0 || shown.over)")
-
-
-def shows(page) -> list[str]:
-    """All words of the page but for those of its own error."""
-    return [page.inner_text(part) for part in ("#heading", "#felt", "#prompt", "#hand", "#choices", "#scores", "#log")]
 
 
 def test_a_whole_match_by_clicks_and_by_keys(browser, served: Served) -> None:
@@ -305,157 +253,6 @@ def test_saved_and_opened_by_the_page(browser, served: Served) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector("#dialog", state="hidden")
     tidy(page)
-
-
-# -- what it looks like -----------------------------------------------------------------------------------------------
-
-FAULTS = """() => {
-  const faults = [], visible = (one) => one.offsetParent !== null && one.getClientRects().length;
-  if (document.documentElement.scrollWidth > innerWidth) faults.push("wider than the window");
-  for (const one of document.querySelectorAll("button, summary, input")) {
-    const box = one.getBoundingClientRect();
-    if (visible(one) && (box.width < 44 || box.height < 44)) faults.push("small target: " + one.innerText);
-  }
-  const cards = [...document.querySelectorAll("#hand > *")].map((one) => one.getBoundingClientRect());
-  cards.forEach((a, i) => cards.slice(i + 1).forEach((b) => {
-    if (a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom) faults.push("cards overlap");
-  }));
-  const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
-  const linear = (c) => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-  const bright = (colour) => colour.slice(0, 3).map((c) => linear(c / 255))
-    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
-  const ground = (one) => {
-    for (let at = one; at; at = at.parentElement) {
-      const found = numbers(getComputedStyle(at).backgroundColor);
-      if (found.length < 4 || found[3] === 1) return found;
-    }
-    return [255, 255, 255];
-  };
-  for (const one of document.querySelectorAll("body *")) {
-    const own = [...one.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim());
-    if (!own || !visible(one) || one.closest(":disabled")) continue;
-    const style = getComputedStyle(one), [a, b] = [bright(numbers(style.color)), bright(ground(one))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) faults.push(`contrast ${contrast.toFixed(1)}: ${one.textContent}`);
-    if (parseFloat(style.fontSize) < 11) faults.push("small print: " + one.textContent);
-    const card = one.closest(".card");
-    if (card && one.scrollWidth > card.clientWidth) faults.push("cut off: " + one.textContent);
-  }
-  return faults;
-}"""
-LOOKS = {
-    "blob of 13": (make_game("blob", cards=13), 30),
-    "eight players": (make_game("blob", players=8, cards=6), 12),
-    "a card on the forehead": (make_game("blob", cards=1, sight="forehead", sight_to=1), 3),
-    "passing": (make_game("hearts", passing="left"), 0),
-    "trump named": (make_game("euchre"), 4),
-    "cards twice": (make_game("doppelkopf"), 20),
-    "cards of no suit": (make_game("wizard", cards=8), 10),
-    "skat": (make_game("skat"), 0),
-    "without hands": (make_game("leduc"), 2),
-}
-
-
-def at_a_turn(game: Game, moves: int) -> Match:
-    """A match at the person's first decision after so many random moves."""
-    match, rng = begin(Settings(game, games=1, seed=4, agent="random")), random.Random(3)
-    while not match.over and (len(match.history) < moves or match.mover != PERSON):
-        match = match.act(rng.choice(match.legal))
-    return match
-
-
-@pytest.mark.parametrize("look", LOOKS)
-def test_every_window_shows_it_whole_in_light_and_dark(look: str, browser) -> None:
-    match = at_a_turn(*LOOKS[look])
-    table = Table(match, random_bots, PERSON, delay=60)
-    served = Served(table)
-    try:
-        for width, height in ((360, 740), (768, 1024), (1200, 800)):
-            for scheme in ("light", "dark"):
-                page = opened(browser, served, viewport={"width": width, "height": height}, color_scheme=scheme)
-                if not match.over:
-                    assert page.locator(".choice:visible").count() == len(match.legal)
-                assert page.evaluate(FAULTS) == [], (look, width, scheme)
-                assert "undefined" not in (words := page.inner_text("body")) and "null" not in words
-                tidy(page)
-    finally:
-        served.stop()
-        table.close()
-
-
-def test_names_are_shown_as_they_are(browser, served: Served) -> None:
-    page = opened(browser, served)
-    assert "You against <b>agents</b>." in page.inner_text("#title") and page.locator("#title b").count() == 0
-    tidy(page)
-
-
-def test_agents_are_watched(browser) -> None:
-    table = Table(begin(Settings(Blob(cards=5), games=1, seed=3)), random_bots, None, delay=20)
-    served = Served(table)
-    try:
-        page = opened(browser, served, viewport={"width": 360, "height": 740})
-        page.get_by_role("button", name="Pause").click()
-        until(page, "shown.paused")
-        assert page.locator("#hands .card").count() > 4 and page.evaluate(FAULTS) == []
-        before = table._sitting.match
-        table.delay = 0
-        time.sleep(1)
-        assert table._sitting.match == before
-        page.get_by_role("button", name="Go on").click()
-        until(page, "shown.over")
-        tidy(page)
-    finally:
-        served.stop()
-        table.close()
-
-
-def test_the_slider_can_be_dragged_and_buttons_pressed_while_agents_play_on(browser) -> None:
-    """A move comes between press and release."""
-    match, rng = begin(Settings(Blob(cards=13), games=1, seed=3)), random.Random(3)
-    table = Table(match, random_bots, None, delay=60)
-
-    def moved() -> int:
-        with table._news:
-            after = table._sitting.match
-            table._moved(after.act(rng.choice(after.legal)))
-        until(page, "moves => shown.moves === moves", len(after.history) + 1)
-        return len(after.history) + 1
-
-    served = Served(table)
-    try:
-        page = opened(browser, served)
-        while moved() < 20:
-            pass
-        box = page.locator("#steps input").bounding_box()
-        middle = box["y"] + box["height"] / 2
-        page.mouse.move(box["x"] + box["width"] - 8, middle)
-        page.mouse.down()
-        page.mouse.move(box["x"] + box["width"] / 2, middle, steps=4)
-        moved()
-        page.mouse.move(box["x"] + box["width"] / 4, middle, steps=4)
-        page.mouse.up()
-        until(page, "shown.at < shown.moves")
-        assert 3 <= page.evaluate("shown.at") <= 7 and page.evaluate("shown.paused")
-        assert page.input_value("#steps input") == str(page.evaluate("shown.at"))
-        for name in ("a move back", "first move"):
-            page.get_by_role("button", name="Go on").click()
-            until(page, "shown.at === shown.moves && !shown.paused")
-            assert page.input_value("#steps input") == str(page.evaluate("shown.moves"))
-            page.locator(f"#steps [title='{name}']").hover()
-            page.mouse.down()
-            moves = moved()
-            page.mouse.up()
-            until(page, "shown.paused")
-            assert page.evaluate("shown.at") == (moves - 1 if name == "a move back" else 0)
-        assert page.locator("#steps [title='first move']").is_disabled()
-        assert page.locator("#steps [title='last move']").is_enabled()
-        tidy(page)
-    finally:
-        served.stop()
-        table.close()
-
-
-# -- the process ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("flags", [["--save", "match.json"], ["--watch", "--agent", "flat", "--worlds", "3000"]])
