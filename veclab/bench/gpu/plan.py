@@ -50,7 +50,8 @@ def tests(name: str, seconds: float, selection: str, *places: str) -> Part:
 
 
 # Of learning and searching by graphs: what has gone wrong in silence elsewhere would be seen here.
-GRAPHS = tuple(f"tests/test_{name}.py" for name in ("recorded_steps", "gpu_training", "search_graphs", "gpu_network"))
+OF_GRAPHS = "recorded_steps", "gpu_training", "search_graphs", "search_graphs_kept", "gpu_network"
+GRAPHS = tuple(f"tests/test_{name}.py" for name in OF_GRAPHS)
 
 
 TRAINING = "--games-per-iter 10000 --iterations 500 --updates 100 --eval-every 0 --eval-deals 500"
