@@ -11,7 +11,7 @@ from tests.helpers import bits_of, chi_square_p, to_reference
 from tests.positions import HashEvaluator, linear_network
 from tests.test_search_lanes import assert_same, lanes_of
 from tests.test_search_sync import NoWaiting
-from tests.test_worlds import as_games
+from tests.worlds import as_games
 from vecgame import Blob, Euchre, Purpose, Spades, Stream, Wizard, lanes
 from vecgame.state import concatenate
 from veclab.arena.bots import InferringPlayer, RandomBot, search_player

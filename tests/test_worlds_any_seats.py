@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.helpers import assert_same_state, bits_of, chi_square_p, play_randomly, reshuffle, to_reference
-from tests.test_worlds import as_games, positions, shown_voids, shows_void_now, tally
+from tests.worlds import as_games, positions, shown_voids, shows_void_now, tally
 from vecgame import Blob, concatenate, counts, lanes, worlds
 from vecgame.cards import popcount
 from vecgame.games.blob_state import BlobState
