@@ -1,5 +1,5 @@
 """Tests marked `gpu` run on a CUDA device, or on an emulated one where there is none; parallel test workers take one
-thread each. And games of a user's own, as files, and a table in the browser."""
+thread each. And games of a user's own, as files, a table in the browser, and a run."""
 
 import os
 import sys
@@ -144,3 +144,14 @@ def browser() -> Iterator[object]:
         opened = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The smallest run, which nothing disturbed."""
+    from tests.killing import command_line
+    from tests.runs import ends, start, train_at
+
+    folder = tmp_path_factory.mktemp("endurance") / "whole"
+    assert ends([start(command_line, train_at(folder))]) == [0]
+    return folder

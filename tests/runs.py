@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from veclab.agents.checkpoint import load_tensors
-from veclab.agents.folder import CHECKPOINT, METRICS
+from veclab.agents.checkpoint import load_network, load_tensors
+from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.progress import Display
 from veclab.settings import OF_POLICY_GRADIENT, OF_SEARCH, Settings
 from veclab.training.run import Run
@@ -78,6 +78,11 @@ def flags_of(settings: Settings) -> list[str]:
     return flags
 
 
+def train_at(folder: Path, *more: str) -> list[str]:
+    """What begins the smallest run in a folder, or goes on with it."""
+    return [*flags_of(SMALLEST), f"--run={folder}", "--resume-if-exists", *more]
+
+
 def quiet() -> Display:
     return Display(Console(file=StringIO(), width=120, soft_wrap=True))
 
@@ -97,6 +102,23 @@ def same(first: Path, second: Path) -> bool:
     """Whether two runs have the same weights, averages, optimiser, replay buffer and counters, bit for bit."""
     ours, theirs = tensors_of(first), tensors_of(second)
     return ours.keys() == theirs.keys() and all(torch.equal(ours[n], theirs[n]) for n in ours)
+
+
+def assert_alike(folder: Path, whole: Path) -> None:
+    """A run has the weights, state, networks, metrics and results of another, bit for bit."""
+    assert same(folder, whole)
+    assert metrics_of(folder) == metrics_of(whole)
+    assert (folder / RESULTS).read_text() == (whole / RESULTS).read_text()
+    for name in ("network-000000.safetensors", "network-000002.safetensors"):
+        ours, theirs = (load_network(path / name).state_dict() for path in (folder, whole))
+        assert all(torch.equal(ours[key], theirs[key]) for key in theirs), name
+
+
+def wait_until(ready: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def interrupt_at(run: Run, checks: int) -> None:
