@@ -15,7 +15,7 @@ from html import escape
 from typing import Any
 
 from vecgame import text
-from vecgame.cards import SUIT_NAMES, Layout
+from vecgame.card_pictures import CLASSES, FELT, LARGE, PAGE, RIM, SMALL, TURN, back, face, written
 from vecgame.text import AS_TEXT, Seen
 
 MOST_SEATS = 8
@@ -28,19 +28,6 @@ LEAST_RING = 300
 LONGEST_NAME = 15  # of a seat, in characters
 LINE = 15  # from one line of small print to the next
 APART = 14  # seats of one column
-SMALL, LARGE = (32, 44), (42, 60)  # cards above the table; below it and on it
-
-INK, FAINT, PAGE, FELT, PAPER, BACK = (
-    ("#22262b", "#e8e6e1"),  # text: in the light scheme, in the dark one
-    ("#5d656d", "#a6adb4"),  # small print
-    ("#faf9f6", "#1b1e22"),
-    ("#2f7d5b", "#245a44"),
-    ("#ffffff", "#efece4"),  # a card's face
-    ("#43618f", "#4f6d9c"),  # a card's back
-)
-RIM, EDGING, TURN = "#256549", "#8d949b", "#f0b429"  # of the table, of a card, of whose turn it is, in both
-CLASSES = {"ink": INK, "faint": FAINT, "page": PAGE, "felt": FELT, "paper": PAPER, "back": BACK}
-INKS = ("#1d2125", "#c4242b", "#17733a", "#1f5fbf", "#8a4b08", "#6f3fa8")  # of suits by number, the usual ones first
 
 
 @dataclass(frozen=True)
@@ -116,9 +103,9 @@ def svg(seen: Seen, names: Sequence[str] | None = None) -> str:
         parts.append(_row_seat(seen, seat, names, x, above, WIDTH / len(top) - 2 * EDGE, *SMALL))
     parts.append(_row_seat(seen, seen.viewer or 0, names, WIDTH / 2, bottom, WIDTH - 2 * EDGE, *LARGE))
     parts += _trick(seen, table_top, table)
-    parts.append(_text(seen.title, EDGE, EDGE + 12, "ink", 15, bold=True))
-    parts += [_text(line, EDGE, EDGE + 14 + LINE * (number + 1), "faint") for number, line in enumerate(facts)]
-    parts += [_text(line, EDGE, height - EDGE - LINE * (len(foot) - 1 - n), "faint") for n, line in enumerate(foot)]
+    parts.append(written(seen.title, EDGE, EDGE + 12, "ink", 15, bold=True))
+    parts += [written(line, EDGE, EDGE + 14 + LINE * (number + 1), "faint") for number, line in enumerate(facts)]
+    parts += [written(line, EDGE, height - EDGE - LINE * (len(foot) - 1 - n), "faint") for n, line in enumerate(foot)]
     return _page(seen, names, height, parts)
 
 
@@ -160,7 +147,7 @@ def _table(seen: Seen, y: float, height: float) -> str:
             place = f'x="{WIDTH / 2}" y="{middle + 14:.1f}" text-anchor="middle" font-size="64"'
             parts.append(f'<text {place} fill="#ffffff" fill-opacity="0.3">{symbol}{AS_TEXT}</text>')
         parts.append(
-            _text(f"trump {seen.layout.suit_names[trump]}", WIDTH / 2, middle + 34, "white", 11, anchor="middle")
+            written(f"trump {seen.layout.suit_names[trump]}", WIDTH / 2, middle + 34, "white", 11, anchor="middle")
         )
     return "".join(parts)
 
@@ -172,10 +159,10 @@ def _trick(seen: Seen, y: float, height: float) -> list[str]:
         angle = 2 * math.pi * (seat - (seen.viewer or 0)) / seen.seats  # from below, clockwise
         middle_x = WIDTH / 2 - (WIDTH / 2 - SIDE - 2 * EDGE - wide / 2 - 20) * math.sin(angle)
         middle_y = y + height / 2 + (height / 2 - high / 2 - 20) * math.cos(angle)
-        parts.append(_face(seen.layout, card, middle_x - wide / 2, middle_y - high / 2, wide, high, whole=True))
+        parts.append(face(seen.layout, card, middle_x - wide / 2, middle_y - high / 2, wide, high, whole=True))
         if place == 0:
             beside = middle_y + (high / 2 + 13 if math.cos(angle) > 0.1 else -high / 2 - 5)
-            parts.append(_text("led", middle_x, beside, "white", 11, anchor="middle"))
+            parts.append(written("led", middle_x, beside, "white", 11, anchor="middle"))
     return parts
 
 
@@ -233,12 +220,12 @@ def _name(seen: Seen, seat: int, names: Sequence[str] | None, x: float, y: float
     """A seat's name, on a shield with an arrow where it is to move."""
     name = textwrap.shorten(seen.seat_name(seat, names), LONGEST_NAME, placeholder="…") or "…"
     if seat != seen.mover:
-        return _text(name, x, y, "ink", 13, bold=True, anchor=anchor)
+        return written(name, x, y, "ink", 13, bold=True, anchor=anchor)
     name = f"{text.POINTER} {name}"
     wide = 7.4 * len(name) + 12
     left = {"start": x - 6, "middle": x - wide / 2, "end": x - wide + 6}[anchor]
     shield = f'<rect x="{left:.1f}" y="{y - 13:.1f}" width="{wide:.1f}" height="18" rx="9" fill="{TURN}"/>'
-    return shield + _text(name, x, y, "onturn", 13, bold=True, anchor=anchor)
+    return shield + written(name, x, y, "onturn", 13, bold=True, anchor=anchor)
 
 
 def _side_height(seen: Seen, seat: int) -> float:
@@ -256,16 +243,16 @@ def _side_seat(seen: Seen, seat: int, names: Sequence[str] | None, x: float, y: 
     anchor, edge = ("start", x) if onwards else ("end", x + SIDE)
     parts = [_name(seen, seat, names, edge, y + 12, anchor)]
     lines = _wrapped(_marks(seen, seat), 21)
-    parts += [_text(line, edge, y + 14 + LINE * (n + 1), "faint", anchor=anchor) for n, line in enumerate(lines)]
+    parts += [written(line, edge, y + 14 + LINE * (n + 1), "faint", anchor=anchor) for n, line in enumerate(lines)]
     top = y + LINE * (1 + len(lines)) + 8
     held, legal = seen.held("hands", seat), _legal_cards(seen, seat)
     for number in range(seen.count("hands", seat)):
         if number < len(held):
             out = 10 if held[number] in legal else 0
             left = edge + out if onwards else edge - 52 - out
-            parts.append(_face(seen.layout, held[number], left, top + 16 * number, 52, 26, strip=True))
+            parts.append(face(seen.layout, held[number], left, top + 16 * number, 52, 26, strip=True))
         else:
-            parts.append(_back(edge if onwards else edge - 52, top + 5 * number, 52, 26))
+            parts.append(back(edge if onwards else edge - 52, top + 5 * number, 52, 26))
     return "".join(parts)
 
 
@@ -278,7 +265,7 @@ def _row_seat(
 ) -> str:
     """A seat above or below the table, around ``x``: its name, what is to be said of it, its cards side by side."""
     parts = [_name(seen, seat, names, x, y + 12, "middle")]
-    parts.append(_text("  ·  ".join(_marks(seen, seat)), x, y + 14 + LINE, "faint", anchor="middle"))
+    parts.append(written("  ·  ".join(_marks(seen, seat)), x, y + 14 + LINE, "faint", anchor="middle"))
     top = y + 2 * LINE + 14
     held, legal, count = seen.held("hands", seat), _legal_cards(seen, seat), seen.count("hands", seat)
     widest = (width + 4 if count * (width + 4) <= room else (room - width) / max(count - 1, 1)) if held else 9
@@ -288,9 +275,9 @@ def _row_seat(
         if number < len(held):
             up = 8 if held[number] in legal else 0
             whole = number == count - 1 or pitch > 0.9 * width
-            parts.append(_face(seen.layout, held[number], left, top - up, width, height, whole=whole))
+            parts.append(face(seen.layout, held[number], left, top - up, width, height, whole=whole))
         else:
-            parts.append(_back(left, top, width, height))
+            parts.append(back(left, top, width, height))
         left += pitch
     return "".join(parts)
 
@@ -301,7 +288,7 @@ def _legal_cards(seen: Seen, seat: int) -> set[int]:
     return legal if len(legal) < seen.count("hands", seat) else set()
 
 
-# -- cards ------------------------------------------------------------------------------------------------------------
+# -- piles ------------------------------------------------------------------------------------------------------------
 
 
 def _pile_fields(seen: Seen) -> list[str]:
@@ -319,86 +306,9 @@ def _piles(seen: Seen, middle: float) -> list[str]:
     for place, name in enumerate(fields):
         x, y = WIDTH / 2 - 17 + 48 * (place - (len(fields) - 1) / 2), middle - 40
         held, count = seen.held(name), seen.count(name)
-        parts += [_back(x + 2 * n, y + n, 34, 46) for n in range(min(count, 4))] if not held or count > 1 else []
+        parts += [back(x + 2 * n, y + n, 34, 46) for n in range(min(count, 4))] if not held or count > 1 else []
         if held:
-            parts.append(_face(seen.layout, held[0], x, y, 34, 46, whole=True))
+            parts.append(face(seen.layout, held[0], x, y, 34, 46, whole=True))
         told = name if count == 1 else f"{name}: {count}"
-        parts.append(_text(told, x + 17, y + 60, "white", 10, anchor="middle"))
+        parts.append(written(told, x + 17, y + 60, "white", 10, anchor="middle"))
     return parts
-
-
-def _face(
-    layout: Layout, card: int, x: float, y: float, width: float, height: float, whole: bool = False, strip: bool = False
-) -> str:
-    """A card, known by its left edge, or with ``strip`` by its upper one; ``whole`` ones have a large sign as well."""
-    name, (rank, sign), ink = text.card_name(layout, card), corner(layout, card), INKS[ink_of(layout, card)]
-    parts = [f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING}"/>']
-    short = len(sign) == 1
-    mark = f'fill="{ink}" font-weight="600"'
-    if strip:
-        label = f"{rank}{sign}{AS_TEXT}" if short else f"{rank} {sign}".strip()
-        parts.append(
-            f'<text x="5" y="13" {mark} font-size="13"{_squeezed(label, 7.2, width - 10)}>{escape(label)}</text>'
-        )
-    else:
-        label = rank if short or not sign else f"{rank} {sign}"
-        if short:
-            fit = _squeezed(rank, 8, 14)
-            parts.append(f'<text x="10" y="15" text-anchor="middle" {mark} font-size="14"{fit}>{escape(rank)}</text>')
-            if not whole or height >= LARGE[1]:  # or the large sign says it
-                parts.append(
-                    f'<text x="10" y="29" text-anchor="middle" {mark} font-size="14">{escape(sign)}{AS_TEXT}</text>'
-                )
-        else:
-            fit = _squeezed(label, 6.4, height - 10)
-            parts.append(
-                f'<text transform="translate(6 5) rotate(90)" {mark} font-size="11"{fit}>{escape(label)}</text>'
-            )
-        if whole and short:
-            big = f'x="{0.62 * width:.1f}" y="{height - 8:.1f}" text-anchor="middle" fill="{ink}"'
-            parts.append(f'<text {big} font-size="{0.5 * height:.0f}">{escape(sign)}{AS_TEXT}</text>')
-    return (
-        f'<g class="vg-face" transform="translate({x:.1f} {y:.1f})"><title>{escape(name)}</title>{"".join(parts)}</g>'
-    )
-
-
-def corner(layout: Layout, card: int) -> tuple[str, str]:
-    """What stands in a card's corner: its rank and its suit's sign, or its name and nothing."""
-    if card >= layout.suits * layout.ranks:
-        return text.card_name(layout, card), ""
-    suit, rank = divmod(card, layout.ranks)
-    return layout.rank_names[rank], text.suit_symbol(layout, suit)
-
-
-def ink_of(layout: Layout, card: int) -> int:
-    """The place in `INKS` of a card's colour."""
-    suit = card // max(layout.ranks, 1)
-    name = layout.suit_names[suit] if suit < layout.suits else ""
-    return (SUIT_NAMES.index(name) if name in SUIT_NAMES else suit) % len(INKS)
-
-
-def _squeezed(label: str, each: float, room: float) -> str:
-    """The attribute that makes a label fit, where it would not."""
-    fits = each * len(label.replace(AS_TEXT, "")) <= room
-    return "" if fits else f' textLength="{room:.0f}" lengthAdjust="spacingAndGlyphs"'
-
-
-def _back(x: float, y: float, width: float, height: float) -> str:
-    """A card's back."""
-    outer = f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING}"/>'
-    inner = f'<rect class="vg-back" x="2.5" y="2.5" width="{width - 5}" height="{height - 5}" rx="2" fill="{BACK[0]}"/>'
-    return f'<g class="vg-hidden" transform="translate({x:.1f} {y:.1f})">{outer}{inner}</g>'
-
-
-def _text(
-    words: str, x: float, y: float, colour: str, size: int = 12, bold: bool = False, anchor: str = "start"
-) -> str:
-    fill = {"white": "#ffffff", "onturn": INK[0], "ink": INK[0], "faint": FAINT[0]}[colour]
-    kind = f' class="vg-{colour}"' if colour in CLASSES else ""
-    weight = ' font-weight="600"' if bold else ""
-    place = f'x="{x:.1f}" y="{y:.1f}"' + (f' text-anchor="{anchor}"' if anchor != "start" else "")
-    signs = "".join(f"{c}{AS_TEXT}" if c in SIGNS else c for c in escape(words))
-    return f'<text{kind} {place} fill="{fill}" font-size="{size}"{weight}>{signs}</text>'
-
-
-SIGNS = frozenset(text.SYMBOLS[name] for name in SUIT_NAMES)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from vecgame import text
-from vecgame.pictures import corner, ink_of
+from vecgame.card_pictures import corner, ink_of
 from veclab.table import lines, rows
 from veclab.table.advice import Hint
 from veclab.table.commands import listed_choices
