@@ -1,4 +1,4 @@
-"""What `net.fused.evaluate_kernel` does, as functions of tensors on the CPU."""
+"""What `net.fused_kernel.evaluate_kernel` does, as functions of tensors on the CPU."""
 
 from __future__ import annotations
 

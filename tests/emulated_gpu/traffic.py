@@ -20,7 +20,7 @@ PUTS = {aten.index_copy_, aten.index_put_, aten._index_put_impl_, aten.scatter_,
 ADDS = {aten.index_add_, aten.scatter_add_}  # likewise, reading what it adds to
 OVERWRITES = {aten.copy_, aten.fill_, aten.zero_}  # its first argument, unread
 LONG, INT, FLOAT, BYTE, FLAG = 8, 4, 4, 1, 1  # bytes of a number
-STEP, NARROWEST = 64, 16  # of `net.fused`, which needs Triton to be loaded
+STEP, NARROWEST = 64, 16  # of `net.fused_kernel`, which needs Triton to be loaded
 FACTOR = {  # argument whose last axis a product sums over
     aten.mm: 0,
     aten.bmm: 0,
@@ -110,8 +110,8 @@ def of_kernel(name: str, given: dict[str, Any]) -> Moved:
 
 
 def of_network(given: dict[str, Any]) -> Moved:
-    """Of `net.fused.evaluate_kernel`: rows that are live and, once, all weights; products with what they are filled up
-    by."""
+    """Of `net.fused_kernel.evaluate_kernel`: rows that are live and, once, all weights; products with what they are
+    filled up by."""
     rows = int(given["count"]) if given["listed"] else given["lanes"]
     features, hidden, dim, heads, answers = (given[x] for x in ("FEATURES", "HIDDEN", "DIM", "HEADS", "ANSWERS"))
     row = FLOAT * (features + hidden + given["ACTIONS"] + given["VALUES"]) + INT * given["listed"]
