@@ -148,10 +148,19 @@ def browser() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The smallest run, which nothing disturbed."""
+    """A run of all phases, which nothing disturbed."""
     from tests.killing import command_line
     from tests.runs import ends, start, train_at
 
     folder = tmp_path_factory.mktemp("endurance") / "whole"
     assert ends([start(command_line, train_at(folder))]) == [0]
     return folder
+
+
+@pytest.fixture
+def imitates_as_processes_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As few games at a time as the processes of `tests.killing`."""
+    from tests.killing import AT_ONCE
+    from veclab.training import imitation
+
+    monkeypatch.setattr(imitation, "AT_ONCE", AT_ONCE)

@@ -13,12 +13,14 @@ from pathlib import Path
 
 from vecgame.tricks import TrickGame
 from veclab.training import command as train
-from veclab.training import judge, metrics, policy_gradient
+from veclab.training import imitation, judge, metrics, policy_gradient
 from veclab.training import run as run_at_work
 from veclab.training.learner import Learner
 
+AT_ONCE = 8  # games that are imitated between two points where a run can be saved, not a process's 2,048
 # Where kills are aimed: within which function, as its caller knows it, and at the calls of which other function in it.
 PHASES = {
+    "imitation": ((imitation, "learn"), (Learner, "step_on")),
     "the play of an update": ((policy_gradient, "play"), (TrickGame, "step")),
     "an update": ((policy_gradient, "update"), (Learner, "step_on")),
     "self-play": ((run_at_work, "self_play"), (TrickGame, "step")),
@@ -26,13 +28,20 @@ PHASES = {
     "the final evaluation": ((judge, "evaluate"), (TrickGame, "step")),
 }
 # In the order of a run, so that most hit it; what comes twice in a run is hit the first or the second time.
-AIMS = ("the play of an update", "an update", "a write", "self-play", "learning", "any time", "the final evaluation")
+AIMS = ("imitation", "the play of an update", "an update", "a write", "self-play", "learning", "any time")
+AIMS += ("the final evaluation",)
+
+
+def shown_command_line(arguments: list[str]) -> None:
+    """What a process does that somebody looks at: train.py with arguments, imitation `AT_ONCE` games at a time."""
+    imitation.AT_ONCE = AT_ONCE
+    sys.exit(train.main(arguments))
 
 
 def command_line(arguments: list[str]) -> None:
-    """What a process does: train.py with arguments."""
+    """What a process does: the same, shown to nobody."""
     sys.stdout = io.StringIO()
-    sys.exit(train.main(arguments))
+    shown_command_line(arguments)
 
 
 def dying_command_line(arguments: list[str], event: int, share: float) -> None:

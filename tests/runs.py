@@ -64,6 +64,8 @@ SMALLEST = changed(
     average_decay=0.9,
     device="cpu",
 )
+# All phases of a run. Imitation takes a few steps for each of three rounds of games (`tests.killing.AT_ONCE`).
+ENDURED = changed(**{**vars(SMALLEST), "imitated_games": 20})
 
 
 def flags_of(settings: Settings) -> list[str]:
@@ -79,8 +81,8 @@ def flags_of(settings: Settings) -> list[str]:
 
 
 def train_at(folder: Path, *more: str) -> list[str]:
-    """What begins the smallest run in a folder, or goes on with it."""
-    return [*flags_of(SMALLEST), f"--run={folder}", "--resume-if-exists", *more]
+    """What begins a run of all phases in a folder, or goes on with it."""
+    return [*flags_of(ENDURED), f"--run={folder}", "--resume-if-exists", *more]
 
 
 def quiet() -> Display:

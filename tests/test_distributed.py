@@ -16,21 +16,24 @@ import pytest
 import torch
 
 from net import NetConfig
+from tests.killing import command_line
 from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start_group, tensors_of
+from tests.runs import start as begin_alone
 from tests.test_learner import make_examples
 from vecgame import Blob
-from veclab.agents.checkpoint import load_network, load_tensors, save_tensors
+from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.agents.networks import newest_network, progress_of
 from veclab.settings import Settings
 from veclab.training import command as train
-from veclab.training import policy_gradient
+from veclab.training import imitation, policy_gradient
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.run import Run
 
 CPU = torch.device("cpu")
+FIRST = "network-000000.safetensors"
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 RUN = changed(games_per_iter=12, iterations=3, eval_deals=2, device="cpu", simulations=3)
 RARELY = replace(RUN, checkpoint_seconds=3600)  # no checkpoint but the one at the beginning, unless a stop makes one
@@ -305,6 +308,47 @@ def test_ctrl_c_stops_all_processes_and_the_run_goes_on_with_another_number(two:
     assert any(not torch.equal(saved[name], tensor) for name, tensor in tensors_of(two).items() if name in saved)
     assert train.main(["--resume", str(folder), "--iterations=4"]) == 0  # alone
     assert [entry["iteration"] for entry in metrics_of(folder) if entry["kind"] == "iteration"] == [1, 2, 3, 4]
+
+
+def imitate_in_group(arguments: list[str], folder: Path) -> None:
+    """As `train_in_group`, with rounds of 8 games to imitate."""
+    imitation.AT_ONCE = 8
+    train_in_group(arguments, folder)
+
+
+def imitated(folder: Path) -> int:
+    """Games that a run which imitates has learned from, as its checkpoint says; 0 where none is there now."""
+    try:
+        return load_metadata(folder / CHECKPOINT)["imitation"]["games"]
+    except (ValueError, KeyError):
+        return 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", [False, True])
+def test_two_processes_go_on_with_imitation_bit_for_bit(tmp_path, kill: bool) -> None:
+    """After Ctrl+C, and when the one that imitates is killed, while the other waits. What is learned is what a single
+    process learns."""
+    settings = changed(cards="2", learner="policy-gradient", imitated_games=120, eval_deals=2, device="cpu")
+    folders = whole, cut, alone = [tmp_path / name for name in ("whole", "cut", "alone")]
+    flags = {folder: [*flags_of(settings), f"--run={folder}", "--resume-if-exists"] for folder in folders}
+
+    def begin(folder: Path) -> list[BaseProcess]:
+        folder.mkdir(exist_ok=True)
+        return start_group(2, imitate_in_group, flags[folder], folder)
+
+    assert ends(begin(whole)) == [0, 0] and ends([begin_alone(command_line, flags[alone])]) == [0]
+    processes, deadline = begin(cut), time.monotonic() + 60
+    while imitated(cut) < 16:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    for process in processes[: 1 if kill else 2]:
+        os.kill(process.pid, signal.SIGKILL if kill else signal.SIGINT)
+    assert ends(processes, 30) == ([-signal.SIGKILL, 2] if kill else [130, 130])
+    assert 16 <= imitated(cut) < 120 and not (cut / FIRST).exists()
+    assert ends(begin(cut)) == [0, 0]
+    assert same(cut, whole) and metrics_of(cut) == metrics_of(whole)
+    assert (cut / FIRST).read_bytes() == (whole / FIRST).read_bytes() == (alone / FIRST).read_bytes()
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ from tests.killing import (
     dying_command_line,
     evaluated_command_line,
 )
-from tests.runs import SMALLEST, assert_alike, changed, ends, metrics_of, quiet, start, tensors_of, train_at
+from tests.runs import ENDURED, SMALLEST, assert_alike, changed, ends, metrics_of, quiet, start, tensors_of, train_at
 from veclab.agents.folder import CHECKPOINT
 from veclab.files import open_own
 from veclab.training import command as train
@@ -32,8 +32,9 @@ from veclab.training import metrics
 from veclab.training.learner import Learner, Losses
 from veclab.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("imitates_as_processes_do")
 KILLS = int(os.environ.get("VECGAME_SLOW_KILLS", 50))
-WRITES = 60  # of a run as below: about as many files are synced, renamed, and their folder synced
+WRITES = 100  # of a run as below: about as many files are synced, renamed, and their folder synced
 STARVED = 900  # seconds after which a run that is not over hangs, on a machine that others keep busy
 
 
@@ -223,20 +224,22 @@ def test_a_file_that_the_system_cuts_off(undisturbed: Path, tmp_path, capsys) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stretch", ["update 1", "iteration 2"])
+@pytest.mark.parametrize("stretch", ["imitation", "update 1", "iteration 2"])
 def test_a_run_whose_loss_is_nan_is_saved_and_says_why(
     undisturbed: Path, tmp_path, monkeypatch, capsys, stretch: str
 ) -> None:
     folder = tmp_path / "run"
-    poisoned = {"update 1": "forward", "iteration 2": "losses"}[stretch]
+    poisoned = "forward" if stretch == "update 1" else "losses"
     real = getattr(Learner, poisoned)
 
     def poison(learner: Learner, *arguments: object) -> object:
-        result = real(learner, *arguments)
+        result, imitates = real(learner, *arguments), learner.settings.epochs == 1
+        if imitates != (stretch == "imitation"):
+            return result
         if stretch == "update 1":
             return replace(result, values=result.values * torch.nan)
-        rate = learner.optimizer.param_groups[0]["lr"]
-        return result if rate == SMALLEST.learning_rate else Losses(result.policy, result.value * torch.nan)
+        rate = learner.optimizer.param_groups[0]["lr"]  # the full one in the first iteration and round
+        return result if rate == ENDURED.learning_rate else Losses(result.policy, result.value * torch.nan)
 
     with monkeypatch.context() as patch:
         patch.setattr(Learner, poisoned, poison)

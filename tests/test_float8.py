@@ -199,7 +199,7 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
 
     for module in ("veclab.training.run", "veclab.bench.parts", "veclab.bench.command"):
         monkeypatch.setattr(f"{module}.inference_net", spy)
-    monkeypatch.setattr("veclab.training.saving.check_ways", lambda *_: None)  # which refuses --compile without a GPU
+    monkeypatch.setattr("veclab.training.state.check_ways", lambda *_: None)  # which refuses --compile without a GPU
     Run.create(tmp_path / "run", changed(compile=fused, device="cpu"), quiet())._player()
     monkeypatch.setattr(bench, "check", lambda options, device: None)  # which refuses --compile without a GPU
     flags = ["--device=cpu", "--quick", "--network=small", "--repeats=1", "--cards=1", "--simulations=1", "--batches=2"]

@@ -9,14 +9,18 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig
-from tests.runs import changed, quiet, same
+from tests.killing import aimed_command_line, command_line
+from tests.runs import changed, ends, flags_of, quiet, same, start
 from vecgame import Blob, Game
 from vecgame.games.hearts import Hearts
 from vecgame.games.spades import Spades
-from veclab.agents.networks import load_agent
-from veclab.arena.bots import NetworkPlayer, RuleBot
+from veclab.agents.checkpoint import load_network, load_tensors
+from veclab.agents.folder import CHECKPOINT, CONFIG, NEWEST
+from veclab.agents.networks import label, load_agent, newest_network, progress_of
+from veclab.arena.bots import RuleBot
 from veclab.command_line import STOPPED
 from veclab.presets import from_flags
+from veclab.settings import Settings
 from veclab.training import command as train
 from veclab.training import imitation
 from veclab.training.imitation import Teacher, by_network, by_rules, imitate, played, teachers_of
@@ -24,6 +28,7 @@ from veclab.training.replay import Examples
 from veclab.training.run import Run
 
 CPU = torch.device("cpu")
+FIRST = "network-000000.safetensors"
 
 
 @pytest.mark.parametrize("game", [Blob(cards=3), Spades(cards=4), Hearts(passing="left")], ids=repr)
@@ -72,37 +77,97 @@ def test_a_network_comes_to_play_as_the_player() -> None:
     assert agreement(start) == before  # which is not changed
 
 
-def test_a_run_begins_by_it_and_goes_on_as_if_it_had_not_stopped(tmp_path) -> None:
-    settings = changed(cards="2", device="cpu", imitated_games=50, learner="policy-gradient", eval_every=0)
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    run = Run.create(whole, settings, quiet())
-    assert "begins by what 50 games of rule-based players taught it" in run.display.console.file.getvalue()
-    run.train(judge=False)
-    Run.create(cut, settings, quiet()).lock.release()  # nothing saved but the first network
-    Run.resume(cut, settings, quiet()).train(judge=False)
-    assert same(whole, cut)
-    other = Run.create(tmp_path / "other", changed(**{**settings.__dict__, "imitated_games": 0}), quiet())
-    assert NetworkPlayer(InferenceNet(other.learner.net)) and not torch.equal(
-        other.learner.net.policy_out.weight,
-        Run.create(tmp_path / "again", settings, quiet()).learner.net.policy_out.weight,
-    )
+def small_run(**changes: object) -> Settings:
+    """A run that is little more than its imitation: three rounds of games of `rounds_of_eight`, some steps each."""
+    own = {"cards": "2", "imitated_games": 20, "batch_size": 8, "updates": 1, "update_games": 4}
+    return changed(**{**own, "device": "cpu", "learner": "policy-gradient", "eval_every": 0, **changes})
+
+
+def flags_at(folder: Path) -> list[str]:
+    """The command line's, for such a run."""
+    return [*flags_of(small_run(eval_deals=1)), "--batch-size=8", f"--run={folder}", "--resume-if-exists"]
+
+
+@pytest.fixture
+def rounds_of_eight(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imitation, "AT_ONCE", 8)
+
+
+def test_a_run_begins_by_it(tmp_path) -> None:
+    run = Run.create(tmp_path / "run", small_run(), quiet())
+    assert run.train(judge=False) is not None
+    assert "begins by what 20 games of rule-based players taught it" in run.display.console.file.getvalue()
+    Run.create(tmp_path / "other", small_run(imitated_games=0), quiet()).train(judge=False)
+    taught, untaught = (load_network(tmp_path / name / FIRST) for name in ("run", "other"))
+    assert not torch.equal(taught.policy_out.weight, untaught.policy_out.weight)
+
+
+# -- stops ------------------------------------------------------------------------------------------------------------
+
+
+def of_networks(tmp_path: Path) -> Settings:
+    files = [saved(tmp_path / f"{cards}.safetensors", seed, cards) for cards, seed in (("1", 1), ("2", 2))]
+    heads = {"tricks_weight": 0.3, "leaf_values": "world", "augment_suits": True, "average_decay": 0.9, "magnet": 0.1}
+    return small_run(cards="1,2,2", imitated=",".join(map(str, files)), **heads)
+
+
+def of_an_own_game(tmp_path: Path) -> Settings:
+    own = {"game": "polignac.py:Polignac", "cards": "8", "suits": 4, "ranks": 13}
+    teacher = saved(tmp_path / "polignac.safetensors", 3, **own)
+    return small_run(**own, imitated=str(teacher), batch_size=32)
+
+
+TEACHERS = {"rules": lambda _: small_run(cards="1-2"), "networks": of_networks, "own game": of_an_own_game}
+
+
+@pytest.mark.parametrize("teacher", TEACHERS)
+def test_it_goes_on_from_where_it_was_stopped(teacher: str, tmp_path, own_games, rounds_of_eight) -> None:
+    """By Ctrl+C within its first round, and twice at once within learning from its third: the network is, bit for bit,
+    that of a run that nobody stopped."""
+    settings, whole, cut = TEACHERS[teacher](tmp_path), tmp_path / "whole", tmp_path / "cut"
+    assert Run.create(whole, settings, quiet()).train(judge=False) is not None
+    run = Run.create(cut, settings, quiet())
+    for done, times in ((0, 1), (16, 2)):
+        stop_in(run, done, times)
+        if times == 1:
+            assert run.train() is None
+            output = run.display.console.file.getvalue()
+            assert "Stopped and saved. Go on with: vecgame train --resume" in output
+        else:
+            with pytest.raises(KeyboardInterrupt, match=r"the run is saved\. Go on with: vecgame train"):
+                run.train()
+        assert load_tensors(cut / CHECKPOINT)[1]["imitation"]["games"] == done
+        assert not (cut / FIRST).exists() and newest_network(cut).name == NEWEST
+        assert label(newest_network(cut)) == f"network-newest ({done} games imitated)"
+        assert load_agent(cut).games == settings.games()
+        run = Run.resume(cut, settings, quiet())
+    run.display.line_seconds = 0
+    assert run.train(judge=False) is not None
+    output = run.display.console.file.getvalue()
+    assert "imitation goes on after 16 of 20 games\n" in output and "games to imitate: 4 of 4 games, 0 s left" in output
+    assert (cut / FIRST).read_bytes() == (whole / FIRST).read_bytes() and same(whole, cut)
+    assert {file.name for file in cut.iterdir()} == {file.name for file in whole.iterdir()}
+
+
+def stop_in(run: Run, done: int, times: int = 1) -> None:
+    """Has the user press Ctrl+C, so many times, at a step of learning from the games after those that are ``done``."""
+    real, calls = run.check, []
+
+    def check() -> None:
+        calls.append(run.imitated == done)
+        if sum(calls) == len(run.games) + 2:  # checked before those of each of the rules are played, and after steps
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+        real()
+
+    run.check = check
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_stops_it_in_one_line_and_the_same_command_begins_anew(
-    number: int, tmp_path, monkeypatch, capsys
+def test_a_signal_stops_it_and_the_same_command_goes_on(
+    number: int, tmp_path, monkeypatch, capsys, rounds_of_eight
 ) -> None:
-    """There is no folder yet that could keep anything."""
-    flags = [
-        "--cards=2",
-        "--imitated-games=20",
-        "--learner=policy-gradient",
-        "--updates=1",
-        "--update-games=4",
-        "--network=small",
-    ]
-    flags += [f"--run={tmp_path / 'run'}", "--resume-if-exists", "--device=cpu", "--eval-deals=1", "--no-tensorboard"]
-    monkeypatch.setattr(imitation, "AT_ONCE", 8)
+    flags = flags_at(tmp_path / "run")
     real, before = imitation.played, signal.getsignal(number)
 
     def stopped_in_the_second(*arguments: object) -> Examples:
@@ -112,16 +177,107 @@ def test_a_signal_stops_it_in_one_line_and_the_same_command_begins_anew(
 
     monkeypatch.setattr(imitation, "played", stopped_in_the_second)
     assert train.main(flags) == STOPPED
-    assert capsys.readouterr().err == "stopped at once; 8 of 20 games were imitated, and nothing of that is kept\n"
-    assert not list(tmp_path.iterdir()) and signal.getsignal(number) is before
+    told = capsys.readouterr()
+    assert "Stopped and saved. Go on with" in told.out and told.err == "" and signal.getsignal(number) is before
+    assert progress_of(newest_network(tmp_path / "run")) == (0, 0)
     monkeypatch.setattr(imitation, "played", real)
+    assert train.main([*flags, "--imitated-games=30"]) == 2
+    assert "a resumed run cannot change --imitated-games (run: 20, flag: 30)" in capsys.readouterr().err
     assert train.main(flags) == 0
-    assert "begins by what 20 games of rule-based players taught it" in " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "goes on after 8 of 20 games" in said and "begins by what 20 games of rule-based players taught it" in said
 
 
-def saved(path: Path, seed: int, cards: str, sharpness: float = 30.0) -> Path:
+def test_killed_it_goes_on_bit_for_bit(tmp_path) -> None:
+    """Real processes, SIGKILL within a step of its second round, and once it is over, before that is saved."""
+    whole, cut = (flags_at(tmp_path / name) for name in "wc")
+    assert ends([start(command_line, whole), start(aimed_command_line, cut, "imitation", 8)]) == [0, -signal.SIGKILL]
+    assert 0 < load_tensors(tmp_path / "c" / CHECKPOINT)[1]["imitation"]["games"] < 20
+    assert ends([start(killed_at_its_end, cut)]) == [-signal.SIGKILL]
+    assert (tmp_path / "c" / FIRST).exists() and "imitation" in load_tensors(tmp_path / "c" / CHECKPOINT)[1]
+    assert ends([start(command_line, cut)]) == [0]
+    assert (tmp_path / "c" / FIRST).read_bytes() == (tmp_path / "w" / FIRST).read_bytes()
+    assert same(tmp_path / "w", tmp_path / "c")
+
+
+def killed_at_its_end(arguments: list[str]) -> None:
+    """train.py with arguments, killed when it has written the first network, before the checkpoint that knows it."""
+    save_network = Run.save_network
+
+    def die(run: Run) -> None:
+        save_network(run)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    Run.save_network = die
+    command_line(arguments)
+
+
+def test_a_run_that_had_only_its_settings_and_first_network_begins_again(tmp_path, rounds_of_eight) -> None:
+    """As one of an earlier version was, whose folder began with these, when it was killed then."""
+    settings, whole, cut = small_run(), tmp_path / "whole", tmp_path / "cut"
+    Run.create(whole, settings, quiet()).train(judge=False)
+    cut.mkdir()
+    for name in (CONFIG, FIRST):
+        (cut / name).write_bytes((whole / name).read_bytes())
+    assert Run.resume(cut, settings, quiet()).train(judge=False) is not None
+    assert same(whole, cut) and (cut / FIRST).read_bytes() == (whole / FIRST).read_bytes()
+
+
+def test_a_damaged_first_network_is_learned_again(tmp_path, rounds_of_eight) -> None:
+    settings, folder = small_run(), tmp_path / "run"
+    Run.create(folder, settings, quiet()).train(judge=False)
+    written, state = (folder / FIRST).read_bytes(), load_tensors(folder / CHECKPOINT)[0]
+    (folder / FIRST).write_bytes(written[:100])
+    run = Run.resume(folder, settings, quiet())
+    run.lock.release()
+    assert "it is written again from the settings" in run.display.console.file.getvalue()
+    assert (folder / FIRST).read_bytes() == written
+    assert all(torch.equal(tensor, state[f"net.{name}"]) for name, tensor in run.learner.net.state_dict().items())
+
+
+def test_a_damaged_checkpoint_costs_a_round(tmp_path, rounds_of_eight) -> None:
+    settings, whole, cut = small_run(), tmp_path / "whole", tmp_path / "cut"
+    Run.create(whole, settings, quiet()).train(judge=False)
+    run = Run.create(cut, settings, quiet())
+    stop_in(run, 16)
+    assert run.train() is None
+    run = Run.resume(cut, settings, quiet())
+    run.save()
+    run.imitation.done = 24
+    run.save()
+    run.lock.release()
+    run = Run.resume(cut, settings, quiet())
+    said = run.display.console.file.getvalue()
+    assert "its metadata.imitation.games must be at most 20, got 24" in said
+    assert "goes on from the checkpoint before it, after 16 games of imitation" in said
+    assert run.train(judge=False) is not None and same(whole, cut)
+
+
+def test_other_networks_than_those_so_far_are_refused(tmp_path, capsys, rounds_of_eight) -> None:
+    """As where a run that is at work is named by its folder."""
+    settings, folder = of_networks(tmp_path), tmp_path / "run"
+    run = Run.create(folder, settings, quiet())
+    stop_in(run, 8)
+    assert run.train() is None
+    teacher = tmp_path / "2.safetensors"
+    kept = teacher.read_bytes()
+    saved(tmp_path / "others" / "2.safetensors", 9, "2").replace(teacher)
+    assert train.main([f"--resume={folder}"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: --imitated ") and error.count("\n") == 1
+    assert "other weights than those that 8 games of the run were imitated of" in error
+    teacher.write_bytes(kept)
+    run = Run.resume(folder, settings, quiet())
+    run.lock.release()
+    assert run.imitated == 8
+
+
+# -- teachers ---------------------------------------------------------------------------------------------------------
+
+
+def saved(path: Path, seed: int, cards: str, sharpness: float = 30.0, **changes: object) -> Path:
     """A network for these numbers of cards, whose policy is far from uniform."""
-    settings = changed(cards=cards, device="cpu", seed=seed, eval_deals=4)
+    settings = changed(cards=cards, device="cpu", seed=seed, eval_deals=4, **changes)
     run = Run.create(path.with_suffix(""), settings, quiet())
     with torch.no_grad():
         run.learner.net.policy_out.weight.mul_(sharpness)
@@ -219,7 +375,7 @@ def test_the_size_of_its_steps_may_be_given_where_nothing_else_has_it() -> None:
 
 
 def test_a_folder_that_holds_a_run_is_refused_before_anybody_is_imitated(tmp_path, capsys, monkeypatch) -> None:
-    monkeypatch.setattr(imitation, "imitate", lambda *_: pytest.fail("it learned"))
+    monkeypatch.setattr(imitation.Imitation, "learn", lambda *_: pytest.fail("it learned"))
     (tmp_path / "config.json").write_text("{}")
     flags = ["--cards", "2", "--network", "small", "--learner", "policy-gradient", "--imitated-games", "100"]
     assert train.main([*flags, "--device", "cpu", "--run", str(tmp_path)]) == 2
@@ -230,7 +386,7 @@ def test_who_stops_it_before_the_run_has_begun_is_told_so(tmp_path, capsys, monk
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(imitation, "imitate", stopped)
+    monkeypatch.setattr(imitation, "agents_of", stopped)
     flags = ["--cards", "2", "--network", "small", "--learner", "policy-gradient", "--imitated-games", "100"]
     assert train.main([*flags, "--device", "cpu", "--run", str(tmp_path / "run")]) == 130
     assert "no run was begun" in capsys.readouterr().err and not (tmp_path / "run").exists()

@@ -25,7 +25,7 @@ from veclab.going_on import for_resume
 from veclab.progress import Display, duration
 from veclab.training import command as train
 from veclab.training import judge as judge_module
-from veclab.training import policy_gradient, saving
+from veclab.training import policy_gradient, state
 from veclab.training import run as run_module
 from veclab.training.curves import player_of
 from veclab.training.judge import Judge
@@ -254,7 +254,7 @@ def test_a_run_goes_on_where_its_precision_cannot_be_computed(tmp_path, monkeypa
     """As one that was begun on a GPU in 8 bits and goes on on a CPU: told how, and then in the arithmetic of there."""
     folder, settings = tmp_path / "run", changed(learner="search", iterations=1, precision="float8", device="cpu")
     with monkeypatch.context() as gpu:
-        gpu.setattr(saving, "check_precision", lambda precision, device: None)
+        gpu.setattr(state, "check_precision", lambda precision, device: None)
         Run.create(folder, settings, quiet()).lock.release()
     assert train.main(["--resume", str(folder)]) == 2
     assert "(a run that has float8 goes on there with --precision auto)" in capsys.readouterr().err

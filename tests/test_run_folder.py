@@ -24,6 +24,8 @@ from veclab.lock import FolderLock
 from veclab.training import command as train
 from veclab.training.run import Run
 
+pytestmark = pytest.mark.usefixtures("imitates_as_processes_do")
+
 # -- two at once ------------------------------------------------------------------------------------------------------
 
 
@@ -112,7 +114,8 @@ def test_sigterm_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None
 def test_a_closed_terminal_stops_a_run_as_ctrl_c_does(undisturbed: Path, tmp_path) -> None:
     """All processes of the terminal get a SIGHUP, its shell sends another one, and every write to it fails."""
     folder = tmp_path / "run"
-    terminal, process = start_at_terminal(["-m", "veclab", "train", *train_at(folder)])
+    code = "import sys; from tests.killing import shown_command_line; shown_command_line(sys.argv[1:])"
+    terminal, process = start_at_terminal(["-c", code, *train_at(folder)])
     wait_until(lambda: (folder / METRICS).exists())
     os.close(terminal)
     process.send_signal(signal.SIGHUP)

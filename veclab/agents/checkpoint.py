@@ -57,6 +57,7 @@ _METADATA = typed.record(
     {
         "iteration": typed.count,
         "updates": typed.count,
+        "imitated": typed.count,
         "game": typed.text,
         "games": typed.listed(_IDENTITY),
         "net": typed.named(typed.count),

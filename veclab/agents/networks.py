@@ -128,7 +128,10 @@ def how_far(network: Path) -> str:
     """
     if network.name != NEWEST:
         return ""
-    iteration, updates = progress_of(network)
+    told = load_metadata(network)
+    if "imitated" in told:  # that it has learned from, while its run imitates
+        return f" ({told['imitated']:,} games imitated)"
+    iteration, updates = told.get("iteration", 0), told.get("updates", 0)
     return f" (iteration {iteration})" if iteration else f" (update {updates})"
 
 

@@ -35,19 +35,25 @@ _COUNTERS = typed.record(
         "chunks": typed.listed(typed.count),
         "settings": typed.named(typed.anything),
         "rates": typed.named(_SCHEDULE),
+        "imitation": typed.record({"games": typed.count, "teachers": typed.text}),
     },
 )
 
 
-def check_counters(counters: Mapping[str, object], card_counts: int) -> None:
+def check_counters(counters: Mapping[str, object], card_counts: int, imitated_games: int) -> None:
     """Raises ValueError, in one line, unless these are the plain values of a checkpoint of a run that mixes so many
-    card counts."""
+    card counts and imitates so many games."""
     _COUNTERS(counters, "its metadata")
     if others := typed.unknown(counters.get("rates", {}), ("updates", "iterations")):
         raise ValueError(f"its metadata.rates are of {others}")
     chunks = counters.get("chunks", [1] * card_counts)
     if len(chunks) != card_counts or 0 in chunks:
         raise ValueError(f"its metadata.chunks must be {card_counts} numbers of games, got {chunks}")
+    if told := counters.get("imitation"):
+        if told["games"] > imitated_games:
+            raise ValueError(f"its metadata.imitation.games must be at most {imitated_games}, got {told['games']}")
+        if counters["updates"] or counters["iteration"]:
+            raise ValueError("its metadata.imitation is there, although the run's own games have begun")
 
 
 def check_state(

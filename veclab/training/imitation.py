@@ -8,9 +8,9 @@ each where it is good, or a small one from a large one (policy distillation, Rus
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import NoReturn
 
 import torch
 from torch import Tensor
@@ -18,10 +18,8 @@ from torch import Tensor
 from net import BlobNet, InferenceNet
 from vecgame import Game, Purpose, State, Stream
 from vecgame.cards import pack_mask
-from veclab.agents.networks import load_agent
+from veclab.agents.networks import Agent, load_agent
 from veclab.arena.bots import RuleBot, why_not
-from veclab.command_line import HANGUP, leave_closed_terminal, on_stop
-from veclab.progress import Display
 from veclab.settings import RULE_PLAYERS, Settings
 from veclab.training.learner import Learner, learn
 from veclab.training.mixing import shared_out
@@ -38,40 +36,119 @@ Teacher = Callable[[Game, State, int], tuple[Tensor, Tensor]]
 be learned there, [B, actions] float32 over the policy columns."""
 
 
-def begin(learner: Learner, games: Sequence[Game], display: Display) -> None:
-    """Has a run's learner begin with what the players that its settings name have taught it, and says so.
+class Imitation:
+    """What a run does before it learns from its own games: a student learns from the games of teachers.
 
-    Whatever asks the process to stop meanwhile stops it at once, for there is nothing yet that could be saved.
+    The student is a learner of its own, whose optimiser ends with it, and has neither averages nor a magnet: all that
+    becomes the run's is its network. It and the `counters` are all that it takes to go on exactly.
 
-    Raises:
-        KeyboardInterrupt: then, with what is said of it.
-        ValueError: as `teachers_of`.
+    Args:
+        settings: of the run.
+        start: the weights that the student begins with, and its sizes.
     """
-    settings, done = learner.settings, 0
-    lessons = list(zip(games, teachers_of(settings, games, learner.device), strict=True))
-    count = settings.imitated_games
 
-    def stop(signum: int, frame: object) -> NoReturn:
-        if signum == HANGUP:
-            leave_closed_terminal()
-        raise KeyboardInterrupt(f"{done:,} of {count:,} games were imitated, and nothing of that is kept")
+    def __init__(self, settings: Settings, start: BlobNet, device: torch.device) -> None:
+        self.settings = settings
+        own = replace(settings, epochs=1, average_decay=0.0, magnet=0.0, magnet_rate=0.0)
+        self.student = Learner(own, start.config, device)
+        self.student.begin_with(start)
+        self.lessons: list[tuple[Game, Teacher]] = []  # games and who plays each of them, once that is known
+        self.done = 0  # games that it has learned from
+        self.teachers = ""  # see `digest_of`
+        self.buffer: ReplayBuffer | None = None  # one for all, where it can be: on a GPU steps are recorded for each
 
-    with on_stop(stop), display.task("games to imitate", count, "games") as task:
+    @property
+    def over(self) -> bool:
+        """Whether no games are left."""
+        return self.done >= self.settings.imitated_games
 
-        def report(now: int) -> None:
-            nonlocal done
-            done = now
-            task.update(done)
+    def counters(self) -> dict[str, object]:
+        """How far it is, in plain values."""
+        return {"games": self.done, "teachers": self.teachers}
 
-        net = imitate(settings, learner.net, lessons, learner.device, report)
-    learner.begin_with(net)
-    by = "rule-based players" if settings.imitated == RULE_PLAYERS else settings.imitated
-    display.line(f"begins by what {count:,} games of {by} taught it")
+    def load_counters(self, told: Mapping[str, object]) -> None:
+        """The inverse of `counters`."""
+        self.done, self.teachers = told["games"], told["teachers"]
+
+    def find_teachers(self, games: Sequence[Game]) -> None:
+        """Has those play that the settings name.
+
+        Raises:
+            ValueError: as `agents_of`; where they are not those that it has learned from so far.
+        """
+        agents = agents_of(self.settings, games, self.student.device)
+        digest = digest_of(agents)
+        if self.done and digest != self.teachers:
+            raise ValueError(
+                f"--imitated {self.settings.imitated}: other weights than those that {self.done:,} games of the run "
+                "were imitated of; put the files back as they were, or begin a new run"
+            )
+        self.teachers = digest
+        self.lessons = list(zip(games, teachers_by(agents, games), strict=True))
+
+    def learn(self, check: Callable[[], None] = lambda: None) -> int:
+        """The next `AT_ONCE` games, shared out among the lessons, each decision with a choice learned from once. The
+        learning rate falls to a tenth over all games.
+
+        Args:
+            check: called often; what it raises leaves the student within its step.
+
+        Returns:
+            What is `done` then, which is the caller's to set.
+        """
+        settings, student, done = self.settings, self.student, self.done
+        size, number = min(AT_ONCE, settings.imitated_games - done), done // AT_ONCE
+        student.set_rate(1 - 0.9 * done / settings.imitated_games)
+        teachers, parts = dict(self.lessons), []
+        for game, first, share in shared_out([game for game, _ in self.lessons], size, number):
+            check()
+            index = FIRST_INDEX + done + first
+            parts.append(played(game, teachers[game], share, settings.seed, index, student.device, settings.extras()))
+        if examples := sum(map(len, parts)):
+            buffer = self._room_for(examples)
+            for part in parts:
+                buffer.add(part)
+            learn(student, buffer, examples, (settings.seed + number) % 2**63, lambda *_: check())
+        return done + size
+
+    def _room_for(self, examples: int) -> ReplayBuffer:
+        """An empty buffer for so many examples at least."""
+        if self.buffer is None or examples > self.buffer.capacity:
+            game, extras = self.lessons[0][0], self.settings.extras()
+            room = (game.features, game.num_actions, game.seats, extras)
+            self.buffer = ReplayBuffer(int(SPARE * examples), self.student.device, *room)
+        self.buffer.clear()
+        return self.buffer
+
+
+def imitate(
+    settings: Settings,
+    start: BlobNet,
+    lessons: Sequence[tuple[Game, Teacher]],
+    device: torch.device,
+    report: Callable[[int], None] = lambda done: None,
+) -> BlobNet:
+    """All of an `Imitation` without a stop: a network of the sizes of ``start``, which it begins with.
+
+    Args:
+        report: called with the games that are done, after some of them.
+    """
+    imitation = Imitation(settings, start, device)
+    imitation.lessons = list(lessons)
+    while not imitation.over:
+        imitation.done = imitation.learn()
+        report(imitation.done)
+    return imitation.student.net
 
 
 def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device) -> list[Teacher]:
-    """Who plays each of the games: the rule-based player or, of the networks that ``settings.imitated`` names, the one
-    that was trained for this game and the fewest others.
+    """Who plays each of the games; errors as `agents_of`."""
+    return teachers_by(agents_of(settings, games, device), games)
+
+
+def agents_of(settings: Settings, games: Sequence[Game], device: torch.device) -> list[Agent]:
+    """For each of the games, of the networks that ``settings.imitated`` names the one that was trained for this game
+    and the fewest others; nothing where rule-based players play.
 
     Raises:
         ValueError: in one line, where a game has no teacher, or one cannot be had.
@@ -79,7 +156,7 @@ def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device)
     if settings.imitated == RULE_PLAYERS:
         if (reason := why_not(RuleBot(), *games)) is not None:
             raise ValueError(f"--imitated-games: {reason}")
-        return [by_rules] * len(games)
+        return []
     named = [path.strip() for path in settings.imitated.split(",")]
     if "" in named:
         raise ValueError(f"--imitated must be {RULE_PLAYERS}, or files separated by commas, got {settings.imitated!r}")
@@ -90,8 +167,28 @@ def teachers_of(settings: Settings, games: Sequence[Game], device: torch.device)
         raise ValueError(f"--imitated: none of {settings.imitated} was trained for {games[known.index(None)]!r}")
     if idle := [str(agent.path) for agent in agents if agent not in known]:
         raise ValueError(f"--imitated: {idle[0]} would teach none of these games; leave it out")
-    taught = {agent.path: by_network(InferenceNet(agent.network)) for agent in known}
-    return [taught[agent.path] for agent in known]
+    return known
+
+
+def teachers_by(agents: Sequence[Agent], games: Sequence[Game]) -> list[Teacher]:
+    """The agents as teachers of the games, one for each; the rule-based player where there are none."""
+    if not agents:
+        return [by_rules] * len(games)
+    taught = {agent.path: by_network(InferenceNet(agent.network)) for agent in agents}
+    return [taught[agent.path] for agent in agents]
+
+
+def digest_of(agents: Sequence[Agent]) -> str:
+    """What tells agents from others, as a run's newest network that is named by its folder becomes another one: the
+    SHA-256 of their weights; nothing of none."""
+    if not agents:
+        return ""
+    digest = hashlib.sha256()
+    for agent in {agent.path: agent for agent in agents}.values():
+        for name, tensor in agent.network.state_dict().items():
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy())
+    return digest.hexdigest()
 
 
 def by_rules(game: Game, state: State, seed: int) -> tuple[Tensor, Tensor]:
@@ -114,44 +211,6 @@ def by_network(network: InferenceNet) -> Teacher:
         return actions.gather(1, slot[:, None])[:, 0], policy
 
     return teach
-
-
-def imitate(
-    settings: Settings,
-    start: BlobNet,
-    lessons: Sequence[tuple[Game, Teacher]],
-    device: torch.device,
-    report: Callable[[int], None] = lambda done: None,
-) -> BlobNet:
-    """``settings.imitated_games`` games shared out among the ``lessons``, each decision with a choice learned from
-    once: a network of the sizes of ``start``, which it begins with. The learning rate falls to a tenth.
-
-    Args:
-        report: called with the games that are done, after some of them.
-    """
-    learner = Learner(replace(settings, epochs=1, average_decay=0.0, magnet=0.0, magnet_rate=0.0), start.config, device)
-    learner.begin_with(start)
-    teachers, games = dict(lessons), [game for game, _ in lessons]
-    room = (games[0].features, games[0].num_actions, games[0].seats, settings.extras())
-    buffer = ReplayBuffer(0, device, *room)  # one for all, where it can be: on a GPU steps are recorded for each
-    done, number, count = 0, 0, settings.imitated_games
-    while done < count:
-        size = min(AT_ONCE, count - done)
-        learner.set_rate(1 - 0.9 * done / count)
-        parts = [
-            played(game, teachers[game], share, settings.seed, FIRST_INDEX + done + first, device, settings.extras())
-            for game, first, share in shared_out(games, size, number)
-        ]
-        if examples := sum(map(len, parts)):
-            if examples > buffer.capacity:
-                buffer = ReplayBuffer(int(SPARE * examples), device, *room)
-            buffer.clear()
-            for part in parts:
-                buffer.add(part)
-            learn(learner, buffer, examples, (settings.seed + number) % 2**63)
-        done, number = done + size, number + 1
-        report(done)
-    return learner.net
 
 
 def played(

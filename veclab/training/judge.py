@@ -19,7 +19,8 @@ from veclab.precision import inference_net
 from veclab.training import metrics
 from veclab.training.background import BackgroundEvaluation
 from veclab.training.distributed import how_to_call
-from veclab.training.saving import Progress, SavedRun
+from veclab.training.saving import SavedRun
+from veclab.training.state import Progress
 
 UPDATES_PER_ITERATION = 10  # updates of policy gradient that --eval-every counts as one iteration
 

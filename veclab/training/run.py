@@ -14,11 +14,12 @@ from veclab.arena.evaluate import Results
 from veclab.command_line import on_stop
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
-from veclab.settings import Settings
+from veclab.settings import RULE_PLAYERS, Settings
 from veclab.shares import shares_in_turn
 from veclab.training import policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.heading import heading
+from veclab.training.imitation import Imitation
 from veclab.training.judge import Judge
 from veclab.training.learner import learn
 from veclab.training.mixing import shared_out
@@ -55,7 +56,7 @@ class Run(StoppableRun):
 
     def _train(self, judge: bool) -> Results | None:
         started = time.monotonic()
-        self.went_on = self.updates > 0 or self.iteration > 0 or self.pending is not None
+        self.went_on = max(self.imitated, self.updates, self.iteration) > 0 or self.pending is not None
         self._describe()
         try:
             if judge:
@@ -74,9 +75,9 @@ class Run(StoppableRun):
             return None
         except NotFiniteError as error:
             self.save()
-            early = self.updates < self.settings.updates
-            step = f"update {self.updates + 1}" if early else f"iteration {self.iteration + 1}"
-            raise NotFiniteError(f"in {step} {error}; the run is saved in {self.folder} as it was before") from None
+            raise NotFiniteError(
+                f"in {self._next_step()} {error}; the run is saved in {self.folder} as it was before"
+            ) from None
         except KeyboardInterrupt:
             raise KeyboardInterrupt(self._stop_at_once()) from None
         except BrokenPipeError:
@@ -90,8 +91,17 @@ class Run(StoppableRun):
             if self.lock is not None:
                 self.lock.release()
 
+    def _next_step(self) -> str:
+        """What comes next, in words."""
+        if self.imitation is not None:
+            return "imitation"
+        early = self.updates < self.settings.updates
+        return f"update {self.updates + 1}" if early else f"iteration {self.iteration + 1}"
+
     def _work(self) -> None:
-        """The updates of policy gradient and the iterations of search, as many as are left."""
+        """Imitation, the updates of policy gradient and the iterations of search, as many as are left."""
+        if self.imitation is not None:
+            self._imitate(self.imitation)
         self.judge.find_due()
         if self.updates < self.settings.updates:
             self._policy_gradient()
@@ -118,6 +128,35 @@ class Run(StoppableRun):
             identity(self.games[0])
         except ValueError as error:
             self.display.line(f"evaluations beside the run, and other commands, will not find the game: {error}")
+
+    def _imitate(self, imitation: Imitation) -> None:
+        """The games of others that are left, which make the first network. The leader learns from them, some at a time,
+        and the other processes wait for it."""
+        total, first = self.settings.imitated_games, imitation.done
+        if first:
+            self.display.line(f"imitation goes on after {first:,} of {total:,} games")
+        with self.display.task("games to imitate", total - first, "games") as task:
+            while not imitation.over:
+                if self.group.any(self.stopping):
+                    raise Interrupted
+                imitation.done = self._by_leader(lambda: self._imitate_some(imitation))
+                task.update(imitation.done - first)
+                self.save_if_due()
+        with self._changing():
+            self._end_imitation()
+        self.save_network()
+        self.save()
+        self._share_out()
+        by = "rule-based players" if self.settings.imitated == RULE_PLAYERS else self.settings.imitated
+        self.display.line(f"begins by what {total:,} games of {by} taught it")
+
+    def _imitate_some(self, imitation: Imitation) -> int:
+        """Some games of others; returns how many are done then."""
+        with self._changing():
+            with self._all_or_nothing():
+                done = imitation.learn(self.check)
+            imitation.done = done
+        return done
 
     def _policy_gradient(self) -> None:
         """Updates of policy gradient, as many as are left."""

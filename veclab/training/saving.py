@@ -1,20 +1,18 @@
-"""What a training run is made of, and how its folder keeps it: created, gone on with, saved."""
+"""How a run's folder keeps it: created, gone on with, saved."""
 
 from __future__ import annotations
 
 import filecmp
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
 from typing import Self
 
-import torch
 from torch import Tensor
 
-from vecgame import Blob
 from veclab.agents.checkpoint import (
     load_network,
     load_tensors,
@@ -35,32 +33,23 @@ from veclab.agents.folder import (
     holds_run,
     remove_unfinished,
 )
-from veclab.agents.networks import network_config, networks_beyond, newest_network, numbered, other_rules, progress_of
-from veclab.arena.evaluate import choose_device
-from veclab.arena.gate import Gate
+from veclab.agents.networks import networks_beyond, newest_network, numbered, progress_of
 from veclab.command_line import check_folder
 from veclab.files import DamagedError, sealed
-from veclab.game_flags import identities, moved
+from veclab.game_flags import moved
 from veclab.going_on import fixed_changes, of_saved
 from veclab.lock import FolderLock
 from veclab.machine import made_by
-from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
 from veclab.settings import Settings, check_saved
-from veclab.training import curves, imitation, metrics
-from veclab.training.checking import REPLAY, check_counters, check_state
+from veclab.training import curves, metrics
+from veclab.training.checking import check_counters, check_state
 from veclab.training.distributed import ALONE, Group
-from veclab.training.learner import Learner
-from veclab.training.replay import ReplayBuffer
-from veclab.training.room import check_run
-from veclab.training.schedule import Schedule
-from veclab.training.selfplay import largest_chunk, threads_for
-
-Progress = tuple[int, int]
-"""Updates and iterations that a network has learned from; as updates come first, later ones compare as larger."""
+from veclab.training.imitation import Imitation
+from veclab.training.state import Progress, RunState
 
 
-class SavedRun:
+class SavedRun(RunState):
     """Everything that a run is made of, in a folder:
 
     config.json          the settings, and the version and machine that wrote them last
@@ -70,78 +59,23 @@ class SavedRun:
     network-000000.safetensors  a network alone: the first
     network-update-NNNNNN.safetensors  those of policy gradient: one every ten times --eval-every updates, the last
     network-NNNNNN.safetensors  those after it: one every --eval-every iterations, the last
-    network-newest.safetensors  that of the checkpoint, while none of these is it
+    network-newest.safetensors  that of the checkpoint, while none of these is it: the student's as long as it imitates
     network-*-ahead-N.safetensors  of work that was lost with a kill and, done again, came to something else
     results.json         the final evaluation
     events.out.tfevents.*  the metrics for TensorBoard
     lock                 names the process that works on the run, if one does
 
-    Everything random is a function of the seed and the counters, so no generator has a state to save. Of several
-    processes only the leader of their ``group`` touches the folder; all hold the same state.
+    Of several processes only the leader of their ``group`` touches the folder.
     """
 
     def __init__(self, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> None:
-        self.folder, self.settings, self.display, self.group = folder, settings, display, group
-        self.device = choose_device(settings.device, group.local_rank)
-        check_precision(settings.precision, self.device)
-        check_ways(settings.compile, settings.graphs, self.device)
         curves.check(settings)
-        if group.size > 1 and ":" in settings.device:
-            raise ValueError(f"--device {settings.device} is one GPU; {group.size} processes take --device cuda")
-        least = group.size * len(settings.games())
-        if group.size > 1 and settings.updates and settings.update_games < least:
-            raise ValueError(
-                f"{group.size} processes need at least {least} --update-games, for each of them one of each entry of "
-                f"--cards, got {settings.update_games}"
-            )
-        if group.size > 1 and self.device.type == "cuda":
-            torch.cuda.set_device(group.local_rank)
-        self.games = settings.games()
-        self.identities = identities(self.games)
-        game = self.games[0]
-        extras = settings.extras()
-        config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
-        done = group.from_leader(self._updates_done)
-        check_run(settings, self.games, config, self.device, group, done)
-        self.learner = Learner(settings, config, self.device, group)
-        room = (game.features, game.num_actions, game.seats, extras)
-        self.buffer = ReplayBuffer(settings.replay_examples if settings.iterations else 0, self.device, *room)
-        self.gate = Gate(settings, self.learner.net, self.device)
+        super().__init__(folder, settings, display, group)
         self.curves = curves.Curves()
-        self.updates = 0  # of policy gradient, done
-        self.iteration = 0  # iterations done
-        self.rates = {"updates": Schedule(), "iterations": Schedule()}  # of each learner's learning rate
-        # Figures of the next iteration's self-play, once its examples are in the buffer but not yet learned from.
-        self.pending: dict[str, object] | None = None
-        self.chunks = [self._chunk_games(game) for game in self.games]
         self.lock: FolderLock | None = None
         self.saved_at = 0.0
         # The network that was written last, and how far the run was: as `veclab.agents.networks.progress_of` has it.
         self.network_written: tuple[Path, tuple[int, int]] | None = None
-
-    @property
-    def progress(self) -> Progress:
-        """Which of the run's networks the learner holds."""
-        return self.updates, self.iteration
-
-    @property
-    def finished(self) -> bool:
-        """Whether nothing is left to learn."""
-        return self.updates >= self.settings.updates and self.iteration >= self.settings.iterations
-
-    def _updates_done(self) -> int:
-        """Updates that the folder's run has done, by its newest network, which is there before the state is loaded."""
-        try:
-            return progress_of(newest_network(self.folder))[1]
-        except ValueError:  # there is none, or it is damaged
-            return 0
-
-    def _chunk_games(self, game: Blob) -> int:
-        """Games that self-play searches at a time. The run keeps to it, as a network's rounding, and so the choice
-        between two nearly equal actions, varies with the size of its batches."""
-        count = self.group.share(self.settings.games_per_iter // len(self.games))[1]
-        workers = threads_for(count, self.device) * (self.group.local_size if self.device.type == "cpu" else 1)
-        return largest_chunk(game, self.settings.search(self_play=True), self.device, workers)
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, display: Display, group: Group = ALONE) -> Self:
@@ -171,9 +105,7 @@ class SavedRun:
                 raise
 
         self.group.from_leader(as_leader)
-        if self.group.size > 1:
-            tensors, counters = self._state()
-            self._load_state(self.group.tensors_from_leader(tensors), self.group.from_leader(lambda: counters))
+        self._share_out()
 
     def _refuse_another(self) -> None:
         check_folder("--run", self.folder)  # before anybody is imitated
@@ -190,27 +122,26 @@ class SavedRun:
     def _begin(self) -> None:
         self._refuse_another()  # that has begun since
         self._write_config()
-        self.save_network()
-        self.save()
+        self._save_beginning()
 
-    def _set_initial_weights(self) -> None:
-        if self.settings.initial_network:
-            path = Path(self.settings.initial_network)
-            if others := other_rules(path, self.settings):
-                self.display.line(f"the run begins {others}")
-            self.learner.begin_with(load_network(path, self.device, self.games[0]))
-        if self.settings.imitated_games:
-            imitation.begin(self.learner, self.games, self.display)
+    def _save_beginning(self) -> None:
+        """The first save; the first network is not there before what it learns from others."""
+        if self.imitation is None:
+            self.save_network()
+        self.save()
 
     def _restore(self) -> None:
         remove_unfinished(self.folder)
         saved = [self.folder / name for name in (CHECKPOINT, PREVIOUS)]
         if not any(path.exists() for path in (*saved, self.folder / METRICS)):
             self._set_initial_weights()
-            self.save_network()  # it was stopped before its first save: begin again
-            self.save()
-        self._restore_first_network()
-        before = self._load_either(*saved)
+            self._save_beginning()  # it was stopped before its first save: begin again
+        tensors, counters, before = self._read_either(*saved)
+        if self.imitation is None:
+            self._restore_first_network()
+        self._load_state(tensors, counters)
+        if self.imitation is not None:
+            self.imitation.find_teachers(self.games)
         for unit, done in (("updates", self.updates), ("iterations", self.iteration)):
             if done > (steps := getattr(self.settings, unit)):
                 raise ValueError(f"the run has done {done} {unit}, more than the {steps} of its settings")
@@ -223,6 +154,8 @@ class SavedRun:
         self._write_config()
         self._keep_metrics()
         self._put_aside_what_is_ahead()
+        if self.imitation is not None:  # whose networks are told apart by no number of updates or iterations
+            return
         with suppress(ValueError):  # there is none, or it is damaged: it will be written again
             newest = newest_network(self.folder)
             load_network(newest)
@@ -250,42 +183,51 @@ class SavedRun:
             load_network(path)
         except ValueError as error:
             self._set_initial_weights()
+            if self.imitation is not None:
+                self._imitate_all(self.imitation)
             self._write_network(path)
             self.network_written = None
             self.display.line(f"{error}; it is written again from the settings")
 
-    def _load_either(self, path: Path, previous: Path) -> Settings:
-        """Takes the state of the last checkpoint, or where that is damaged, of the one before it, and says so.
+    def _imitate_all(self, imitation: Imitation) -> None:
+        """All that a run has learned from others, which it has behind it, once more: nothing of that is saved."""
+        with self.display.task("games to imitate once more", self.settings.imitated_games, "games") as task:
+            while not imitation.over:
+                imitation.done = imitation.learn()
+                task.update(imitation.done)
+        self._end_imitation()
+
+    def _read_either(self, path: Path, previous: Path) -> tuple[dict[str, Tensor], dict[str, object], Settings]:
+        """The state of the last checkpoint, or where that is damaged, of the one before it, and says so.
 
         Returns:
-            The settings with which it was saved.
+            Its tensors, its counters, and the settings with which it was saved.
 
         Raises:
             ValueError: in one line, when neither is whole, or one is not of a run with these settings.
         """
         if not path.exists() and previous.exists():  # the process was killed between the two renames of a save
-            return self._load_checkpoint(previous)
+            return self._read_checkpoint(previous)
         try:
-            return self._load_checkpoint(path)
+            return self._read_checkpoint(path)
         except DamagedError as damage:
             try:
-                before = self._load_checkpoint(previous)
+                read = self._read_checkpoint(previous)
             except DamagedError as also:
                 raise DamagedError(f"{damage}; nor can the run go on from the one before: {also}") from None
             path.replace(path.with_name(DAMAGED))
             self.display.line(
-                f"{damage}. It is kept as {DAMAGED}; the run goes on from the checkpoint before it, at "
-                f"{self.updates:,} updates and {self.iteration:,} iterations"
+                f"{damage}. It is kept as {DAMAGED}; the run goes on from the checkpoint before it, {_how_far(read[1])}"
             )
-            return before
+            return read
 
-    def _load_checkpoint(self, path: Path) -> Settings:
-        """Takes the state of a checkpoint; see `_load_either`."""
+    def _read_checkpoint(self, path: Path) -> tuple[dict[str, Tensor], dict[str, object], Settings]:
+        """The state of a checkpoint, whose stage the run takes; see `_read_either`."""
         if not path.is_file():
             raise DamagedError(f"{path} is not a file")
         tensors, counters = load_tensors(path)
         try:
-            check_counters(counters, len(self.games))
+            check_counters(counters, len(self.games), self.settings.imitated_games)
             told = counters.get("settings")  # not so in checkpoints of early versions
             here = self.settings.game
             before = of_saved(moved(check_saved(as_named_today(told)), here)) if told else self.settings
@@ -296,11 +238,11 @@ class SavedRun:
             listed = ", ".join(f"{flag} (config: {ours}, checkpoint: {theirs})" for flag, ours, theirs in changed)
             raise ValueError(f"{misfit}: {listed}")
         try:
-            check_state(tensors, self.learner, self.buffer, self.gate.state_dict())
+            self._set_stage(counters)
+            check_state(tensors, self.at_work, self.buffer, self.gate.state_dict())
         except ValueError as error:
             raise DamagedError(f"{misfit}: {error}") from None
-        self._load_state(tensors, counters)
-        return before
+        return tensors, counters, before
 
     def _keep_metrics(self) -> None:
         """Cuts the metrics back to what the state knows of; says so where there are none although there should be."""
@@ -315,28 +257,6 @@ class SavedRun:
     def _write_config(self) -> None:
         told = {"settings": asdict(self.settings), "made_by": made_by(self.device)}
         write_atomically(self.folder / CONFIG, sealed(told))
-
-    def _state(self) -> tuple[dict[str, Tensor], dict[str, object]]:
-        """All that the run is: tensors, and plain values. It is a state between two steps of the loop."""
-        replay = {f"{REPLAY}{name}": tensor for name, tensor in self.buffer.state_dict().items()}
-        counters = {"updates": self.updates, "iteration": self.iteration, "pending": self.pending}
-        counters |= {"device": self.device.type, "chunks": self.chunks, "settings": asdict(self.settings)}
-        counters["games"] = self.identities
-        counters["gate"] = self.gate.counters()
-        counters["rates"] = {unit: asdict(schedule) for unit, schedule in self.rates.items()}
-        return self.learner.state_dict() | replay | self.gate.state_dict(), counters
-
-    def _load_state(self, tensors: dict[str, Tensor], counters: dict[str, object]) -> None:
-        replay = {name.removeprefix(REPLAY): t for name, t in tensors.items() if name.startswith(REPLAY)}
-        self.learner.load_state_dict({n: t for n, t in tensors.items() if not n.startswith(REPLAY)})
-        self.buffer.load_state_dict(replay)
-        self.gate.load_state_dict(tensors, counters["gate"])
-        self.updates, self.iteration, self.pending = (counters[k] for k in ("updates", "iteration", "pending"))
-        # Earlier versions had one schedule only.
-        self.rates |= {unit: Schedule(**told) for unit, told in counters.get("rates", {}).items()}
-        if counters.get("device") == self.device.type:  # a GPU may be a smaller one, or have less of it free
-            largest = self.chunks if self.device.type == "cuda" else counters["chunks"]
-            self.chunks = list(map(min, largest, counters["chunks"]))
 
     def save(self) -> None:
         """Writes the network and the checkpoint, once the metrics that belong to it are on the disk.
@@ -375,8 +295,10 @@ class SavedRun:
             if then == progress and written.is_file() and (written == path or path.name == NEWEST):
                 return
         metadata = {"iteration": self.iteration, "updates": self.updates, "games": self.identities}
-        save_network(path, self.learner.averaged(), metadata)
-        self.network_written = path, progress
+        if self.imitation is not None:
+            metadata["imitated"] = self.imitated
+        save_network(path, self.at_work.averaged(), metadata)
+        self.network_written = None if self.imitation is not None else (path, progress)
         for aside in self.folder.glob(f"{path.stem}{AHEAD}*{path.suffix}"):
             if filecmp.cmp(aside, path, shallow=False):
                 aside.unlink()
@@ -394,3 +316,10 @@ class SavedRun:
         if entry["kind"] == "final evaluation" and progress == self.progress and self.finished:
             return False
         return progress <= self.progress
+
+
+def _how_far(counters: Mapping[str, object]) -> str:
+    """Of a checkpoint's counters, how far the run was, in words."""
+    if told := counters.get("imitation"):
+        return f"after {told['games']:,} games of imitation"
+    return f"at {counters['updates']:,} updates and {counters['iteration']:,} iterations"

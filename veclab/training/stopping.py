@@ -100,15 +100,16 @@ class StoppableRun(SavedRun):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Puts the learner back as it was if the work inside does not come to its end, whatever the reason.
+        """Puts the learner at work back as it was if the work inside does not come to its end, whatever the reason.
 
         It is the first thing that changes within `_changing`, so that the state is whole again then.
         """
-        before = {name: tensor.detach().clone() for name, tensor in self.learner.state_dict().items()}
+        learner = self.at_work
+        before = {name: tensor.detach().clone() for name, tensor in learner.state_dict().items()}
         try:
             yield
         except BaseException:
-            self.learner.load_state_dict(before)
-            self.learner.net.eval()
+            learner.load_state_dict(before)
+            learner.net.eval()
             self.whole = True
             raise
