@@ -151,13 +151,15 @@ def test_it_goes_on_from_where_it_was_stopped(teacher: str, tmp_path, own_games,
 
 def stop_in(run: Run, done: int, times: int = 1) -> None:
     """Has the user press Ctrl+C, so many times, at a step of learning from the games after those that are ``done``."""
-    real, calls = run.check, []
+    real, steps, checks = run.check, [], []
 
     def check() -> None:
-        calls.append(run.imitated == done)
-        if sum(calls) == len(run.games) + 2:  # checked before those of each of the rules are played, and after steps
-            for _ in range(times):
-                os.kill(os.getpid(), signal.SIGINT)
+        if run.imitated == done:
+            steps.append(run.at_work.steps)
+            checks.append(steps[-1] == steps[0] + 2)
+            if sum(checks) == 1 and checks[-1]:
+                for _ in range(times):
+                    os.kill(os.getpid(), signal.SIGINT)
         real()
 
     run.check = check

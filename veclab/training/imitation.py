@@ -101,9 +101,8 @@ class Imitation:
         student.set_rate(1 - 0.9 * done / settings.imitated_games)
         teachers, parts = dict(self.lessons), []
         for game, first, share in shared_out([game for game, _ in self.lessons], size, number):
-            check()
-            index = FIRST_INDEX + done + first
-            parts.append(played(game, teachers[game], share, settings.seed, index, student.device, settings.extras()))
+            index, extras = FIRST_INDEX + done + first, settings.extras()
+            parts.append(played(game, teachers[game], share, settings.seed, index, student.device, extras, check))
         if examples := sum(map(len, parts)):
             buffer = self._room_for(examples)
             for part in parts:
@@ -221,11 +220,14 @@ def played(
     first_index: int,
     device: torch.device,
     extras: Collection[str] = (),
+    check: Callable[[], None] = lambda: None,
 ) -> Examples:
     """Games ``first_index`` onwards with the teacher at every seat: an example of each decision with a choice, whose
-    target is the teacher's policy; ``extras`` names the fields of `replay.EXTRAS` that they shall have."""
+    target is the teacher's policy; ``extras`` names the fields of `replay.EXTRAS` that they shall have; ``check`` is
+    called before each decision."""
     state, stored = game.deal(count, seed, device, first_index), []
     for _ in range(game.decisions):
+        check()
         actions = game.legal_actions(state)
         action = actions[:, 0]
         lanes = game.chooses(state, actions).nonzero()[:, 0]
