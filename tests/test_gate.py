@@ -88,6 +88,18 @@ def test_each_look_adds_fresh_deals_and_asks_for_as_much_as_the_last_one(monkeyp
     assert verdict.passed and verdict.deals == 400
 
 
+def test_a_sample_is_the_mean_over_a_deal_of_each_rule(monkeypatch) -> None:
+    """A candidate that gains by one rule what it loses by the other in the deal of the same place is never ahead."""
+    ahead = torch.randn(40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def mixed(games, players, seatings, deals, *rest) -> torch.Tensor:
+        return ahead_by(torch.cat([ahead, -ahead]), seatings)
+
+    monkeypatch.setattr(module, "play_deals", mixed)
+    verdict = judge([Blob(cards=1), Blob(cards=2)], RandomBot(), RandomBot(), 0.05, 80, seed=1, first_index=0)
+    assert verdict == Verdict(False, 80, Interval(0.0, 0.0))
+
+
 def test_a_match_ends_as_soon_as_it_is_decided() -> None:
     games = [Blob(cards=2), Blob(cards=3)]
     won = judge(games, RuleBot(), RandomBot(), 0.05, 800, seed=1, first_index=0)
@@ -202,16 +214,23 @@ def test_an_interrupted_run_with_a_gate_goes_on_bit_for_bit(whole, tmp_path, che
     assert ["gate_passed" in entry for entry in entries] == [False, True]
 
 
-def test_networks_meet_in_the_arithmetic_of_self_play(monkeypatch) -> None:
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_newest_network_challenges_the_player_as_self_play_searches_but_for_its_noise(
+    precision: str, monkeypatch
+) -> None:
     told = []
 
-    def judge_players(games, candidate, player, *rest) -> Verdict:
-        told.extend(bot.evaluator.dtype for bot in (candidate, player))
+    def judge_players(games, *players_and_terms) -> Verdict:
+        told.extend(players_and_terms[:2])
         return Verdict(False, 30, Interval(0.1, 0.2))
 
     monkeypatch.setattr(module, "judge", judge_players)
-    for precision in ("float32", "bfloat16"):
-        settings = replace(TINY, precision=precision)
-        newest = BlobNet(PRESETS["small"])
-        Gate(settings, newest, torch.device("cpu")).choose(newest, 1, settings.games(), quiet())
-    assert told == [torch.float32] * 2 + [torch.bfloat16] * 2
+    settings = replace(TINY, precision=precision, noise_fraction=0.25, c_puct=0.7)
+    player, newest = BlobNet(PRESETS["small"]), BlobNet(PRESETS["small"])
+    gate = Gate(settings, player, torch.device("cpu"))
+    assert gate.choose(newest, 1, settings.games(), quiet()) is gate.net
+    observation = torch.rand(3, PRESETS["small"].observation)
+    for bot, net in zip(told, (newest, player), strict=True):
+        assert bot.evaluator.dtype == getattr(torch, precision)
+        torch.testing.assert_close(bot.evaluator(observation)[0], net(observation)[0], rtol=0.1, atol=0.02)
+        assert bot.config == replace(settings.search(self_play=True), noise_fraction=0.0, gumbel_scale=0.0)
