@@ -22,7 +22,7 @@ class Schedule:
     def at(self, step: int, steps: int) -> float:
         """The share of the full rate at ``step``, of ``steps`` in all; `FINAL_SHARE` at the last and after it."""
         if step >= steps:
-            return min(self.share, FINAL_SHARE)
+            return FINAL_SHARE
         done = (step - self.start) / (steps - self.start)
         return FINAL_SHARE + (self.share - FINAL_SHARE) * 0.5 * (1 + math.cos(math.pi * done))
 
