@@ -6,10 +6,12 @@ from itertools import pairwise
 import pytest
 import torch
 
+from tests.runs import quiet
 from vecgame import Blob
 from vecgame.dealing import ALL_NUMBERS
 from veclab.arena import gate, matches
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
+from veclab.arena.evaluate import evaluate
 from veclab.arena.matches import (
     FEWEST_EQUAL,
     Interval,
@@ -132,6 +134,13 @@ def test_flat_monte_carlo_beats_random_players() -> None:
     assert match.significant and match.player.mean > 5.0
 
 
+def test_all_who_are_evaluated_play_the_same_deals() -> None:
+    first, second = RandomBot(), RandomBot()
+    second.name = "as random"
+    results = evaluate([GAME], (first, second), (RuleBot(),), 5, 1, torch.device("cpu"), quiet())
+    assert results["random"] == results["as random"]
+
+
 def test_mixed_card_counts_share_the_deals() -> None:
     shares: list[float] = []
     match = play_match([Blob(cards=c) for c in (1, 2, 3)], RuleBot(), RandomBot(), 10, 0, report=shares.append)
@@ -211,6 +220,8 @@ def test_an_interval_of_strata() -> None:
     equal = torch.tensor([1.0, 5.0, 1.0, 5.0] * 5, dtype=torch.float64)  # pooled, and all the degrees of freedom
     assert Interval.of(equal, [10, 10]).half == pytest.approx(t_95(18) * math.sqrt(40 / 9 / 20))
     assert math.isinf(Interval.of(samples, [4, 1]).half)
+    level = torch.tensor([1.0, 1.0, 2.0, 4.0], dtype=torch.float64)  # of one kind alike: the other has all the variance
+    assert Interval.of(level, [2, 2]) == Interval(2.0, pytest.approx(12.71 * math.sqrt(2 * 2 / 16)))
     assert strata_of(7, 3) == [3, 2, 2] and strata_of(5, 3) == [5]
 
 

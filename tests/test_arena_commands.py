@@ -11,7 +11,7 @@ import torch
 from net import BlobNet, NetConfig
 from tests.every_game import write_tutorials
 from vecgame import Game, identity, make_game
-from veclab.agents.checkpoint import save_network
+from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena import best_response, evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo
 
@@ -36,9 +36,9 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def network(name: str, game: Game) -> str:
+def network(name: str, game: Game, seed: int = 0) -> str:
     """The file of a small network for a game, in the run ``name``."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = NetConfig(16, 1, 1, 16, game.features, game.num_actions, game.seats, 16, 16)
     path = Path(name) / "network-000001.safetensors"
     path.parent.mkdir()
@@ -73,6 +73,18 @@ def test_its_rivals_think_in_the_last_of_its_ways(ways: tuple[str, ...], name: s
     assert all(list(opponents) == ["random", name] for opponents in results.values())
     way = "network alone" if ways else "search 1x2"
     assert results[way][name]["lead"]["mean"] == 0
+
+
+def test_its_rival_is_the_other_network(monkeypatch) -> None:
+    game, seen = make_game("blob", cards=1), []
+    one, other = (network(name, game, seed) for seed, name in enumerate(("one", "other")))
+    monkeypatch.setattr(evaluate, "evaluate", lambda games, *sides: seen.extend(sides[:2]))
+    flags = ("--players=alone", "--opponents=random", "--precision=float32")
+    assert evaluate.main([one, f"--against={other}", *flags, *FLAGS]) == 0
+    observation = torch.rand(3, game.features)
+    for side, path in zip(seen, (one, other), strict=True):
+        expected = load_network(Path(path))(observation)[0]
+        torch.testing.assert_close(side[-1].network(observation)[0], expected, rtol=1e-4, atol=1e-4)
 
 
 def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_where_one_is_asked_for(folder) -> None:
@@ -220,6 +232,14 @@ def test_a_ladder_is_of_one_game(folder, capsys) -> None:
     assert "one/network-000001 plays by other rules than" in capsys.readouterr().out
     stored = json.loads((folder / "one" / "ladder.json").read_text())
     assert list(stored["other_rules"]) == ["one/network-000001"]
+
+
+@pytest.mark.parametrize("flags", [["--policy"], []])
+def test_a_ladders_networks_play_as_they_are_told(flags: list[str], monkeypatch) -> None:
+    players = {}
+    monkeypatch.setattr(ladder, "play_missing", lambda _, given, *rest: players.update(given))
+    assert ladder.main([network("kuhn", make_game("kuhn")), *flags, *FLAGS]) == 0
+    assert [player.sample for name, player in players.items() if "network" in name] == [bool(flags)]
 
 
 def test_policies_and_best_actions_are_other_terms(capsys) -> None:

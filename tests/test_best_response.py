@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from net import PRESETS, BlobNet, InferenceNet
 from tests.every_game import EVERY, Named, write_tutorials
@@ -21,6 +22,7 @@ from vecgame import Blob, Game, State, game_of, identity
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.agents.folder import NEWEST
 from veclab.agents.networks import network_config
+from veclab.arena import best_response as module
 from veclab.arena.best_response import best_response, main, network_policy, player_policy, uniform_policy
 from veclab.arena.bots import RuleBot
 from veclab.arena.deals import every_deal
@@ -60,6 +62,21 @@ def test_random_play_by_hand() -> None:
     assert gains.response.tolist() == pytest.approx([float(x) for x in response])
     assert gains.policy.tolist() == pytest.approx([float(x) for x in policy])
     assert float(gains.gain.mean()) == pytest.approx(3.34375)
+
+
+def test_parts_of_the_deals_count_for_their_sizes(monkeypatch) -> None:
+    """Deals with and without trump, laid out together or apart."""
+    game, told_apart = Blob(cards=1, suits=2, ranks=2, trump="random"), module._told_apart
+    apart = best_response(game, uniform_policy)
+
+    def in_two(*deals: object) -> list[Tensor]:
+        *first, last = told_apart(*deals)
+        return [torch.cat(first), last]
+
+    monkeypatch.setattr(module, "_told_apart", in_two)
+    together = best_response(game, uniform_policy)
+    torch.testing.assert_close(together.policy, apart.policy)
+    torch.testing.assert_close(together.response, apart.response)
 
 
 def brute_force(game: Blob, policy) -> tuple[list[float], list[float]]:

@@ -1,16 +1,18 @@
 """Matches decision by decision: every action is checked, and whoever likes may look on."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from vecgame import Blob, BlobMatch, Euchre, Game, Hearts, Kuhn, State, Whist, Wizard
+from vecgame import Blob, BlobMatch, Euchre, Game, Hearts, Kuhn, Purpose, State, Stream, Whist, Wizard
 from veclab.arena.bots import (
     FlatMonteCarlo,
     IsmctsPlayer,
     NetworkPlayer,
+    Player,
     RandomBot,
     RuleBot,
     SearchPlayer,
@@ -19,6 +21,9 @@ from veclab.arena.bots import (
 from veclab.arena.cheating import CheatingSearch
 from veclab.arena.gate import judge
 from veclab.arena.matches import decisions, play_deals, play_games, play_match
+from veclab.exploit.rollout import play_against
+from veclab.training import policy_gradient
+from veclab.training.selfplay import self_play
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig
 
 GAME = Blob(cards=3)
@@ -195,6 +200,50 @@ def test_a_network_plays_its_policy() -> None:
     assert not torch.equal(player.act(game, state, seed=4), action)
     assert (NetworkPlayer(tilted).act(game, state, seed=3) == 2).all()
     assert (player.name, NetworkPlayer(tilted).name) == ("network's policy", "network alone")
+
+
+def drawn_by_players(player: Player) -> Callable[[], object]:
+    return lambda: play_deals([GAME], (player,), ((0,) * 4,), 5, seed=1)
+
+
+@pytest.mark.parametrize(
+    "play",
+    [
+        drawn_by_players(RandomBot()),
+        drawn_by_players(NetworkPlayer(tilted, sample=True)),
+        drawn_by_players(FlatMonteCarlo(worlds=1)),
+        lambda: play_against(GAME, Blind(), RuleBot(), 9, 1, 0, "cpu"),
+        lambda: policy_gradient.play(GAME, Blind(), 5, 1, 0, torch.device("cpu")),
+        lambda: self_play(
+            GAME, PlayoutEvaluator(), SearchConfig(worlds=1, simulations=2), 5, seed=1, sampled_share=1.0
+        ),
+    ],
+    ids=["random", "policy", "flat", "exploiter", "policy gradient", "self-play"],
+)
+def test_every_decision_is_drawn_by_numbers_of_its_own(play: Callable[[], object], monkeypatch) -> None:
+    """Of 53 bits each. Were a game's decisions drawn by the same ones, who bids high would play high cards."""
+    drawn, uniform = [], Stream.uniform
+
+    def noted(stream: Stream, purpose: Purpose, count: int) -> Tensor:
+        numbers = uniform(stream, purpose, count)
+        if purpose == Purpose.ACTION:
+            drawn.extend(numbers.flatten().tolist())
+        elif purpose == Purpose.PLAYOUT:  # the actions that are tried in a world are played on from by the same ones
+            drawn.extend(set(numbers.flatten().tolist()))
+        return numbers
+
+    monkeypatch.setattr(Stream, "uniform", noted)
+    play()
+    assert len(set(drawn)) == len(drawn) > 20
+
+
+class Blind:
+    """A network that knows of no difference."""
+
+    has_critic = False
+
+    def __call__(self, observation: Tensor, mask: Tensor, hidden: None = None) -> tuple[Tensor, Tensor]:
+        return torch.zeros(mask.shape), torch.zeros(len(observation), GAME.seats)
 
 
 def test_a_network_of_another_form_is_refused() -> None:

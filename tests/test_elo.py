@@ -38,6 +38,16 @@ def test_a_batch_is_fitted_one_by_one() -> None:
     assert torch.allclose(fit(games, wins, 0), torch.stack([fit(g, w, 0) for g, w in sets]))
 
 
+def test_who_has_not_met_draws_nothing() -> None:
+    """In a chain of three each link is as far as if it were alone: a drawn deal is added to what was played only."""
+    games, wins = torch.zeros(2, 3, 3, dtype=torch.float64)
+    for better, worse in ((0, 1), (1, 2)):
+        games[better, worse] = games[worse, better] = 40
+        wins[better, worse], wins[worse, better] = 30, 10
+    link = 400 * math.log10(30.5 / 10.5)
+    assert fit(games, wins, anchor=2).tolist() == pytest.approx([2 * link, link, 0])
+
+
 def test_winning_everything_is_finite() -> None:
     games = torch.tensor([[0, 10], [10, 0]], dtype=torch.float64)
     wins = torch.tensor([[0, 10], [0, 0]], dtype=torch.float64)

@@ -185,9 +185,10 @@ def test_every_test_in_a_run_has_deals_of_its_own(monkeypatch) -> None:
     monkeypatch.setattr(module, "judge", noted)
     settings = replace(TINY, gate_error=0.1, gate_deals=40, seed=3)
     newest = BlobNet(PRESETS["small"])
-    gate = Gate(settings, newest, torch.device("cpu"))
-    for iteration in range(3):
-        gate.choose(newest, iteration, settings.games(), quiet())
+    gate = Gate(settings, BlobNet(PRESETS["small"]), torch.device("cpu"))
+    for iteration in (0, 1, 1, 2):  # a run that goes on asks again for the player of its iteration
+        player = gate.choose(newest, iteration, settings.games(), quiet())
+    assert torch.equal(weights(player), weights(newest))  # what policy gradient has learned begins
     assert asked == [(0.1, 40, 3, GATE_INDEX + (iteration << DEAL_BITS)) for iteration in (1, 2)]
 
 

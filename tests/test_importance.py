@@ -167,6 +167,12 @@ def test_passes_shuffle_the_decisions_and_read_standardised_advantages(monkeypat
     passes = [torch.cat(steps[: len(steps) // 2]).tolist(), torch.cat(steps[len(steps) // 2 :]).tolist()]
     assert len(steps) >= 4 and all(len(set(each)) == len(each) for each in passes)
     assert passes[0] != passes[1] and all(each != sorted(each) for each in passes)
+    orders = []
+    for seed in (0, 1, 0):
+        steps.clear()
+        policy_gradient.update(learner, rollout, 0.0, seed)
+        orders.append(torch.cat(steps).tolist())
+    assert orders[0] == orders[2] != orders[1]
 
 
 def test_an_updates_figures_are_of_all_decisions_whatever_the_share() -> None:

@@ -18,6 +18,7 @@ from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.ladder import Ladder, half_wins, main
 from veclab.arena.matches import ONE_AGAINST_THREE, TWO_AGAINST_TWO, play_deals, side_points, win_shares
 from veclab.arena.rules import blob, euchre, odds
+from veclab.settings import Settings
 from veclab.training import command as train
 from vecmcts.evaluators import play_out, random_action
 
@@ -200,6 +201,24 @@ def test_a_ladder_has_one_set_of_terms_and_one_network_a_name(networks, capsys) 
     (networks / "ladder.json").write_text("{}")
     assert main([str(only), *FLAGS]) == 2
     assert "is no ladder of this version" in capsys.readouterr().err
+
+
+def test_ratings_are_of_who_won_and_know_that_the_rules_shares_are_fixed() -> None:
+    """The rule-based player wins much by one of two rules and less by the other, in all deals of each alike."""
+    settings = Settings(cards="2,5", eval_deals=40)
+    terms = {"games": [{}, {}], "eval_deals": 40}
+    ladder = Ladder(terms, TWO_AGAINST_TWO, {"random": "", "rule-based": ""})
+    points = module.play_pairing(ladder, settings, RuleBot(), RandomBot(), torch.device("cpu"))
+    assert sum(points) / len(points) / ladder.comparisons > 0.55
+    most = ladder.comparisons
+    ladder.pairings["random", "rule-based"] = [most // 4] * 20 + [most // 2] * 20
+    rated = ladder.ratings()
+    assert list(rated) == ["rule-based", "random"] and (rated["rule-based"].elo, rated["rule-based"].low) == (0, 0)
+    assert rated["random"].elo < -50 and rated["random"].high - rated["random"].low < 1e-6
+    assert [module.share_text(ladder, *pair) for pair in (("random", "rule-based"), ("rule-based", "random"))] == [
+        "37.5%",
+        "62.5%",
+    ]
 
 
 @pytest.mark.slow

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
-from net import NetConfig
+from net import InferenceNet, NetConfig
 from net.threads import ALONE
 from tests.test_search_sync import NoWaiting
+from vecgame import Blob
 from vecgame.cards import pack_mask
 from veclab.settings import Settings
 from veclab.training import policy_gradient
@@ -159,6 +160,17 @@ def test_an_epoch_draws_each_example_once() -> None:
     assert report[-1] == (120, 120)
 
 
+def test_an_epoch_is_as_many_of_all_examples_as_are_new() -> None:
+    learner = make_learner(epochs=2)
+    buffer, seen = ReplayBuffer(64, CPU), []
+    buffer.add(make_examples(40))
+    take = buffer.examples.take
+    object.__setattr__(buffer.examples, "take", lambda index: (seen.append(index), take(index))[1])
+    assert learn(learner, buffer, 25, seed=1)["examples_learned"] == 50
+    first, second = (set(part.tolist()) for part in torch.cat(seen).split(25))
+    assert len(first) == len(second) == 25 and first != second and max(first | second) > 30
+
+
 def test_the_gradient_is_clipped() -> None:
     learner = make_learner(grad_clip=1e-3)
     step(learner, 1e6 * learner.losses(make_examples(16)).value)
@@ -263,6 +275,28 @@ def test_poisoned_examples_cost_their_steps_and_stay_out_of_the_means() -> None:
     assert numbers["skipped_steps"] == 2  # one of three in each epoch
     assert 0 < numbers["value_loss"] < 10 and numbers["examples_learned"] == 96
     assert all(tensor.isfinite().all() for tensor in learner.state_dict().values())
+
+
+def test_means_are_over_the_steps_taken() -> None:
+    """All examples, and all decisions, are one; two of whose steps are poisoned."""
+    learner, number = (
+        make_learner(epochs=1, learning_rate=1e-12, update_batch=16, update_epochs=1),
+        torch.zeros(64).long(),
+    )
+    buffer = ReplayBuffer(64, CPU)
+    buffer.add(make_examples(1).take(number))
+    buffer.examples.value[5] = torch.nan
+    with torch.no_grad():
+        expected = float(learner.losses(make_examples(1)).policy)
+    found = learn(learner, buffer, 64, seed=0)
+    assert found["skipped_steps"] == 1 and found["policy_loss"] == pytest.approx(expected, rel=1e-3)
+    game = Blob(cards=2)
+    played = policy_gradient.play(game, InferenceNet(learner.net, dtype=torch.float32), 1, 0, 0, CPU)
+    same = {name: tensor[number] for name, tensor in played.tensors().items()}
+    whole = policy_gradient.update(learner, policy_gradient.Rollout(**same, score=0.0, games=1), 0.0, 0)
+    same["value"][5] = torch.nan
+    found = policy_gradient.update(learner, policy_gradient.Rollout(**same, score=0.0, games=1), 0.0, 0)
+    assert found["skipped_steps"] == 1 and found["entropy"] == pytest.approx(whole["entropy"], rel=1e-3)
 
 
 def test_averaged_weights_follow_the_weights() -> None:

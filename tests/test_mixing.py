@@ -15,7 +15,7 @@ from veclab.training import run as run_module
 from veclab.training.distributed import Group
 from veclab.training.mixing import shared_out
 from veclab.training.run import UPDATES_INDEX, Run
-from veclab.training.selfplay import self_play
+from veclab.training.selfplay import SelfPlay, self_play
 
 
 @given(st.lists(st.integers(1, 13), min_size=1, max_size=30), st.integers(1, 200), st.integers(0, 50))
@@ -78,13 +78,15 @@ def test_every_iteration_searches_games_of_its_own_in_the_way_that_is_set(tmp_pa
     search = {"worlds": 3, "simulations": 5, "c_puct": 0.9, "leaves_per_step": 2, "root_selection": "shared"}
     search |= {"noise_fraction": 0.1, "noise_alpha": 0.3, "candidates": 4, "trust": 0.8, "merge_equivalent": True}
     play = {"seed": 3, "sampled_share": 0.2, "policy_target": "visits", "chunk_games": 5}
+    parts: list[SelfPlay] = []
     others = {"full_share": 0.9, "fast_simulations": 1, "tricks_weight": 0.3, "weight_decay": 0.03}
     settings = changed(cards="1,2", games_per_iter=3, learner="search", device="cpu", **search, **play, **others)
     asked = []
 
     def playing(*arguments, **named):
         asked.append(signature(self_play).bind(*arguments, **named).arguments)
-        return self_play(*arguments, **named)
+        parts.append(self_play(*arguments, **named))
+        return parts[-1]
 
     monkeypatch.setattr(run_module, "self_play", playing)
     run = Run.create(tmp_path / "run", settings, quiet())
@@ -95,6 +97,13 @@ def test_every_iteration_searches_games_of_its_own_in_the_way_that_is_set(tmp_pa
         assert play.items() <= each.items() and search.items() <= vars(each["config"]).items()
         assert each["cap"] == settings.playout_cap() and each["extras"] == ("tricks",)
     assert run.learner.optimizer.param_groups[0]["weight_decay"] == 0.03
+    entries = [entry for entry in metrics_of(run.folder) if entry["kind"] == "iteration"]
+    for entry, (one, other) in zip(entries, (parts[:2], parts[2:]), strict=True):  # means over games, and decisions
+        assert entry["score"] == pytest.approx(float(torch.cat([one.scores.mean(1), other.scores.mean(1)]).mean()))
+        assert entry["bids_met"] == pytest.approx((2 * one.bids_met + other.bids_met) / 3)
+        for name in ("policy_entropy", "prior_divergence"):
+            own = [(len(part.examples), getattr(part, name)) for part in (one, other)]
+            assert entry[name] == pytest.approx(sum(n * mean for n, mean in own) / sum(n for n, _ in own))
 
 
 def test_processes_have_games_of_every_number_of_cards(tmp_path, monkeypatch) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 from dataclasses import asdict, replace
@@ -158,6 +159,16 @@ def test_a_longer_run_goes_on_with_the_rate_that_it_had(finished: Path, tmp_path
     assert rates[0] == 1 and len(rates) == 5 and rates == sorted(rates, reverse=True)
     assert rates[2:] == pytest.approx([FINAL_SHARE] * 3)
     assert weights == pytest.approx([GRADIENT.entropy * rate for rate in rates])
+
+
+def test_a_longer_run_that_is_stopped_keeps_its_schedule(finished: Path, tmp_path) -> None:
+    folder, longer = tmp_path / "run", replace(GRADIENT, updates=6)
+    shutil.copytree(finished, folder)
+    run = Run.resume(folder, longer, quiet())
+    assert run.rates["updates"] == Schedule(4, FINAL_SHARE)
+    run.save()
+    run.lock.release()
+    assert Run.resume(folder, longer, quiet()).rates == run.rates
 
 
 def test_a_schedule_that_is_made_longer_never_rises() -> None:

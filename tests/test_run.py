@@ -83,9 +83,12 @@ def test_rate_and_entropy_fall_over_each_learners_steps_and_every_step_has_an_or
     monkeypatch.setattr(policy_gradient, "play", playing)
     monkeypatch.setattr(policy_gradient, "update", updating)
     monkeypatch.setattr(run_module, "learn", learning)
-    Run.create(tmp_path / "run", settings, quiet()).train(judge=False)
+    run = Run.create(tmp_path / "run", settings, quiet())
+    run.rates["iterations"] = Schedule(share=0.5)  # as of one that was made longer
+    run.train(judge=False)
     shares = [Schedule().at(step, 3) for step in range(3)]
-    assert rates == pytest.approx([2e-3 * share for share in shares * 2])
+    later = [Schedule(share=0.5).at(step, 3) for step in range(3)]
+    assert rates == pytest.approx([2e-3 * share for share in shares + later])
     assert entropies == pytest.approx([0.05 * share for share in shares])
     assert len(set(seeds)) == 6 and lambdas == [0.7] * 3
 
@@ -114,6 +117,19 @@ def test_players_of_the_end_are_called_as_beside_the_run(candidates: int, tmp_pa
     Judge(run, check=lambda: None).finish(0.0)
     beside = [player.name for player in make_players(InferenceNet(run.learner.net), ("search", "alone"), settings)]
     assert [player_of(name, 9) for name in names] == list(zip([beside[0], *beside[::-1]], (0, 9, 9), strict=True))
+
+
+def test_averaged_weights_are_judged_at_the_end(tmp_path, monkeypatch) -> None:
+    run, players = Run.create(tmp_path / "run", changed(average_decay=0.9), quiet()), []
+    run._write_network(run.network_path((0, 0)))
+    torch.nn.init.normal_(run.learner.net.policy_out.weight)
+    monkeypatch.setattr(judge_module, "evaluate", lambda _, given, *more: players.extend(given) or {})
+    Judge(run, check=lambda: None).finish(0.0)
+    observation = torch.rand(3, run.games[0].features)
+    networks = (players[0].evaluator, players[1].network, players[2].evaluator)
+    for network in networks:  # of which nothing was learned yet
+        expected = run.learner.averaged()(observation)[0]
+        torch.testing.assert_close(network(observation)[0], expected, rtol=0.1, atol=0.05)
 
 
 @pytest.mark.parametrize("left", ["network-000003.safetensors", NEWEST, METRICS, RESULTS])

@@ -20,7 +20,7 @@ from veclab.settings import Settings
 from veclab.training import imitation, policy_gradient, selfplay
 from veclab.training.learner import Learner
 from veclab.training.selfplay import sample, self_play, split
-from vecmcts import Evaluator, PlayoutEvaluator, SearchConfig, search
+from vecmcts import Evaluator, Past, PlayoutEvaluator, SearchConfig, search
 from vecmcts.tree import Tree
 
 SMALL = NetConfig(dim=64, layers=1, heads=2, ffn=128, policy_hidden=64, value_hidden=32)
@@ -274,6 +274,37 @@ def test_the_visit_target_is_the_visit_counts() -> None:
     total = SEARCH.worlds * SEARCH.simulations
     counts = played.examples.policy.float() * total
     assert counts.allclose(counts.round(), atol=0.02)
+
+
+def test_figures_are_means_over_the_decisions(monkeypatch) -> None:
+    results = []
+    monkeypatch.setattr(
+        selfplay, "search", lambda *given, **ways: results.append(search(*given, **ways)) or results[-1]
+    )
+    played = play(Blob(cards=3), 10, chunk_games=4)
+    policy, prior = (torch.cat([getattr(result, name) for result in results]).double() for name in ("policy", "prior"))
+    assert len(policy) == len(played.examples) != 10
+    entropy = torch.special.entr(policy).sum(-1).mean()
+    divergence = (policy * (policy.clamp(min=1e-12) / prior.clamp(min=1e-12)).log()).sum(-1).mean()
+    assert played.policy_entropy == pytest.approx(float(entropy), rel=1e-4)
+    assert played.prior_divergence == pytest.approx(float(divergence), rel=1e-3)
+
+
+def test_searches_are_told_how_games_came_to_where_they_are(monkeypatch) -> None:
+    told = []
+
+    def spy(game: Game, state: State, *given: object, past: Past, **ways: object):
+        told.append((state, past))
+        return search(game, state, *given, past=past, **ways)
+
+    monkeypatch.setattr(selfplay, "search", spy)
+    game, network = Blob(cards=2), InferenceNet(BlobNet(SMALL))
+    self_play(game, network, replace(ONE, candidates=2), 4, seed=3)
+    for state, past in told:
+        if past.states:
+            number = len(past.states) - 1
+            assert game.step(past.states[number], past.actions[:, number]) == state
+    assert max(len(past.states) for _, past in told) >= 4
 
 
 def test_rollouts_store_what_was_played() -> None:
