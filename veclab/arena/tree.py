@@ -175,15 +175,14 @@ def _judged(game: Game, policy: Policy, state: State, actions: Tensor, past: Cal
 
 
 def _reached(chances: Tensor, reach: Tensor, mover: Tensor) -> Tensor:
-    """By which actions some seat gets on against others that play the policy: [L, A] bool.
+    """By which actions some seat gets on against others that play the policy: [L, A] bool. The mover by all, where it
+    gets to; elsewhere another seat does, by those of the policy.
 
     Args:
         chances: [L, A] float64, of the actions by the policy.
-        reach: [L, P] float64, of each seat: probability of the deal and of what the others did.
+        reach: [L, P] float64, of each seat: probability of the deal and of what the others did; not 0 for all.
     """
-    own = torch.arange(reach.shape[1], device=mover.device) == mover[:, None]
-    mine, others = ((reach > 0) & own).any(-1, True), ((reach > 0) & ~own).any(-1, True)
-    return mine | others & (chances > 0)
+    return (reach.gather(1, mover[:, None]) > 0) | (chances > 0)
 
 
 def _after(reach: Tensor, chance: Tensor, mover: Tensor) -> Tensor:
