@@ -24,7 +24,7 @@ from veclab.arena.matches import decisions, play_deals, play_games, play_match
 from veclab.exploit.rollout import play_against
 from veclab.training import policy_gradient
 from veclab.training.selfplay import self_play
-from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig
+from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, ismcts
 
 GAME = Blob(cards=3)
 
@@ -254,6 +254,12 @@ def test_a_network_of_another_form_is_refused() -> None:
 def test_a_policy_and_its_best_action_are_two_players() -> None:
     points = play_deals([GAME], (NetworkPlayer(tilted), NetworkPlayer(tilted, sample=True)), ((0, 1, 0, 1),), 5, seed=1)
     assert points.shape == (5, 1, 4)
+
+
+def test_so_ismcts_plays_what_it_visits_most() -> None:
+    config, state = IsmctsConfig(simulations=8), GAME.deal(9, seed=1)
+    visits = ismcts(GAME, state, PlayoutEvaluator(), config, seed=4).visits
+    assert torch.equal(IsmctsPlayer(PlayoutEvaluator(), config).act(GAME, state, 4), visits.argmax(-1))
 
 
 def test_so_ismcts_and_search_play_a_game_of_another_kind() -> None:

@@ -57,8 +57,11 @@ def test_winning_everything_is_finite() -> None:
 def test_agents_that_never_met_have_no_common_scale() -> None:
     games = torch.zeros(4, 4, dtype=torch.float64)
     games[0, 1] = games[1, 0] = games[2, 3] = games[3, 2] = 5
-    with pytest.raises(ValueError, match="do not connect all agents"):
-        fit(games, games / 2, anchor=0)
+    linked = games.clone()
+    linked[1, 2] = linked[2, 1] = 5
+    for results in (games, torch.stack([linked, games])):  # one of a batch is enough
+        with pytest.raises(ValueError, match="do not connect all agents"):
+            fit(results, results / 2, anchor=0)
 
 
 def test_intervals_cover_the_truth(monkeypatch) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.helpers import play_randomly
-from vecgame import Blob, BlobMatch, Game, Whist
+from vecgame import Blob, BlobMatch, BlobState, Game, Whist
 from vecgame.games.blob_rules import Rules
 from veclab.agents.checkpoint import save_network
 from veclab.arena import oh_hell
@@ -15,7 +15,7 @@ from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.ismcts import ISMCTSPlayer
 from veclab.arena.matches import play_games, play_match
-from veclab.arena.mirror import mirror, played_by
+from veclab.arena.mirror import Mirrored, mirror, played_by
 from vecmcts import Past
 
 
@@ -32,6 +32,24 @@ def test_playable_games() -> None:
     assert oh_hell.playable(Blob(trump="clubs")) == [Blob(trump="clubs")]
     assert oh_hell.playable(Blob(trump="turned", players=5)) == [Blob(trump="turned", players=5)]
     assert oh_hell.playable(Blob(trump="clubs", sight="blind", cards=3)) != []  # only games of one card are blind
+
+
+def test_its_worlds_and_draws_are_by_the_seed_the_game_and_the_decision(monkeypatch) -> None:
+    asked, determinize, decide = [], Blob.determinize, ISMCTSPlayer.decide
+
+    def drawing(game: Blob, state: BlobState, count: int, seed: int) -> BlobState:
+        asked.append(seed)
+        return determinize(game, state, count, seed)
+
+    def deciding(player: ISMCTSPlayer, mirrored: Mirrored, seed: int, number: int) -> int:
+        numbers.append(number)
+        return decide(player, mirrored, seed, number)
+
+    monkeypatch.setattr(Blob, "determinize", drawing)
+    monkeypatch.setattr(ISMCTSPlayer, "decide", deciding)
+    game, numbers = Blob(cards=2, trump="clubs"), []
+    play_games(game, game.deal(2, seed=1), [ISMCTSPlayer(2)], torch.zeros(2, 4, dtype=torch.int64), seed=9)
+    assert set(asked) == {9} and len(set(numbers)) == len(numbers) == len(asked) > 8
 
 
 class AcesAreLow(Blob):

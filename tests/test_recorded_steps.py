@@ -264,6 +264,8 @@ def test_a_gpus_games_of_policy_gradient_are_replayed_and_wait_at_their_end(gpu:
     if gpu is not None:
         assert gpu.record.replays == game.decisions and gpu.record.waits.total() <= 4
     assert_same_rollout(again, policy_gradient.play(game, network, 6, 1, 6, torch.device("cpu"), extras=("tricks",)))
+    here, there = (policy_gradient.play(game, network, 6, 2, 6, torch.device(device)) for device in ("cpu", "cuda"))
+    assert_same_rollout(there, here)  # by another seed
 
 
 def test_games_of_policy_gradient_that_do_not_fit_are_played_in_halves(gpu: EmulatedGpu | None, caplog) -> None:

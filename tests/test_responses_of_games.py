@@ -6,7 +6,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -299,6 +299,20 @@ def test_sets_are_told_apart_by_both_numbers() -> None:
     assert len(place) == 3 and torch.equal(keys[place][numbers], keys)
     numbers, place = sight.number(keys[[0, 1, 3]])
     assert len(place) == 2 and torch.equal(keys[[0, 1, 3]][place][numbers], keys[[0, 1, 3]])
+
+
+def test_a_seat_sees_how_many_cards_others_hold_and_not_which() -> None:
+    """Of games that are the same to all but for a hand: seat 1 has another card, and a card less."""
+    game = Blob(cards=2)
+    state = game.deal(1, seed=1)
+    hand, held = int(state.hands[0, 1]), int(state.hands.sum())
+    lowest, free = hand & -hand, ~held & (held + 1)
+    hands = state.hands.repeat(3, 1)
+    hands[1, 1], hands[2, 1] = hand ^ lowest ^ free, hand ^ lowest
+    states = replace(state.repeat(3), hands=hands)
+    known = sight.look(game, states, sight.beginning(states, game.seats))
+    told_apart = [[bool((known[a, seat] != known[b, seat]).any()) for seat in range(4)] for a, b in ((0, 1), (0, 2))]
+    assert told_apart == [[False, True, False, False], [True] * 4]
 
 
 def test_too_many_nodes_are_told_before_they_are_laid_out() -> None:

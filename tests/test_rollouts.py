@@ -19,7 +19,7 @@ from vecgame import Blob, Game, Kuhn, Purpose, Spades, Stream, identity, lanes
 from vecgame.games.whist import Whist
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
-from veclab.arena import evaluate
+from veclab.arena import bots, evaluate
 from veclab.arena.bots import NetworkPlayer, RolloutPlayer
 from veclab.arena.matches import play_match
 from veclab.reference import rules as reference
@@ -292,6 +292,21 @@ def test_every_game(named, tmp_path) -> None:
         assert game.legal_mask(state).gather(1, action[:, None]).all()
     refusal = RolloutPlayer(network).refuses(game)
     assert refusal is None if game.fixed_hands else "use candidates=0" in refusal
+
+
+def test_its_worlds_are_of_the_seed_and_the_past_of_the_games_that_choose(monkeypatch) -> None:
+    asked = []
+
+    def spy(game, state, evaluator, config, seed, past, draw):
+        asked.append((state.index.tolist(), seed, past.actions.shape[0], len(past.states)))
+        return rollouts(game, state, evaluator, config, seed, past, draw)
+
+    monkeypatch.setattr(bots, "rollouts", spy)
+    game = Blob(cards=2, hook=True)
+    state, past = played(game, 9, 3, seed=1)  # the dealer's bids, of which the hook leaves some a choice of two
+    choosing = (game.legal_actions(state)[:, 1] >= 0).nonzero()[:, 0].tolist()
+    RolloutPlayer(network_of(game), RolloutConfig(worlds=2, candidates=4)).act_after(game, state, past, seed=5)
+    assert asked == [(state.index[choosing].tolist(), 5, len(choosing), 3)]
 
 
 def test_what_it_needs() -> None:

@@ -21,7 +21,7 @@ from veclab.room import Need, NoRoomError, check_room, of_search
 from veclab.table.agents import make_agent
 from veclab.table.session import Settings as MatchSettings
 from veclab.training import command as train
-from veclab.training.distributed import ALONE
+from veclab.training.distributed import ALONE, Group
 from veclab.training.room import check_run
 from veclab.training.run import Run
 from vecmcts import SearchConfig
@@ -90,6 +90,14 @@ def test_a_magnets_policy_of_every_decision_counts() -> None:
     check_run(settings, [game], network_config("small", game), CPU, ALONE)
     with pytest.raises(NoRoomError, match="a smaller --update-games needs less"):
         check_run(replace(settings, magnet=0.1), [game], network_config("small", game), CPU, ALONE)
+
+
+def test_every_process_of_a_machine_holds_what_it_learns_from() -> None:
+    settings = from_flags("quick", {"learner": "policy-gradient", "updates": 1, "update_games": 38_000})
+    game = settings.games()[0]
+    check_run(settings, [game], network_config("small", game), CPU, Group(0, 2, 0, 1))  # on two machines
+    with pytest.raises(NoRoomError, match="a smaller --update-games needs less"):
+        check_run(settings, [game], network_config("small", game), CPU, Group(0, 2, 0, 2))
 
 
 def test_a_run_whose_updates_are_done_needs_no_room_for_them(tmp_path, monkeypatch) -> None:

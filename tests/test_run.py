@@ -9,6 +9,7 @@ import sys
 import time
 from io import StringIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -105,6 +106,21 @@ def test_each_evaluation_that_a_run_owes_is_found_once(tmp_path) -> None:
     run.record("evaluation", updates=10, iteration=1, results={})
     judge.find_due()
     assert judge.due == [(10, 0), (10, 2)]
+    run.iteration = 3
+    run._write_network(run.network_path((10, 3)))
+    judge.find_due()
+    assert judge.due == [(10, 0), (10, 2)]  # the last one is evaluated in the end
+
+
+def test_what_an_evaluation_found_is_told_of_the_search(tmp_path) -> None:
+    run = Run.create(tmp_path / "run", changed(), quiet())
+    interval = {"mean": 1.0, "half": 0.5}
+    match = {"player": interval, "opponents": interval, "lead": interval, "games": 4}
+    results = {name: {"random": match} for name in ("network alone", "search 2x4")}
+    Judge(run, check=lambda: None)._take_in(SimpleNamespace(progress=(2, 1), results=lambda: results))
+    assert "evaluation of iteration 1, search 2x4: 1.00 : 1.00 random" in run.display.console.file.getvalue()
+    entry = metrics_of(run.folder)[-1]
+    assert (entry["kind"], entry["updates"], entry["iteration"], entry["results"]) == ("evaluation", 2, 1, results)
 
 
 @pytest.mark.parametrize("candidates", [0, 12])

@@ -381,6 +381,10 @@ def test_what_two_processes_play_has_the_means_of_each(game: Game) -> None:
     assert both.prior_divergence == pytest.approx(played.prior_divergence)
     assert both.evaluations == 2 * played.evaluations and len(both.examples) == 2 * len(played.examples)
     assert torch.equal(both.scores, torch.cat([played.scores, played.scores]))
+    rollout = policy_gradient.play(game, InferenceNet(BlobNet(sized_for(game))), 3, 1, 0, torch.device("cpu"))
+    twice = rollout.gather(Two())
+    assert (twice.games, twice.score) == (6, pytest.approx(rollout.score))
+    assert torch.equal(twice.column, torch.cat([rollout.column, rollout.column]))
 
 
 @pytest.mark.parametrize("game", [Kuhn(), Leduc(), Skat(), Euchre(stick_the_dealer=False)], ids=lambda game: game.name)
