@@ -80,9 +80,6 @@ class CoinGame(Game):
         worth = torch.where(state.moves[:, 0] == 0, SURE, (state.moves[:, 1] == state.coin).to(dtype)).to(dtype)
         return torch.where(self.is_terminal(state), worth, 0)[:, None]
 
-    def observe(self, state: CoinState, seat: Tensor | None = None) -> Tensor:
-        return state.moves.float()
-
     def determinize(self, state: CoinState, count: int, seed: int) -> CoinState:
         coin = Stream.of_worlds(seed, state.index, self.turn(state), count).integers(Purpose.WORLD, 2)
         return replace(state.repeat(count), coin=coin)

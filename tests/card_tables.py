@@ -114,9 +114,6 @@ class TableGame(Game):
             "secret": Hidden(hidden.nobody(state.secret, self.seats), holds="number"),
         }
 
-    def observe(self, state: TableState, seat: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
-
     def played(self, cards: int, batch_size: int = 2) -> TableState:
         """Games in which the first seats have played their lowest cards to the trick."""
         state = self.deal(batch_size)

@@ -13,6 +13,7 @@ import vecgame
 from vecgame import Hidden, dealing, hidden
 from vecgame.cards import Layout, bit, popcount, unpack
 from vecgame.games.match import future_of
+from vecgame.text import card_name
 
 RANKS = ("8", "2", "3", "4", "5", "6", "7", "9", "10", "J", "Q", "K", "A")  # the eights first
 
@@ -59,10 +60,11 @@ class CrazyEights(vecgame.Game):
         self.deck, self.size = self.layout.bits, self.layout.size
         if self.size <= self.seats * self.cards:
             raise ValueError(f"{self.size} cards are not enough for {self.seats} x {self.cards} and one to begin with")
-        self.draw, self.num_actions, self.max_legal = self.size + of.suits, self.size + of.suits + 2, self.size
+        cards = (card_name(self.layout, card) for card in range(self.size))
+        self.action_names = (*cards, *(f"name {suit}" for suit in self.layout.suit_names), "draw", "pass")
+        self.draw, self.num_actions, self.max_legal = self.size + of.suits, len(self.action_names), self.size
         self.max_forced_run = self.decisions
         self.lowest, self.highest, self.sum_of_scores = -1.0, self.seats - 1.0, 0.0
-        self.features = 3 * self.size + of.suits + 2 * self.seats + 3
 
     def deal(self, batch_size, seed=0, device="cpu", first_index=0):
         stream, dealt = dealing.numbers(batch_size, seed, device, first_index), self.seats * self.cards
@@ -131,18 +133,3 @@ class CrazyEights(vecgame.Game):
 
     def open_cards(self, state):
         return state.pile
-
-    def observe(self, state, seat=None):
-        seat = self.mover(state) if seat is None else seat
-        seats = (seat[:, None] + torch.arange(self.seats, device=state.device)) % self.seats  # the viewer first
-        own = state.hands.gather(1, seat[:, None])[:, 0]
-        boards = unpack(torch.stack([own, state.pile, bit(state.top)], -1), size=self.size).flatten(1)
-        suit = state.suit[:, None] == torch.arange(self.layout.suits, device=state.device)
-        left, to_move = popcount(state.hands).gather(1, seats) / self.size, seats == state.to_move[:, None]
-        rest = (state.stock >= 0).float().mean(-1), state.drawn, state.made / self.decisions
-        return torch.cat([boards, suit, left, to_move, torch.stack(rest, -1)], -1).float()
-
-    def action_name(self, action, state=None, lane=0):
-        number = int(action) - self.size
-        names = (*(f"name {suit}" for suit in self.layout.suit_names), "draw", "pass")
-        return names[number] if 0 <= number < len(names) else super().action_name(action, state, lane)

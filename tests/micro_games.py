@@ -64,9 +64,6 @@ class MicroGame(Game):
     def values(self, state: MicroState, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.where(self.is_terminal(state)[:, None], self.worth(state.moves).to(dtype), 0)
 
-    def observe(self, state: MicroState, seat: Tensor | None = None) -> Tensor:
-        return torch.cat([state.moves, state.made[:, None]], dim=1).float()
-
     def determinize(self, state: MicroState, count: int, seed: int) -> MicroState:
         return state.repeat(count)
 

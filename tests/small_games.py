@@ -48,7 +48,6 @@ class Kuhn(Small):
     lowest, highest = -2.0, 2.0
     num_actions = max_legal = 2
     decisions = max_forced_run = 3
-    features = 7
 
     def deal(self, batch_size, seed=0, device="cpu", first_index=0):
         stream = dealing.numbers(batch_size, seed, device, first_index)
@@ -87,11 +86,6 @@ class Kuhn(Small):
         won = torch.where(bet, torch.where(answer == 1, 2 * higher, folded), higher)
         return torch.stack([won, -won], -1)
 
-    def observe(self, state, seat=None):
-        seat = self.mover(state) if seat is None else seat
-        own = unpack(state.hands.gather(1, seat[:, None])[:, 0], torch.float32, size=3)
-        return torch.cat([own, state.bets.float(), seat[:, None].float()], -1)
-
 
 @dataclass(frozen=True)
 class DrawState(State):
@@ -119,7 +113,6 @@ class Draw(Small):
         self.num_actions = self.decisions + out
         self.layout = Layout(suits=1, ranks=self.num_actions)
         self.deck, self.highest = self.layout.bits, self.decisions / 2
-        self.features = 5 * self.num_actions + 3
 
     def deal(self, batch_size, seed=0, device="cpu", first_index=0):
         stream = dealing.numbers(batch_size, seed, device, first_index)
@@ -172,18 +165,6 @@ class Draw(Small):
     def open_cards(self, state):
         return state.played | state.shown.sum(-1)
 
-    def observe(self, state, seat=None):
-        seat = self.mover(state) if seat is None else seat
-        next_ = state.stock.gather(1, state.made.clamp(max=self.stock - 1)[:, None])[:, 0]
-        up = bit(next_.clamp(min=0)) * ((state.made < self.stock) & self.face_up)
-        shown = state.shown.gather(1, torch.stack([seat, 1 - seat], -1))
-        own = state.hands.gather(1, seat[:, None])
-        boards = unpack(
-            torch.cat([own, shown, state.played[:, None], up[:, None]], -1), torch.float32, size=self.num_actions
-        )
-        rest = [state.last / self.num_actions, state.made / self.decisions, (seat == self.mover(state)).float()]
-        return torch.cat([boards.flatten(1), torch.stack(rest, -1)], -1).float()
-
 
 @dataclass(frozen=True)
 class CountState(State):
@@ -195,7 +176,7 @@ class Count(Small):
 
     name = "small-count"
     highest = 1.0
-    num_actions = max_legal = features = 1
+    num_actions = max_legal = 1
 
     def __init__(self, decisions: int = 5) -> None:
         self.decisions = self.max_forced_run = decisions
@@ -218,9 +199,6 @@ class Count(Small):
 
     def points(self, state):
         return torch.tensor([1.0, 0.0]).expand(state.batch_size, -1)
-
-    def observe(self, state, seat=None):
-        return state.made[:, None] / float(self.decisions)
 
     def hidden(self, state):
         return {}

@@ -143,7 +143,7 @@ class DiceState(CountState):
 class Dice(Count):
     """Each seat has a die under its cup, which only it sees."""
 
-    features, dtype = 2, torch.int8
+    dtype = torch.int8
 
     def deal(self, batch_size, seed=0, device="cpu", first_index=0):
         stream = numbers(batch_size, seed, device, first_index)
@@ -152,10 +152,6 @@ class Dice(Count):
 
     def hidden(self, state):
         return {"dice": Hidden(own(2, state.batch_size, state.device), "number", place=False)}
-
-    def observe(self, state, seat=None):
-        seat = self.mover(state) if seat is None else seat
-        return torch.cat([super().observe(state), state.dice.gather(1, seat[:, None]) / 6], -1)
 
     def determinize(self, state, count=3, seed=0):
         stream = Stream.of_worlds(seed, state.index, self.turn(state), count)

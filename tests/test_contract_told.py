@@ -71,7 +71,7 @@ def symmetry(boards: tuple[int, ...] = (0,), suits: tuple[int, ...] = (), trump:
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (NamesTooFewColumns(), "columns names 6 columns, but features is 7"),
+        (NamesTooFewColumns(), "columns names 27 columns, but features is 28"),
         (NamesTooManyActions(), "action_columns names 3 columns, but num_actions is 2"),
         (TellsNoTrump(cards=3, trump="random"), "observe does not tell trump 1 from trump 0"),
         (TeachesOtherHands(), "others_hands are not the hands of the seats after the mover"),

@@ -131,7 +131,7 @@ class Seldom(Small):
         flag = (order[:, 0] == 0) & (order[:, 1] == 1) & (order[:, 2] < order[:, 3])
         return FlagState(stream.game, 1 << order[:, :2], flag, stream.game * 0)
 
-    mover = legal_mask = step = is_terminal = points = observe = None
+    mover = legal_mask = step = is_terminal = points = None
 
 
 class Tossed(Seldom):

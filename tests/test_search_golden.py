@@ -85,9 +85,6 @@ class HashGame(Game):
     def values(self, state: HashState, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.zeros(state.batch_size, 2, dtype=dtype)
 
-    def observe(self, state: HashState, seat: Tensor | None = None) -> Tensor:
-        raise NotImplementedError
-
     def determinize(self, state: HashState, count: int, seed: int) -> HashState:
         return state.repeat(count)
 

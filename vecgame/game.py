@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vecgame import hidden, text
+from vecgame import hidden, observation, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, compacts, has_choice, steps_while
@@ -33,7 +33,7 @@ class Game(ABC):
     The first axis of every tensor is the batch of B games ("lanes"), which never influence each other. Lanes may be at
     different decisions. Subclasses are frozen and hashable. Trick games begin from `vecgame.TrickGame`; others, with or
     without cards, from here. What is abstract a search needs; self-play and matches also `deal`, count `scores`, and
-    want to know what is `hidden`.
+    want to know what is `hidden`, as networks do.
     """
 
     name: str  # in the registry, and on the command line
@@ -54,7 +54,6 @@ class Game(ABC):
     fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards
-    features: int  # columns of an observation
     suits_turned: bool = False  # observations and policies have another suit first from state to state, such as trump
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
@@ -165,10 +164,18 @@ class Game(ABC):
         """Points of which a value of any shape is the worth."""
         return self.lowest + (self.highest - self.lowest) * value
 
-    @abstractmethod
     def observe(self, state: State, seat: Tensor | None = None) -> Tensor:
         """What ``seat`` ([B] int64, default the mover) knows, as features: [B, F] float32. A seat that there is not
-        is refused on a CPU, and counted round the table on a GPU."""
+        is refused on a CPU, and counted round the table on a GPU. By default what the fields of the state hold, as far
+        as the seat sees them: see `vecgame.observation`."""
+        self.check_state(state)
+        seat = self.mover(state) if seat is None else seats_of(seat, state, self.seats)
+        return torch.cat([columns for _, columns in observation.blocks(self, state, seat)], -1)
+
+    @functools.cached_property
+    def features(self) -> int:
+        """Columns of an observation; by default they are counted in one of a game that is dealt for it."""
+        return self.observe(self.deal(1)).shape[1]
 
     @property
     def feature_limit(self) -> float:
@@ -177,7 +184,10 @@ class Game(ABC):
 
     def columns(self) -> list[tuple[int, str]]:
         """What an observation's columns tell, in order: of each block how many they are, and in words what they hold;
-        `features` in all. By default they are one block, in the words of `observe`."""
+        `features` in all. By default those of the fields, or one block in the words of a game's own `observe`."""
+        if type(self).observe is Game.observe:
+            state = self.deal(1)
+            return [(part.shape[1], told) for told, part in observation.blocks(self, state, self.mover(state))]
         return [(self.features, " ".join((type(self).observe.__doc__ or "features of the game's own").split()))]
 
     def action_columns(self) -> list[tuple[int, str]]:

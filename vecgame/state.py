@@ -24,7 +24,7 @@ class State:
     imported. For safetensors: ``save_file(state.clone().tensors(), path)``, ``from_tensors(load_file(path))``.
     """
 
-    # What the fields of a class hold, beside those of the classes that it extends, for text and pictures: `text.kinds`.
+    # What the fields of a class hold, beside those of the classes it extends, for text and networks: see `text.kinds`.
     holds: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
 
     index: Tensor  # [B] int64, the game's number in its run: with the seed it fixes every random number of the game
