@@ -256,3 +256,28 @@ def test_policy_gradient_plays_what_it_learns_from() -> None:
     plain = policy_gradient.play(game, network, 60, 1, 0, CPU)
     assert not torch.equal(plain.observation[:60], rollout.observation[:60])
     assert pack_mask(mask).equal(rollout.legal)
+
+
+def test_policy_gradient_plays_the_action_that_it_stores(monkeypatch) -> None:
+    """A bid as it is, and of cards the same rank, in a suit of which the hand that is seen has as many."""
+    game, network, seen = Blob(cards=4), InferenceNet(BlobNet(SMALL), dtype=torch.float32), []
+    choose = policy_gradient._Terms.choose
+
+    def spy(terms, state: State, *given: Tensor) -> dict[str, Tensor]:
+        rows = choose(terms, state, *given)
+        hand = unpack(state.hands.gather(1, game.mover(state)[:, None])[:, 0])
+        seen.append((state.made < game.seats, hand, dict(rows)))
+        return rows
+
+    monkeypatch.setattr(policy_gradient._Terms, "choose", spy)
+    policy_gradient.play(game, network, 60, 1, 0, CPU, SYMMETRY)
+    turned = False
+    for bids, hand, rows in seen:
+        action, column = rows["action"], rows["column"]
+        assert torch.equal(action[bids], column[bids])
+        action, column, hand, told = (each[~bids] for each in (action, column, hand, rows["observation"][:, :DECK]))
+        assert torch.equal(action % RANKS, column % RANKS)
+        length, told_length = (cards.view(-1, SUITS, RANKS).sum(-1).long() for cards in (hand, told))
+        assert torch.equal(length.gather(1, action[:, None] // RANKS), told_length.gather(1, column[:, None] // RANKS))
+        turned |= bool((action != column).any())
+    assert turned
