@@ -266,7 +266,21 @@ def test_short_games_have_settings_of_their_own() -> None:
         settings = from_flags("quick", given)
         return settings.gae_lambda, settings.entropy, settings.update_games, settings.update_batch
 
-    assert told(cards="3") == told(cards="1-3") == told(game="kuhn") == told(game="leduc") == (1.0, 0.04, 4096, 768)
+    assert told(cards="3") == told(cards="1-3") == (1.0, 0.04, 4096, 768)
+    assert told(game="kuhn") == told(game="leduc") == (1.0, 0.02, 4096, 768)
     assert told(cards="4") == told(cards="1-4") == told(game="hearts") == (0.5, 0.01, 2048, 1024)
     assert told(cards="3", gae_lambda=0.7, update_games=64) == (0.7, 0.04, 64, 768)
     assert told(cards="3", learner="search") == (0.5, 0.01, 2048, 1024)
+
+
+def test_short_games_without_tricks_have_a_magnet() -> None:
+    """Unless something else is given, or none."""
+
+    def told(**given: object) -> tuple[float, float]:
+        settings = from_flags("quick", given)
+        return settings.magnet, settings.magnet_rate
+
+    assert told(game="kuhn") == told(game="leduc") == (0.5, 0.1)
+    assert told(game="kuhn", magnet=0.2) == (0.2, 0.0) and told(game="kuhn", magnet=0.2, magnet_rate=0.3) == (0.2, 0.3)
+    assert told(game="kuhn", magnet=0.0) == told(cards="3") == told(game="hearts") == (0.0, 0.0)
+    assert told(game="kuhn", learner="search") == (0.0, 0.0)

@@ -4,11 +4,11 @@ Given settings that would change nothing are refused.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 
 from vecgame import Game
 from veclab.game_flags import overlaid
-from veclab.settings import IDLE, OF_SHORT_GAMES, SHORT, Settings, flag_name
+from veclab.settings import IDLE, OF_SHORT_GAMES, OF_SHORT_GAMES_WITHOUT_TRICKS, SHORT, Settings, flag_name
 
 PRESETS: dict[str, dict[str, object]] = {
     "document": {},
@@ -57,7 +57,7 @@ NEEDS: dict[str, tuple[str, Callable[[Settings], bool]]] = {  # of settings that
 
 def from_flags(preset: str, given: dict[str, object]) -> Settings:
     """The preset's settings with the given ones in their place; the critic of a preset where the game has hidden hands,
-    and what suits short games (`OF_SHORT_GAMES`) where all are.
+    and what suits short games where all are (`of_short_games`).
 
     Raises:
         ValueError: in one line, where they contradict each other or cannot work.
@@ -70,10 +70,18 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
             settings["leaf_values"] = "mover"
     asked = Settings(**settings)
     if asked.updates and all(game.decisions <= SHORT * game.seats for game in asked.games()):
-        asked = Settings(**{**OF_SHORT_GAMES, **settings})
+        asked = Settings(**{**of_short_games(asked.games(), settings), **settings})
     for name, needed in without_effect(asked, given).items():
         raise ValueError(f"{flag_name(name)} {given[name]} would change nothing without {needed}")
     return asked
+
+
+def of_short_games(games: Collection[Game], given: Mapping[str, object]) -> dict[str, object]:
+    """What suits short games; whoever has ``given`` a magnet, or none, says how fast it follows too."""
+    if any(game.tricks_won(game.deal(1)) is not None for game in games):
+        return OF_SHORT_GAMES
+    left_out = ("magnet", "magnet_rate") if "magnet" in given else ()
+    return {name: value for name, value in OF_SHORT_GAMES_WITHOUT_TRICKS.items() if name not in left_out}
 
 
 def without_effect(settings: Settings, names: Collection[str]) -> dict[str, str]:

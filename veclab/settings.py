@@ -30,6 +30,8 @@ RULE_PLAYERS = "rules"  # as those whose games are imitated
 # gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
 SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
+# Without tricks, as in poker, the best play is to mix, and policies chase one another if no magnet slows them down.
+OF_SHORT_GAMES_WITHOUT_TRICKS = {**OF_SHORT_GAMES, "entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -45,7 +47,11 @@ def _flag(default: object, text: str, **extra: object) -> object:
 
 
 def _in_short_games(name: str) -> str:
-    return f"{OF_SHORT_GAMES[name]:,} by itself in games of at most {SHORT} decisions a seat"
+    usual, without = OF_SHORT_GAMES.get(name), OF_SHORT_GAMES_WITHOUT_TRICKS[name]
+    if usual is None:
+        return f"{without:,} by itself in games without tricks of at most {SHORT} decisions a seat"
+    other = "" if without == usual else f", {without:,} without tricks"
+    return f"{usual:,} by itself in games of at most {SHORT} decisions a seat{other}"
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,14 @@ class Settings:
     )
     magnet: float = _flag(
         0.0,
-        "policy gradient: weight of the policy's divergence from a magnet, which begins as the first network; 0 = none",
+        "policy gradient: weight of the policy's divergence from a magnet, which begins as the first network; 0 = "
+        f"none; {_in_short_games('magnet')}",
         least=0,
     )
     magnet_rate: float = _flag(
         0.0,
-        "policy gradient: share of the way to the policy that the magnet goes at each update; 0 = it stays",
+        "policy gradient: share of the way to the policy that the magnet goes at each update; 0 = it stays; "
+        f"{_in_short_games('magnet_rate')}",
         least=0,
         most=1,
     )
