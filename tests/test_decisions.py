@@ -63,6 +63,7 @@ def test_the_ace_that_nobody_holds_stops_the_match() -> None:
     [
         (lambda a: a + 99, r"told in blob took action 9\d|told in blob took action 10\d"),
         (lambda a: a - 99, r"told in blob took action -9\d"),
+        (lambda a: 0 * a - 1, r"told in blob took action -1 at decision 1 .*; legal there: action 0"),
         (
             lambda a: a[:, None],
             r"told in blob, decision 1: action must be 2 integers of shape \[2\], got shape \[2, 1\]",
