@@ -59,7 +59,7 @@ def every_state(game: Game) -> State:
 LISTED = [SmallKuhn(), Kuhn(), Kuhn(players=3), Leduc(), Draw(stock=1), Draw(face_up=True, stock=1), Count()]
 
 
-@pytest.mark.parametrize("game", LISTED, ids=repr)
+@pytest.mark.parametrize("game", LISTED, ids=lambda game: type(game).__name__)
 def test_two_views_are_equal_where_the_same_is_seen(game: Game) -> None:
     """In every position of a small game, against what `veclab.arena.sight` has best responses know."""
     state = every_state(game)
