@@ -140,6 +140,9 @@ def test_reduced_decks() -> None:
         ({"gate": "never"}, "--gate must be one of"),
         ({"gate_error": 0.0}, "--gate-error must be above 0 and below 1"),
         ({"gate_deals": 29}, "--gate-deals must be at least 30"),
+        ({"update_rule": "reinforce"}, "--update-rule must be one of"),
+        ({"update_rule": "neurd"}, r"--update-rule neurd judges .* it needs --gae-lambda 1, got 0\.5"),
+        ({"update_rule": "neurd", "gae_lambda": 1.0, "update_share": 0.5}, r"it needs --update-share 1, got 0\.5"),
         ({"suits": 1, "ranks": 13}, "deck has 1 suits x 13 ranks"),
     ],
 )
@@ -266,7 +269,7 @@ def test_short_games_have_settings_of_their_own() -> None:
         settings = from_flags("quick", given)
         return settings.gae_lambda, settings.entropy, settings.update_games, settings.update_batch
 
-    assert told(cards="3") == told(cards="1-3") == (1.0, 0.04, 4096, 768)
+    assert told(cards="3") == told(cards="1-3") == told(rules="players=3", cards="3") == (1.0, 0.04, 4096, 768)
     assert told(game="kuhn") == told(game="leduc") == (1.0, 0.02, 4096, 768)
     assert told(cards="4") == told(cards="1-4") == told(game="hearts") == (0.5, 0.01, 2048, 1024)
     assert told(cards="3", gae_lambda=0.7, update_games=64) == (0.7, 0.04, 64, 768)
@@ -284,3 +287,22 @@ def test_short_games_without_tricks_have_a_magnet() -> None:
     assert told(game="kuhn", magnet=0.2) == (0.2, 0.0) and told(game="kuhn", magnet=0.2, magnet_rate=0.3) == (0.2, 0.3)
     assert told(game="kuhn", magnet=0.0) == told(cards="3") == told(game="hearts") == (0.0, 0.0)
     assert told(game="kuhn", learner="search") == (0.0, 0.0)
+
+
+def test_in_short_games_of_two_with_tricks_all_actions_are_judged() -> None:
+    """Unless what is given does not go with that; in others where it is given."""
+
+    def told(**given: object) -> tuple[str, float, int, int]:
+        settings = from_flags("quick", given)
+        return settings.update_rule, settings.gae_lambda, settings.update_games, settings.update_batch
+
+    two = {"rules": "players=2", "cards": "3"}
+    assert told(**two) == told(cards="3", update_rule="neurd") == ("neurd", 1.0, 16_384, 1536)
+    assert told(game="kuhn") == ("ppo", 1.0, 4096, 768) and told(game="leduc", update_rule="neurd") == told(**two)
+    assert told(**two, update_games=64) == ("neurd", 1.0, 64, 1536)
+    assert told(**two, update_rule="ppo") == told(**two, update_share=0.5) == ("ppo", 1.0, 4096, 768)
+    assert told(**two, gae_lambda=0.7) == ("ppo", 0.7, 4096, 768)
+    assert told(rules="players=2", cards="5") == told(**two, learner="search") == ("ppo", 0.5, 2048, 1024)
+    assert told(cards="5", update_rule="neurd", gae_lambda=1.0) == ("neurd", 1.0, 2048, 1024)
+    with pytest.raises(ValueError, match=r"it needs --gae-lambda 1, got 0\.5$"):
+        told(cards="5", update_rule="neurd")

@@ -41,6 +41,7 @@ class Purpose(IntEnum):
     MATCH = 15
     HIDDEN = 16
     SEAT = 17
+    JUDGED = 18
 
 
 def philox4x32(

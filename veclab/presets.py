@@ -4,11 +4,21 @@ Given settings that would change nothing are refused.
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vecgame import Game
 from veclab.game_flags import overlaid
-from veclab.settings import IDLE, OF_SHORT_GAMES, OF_SHORT_GAMES_WITHOUT_TRICKS, SHORT, Settings, flag_name
+from veclab.settings import (
+    IDLE,
+    NEURD,
+    OF_SHORT_GAMES,
+    OF_SHORT_NEURD,
+    OF_SHORT_WITHOUT_TRICKS,
+    PPO,
+    SHORT,
+    Settings,
+    flag_name,
+)
 
 PRESETS: dict[str, dict[str, object]] = {
     "document": {},
@@ -65,23 +75,28 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
     settings = overlaid(PRESETS[preset], given)
     refuse_idle(settings.get("learner", Settings.learner), given)
     if settings.get("leaf_values") == "world" and "leaf_values" not in given:
-        (game, *_) = Settings(**{**settings, "leaf_values": "mover"}).games()
+        (game, *_) = Settings(**{**settings, "leaf_values": "mover", "update_rule": PPO}).games()
         if game.others_hands(game.deal(1)) is None:
             settings["leaf_values"] = "mover"
-    asked = Settings(**settings)
+    asked = Settings(**{**settings, "update_rule": PPO})
     if asked.updates and all(game.decisions <= SHORT * game.seats for game in asked.games()):
-        asked = Settings(**{**of_short_games(asked.games(), settings), **settings})
+        settings = {**of_short_games(asked.games(), settings), **settings}
+    asked = Settings(**settings)
     for name, needed in without_effect(asked, given).items():
         raise ValueError(f"{flag_name(name)} {given[name]} would change nothing without {needed}")
     return asked
 
 
-def of_short_games(games: Collection[Game], given: Mapping[str, object]) -> dict[str, object]:
-    """What suits short games; whoever has ``given`` a magnet, or none, says how fast it follows too."""
-    if any(game.tricks_won(game.deal(1)) is not None for game in games):
-        return OF_SHORT_GAMES
+def of_short_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[str, object]:
+    """What suits short games: with tricks and two seats all actions are judged, unless something is ``given`` that does
+    not go with that; without tricks there is a magnet, unless another one is given, or none."""
+    tricks = all(game.tricks_won(game.deal(1)) is not None for game in games)
+    fits = tricks and games[0].seats == 2 and all(given.get(name, 1) == 1 for name in ("gae_lambda", "update_share"))
+    rule = given.get("update_rule", NEURD if fits else PPO)
+    own = {"update_rule": rule, **OF_SHORT_GAMES, **(OF_SHORT_NEURD if rule == NEURD else {})}
+    own |= {} if tricks else OF_SHORT_WITHOUT_TRICKS
     left_out = ("magnet", "magnet_rate") if "magnet" in given else ()
-    return {name: value for name, value in OF_SHORT_GAMES_WITHOUT_TRICKS.items() if name not in left_out}
+    return {name: value for name, value in own.items() if name not in left_out}
 
 
 def without_effect(settings: Settings, names: Collection[str]) -> dict[str, str]:

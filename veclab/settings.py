@@ -17,10 +17,11 @@ from vecmcts.config import ROOT_SELECTIONS
 
 LEAF_VALUES = ("mover", "world")
 LEARNERS = ("policy-gradient", "search", "both")
+PPO, NEURD = UPDATE_RULES = ("ppo", "neurd")
 
 # Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
-OF_POLICY_GRADIENT = ("updates", "update_games", "update_epochs", "update_batch", "entropy", "gae_lambda")
-OF_POLICY_GRADIENT += ("magnet", "magnet_rate", "update_share")
+OF_POLICY_GRADIENT = ("updates", "update_rule", "update_games", "update_epochs", "update_batch", "entropy")
+OF_POLICY_GRADIENT += ("gae_lambda", "magnet", "magnet_rate", "update_share")
 OF_SEARCH = ("games_per_iter", "iterations", "epochs", "noise_fraction", "noise_alpha", "policy_target")
 OF_SEARCH += ("sampled_share", "full_share", "fast_simulations", "batch_size", "replay_examples")
 OF_SEARCH += ("gate", "gate_error", "gate_deals", "chunk_games")
@@ -30,8 +31,10 @@ RULE_PLAYERS = "rules"  # as those whose games are imitated
 # gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
 SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
-# Without tricks, as in poker, the best play is to mix, and policies chase one another if no magnet slows them down.
-OF_SHORT_GAMES_WITHOUT_TRICKS = {**OF_SHORT_GAMES, "entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
+# Besides, where all actions are judged, by `NEURD`, the default of those of two seats with tricks; and without tricks,
+# as in poker, where the best play is to mix, and policies chase one another if no magnet slows them down.
+OF_SHORT_NEURD: dict[str, object] = {"update_games": 16_384, "update_batch": 1536}
+OF_SHORT_WITHOUT_TRICKS: dict[str, object] = {"entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
 BOUNDS = {  # that a number may have, in the metadata of its field
@@ -47,11 +50,11 @@ def _flag(default: object, text: str, **extra: object) -> object:
 
 
 def _in_short_games(name: str) -> str:
-    usual, without = OF_SHORT_GAMES.get(name), OF_SHORT_GAMES_WITHOUT_TRICKS[name]
-    if usual is None:
-        return f"{without:,} by itself in games without tricks of at most {SHORT} decisions a seat"
-    other = "" if without == usual else f", {without:,} without tricks"
-    return f"{usual:,} by itself in games of at most {SHORT} decisions a seat{other}"
+    others = {f"by {NEURD}": OF_SHORT_NEURD, "without tricks": OF_SHORT_WITHOUT_TRICKS}
+    told = ", ".join(f"{own[name]:,} {where}" for where, own in others.items() if name in own)
+    if name in OF_SHORT_GAMES:
+        told = f"{OF_SHORT_GAMES[name]:,}" + (f" ({told})" if told else "")
+    return f"in games of at most {SHORT} decisions a seat by itself {told}"
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,13 @@ class Settings:
         choices=LEARNERS,
     )
     updates: int = _flag(2000, "policy gradient: updates, each from games of its own")
+    update_rule: str = _flag(
+        PPO,
+        f"policy gradient: {PPO}, clipped steps by the actions that were drawn; {NEURD}, neural replicator dynamics by "
+        "all legal actions of one decision of each game, each played on to the game's end; by itself the latter in "
+        f"games with tricks of two seats and at most {SHORT} decisions each",
+        choices=UPDATE_RULES,
+    )
     update_games: int = _flag(
         2048, f"policy gradient: games in each update; {_in_short_games('update_games')}", least=1
     )
@@ -282,6 +292,12 @@ class Settings:
             raise ValueError(f"--imitated {self.imitated} would change nothing without --imitated-games")
         if self.magnet_rate and not self.magnet:
             raise ValueError(f"--magnet-rate {self.magnet_rate} would change nothing without --magnet")
+        for name in ("gae_lambda", "update_share"):
+            if self.update_rule == NEURD and getattr(self, name) != 1:
+                raise ValueError(
+                    f"--update-rule {NEURD} judges actions by results, and learns from all decisions that it judges: "
+                    f"it needs {flag_name(name)} 1, got {getattr(self, name)}"
+                )
         game = self.games()[0]
         self.search(self_play=True)
         if self.policy_target == "visits" and self.root_selection == "gumbel":

@@ -37,7 +37,7 @@ from veclab.lock import alone_at
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.settings import IDLE, OF_SHORT_GAMES, Settings
+from veclab.settings import IDLE, NEURD, OF_SHORT_GAMES, OF_SHORT_WITHOUT_TRICKS, PPO, Settings
 
 DECKS: dict[str, dict[str, object]] = {
     "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},
@@ -49,12 +49,14 @@ DECKS: dict[str, dict[str, object]] = {
 USUAL = tuple(name for name, settings in DECKS.items() if "game" not in settings)  # Blob's: all options can have them
 BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint_seconds": 10**6, "device": "cpu"}
 POLICY_GRADIENT = {"learner": "policy-gradient"}
-OF_LONG_GAMES = {name: getattr(Settings, name) for name in OF_SHORT_GAMES}
+OF_LONG_GAMES = {name: getattr(Settings, name) for name in ("update_rule", *OF_SHORT_GAMES, *OF_SHORT_WITHOUT_TRICKS)}
 SEARCH = {"learner": "search", "games_per_iter": 256, "epochs": 4}
 SMALL_SEARCH = {**SEARCH, "simulations": 8, "leaf_values": "world"}
 BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
 OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient": POLICY_GRADIENT,
+    "policy gradient, drawn actions": {**POLICY_GRADIENT, "update_rule": PPO},
+    "policy gradient, all actions": {**POLICY_GRADIENT, "update_rule": NEURD},
     "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
     "policy gradient, as in long games": {**POLICY_GRADIENT, **OF_LONG_GAMES},
     "policy gradient, steps of 1,024": {**POLICY_GRADIENT, "update_batch": 1024},

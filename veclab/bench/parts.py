@@ -15,6 +15,7 @@ from veclab.precision import inference_net
 from veclab.room import FLOAT, Need, check_room, of_games, of_search
 from veclab.settings import Settings
 from veclab.training import policy_gradient
+from veclab.training.drawing import PLAY
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.steps import STEPS
@@ -211,8 +212,8 @@ def games_of_policy_gradient(
         return policy_gradient.play(game, network, games, 0, 0, device, graphs=graphs)
 
     decisions, timing = len(play().legal), timed(play, device, repeats)
-    rate = Rate.of(f"{name}, {policy_gradient.PLAY}", games, decisions, timing, limit, arithmetic(network))
-    return rate.to_run(policy_gradient.PLAY, graphs, device)
+    rate = Rate.of(f"{name}, {PLAY}", games, decisions, timing, limit, arithmetic(network))
+    return rate.to_run(PLAY, graphs, device)
 
 
 def updates(

@@ -17,30 +17,30 @@ from torch import Tensor
 
 from net import InferenceNet
 from net.threads import side_by_side
-from vecgame import Game, Purpose, State, Stream, SuitSymmetry
-from vecgame.cards import pack_mask, unpack, unpack_mask
+from vecgame import Game, State, SuitSymmetry
+from vecgame.cards import pack_mask, unpack_mask
 from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
-from veclab.training.distributed import Group
+from veclab.training.drawing import Played, Terms
 from veclab.training.importance import sampling_by, teaches
-from veclab.training.learner import ROWS_PER_THREAD, Learner, tricks_errors, value_errors
-from veclab.training.replay import EXTRAS
-from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, sample, split
+from veclab.training.learner import ROWS_PER_THREAD, Learner, Outputs, tricks_errors, value_errors
+from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, split
 from veclab.training.steps import WAYS
-from vecmcts import graphs as recordings
 from vecmcts.evaluators import to_relative
 
 CLIP = 0.2
 MOST_AT_ONCE = 131_072  # games that a GPU plays at a time
-PLAY = "games of policy gradient"  # what is recorded, for the log
+Loss = Callable[[Learner, dict[str, Tensor], Tensor, Tensor, int], tuple[Tensor, Tensor]]
+"""The learner, what is read of all decisions, the entropy's weight [], which decisions [K] int64, of how many a batch
+is -> their part of the batch's mean loss [], and of the means of `figures_of` [F]."""
 MANY = 8  # minibatches, of which one less is little
 GRAIN = 64  # other sizes of minibatches than that asked for are multiples of it, if they are large
 
 
 @dataclass(frozen=True)
-class Rollout:
+class Rollout(Played):
     """E sampled decisions, in the frame of their mover."""
 
     observation: Tensor  # [E, features] float32
@@ -53,29 +53,6 @@ class Rollout:
     games: int
     tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
     hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
-
-    def tensors(self) -> dict[str, Tensor]:
-        """The fields that say something of each decision, by name, without what is None."""
-        names = ["observation", "legal", "column", "log_prob", "advantage", "value", *EXTRAS]
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-
-    def gather(self, group: Group) -> Rollout:
-        """The rollouts of all processes as one, in the order of the processes."""
-        if group.size == 1:
-            return self
-        points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
-        fields = {name: group.gather(tensor) for name, tensor in self.tensors().items()}
-        return Rollout(**fields, score=points / games, games=int(games))
-
-    @staticmethod
-    def concatenate(parts: Sequence[Rollout]) -> Rollout:
-        """The decisions of several as one's, in their order."""
-        if len(parts) == 1:
-            return parts[0]
-        fields = [part.tensors() for part in parts]
-        joined = {name: torch.cat([own[name] for own in fields]) for name in fields[0]}
-        games = sum(part.games for part in parts)
-        return Rollout(**joined, score=sum(part.games * part.score for part in parts) / games, games=games)
 
 
 def play(
@@ -132,17 +109,9 @@ def largest_rollout(game: Game, games: int, device: torch.device) -> int:
 
 
 @dataclass(frozen=True)
-class _Terms:
-    """What all chunks of a call of `play` have in common: its arguments."""
+class _Terms(Terms):
+    """What all chunks of a call of `play` have in common."""
 
-    game: Game
-    network: InferenceNet
-    seed: int
-    device: torch.device
-    symmetry: SuitSymmetry | None
-    with_hidden: bool
-    with_tricks: bool
-    graphs: bool
     gae_lambda: float
 
     def choose(self, state: State, actions: Tensor, choice: Tensor | None = None) -> dict[str, Tensor]:
@@ -154,32 +123,17 @@ class _Terms:
             the fields of `Rollout` for these decisions: observation, legal, column, log_prob and, with hidden hands,
             hidden.
         """
-        game = self.game
-        observation, mask = game.observe(state), game.policy_mask(state)
-        columns = game.policy_columns(state, actions)
-        hidden = [game.others_hands(state)] if self.with_hidden else []
-        stream = Stream(self.seed, state.index, game.turn(state))
-        if self.symmetry is not None:
-            orders = self.symmetry.orders(stream, observation)
-            observation, mask = orders.observations(observation), orders.policies(mask)
-            columns = orders.columns(columns, game.num_actions)
-            hidden = [orders.cards(hands) for hands in hidden]
-        # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
-        others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
-        skips = choice is not None and getattr(self.network, "skips_rows", False)
-        logits, values = self.network(observation, mask, others, **({"live": choice} if skips else {}))
-        log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-        column = sample(log_policy.exp(), stream.uniform(Purpose.ACTION, 1)[:, 0])
-        slot = ((columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
+        view = self.look(state, actions, choice)
+        action, column = self.draw(view, actions)
         return {
-            "action": actions.gather(1, slot[:, None])[:, 0],
-            "mover": game.mover(state),
-            "observation": observation,
-            "legal": pack_mask(mask),
+            "action": action,
+            "mover": self.game.mover(state),
+            "observation": view.observation,
+            "legal": pack_mask(view.mask),
             "column": column,
-            "log_prob": log_policy.gather(1, column[:, None])[:, 0],
-            "baseline": values[:, 0],
-            **({"hidden": hidden[0]} if hidden else {}),
+            "log_prob": view.log_policy.gather(1, column[:, None])[:, 0],
+            "baseline": view.baseline,
+            **({} if view.hidden is None else {"hidden": view.hidden}),
         }
 
     def decide(self, state: State) -> _Decision:
@@ -189,17 +143,6 @@ class _Terms:
         rows = self.choose(state, actions, choice)
         action = torch.where(choice, rows.pop("action"), actions[:, 0])
         return _Decision(self.game.step(state, action), choice, rows)
-
-    def decided(self, state: State) -> _Decision:
-        """As `decide`, by a recorded graph if that can be."""
-        by_graph = False
-        if self.graphs:
-            key = (self.game, self.seed, self.symmetry, self.with_hidden, state.batch_size)
-            decision, by_graph = recordings.replayed(self.network, key, self.decide, state, what=PLAY)
-        else:
-            decision = self.decide(state)
-        WAYS["graph" if by_graph else "eager"] += 1
-        return decision
 
 
 @dataclass(frozen=True)
@@ -266,7 +209,7 @@ class _Chunk:
         """As `_by_lists`, all games carried along: the host waits for the device at their end only."""
         decisions = []
         for _ in range(self.terms.game.decisions):
-            decisions.append(self.terms.decided(state))
+            decisions.append(self.terms.recorded(self.terms.decide, state))
             state = decisions[-1].after
         choice = torch.stack([decision.choice for decision in decisions])
         self.counts, place = choice.sum(1).tolist(), choice.flatten().nonzero()[:, 0]
@@ -280,25 +223,45 @@ def update(
     learner: Learner, rollout: Rollout, entropy_weight: float, seed: int, report: Callable[[], None] | None = None
 ) -> dict[str, float]:
     """A few passes of clipped policy gradient over a rollout, which all processes of the learner's group hold, each
-    over a draw of its decisions (`veclab.training.importance`).
+    over a draw of its decisions (`veclab.training.importance`). See `in_passes`."""
+    rollout.check()
+    order = torch.Generator().manual_seed(seed)
+    read, passes = _drawn(learner, rollout, order)
+    return in_passes(learner, rollout, read, passes, order, _loss, entropy_weight, report)
+
+
+def in_passes(
+    learner: Learner,
+    played: Played,
+    read: dict[str, Tensor],
+    passes: Tensor,
+    order: torch.Generator,
+    loss: Loss,
+    entropy_weight: float,
+    report: Callable[[], None] | None = None,
+) -> dict[str, float]:
+    """Passes over what was played, in minibatches, each in another order.
+
+    Args:
+        read: what the loss reads of D decisions, [D, ..] each; see `as_read`.
+        passes: [passes, N] int64, which of these each pass learns from.
+        order: of minibatches.
+        loss: see `Loss`.
+        entropy_weight: of the policy's entropy.
+        report: called after each step.
 
     Returns:
-        Means over the steps taken of `figures_of`, the rollout's score, and the number of steps skipped.
+        Means over the steps taken of `figures_of`, the score of what was played, and the number of steps skipped.
 
     Raises:
         NotFiniteError: see `StepCount.skipped`.
-        ValueError: when there was nothing to decide.
     """
-    if not len(rollout.advantage):
-        raise ValueError(f"in {rollout.games:,} games there was nothing to decide: nothing can be learned from them")
-    order = torch.Generator().manual_seed(seed)
-    read, passes = _drawn(learner, rollout, order)
     size = minibatch_size(passes.shape[1], learner.settings.update_batch)
     names = figures_of(learner)
     stretch = learner.stretch("policy gradient", len(names), entropy_weight=torch.float32)
     held = stretch.hold(read)
-    stretch.begin((learner.amp,), held.values(), entropy_weight=entropy_weight)
-    loss_of = partial(_loss, learner, held, stretch.numbers["entropy_weight"])
+    stretch.begin((loss, learner.amp), held.values(), entropy_weight=entropy_weight)
+    loss_of = partial(loss, learner, held, stretch.numbers["entropy_weight"])
     learner.net.train()
     with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
         for drawn in passes:
@@ -311,7 +274,7 @@ def update(
     count = stretch.count
     skipped = count.skipped()
     means = (learner.group.sum(stretch.sums) / max(count.steps - skipped, 1)).tolist()
-    return {**dict(zip(names, means, strict=True)), "score": rollout.score, "skipped_steps": skipped}
+    return {**dict(zip(names, means, strict=True)), "score": played.score, "skipped_steps": skipped}
 
 
 def figures_of(learner: Learner) -> list[str]:
@@ -337,11 +300,17 @@ def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[
     read = {**rollout.tensors(), "advantage": advantage, "weight": sampling.weight}
     if len(rows) < len(advantage):  # of all there need be no copy
         read = {name: tensor.index_select(0, rows) for name, tensor in read.items()}
-    read["observation"] = read["observation"].to(learner.amp)  # as the network's products want it
+    return as_read(learner, read), places[passes]
+
+
+def as_read(learner: Learner, rows: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Rows of `Played.tensors` as a loss reads them: observations as the network's products want them, and with what
+    the magnet says, which follows the network first."""
+    read = {**rows, "observation": rows["observation"].to(learner.amp)}
     if learner.magnet is not None:
-        learner.magnet.follow(learner.net, settings.magnet_rate)
+        learner.magnet.follow(learner.net, learner.settings.magnet_rate)
         read["magnet"] = learner.magnet.log_policy(read["observation"], read["legal"])
-    return read, places[passes]
+    return read
 
 
 def minibatch_size(decisions: int, wanted: int) -> int:
@@ -369,25 +338,43 @@ def _loss(
             each counts for.
         entropy_weight: [] float32.
     """
-    settings = learner.settings
     batch = {name: tensor[index] for name, tensor in rollout.items()}
     mask = unpack_mask(batch["legal"], learner.net.config.actions)
     outputs = learner.forward(batch["observation"], mask, batch.get("hidden"))
-    log_policy = outputs.log_policy
-    finite = log_policy.masked_fill(~mask, 0.0)
+    finite = outputs.log_policy.masked_fill(~mask, 0.0)
     log_prob = finite.gather(1, batch["column"][:, None])[:, 0]
     ratio = (log_prob - batch["log_prob"]).exp()
     gain = batch["advantage"]
+    surrogate = torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain)
+    return with_other_terms(learner, batch, outputs, finite, surrogate, entropy_weight, total)
+
+
+def with_other_terms(
+    learner: Learner,
+    batch: dict[str, Tensor],
+    outputs: Outputs,
+    finite: Tensor,
+    surrogate: Tensor,
+    entropy_weight: Tensor,
+    total: int,
+) -> tuple[Tensor, Tensor]:
+    """The loss [] and `figures_of` [F] of K decisions, as part of the means over ``total``: the surrogate objective of
+    each [K], and beside it the policy's entropy, its divergence from the magnet, and the heads beside the policy.
+
+    Args:
+        batch: of what a loss reads, the rows of these decisions.
+        outputs: what the network says of them.
+        finite: [K, actions] float32, their log policy, 0 where illegal.
+    """
+    settings, log_policy = learner.settings, outputs.log_policy
 
     def mean(each: Tensor) -> Tensor:
         """Of the decisions' [K]: []."""
         return torch.dot(batch["weight"], each) / total
 
-    surrogate = mean(torch.minimum(ratio * gain, ratio.clamp(1 - CLIP, 1 + CLIP) * gain))
-    entropy = -mean((log_policy.exp() * finite).sum(-1))
-    value_loss = mean(value_errors(outputs.values, batch["value"]))
-    loss = settings.value_weight * value_loss - surrogate - entropy_weight * entropy
-    figures = [surrogate, entropy, value_loss]
+    figures = [mean(surrogate), -mean((log_policy.exp() * finite).sum(-1))]
+    figures.append(mean(value_errors(outputs.values, batch["value"])))
+    loss = settings.value_weight * figures[2] - figures[0] - entropy_weight * figures[1]
     if learner.magnet is not None:
         figures.append(mean((log_policy.exp() * (finite - batch["magnet"])).sum(-1)))
         loss = loss + settings.magnet * figures[-1]

@@ -10,7 +10,7 @@ from net import NetConfig
 from vecgame import Game
 from veclab.arena.matches import seatings_of
 from veclab.room import FLOAT, Need, check_match, check_room, of_search
-from veclab.settings import Settings
+from veclab.settings import NEURD, Settings
 from veclab.training.distributed import Group
 from veclab.training.replay import Examples
 from veclab.training.selfplay import threads_for
@@ -32,10 +32,12 @@ def check_run(
     # the parts are put together.
     decisions = sum(game.decisions for game in games) / len(games)
     if settings.updates > updates:
-        rows = int(settings.update_games * decisions)
+        judges_all = settings.update_rule == NEURD  # actions of one decision of each game
+        rows = settings.update_games if judges_all else int(settings.update_games * decisions)
         drawn = int(settings.update_share * rows)
-        magnet = drawn * games[0].num_actions if settings.magnet else 0  # its policy at these
-        seen = copies * (rows * games[0].features + magnet) * FLOAT
+        # Of all actions the policy and the advantages, and of those that are drawn what the magnet says.
+        told = (2 * rows * judges_all + (drawn if settings.magnet else 0)) * games[0].num_actions
+        seen = copies * (rows * games[0].features + told) * FLOAT
         rollout = Need(f"what {settings.update_games:,} games leave to learn from", seen, "a smaller --update-games")
         check_room(device, rollout, _batch(settings.update_batch, drawn, net, "--update-batch"))
     check_match(device, games, settings.eval_deals, len(seatings_of(games[0])), settings.search(), "--eval-deals")

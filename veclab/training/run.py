@@ -14,16 +14,16 @@ from veclab.arena.evaluate import Results
 from veclab.command_line import on_stop
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
-from veclab.settings import RULE_PLAYERS, Settings
+from veclab.settings import NEURD, RULE_PLAYERS, Settings
 from veclab.shares import shares_in_turn
-from veclab.training import policy_gradient
+from veclab.training import all_actions, policy_gradient
 from veclab.training.distributed import ALONE, Group
+from veclab.training.drawing import Played
 from veclab.training.heading import heading
 from veclab.training.imitation import Imitation
 from veclab.training.judge import Judge
 from veclab.training.learner import learn
 from veclab.training.mixing import shared_out
-from veclab.training.policy_gradient import Rollout
 from veclab.training.replay import Examples
 from veclab.training.selfplay import SelfPlay, self_play
 from veclab.training.steps import NotFiniteError
@@ -183,11 +183,13 @@ class Run(StoppableRun):
         self.learner.set_rate(share)
         index = UPDATES_INDEX + self.updates * settings.update_games
         symmetry, extras = self.learner.symmetry, settings.extras()
-        rollouts = []
+        judges_all = settings.update_rule == NEURD
+        rule, judged_by = (all_actions, {}) if judges_all else (policy_gradient, {"gae_lambda": settings.gae_lambda})
+        parts = []
         for game, first, number in shared_out(self.games, settings.update_games, self.updates):
             start, count = self.group.share(number)
-            rollouts.append(
-                policy_gradient.play(
+            parts.append(
+                rule.play(
                     game,
                     network,
                     count,
@@ -197,15 +199,15 @@ class Run(StoppableRun):
                     symmetry,
                     extras,
                     settings.graphs,
-                    gae_lambda=settings.gae_lambda,
+                    **judged_by,
                 )
             )
-        rollout = Rollout.concatenate(rollouts).gather(self.group)
+        played = Played.concatenate(parts).gather(self.group)
         self._check_together()
         with self._changing():
             with self._all_or_nothing():
-                numbers = policy_gradient.update(
-                    self.learner, rollout, settings.entropy * share, self._seed(0), self._check_together
+                numbers = rule.update(
+                    self.learner, played, settings.entropy * share, self._seed(0), self._check_together
                 )
             self.updates += 1
             self.record(UPDATE, seconds=time.monotonic() - begun, **numbers)

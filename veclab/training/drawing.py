@@ -1,0 +1,131 @@
+"""Games without search: how their decisions are drawn from the network's policy, and what is kept of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from net import InferenceNet
+from vecgame import Game, Purpose, State, Stream, SuitSymmetry
+from vecgame.cards import unpack
+from vecgame.philox import DECISION_BITS
+from veclab.training.distributed import Group
+from veclab.training.selfplay import sample
+from veclab.training.steps import WAYS
+from vecmcts import graphs as recordings
+
+PLAY = "games of policy gradient"  # what is recorded, for the log
+PlayedT = TypeVar("PlayedT", bound="Played")
+T = TypeVar("T")
+
+
+class Played:
+    """What games leave to learn from: base of frozen dataclasses, whose tensors have a row for each of E decisions."""
+
+    observation: Tensor  # [E, features] float32
+    score: float  # mean points a game and seat
+    games: int
+
+    def check(self) -> None:
+        """Raises ValueError, in one line, where there was nothing to decide."""
+        if not len(self.observation):
+            raise ValueError(f"in {self.games:,} games there was nothing to decide: nothing can be learned from them")
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that say something of each decision, by name, without what is None."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {name: value for name, value in fields.items() if isinstance(value, Tensor)}
+
+    def gather(self, group: Group) -> Self:
+        """What all processes have played as one, in the order of the processes."""
+        if group.size == 1:
+            return self
+        points, games = group.sum(torch.tensor([self.score * self.games, self.games], dtype=torch.float64)).tolist()
+        fields = {name: group.gather(tensor) for name, tensor in self.tensors().items()}
+        return type(self)(**fields, score=points / games, games=int(games))
+
+    @staticmethod
+    def concatenate(parts: Sequence[PlayedT]) -> PlayedT:
+        """The decisions of several as one's, in their order."""
+        if len(parts) == 1:
+            return parts[0]
+        fields = [part.tensors() for part in parts]
+        joined = {name: torch.cat([own[name] for own in fields]) for name in fields[0]}
+        games = sum(part.games for part in parts)
+        return type(parts[0])(**joined, score=sum(part.games * part.score for part in parts) / games, games=games)
+
+
+@dataclass(frozen=True)
+class View:
+    """L decisions as the network sees them, with what it says of them and the numbers that are drawn by."""
+
+    observation: Tensor  # [L, features] float32
+    mask: Tensor  # [L, actions] bool, the legal policy columns
+    columns: Tensor  # [L, max_legal] int64, the policy column of each action
+    hidden: Tensor | None  # [L, seats - 1] int64, the hands of the seats after the mover, where a critic is to see them
+    log_policy: Tensor  # [L, actions] float32, -inf where illegal
+    baseline: Tensor  # [L] float32, value of the mover
+    stream: Stream  # L lanes
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What all games of one call have in common."""
+
+    game: Game
+    network: InferenceNet
+    seed: int
+    device: torch.device
+    symmetry: SuitSymmetry | None
+    with_hidden: bool
+    with_tricks: bool
+    graphs: bool
+
+    def look(self, state: State, actions: Tensor, choice: Tensor | None = None, branch: Tensor | None = None) -> View:
+        """Has the network look at L decisions with the ``actions`` [L, max_legal].
+
+        Args:
+            choice: [L] bool, those that are to be judged; what is said of the others has no meaning. None: all.
+            branch: [L] int64, numbers from 1 of games that are played on from one decision in several ways, which have
+                random numbers of their own; None: the game itself.
+        """
+        game = self.game
+        observation, mask = game.observe(state), game.policy_mask(state)
+        columns = game.policy_columns(state, actions)
+        hidden = [game.others_hands(state)] if self.with_hidden else []
+        turn = game.turn(state)
+        stream = Stream(self.seed, state.index, turn if branch is None else turn | (branch << DECISION_BITS))
+        if self.symmetry is not None:
+            orders = self.symmetry.orders(stream, observation)
+            observation, mask = orders.observations(observation), orders.policies(mask)
+            columns = orders.columns(columns, game.num_actions)
+            hidden = [orders.cards(hands) for hands in hidden]
+        # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
+        others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
+        skips = choice is not None and getattr(self.network, "skips_rows", False)
+        logits, values = self.network(observation, mask, others, **({"live": choice} if skips else {}))
+        log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
+        return View(observation, mask, columns, hidden[0] if hidden else None, log_policy, values[:, 0], stream)
+
+    def draw(self, view: View, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """One of the ``actions`` [L, max_legal] of each decision, drawn from its policy: [L] int64, and its policy
+        column [L] int64."""
+        column = sample(view.log_policy.exp(), view.stream.uniform(Purpose.ACTION, 1)[:, 0])
+        slot = ((view.columns == column[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
+        return actions.gather(1, slot[:, None])[:, 0], column
+
+    def recorded(self, body: Callable[..., T], *inputs: State | Tensor) -> T:
+        """What a method of these terms makes of a decision of B games, by a recorded graph if that can be."""
+        by_graph = False
+        if self.graphs:
+            key = (body.__name__, self.game, self.seed, self.symmetry, self.with_hidden, len(inputs[0]))
+            made, by_graph = recordings.replayed(self.network, key, body, *inputs, what=PLAY)
+        else:
+            made = body(*inputs)
+        WAYS["graph" if by_graph else "eager"] += 1
+        return made
