@@ -51,19 +51,19 @@ def of_decision(gpu: EmulatedGpu, network: str, graphs: bool) -> tuple[int, int]
     counts: list[int] = []
     policy_gradient.play(game, net, BATCH, 1, 0, CUDA, graphs=graphs)
     gpu.record.clear()
-    real = policy_gradient._Terms.decided
+    real = policy_gradient._Terms.recorded
 
-    def decided(terms: object, state: object) -> object:
+    def recorded(terms: object, body: object, state: object) -> object:
         before = gpu.record.launches
-        result = real(terms, state)
+        result = real(terms, body, state)
         counts.append(gpu.record.launches - before)
         return result
 
-    policy_gradient._Terms.decided = decided
+    policy_gradient._Terms.recorded = recorded
     try:
         policy_gradient.play(game, net, BATCH, 1, 0, CUDA, graphs=graphs)
     finally:
-        policy_gradient._Terms.decided = real
+        del policy_gradient._Terms.recorded  # which it has of `Terms`
     return counts[-1], gpu.record.waits.total()
 
 
