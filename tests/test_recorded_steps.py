@@ -85,9 +85,9 @@ def make_rollout(count: int, seed: int = 0) -> Rollout:
     examples, random = make_examples(count, seed), torch.Generator().manual_seed(seed)
     column = torch.stack([(legal >> torch.arange(52) & 1).nonzero()[0, 0] for legal in examples.legal])
     chances, values = -torch.rand(count, generator=random) - 1, torch.rand(count, generator=random)
-    fields = (examples.observation.float(), examples.legal, column, chances)
-    fields += (examples.value[:, 0] - values, examples.value)
-    return Rollout(*(tensor.to("cuda") for tensor in fields), score=1.0, games=count)
+    fields = {"observation": examples.observation.float(), "legal": examples.legal, "value": examples.value}
+    fields |= {"column": column, "log_prob": chances, "advantage": examples.value[:, 0] - values}
+    return Rollout(**{name: tensor.to("cuda") for name, tensor in fields.items()}, score=1.0, games=count)
 
 
 def test_recorded_steps_of_policy_gradient_are_the_same(gpu: EmulatedGpu | None) -> None:

@@ -23,7 +23,7 @@ from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
 from vecgame.lanes import none, pick, placed, working
-from veclab.training.drawing import Played, Terms
+from veclab.training.drawing import Chunk, Played, Terms
 from veclab.training.learner import Learner
 from veclab.training.policy_gradient import CLIP, as_read, in_passes, largest_rollout, with_other_terms
 from veclab.training.selfplay import play_in_turn, split
@@ -33,22 +33,14 @@ THRESHOLD = 4.0  # how far a logit may be from the mean of its decision's legal 
 CPU_LANES = 1 << 18  # that a CPU plays on at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Judged(Played):
-    """E decisions, at most one a game, in the frame of their mover."""
+    """E decisions, at most one a game; values learn the mean over the policy of how it ends, tricks those of the game
+    itself."""
 
-    observation: Tensor  # [E, features] float32
-    legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     log_policy: Tensor  # [E, actions] float32, by which the games were played; 0 where illegal
-    advantage: (
-        Tensor  # [E, actions] float32, value of each action to the mover, less its mean over the policy; likewise
-    )
+    advantage: Tensor  # [E, actions] float32, value of each to the mover, less its mean over the policy; likewise
     weight: Tensor  # [E] float32, how many decisions with a choice the game had, of which this is one
-    value: Tensor  # [E, seats] float32, mean over the policy of how games end for each relative seat
-    score: float  # mean points a game and seat
-    games: int
-    tricks: Tensor | None = None  # [E, seats] int8, see `Examples`: of the game itself
-    hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
 
 
 def play(
@@ -174,17 +166,8 @@ class _Terms(Terms):
         }
 
 
-class _Chunk:
-    """Games that are played together, and what they leave."""
-
-    def __init__(self, terms: _Terms, first_index: int, count: int) -> None:
-        self.terms, self.first_index, self.count = terms, first_index, count
-        self.rows: dict[str, Tensor] = {}  # the fields of `Judged` [E, ..]
-        self.score = 0.0  # mean points a game and seat
-
-    def cut(self, largest: int) -> list[_Chunk]:
-        """The same games, not begun, in chunks of at most ``largest``."""
-        return [_Chunk(self.terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
+class _Chunk(Chunk):
+    """Games that are played together, and what they leave of a decision each."""
 
     def play(self) -> None:
         """Deals the games, plays them to the end and judges a decision of each: on a CPU of those that have one, else

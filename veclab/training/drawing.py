@@ -15,7 +15,7 @@ from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import unpack
 from vecgame.philox import DECISION_BITS
 from veclab.training.distributed import Group
-from veclab.training.selfplay import sample
+from veclab.training.selfplay import sample, split
 from veclab.training.steps import WAYS
 from vecmcts import graphs as recordings
 
@@ -24,12 +24,17 @@ PlayedT = TypeVar("PlayedT", bound="Played")
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Played:
-    """What games leave to learn from: base of frozen dataclasses, whose tensors have a row for each of E decisions."""
+    """What games leave to learn from, in the frame of the movers of E decisions; base of what each rule adds."""
 
     observation: Tensor  # [E, features] float32
+    legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
+    value: Tensor  # [E, seats] float32, what the network's values learn for each relative seat
     score: float  # mean points a game and seat
     games: int
+    tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
+    hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
 
     def check(self) -> None:
         """Raises ValueError, in one line, where there was nothing to decide."""
@@ -129,3 +134,17 @@ class Terms:
             made = body(*inputs)
         WAYS["graph" if by_graph else "eager"] += 1
         return made
+
+
+class Chunk:
+    """Games that are played together, and what they leave; base of what plays them."""
+
+    def __init__(self, terms: Terms, first_index: int, count: int) -> None:
+        self.terms, self.first_index, self.count = terms, first_index, count
+        self.rows: dict[str, Tensor] = {}  # the fields of `Played` [E, ..]
+        self.score = 0.0  # mean points a game and seat
+
+    def cut(self, largest: int) -> list[Self]:
+        """The same games, not begun, in chunks of at most ``largest``."""
+        parts = split(self.count, largest, 1)
+        return [type(self)(self.terms, self.first_index + start, count) for start, count in parts]

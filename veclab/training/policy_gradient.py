@@ -23,7 +23,7 @@ from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
-from veclab.training.drawing import Played, Terms
+from veclab.training.drawing import Chunk, Played, Terms
 from veclab.training.importance import sampling_by, teaches
 from veclab.training.learner import ROWS_PER_THREAD, Learner, Outputs, tricks_errors, value_errors
 from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, split
@@ -39,20 +39,13 @@ MANY = 8  # minibatches, of which one less is little
 GRAIN = 64  # other sizes of minibatches than that asked for are multiples of it, if they are large
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Rollout(Played):
-    """E sampled decisions, in the frame of their mover."""
+    """E sampled decisions; values learn how their games ended."""
 
-    observation: Tensor  # [E, features] float32
-    legal: Tensor  # [E] int64, bitboard of the legal policy columns; [E, words] with more than 52 (`cards.pack_mask`)
     column: Tensor  # [E] int64, policy column of the action taken
     log_prob: Tensor  # [E] float32, of that action when it was taken
     advantage: Tensor  # [E] float32, of that action over the value of the mover then: `veclab.training.advantage`
-    value: Tensor  # [E, seats] float32, how the game ended for each relative seat
-    score: float  # mean points a game and seat
-    games: int
-    tricks: Tensor | None = None  # [E, seats] int8, see `Examples`
-    hidden: Tensor | None = None  # [E, seats - 1] int64, likewise
 
 
 def play(
@@ -159,18 +152,12 @@ class _Decision:
         return _Decision(self.after.map(function), function(self.choice), rows)
 
 
-class _Chunk:
-    """Games that are played together, and what has been stored of them."""
+class _Chunk(Chunk):
+    """Games that are played together, and what has been stored of them, by decision."""
 
     def __init__(self, terms: _Terms, first_index: int, count: int) -> None:
-        self.terms, self.first_index, self.count = terms, first_index, count
-        self.rows: dict[str, Tensor] = {}  # the fields of `Rollout` [E, ..], by decision
+        super().__init__(terms, first_index, count)
         self.counts: list[int] = []  # rows of each decision
-        self.score = 0.0  # mean points a game and seat
-
-    def cut(self, largest: int) -> list[_Chunk]:
-        """The same games, not begun, in chunks of at most ``largest``."""
-        return [_Chunk(self.terms, self.first_index + start, count) for start, count in split(self.count, largest, 1)]
 
     def play(self) -> None:
         """Deals the games and plays them to the end."""
