@@ -267,11 +267,12 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     again = with_places(hidden, first.repeat(len(filled)), known | filled)
     if says:
         again = again[_agrees(game, first, again, viewer)]
-    for (state, action), (following, _) in itertools.pairwise(past[begin:]):
+    secret = _are_secret(game, [state for state, _ in past[begin:]], now, seat)
+    for (state, action), was_secret in zip(past[begin:-1], secret, strict=True):
         alike = _looks_alike(game, again, state.repeat(again.batch_size), seat)
         again = again[alike & (game.mover(again) == game.mover(state))]
         may = game.legal_mask(again)
-        if int(game.mover(state)[0]) == seat or not _is_secret(game, state, following, now, seat):
+        if int(game.mover(state)[0]) == seat or not was_secret:
             may = may & (torch.arange(game.num_actions) == action)
         lanes, actions = may.nonzero(as_tuple=True)
         again = again[lanes]
@@ -316,17 +317,23 @@ def _agrees(game: Game, first: State, again: State, viewer: Tensor) -> Tensor:
     return legal if shown is None else legal & (shown & ~again.hands == 0).all(-1)
 
 
-def _is_secret(game: Game, state: State, following: State, now: State, seat: int) -> bool:
-    """Whether another action would have looked the same to a seat, and what it would have changed is not seen now."""
-    legal = game.legal_mask(state)[0].nonzero()[:, 0]
-    after = game.step(state.repeat(len(legal)), legal)
-    after = after[_looks_alike(game, after, following.repeat(len(legal)), seat)]
+def _are_secret(game: Game, states: list[State], now: State, seat: int) -> list[bool]:
+    """For each of a game's states [1] but the last, whether another action would have led where it looks to a seat as
+    the next state does, and what it would have changed is not seen now."""
+    if len(states) < 2:
+        return []
+    before, following = concatenate(states[:-1]), concatenate(states[1:])
+    lanes, legal = game.legal_mask(before).nonzero(as_tuple=True)
+    after = game.step(before[lanes], legal)
+    alike = _looks_alike(game, after, following[lanes], seat)
+    after, lanes = after[alike], lanes[alike]
+    secret = torch.zeros(before.batch_size, dtype=torch.bool)
     for name, field in game.hidden(now).items():
         old = getattr(following, name)
         told = field.seen_by(torch.tensor([seat])) & (getattr(now, name) == old)
-        if ((getattr(after, name) != old) & ~told).any():
-            return True
-    return False
+        changed = ((getattr(after, name) != old[lanes]) & ~told[lanes]).reshape(len(lanes), -1).any(-1)
+        secret[lanes[changed]] = True
+    return secret.tolist()
 
 
 def _fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
