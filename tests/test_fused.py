@@ -41,15 +41,20 @@ _dot = interpreter.InterpreterBuilder.create_dot
 _convert = interpreter.InterpreterBuilder.create_fp_to_fp
 
 
-def dot_of_bfloat16(builder: object, a: object, b: object, *others: object) -> object:
-    """The interpreter's product, which takes the bits of bfloat16 for whole numbers, of what they mean."""
+def dot_of_bfloat16(
+    builder: object, a: object, b: object, sums: interpreter.TensorHandle, *others: object
+) -> interpreter.TensorHandle:
+    """The interpreter's product, which takes the bits of bfloat16 for whole numbers, of what they mean; and summed in
+    float64, where sums of so short numbers are exact, as numpy's of float32 depend on a row's place on some CPUs."""
 
     def widened(x: interpreter.TensorHandle) -> interpreter.TensorHandle:
         if x.dtype.scalar != triton.language.bfloat16:
             return x
         return interpreter.TensorHandle((x.data.astype(np.uint32) << 16).view(np.float32), triton.language.float32)
 
-    return _dot(builder, widened(a), widened(b), *others)
+    exact = interpreter.TensorHandle(sums.data.astype(np.float64), triton.language.float64)
+    found = _dot(builder, widened(a), widened(b), exact, *others)
+    return interpreter.TensorHandle(found.data.astype(sums.data.dtype), sums.dtype.scalar)
 
 
 def to_nearest_eighth(builder: object, x: interpreter.TensorHandle, to: object, *others: object) -> object:
