@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:
     torch.set_num_threads(1)
 
+os.fsync = lambda descriptor: None  # no test cuts the power, and runs that wait for the disk take twice as long
 EMULATION = pytest.StashKey[EmulatedGpu]()
 
 
@@ -115,9 +116,8 @@ def own_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 
 
 @pytest.fixture
-def in_a_folder_of_ones_own(own_games: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tutorials' files lie in the current folder, and nothing is forced onto the disk, which takes long."""
-    monkeypatch.setattr("os.fsync", lambda descriptor: None)
+def in_a_folder_of_ones_own(own_games: Path) -> None:
+    """The tutorials' files lie in the current folder."""
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from veclab.bench import command, learners
 from veclab.bench.command import main
 from veclab.bench.learners import OpenSpielPlayer, games_of
 from veclab.machine import cpu_name
+from veclab.presets import from_flags
 
 pytest.importorskip("tree", reason="OpenSpiel's learners need dm-tree, of the extra peers")
 pytest.importorskip("pyspiel")
@@ -22,6 +23,8 @@ pytest.importorskip("torchrl")
 def test_a_learner_goes_on_and_plays(place: int, monkeypatch) -> None:
     monkeypatch.setattr(learners, "TRIAL", 1)
     monkeypatch.setattr(learners.TorchRL, "GAMES", 16)
+    few = {"update_games": 32, "update_batch": 64}
+    monkeypatch.setattr(learners, "from_flags", lambda preset, given: from_flags(preset, {**given, **few}))
     learner = learners.ALL[place](2, seed=1)
     first = learner.learn(0.2)
     learned = learner.games

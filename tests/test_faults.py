@@ -45,12 +45,6 @@ def copy_of(undamaged: Path, folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_syncs(monkeypatch) -> None:
-    """The disk need not keep anything for a machine that stops."""
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def inject(undamaged: Path, parent: Path, faults: int, seed: int) -> None:
     """Damages one file after the other, each time of a whole run. Prints what comes of it (`pytest -s` shows it)."""
     draw, counts, failed = random.Random(seed), Counter(), []

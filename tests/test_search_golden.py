@@ -46,6 +46,9 @@ GOLDEN = {
     ),
 }
 
+# mctx's trees are small: to compile them takes longer than to search them, and longest one operation at a time.
+COMPILE_LITTLE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
 
 @dataclass(frozen=True)
 class HashState(State):
@@ -128,9 +131,10 @@ def test_mctx_still_says_so(simulations: int, c_puct: float) -> None:
 
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
-    try:
+
+    def summary():
         follow, root = mctx_game(jnp, mctx)
-        tree = mctx.muzero_policy(
+        return mctx.muzero_policy(
             None,
             jax.random.PRNGKey(0),
             root,
@@ -142,6 +146,9 @@ def test_mctx_still_says_so(simulations: int, c_puct: float) -> None:
             pb_c_init=c_puct,
             pb_c_base=1e30,
         ).search_tree.summary()
+
+    try:
+        tree = jax.jit(summary, compiler_options=COMPILE_LITTLE)()
     finally:
         jax.config.update("jax_enable_x64", before)
     visits, q, root = GOLDEN[simulations, c_puct]

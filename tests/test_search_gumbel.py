@@ -10,7 +10,7 @@ import torch
 from tests.helpers import chi_square_p, to_reference
 from tests.micro_games import Flat, MicroGame
 from tests.positions import HashEvaluator, hash_reference, mixed_batch
-from tests.test_search_golden import MASKED, HashGame, Judge, mctx_game, unvisited_take_the_node_value
+from tests.test_search_golden import COMPILE_LITTLE, MASKED, HashGame, Judge, mctx_game, unvisited_take_the_node_value
 from tests.test_search_lanes import EVALUATORS, assert_lanes_are_independent
 from tests.test_search_sync import positions, search_twice
 from vecgame import Blob, lanes
@@ -109,7 +109,8 @@ def mctx_visits(simulations: int, considered: int) -> list[list[int]]:
     noise = gumbel(game, game.new(), GUMBEL(), 0).numpy()
     before = jax.config.jax_enable_x64
     jax.config.update("jax_enable_x64", True)
-    try:
+
+    def counts():
         follow, root = mctx_game(jnp, mctx)
         masked = jnp.where(jnp.array(MASKED), jnp.finfo(jnp.float64).min, root.prior_logits)
         tree = mctx_search(
@@ -138,7 +139,10 @@ def mctx_visits(simulations: int, considered: int) -> list[list[int]]:
             invalid_actions=jnp.array(MASKED),
             extra_data=action_selection.GumbelMuZeroExtraData(root_gumbel=jnp.array(noise)),
         )
-        return tree.summary().visit_counts.tolist()
+        return tree.summary().visit_counts
+
+    try:
+        return jax.jit(counts, compiler_options=COMPILE_LITTLE)().tolist()
     finally:
         jax.config.update("jax_enable_x64", before)
 

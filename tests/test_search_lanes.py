@@ -10,14 +10,14 @@ from vecgame import Blob, concatenate, lanes
 from vecmcts import Evaluator, NetworkEvaluator, PlayoutEvaluator, SearchConfig, SearchResult, search
 from vecmcts.evaluators import to_absolute, to_relative
 
-CONFIG = SearchConfig(worlds=2, simulations=24, noise_fraction=0.3)
+CONFIG = SearchConfig(worlds=2, simulations=12, noise_fraction=0.3)
 FIELDS = ("visits", "policy", "value", "prior", "q")
 EVALUATORS = [HashEvaluator(), PlayoutEvaluator(playouts=2), NetworkEvaluator(linear_network(4))]
 
 
 def config_for(evaluator: Evaluator) -> SearchConfig:
     """A smaller search by playouts, whose every leaf takes games to the end."""
-    return replace(CONFIG, simulations=8) if isinstance(evaluator, PlayoutEvaluator) else CONFIG
+    return replace(CONFIG, simulations=5) if isinstance(evaluator, PlayoutEvaluator) else CONFIG
 
 
 def assert_same(ours: SearchResult, theirs: SearchResult, atol: float = 0.0) -> None:

@@ -140,8 +140,8 @@ def search_twice(game: Blob, state: BlobState, evaluator: Evaluator, config: Sea
 
 
 CONFIGS = [
-    SearchConfig(worlds=2, simulations=3, noise_fraction=0.25),
-    SearchConfig(worlds=1, simulations=5, leaves_per_step=3),
+    SearchConfig(worlds=2, simulations=2, noise_fraction=0.25),
+    SearchConfig(worlds=1, simulations=4, leaves_per_step=3),
 ]
 
 
@@ -231,7 +231,7 @@ def test_a_copy_from_the_host_is_noticed(meta: str, monkeypatch) -> None:
     game = Blob(cards=2)
     state = positions(game).to(meta)
     evaluator = EVALUATORS["network"](meta)
-    search_twice(game, state, evaluator, CONFIGS[0])
+    search(game, state, evaluator, CONFIGS[0])  # which makes the tables that are kept for a device
     _break_descend(_moved, monkeypatch)
     with pytest.raises(WaitError, match="from cpu to meta"), NoWaiting():
         search(game, state, evaluator, CONFIGS[0])

@@ -81,8 +81,14 @@ def signal_in(run: Run, stage: str, number: int, times: int = 1) -> None:
     run.check = signal_then
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize(
+    ("stage", "number"),
+    [
+        *[(stage, signal.SIGINT) for stage in STAGES],
+        ("learning", signal.SIGTERM),
+        *[pytest.param(s, signal.SIGTERM, marks=pytest.mark.slow) for s in STAGES if s != "learning"],
+    ],
+)
 def test_a_signal(finished: Path, tmp_path, stage: str, number: int) -> None:
     folder = tmp_path / "run"
     run = Run.create(folder, SETTINGS, quiet())

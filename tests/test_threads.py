@@ -151,7 +151,7 @@ def test_who_thinks_about_many_games_thinks_side_by_side(two_threads, player) ->
             asked.append(current().size)
             return super().__call__(*arguments, **named)
 
-    game = Blob(cards=2)
+    game = Blob(cards=1)
     network = Watched(BlobNet(SMALL), torch.float64)
     points = []
     for threads, deals in ((1, 3), (2, 3), (2, 1)):

@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from rich.console import Console, Group
+from rich.console import Console
+from rich.segment import SegmentLines
 from rich.text import Text
 
 from veclab.progress import Output
@@ -123,12 +124,14 @@ class Screen(PlainLines):
     def _draw(self, seen: Seen) -> None:
         """Cards are drawn if there is the height for them, that of the prompt included; else they are told in words."""
         prompt = Text(lines.prompt(seen, self.glyphs) if seen.own_turn else "")
+        room = self.console.height - len(self.console.render_lines(prompt))
         for in_lines in range(3):
             screen = view.screen(seen, self.glyphs, self.console.width, self.log, in_lines)
-            if len(self.console.render_lines(Group(screen, prompt))) <= self.console.height:
+            drawn = self.console.render_lines(screen, pad=False)
+            if len(drawn) <= room:
                 break
         self.console.clear()
-        self.console.print(screen)
+        self.console.print(SegmentLines(drawn, new_lines=True), end="")
 
     def _sheet(self, seen: Seen) -> None:
         self.console.clear()
