@@ -31,6 +31,8 @@ GAMES = {
     "spades": make_game("spades"),
 }
 LONG = ("hearts, passing left", "hearts, passing random", "spades")  # 52 decisions or more
+LONG += ("match of 3, rotating trump",)  # nearly as many
+SIZES = [pytest.param(cards, marks=[pytest.mark.slow] * (cards not in (1, 3, 8, 13))) for cards in GAME_SIZES]
 
 
 def answers(game: Game, device: str, lanes: int) -> list[Tensor]:
@@ -87,7 +89,7 @@ def to_both(game: Blob, lanes: int, seed: int) -> Iterator[tuple[BlobState, Blob
     yield cpu, gpu
 
 
-@pytest.mark.parametrize("cards", GAME_SIZES)
+@pytest.mark.parametrize("cards", SIZES)
 def test_a_gpu_deals_and_plays_the_same_games(cards):
     for game in games_of(cards)[: sized(6, 1)]:
         for number, (here, there) in enumerate(to_both(game, sized(500, 7), seed=13)):

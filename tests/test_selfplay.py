@@ -68,7 +68,7 @@ def test_targets_are_the_final_scores_of_relative_seats() -> None:
     ],
 )
 def test_games_do_not_depend_on_the_chunk(chunk: int, evaluator: Evaluator) -> None:
-    game = Blob(cards=3)
+    game = Blob(cards=2)
     whole, cut = play(game, 7, evaluator), play(game, 7, evaluator, chunk_games=chunk)
     assert torch.equal(whole.scores, cut.scores)
 

@@ -292,8 +292,15 @@ def test_a_damaged_newest_network_is_written_again(tmp_path) -> None:
 AHEAD = {"policy gradient": LAST_UPDATE, "second self-play": "network-000002.safetensors"}  # of what is not done yet
 
 
-@pytest.mark.parametrize("same_weights", [True, False])
-@pytest.mark.parametrize("stage", AHEAD)
+@pytest.mark.parametrize(
+    ("stage", "same_weights"),
+    [
+        ("policy gradient", True),
+        ("second self-play", False),
+        pytest.param("policy gradient", False, marks=pytest.mark.slow),
+        pytest.param("second self-play", True, marks=pytest.mark.slow),
+    ],
+)
 def test_networks_ahead_of_the_checkpoint_are_put_aside(finished, tmp_path, stage: str, same_weights: bool) -> None:
     """As a kill leaves them that comes after such a file was written, and before the next checkpoint."""
     folder = tmp_path / "run"
