@@ -21,12 +21,13 @@ from tests.runs import changed, ends, flags_of, metrics_of, quiet, same, start_g
 from tests.runs import start as begin_alone
 from tests.test_learner import make_examples
 from vecgame import Blob
+from vecgame.cards import unpack_mask
 from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.agents.networks import newest_network, progress_of
-from veclab.settings import Settings
+from veclab.settings import NEURD, Settings
+from veclab.training import all_actions, imitation, policy_gradient
 from veclab.training import command as train
-from veclab.training import imitation, policy_gradient
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group
 from veclab.training.learner import Learner, learn
 from veclab.training.replay import Examples, ReplayBuffer
@@ -110,19 +111,25 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
     buffer.add(told(make_examples(33), settings))
     learned = learn(learner, buffer, 33, seed=1)
     examples = make_examples(50, seed=2)
-    column = examples.policy.argmax(-1)
-    rollout = policy_gradient.Rollout(
-        observation=examples.observation.float(),
-        legal=examples.legal,
-        column=column,
-        log_prob=examples.policy.float().gather(1, column[:, None])[:, 0].log(),
-        advantage=examples.value[:, 0] - examples.value[:, 1],
-        value=examples.value,
-        score=1.5,
-        games=10,
-        tricks=told(examples, settings).tricks,
-        hidden=told(examples, settings).hidden,
-    )
+    played = {
+        "observation": examples.observation.float(),
+        "legal": examples.legal,
+        "value": examples.value,
+        "score": 1.5,
+        "games": 10,
+        "tricks": told(examples, settings).tricks,
+        "hidden": told(examples, settings).hidden,
+    }
+    policy, gain = examples.policy.float(), examples.value[:, 0] - examples.value[:, 1]
+    if settings.update_rule == NEURD:
+        mask = unpack_mask(examples.legal, 52)
+        log_policy = policy.clamp(min=1e-6).log().masked_fill(~mask, 0.0)
+        advantage = (gain[:, None] * (policy - 0.1)).masked_fill(~mask, 0.0)
+        judged = all_actions.Judged(**played, log_policy=log_policy, advantage=advantage)
+        return learner, learned, all_actions.update(learner, judged, 0.01, seed=3)
+    column = policy.argmax(-1)
+    log_prob = policy.gather(1, column[:, None])[:, 0].log()
+    rollout = policy_gradient.Rollout(**played, column=column, log_prob=log_prob, advantage=gain)
     return learner, learned, policy_gradient.update(learner, rollout, 0.01, seed=3)
 
 
@@ -141,7 +148,13 @@ def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "changes"),
-    [(2, {}), (3, {}), (2, {"augment_suits": True}), (2, {"tricks_weight": 0.5, "leaf_values": "world"})],
+    [
+        (2, {}),
+        (3, {}),
+        (2, {"augment_suits": True}),
+        (2, {"tricks_weight": 0.5, "leaf_values": "world"}),
+        (3, {"update_rule": NEURD, "gae_lambda": 1.0}),
+    ],
 )
 def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int, changes: dict[str, object]) -> None:
     assert ends(start_group(size, learn_and_save, tmp_path, changes)) == [0] * size
@@ -176,13 +189,16 @@ def save_played(folder: Path, games: int, chunk_games: int, changes: dict[str, o
     figures = run._self_play()
     network = policy_gradient.InferenceNet(run.learner.net, dtype=torch.float32)
     first, count = group.share(30)
-    rollout = policy_gradient.play(Blob(cards=2), network, count, 0, first, CPU, extras=settings.extras()).gather(group)
-    fields = {f"rollout.{n}": field for n, field in vars(rollout).items() if isinstance(field, torch.Tensor)}
+    rules, fields, scores = {"rollout": policy_gradient, "judged": all_actions}, {}, {}
+    for name, rule in rules.items():
+        played = rule.play(Blob(cards=2), network, count, 0, first, CPU, extras=settings.extras()).gather(group)
+        fields |= {f"{name}.{field}": tensor for field, tensor in played.tensors().items()}
+        scores[f"{name} score"], games_played = played.score, played.games
     tensors = {**run.buffer.state_dict(), **fields}
     counts = {name: figures[name] for name in ("games", "examples", "evaluations")}
     means = {name: figures[name] for name in ("score", "bids_met", "policy_entropy", "prior_divergence")}
-    means["rollout score"] = rollout.score
-    save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "played": rollout.games})
+    means |= scores
+    save_tensors(folder / str(group.rank), tensors, {"counts": counts, "means": means, "played": games_played})
 
 
 OPTIONS = {"full_share": 0.5, "fast_simulations": 2, "tricks_weight": 0.5, "leaf_values": "world"}
@@ -206,15 +222,13 @@ def test_together_the_same_games_as_one_process(tmp_path, size: int, games: int,
         assert numbers["counts"] == told["counts"] and numbers["played"] == 30
         assert numbers["means"] == pytest.approx(told["means"], rel=1e-6)
         for name, tensor in tensors.items():
-            if not name.startswith("rollout."):
+            if not name.startswith(("rollout.", "judged.")):
                 assert torch.equal(tensor, expected[name]), name
-        names = [
-            f"rollout.{name}"
-            for name in ("legal", "column", "value", "tricks", "hidden")
-            if f"rollout.{name}" in expected
-        ]
-        ours, theirs = (rows_of(t, *names) for t in (tensors, expected))
-        assert ours == theirs  # in another order: a process's games are together
+        for names in (("column", "value"), ("observation",)):
+            rule = "rollout" if "column" in names else "judged"
+            fields = [f"{rule}.{name}" for name in ("legal", *names, "tricks", "hidden")]
+            ours, theirs = (rows_of(t, *(name for name in fields if name in expected)) for t in (tensors, expected))
+            assert ours == theirs  # in another order: a process's games are together
 
 
 def rows_of(tensors: dict[str, torch.Tensor], *names: str) -> list[list[float]]:

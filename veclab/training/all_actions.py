@@ -1,19 +1,20 @@
-"""All legal actions of one decision a game judged, each by playing on to the game's end; and how logits follow.
+"""All actions of one seat's decisions judged, each by what it comes to in the end; and how logits follow.
 
 Where only drawn actions are judged, those that are hardly ever drawn hardly ever are, and what they would gain stays
-unknown (docs/learning.md). So of each game one decision is kept, any of them alike, and each of its legal actions is
-played on by the policy of all seats, as in external sampling (Lanctot et al., "Monte Carlo sampling for regret
-minimization in extensive games", NeurIPS 2009). An action's value to the mover, less the mean over the policy, is its
-advantage (all-action policy gradient: Srinivasan et al. 2018, arXiv:1810.09026). As all are judged whatever their
-probability, logits can follow the advantages themselves, not times the probability as a policy gradient has them
-(neural replicator dynamics: Hennes et al. 2020, arXiv:1906.00190), and a rare action is learned as fast as a frequent
-one.
+unknown (docs/learning.md). So of each game one seat is judged: at its decisions a game goes on in as many branches as
+there are legal actions, and at the others' by one that their policy draws, as in external sampling (Lanctot et al.,
+"Monte Carlo sampling for regret minimization in extensive games", NeurIPS 2009). A branch ends in values; at a decision
+of the seat an action's value less the mean over the policy is its advantage (all-action policy gradient: Srinivasan et
+al. 2018, arXiv:1810.09026). How often a decision comes up is so a matter of chance and the others alone: what follows
+a rare action is learned as well as what follows a frequent one, as in counterfactual regret (Zinkevich et al. 2007).
+And logits can follow the advantages themselves, not times the probability as a policy gradient has them (neural
+replicator dynamics: Hennes et al. 2020, arXiv:1906.00190), so that a rare action is learned as fast as a frequent one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,25 +23,26 @@ from net import InferenceNet
 from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
-from vecgame.lanes import none, pick, placed, working
-from veclab.training.drawing import Chunk, Played, Terms
+from vecgame.lanes import pick, placed, working
+from veclab.training.drawing import Chunk, Played, Terms, by_decision
 from veclab.training.learner import Learner
 from veclab.training.policy_gradient import CLIP, as_read, in_passes, largest_rollout, with_other_terms
 from veclab.training.selfplay import play_in_turn, split
+from veclab.training.steps import WAYS
 from vecmcts.evaluators import to_relative
 
 THRESHOLD = 4.0  # how far a logit may be from the mean of its decision's legal ones before it goes no further
-CPU_LANES = 1 << 18  # that a CPU plays on at a time
+BRANCHES = 256  # that a game has on the average, at most
+CPU_LANES = 1 << 17  # branches that a CPU plays at a time, on the average
+SAMPLE = 64  # games that tell how many decisions are judged
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged(Played):
-    """E decisions, at most one a game; values learn the mean over the policy of how it ends, tricks those of the game
-    itself."""
+    """E decisions; values learn the mean over the policy of how they end, tricks those of one end, drawn by it."""
 
     log_policy: Tensor  # [E, actions] float32, by which the games were played; 0 where illegal
     advantage: Tensor  # [E, actions] float32, value of each to the mover, less its mean over the policy; likewise
-    weight: Tensor  # [E] float32, how many decisions with a choice the game had, of which this is one
 
 
 def play(
@@ -55,140 +57,165 @@ def play(
     graphs: bool = True,
     chunk_games: int = 0,
 ) -> Judged:
-    """Plays games by the network's policy, and all legal actions of one decision of each to the end.
+    """Plays games by the network's policy, and at the decisions of one seat of each all legal actions.
 
-    Every decision that a game comes to with a choice has the same chance to be the one. What is drawn is a function of
-    the seed, the game's number, the decision and, once games are played on from one decision in several ways, of the
-    action's place among the legal ones. Arguments are those of `policy_gradient.play`. The result has the games in
-    their order, without those in which there was nothing to decide, and is the same in any chunks, but for the rounding
-    of the network.
+    The seats are judged in turn, by the games' numbers. What is drawn is a function of the seed, the game's number and
+    the decision, the same in all branches of a game, so that advantages owe as little as can be to what is drawn. In
+    long games not all decisions of a seat branch, see `share_judged`.
+
+    Arguments are those of `policy_gradient.play`; branches come as they come, so that nothing is recorded for
+    ``graphs``, and at each decision the host waits for their number. The result is in the order of decisions, and of
+    games in each, and the same in any chunks, but for the rounding of the network.
     """
     terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs)
     parts = split(games, chunk_games or at_once(game, games, device), 1)
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
     with side_by_side(device):  # for the network
         play_in_turn(chunks)
-    return Judged.concatenate([Judged(**chunk.rows, score=chunk.score, games=chunk.count) for chunk in chunks])
+    score = sum(chunk.count / games * chunk.score for chunk in chunks)
+    return Judged(**by_decision(chunks), score=score, games=games)
+
+
+def turns_of(game: Game) -> int:
+    """Decisions that a seat has in a game of the longest, forced ones too, where all have as many."""
+    return -(-game.decisions // game.seats)
+
+
+def share_judged(game: Game) -> float:
+    """The chance of each decision of a seat to be judged, one in short games: so that a game in which each had about
+    half of the most actions, as where hands get smaller, would have `BRANCHES` branches on the average. The others are
+    drawn, as those of the other seats."""
+    return min(1.0, 2 * (BRANCHES ** (1 / turns_of(game)) - 1) / max(1, game.max_legal - 1))
+
+
+def judged_a_game(game: Game) -> float:
+    """Decisions of a game that are judged, as a few games tell whose seats take all actions alike."""
+
+    def even(observation: Tensor, mask: Tensor, _: Tensor | None) -> tuple[Tensor, Tensor]:
+        return torch.zeros(mask.shape), torch.zeros((len(observation), game.seats))
+
+    return len(play(game, even, SAMPLE, 0, 0, torch.device("cpu")).legal) / SAMPLE
 
 
 def at_once(game: Game, games: int, device: torch.device) -> int:
-    """Games to play at a time, each of which is played on in as many ways as it has actions."""
+    """Games to play at a time, with all their branches."""
+    branches = min(BRANCHES, game.max_legal ** turns_of(game))
     if device.type == "cpu":
-        return min(games, max(1, CPU_LANES // game.max_legal))
-    return max(1, largest_rollout(game, games * game.max_legal, device) // game.max_legal)
+        return min(games, CPU_LANES // branches)
+    return min(games, max(1, largest_rollout(game, games * branches, device) // branches))
 
 
 @dataclass(frozen=True)
-class _Kept:
-    """B games, and the decision of each that is kept so far."""
+class _Decision:
+    """One decision of L branches, the N after it, and what is learned of the E that are judged at it."""
 
-    state: State  # the games
-    decision: State  # at that decision; of no meaning in a game without one
-    number: Tensor  # [B] int64, decisions with a choice so far
+    parent: Tensor  # [N] int64, which of the branches before it each comes from
+    slot: Tensor  # [N] int64, by which of its actions; 0 where it goes on by one that is drawn
+    share: Tensor  # [L, max_legal] float32, what each action counts for in the value: by the policy where it is judged
+    drawn: Tensor  # [L] int64, which of the branches after it is drawn by the policy
+    judged: Tensor  # [E] int64, the branches that are judged
+    mover: Tensor  # [E] int64
+    columns: Tensor  # [E, max_legal] int64, the policy column of each action
+    legal: Tensor  # [E, max_legal] bool
+    rows: dict[str, Tensor]  # the fields of `Judged` that are known by then, [E, ..] each
 
-    def map(self, function: Callable[[Tensor], Tensor]) -> _Kept:
-        """The same with all tensors changed by a function."""
-        return _Kept(self.state.map(function), self.decision.map(function), function(self.number))
+    def each(self, ends: Tensor) -> Tensor:
+        """What the actions come to: of the branches after it [N, K] float32 -> [L, max_legal, K], 0 where none is."""
+        lanes, slots = self.share.shape
+        place = self.parent * slots + self.slot
+        return ends.new_zeros((lanes * slots, ends.shape[1])).index_copy(0, place, ends).view(lanes, slots, -1)
+
+    def learned(self, each: Tensor, value: Tensor, tricks: Tensor | None) -> dict[str, Tensor]:
+        """The fields of `Judged`, of `each` [L, max_legal, K], the means over the policy [L, K] and the tricks won
+        [L, seats], all by absolute seat."""
+        number, slots = self.legal.shape
+        seats = value.shape[1]
+        own = to_relative(each[self.judged].view(number * slots, seats), self.mover.repeat_interleave(slots))[:, 0]
+        value = to_relative(value[self.judged], self.mover)
+        advantage = torch.where(self.legal, own.view(number, slots) - value[:, :1], 0.0)
+        beyond = self.rows["log_policy"].shape[1]  # a column for what is no action
+        framed = advantage.new_zeros((number, beyond + 1))
+        framed = framed.scatter(1, torch.where(self.legal, self.columns, beyond), advantage)[:, :beyond]
+        told = {} if tricks is None else {"tricks": to_relative(tricks[self.judged], self.mover)}
+        return {**self.rows, **told, "advantage": framed, "value": value}
 
 
-@dataclass(frozen=True)
 class _Terms(Terms):
-    """What all chunks of a call of `play` have in common. Nothing in it waits for a GPU."""
+    """What all chunks of a call of `play` have in common."""
 
-    def act(self, state: State, branch: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The actions of B games [B] int64, drawn by the policy where there is a choice, and where that is [B] bool;
-        ``branch`` see `look`."""
-        actions = self.game.legal_actions(state)
-        choice, forced = self.game.chooses(state, actions), actions[:, 0]
-        if none(choice):
-            return forced, choice
+    def branch(self, state: State, judging: Tensor) -> tuple[State, Tensor, _Decision]:
+        """A decision of L branches, of games in which the seats ``judging`` [L] int64 are judged: the N after it and
+        who is judged in them."""
+        game = self.game
+        actions, mover = game.legal_actions(state), game.mover(state)
+        choice = game.chooses(state, actions)
+        all_judged = choice & (mover == judging)
+        if (share := share_judged(game)) < 1:
+            stream = Stream(self.seed, state.index, game.turn(state))
+            all_judged &= stream.uniform(Purpose.JUDGED, 1)[:, 0] < share
         lanes = working(choice)
         some = pick(actions, lanes)
-        view = self.look(state.take(lanes), some, pick(choice, lanes), None if branch is None else pick(branch, lanes))
-        return torch.where(choice, placed(forced, lanes, self.draw(view, some)[0]), forced), choice
-
-    def keep(self, state: State, decision: State, number: Tensor) -> _Kept:
-        """One decision further on: of those with a choice the n-th is kept in the place of the one before with a chance
-        of 1/n, so that in the end each has the same (reservoir sampling)."""
-        action, choice = self.act(state)
-        number = number + choice
-        stream = Stream(self.seed, state.index, self.game.turn(state))
-        kept = choice & (stream.uniform(Purpose.JUDGED, 1)[:, 0] * number < 1)
-        return _Kept(self.game.step(state, action), state.where(kept, decision), number)
-
-    def onward(self, state: State, branch: Tensor) -> State:
-        """One decision further on in games [B] that are played on in several ways, ``branch`` [B] int64."""
-        return self.game.step(state, self.act(state, branch)[0])
-
-    def ends(self, state: State, branch: Tensor) -> Tensor:
-        """How L games end that are played on, at least one decision before: [L, seats] float32, values by absolute
-        seat."""
-        values, place = torch.zeros((len(branch), self.game.seats), device=self.device), None
-        for _ in range(self.game.decisions - 1):
-            lanes = working(~self.game.is_terminal(state))
-            if lanes is not None:
-                if not len(lanes):
-                    break
-                values = placed(values, place, self.game.values(state))  # of those that are over
-                state, branch = state.take(lanes), branch[lanes]
-                place = lanes if place is None else place[lanes]
-            state = self.recorded(self.onward, state, branch)
-        return placed(values, place, self.game.values(state))
-
-    def judge(self, decision: State) -> dict[str, Tensor]:
-        """All legal actions of L decisions played on: the fields of `Judged` for these, but weight and tricks."""
-        game = self.game
-        actions, mover = game.legal_actions(decision), game.mover(decision)
-        view, legal = self.look(decision, actions), actions >= 0
-        policy = torch.where(legal, view.log_policy.gather(1, view.columns).exp(), 0.0)
-        listed, slots = working(legal.flatten()), actions.shape[1]
-        every = torch.arange(legal.numel(), device=legal.device)
-        place = every if listed is None else listed
-        lane = place // slots
-        action = torch.where(legal, actions, actions[:, :1]).flatten()[place]  # where there is none, one that is legal
-        playing = replace(self, with_hidden=False)  # which needs no baseline
-        reached = playing.ends(game.step(decision.take(lane), action), place % slots + 1)
-        reached = to_relative(reached, mover[lane])
-        values = reached.new_zeros((legal.numel(), game.seats)).index_copy(0, place, reached)
-        values = values.view(*legal.shape, game.seats)
-        value = (policy[:, :, None] * values).sum(1)
-        advantage = torch.where(legal, values[:, :, 0] - value[:, :1], 0.0)
-        beyond = view.log_policy.shape[1]  # a column for what is no action
-        framed = advantage.new_zeros((len(legal), beyond + 1))
-        framed = framed.scatter(1, torch.where(legal, view.columns, beyond), advantage)[:, :beyond]
-        return {
-            "observation": view.observation,
-            "legal": pack_mask(view.mask),
-            "log_policy": view.log_policy.masked_fill(~view.mask, 0.0),
-            "advantage": framed,
-            "value": value,
-            **({} if view.hidden is None else {"hidden": view.hidden}),
-        }
+        view = self.look(state if lanes is None else state.take(lanes), some, pick(choice, lanes))
+        action, _ = self.draw(view, some)
+        action = torch.where(choice, placed(actions[:, 0], lanes, action), actions[:, 0])
+        legal = actions >= 0
+        number = torch.where(all_judged, legal.sum(1), 1)
+        lanes_of = torch.arange(len(number), device=self.device)
+        parent = lanes_of.repeat_interleave(number, output_size=int(number.sum()))  # for which a GPU's host waits
+        first = number.cumsum(0) - number
+        slot = torch.arange(len(parent), device=self.device) - first[parent]
+        taken = torch.where(all_judged[parent], actions[parent, slot], action[parent])
+        drawn_slot = torch.where(all_judged, ((actions == action[:, None]) & legal).to(torch.int8).argmax(1), 0)
+        place = pick(all_judged, lanes).nonzero()[:, 0]  # in the view
+        judged = place if lanes is None else lanes[place]
+        log_policy = view.log_policy[place]
+        policy = torch.where(legal[judged], log_policy.gather(1, view.columns[place]).exp(), 0.0)
+        share = torch.zeros_like(legal, dtype=torch.float32)
+        share[:, 0] = 1.0
+        mask = view.mask[place]
+        rows = {"observation": view.observation[place], "legal": pack_mask(mask)}
+        rows["log_policy"] = log_policy.masked_fill(~mask, 0.0)
+        if view.hidden is not None:
+            rows["hidden"] = view.hidden[place]
+        decision = _Decision(
+            parent,
+            slot,
+            share.index_copy(0, judged, policy),
+            first + drawn_slot,
+            judged,
+            mover[judged],
+            view.columns[place],
+            legal[judged],
+            rows,
+        )
+        return game.step(state.take(parent), taken), judging[parent], decision
 
 
 class _Chunk(Chunk):
-    """Games that are played together, and what they leave of a decision each."""
+    """Games that are played together, and what they leave of the decisions that are judged."""
 
     def play(self) -> None:
-        """Deals the games, plays them to the end and judges a decision of each: on a CPU of those that have one, else
-        of all, and the host waits at the end only, for which these are."""
+        """Deals the games, plays all their branches to the end and goes back over them."""
         terms, game = self.terms, self.terms.game
-        playing = replace(terms, with_hidden=False)  # which needs no baseline
         state = game.deal(self.count, terms.seed, terms.device, self.first_index)
-        kept = _Kept(state, state, torch.zeros_like(state.index))
+        judging, decisions = state.index % game.seats, []
         for _ in range(game.decisions):
-            kept = playing.recorded(playing.keep, kept.state, kept.decision, kept.number)
-        decided = kept.number > 0
-        lanes = working(decided)
-        judged, number = kept.decision.take(lanes), pick(kept.number, lanes)
-        rows = {**terms.judge(judged), "weight": number.float()}
-        if terms.with_tricks:
-            rows["tricks"] = to_relative(pick(game.tricks_won(kept.state), lanes), game.mover(judged))
-        if lanes is None:
-            places = decided.nonzero()[:, 0]
-            rows = {name: tensor.index_select(0, places) for name, tensor in rows.items()}
-        self.rows = rows
-        self.score = float(game.scores(kept.state).mean())
+            state, judging, decision = terms.branch(state, judging)
+            decisions.append(decision)
+            WAYS["eager"] += 1
+        seats = game.seats
+        ends = torch.cat([game.values(state), game.scores(state).float().mean(1, keepdim=True)], 1)
+        tricks = game.tricks_won(state) if terms.with_tricks else None
+        learned = []
+        for decision in reversed(decisions):
+            each = decision.each(ends)
+            ends = (decision.share[:, :, None] * each).sum(1)
+            tricks = None if tricks is None else tricks[decision.drawn]
+            learned.append(decision.learned(each[:, :, :seats], ends[:, :seats], tricks))
+        learned.reverse()
+        self.counts = [len(rows["legal"]) for rows in learned]
+        self.rows = {name: torch.cat([rows[name] for rows in learned]) for name in learned[0]}
+        self.score = float(ends[:, seats].mean())
 
 
 def update(
@@ -204,10 +231,10 @@ def update(
 
 
 def read_of(learner: Learner, judged: Judged) -> dict[str, Tensor]:
-    """What `loss` reads: advantages over their root mean square of all legal actions, and weights over their mean."""
+    """What `loss` reads: advantages over their root mean square of all legal actions; all decisions count alike."""
     number = unpack_mask(judged.legal, judged.advantage.shape[1]).sum()
     scale = (judged.advantage.square().sum() / number).sqrt() + 1e-8
-    scaled = {"advantage": judged.advantage / scale, "weight": judged.weight / judged.weight.mean()}
+    scaled = {"advantage": judged.advantage / scale, "weight": torch.ones_like(judged.value[:, 0])}
     return as_read(learner, {**judged.tensors(), **scaled})
 
 

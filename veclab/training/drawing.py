@@ -13,7 +13,6 @@ from torch import Tensor
 from net import InferenceNet
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import unpack
-from vecgame.philox import DECISION_BITS
 from veclab.training.distributed import Group
 from veclab.training.selfplay import sample, split
 from veclab.training.steps import WAYS
@@ -91,20 +90,17 @@ class Terms:
     with_tricks: bool
     graphs: bool
 
-    def look(self, state: State, actions: Tensor, choice: Tensor | None = None, branch: Tensor | None = None) -> View:
+    def look(self, state: State, actions: Tensor, choice: Tensor | None = None) -> View:
         """Has the network look at L decisions with the ``actions`` [L, max_legal].
 
         Args:
             choice: [L] bool, those that are to be judged; what is said of the others has no meaning. None: all.
-            branch: [L] int64, numbers from 1 of games that are played on from one decision in several ways, which have
-                random numbers of their own; None: the game itself.
         """
         game = self.game
         observation, mask = game.observe(state), game.policy_mask(state)
         columns = game.policy_columns(state, actions)
         hidden = [game.others_hands(state)] if self.with_hidden else []
-        turn = game.turn(state)
-        stream = Stream(self.seed, state.index, turn if branch is None else turn | (branch << DECISION_BITS))
+        stream = Stream(self.seed, state.index, game.turn(state))
         if self.symmetry is not None:
             orders = self.symmetry.orders(stream, observation)
             observation, mask = orders.observations(observation), orders.policies(mask)
@@ -141,10 +137,20 @@ class Chunk:
 
     def __init__(self, terms: Terms, first_index: int, count: int) -> None:
         self.terms, self.first_index, self.count = terms, first_index, count
-        self.rows: dict[str, Tensor] = {}  # the fields of `Played` [E, ..]
+        self.rows: dict[str, Tensor] = {}  # the fields of `Played` [E, ..], by decision
+        self.counts: list[int] = []  # rows of each decision
         self.score = 0.0  # mean points a game and seat
 
     def cut(self, largest: int) -> list[Self]:
         """The same games, not begun, in chunks of at most ``largest``."""
         parts = split(self.count, largest, 1)
         return [type(self)(self.terms, self.first_index + start, count) for start, count in parts]
+
+
+def by_decision(chunks: Sequence[Chunk]) -> dict[str, Tensor]:
+    """The rows of all chunks, in the order that they have in one chunk: by decision, and by game in each."""
+    if len(chunks) == 1:
+        return chunks[0].rows
+    cut = [{name: tensor.split(chunk.counts) for name, tensor in chunk.rows.items()} for chunk in chunks]
+    decisions = range(len(chunks[0].counts))
+    return {name: torch.cat([parts[name][place] for place in decisions for parts in cut]) for name in cut[0]}

@@ -8,7 +8,7 @@ player, and give a search a network worth searching with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +23,7 @@ from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
-from veclab.training.drawing import Chunk, Played, Terms
+from veclab.training.drawing import Chunk, Played, Terms, by_decision
 from veclab.training.importance import sampling_by, teaches
 from veclab.training.learner import ROWS_PER_THREAD, Learner, Outputs, tricks_errors, value_errors
 from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, split
@@ -78,16 +78,8 @@ def play(
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
     with side_by_side(device):  # for the network
         play_in_turn(chunks)
-    rows = chunks[0].rows if len(chunks) == 1 else _by_decision(chunks)
     score = sum(chunk.count / games * chunk.score for chunk in chunks)
-    return Rollout(**rows, score=score, games=games)
-
-
-def _by_decision(chunks: Sequence[_Chunk]) -> dict[str, Tensor]:
-    """The rows of all chunks, in the order that they have in one chunk: by decision, and by game in each."""
-    cut = [{name: tensor.split(chunk.counts) for name, tensor in chunk.rows.items()} for chunk in chunks]
-    decisions = range(len(chunks[0].counts))
-    return {name: torch.cat([parts[name][place] for place in decisions for parts in cut]) for name in cut[0]}
+    return Rollout(**by_decision(chunks), score=score, games=games)
 
 
 def largest_rollout(game: Game, games: int, device: torch.device) -> int:
@@ -154,10 +146,6 @@ class _Decision:
 
 class _Chunk(Chunk):
     """Games that are played together, and what has been stored of them, by decision."""
-
-    def __init__(self, terms: _Terms, first_index: int, count: int) -> None:
-        super().__init__(terms, first_index, count)
-        self.counts: list[int] = []  # rows of each decision
 
     def play(self) -> None:
         """Deals the games and plays them to the end."""

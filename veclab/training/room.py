@@ -11,6 +11,7 @@ from vecgame import Game
 from veclab.arena.matches import seatings_of
 from veclab.room import FLOAT, Need, check_match, check_room, of_search
 from veclab.settings import NEURD, Settings
+from veclab.training.all_actions import judged_a_game
 from veclab.training.distributed import Group
 from veclab.training.replay import Examples
 from veclab.training.selfplay import threads_for
@@ -32,8 +33,9 @@ def check_run(
     # the parts are put together.
     decisions = sum(game.decisions for game in games) / len(games)
     if settings.updates > updates:
-        judges_all = settings.update_rule == NEURD  # actions of one decision of each game
-        rows = settings.update_games if judges_all else int(settings.update_games * decisions)
+        judges_all = settings.update_rule == NEURD
+        each = sum(map(judged_a_game, games)) / len(games) if judges_all else decisions
+        rows = int(settings.update_games * each)
         drawn = int(settings.update_share * rows)
         # Of all actions the policy and the advantages, and of those that are drawn what the magnet says.
         told = (2 * rows * judges_all + (drawn if settings.magnet else 0)) * games[0].num_actions
