@@ -297,7 +297,7 @@ def test_in_short_games_of_two_with_tricks_all_actions_are_judged() -> None:
         return settings.update_rule, settings.gae_lambda, settings.update_games, settings.update_batch
 
     two = {"rules": "players=2", "cards": "3"}
-    assert told(**two) == told(cards="3", update_rule="neurd") == ("neurd", 1.0, 16_384, 1536)
+    assert told(**two) == told(cards="3", update_rule="neurd") == ("neurd", 1.0, 2048, 1536)
     assert told(game="kuhn") == ("ppo", 1.0, 4096, 768) and told(game="leduc", update_rule="neurd") == told(**two)
     assert told(**two, update_games=64) == ("neurd", 1.0, 64, 1536)
     assert told(**two, update_rule="ppo") == told(**two, update_share=0.5) == ("ppo", 1.0, 4096, 768)

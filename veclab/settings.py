@@ -33,7 +33,7 @@ SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
 # Besides, where all actions are judged, by `NEURD`, the default of those of two seats with tricks; and without tricks,
 # as in poker, where the best play is to mix, and policies chase one another if no magnet slows them down.
-OF_SHORT_NEURD: dict[str, object] = {"update_games": 16_384, "update_batch": 1536}
+OF_SHORT_NEURD: dict[str, object] = {"update_games": 2048, "update_batch": 1536}
 OF_SHORT_WITHOUT_TRICKS: dict[str, object] = {"entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
