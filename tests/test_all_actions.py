@@ -280,15 +280,37 @@ def test_logits_move_by_their_advantages_whatever_their_probability() -> None:
     assert not logits.grad[0, 3:].any()
 
 
-def test_advantages_are_scaled_and_all_decisions_count_alike() -> None:
-    game = Blob(cards=3)
-    judged = play(game, uneven(game), 50, 1, 0, CPU)
-    learner = make_learner()
-    read = all_actions.read_of(learner, judged)
-    mask = unpack_mask(judged.legal, 52)
+def test_decisions_teach_as_far_as_a_logit_may_still_move() -> None:
+    """By hand: an even policy, one that is sure and right, one that is sure and wrong."""
+    mask = torch.tensor([[True, True, True, False]] * 3)
+    policy = torch.tensor([[1 / 3, 1 / 3, 1 / 3], [1 - 2e-9, 1e-9, 1e-9], [1e-9, 1 - 2e-9, 1e-9]])
+    log_policy = torch.cat([policy.log(), torch.zeros(3, 1)], 1)
+    advantage = torch.tensor([[0.5, -1.0, 0.0, 0.0], [0.1, -2.0, -3.0, 0.0], [2.0, 0.0, -3.0, 0.0]])
+    found = all_actions.teaches(advantage, log_policy, mask)
+    assert found.tolist() == pytest.approx([(1.25 / 3) ** 0.5, 0.0, (4.0 / 3) ** 0.5])
+
+
+def test_passes_draw_those_that_teach_and_advantages_are_scaled(monkeypatch) -> None:
+    """Over their root mean square; what is drawn with a smaller chance counts for more, so that the mean stays."""
+    game, made = Blob(cards=3), {}
+    judged = play(game, uneven(game), 200, 1, 0, CPU)
+
+    def in_passes(learner, played, read, passes, *_: object) -> None:
+        made["read"], made["passes"] = read, passes
+
+    monkeypatch.setattr(all_actions, "in_passes", in_passes)
+    all_actions.update(make_learner(update_epochs=2, update_share=1.0), judged, 0.0, 0)
+    read, mask = made["read"], unpack_mask(judged.legal, 52)
     assert float(read["advantage"][mask].square().mean()) == pytest.approx(1, rel=1e-5)
-    assert read["advantage"].allclose(judged.advantage * (read["advantage"][mask] / judged.advantage[mask]).nanmean())
     assert read["weight"].tolist() == [1.0] * len(judged.legal)
+    assert [one.tolist() for one in made["passes"]] == [list(range(len(judged.legal)))] * 2
+    worth = all_actions.teaches(read["advantage"], judged.log_policy, mask)
+    all_actions.update(make_learner(update_epochs=2, update_share=0.1), judged, 0.0, 0)
+    read, passes = made["read"], made["passes"]
+    assert passes.shape == (2, round(0.1 * len(judged.legal))) and not torch.equal(*passes)
+    drawn = all_actions.teaches(read["advantage"], read["log_policy"], unpack_mask(read["legal"], 52))
+    assert drawn[passes].mean() > 1.2 * worth.mean()
+    assert float((read["weight"] * drawn)[passes].mean()) == pytest.approx(float(worth.mean()), rel=0.1)
 
 
 def test_every_pass_is_over_all_decisions_in_another_order(monkeypatch) -> None:

@@ -91,7 +91,7 @@ def of_short_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[s
     """What suits short games: with tricks and two seats all actions are judged, unless something is ``given`` that does
     not go with that; without tricks there is a magnet, unless another one is given, or none."""
     tricks = all(game.tricks_won(game.deal(1)) is not None for game in games)
-    fits = tricks and games[0].seats == 2 and all(given.get(name, 1) == 1 for name in ("gae_lambda", "update_share"))
+    fits = tricks and games[0].seats == 2 and given.get("gae_lambda", 1) == 1
     rule = given.get("update_rule", NEURD if fits else PPO)
     own = {"update_rule": rule, **OF_SHORT_GAMES, **(OF_SHORT_NEURD if rule == NEURD else {})}
     own |= {} if tricks else OF_SHORT_WITHOUT_TRICKS

@@ -33,7 +33,7 @@ SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
 # Besides, where all actions are judged, by `NEURD`, the default of those of two seats with tricks; and without tricks,
 # as in poker, where the best play is to mix, and policies chase one another if no magnet slows them down.
-OF_SHORT_NEURD: dict[str, object] = {"update_games": 2048, "update_batch": 1536}
+OF_SHORT_NEURD: dict[str, object] = {"update_games": 2048, "update_share": 0.12}
 OF_SHORT_WITHOUT_TRICKS: dict[str, object] = {"entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
@@ -75,7 +75,7 @@ class Settings:
     update_rule: str = _flag(
         PPO,
         f"policy gradient: {PPO}, clipped steps by the actions that were drawn; {NEURD}, neural replicator dynamics by "
-        "all legal actions of one decision of each game, each played on to the game's end; by itself the latter in "
+        "all legal actions of one seat's decisions in each game, all played on to its end; by itself the latter in "
         f"games with tricks of two seats and at most {SHORT} decisions each",
         choices=UPDATE_RULES,
     )
@@ -85,7 +85,8 @@ class Settings:
     update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
     update_share: float = _flag(
         1.0,
-        "policy gradient: share of the decisions that each pass learns from, drawn by how much they can teach",
+        "policy gradient: share of the decisions that each pass learns from, drawn by how much they can teach; "
+        f"{_in_short_games('update_share')}",
         above=0,
         most=1,
     )
@@ -292,12 +293,10 @@ class Settings:
             raise ValueError(f"--imitated {self.imitated} would change nothing without --imitated-games")
         if self.magnet_rate and not self.magnet:
             raise ValueError(f"--magnet-rate {self.magnet_rate} would change nothing without --magnet")
-        for name in ("gae_lambda", "update_share"):
-            if self.update_rule == NEURD and getattr(self, name) != 1:
-                raise ValueError(
-                    f"--update-rule {NEURD} judges actions by results, and learns from all decisions that it judges: "
-                    f"it needs {flag_name(name)} 1, got {getattr(self, name)}"
-                )
+        if self.update_rule == NEURD and self.gae_lambda != 1:
+            raise ValueError(
+                f"--update-rule {NEURD} judges actions by results: it needs --gae-lambda 1, got {self.gae_lambda}"
+            )
         game = self.games()[0]
         self.search(self_play=True)
         if self.policy_target == "visits" and self.root_selection == "gumbel":

@@ -26,7 +26,7 @@ from vecgame.cards import pack_mask, unpack_mask
 from vecgame.lanes import pick, placed, working
 from veclab.training.drawing import Chunk, Played, Terms, by_decision
 from veclab.training.learner import Learner
-from veclab.training.policy_gradient import CLIP, as_read, in_passes, largest_rollout, with_other_terms
+from veclab.training.policy_gradient import CLIP, drawn, in_passes, largest_rollout, with_other_terms
 from veclab.training.selfplay import play_in_turn, split
 from veclab.training.steps import WAYS
 from vecmcts.evaluators import to_relative
@@ -222,20 +222,38 @@ def update(
     learner: Learner, judged: Judged, entropy_weight: float, seed: int, report: Callable[[], None] | None = None
 ) -> dict[str, float]:
     """A few passes of neural replicator dynamics over judged decisions, which all processes of the learner's group
-    hold. Arguments, figures and errors are those of `policy_gradient.update`."""
+    hold, each over a draw of them. Arguments, figures and errors are those of `policy_gradient.update`."""
     judged.check()
-    count, device = len(judged.legal), judged.legal.device
-    passes = torch.arange(count, device=device).expand(learner.settings.update_epochs, count)
     order = torch.Generator().manual_seed(seed)
-    return in_passes(learner, judged, read_of(learner, judged), passes, order, loss, entropy_weight, report)
+    mask = unpack_mask(judged.legal, judged.advantage.shape[1])
+    scale = (judged.advantage.square().sum() / mask.sum()).sqrt() + 1e-8
+    rows = {**judged.tensors(), "advantage": judged.advantage / scale}
+    read, passes = drawn(learner, rows, teaches(rows["advantage"], judged.log_policy, mask), order)
+    return in_passes(learner, judged, read, passes, order, loss, entropy_weight, report)
 
 
-def read_of(learner: Learner, judged: Judged) -> dict[str, Tensor]:
-    """What `loss` reads: advantages over their root mean square of all legal actions; all decisions count alike."""
-    number = unpack_mask(judged.legal, judged.advantage.shape[1]).sum()
-    scale = (judged.advantage.square().sum() / number).sqrt() + 1e-8
-    scaled = {"advantage": judged.advantage / scale, "weight": torch.ones_like(judged.value[:, 0])}
-    return as_read(learner, {**judged.tensors(), **scaled})
+def teaches(advantage: Tensor, log_policy: Tensor, mask: Tensor) -> Tensor:
+    """How large a step of the logits E decisions ask for, the root mean square of their actions': [E] float32. An
+    action that is far enough asks for none, as in `loss`: so do nearly all decisions once the policy is sure of them.
+
+    Args:
+        advantage: [E, actions] float32, over the root mean square of all legal actions'.
+        log_policy: [E, actions] float32, by which the games were played.
+        mask: [E, actions] bool, legal actions.
+    """
+    step = advantage.masked_fill(far_enough(advantage, centred(log_policy, mask)), 0.0)
+    return (step.square().sum(-1) / mask.sum(-1)).sqrt()
+
+
+def centred(log_policy: Tensor, mask: Tensor) -> Tensor:
+    """Logits less the mean of the legal ones, 0 where illegal; arguments and result [E, actions]."""
+    finite = log_policy.masked_fill(~mask, 0.0)
+    return (finite - finite.sum(-1, keepdim=True) / mask.sum(-1, keepdim=True)).masked_fill(~mask, 0.0)
+
+
+def far_enough(advantage: Tensor, logit: Tensor) -> Tensor:
+    """Whether a centred logit is beyond `THRESHOLD` in the direction of its advantage: all [E, actions]."""
+    return advantage.sign() * logit > THRESHOLD
 
 
 def loss(
@@ -248,15 +266,14 @@ def loss(
     log-probability has moved by more than `CLIP` in it since the games were played.
 
     Args:
-        judged: of E decisions, see `read_of`.
+        judged: what `Judged.tensors` has of E decisions, ``advantage`` over the root mean square of all legal actions',
+            ``weight`` [E] float32, what each counts for, and with a magnet ``magnet``, see `policy_gradient`.
     """
     batch = {name: tensor[index] for name, tensor in judged.items()}
     mask = unpack_mask(batch["legal"], learner.net.config.actions)
     outputs = learner.forward(batch["observation"], mask, batch.get("hidden"))
     finite = outputs.log_policy.masked_fill(~mask, 0.0)
-    number = mask.sum(-1)
-    logit = (finite - finite.sum(-1, keepdim=True) / number[:, None]).masked_fill(~mask, 0.0)
-    direction = batch["advantage"].sign()
-    done = (direction * logit > THRESHOLD) | (direction * (finite - batch["log_policy"]) > CLIP)
-    objective = (logit * batch["advantage"]).masked_fill(done, 0.0).sum(-1) / number
+    advantage, logit = batch["advantage"], centred(outputs.log_policy, mask)
+    done = far_enough(advantage, logit) | (advantage.sign() * (finite - batch["log_policy"]) > CLIP)
+    objective = (logit * advantage).masked_fill(done, 0.0).sum(-1) / mask.sum(-1)
     return with_other_terms(learner, batch, outputs, finite, objective, entropy_weight, total)

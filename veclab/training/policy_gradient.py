@@ -239,8 +239,8 @@ def in_passes(
     loss_of = partial(loss, learner, held, stretch.numbers["entropy_weight"])
     learner.net.train()
     with side_by_side(learner.device, worth=size >= 2 * ROWS_PER_THREAD) as threads:
-        for drawn in passes:
-            shuffled = drawn[torch.randperm(len(drawn), generator=order).to(learner.device)]
+        for chosen in passes:
+            shuffled = chosen[torch.randperm(len(chosen), generator=order).to(learner.device)]
             for batch in shuffled[: len(shuffled) // size * size].split(size):
                 learner.step_in(stretch, batch, loss_of, threads)
                 if report is not None:
@@ -261,20 +261,32 @@ def figures_of(learner: Learner) -> list[str]:
 
 
 def _drawn(learner: Learner, rollout: Rollout, order: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
-    """What the passes of an update read, of the D decisions that any of them draws: the fields that `_loss` needs,
-    [D, ..]; and which of these each pass draws, [passes, N] int64."""
-    settings = learner.settings
+    """What the passes of an update read of a rollout; see `drawn`."""
     advantage = rollout.advantage
     if len(advantage) > 1:  # one alone has no spread to be measured by
         advantage = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    sampling = sampling_by(teaches(advantage, rollout.log_prob), settings.update_share)
+    return drawn(learner, {**rollout.tensors(), "advantage": advantage}, teaches(advantage, rollout.log_prob), order)
+
+
+def drawn(
+    learner: Learner, rows: dict[str, Tensor], worth: Tensor, order: torch.Generator
+) -> tuple[dict[str, Tensor], Tensor]:
+    """What the passes of an update read, of the D decisions that any of them draws: the ``rows`` that a loss needs of
+    all E decisions, [E, ..], with what each counts for, [D, ..]; and which of these each pass draws, [passes, N] int64.
+
+    Args:
+        worth: [E] float, how much each decision teaches: see `sampling_by`.
+        order: of draws.
+    """
+    settings = learner.settings
+    sampling = sampling_by(worth, settings.update_share)
     offsets = torch.rand(settings.update_epochs, generator=order, dtype=torch.float64).tolist()
     passes = torch.stack([sampling.draw(offset) for offset in offsets])
-    used = torch.zeros(len(advantage), dtype=torch.bool, device=passes.device).index_fill_(0, passes.flatten(), True)
-    rows, places = used.nonzero()[:, 0], used.cumsum(0) - 1
-    read = {**rollout.tensors(), "advantage": advantage, "weight": sampling.weight}
-    if len(rows) < len(advantage):  # of all there need be no copy
-        read = {name: tensor.index_select(0, rows) for name, tensor in read.items()}
+    used = torch.zeros(len(worth), dtype=torch.bool, device=passes.device).index_fill_(0, passes.flatten(), True)
+    chosen, places = used.nonzero()[:, 0], used.cumsum(0) - 1
+    read = {**rows, "weight": sampling.weight}
+    if len(chosen) < len(worth):  # of all there need be no copy
+        read = {name: tensor.index_select(0, chosen) for name, tensor in read.items()}
     return as_read(learner, read), places[passes]
 
 
