@@ -8,7 +8,7 @@ import torch
 from vecgame import Blob, identity
 from veclab.arena.bots import RandomBot
 from veclab.arena.matches import play_match
-from veclab.bench import command, learners
+from veclab.bench import command, compared, learners
 from veclab.bench.command import main
 from veclab.bench.learners import OpenSpielPlayer, games_of
 from veclab.machine import cpu_name
@@ -21,7 +21,7 @@ pytest.importorskip("torchrl")
 
 @pytest.mark.parametrize("place", range(len(learners.ALL)))
 def test_a_learner_goes_on_and_plays(place: int, monkeypatch) -> None:
-    monkeypatch.setattr(learners, "TRIAL", 1)
+    monkeypatch.setattr(compared, "TRIALS", (1, 2))
     monkeypatch.setattr(learners.TorchRL, "GAMES", 16)
     few = {"update_games": 32, "update_batch": 64}
     monkeypatch.setattr(learners, "from_flags", lambda preset, given: from_flags(preset, {**given, **few}))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from veclab.bench import exact
+from veclab.bench import compared, exact
 from veclab.bench.exact import BOTH, DECKS, OPTIONS, USUAL, Played, settings_of, summary
 
 SMALLEST = list(DECKS)[2]
@@ -24,6 +24,13 @@ def test_an_interval_by_hand() -> None:
     (row,) = summary(played([0.3, 0.5, 0.7]))
     assert row["gain"] == pytest.approx(0.5) and row["half"] == pytest.approx(4.30 * 0.2 / 3**0.5)
     assert summary(played([0.3]))[0]["half"] is None
+
+
+def test_a_run_is_as_long_as_the_time_allows_after_its_start() -> None:
+    """By hand: a start of five seconds and half a second each; and trials that took no longer with more."""
+    assert compared.fitting(lambda length: 5 + 0.5 * length, 120) == 230
+    assert compared.fitting(lambda length: 5 + 0.5 * length, 1) == 1
+    assert compared.fitting(lambda length: 2.0, 60) == 120
 
 
 def test_runs_of_the_same_seed_count_once() -> None:

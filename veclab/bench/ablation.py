@@ -3,7 +3,7 @@
     python -m veclab.bench.ablation start.safetensors --seconds 120 --seeds 4 --json ablation.json
 
 Every run begins with the same network (for instance one of `vecgame train --learner policy-gradient --updates N`) and
-has one thread. Its length comes from a trial run, so that all take about as much processor time, which other work on
+has one thread. Its length comes from two trial runs, so that all take about as much processor time, which other work on
 the machine changes little; what they took is in the table. Then it plays deals that are the same for all: alone against
 three of the starting network, and with a search of 3 x 30 against three rule-based players. The figure of an option is
 its lead over the opponents less the baseline's with the same seed, with a 95% interval over the seeds (Student's t),
@@ -37,7 +37,15 @@ from net import InferenceNet
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.arena.bots import NetworkPlayer, RuleBot, SearchPlayer
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals, side_points
-from veclab.bench.compared import check_settings, differences, half_interval, shared_settings, stored_runs, trained
+from veclab.bench.compared import (
+    check_settings,
+    differences,
+    fitting,
+    half_interval,
+    shared_settings,
+    stored_runs,
+    trained,
+)
 from veclab.bench.record import termination_as_interrupt
 from veclab.files import json_text
 from veclab.lock import alone_at
@@ -112,9 +120,11 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         if not length:
-            trial = 3
-            taken = train(settings_of(option, start, cards, seed, trial), Path(folder) / "trial")[0]
-            length = max(1, round(seconds * trial / taken))
+
+            def takes(length: int) -> float:
+                return train(settings_of(option, start, cards, seed, length), Path(folder) / f"trial-{length}")[0]
+
+            length = fitting(takes, seconds)
         taken, network = train(settings_of(option, start, cards, seed, length), Path(folder) / "run")
     beginning = InferenceNet(load_network(start))
     games = settings_of(option, start, cards, seed, 1).games()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,7 @@ from veclab.training.run import Run
 
 R = TypeVar("R")  # a run and what it came to
 
+TRIALS = (1, 4)  # updates, or iterations, of the two runs by which the time of one is told
 OF_ONE_RUN = ("seed", "updates", "iterations", "initial_network")  # settings by which runs of an option may differ
 
 
@@ -33,6 +34,20 @@ def trained(folder: Path, settings: Settings) -> Run:
     if run.train(judge=False) is None:
         raise KeyboardInterrupt
     return run
+
+
+def fitting(takes: Callable[[int], float], seconds: float) -> int:
+    """How many updates, or iterations, a run has that takes about so many seconds; at least one. By what two trial runs
+    take, for what comes once in each, before and in the first of them, takes as long as several.
+
+    Args:
+        takes: the number of them -> the seconds of a run.
+    """
+    few, more = map(takes, TRIALS)
+    each = (more - few) / (TRIALS[1] - TRIALS[0])
+    if each <= 0:  # too short to be told from what else the machine does
+        return max(1, round(seconds * TRIALS[1] / more))
+    return max(1, round((seconds - few) / each + TRIALS[0]))
 
 
 def shared_settings(settings: Settings) -> dict[str, object]:

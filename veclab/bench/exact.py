@@ -2,7 +2,7 @@
 
     python -m veclab.bench.exact --seconds 120 --seeds 3 --json exact.json
 
-Every run begins from nothing and has one thread. Its length comes from a trial run, so that all take about as much
+Every run begins from nothing and has one thread. Its length comes from two trial runs, so that all take about as much
 processor time; what they took is in the table. Then all deals and all sequences of actions of its deck are laid out
 and the gain of a best response is computed (`veclab.arena.best_response`), which has no error: the 95% interval is that
 over the seeds (Student's t).
@@ -31,7 +31,7 @@ from rich.console import Console
 from veclab.agents.checkpoint import write_atomically
 from veclab.arena.best_response import best_response, network_policy
 from veclab.bench.ablation import train, workers
-from veclab.bench.compared import check_settings, half_interval, shared_settings, stored_runs
+from veclab.bench.compared import check_settings, fitting, half_interval, shared_settings, stored_runs
 from veclab.files import json_text
 from veclab.lock import alone_at
 from veclab.machine import command_of, environment
@@ -75,7 +75,7 @@ OPTIONS: dict[str, dict[str, object]] = {
 }
 SHARE = 0.8  # of the time of a run with both learners, that is policy gradient's
 LENGTH = {"policy-gradient": "updates", "search": "iterations"}
-TRIAL = 3  # updates, or iterations
+SOME = 3  # updates, or iterations, of settings that are asked for without a run
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def shared_by(run: Played) -> dict[str, object] | None:
     """What all runs of its option on its deck have here; None where one of the two is not known."""
     if run.option not in OPTIONS or run.deck not in DECKS:
         return None
-    return shared_settings(settings_of(run.option, run.deck, 1, dict.fromkeys(run.lengths, TRIAL)))
+    return shared_settings(settings_of(run.option, run.deck, 1, dict.fromkeys(run.lengths, SOME)))
 
 
 def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:
@@ -117,9 +117,12 @@ def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:
     with tempfile.TemporaryDirectory() as folder:
         lengths = {}
         for part, share in shares.items():
-            trial = settings_of(option, deck, seed, {LENGTH[part]: TRIAL})
-            each = train(trial, Path(folder) / f"trial-{part}")[0] / TRIAL
-            lengths[LENGTH[part]] = max(1, round(share * seconds / each))
+
+            def takes(length: int, part: str = part) -> float:
+                trial = settings_of(option, deck, seed, {LENGTH[part]: length})
+                return train(trial, Path(folder) / f"trial-{part}-{length}")[0]
+
+            lengths[LENGTH[part]] = fitting(takes, share * seconds)
         settings = settings_of(option, deck, seed, lengths)
         taken, network = train(settings, Path(folder) / "run")
     gain = best_response(settings.games()[0], network_policy(network)).gain.mean()
@@ -196,7 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = [(o, d, seed) for seed in range(1, own.seeds + 1) for d in own.decks for o in own.options]
         for option, deck in product(own.options, own.decks):
             learner = OPTIONS[option]["learner"]
-            settings_of(option, deck, 1, {unit: TRIAL for part, unit in LENGTH.items() if learner in (part, "both")})
+            settings_of(option, deck, 1, {unit: SOME for part, unit in LENGTH.items() if learner in (part, "both")})
 
         def rows() -> list[dict[str, object]]:
             """Of the runs that are asked for; a file may hold others."""

@@ -29,7 +29,7 @@ from veclab.arena import oh_hell
 from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, RuleBot
 from veclab.arena.matches import play_match
 from veclab.arena.mirror import Mirrored, MirroredPlayer
-from veclab.bench.compared import trained
+from veclab.bench.compared import fitting, trained
 from veclab.presets import from_flags
 from veclab.settings import Settings
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     import pyspiel
 
 RULES = "miss_penalty=1"
-TRIAL = 3  # updates by which the time of one is told
 
 
 class Learner(Protocol):
@@ -80,8 +79,7 @@ class Vecgame:
 
     def learn(self, seconds: float) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            each = self._run(Path(folder) / "trial", TRIAL) / TRIAL
-            updates = max(1, round(seconds / each))
+            updates = fitting(lambda updates: self._run(Path(folder) / f"trial-{updates}", updates), seconds)
             taken = self._run(Path(folder) / "run", updates)
         self.games = updates * self.settings(updates).update_games
         return taken
