@@ -24,7 +24,7 @@ from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
 from vecgame.lanes import pick, placed, working
-from veclab.training.drawing import Chunk, Played, Terms, by_decision
+from veclab.training.drawing import Chunk, Played, Terms, View, by_decision
 from veclab.training.learner import Learner
 from veclab.training.policy_gradient import CLIP, drawn, in_passes, largest_rollout, with_other_terms
 from veclab.training.selfplay import play_in_turn, split
@@ -143,52 +143,67 @@ class _Decision:
 class _Terms(Terms):
     """What all chunks of a call of `play` have in common."""
 
+    def judges(self, state: State, choice: Tensor, judging: Tensor) -> Tensor:
+        """Which of L branches with a ``choice`` [L] bool are judged, and so branch further: [L] bool. See `branch`."""
+        judged = choice & (self.game.mover(state) == judging)
+        if (share := share_judged(self.game)) < 1:
+            stream = Stream(self.seed, state.index, self.game.turn(state))
+            judged &= stream.uniform(Purpose.JUDGED, 1)[:, 0] < share
+        return judged
+
     def branch(self, state: State, judging: Tensor) -> tuple[State, Tensor, _Decision]:
         """A decision of L branches, of games in which the seats ``judging`` [L] int64 are judged: the N after it and
         who is judged in them."""
         game = self.game
-        actions, mover = game.legal_actions(state), game.mover(state)
+        actions = game.legal_actions(state)
         choice = game.chooses(state, actions)
-        all_judged = choice & (mover == judging)
-        if (share := share_judged(game)) < 1:
-            stream = Stream(self.seed, state.index, game.turn(state))
-            all_judged &= stream.uniform(Purpose.JUDGED, 1)[:, 0] < share
+        branching = self.judges(state, choice, judging)
         lanes = working(choice)
         some = pick(actions, lanes)
         view = self.look(state if lanes is None else state.take(lanes), some, pick(choice, lanes))
-        action, _ = self.draw(view, some)
-        action = torch.where(choice, placed(actions[:, 0], lanes, action), actions[:, 0])
+        action = placed(actions[:, 0], lanes, self.draw(view, some)[0])
+        action = torch.where(choice, action, actions[:, 0])
         legal = actions >= 0
-        number = torch.where(all_judged, legal.sum(1), 1)
-        lanes_of = torch.arange(len(number), device=self.device)
-        parent = lanes_of.repeat_interleave(number, output_size=int(number.sum()))  # for which a GPU's host waits
-        first = number.cumsum(0) - number
-        slot = torch.arange(len(parent), device=self.device) - first[parent]
-        taken = torch.where(all_judged[parent], actions[parent, slot], action[parent])
-        drawn_slot = torch.where(all_judged, ((actions == action[:, None]) & legal).to(torch.int8).argmax(1), 0)
-        place = pick(all_judged, lanes).nonzero()[:, 0]  # in the view
+        parent, slot, first = spread(torch.where(branching, legal.sum(1), 1))
+        taken = torch.where(branching[parent], actions[parent, slot], action[parent])
+        drawn_slot = ((actions == action[:, None]) & legal).to(torch.int8).argmax(1)
+        place = pick(branching, lanes).nonzero()[:, 0]  # in the view
         judged = place if lanes is None else lanes[place]
-        log_policy = view.log_policy[place]
-        policy = torch.where(legal[judged], log_policy.gather(1, view.columns[place]).exp(), 0.0)
+        rows, policy = judged_rows(view, legal[judged], place)
         share = torch.zeros_like(legal, dtype=torch.float32)
         share[:, 0] = 1.0
-        mask = view.mask[place]
-        rows = {"observation": view.observation[place], "legal": pack_mask(mask)}
-        rows["log_policy"] = log_policy.masked_fill(~mask, 0.0)
-        if view.hidden is not None:
-            rows["hidden"] = view.hidden[place]
         decision = _Decision(
             parent,
             slot,
             share.index_copy(0, judged, policy),
-            first + drawn_slot,
+            first + torch.where(branching, drawn_slot, 0),
             judged,
-            mover[judged],
+            game.mover(state)[judged],
             view.columns[place],
             legal[judged],
             rows,
         )
         return game.step(state.take(parent), taken), judging[parent], decision
+
+
+def spread(number: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """L branches that become ``number`` [L] int64 each, N in all, those of one together: which each of the N comes
+    from, and the how manieth of it each is, [N] int64 both; and which is the first of each of the L, [L] int64."""
+    parent = torch.arange(len(number), device=number.device)
+    parent = parent.repeat_interleave(number, output_size=int(number.sum()))  # for which a GPU's host waits
+    first = number.cumsum(0) - number
+    return parent, torch.arange(len(parent), device=number.device) - first[parent], first
+
+
+def judged_rows(view: View, legal: Tensor, place: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+    """Of the decisions ``place`` [E] int64 of a view, with the actions ``legal`` [E, max_legal] bool, what fields of
+    `Judged` it tells, and the probabilities of these actions [E, max_legal] float32, 0 where there is none."""
+    mask, log_policy, columns = view.mask[place], view.log_policy[place], view.columns[place]
+    rows = {"observation": view.observation[place], "legal": pack_mask(mask)}
+    rows["log_policy"] = log_policy.masked_fill(~mask, 0.0)
+    if view.hidden is not None:
+        rows["hidden"] = view.hidden[place]
+    return rows, torch.where(legal, log_policy.gather(1, columns).exp(), 0.0)
 
 
 class _Chunk(Chunk):
