@@ -204,6 +204,21 @@ def test_a_critic_and_a_tricks_head_are_told_what_they_learn() -> None:
     assert (told.tricks.sum(-1) == 2).all()
 
 
+def test_tricks_are_those_of_an_end_that_the_policy_draws() -> None:
+    """The first to bid wins on the average as many as in games that the policy plays, within six standard errors."""
+    game, games = Blob(cards=3), 2000
+
+    def network(observation: Tensor, mask: Tensor, hidden: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Plays high, seldom low."""
+        return 0.5 * torch.arange(mask.shape[1]).expand(mask.shape), torch.zeros(len(observation), 4)
+
+    judged = play(game, network, 4 * games, 1, 0, CPU, extras=("tricks",))
+    drawn = policy_gradient.play(game, network, games, 2, 0, CPU, extras=("tricks",))
+    opening = judged.tricks[:games, 0].double(), drawn.tricks[:games, 0].double()  # of four games one judges that seat
+    spread = sum(float(tricks.var()) / games for tricks in opening) ** 0.5
+    assert abs(float(opening[0].mean() - opening[1].mean())) < 6 * spread
+
+
 def test_what_two_processes_judge_is_one() -> None:
     game = Blob(cards=2)
     judged = play(game, uneven(game), 12, 1, 0, CPU)
