@@ -27,7 +27,10 @@ def test_an_interval_by_hand() -> None:
 
 
 def test_a_run_is_as_long_as_the_time_allows_after_its_start() -> None:
-    """By hand: a start of five seconds and half a second each; and trials that took no longer with more."""
+    """By hand: a start of five seconds and half a second each, and twenty seconds more in a process's first; and trials
+    that took no longer with more."""
+    first = iter((20, *[0] * 2))
+    assert compared.fitting(lambda length: next(first) + 5 + 0.5 * length, 120) == 230
     assert compared.fitting(lambda length: 5 + 0.5 * length, 120) == 230
     assert compared.fitting(lambda length: 5 + 0.5 * length, 1) == 1
     assert compared.fitting(lambda length: 2.0, 60) == 120

@@ -122,7 +122,9 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
         if not length:
 
             def takes(length: int) -> float:
-                return train(settings_of(option, start, cards, seed, length), Path(folder) / f"trial-{length}")[0]
+                return train(
+                    settings_of(option, start, cards, seed, length), Path(tempfile.mkdtemp(dir=folder), "trial")
+                )[0]
 
             length = fitting(takes, seconds)
         taken, network = train(settings_of(option, start, cards, seed, length), Path(folder) / "run")

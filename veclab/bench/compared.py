@@ -20,7 +20,7 @@ from veclab.training.run import Run
 
 R = TypeVar("R")  # a run and what it came to
 
-TRIALS = (1, 4)  # updates, or iterations, of the two runs by which the time of one is told
+TRIALS = (1, 4)  # updates, or iterations, of the two runs by which the time of each is told
 OF_ONE_RUN = ("seed", "updates", "iterations", "initial_network")  # settings by which runs of an option may differ
 
 
@@ -38,11 +38,12 @@ def trained(folder: Path, settings: Settings) -> Run:
 
 def fitting(takes: Callable[[int], float], seconds: float) -> int:
     """How many updates, or iterations, a run has that takes about so many seconds; at least one. By what two trial runs
-    take, for what comes once in each, before and in the first of them, takes as long as several.
+    take, for what comes once in each takes as long as several, after another for what comes once in a process.
 
     Args:
         takes: the number of them -> the seconds of a run.
     """
+    takes(TRIALS[0])
     few, more = map(takes, TRIALS)
     each = (more - few) / (TRIALS[1] - TRIALS[0])
     if each <= 0:  # too short to be told from what else the machine does

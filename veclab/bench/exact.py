@@ -120,7 +120,7 @@ def run_one(option: str, deck: str, seed: int, seconds: float) -> Played:
 
             def takes(length: int, part: str = part) -> float:
                 trial = settings_of(option, deck, seed, {LENGTH[part]: length})
-                return train(trial, Path(folder) / f"trial-{part}-{length}")[0]
+                return train(trial, Path(tempfile.mkdtemp(dir=folder), "trial"))[0]
 
             lengths[LENGTH[part]] = fitting(takes, share * seconds)
         settings = settings_of(option, deck, seed, lengths)

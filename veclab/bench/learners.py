@@ -79,7 +79,7 @@ class Vecgame:
 
     def learn(self, seconds: float) -> float:
         with tempfile.TemporaryDirectory() as folder:
-            updates = fitting(lambda updates: self._run(Path(folder) / f"trial-{updates}", updates), seconds)
+            updates = fitting(lambda updates: self._run(Path(tempfile.mkdtemp(dir=folder), "trial"), updates), seconds)
             taken = self._run(Path(folder) / "run", updates)
         self.games = updates * self.settings(updates).update_games
         return taken
