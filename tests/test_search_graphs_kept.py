@@ -85,6 +85,26 @@ def test_a_network_that_goes_while_another_is_recorded_takes_its_graphs_along_af
 
 
 @pytest.mark.gpu
+def test_a_network_that_goes_as_soon_as_another_is_recorded_spoils_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has waited is collected as soon as it may be: the last network that had graphs, in this case."""
+    nets, game, enable = [network(seed) for seed in range(2)], Blob(cards=2), gc.enable
+    state, other = games_of(game, 4), nets[1]
+    for _ in range(2):
+        search(game, state, nets[0], CONFIG)
+    search(game, state, other, CONFIG)
+
+    def enable_and_collect() -> None:
+        enable()
+        nets.clear()
+        gc.collect()
+
+    monkeypatch.setattr(gc, "enable", enable_and_collect)
+    ours = search(game, state, other, CONFIG)
+    assert not nets and len(graphs.GRAPHS.kept) == 1
+    compare(ours, search(game, state, other, CONFIG, graphs=False))
+
+
+@pytest.mark.gpu
 def test_a_graph_that_goes_leaves_the_others_what_they_work_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of one spoils all of its stream, so they end together: with the last, or where too many wait for that."""
     monkeypatch.setattr(graphs, "MOST_RETIRED", 2)

@@ -221,6 +221,8 @@ class Graphs:
         gc.disable()  # a graph or a tensor that is collected while another is being recorded would spoil it
         try:
             recorded = make(recorder)
+            # Kept before networks may go again: with the last graph that is kept end those dropped before, and pools.
+            self.kept.put(key, recorded, max(0, before - unused_memory(device)))
         except BaseException:
             self.kept.drop()  # the graph that was begun ends now
             raise
@@ -228,7 +230,6 @@ class Graphs:
             self.recording = False
             if collects:
                 gc.enable()
-        self.kept.put(key, recorded, max(0, before - unused_memory(device)))
         self.drop_gone()  # those that went meanwhile
         return recorded
 
