@@ -3,7 +3,7 @@
     python -m veclab.bench.ablation start.safetensors --seconds 120 --seeds 4 --json ablation.json
 
 Every run begins with the same network (for instance one of `vecgame train --learner policy-gradient --updates N`) and
-has one thread. Its length comes from two trial runs, so that all take about as much processor time, which other work on
+has one thread. Its length comes from trial runs, so that all take about as much processor time, which other work on
 the machine changes little; what they took is in the table. Then it plays deals that are the same for all: alone against
 three of the starting network, and with a search of 3 x 30 against three rule-based players. The figure of an option is
 its lead over the opponents less the baseline's with the same seed, with a 95% interval over the seeds (Student's t),

@@ -2,7 +2,7 @@
 
     python -m veclab.bench.exact --seconds 120 --seeds 3 --json exact.json
 
-Every run begins from nothing and has one thread. Its length comes from two trial runs, so that all take about as much
+Every run begins from nothing and has one thread. Its length comes from trial runs, so that all take about as much
 processor time; what they took is in the table. Then all deals and all sequences of actions of its deck are laid out
 and the gain of a best response is computed (`veclab.arena.best_response`), which has no error: the 95% interval is that
 over the seeds (Student's t).

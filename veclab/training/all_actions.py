@@ -20,14 +20,13 @@ import torch
 from torch import Tensor
 
 from net import InferenceNet
-from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
 from vecgame.lanes import pick, placed, working
-from veclab.training.drawing import Chunk, Played, Terms, View, by_decision
+from veclab.training.drawing import Chunk, Played, Terms, View, play_all
 from veclab.training.learner import Learner
 from veclab.training.policy_gradient import CLIP, drawn, in_passes, largest_rollout, with_other_terms
-from veclab.training.selfplay import play_in_turn, split
+from veclab.training.selfplay import split
 from veclab.training.steps import WAYS
 from vecmcts.evaluators import to_relative
 
@@ -70,10 +69,7 @@ def play(
     terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs)
     parts = split(games, chunk_games or at_once(game, games, device), 1)
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
-    with side_by_side(device):  # for the network
-        play_in_turn(chunks)
-    score = sum(chunk.count / games * chunk.score for chunk in chunks)
-    return Judged(**by_decision(chunks), score=score, games=games)
+    return Judged(**play_all(chunks, games, device))
 
 
 def turns_of(game: Game) -> int:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from net import InferenceNet
+from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import unpack
 from veclab.training.distributed import Group
-from veclab.training.selfplay import sample, split
+from veclab.training.selfplay import play_in_turn, sample, split
 from veclab.training.steps import WAYS
 from vecmcts import graphs as recordings
 
@@ -147,10 +148,17 @@ class Chunk:
         return [type(self)(self.terms, self.first_index + start, count) for start, count in parts]
 
 
-def by_decision(chunks: Sequence[Chunk]) -> dict[str, Tensor]:
-    """The rows of all chunks, in the order that they have in one chunk: by decision, and by game in each."""
-    if len(chunks) == 1:
-        return chunks[0].rows
+def play_all(chunks: list[Chunk], games: int, device: torch.device) -> dict[str, object]:
+    """Plays all chunks of so many ``games``, and tells the fields of `Played` and of what each rule adds: rows in the
+    order that they have in one chunk, by decision, and by game in each."""
+    with side_by_side(device):  # for the network
+        play_in_turn(chunks)
+    rows = chunks[0].rows if len(chunks) == 1 else _by_decision(chunks)
+    return {**rows, "score": sum(chunk.count / games * chunk.score for chunk in chunks), "games": games}
+
+
+def _by_decision(chunks: Sequence[Chunk]) -> dict[str, Tensor]:
+    """The rows of several chunks."""
     cut = [{name: tensor.split(chunk.counts) for name, tensor in chunk.rows.items()} for chunk in chunks]
     decisions = range(len(chunks[0].counts))
     return {name: torch.cat([parts[name][place] for place in decisions for parts in cut]) for name in cut[0]}

@@ -23,10 +23,10 @@ from vecgame.lanes import compacts
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
-from veclab.training.drawing import Chunk, Played, Terms, by_decision
+from veclab.training.drawing import Chunk, Played, Terms, play_all
 from veclab.training.importance import sampling_by, teaches
 from veclab.training.learner import ROWS_PER_THREAD, Learner, Outputs, tricks_errors, value_errors
-from veclab.training.selfplay import MEMORY_SHARE, play_in_turn, split
+from veclab.training.selfplay import MEMORY_SHARE, split
 from veclab.training.steps import WAYS
 from vecmcts.evaluators import to_relative
 
@@ -76,10 +76,7 @@ def play(
     terms = _Terms(game, network, seed, device, symmetry, "hidden" in extras, "tricks" in extras, graphs, gae_lambda)
     parts = split(games, chunk_games or largest_rollout(game, games, device), 1)
     chunks = [_Chunk(terms, first_index + start, count) for start, count in parts]
-    with side_by_side(device):  # for the network
-        play_in_turn(chunks)
-    score = sum(chunk.count / games * chunk.score for chunk in chunks)
-    return Rollout(**by_decision(chunks), score=score, games=games)
+    return Rollout(**play_all(chunks, games, device))
 
 
 def largest_rollout(game: Game, games: int, device: torch.device) -> int:
