@@ -51,6 +51,7 @@ class Game(ABC):
     sum_of_scores: float | None = None  # of a finished game, where it is always the same
     unit: str = "points"  # what a score counts
     partners: bool = False  # seats opposite each other play together: their values and scores are equal
+    cooperative: bool = False  # all seats play together: the values and scores of all are equal
     fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards

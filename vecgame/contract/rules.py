@@ -69,6 +69,7 @@ def declarations(game: Game) -> None:
     assert game.deck & ~game.layout.bits == 0, f"deck has cards beyond the {game.layout.size} of the layout"
     finite = math.isfinite(game.lowest) and math.isfinite(game.highest)
     assert finite and game.lowest < game.highest, f"lowest={game.lowest} and highest={game.highest} are no scale"
+    assert not (game.partners and game.cooperative), "two sides of partners are no cooperative game"
     assert not game.partners or game.seats == 4, f"partners sit opposite each other: of 4 seats, not of {game.seats}"
     state = game.deal(GAMES, SEED)
     for name in (field.name for field in fields(state)):
@@ -205,6 +206,7 @@ def _scores(game: Game, state: State) -> None:
         assert worth.isfinite().all(), f"{name} has a number that is not finite"
         assert (worth[~over] == 0).all(), f"{name} are not 0 before the end"
         assert not game.partners or torch.equal(worth, worth.roll(2, -1)), f"{name} of partners differ"
+        assert not game.cooperative or torch.equal(worth, worth.roll(1, -1)), f"{name} of a cooperative game differ"
     ended = scores[over]
     given = game.sum_of_scores
     if given is not None:
@@ -222,6 +224,11 @@ def ends(game: Game) -> None:
     """Many games' scores and values; what is over changes no more; forced moves are played in `max_forced_run`."""
     *_, end = positions(game, ENDS)
     _scores(game, end)
+    scores = game.scores(end)
+    alike = torch.equal(scores, scores.roll(1, -1)) and bool((scores != scores[0]).any())
+    assert game.cooperative or not alike, (
+        "in each game all seats have the same score: say cooperative = True, or matches compare who has the same anyway"
+    )
     assert same(game.step(end, game.legal_actions(end)[:, 0]), end), "a step changes a finished game"
     for state in positions(game, 40):
         forced, slow = game.play_forced(state), state

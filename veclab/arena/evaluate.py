@@ -45,7 +45,7 @@ from veclab.arena.bots import (
     why_not,
 )
 from veclab.arena.ismcts import SIMULATIONS, ISMCTSPlayer
-from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seatings, play_match, seatings_of
+from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seatings, opposed, play_match, seatings_of
 from veclab.arena.programs import PREFIX, SECONDS, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
@@ -126,7 +126,7 @@ def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST
     table.add_column("player", overflow="fold")
     table.add_column("its own : an opponent's", justify="right", no_wrap=True)
     for opponent in dict.fromkeys(name for row in results.values() for name in row):
-        table.add_row(f"against {sum(seatings[0])} x {opponent}")
+        table.add_row(opposed(seatings) + opponent)
         for player, row in results.items():
             if opponent in row:
                 match = row[opponent]
@@ -175,9 +175,9 @@ PLAYERS = {
 
 def terms(game: Game, settings: Settings) -> str:
     """How many games a pairing has and how they are dealt, for a title."""
-    seats = "both sides" if game.partners else "every seat"
+    seats = "from both sides" if game.partners else "by each with itself" if game.cooperative else "from every seat"
     count = len(seatings_of(game)) * settings.eval_deals
-    return f"{count:,} games a pairing, {settings.cards} cards, each deal played from {seats}"
+    return f"{count:,} games a pairing, {settings.cards} cards, each deal played {seats}"
 
 
 def add_player_flags(parser: argparse.ArgumentParser) -> None:

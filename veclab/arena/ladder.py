@@ -8,11 +8,12 @@ vecgame ladder runs/NAME 'cmd:node examples/bot.js'
 
 Every two agents play the same deals, at as many seats each: of four two against two, each deal six times, once for
 every way to give an agent two of the seats; else every other seat, turned through all places and exchanged. In a game
-of partners each deal is played twice, side against side. Both thus hold the same cards in the same places. (One against
-three would measure two different things, how one does among three others and how three do around one, at eight games a
-deal.) An agent wins from the other what `veclab.arena.matches.win_shares` says: the share of all pairs of opposing
-seats, over a deal's games, in which it has more points, equal points counting half. `veclab.arena.elo` makes ratings of
-that; the rule-based bot is 0, or where it does not play the random one.
+of partners each deal is played twice, side against side; in a cooperative game likewise, by each with itself. Both thus
+hold the same cards in the same places. (One against three would measure two different things, how one does among three
+others and how three do around one, at eight games a deal.) An agent wins from the other what
+`veclab.arena.matches.win_shares` says: the share of all pairs of opposing seats, over a deal's games, in which it has
+more points, equal points counting half. `veclab.arena.elo` makes ratings of that; the rule-based bot is 0, or where it
+does not play the random one.
 
 The ladder's file keeps every deal's result, so that a new network plays its own pairings only. A program is told from
 others by its command and the files that this names; a command like ``vecbot --level 3`` whose program has changed
@@ -54,7 +55,7 @@ from veclab.arena.evaluate import (
     choose_device,
     make_players,
 )
-from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, strata_of, win_shares
+from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, rivalries, strata_of, win_shares
 from veclab.arena.programs import PREFIX, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
@@ -135,7 +136,7 @@ class Ladder:
     @property
     def comparisons(self) -> int:
         """Half wins of a deal at most: results are stored as whole numbers."""
-        return 2 * sum(a != b for seats in self.seatings for a, b in combinations(seats, 2))
+        return 2 * (rivalries(self.seatings) or 1)
 
     def add(self, name: str, digest: str) -> bool:
         """Adds an agent, or finds it there; returns whether the file says which it was.

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import permutations
+from itertools import combinations, permutations
 
 import torch
 from torch import Tensor
@@ -89,7 +89,8 @@ def strata_of(deals: int, rules: int) -> list[int]:
 
 @dataclass(frozen=True)
 class MatchResult:
-    """One player against all others, who are another; in a game of partners, two against two."""
+    """One player against all others, who are another; in a game of partners, two against two; in a cooperative game
+    the games of one and those of the other."""
 
     player: Interval  # points a game of the player
     opponents: Interval  # points a game of one opponent
@@ -116,7 +117,8 @@ def play_match(
     report: Report | None = None,
 ) -> MatchResult:
     """Plays every deal once for each seat, with the player there and opponents at all others; in a game of partners
-    twice, with the player at both seats of each side in turn.
+    twice, with the player at both seats of each side in turn; in a cooperative game twice, with the player at all seats
+    and with the opponent there.
 
     What the deal gives a seat thus counts for both sides alike. The games of a deal are not independent; the intervals
     are over deals, those by each of several rules for themselves (`strata_of`).
@@ -136,16 +138,36 @@ def play_match(
     return MatchResult(*intervals, games=len(mine) * len(seatings))
 
 
-def seatings_of(game: Game) -> Seatings:
-    """How a match plays each deal: one against all others, in a game of partners side against side."""
+def sides_of(game: Game) -> Seatings:
+    """One side, a seat or two partners, at each of its places in turn, and another player at all other seats."""
     return SIDES if game.partners else one_against_all(game.seats)
+
+
+def together(seats: int) -> Seatings:
+    """Each player at all of so many seats, as all are on one side."""
+    return (0,) * seats, (1,) * seats
+
+
+def seatings_of(game: Game) -> Seatings:
+    """How a match plays each deal: one against all others, in a game of partners side against side, in a cooperative
+    game, where who sits together has the same, each player with itself."""
+    return together(game.seats) if game.cooperative else sides_of(game)
+
+
+def opposed(seatings: Seatings) -> str:
+    """How a match's player meets the opponents, whose name follows."""
+    others = sum(seatings[0])
+    return f"against {others} x " if others else "beside the games of "
 
 
 def even_seatings_of(game: Game) -> Seatings:
     """How two players meet in each deal at as many seats each: two and two of four in all ways, else every other seat.
 
-    With an odd number of seats one has a seat more; each deal is played again with the players exchanged.
+    With an odd number of seats one has a seat more; each deal is played again with the players exchanged. In a
+    cooperative game each plays with itself, see `seatings_of`.
     """
+    if game.cooperative:
+        return together(game.seats)
     if game.partners or game.seats == 4:
         return SIDES if game.partners else TWO_AGAINST_TWO
     first = tuple(seat % 2 for seat in range(game.seats))
@@ -354,10 +376,19 @@ def win_shares(points: Tensor, seatings: Seatings) -> Tensor:
     """How much of each deal's games player 0 won from player 1: [D, K, seats] -> [D] float64 in 0..1.
 
     In a game, every seat of one player is compared with every seat of the other: more points win, equal points are half
-    a win for each. The share is over all these comparisons in all games of the deal.
+    a win for each. The share is over all these comparisons in all games of the deal. Where each player plays with
+    itself there is one: of its points with the other's.
     """
+    if not rivalries(seatings):
+        mine, theirs = side_points(points, seatings).unbind(-1)
+        return (mine > theirs).double() + (mine == theirs).double() / 2
     seats = torch.tensor(seatings, device=points.device)
-    opposed = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, seats, seats]
+    rivals = (seats[:, :, None] == 0) & (seats[:, None, :] == 1)  # [K, seats, seats]
     ahead = (points[..., :, None] > points[..., None, :]).double()
     equal = (points[..., :, None] == points[..., None, :]).double()
-    return (ahead + equal / 2)[:, opposed].mean(-1)
+    return (ahead + equal / 2)[:, rivals].mean(-1)
+
+
+def rivalries(seatings: Seatings) -> int:
+    """How many pairs of seats of a deal's games have the two players; 0 where each plays with itself."""
+    return sum(a != b for seats in seatings for a, b in combinations(seats, 2))

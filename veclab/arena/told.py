@@ -27,6 +27,7 @@ def game_told(game: Game) -> dict[str, Json]:
         "rules": {name: getattr(value, "__name__", value) for name, value in rules.items()},
         "seats": game.seats,
         "partners": game.partners,
+        "cooperative": game.cooperative,
         "suits": list(game.layout.suit_names[: game.layout.suits]) if game.deck else [],
         "cards": cards_told(game.layout) if game.deck else [],
         "deck": [text.card_name(game.layout, card) for card in _cards(game.deck)],

@@ -32,7 +32,7 @@ from vecgame.philox import check_seed
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player, why_not
-from veclab.arena.matches import Interval, play_deals, seatings_of, side_points, strata_of
+from veclab.arena.matches import Interval, opposed, play_deals, seatings_of, side_points, strata_of
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
 from veclab.game_flags import RULES
@@ -169,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise ValueError(f"no search {name!r} here: {reason}")
     names = list(dict.fromkeys([BASELINE, *(own.searches or [name for name in CONFIGS if refused[name] is None])]))
     seatings = seatings_of(games[0])
-    against = f"{len(seatings) * own.deals:,} games each against {sum(seatings[0])} x network alone"
+    against = f"{len(seatings) * own.deals:,} games each {opposed(seatings)}network alone"
     title = f"{own.network.name}, {settings.describe()}, {against}"
     command = command_of("python -m veclab.bench.searches", arguments)
     display, rows = display_of(own), []

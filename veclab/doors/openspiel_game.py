@@ -53,15 +53,18 @@ DRAWN = BASE  # the outcome at these in a resampled state, whose deal has no num
 
 def game_type(game: Game | None) -> pyspiel.GameType:
     """What OpenSpiel wants to know of a game; for None of any."""
-    utility = pyspiel.GameType.Utility
-    total = None if game is None else game.sum_of_scores
+    total, utility = None if game is None else game.sum_of_scores, pyspiel.GameType.Utility
+    if game is not None and game.cooperative:
+        kind = utility.IDENTICAL
+    else:
+        kind = utility.GENERAL_SUM if total is None else utility.CONSTANT_SUM if total else utility.ZERO_SUM
     return pyspiel.GameType(
         short_name=NAME,
         long_name=f"vecgame's {'games' if game is None else game.name}",
         dynamics=pyspiel.GameType.Dynamics.SEQUENTIAL,
         chance_mode=pyspiel.GameType.ChanceMode.EXPLICIT_STOCHASTIC,
         information=pyspiel.GameType.Information.IMPERFECT_INFORMATION,
-        utility=utility.GENERAL_SUM if total is None else utility.CONSTANT_SUM if total else utility.ZERO_SUM,
+        utility=kind,
         reward_model=pyspiel.GameType.RewardModel.TERMINAL,
         max_num_players=8 if game is None else game.seats,
         min_num_players=2 if game is None else game.seats,
