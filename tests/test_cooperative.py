@@ -1,6 +1,8 @@
 """Games in which all seats have the same score: each player's games are compared with the other's, by every tool."""
 
+import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,14 @@ def test_an_exploiter_is_one_seat_among_the_others() -> None:
     player, careful = best()[0], Table((1, 1), ((1, 1, 1), (1, 1, 1)))
     gained = gains([GAME], careful, player, 100, seed=1, first_index=0)
     assert gained.shape == (100, 2) and (gained < 0).any() and (gained <= 0).all()
+
+
+@pytest.mark.slow
+def test_nobody_wins_it_at_the_table(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.StringIO("1\n" * 9))
+    assert call(["play", "--game", ADDRESS, "--agent", "random", "--seed", "1", "--games", "1"]) == 0
+    assert re.search(r"The match is over: \d+ points? for all\.", capsys.readouterr().out)
 
 
 def test_what_a_program_is_told() -> None:

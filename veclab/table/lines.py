@@ -118,8 +118,10 @@ def _tally(result: Result, seat: int) -> str:
 
 
 def final_line(seen: Seen) -> str:
-    """Who has won the match."""
+    """Who has won the match; of one that nobody wins, what it came to."""
     best = max(seen.totals)
+    if seen.cooperative:
+        return f"The match is over: {counted(best, seen.unit)} for all."
     winners = [name for seat, name in enumerate(seen.names) if seen.ahead(seat)]
     won = verb(winners[0], "win") if len(winners) == 1 else f"{listed(winners)} share the win"
     if seen.games == 1 and seen.deal is not None:

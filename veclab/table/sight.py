@@ -44,6 +44,7 @@ class Seen:
     cards: int | None  # dealt to a seat; None in a game without cards
     most_tricks: int  # of the game
     exact: bool  # whether bids are to be met exactly
+    cooperative: bool  # whether all seats have the same points, so that nobody wins
     hands_in: str | None  # the field of the cards that seats hold
     suits: tuple[int, ...]  # the suit that each card belongs to
     trump: int | None  # suit, the number of suits for none; None where trump is not known, or there is no such thing
@@ -176,6 +177,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         cards=cards_of(game, state) if game.deck else None,
         most_tricks=_most_tricks(game, state),
         exact=isinstance(game, ExactBids),
+        cooperative=game.cooperative,
         hands_in=_hands_in(game, state, one),
         suits=suits,
         trump=trump,

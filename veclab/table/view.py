@@ -177,7 +177,7 @@ def _sheet(seen: Seen, glyphs: Glyphs, tally: bool, facts: bool) -> Table:
     table = Table(box=box.ROUNDED, title=sheet_title(seen, tally), title_justify="left", show_footer=True)
     first = len(head) - len(seen.names)
     for place, (name, footer) in enumerate(zip(head, sums, strict=True)):
-        won = place >= first and seen.ahead(place - first)
+        won = place >= first and seen.ahead(place - first) and not seen.cooperative
         text = Text(footer, style="bold green" if won else "")
         table.add_column(name, footer=text, justify="left" if name == "trump" else "right", overflow="fold")
     for result, row in zip(seen.results, rows, strict=True):
