@@ -282,8 +282,22 @@ def test_a_damaged_ladder_is_one_line(half_wins: object, networks, monkeypatch, 
         assert main([str(networks), *FLAGS]) == 2
         shown = capsys.readouterr()
         assert "is no ladder of this version, or is damaged" in shown.err and shown.err.count("\n") == 1
-    out.write_text(json.dumps({**stored, "terms": []}))
-    assert main([str(networks), *FLAGS]) == 2
+    first, *rest = stored["pairings"]
+    turned, alone = {**first, "a": first["b"], "b": first["a"]}, {**first, "b": first["a"]}
+    for text in (
+        json.dumps({**stored, "terms": []}),
+        json.dumps({**stored, "other_rules": []}),
+        json.dumps({**stored, "pairings": [alone, *rest]}),
+        json.dumps({**stored, "pairings": [first, turned, *rest]}),  # of which only one could count
+        json.dumps({**stored, "pairings": [first, first, *rest]}),
+        "[" * 100_000,
+    ):
+        out.write_text(text)
+        capsys.readouterr()
+        assert main([str(networks), *FLAGS]) == 2
+        shown = capsys.readouterr()
+        assert "ladder" in shown.err and shown.err.count("\n") == 1
+        assert out.read_text() == text
 
 
 def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:

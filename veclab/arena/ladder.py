@@ -103,10 +103,12 @@ class Ladder:
             if stored["format"] != FORMAT:
                 stored = _upgraded(stored)
             pairings = {(entry["a"], entry["b"]): entry["half_wins"] for entry in stored["pairings"]}
+            if len({frozenset(pair) for pair in pairings}) < len(stored["pairings"]):
+                raise ValueError("a pairing stands there twice")
             ladder = cls(
                 dict(stored["terms"]), seatings, dict(stored["agents"]), pairings, stored.get("other_rules", {})
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(unreadable) from None
         different = [name for name in terms if ladder.terms.get(name) != terms[name]]
         if different:
@@ -119,9 +121,10 @@ class Ladder:
     def _is_whole(self) -> bool:
         """Whether each pairing is of two of the agents and has a possible result for every deal."""
         possible, deals = range(self.comparisons + 1), self.terms.get("eval_deals")
-        return all(
+        return isinstance(self.other_rules, dict) and all(
             a in self.agents
             and b in self.agents
+            and a != b
             and isinstance(half_wins, list)
             and len(half_wins) == deals
             and all(type(won) is int and won in possible for won in half_wins)
