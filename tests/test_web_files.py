@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from veclab.lock import alone_at
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match
 from veclab.web import server
+from veclab.web.files import matches_in
 from veclab.web.sitting import Table
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
@@ -173,3 +175,16 @@ def test_a_match_that_cannot_be_written_goes_on_and_says_so(served: Served, monk
     if not told["resting"]:
         assert served.ask("act", action=actions(told)[0])[0] == 200
         assert not served.wait(waits_for_the_person)["trouble"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_folder_is_no_match_and_keeps_nobody_waiting() -> None:
+    os.mkfifo("pipe.json")
+    save_match(Path("match.json"), a_match())
+    found: list[str] = []
+    looking = threading.Thread(target=lambda: found.extend(matches_in(Path())), daemon=True)
+    looking.start()
+    looking.join(20)
+    if looking.is_alive():
+        os.close(os.open("pipe.json", os.O_RDWR))  # ends it
+    assert found == ["match.json"]

@@ -37,7 +37,7 @@ def is_same(path: Path, other: Path) -> bool:
 
 def _keeps_match(path: Path) -> bool:
     try:
-        if path.stat().st_size > 1 << 20:
+        if not path.is_file() or path.stat().st_size > 1 << 20:  # reading a pipe would wait for its writer
             return False
         saved = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
