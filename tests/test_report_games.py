@@ -1,8 +1,9 @@
 """The page of a run of every game: its own words, its own scale, its seats, and its games as they were played."""
 
+import copy
 import json
 import re
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -18,7 +19,7 @@ from vecgame.text import see
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.report import played
-from veclab.report.games import annotated_games, score_text
+from veclab.report.games import _Round, _round_cells, annotated_games, score_text
 from veclab.report.page import main
 from veclab.report.played import Played, play
 from veclab.settings import Settings
@@ -171,3 +172,16 @@ def test_a_network_of_another_game_gets_one_line(tmp_path, capsys) -> None:
     assert main([str(tmp_path / "run"), "--games", "4"]) == 2
     error = capsys.readouterr().err
     assert "is a network for leduc, not for kuhn" in error and error.count("\n") == 1
+
+
+def test_what_a_game_of_ones_own_is_called_by_is_escaped() -> None:
+    game = Whist(cards=2, trump="random")
+    games = play(game, InferenceNet(network_of(game), dtype=torch.float32), 1, 0)
+    own = copy.copy(game)
+    own.unit, own.give_word = "<b>&", "<i>&"
+    shown = annotated_games([replace(games, game=own)], 1)
+    assert "<b>" not in shown and "&lt;b&gt;&amp; that it then expected" in shown
+    page = ElementTree.fromstring(f"<div>{shown}</div>")
+    assert "policy and expected <b>&" in tables(page.find("article"))
+    round_of = _Round("<i>&", {0: "a"})
+    assert _round_cells(replace(games, game=own), round_of)[0] == "&lt;i&gt;&amp;"

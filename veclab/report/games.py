@@ -25,7 +25,7 @@ def annotated_games(played: Sequence[Played], count: int = SHOWN_GAMES) -> str:
     shown = [_article(part, lane, title) for title, part, lane in sample(played, count)]
     legend = (
         "The first games of those, not picked. Under each action: the probability that the network gave it, and the "
-        f"{played[0].game.unit} that it then expected for that seat."
+        f"{escape(played[0].game.unit)} that it then expected for that seat."
     )
     tricks = " The winner of a trick is in bold." if isinstance(played[0].game, TrickGame) else ""
     return f"<p>{legend}{tricks}</p>{''.join(shown)}"
@@ -54,7 +54,7 @@ def _article(part: Played, lane: int, title: str) -> str:
     for number, deal in enumerate(deals):
         last = number == len(deals) - 1
         if len(deals) > 1:
-            totals = " ".join(f"{total:g}" for total in deal[0][1].state.totals[lane].tolist())
+            totals = " ".join(f"{round(total, 4):.15g}" for total in deal[0][1].state.totals[lane].tolist())
             parts.append(f"<h4>Game {number + 1} of the match, totals {totals}</h4>")
         parts.append(_deal_html(part, lane, title, deal, part.end if last else None))
     parts.append(_decisions_html(part, lane, title, thoughts))
@@ -158,7 +158,7 @@ def _taker(game: TrickGame, state: State, seat: int, action: int) -> int | None:
 
 
 def _round_cells(part: Played, one: _Round) -> list[str]:
-    cells = [one.label]
+    cells = [escape(one.label)]
     for seat in range(part.game.seats):
         shown = one.cells.get(seat, "")
         roles = one.roles.get(seat, []) + ["wins"] * (seat == one.winner)
