@@ -1,5 +1,6 @@
 """The command that writes a run's page: what it needs, what it does without, and errors in one line."""
 
+import json
 import math
 import re
 import sys
@@ -71,6 +72,7 @@ def test_what_is_no_number_leaves_the_page_whole(tmp_path) -> None:
         ("none", "holds no run"),
         ("no metrics", "has no metrics yet"),
         ("cut metrics", "has no metrics yet"),
+        ("a number without bounds", "line 1 is no entry: it has a whole number that is out of all bounds"),
         ("damaged config", "is damaged"),
         ("unknown setting", "does not know"),
         ("no network", "holds no network"),
@@ -88,6 +90,9 @@ def test_errors_are_one_line(tmp_path, capsys, broken: str, message: str) -> Non
         (folder / "metrics.jsonl").unlink()
     if broken == "cut metrics":
         (folder / "metrics.jsonl").write_text('{"kind": "update", "upd')
+    if broken == "a number without bounds":
+        line = {"kind": "update", "updates": 1, "iteration": 0, "score": 10**400}
+        (folder / "metrics.jsonl").write_text(json.dumps(line) + "\n")
     if broken == "damaged config":
         (folder / "config.json").write_text("{")
     if broken == "unknown setting":

@@ -126,6 +126,8 @@ def _entry(line: bytes) -> tuple[Entry, bool]:
     if not isinstance(entry, dict):
         raise ValueError("it is no object")
     _ENTRY(entry, "it")
+    if any(isinstance(value, int) and abs(value) >> 63 for value in entry.values()):
+        raise ValueError("it has a whole number that is out of all bounds")
     if (counter := COUNTER.get(entry["kind"])) is not None and counter not in entry:
         raise ValueError(f"it has no {counter}")
     return entry, has_crc is not None
