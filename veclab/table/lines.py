@@ -131,7 +131,7 @@ def final_line(seen: Seen) -> str:
 
 def points(value: float) -> str:
     """Points without needless decimals, as fine as those of Skat, a 240th; never -0."""
-    return f"{round(value, 4) + 0.0:g}"
+    return f"{round(value, 4) + 0.0:.15g}"
 
 
 def counted(value: float, unit: str) -> str:
