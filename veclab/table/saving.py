@@ -74,7 +74,10 @@ def _game(told: object) -> Game:
 
 def _found(agent: object) -> object:
     """Where a network is that came with the program, if the match was saved when it was elsewhere."""
-    if not isinstance(agent, str) or "\0" in agent or Path(agent).is_file():
+    try:
+        if not isinstance(agent, str) or Path(agent).is_file():
+            return agent
+    except (OSError, ValueError):  # no file may be called so
         return agent
     here = SHIPPED / Path(agent).name
     return str(here) if Path(agent).parent.name == SHIPPED.name and here.is_file() else agent
