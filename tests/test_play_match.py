@@ -14,7 +14,7 @@ from rich.console import Console
 from net import BlobNet, InferenceNet
 from tests.helpers import assert_same_state, reshuffle
 from tests.tables import SMALL, name, of_blob, played, position
-from vecgame import Blob
+from vecgame import Blob, make_game
 from vecgame.cards import STANDARD
 from vecgame.games.blob import schedule
 from veclab import play
@@ -25,7 +25,7 @@ from veclab.table.advice import give_hint
 from veclab.table.agents import choose
 from veclab.table.glyphs import ASCII
 from veclab.table.saving import load_match, save_match
-from veclab.table.session import PERSON, begin, undo, walk
+from veclab.table.session import PERSON, Settings, begin, undo, walk
 from veclab.table.sight import Seen, look
 from vecmcts import PlayoutEvaluator, SearchConfig
 
@@ -105,6 +105,23 @@ def test_hands_are_held_trumps_first_and_high_cards_first() -> None:
         "5c",
         "Kd",
     ]
+
+
+@pytest.mark.parametrize("out", range(4))
+def test_a_trick_is_complete_without_the_partner_who_sits_out(out: int) -> None:
+    """In Euchre, of any seat that plays alone."""
+    rng, match = random.Random(3), begin(Settings(make_game("euchre"), games=100, agent="random"))
+    while not match.over:
+        alone = [action for action in match.legal if "alone" in match.game.action_name(action, match.state)]
+        before, match = match, match.act(rng.choice(alone or match.legal))
+        absent = before.game.sits_out(before.state)
+        if len(match.results) > len(before.results) and absent is not None and int(absent) == out:
+            break
+    tricks = match.results[-1].tricks
+    assert len(tricks) == 5 and all(len(trick.plays) == 3 for trick in tricks)
+    assert all(move.seat != out for trick in tricks for move in trick.plays)
+    won = match.results[-1].won
+    assert [sum(trick.winner == seat for trick in tricks) for seat in range(4)] == list(won)
 
 
 def test_seeds_make_matches() -> None:
@@ -233,8 +250,10 @@ def damage(**changes: object) -> str:
         damage(history=[0] * 100),
         damage(settings={**KEPT, "thinking": []}),
         damage(games=[{**TWO, "rules": {"name": 1}}]),
+        damage(settings={**KEPT, "first_index": 1 << 62}),
+        damage(settings={**KEPT, "first_index": -1}),
     ],
-    ids=range(37),
+    ids=range(39),
 )
 def test_foreign_and_damaged_files_get_one_line(text: str, tmp_path: Path, capsys) -> None:
     path = tmp_path / "match.json"
@@ -253,6 +272,8 @@ def test_a_match_with_an_agent_that_came_with_an_older_program(tmp_path: Path) -
         ("/home/me/vecgame/agents/blob-4-players.safetensors", str(SHIPPED / "blob-4-players.safetensors")),
         ("/home/me/vecgame/agents/mine.safetensors", "/home/me/vecgame/agents/mine.safetensors"),
         ("/home/me/blob-4-players.safetensors", "/home/me/blob-4-players.safetensors"),
+        ("x" * 5000, "x" * 5000),  # no file may be called so
+        ("a\0b", "a\0b"),
     ]:
         save_match(path, begin(of_blob(cards=2, agent=agent)))
         assert load_match(path).settings.agent == found

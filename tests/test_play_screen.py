@@ -15,7 +15,7 @@ from veclab.arena.bots import RuleBot
 from veclab.table import lines, view
 from veclab.table.app import Sitting
 from veclab.table.commands import Mistake, Request, allowed, listed_choices, parse
-from veclab.table.glyphs import ASCII, UNICODE, glyphs_for
+from veclab.table.glyphs import ASCII, SUIT_STYLES, UNICODE, glyphs_for
 from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.table.sight import Seen, look, said
 from veclab.table.ui import PlainLines, Screen
@@ -51,6 +51,7 @@ def test_cards_are_understood(line: str, card: str) -> None:
     [
         ("ac", "A♣ is not allowed: you must follow hearts"),
         ("1", "2♠ is not allowed: you must follow hearts"),
+        ("4", "A♣ is not allowed: you must follow hearts"),
         ("kh", "You do not hold K♥"),
         ("3h", "You do not hold 3♥"),  # another hand's, but that is not said
         ("5", "no card number 5"),
@@ -60,6 +61,7 @@ def test_cards_are_understood(line: str, card: str) -> None:
         ("²", "is no card"),
         ("h1", "is no card"),
         ("\x1b[A", "is no card"),
+        ("ü\u202e", "'\\xfc\\u202e' is no card"),  # what not every terminal can show, or shows otherwise
         ("x" * 5000, "is no card"),
         ("9" * 5000, "is no card"),
         ("", "Type a move"),
@@ -69,6 +71,24 @@ def test_wrong_cards_get_one_printable_line(line: str, part: str) -> None:
     answer = parse(line, hearts_led(), UNICODE)
     assert isinstance(answer, Mistake) and part in answer.text
     assert len(answer.text) < 100 and answer.text.isprintable()
+
+
+def test_who_may_do_else_than_follow_is_not_told_to_follow() -> None:
+    """A wizard may always be played."""
+    told, rng = set(), random.Random(1)
+    for seed in range(20):
+        match = begin(Settings(make_game("wizard", cards=5), games=1, seed=seed, agent="random"))
+        while not match.over:
+            seen = look(match, PERSON)
+            if seen.playable and seen.led is not None:
+                wrong = [card for card in seen.hand(PERSON) if card not in seen.playable]
+                free = any(seen.suits[card] != seen.led for card in seen.playable)
+                for card in wrong:
+                    text = parse(UNICODE.card(match.game.layout, card), seen, UNICODE).text
+                    assert ("you may choose" in text) == free and ("you must follow" in text) != free
+                    told.add(free)
+            match = match.act(rng.choice(match.legal))
+    assert told == {False, True}
 
 
 def test_bids_are_understood() -> None:
@@ -252,6 +272,40 @@ def test_a_score_sheet_loses_no_points_for_want_of_columns(seats: int) -> None:
         for row, result in zip(rows[1:-1], match.results, strict=True):
             tallies = [f" ({w}/{b})" * ("won/bid" in title) for w, b in zip(result.won, result.bids, strict=True)]
             assert row[-seats:] == [f"{p:g}{tally}" for p, tally in zip(result.points, tallies, strict=True)]
+
+
+def test_a_score_sheet_and_a_trick_take_the_columns_that_they_need() -> None:
+    """In just so many all of it is shown, and in one less something else is left out or moved than the points."""
+    match = played(of_blob(cards=5, seed=5))
+    whole = printed(view.score_sheet(look(match, PERSON), UNICODE, 200), 200)
+    width = max(map(len, whole))
+    assert printed(view.score_sheet(look(match, PERSON), UNICODE, width), width) == whole
+    less = printed(view.score_sheet(look(match, PERSON), UNICODE, width - 1), width - 1)
+    assert max(map(len, less)) < width and "…" not in "".join(less) and less[0] == whole[0] != less[1]
+
+    seen, beside = look(played(of_blob(cards=5, seed=1), stop=6), PERSON), []
+    for width in range(60, 100):
+        rows = printed(view.screen(seen, UNICODE, width, []), width)
+        assert "…" not in "".join(rows) and max(map(len, rows)) <= width
+        assert any(f"│ ▸ │ {seen.names[seen.mover]} " in row for row in rows)  # not even what points is cut off
+        beside.append(rows[1].count("╭") == 2)
+    assert beside == sorted(beside) and len(set(beside)) == 2
+
+
+def printed(shown: object, width: int) -> list[str]:
+    record = Recorder(width)
+    record.console.print(shown)
+    return [row.rstrip() for row in record.take().splitlines()]
+
+
+def test_a_score_sheet_marks_every_trump_and_whoever_is_ahead() -> None:
+    seen = look(played(of_blob(cards=3, seed=5)), PERSON)
+    assert [result.trump for result in seen.results] == [number % 5 for number in range(9)]
+    sheet = view.score_sheet(replace(seen, totals=(7, 1, 0, 7)), UNICODE, 200)
+    (trumps,) = [column for column in sheet.columns if column.header == "trump"]
+    assert [cell.plain for cell in trumps.cells][:5] == ["spades ♠", "hearts ♥", "clubs ♣", "diamonds ♦", "none"]
+    assert [str(cell.style) for cell in trumps.cells][:5] == [*SUIT_STYLES, ""]
+    assert [str(column.footer.style) for column in sheet.columns[-4:]] == ["bold green", "", "", "bold green"]
 
 
 def test_ascii_terminals_get_ascii() -> None:

@@ -10,14 +10,15 @@ import torch
 
 from tests.every_game import Named
 from tests.small_games import Draw, DrawState
-from tests.tables import Recorder, one_game, played
-from vecgame import Blob, Game, make_game, text
+from tests.tables import Recorder, name, one_game, played, position
+from vecgame import Blob, Game, Whist, make_game, text
+from vecgame.hidden import Hidden, nobody
 from veclab.arena.bots import RandomBot
 from veclab.table import lines, rows, view
 from veclab.table.advice import give_hint
 from veclab.table.commands import Mistake, parse
 from veclab.table.glyphs import UNICODE
-from veclab.table.session import PERSON, Settings, begin
+from veclab.table.session import PERSON, Settings, begin, public
 from veclab.table.sight import SEAT_NAMES, look, said
 from veclab.table.ui import PlainLines
 from veclab.web.message import hint_told, seen_told
@@ -245,6 +246,8 @@ def test_choices_are_counted_by_their_own_numbers_only_if_those_tell_them_apart(
 def test_one_of_what_a_game_counts() -> None:
     told = [lines.counted(value, unit) for value, unit in ((1, "chips"), (-1, "chips"), (0.5, "wins"), (1, "$"))]
     assert told == ["1 chip", "-1 chips", "0.5 wins", "1 $"]
+    values = (1_234_567.0, -20_000_001.0, 1234.5625, 1 / 240, 0.1 + 0.2, -0.0)
+    assert [lines.points(value) for value in values] == ["1234567", "-20000001", "1234.5625", "0.0042", "0.3", "0"]
 
 
 def test_columns_of_scores_are_told_apart() -> None:
@@ -262,10 +265,71 @@ def test_columns_of_scores_are_told_apart() -> None:
 def test_only_bids_that_are_to_be_met_exactly_are_marked() -> None:
     """In Spades tricks beyond a bid are bags, and a partner makes up for what is missing."""
     marks = {}
-    for name in ("blob", "spades"):
-        match = begin(Settings(make_game(name, cards=3), games=1, seed=3, agent="random"))
+    for game in ("blob", "spades"):
+        match = begin(Settings(make_game(game, cards=3), games=1, seed=3, agent="random"))
         while not match.over:
             match = match.act(match.legal[0])
             seen = look(match, None)
-            marks.setdefault(name, set()).update(rows.progress(seen, seat) for seat in range(4))
+            marks.setdefault(game, set()).update(rows.progress(seen, seat) for seat in range(4))
     assert marks == {"blob": {"", "met", "lost"}, "spades": {""}}
+
+
+def test_tricks_are_numbered_and_bids_marked_as_they_stand() -> None:
+    """West, North and East bid one of two tricks, South none; East takes both."""
+    match = position(["2c 3c", "Kc 2d", "4c 5d", "2h 6d"], trump=1, dealer=0, actions=[1, 1, 1, 0])
+    told = []
+    for card in ("Kc", "4c", "2h", "2c", "6d", "3c", "2d"):
+        seen = look(match, PERSON)
+        told.append((rows.trick_titles(seen), [rows.progress(seen, seat) for seat in range(4)]))
+        match = match.act(name(card))
+    of_first, of_second = ["met", "", "", ""], ["met", "", "", "met"]
+    assert told == [
+        (("first trick", "West leads first"), of_first),
+        (("trick 1 of 2, West led", "West winning so far"), of_first),
+        (("trick 1 of 2, West led", "West winning so far"), of_first),
+        (("trick 1 of 2, West led", "East winning so far"), of_first),
+        (("trick 1 of 2", "East takes it"), of_second),
+        (("trick 2 of 2, East led", "East winning so far"), of_second),
+        (("trick 2 of 2, East led", "East winning so far"), of_second),
+    ]
+
+
+def test_who_leads_is_not_told_where_a_partner_may_sit_out() -> None:
+    """In Euchre the seat that would lead may be the partner of the one who plays alone."""
+    assert look(begin(Settings(make_game("euchre"), games=1)), PERSON).leader is None
+    blob = begin(Settings(Blob(cards=2), games=1))
+    assert look(blob, PERSON).leader == (int(blob.state.dealer) + 1) % 4
+
+
+def test_a_match_that_is_over_is_at_its_last_game() -> None:
+    match = played(Settings(make_game("kuhn"), games=3, agent="random"))
+    assert match.over and look(match, PERSON).number == 3
+    assert seen_told(look(match, None))["heading"].startswith("Game 3 of 3")
+    match = played(Settings(make_game("blob-match", cards=2, games=3), games=1, agent="random"))
+    assert seen_told(look(match, None))["heading"].startswith("Match 1 of 1, game 3: ")
+
+
+def test_what_only_some_see_is_not_public() -> None:
+    """Bids that are made at once, before all are made."""
+    match = played(Settings(Blob(cards=2, bidding="once", hook=False), games=1), stop=2)
+    sees = match.game.hidden(match.state)["bids"].sees
+    assert sees.any() and public(match.game, match.state, "bids") is None
+    match = match.act(match.legal[0]).act(0)
+    assert public(match.game, match.state, "bids") == match.state.bids[0].tolist()
+
+
+class Secret(Whist):
+    """Whist whose trump nobody is told."""
+
+    name = "secret"
+
+    def hidden(self, state):
+        return {**super().hidden(state), "trump": Hidden(nobody(state.trump, self.seats), "number")}
+
+
+def test_hands_are_not_held_by_a_trump_that_is_not_told() -> None:
+    match = begin(Settings(Secret(cards=5, trump="random"), games=1, seed=1))
+    others = [replace(match, state=replace(match.state, trump=torch.full_like(match.state.trump, t))) for t in range(4)]
+    assert len({look(other, PERSON).hand(PERSON) for other in others}) == 1
+    assert {lines.trump_words(look(other, PERSON)) for other in others} == {None}
+    assert len({look(other, None).hand(PERSON) for other in others}) > 1
