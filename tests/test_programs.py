@@ -217,6 +217,11 @@ def after_hello(rest: str) -> str:
 WRONG = {
     "ends": ("sys.exit(3)", "ended with status 3 before it answered"),
     "is killed": ("os.kill(os.getpid(), 9)", "was ended by SIGKILL before it answered"),
+    **(
+        {"is killed for no name": ("os.kill(os.getpid(), 40)", "was ended by signal 40 before it answered")}
+        if hasattr(signal, "SIGRTMIN")
+        else {}
+    ),
     "raises": ("1 / 0", "ended with status 1 before it answered; it said: ZeroDivisionError"),
     "another version": ('print(\'{"type": "ready", "protocol": 2}\')', "speaks protocol 2; this is protocol 1"),
     "no ready": ("print('{}', flush=True); input()", '"protocol": 1} was due'),

@@ -284,7 +284,7 @@ class Program:
         with suppress(subprocess.TimeoutExpired):
             status = self.process.wait(END_SECONDS)
             if status < 0:
-                return f"was ended by {signal.Signals(-status).name} before it answered"
+                return f"was ended by {_signal_name(-status)} before it answered"
             return f"ended with status {status} before it answered"
         return "closed its output before it answered"
 
@@ -339,6 +339,12 @@ def _chosen(action: object, legal: list[dict[str, object]]) -> int | None:
         return None
     key = "name" if isinstance(action, str) else "id"
     return next((one["id"] for one in legal if one[key] == action), None)
+
+
+def _signal_name(number: int) -> str:
+    """What a signal is called; those for real time have a number only."""
+    named = number in {known.value for known in signal.Signals}
+    return signal.Signals(number).name if named else f"signal {number}"
 
 
 def _short(value: object) -> str:
