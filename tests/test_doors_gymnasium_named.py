@@ -79,6 +79,8 @@ def test_a_game_as_text_and_as_a_picture(capsys) -> None:
         ({"seat": True}, "seat must be from 0 to 3, or 'random', got True"),
         ({"opponents": ["random"]}, "opponents must be one, or one for each of the 3 others, got 1"),
         ({"opponents": "rulez"}, "there is no opponent 'rulez'; the nearest is rules; there are "),
+        ({"opponents": ""}, "there is no opponent ''; there are "),  # nor is it a run in the folder that one is in
+        ({"opponents": "x" * 5000}, "there is no opponent 'xxx"),
         ({"game": "kuhn", "opponents": "rules"}, "the rule-based player knows blob, hearts, .*, not kuhn"),
         ({"opponents": 3}, "an opponent is a bot's name, a network's file or a player with `act`, not 3"),
         ({"game": "whisk"}, "there is no game 'whisk'"),

@@ -232,6 +232,8 @@ def test_the_newest_run(tmp_path, monkeypatch) -> None:
     assert run_or_network("newest") == Path("runs/a") and run_or_network("runs/b") == Path("runs/b")
     (tmp_path / "newest").mkdir()
     assert run_or_network("newest") == Path("newest")
+    with pytest.raises(NoRunError, match="an empty name is no run's"):  # nor is it the folder that one is in
+        run_or_network("")
 
 
 @pytest.mark.parametrize(

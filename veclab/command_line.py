@@ -114,7 +114,7 @@ def parser_of(command: str, description: str) -> Parser:
 
 
 class NoRunError(argparse.ArgumentTypeError, ValueError):
-    """There is no newest run."""
+    """There is no newest run, or the name is none."""
 
 
 def run_or_network(name: str) -> Path:
@@ -123,6 +123,8 @@ def run_or_network(name: str) -> Path:
     Raises:
         NoRunError: in one line, where there is none.
     """
+    if not name:  # as of a shell's variable that is not set; as a path it would be the folder that one is in
+        raise NoRunError("an empty name is no run's; name its folder")
     if name != "newest" or Path(name).exists():
         return Path(name)
     runs = sorted(Path("runs").glob("*/config.json"), key=lambda config: config.stat().st_mtime)

@@ -65,7 +65,7 @@ def _named(name: str | Path, game: Game, device: str | torch.device) -> Player |
         return BOTS[name]()
     if isinstance(name, str) and name.startswith(PREFIX):
         return ProgramPlayer(name.removeprefix(PREFIX))
-    if not Path(name).exists():
+    if not _is_there(name):
         known = nearest(str(name), BOTS)
         raise ValueError(
             f"there is no opponent {str(name)!r}; {known}, {PREFIX}COMMAND, and networks by their file or run's folder"
@@ -75,6 +75,14 @@ def _named(name: str | Path, game: Game, device: str | torch.device) -> Player |
     if (told := _other_rules(path, game)) is not None:
         warnings.warn(told, stacklevel=2)
     return SavedPlayer(network, label(path))
+
+
+def _is_there(name: str | Path) -> bool:
+    """Whether there is a file or folder of that name; the empty one is no name of the folder that one is in."""
+    try:
+        return name != "" and Path(name).exists()
+    except OSError:  # no file may be called so
+        return False
 
 
 def _other_rules(path: Path, game: Game) -> str | None:
