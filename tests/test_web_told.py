@@ -2,8 +2,11 @@
 
 import json
 import random
+import shutil
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib import resources
 
 import pytest
 import torch
@@ -14,7 +17,7 @@ pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 from tests.every_game import EVERY, Named
 from tests.tables import CARD
 from tests.web import Served, a_match, actions, random_bots, waits_for_the_person
-from vecgame import text
+from vecgame import make_game, text
 from veclab.arena.bots import RandomBot
 from veclab.table.session import PERSON, Match, Settings, begin, is_told
 from veclab.table.sight import look
@@ -150,3 +153,30 @@ def test_spectators_see_all_hands_and_the_person_sees_its_own() -> None:
     assert [len(seat["hand"]) for seat in watched["seats"]] == [3] * 4 and watched["hand"] == []
     assert [(len(seat["hand"]), seat["unseen"]) for seat in played["seats"]] == [(0, 0), (0, 3), (0, 3), (0, 3)]
     assert len(played["hand"]) == 3
+
+
+PAGE = """
+function made() { return { set: {}, children: [], setAttribute(name, value) { this.set[name] = value; },
+  append(...more) { this.children.push(...more); }, replaceChildren(...all) { this.children = all; },
+  addEventListener() {} }; }
+const parts = {};
+globalThis.document = { createElement: made, addEventListener() {}, getElementById: (id) => parts[id] ??= made() };
+globalThis.fetch = () => new Promise(() => {});
+"""
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js on this machine")
+def test_a_card_of_no_suit_is_called_by_its_name_alone() -> None:
+    """As a screen reader hears it: "play Wizard", not "play Wizard, "."""
+    match = begin(Settings(make_game("wizard", cards=15), games=1, seed=1, agent="random"))
+    while match.mover != PERSON or not look(match, PERSON).playable:
+        match = match.act(match.legal[0])
+    told = seen_told(look(match, PERSON))
+    script = (resources.files("veclab.web") / "page" / "table.js").read_text()
+    asked = f"{PAGE}{script}; drawHand({json.dumps(told)});"
+    asked += "console.log(JSON.stringify(parts.hand.children.map((one) => one.set['aria-label'])));"
+    found = json.loads(subprocess.run(["node", "-e", asked], capture_output=True, text=True, check=True).stdout)
+    assert len(found) == len(told["hand"]) and {bool(card["suit"]) for card in told["hand"]} == {False, True}
+    for label, card in zip(found, told["hand"], strict=True):
+        played = f"{card['word']} " * (card["action"] is not None)
+        assert label == f"{played}{card['name']}" + f", {card['suit']}" * bool(card["suit"])

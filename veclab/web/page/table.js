@@ -25,10 +25,14 @@ function show(id, visible, ...children) {
   $(id).replaceChildren(...children.filter((child) => child !== null));
 }
 
+function calledInFull(told) {
+  return told.suit ? `${told.name}, ${told.suit}` : told.name;
+}
+
 function card(told, kind = "span", attributes = {}, ...more) {
   const long = told.sign.length > 1 || told.rank.length > 2;
   const classes = `card ink${told.ink} ${long ? "words" : ""} ${attributes.class || ""}`;
-  const label = told.suit ? `${told.name}, ${told.suit}` : told.name;
+  const label = calledInFull(told);
   return el(kind, { role: kind === "span" ? "img" : null, "aria-label": label, title: label, ...attributes, class: classes },
     el("span", { class: "rank" }, told.rank),
     told.sign ? el("span", { class: "sign" }, told.sign.length === 1 ? told.sign + "\uFE0E" : told.sign) : null,
@@ -87,7 +91,7 @@ function drawHand(told) {
   const choosing = told.hand.some((one) => one.action !== null);
   $("hand").replaceChildren(...told.hand.map((one) => {
     if (one.action === null) return card(one, "span", { class: choosing ? "no" : "" });
-    const label = `${one.word} ${one.name}, ${one.suit}`;
+    const label = `${one.word} ${calledInFull(one)}`;
     return card(one, "button", { class: "choice", "data-action": one.action, "data-number": one.number, "aria-label": label,
       title: label, onclick: () => act(one.action) }, one.number === null ? null : el("span", { class: "number" }, one.number));
   }), ...backs(told.unseen));
