@@ -153,9 +153,12 @@ def test_the_page_needs_nothing_from_elsewhere(text: str) -> None:
 def test_text_of_the_user_is_escaped(document: ElementTree.Element, text: str) -> None:
     assert document.find(".//h1").text == NAME and document.find("head/title").text == f"vecgame: {NAME}"
     assert "<b>" not in text
-    opponent = {"search with <i>&": match(1, 2)}
-    chart = strength_charts([Strength("<p>", name, 0, m) for name, m in opponent.items()], "points", "iteration")
-    assert "<i>" not in chart and "<p>" not in chart and "search with &lt;i&gt;&amp;" in chart
+    opponents = {"search with <i>&": match(1, 2), "<s>": match(1, 2)}  # of two there is a legend
+    for count in (1, 2):
+        strengths = [Strength("<p>", name, 0, m) for name, m in list(opponents.items())[:count]]
+        chart = strength_charts(strengths, "points", "iteration")
+        assert all(tag not in chart for tag in ("<i>", "<p>", "<s>")) and "search with &lt;i&gt;&amp;" in chart
+        assert ("legend" in chart) == (count == 2)
 
 
 def test_the_page_can_be_read_by_everyone(document: ElementTree.Element, text: str) -> None:

@@ -80,6 +80,9 @@ def test_bars_are_as_high_as_their_values() -> None:
     svg = ElementTree.fromstring(bar_chart("T", [("5", 0.25, 0.05), ("6", 1.0, math.inf)], "cards", "share", 1.0))
     assert heights(svg, "bar c0") == [pytest.approx((BOTTOM - TOP) / 4, abs=0.06), BOTTOM - TOP]
     assert heights(svg, "whisker ink") == [pytest.approx(0.1 * (BOTTOM - TOP), abs=0.06)]
+    bars = [("5", 0.1, 0.3), ("6", 0.9, 0.3)]  # shares that no interval reaches beyond
+    svg = ElementTree.fromstring(bar_chart("T", bars, "cards", "share", 1.0))
+    assert heights(svg, "whisker ink") == 2 * [pytest.approx(0.4 * (BOTTOM - TOP), abs=0.06)]
 
 
 def test_numbers_are_rounded_to_read_and_kept_exact() -> None:
@@ -90,3 +93,10 @@ def test_numbers_are_rounded_to_read_and_kept_exact() -> None:
     assert values_of(table) == [1 / 3, 2.0]
     assert [data.text for data in table.iter("data")] == ["0.3333", "2"]
     assert [cell.text for cell in table.iter("td")] == [None, "<x>", None, None]
+
+
+def test_a_chart_is_told_by_where_its_lines_begin_and_end() -> None:
+    """Also one that ends as high as it began; of a single point there is no end."""
+    series = [Series("level", [(1, 2.5), (2, 9.0), (3, 2.5)]), Series("point", [(2, 4.0)])]
+    svg = next(ElementTree.fromstring(line_chart("T", series, "step", "y")).iter("svg"))
+    assert svg.get("aria-label") == "T. level: 2.5 at step 1, 2.5 at 3; point: 4 at step 2"

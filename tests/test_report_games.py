@@ -19,9 +19,9 @@ from vecgame.text import see
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.report import played
-from veclab.report.games import _Round, _round_cells, annotated_games, score_text
+from veclab.report.games import TOLD_ACTIONS, _Round, _round_cells, annotated_games, score_text
 from veclab.report.page import main
-from veclab.report.played import Played, play
+from veclab.report.played import Played, play, played_charts
 from veclab.settings import Settings
 
 LONG = ("hearts-match", "spades-match", "euchre-match")  # of hundreds of decisions
@@ -103,6 +103,8 @@ def agree(games: Played, lane: int, article: ElementTree.Element) -> None:
         name = game.action_name(int(games.action[number, lane]), state, lane)
         assert row[:2] == [str(number + 1), f"Seat {mover}"]
         assert row[2].startswith(f"{name} {100 * float(games.chance[number, lane]):.0f}%")
+        legal = int((games.thoughts[number].actions[lane] >= 0).sum())
+        assert re.findall(r", (\d+) more$", row[2]) == [str(legal - TOLD_ACTIONS)] * (legal > TOLD_ACTIONS)
         assert row[3 + mover] == score_text(game, float(games.value[number, lane]))
         assert len(row) == 3 + game.seats and all(row)
     actions = found["actions"]
@@ -183,5 +185,9 @@ def test_what_a_game_of_ones_own_is_called_by_is_escaped() -> None:
     assert "<b>" not in shown and "&lt;b&gt;&amp; that it then expected" in shown
     page = ElementTree.fromstring(f"<div>{shown}</div>")
     assert "policy and expected <b>&" in tables(page.find("article"))
+    charts = played_charts([replace(games, game=own)], "<u>")
+    assert "<b>" not in charts and "<u>" not in charts
+    notes = [note.text for note in ElementTree.fromstring(f"<div>{charts}</div>").iter("p")]
+    assert notes[0].startswith("1 games that <u> played alone") and "in <b>&; a game gives from" in notes[1]
     round_of = _Round("<i>&", {0: "a"})
     assert _round_cells(replace(games, game=own), round_of)[0] == "&lt;i&gt;&amp;"

@@ -14,7 +14,7 @@ from vecgame import Blob
 from veclab.arena.matches import t_95
 from veclab.report.charts import calibration_chart
 from veclab.report.drawing import BOTTOM, LEFT, RIGHT, TOP
-from veclab.report.played import bids_met, calibration, calibration_error, play, play_all
+from veclab.report.played import bids_met, calibration, calibration_error, play, play_all, played_charts
 from veclab.settings import Settings
 
 
@@ -94,3 +94,13 @@ def test_card_counts_share_the_games_and_their_bids(network: InferenceNet) -> No
     assert [part.game.cards for part in play_all(games, network, 0, 2, quiet())] == [1, 2]
     repeated = play_all(Settings(cards="1-3,2,2").games(), network, 0, 8, quiet())  # a deal is shown once
     assert [(part.game.cards, part.start.batch_size) for part in repeated] == [(1, 3), (2, 3), (3, 2)]
+
+
+def test_calibration_is_over_the_range_of_all_rules_of_a_run(network: InferenceNet) -> None:
+    games = Settings(cards="1-3").games()
+    lowest, highest = min(game.lowest for game in games), max(game.highest for game in games)
+    assert games[0].highest != highest
+    page = ElementTree.fromstring(f"<div>{played_charts(play_all(games, network, 0, 8, quiet()), 'it')}</div>")
+    bins = page.find(".//table/tbody")
+    ends = [float(bins[row][column].find("data").get("value")) for row, column in ((0, 0), (-1, 1))]
+    assert ends == [lowest, highest]
