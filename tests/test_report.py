@@ -1,8 +1,10 @@
 """The page of a run: every metric and every strength drawn, games as they were played, nothing from elsewhere."""
 
 import json
+import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -26,8 +28,9 @@ from tests.report_pages import (
     results,
     write_run,
 )
+from veclab.files import DamagedError, sealed
 from veclab.report.markup import STYLE
-from veclab.report.metrics import Strength, read_metrics, read_strength, strength_charts
+from veclab.report.metrics import Strength, read_metrics, read_strength, strength_charts, with_total
 from veclab.report.page import report
 from veclab.report.played import play_all
 
@@ -82,6 +85,16 @@ def test_the_total_loss_weighs_the_value_loss(document: ElementTree.Element) -> 
     assert column(table, 2) == [pytest.approx((1.2 + 2.0 * 0.43) / iteration) for iteration in (1, 2, 3, 4)]
 
 
+def test_the_total_loss_weighs_every_head() -> None:
+    """A critic's loss as the value's."""
+    weights = replace(SETTINGS, value_weight=2.0, values=4, tricks_weight=0.5)
+    losses = {"policy_loss": 1.0, "value_loss": 10.0, "tricks_loss": 100.0, "critic_loss": 1000.0}
+    for names, total in ((2, 21.0), (3, 71.0), (4, 2071.0)):
+        entry = dict(list(losses.items())[:names])
+        assert with_total(entry, weights) == {**entry, "total_loss": total}
+    assert "total_loss" not in with_total({"policy_loss": 1.0}, weights)
+
+
 def test_throughput_stands_beside_the_documents_targets(document: ElementTree.Element) -> None:
     chart = figure(document, "Self-play throughput")
     lines = [start[1] for start, _ in paths(chart, "reference")]
@@ -105,6 +118,10 @@ def test_strength_over_the_steps_of_a_run(folder: Path, document: ElementTree.El
         ("search 3x30", "random", 7): 4.5,
         ("search 3x30", "rule-based", 7): 0.5,
     }
+    steps = [strength.step for strength in read_strength(folder, entries())]
+    assert steps == sorted(steps)  # the match before training is told last
+    line = pixels(figure(document, "Lead, search 3x30"), "c0")[0]
+    assert [x for x, _ in line] == sorted(x for x, _ in line)
     chart = figure(document, "Lead, search 3x30")
     table = chart.find(".//table")
     assert [column(table, number) for number in range(5)] == [
@@ -143,6 +160,27 @@ def test_results_count_where_the_metrics_do_not_have_them_yet(tmp_path) -> None:
     newest = read_strength(folder, entries()[:-1])[-1]
     assert (newest.player, newest.step, newest.match["player"]["mean"]) == ("search 3x30", 7, 6.5)
     assert read_strength(folder, entries())[-1].match["player"]["mean"] == 6.0
+
+
+def test_results_that_are_not_as_the_run_wrote_them_are_refused(tmp_path) -> None:
+    folder = write_run(tmp_path / "run", entries()[:-1])
+    told = {"results": results({"trained, search 3x30": 6.5})}
+    (folder / "results.json").write_bytes(sealed(told))
+    assert read_strength(folder, entries()[:-1])[-1].match["player"]["mean"] == 6.5
+    changed = sealed(told).replace(b"6.5", b"9.5")
+    assert changed != sealed(told)
+    (folder / "results.json").write_bytes(changed)
+    with pytest.raises(DamagedError, match="is not as the run wrote it"):
+        read_strength(folder, entries()[:-1])
+
+
+def test_an_interval_that_has_no_width_in_json_is_infinite(tmp_path) -> None:
+    lines = json.loads(json.dumps(entries()))
+    lines[-1]["results"]["trained, search 3x30"]["random"]["lead"] = {"mean": 4.5, "half": None}
+    folder = write_run(tmp_path / "run", lines)
+    found = read_strength(folder, read_metrics(folder))
+    (wide,) = [s for s in found if (s.player, s.opponent, s.step) == ("search 3x30", "random", 7)]
+    assert wide.match["lead"] == {"mean": 4.5, "half": math.inf}
 
 
 def test_the_page_needs_nothing_from_elsewhere(text: str) -> None:

@@ -20,7 +20,7 @@ from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.report import played
 from veclab.report.games import TOLD_ACTIONS, _Round, _round_cells, annotated_games, score_text
-from veclab.report.page import main
+from veclab.report.page import main, rules_text
 from veclab.report.played import Played, play, played_charts
 from veclab.settings import Settings
 
@@ -191,3 +191,7 @@ def test_what_a_game_of_ones_own_is_called_by_is_escaped() -> None:
     assert notes[0].startswith("1 games that <u> played alone") and "in <b>&; a game gives from" in notes[1]
     round_of = _Round("<i>&", {0: "a"})
     assert _round_cells(replace(games, game=own), round_of)[0] == "&lt;i&gt;&amp;"
+
+
+def test_rules_that_a_run_mixes_are_all_told() -> None:
+    assert rules_text([Blob(cards=2), Blob(cards=3), Blob(cards=2)]) == "Game: blob. Rules: cards = 2 or 3."

@@ -2,8 +2,11 @@
 
 import json
 import random
+import threading
+import time
 from dataclasses import asdict
 from importlib import resources
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -25,12 +28,12 @@ from veclab.presets import from_flags
 from veclab.progress import Display
 from veclab.report.games import sample
 from veclab.report.played import play_all
-from veclab.table.advice import give_hint, where_cards_lie
+from veclab.table.advice import Hint, give_hint, where_cards_lie
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match, Settings, begin, walk
 from veclab.table.sight import look
-from veclab.web import server
-from veclab.web.message import hint_told, seen_told
+from veclab.web import server, sitting
+from veclab.web.message import hint_told, move_told, seen_told
 from veclab.web.sitting import Table
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
@@ -62,6 +65,63 @@ def test_agents_can_be_watched_and_told_to_wait() -> None:
     finally:
         one.stop()
         one.table.close()
+
+
+def test_who_looks_on_is_not_kept_between_games() -> None:
+    """And of each game is told what was said in that one."""
+    one = Served(Table(a_match(games=2), random_bots, None, delay=0))
+    try:
+        told = one.wait(lambda told: told["over"])
+        steps = pairwise(one.table._sitting.past[12:])  # the first game has four bids and eight cards
+        second = [line for before, after in steps for line in move_told(before, after, None)]
+        assert len(told["sheet"]["rows"]) == 4 and told["log"] == second and len(second) > 8
+    finally:
+        one.stop()
+        one.table.close()
+
+
+def test_a_hint_for_a_decision_that_was_taken_back_is_not_shown_for_another(served: Served, monkeypatch) -> None:
+    first = served.wait(lambda told: actions(told))
+    assert served.ask("act", action=actions(first)[0])[0] == 200
+    served.wait(lambda told: actions(told))
+    asked, go_on = [], threading.Event()
+
+    def slow(agent: object, match: Match) -> Hint:
+        asked.append(len(match.history))
+        go_on.wait(60)
+        return Hint(f"after {len(match.history)} moves", "points", 1, ())
+
+    monkeypatch.setattr(sitting, "give_hint", slow)
+    assert served.ask("hint")[0] == 200
+    served.wait(lambda told: asked)
+    assert served.ask("undo")[0] == 200 and served.ask("hint")[0] == 200
+    go_on.set()
+    hint = served.wait(lambda told: told["hint"] and not told["asked"])["hint"]
+    assert len(asked) == 2 and asked[0] > asked[1] and hint["source"] == f"after {asked[1]} moves"
+
+
+def test_a_move_that_was_thought_of_for_another_match_is_not_made(monkeypatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(agent: object, match: Match) -> int:
+        begun.set()
+        go_on.wait(60)
+        return match.legal[0]
+
+    monkeypatch.setattr(sitting, "choose", slow)
+    table = Table(a_match(games=1), random_bots, None, delay=0)
+    try:
+        assert begun.wait(60)
+        table.begin()
+        other = table._sitting.match.settings
+        go_on.set()
+        deadline = time.monotonic() + 60
+        while not table._sitting.match.over and time.monotonic() < deadline:
+            assert table._sitting.match.settings == other
+            time.sleep(0.01)
+        assert table._sitting.match.over and table._sitting.match.settings == other != a_match(games=1).settings
+    finally:
+        table.close()
 
 
 def test_thoughts_are_not_called_a_search() -> None:

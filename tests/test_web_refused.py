@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+from dataclasses import replace
 from importlib import resources
 
 import pytest
@@ -13,6 +14,7 @@ pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 import veclab
 from tests.web import Served, actions, waits_for_the_person
 from veclab import play
+from veclab.table.session import PERSON
 from veclab.web import server
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
@@ -134,3 +136,21 @@ def test_without_the_extra_there_is_one_line(missing: str, monkeypatch, capsys) 
     monkeypatch.setitem(sys.modules, missing, None)
     assert play.main(["--web", "--agent", "random"]) == 2
     assert capsys.readouterr().err == f"error: {missing} is not installed: pip install 'vecgame[web]'\n"
+
+
+def test_of_the_next_game_nothing_is_decided_before_it_is_begun(served: Served) -> None:
+    for _ in range(12):
+        told = served.wait(waits_for_the_person)
+        if told["resting"]:
+            break
+        assert served.ask("act", action=actions(told)[0])[0] == 200
+    assert told["resting"]
+    match = served.table._sitting.match
+    while match.mover != PERSON:  # it is the agents' turn, which wait too
+        match = match.act(match.legal[0])
+    with served.table._news:
+        served.table._put(replace(served.table._sitting, match=match))
+    assert served.told()["resting"]
+    assert served.ask("act", action=match.legal[0])[0] == 409 and served.ask("hint")[0] == 409
+    assert served.table._sitting.match is match
+    assert served.ask("go on")[0] == 200 and served.ask("act", action=match.legal[0])[0] == 200

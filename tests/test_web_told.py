@@ -21,7 +21,7 @@ from vecgame import make_game, text
 from veclab.arena.bots import RandomBot
 from veclab.table.session import PERSON, Match, Settings, begin, is_told
 from veclab.table.sight import look
-from veclab.web.message import move_told, seen_told
+from veclab.web.message import lies_told, move_told, seen_told
 from veclab.web.sitting import Sitting, Table
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
@@ -180,3 +180,31 @@ def test_a_card_of_no_suit_is_called_by_its_name_alone() -> None:
     for label, card in zip(found, told["hand"], strict=True):
         played = f"{card['word']} " * (card["action"] is not None)
         assert label == f"{played}{card['name']}" + f", {card['suit']}" * bool(card["suit"])
+
+
+def test_the_best_card_of_a_trick_is_marked() -> None:
+    match, rng, marks = a_match(cards=3, games=1), random.Random(2), set()
+    while not match.over:
+        seen = look(match, PERSON)
+        if seen.trick is not None:
+            best, word = seen.winning, "winning"
+        else:
+            best, word = (None, "") if seen.last_trick is None else (seen.last_trick.winner, "takes it")
+        assert [one["best"] for one in seen_told(seen)["seats"]] == [word * (seat == best) for seat in range(4)]
+        marks.add(word)
+        match = match.act(rng.choice(match.legal))
+    assert marks == {"", "winning", "takes it"}
+
+
+def test_where_cards_lie_is_told_of_those_whose_place_the_mover_does_not_know() -> None:
+    """One that is never where it truly lies in the worlds that were drawn is one of them."""
+    seen = look(a_match(cards=2), None)
+    lies = torch.zeros(seen.one.layout.size, 4)
+    for seat in range(4):
+        for card in seen.hand(seat):
+            lies[card, seat] = 1
+    unknown, elsewhere = seen.hand(1)[0], seen.hand(2)[0]
+    lies[unknown], lies[elsewhere] = 0, torch.tensor([0.0, 0.251, 0.0, 0.5])
+    told = {row["card"]["name"]: (row["seat"], row["shares"]) for row in lies_told(seen, lies)}
+    names = {card: text.card_name(seen.one.layout, card) for card in (unknown, elsewhere)}
+    assert told == {names[unknown]: (1, [0, 0, 0, 0]), names[elsewhere]: (2, [0, 0.251, 0, 0.5])}
