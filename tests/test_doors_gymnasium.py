@@ -262,3 +262,36 @@ def test_a_copy_plays_on_alike(copied) -> None:
         step, theirs = tables.step(actions), other.step(actions)
         assert data_equivalence(step, theirs, exact=True)
         observations, infos = step[0], step[-1]
+
+
+def test_games_take_the_numbers_of_a_run_without_a_gap() -> None:
+    """In the order in which they are begun, also where some of a batch end before others."""
+    tables = GameVectorEnv(3, Kuhn(), opponents="random")
+    _, infos = tables.reset(seed=1)
+    begun, unequal = set(infos["game"].tolist()), False
+    for _ in range(12):
+        _, _, over, _, infos = tables.step(np.zeros(3, dtype=np.int64))
+        begun |= set(infos["game"].tolist())
+        unequal |= 0 < over.sum() < 3
+    assert unequal and begun == set(range(len(begun))) and len(begun) > 9
+
+
+def test_the_last_observation_is_the_own_seats() -> None:
+    table, others = GameEnv(Blob(cards=2), seat=1), 0
+    for number in range(4):
+        _, info = table.reset(seed=3 if number == 0 else None)
+        over = False
+        while not over:
+            observation, _, over, _, info = table.step(int(info["action_mask"].argmax()))
+        state = table.table.state
+        assert np.array_equal(observation, table.game.observe(state, torch.tensor([1]))[0])
+        others += not np.array_equal(observation, table.game.observe(state)[0])
+    assert others
+
+
+def test_what_is_said_for_a_game_in_which_nothing_is_done_does_nothing() -> None:
+    tables = GameVectorEnv(2, Kuhn(), opponents="random")
+    tables.reset(seed=1)
+    before = tables.table.state[1]
+    tables.table.play(torch.tensor([0, 99]), torch.tensor([True, False]))
+    assert tables.table.forfeited.tolist() == [False, False] and tables.table.state[1] == before

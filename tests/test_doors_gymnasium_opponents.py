@@ -134,3 +134,15 @@ def test_a_program_in_another_language_has_a_seat() -> None:
     assert program.program is not None
     tables.close()
     assert program.program is None
+
+
+@pytest.mark.parametrize("beyond", [-1, 2])
+def test_an_action_that_no_game_has_is_not_taken_for_the_nearest(beyond: int) -> None:
+    """In Kuhn, whose two actions are always legal."""
+
+    class Beyond(RandomBot):
+        def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
+            return torch.full_like(state.index, beyond)
+
+    with pytest.raises(ValueError, match=f"random took action {beyond} in game 0 of kuhn after 0 moves, which is not"):
+        GameVectorEnv(1, Kuhn(), seat=1, opponents=Beyond()).reset(seed=1)
