@@ -295,3 +295,27 @@ def test_what_is_said_for_a_game_in_which_nothing_is_done_does_nothing() -> None
     before = tables.table.state[1]
     tables.table.play(torch.tensor([0, 99]), torch.tensor([True, False]))
     assert tables.table.forfeited.tolist() == [False, False] and tables.table.state[1] == before
+
+
+def test_games_of_a_batch_are_shown_as_their_own_seats_see_them() -> None:
+    tables = GameVectorEnv(4, Blob(cards=3), seat="random", render_mode="ansi")
+    _, infos = tables.reset(seed=2)
+    game, state = tables.game, tables.table.state
+    assert len(set(infos["seat"].tolist())) > 1
+    assert tables.render() == tuple(game.text(state, lane, seat) for lane, seat in enumerate(infos["seat"].tolist()))
+    assert all(shown != game.text(state, lane, None) for lane, shown in enumerate(tables.render()))
+
+
+def test_a_game_that_is_over_waits_for_its_own_reset() -> None:
+    """In the mode DISABLED, also where another one that was over is begun anew."""
+    tables = GameVectorEnv(2, Kuhn(), opponents="random", autoreset_mode=AutoresetMode.DISABLED)
+    one, other = np.array([True, False]), np.array([False, True])
+    with pytest.raises(ValueError, match="and is not the first"):
+        tables.reset(options={"reset_mask": one})
+    tables.reset(seed=1)
+    assert tables.step(np.array([1, 1]))[2].all()  # a bet, which is folded or called
+    tables.reset(options={"reset_mask": one})
+    with pytest.raises(ResetNeeded, match="game 1 of the batch is over"):
+        tables.step(np.array([1, 1]))
+    tables.reset(options={"reset_mask": other})
+    tables.step(np.array([1, 1]))

@@ -247,3 +247,14 @@ def test_the_example_runs(monkeypatch, capsys) -> None:
     words = capsys.readouterr().out.split()
     expert, random = (float(words[words.index(name) + 1].rstrip(",")) for name in ("rule-based", "random"))
     assert expert > random
+
+
+def test_what_the_mover_may_do_is_told_to_nobody_else() -> None:
+    """The cards that it may play are cards that it holds."""
+    table = GameAEC(Blob(cards=3))
+    table.reset(seed=1)
+    while not any(table.terminations.values()):
+        masks = {agent: table.observe(agent)["action_mask"] for agent in table.agents}
+        assert [agent for agent, mask in masks.items() if mask.any()] == [table.agent_selection]
+        table.step(int(masks[table.agent_selection].argmax()))
+    assert not any(table.observe(agent)["action_mask"].any() for agent in table.possible_agents)

@@ -410,3 +410,13 @@ def test_the_example_learns(monkeypatch, capsys) -> None:
     run_example(monkeypatch, "torchrl_ppo.py", "--updates 20 --games 256 --cards 1")
     scores = [float(line.split()[2]) for line in capsys.readouterr().out.splitlines() if line.startswith("update")]
     assert len(scores) == 3 and scores[2] > scores[0] + 1
+
+
+def test_a_game_that_an_illegal_action_ended_is_followed_by_one_that_goes_on() -> None:
+    table = GameEnv(make_game("kuhn"), games=2, seed=1, illegal="end")
+    told = table.reset()
+    told["action"] = torch.tensor([-1, 0])
+    told = table.step(told)["next"]
+    assert told["done"][:, 0].tolist() == [True, False]
+    told = table.reset(told.exclude("reward").set("_reset", told["done"]))
+    assert told["game"].tolist() == [2, 1] and not told["done"].any()
