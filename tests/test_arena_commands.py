@@ -14,6 +14,7 @@ from vecgame import Game, identity, make_game
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena import best_response, evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo
+from veclab.presets import from_flags
 
 ROOT = Path(__file__).parents[1]
 BOT = f"cmd:{sys.executable} {ROOT / 'examples' / 'bot.py'}"
@@ -291,3 +292,18 @@ def test_an_address_on_the_command_line(folder, capsys) -> None:
     path = network("bluff", make_game("bluff.py:Bluff"))
     assert ladder.main([path, BOT, *FLAGS]) == 0
     assert evaluate.main([path, "--game", "bluff.py:Bluff", "--opponents", BOT, *FLAGS, *SEARCH]) == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ({"cards": "1"}, "1,000 games a pairing, 1 card, each deal played from every seat"),
+        ({"cards": "1-5"}, "1,000 games a pairing, 1-5 cards, each deal played from every seat"),
+        ({"game": "kuhn"}, "500 games a pairing, each deal played from every seat"),
+        ({"game": "whist"}, "500 games a pairing, 13 cards, each deal played from both sides"),
+    ],
+    ids=["one", "some", "a game with no number of them", "partners"],
+)
+def test_a_title_says_how_many_cards_are_dealt(flags: dict[str, str], told: str) -> None:
+    settings = from_flags("quick", {**flags, "device": "cpu"})
+    assert evaluate.terms(settings.games()[0], settings) == told

@@ -201,12 +201,18 @@ def counts_text(counts: Sequence[int]) -> str:
     return ",".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
+def cards_dealt(flags: Flags) -> str:
+    """How many cards a seat is dealt, of canonical flags, in words; "" of a game that always deals as many."""
+    if "cards" not in default_rules(flags["game"]):
+        return ""
+    return "1 card" if flags["cards"] == "1" else f"{flags['cards']} cards"
+
+
 def described(flags: Flags) -> str:
     """The game of canonical flags in a few words."""
-    kind, cards = game_class(flags["game"]), flags["cards"]
+    kind = game_class(flags["game"])
     parts = ["Blob" if kind is Blob else kind.name]
-    if "cards" in default_rules(flags["game"]):
-        parts.append("1 card" if cards == "1" else f"{cards} cards")
+    parts += [dealt] if (dealt := cards_dealt(flags)) else []
     if kind is Blob:
         parts += [f"trump {flags['trump']}"] + ["no hook"] * (not flags["hook"])
         parts += [f"{flags[n]} {n}" for n in ("suits", "ranks") if flags[n] != BLOB_FLAGS[n]]

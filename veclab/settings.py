@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from net import PRESETS as NETWORKS
 from net.blobnet import SEATS as SCALAR_SEATS
 from vecgame import Game, SuitSymmetry
-from veclab.game_flags import BLOB_FLAGS, RULES, canonical, described, games_of, read_counts
+from veclab.game_flags import BLOB_FLAGS, RULES, canonical, cards_dealt, described, games_of, read_counts
 from veclab.playout_cap import PlayoutCap
 from veclab.precision import PRECISIONS
 from veclab.typed import like, unknown
@@ -338,6 +338,10 @@ class Settings:
     def describe(self) -> str:
         """The game in a few words."""
         return described(self.game_flags())
+
+    def cards_dealt(self) -> str:
+        """How many cards a seat is dealt, in words; "" of a game that always deals as many."""
+        return cards_dealt(self.game_flags())
 
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""

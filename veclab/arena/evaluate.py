@@ -177,7 +177,8 @@ def terms(game: Game, settings: Settings) -> str:
     """How many games a pairing has and how they are dealt, for a title."""
     seats = "from both sides" if game.partners else "by each with itself" if game.cooperative else "from every seat"
     count = len(seatings_of(game)) * settings.eval_deals
-    return f"{count:,} games a pairing, {settings.cards} cards, each deal played {seats}"
+    parts = (f"{count:,} games a pairing", settings.cards_dealt(), f"each deal played {seats}")
+    return ", ".join(part for part in parts if part)
 
 
 def add_player_flags(parser: argparse.ArgumentParser) -> None:
