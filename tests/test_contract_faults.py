@@ -11,8 +11,7 @@ from tests.crazy_eights import CrazyEights
 from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
 from vecgame import Blob, Spades, Stream, Whist, contract
 from vecgame.cards import bit, popcount, unpack
-from vecgame.dealing import numbers
-from vecgame.games.match import future_of
+from vecgame.dealing import future_of, numbers
 from vecgame.hidden import Hidden, dealt_anew, nobody, own, places
 from vecgame.philox import Purpose
 

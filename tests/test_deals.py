@@ -15,7 +15,7 @@ from tests.small_games import Draw, FiveSuits, Small
 from tests.small_games import Kuhn as SmallKuhn
 from vecgame import Blob, BlobMatch, Briscola, Game, Hidden, Kuhn, Leduc, Purpose, State, Stream, dealing, hidden
 from vecgame.cards import Layout
-from vecgame.games.match import future_of
+from vecgame.dealing import future_of
 from vecgame.philox import check_seed
 from veclab.arena.deals import every_deal, fillings, later_deals, with_last_dealer
 from vecmcts import random_action

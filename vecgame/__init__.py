@@ -17,6 +17,7 @@ from vecgame.games.skat import Skat
 from vecgame.games.spades import Spades
 from vecgame.games.whist import Whist
 from vecgame.games.wizard import Wizard
+from vecgame.hands import HandGame, HandState
 from vecgame.hidden import Hidden
 from vecgame.loading import address_of
 from vecgame.own_rules import TrickState
@@ -38,6 +39,8 @@ __all__ = [
     "Euchre",
     "EuchreMatch",
     "Game",
+    "HandGame",
+    "HandState",
     "Hearts",
     "HeartsMatch",
     "Hidden",

@@ -74,6 +74,21 @@ class Layout:
         """Bitboards of whole suits: [...] integer suits -> [...] int64."""
         return ((1 << self.ranks) - 1) << (self.ranks * suit.long())
 
+    def above(self, card: Tensor) -> Tensor:
+        """The cards of each card's suit that have a higher rank, as bitboards: [...] integer ids -> [...] int64; none
+        for an extra card or -1."""
+        suited = (1 << self.suits * self.ranks) - 1
+        higher = self.suit_bits(self.suit_of(card.clamp(min=0))) & -(bit(card.clamp(min=0)) << 1)
+        return torch.where(card >= 0, higher & suited, 0)
+
+    def same_rank(self, bits: Tensor) -> Tensor:
+        """All cards that have the rank of a card in each set, those cards included: [...] int64 -> [...] int64. Extra
+        cards have none."""
+        ranks = torch.zeros_like(bits)
+        for suit in range(self.suits):
+            ranks = ranks | bits >> self.ranks * suit & self.block(0)
+        return ranks * sum(1 << self.ranks * suit for suit in range(self.suits))
+
     def rotate(self, bits: Tensor, first: Tensor) -> Tensor:
         """Renames suits so that suit ``first`` becomes suit 0, the others following in order; extra cards stay.
 

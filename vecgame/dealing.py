@@ -1,4 +1,4 @@
-"""What trick games share before the first decision: the deal, given hands, and who deals with which trump."""
+"""What games share before the first decision: the deal, given hands, and who deals with which trump."""
 
 from functools import cache
 
@@ -43,6 +43,12 @@ def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
     inside = unpack(deck, size=size)
     keys = torch.where(inside, keys, torch.iinfo(torch.int64).max)
     return keys.argsort(dim=-1, stable=True)
+
+
+def future_of(stream: Stream) -> Tensor:
+    """A number that later cards come from, for a hidden field of a state: [B] int64, 56 random bits."""
+    words = stream.words(Purpose.MATCH, 2)
+    return (words[:, 0] << 24) | (words[:, 1] >> 8)
 
 
 def checked_hands(hands: Tensor, deck: int, cards: int, seats: int = SEATS, layout: Layout = STANDARD) -> Tensor:

@@ -45,8 +45,13 @@ class Hidden:
 
     def bits(self, field: Tensor) -> Tensor:
         """The cards in each entry of the field, as bitboards: [B, E] int64, E = 1 for a field without further axes."""
-        entries = field.reshape(len(field), -1)
-        return entries if self.holds == "sets" else torch.where(entries >= 0, bit(entries.clamp(min=0)), 0)
+        return bits_of(field, self.holds)
+
+
+def bits_of(field: Tensor, holds: Literal["sets", "cards"]) -> Tensor:
+    """The cards in each entry of a field [B, ...] that holds bitboards or card ids: [B, E] int64 bitboards."""
+    entries = field.reshape(len(field), -1)
+    return entries if holds == "sets" else torch.where(entries >= 0, bit(entries.clamp(min=0)), 0)
 
 
 def own(seats: int, batch_size: int, device: torch.device) -> Tensor:

@@ -21,7 +21,7 @@ from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, working
 from vecgame.own_rules import TrickState
-from vecgame.philox import Purpose, Stream, check_count, check_seed, whole
+from vecgame.philox import Stream, check_count, check_seed, whole
 from vecgame.state import State
 from vecgame.tricks import TrickGame
 
@@ -109,7 +109,7 @@ class Match(TrickGame):
     ) -> TrickState:
         """Begins matches ``first_index`` .. ``first_index + batch_size - 1`` of the run that ``seed`` names."""
         stream = dealing.numbers(batch_size, seed, device, first_index)
-        future, number = future_of(stream), torch.zeros_like(stream.game)
+        future, number = dealing.future_of(stream), torch.zeros_like(stream.game)
         dealer = self.dealers(stream) if self.has_dealer else None
         return replace(self._deal_game(stream.game, future, number, dealer), future=future)
 
@@ -150,7 +150,7 @@ class Match(TrickGame):
             state,
             totals=totals,
             number=torch.full_like(state.made, number),
-            future=future_of(Stream(0, state.index, torch.zeros_like(state.index))),
+            future=dealing.future_of(Stream(0, state.index, torch.zeros_like(state.index))),
         )
 
     def _checked_totals(self, totals: Tensor, state: TrickState) -> Tensor:
@@ -288,7 +288,7 @@ class Match(TrickGame):
         worlds = super().determinize(state, count, seed)
         # Further on in the stream than `deal` reads: under its seed, the first world of a match would hold the truth.
         stream = Stream.of_worlds(seed, state.index, self.turn(state), count).at(1)
-        return replace(worlds, future=future_of(stream))
+        return replace(worlds, future=dealing.future_of(stream))
 
 
 class LaterGame(Stream):
@@ -297,9 +297,3 @@ class LaterGame(Stream):
     @property
     def number(self) -> Tensor:
         return self.stream
-
-
-def future_of(stream: Stream) -> Tensor:
-    """[B] int64, 56 random bits."""
-    words = stream.words(Purpose.MATCH, 2)
-    return (words[:, 0] << 24) | (words[:, 1] >> 8)

@@ -1,0 +1,194 @@
+"""What games without tricks share whose seats hold cards: a game of its own adds its rules to `HandGame`, in one file.
+
+Cards are dealt, and from then on the seat ``to_move`` plays a card or does something else that the game has a name for.
+What that does is the game's own; `vecgame.piles` moves cards between hands, stock and table.
+"""
+
+from __future__ import annotations
+
+import functools
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from vecgame import dealing, hidden, piles, text
+from vecgame.cards import Layout, bit, unpack
+from vecgame.game import Game
+from vecgame.hidden import Hidden
+from vecgame.philox import DECISION_BITS, Stream
+from vecgame.state import State
+
+MOST_DECISIONS = 1 << DECISION_BITS  # that random numbers tell apart
+
+
+@dataclass(frozen=True)
+class HandState(State):
+    """B games for P seats. A game adds its own fields, and says in `holds` which of them hold cards, seats or suits.
+
+    Of these some are known by their names: ``stock``, [B, N] int8 card ids, the next one first and then -1, and
+    ``future``, [B] int64, by which cards are shuffled again (`vecgame.piles.stock_of`), are hidden; ``shown``, [B, P]
+    int64, are cards that all know a seat to hold, beside those in ``hands``.
+    """
+
+    holds: ClassVar = {"hands": "sets", "shown": "sets", "stock": "cards", "to_move": "seats"}
+
+    hands: Tensor  # [B, P] int64 bitboards, the cards that each seat alone sees
+    to_move: Tensor  # [B] int64, the seat that decides next
+    made: Tensor  # [B] int64, decisions made
+
+
+class HandGame(Game):
+    """Deal and turns. A subclass sets the class attributes, or in `set_up` what depends on its rules, and overrides
+    `act`, `points` and what else differs.
+
+    Actions are the cards by their ids, unless ``plays_cards`` is False, and then the ``others`` by their places, of
+    which the first is number ``first_other``. Rules named ``players``, ``cards`` (dealt to a seat), ``suits``,
+    ``ranks`` and ``decisions`` are taken for what they say; what has no rule is a class attribute, or set in `set_up`.
+    """
+
+    state_type: ClassVar[type[HandState]] = HandState
+    bare_states = (State, HandState)
+    of_seats = "hands"
+    plays_cards: ClassVar[bool] = True  # a card of the mover's is an action
+    others: Sequence[str] = ()  # what else may be done, by name
+    first_other: int
+
+    def __init__(self, rules: object = None, **changes: object) -> None:
+        super().__init__(rules, **changes)
+        own = type(self)
+        self.seats = getattr(self.rules, "players", own.seats)
+        self.cards = getattr(self.rules, "cards", own.cards)
+        if hasattr(self.rules, "decisions"):
+            self.decisions = self.rules.decisions
+        suits, ranks = (getattr(self.rules, name, getattr(own.layout, name)) for name in ("suits", "ranks"))
+        if (suits, ranks) != (own.layout.suits, own.layout.ranks):
+            self.layout = Layout(suits, ranks)
+        self.set_up()
+        self.deck = self.deck or self.layout.bits
+        cards = [text.card_name(self.layout, card) for card in range(self.layout.size)] if self.plays_cards else []
+        self.action_names, self.first_other = (*cards, *self.others), len(cards)
+        self.num_actions = len(self.action_names)
+        self.max_legal = getattr(self, "max_legal", self.num_actions)
+        self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
+        self._check()
+
+    def _check(self) -> None:
+        """Raises ValueError on numbers that make no game."""
+        name, dealt, deck = type(self).__name__, self.seats * self.cards, self.deck.bit_count()
+        if dealt > deck:
+            raise ValueError(f"{name} deals {dealt} cards, but its deck has {deck}")
+        if not 1 <= self.decisions <= MOST_DECISIONS:
+            raise ValueError(f"{name} has {self.decisions} decisions; there may be 1 to {MOST_DECISIONS}")
+
+    def set_up(self) -> None:
+        """Sets what the rules change of the class attributes: ``layout`` and ``deck``, ``others``, ``decisions``, the
+        lowest and highest score, and ``max_legal`` where not all actions can be legal at once."""
+
+    def deal(
+        self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
+    ) -> HandState:
+        """`cards` cards of the shuffled deck to each seat, one seat after the other; the rest is the stock."""
+        stream, dealt = dealing.numbers(batch_size, seed, device, first_index), self.seats * self.cards
+        deck = dealing.shuffled(stream, self.deck, self.layout.size)
+        hands = bit(deck[:, :dealt]).view(-1, self.seats, self.cards).sum(-1)
+        place = torch.arange(self.layout.size, device=deck.device)
+        stock = torch.where(place < self.deck.bit_count() - dealt, deck.roll(-dealt, -1), -1).to(torch.int8)
+        return self.begin(stream, hands, stock)
+
+    def begin(self, stream: Stream, hands: Tensor, stock: Tensor) -> HandState:
+        """The state before the first decision, made by `start`.
+
+        Args:
+            stream: the games' random numbers, for what else is drawn.
+            hands: [B, P] int64 bitboards.
+            stock: [B, size] int8, the cards not dealt in random order, then -1: as many places as there are cards.
+        """
+        return self.start(stream, hands)
+
+    def start(self, stream: Stream, hands: Tensor, **own: Tensor) -> HandState:
+        """A state with these hands and nothing done yet, seat 0 to move unless ``to_move`` says another; ``own`` are
+        the fields that the game adds."""
+        zero = torch.zeros_like(stream.game)
+        return self.state_type(**{"index": stream.game, "hands": hands, "to_move": zero, "made": zero, **own})
+
+    def turn(self, state: HandState) -> Tensor:
+        return state.made
+
+    def mover(self, state: HandState) -> Tensor:
+        return state.to_move
+
+    def over(self, state: HandState) -> Tensor:
+        """Whether the game ends before there have been `decisions` decisions: [B] bool. By default it never does."""
+        return torch.zeros_like(state.made, dtype=torch.bool)
+
+    def is_terminal(self, state: HandState) -> Tensor:
+        return (state.made == self.decisions) | self.over(state)
+
+    def held(self, state: HandState) -> Tensor:
+        """All cards that each seat holds, those that are known too: [B, P] int64."""
+        return state.hands | state.shown if hasattr(state, "shown") else state.hands
+
+    def legal_cards(self, state: HandState) -> Tensor:
+        """The cards that the mover may play: [B] int64, by default all that it holds."""
+        return piles.entry(self.held(state), self.mover(state))
+
+    def legal_others(self, state: HandState) -> Sequence[Tensor]:
+        """Which of the ``others`` may be done: [B] bool each. By default all may be."""
+        return [torch.ones_like(state.made, dtype=torch.bool)] * len(self.others)
+
+    def legal_mask(self, state: HandState) -> Tensor:
+        """Legal actions: [B, num_actions] bool; the first one where the game is over."""
+        masks = [unpack(self.legal_cards(state), size=self.layout.size)] if self.plays_cards else []
+        masks += [mask[:, None] for mask in self.legal_others(state)]
+        first = torch.arange(self.num_actions, device=state.device) == 0
+        return torch.where(self.is_terminal(state)[:, None], first, torch.cat(masks, -1))
+
+    @abstractmethod
+    def act(self, state: HandState, action: Tensor, card: Tensor) -> HandState:
+        """What a decision does, whose turn it is then included: the state after it but for `made`. What this gives for
+        a game that is over does not count.
+
+        Args:
+            state: with the card that is played no longer among those that its seat holds.
+            action: [B] int64.
+            card: [B] int64, the card that is played, as a bitboard of one; 0 where another thing is done.
+        """
+
+    def step(self, state: HandState, action: Tensor) -> HandState:
+        """As of any `Game`, by `act`."""
+        going = ~self.is_terminal(state)
+        card = torch.where(action < self.first_other, bit(action.clamp(0, self.layout.size - 1)), 0)
+        held = ("hands", "shown") if hasattr(state, "shown") else ("hands",)
+        left = {name: getattr(state, name) & ~card[:, None] for name in held} if self.plays_cards else {}
+        after = self.act(replace(state, **left), action, card).where(going, state)
+        return replace(after, made=state.made + going)
+
+    @abstractmethod
+    def points(self, state: HandState) -> Tensor:
+        """Points of a finished game: [B, P] float32 by absolute seat."""
+
+    def scores(self, state: HandState) -> Tensor:
+        return torch.where(self.is_terminal(state)[:, None], self.points(state), 0.0)
+
+    def hidden(self, state: HandState) -> Mapping[str, Hidden]:
+        """A seat sees its own hand only, nobody the stock and what comes later."""
+        told = {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
+        if hasattr(state, "stock"):
+            told["stock"] = Hidden(hidden.nobody(state.stock, self.seats), holds="cards")
+        if hasattr(state, "future"):
+            told["future"] = Hidden(hidden.nobody(state.future, self.seats), holds="number")
+        return told
+
+    def open_cards(self, state: HandState) -> Tensor:
+        """The cards in the fields that `hidden` does not name, but for those in a hidden place too, of which such a
+        field tells something, such as which one was turned up: [B] int64."""
+        told = self.hidden(state)
+        held = {name: kind for name, kind in text.kinds(state, told).items() if name not in told}
+        bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
+        entries = torch.cat(bits, -1).unbind(-1) if bits else ()
+        named = functools.reduce(torch.bitwise_or, entries, torch.zeros_like(state.index))
+        return named & ~hidden.places(told, state).sum(-1)  # each card has one place, so the sum is the union

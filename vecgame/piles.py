@@ -1,0 +1,61 @@
+"""Cards that go from pile to pile: drawn from a stock, shuffled into it again, a seat's; and whose turn is next.
+
+A stock is [B, N] int8 card ids, the next one first, then -1; a pile that has no order is a bitboard (`vecgame.cards`).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vecgame import dealing
+from vecgame.cards import bit, popcount
+from vecgame.lanes import around
+from vecgame.philox import Stream
+
+
+def entry(field: Tensor, seat: Tensor) -> Tensor:
+    """What a field [B, P] holds for the seats ``seat`` [B] int64: [B]."""
+    return field.gather(1, seat[:, None])[:, 0]
+
+
+def only(seat: Tensor, value: Tensor, seats: int) -> Tensor:
+    """A field with ``value`` [B] for the seats ``seat`` [B], and 0 or False for the others: [B, P], of that dtype."""
+    here = torch.arange(seats, device=seat.device) == seat[:, None]
+    return torch.where(here, value[:, None], torch.zeros_like(value[:, None]))
+
+
+def seat_after(seat: Tensor, playing: Tensor) -> Tensor:
+    """The next seat after ``seat`` [B] int64 that is ``playing`` [B, P] bool: that seat itself if no other is, and the
+    one beside it if none is. [B] int64."""
+    seats = playing.shape[1]
+    turn = around(seat[:, None] + 1 + torch.arange(seats, device=seat.device), seats)
+    return entry(turn, playing.gather(1, turn).to(torch.int8).argmax(-1))  # argmax takes the first of equals
+
+
+def stock_of(stream: Stream, cards: Tensor, size: int) -> Tensor:
+    """A stock of the cards [B] int64 in random order: [B, size] int8. In mid-game, where the stream is that of a hidden
+    number, ``Stream(0, state.future, state.made)``, each world shuffles otherwise."""
+    order = dealing.shuffled(stream, cards, size)
+    return torch.where(torch.arange(size, device=cards.device) < popcount(cards)[:, None], order, -1).to(torch.int8)
+
+
+def draw(stock: Tensor, counts: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Gives each seat so many cards of a stock, as long as there are any.
+
+    Args:
+        stock: [B, N] int8.
+        counts: [B, P] int64, how many each seat draws, 0 or more.
+        order: [B, P] int64, the seats in the order in which they draw, each once; by default 0, 1, ..
+
+    Returns:
+        What each seat has drawn, [B, P] int64 bitboards, and the stock that is left, [B, N] int8.
+    """
+    seats, place = counts.shape[1], torch.arange(stock.shape[1], device=stock.device)
+    ends = (counts if order is None else counts.gather(1, order)).cumsum(-1)
+    owner = (place >= ends[..., None]).sum(1)  # by that order; one more for the cards that stay
+    cards = torch.where(stock >= 0, bit(stock.clamp(min=0)), 0)
+    drawn = cards.new_zeros(len(stock), seats + 1).scatter_add(1, owner, cards)[:, :seats]
+    later = place + ends[:, -1:]
+    left = torch.where(later < stock.shape[1], stock.gather(1, later.clamp(max=stock.shape[1] - 1)), -1)
+    return drawn if order is None else torch.zeros_like(drawn).scatter(1, order, drawn), left
