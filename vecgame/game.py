@@ -21,6 +21,8 @@ from vecgame.pictures import View
 from vecgame.state import State, as_tensor
 from vecgame.symmetry import SuitSymmetry
 
+FEWEST_SEATS, MOST_SEATS = 2, 8
+
 
 @dataclass(frozen=True)
 class NoRules:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vecgame import dealing, hidden, piles, text
 from vecgame.cards import Layout, bit, unpack
-from vecgame.game import Game
+from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
 from vecgame.hidden import Hidden
 from vecgame.philox import DECISION_BITS, Stream
 from vecgame.state import State
@@ -72,15 +72,19 @@ class HandGame(Game):
         cards = [text.card_name(self.layout, card) for card in range(self.layout.size)] if self.plays_cards else []
         self.action_names, self.first_other = (*cards, *self.others), len(cards)
         self.num_actions = len(self.action_names)
+        self._check()
         self.max_legal = getattr(self, "max_legal", self.num_actions)
         self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
-        self._check()
 
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game."""
         name, dealt, deck = type(self).__name__, self.seats * self.cards, self.deck.bit_count()
-        if dealt > deck:
+        if not FEWEST_SEATS <= self.seats <= MOST_SEATS:
+            raise ValueError(f"{name} has {self.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
+        if not 0 <= dealt <= deck:
             raise ValueError(f"{name} deals {dealt} cards, but its deck has {deck}")
+        if not hasattr(self, "decisions"):
+            raise ValueError(f"{name} does not say how many decisions it has at most: set decisions")
         if not 1 <= self.decisions <= MOST_DECISIONS:
             raise ValueError(f"{name} has {self.decisions} decisions; there may be 1 to {MOST_DECISIONS}")
 
@@ -94,7 +98,7 @@ class HandGame(Game):
         """`cards` cards of the shuffled deck to each seat, one seat after the other; the rest is the stock."""
         stream, dealt = dealing.numbers(batch_size, seed, device, first_index), self.seats * self.cards
         deck = dealing.shuffled(stream, self.deck, self.layout.size)
-        hands = bit(deck[:, :dealt]).view(-1, self.seats, self.cards).sum(-1)
+        hands = bit(deck[:, :dealt]).view(len(deck), self.seats, self.cards).sum(-1)
         place = torch.arange(self.layout.size, device=deck.device)
         stock = torch.where(place < self.deck.bit_count() - dealt, deck.roll(-dealt, -1), -1).to(torch.int8)
         return self.begin(stream, hands, stock)

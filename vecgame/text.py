@@ -28,7 +28,7 @@ TRICK_KINDS = {
     "maker": "seats",
     "trump": "suits",
 }
-LABELS = {"bids": "bid", "made": "decisions made"}
+LABELS = {"bids": "bid", "made": "decisions made", "to_move": "to move"}
 POINTER = "▸"
 
 Value = Any
@@ -194,10 +194,13 @@ def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, .
     "number", or a tuple of names that its numbers stand for.
 
     ``State.holds`` says so, of the state's class and those it extends, or `Game.hidden`; in a state with a trick also
-    `TRICK_KINDS`, by the names that fields have in trick games. All others are numbers, whatever their dtype.
+    `TRICK_KINDS`, by the names that fields have in trick games. ``hands`` that are int64 are sets. All others are
+    numbers, whatever their dtype.
     """
     names, said = list(state.tensors()), {}
     usual = TRICK_KINDS if {"hands", "trick"} <= set(names) else {}
+    if "hands" in names and state.hands.dtype == torch.int64:
+        usual = {"hands": "sets"} | usual
     for cls in reversed(type(state).__mro__):  # a match's state extends two, and both say something
         said |= vars(cls).get("holds", {})
     shown = {name: field.holds for name, field in hidden.items()}
@@ -316,7 +319,7 @@ def words(seen: Seen, names: Sequence[str] | None = None) -> str:
 
 def _seat_rows(seen: Seen, names: Sequence[str] | None) -> list[str]:
     """A line for each seat, in columns; none in a state that has no hands."""
-    if "hands" not in seen.values or not seen.per_seat("hands"):
+    if not seated(seen):
         return []
     rows = [
         (
@@ -328,6 +331,11 @@ def _seat_rows(seen: Seen, names: Sequence[str] | None) -> list[str]:
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     return [f"{name:<{widths[0]}}  {cards:<{widths[1]}}  {notes}".rstrip() for name, cards, notes in rows]
+
+
+def seated(seen: Seen) -> bool:
+    """Whether the state has hands, for a row of each seat's."""
+    return "hands" in seen.counts and seen.per_seat("hands")
 
 
 def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
@@ -349,12 +357,14 @@ def row_words(seen: Seen, name: str) -> str:
 
 def others(seen: Seen) -> list[str]:
     """The fields that neither the rows of the seats nor the title tell."""
-    seated = "hands" in seen.values and seen.per_seat("hands")
-    told = {"index", "lacks", "trick"} if seated else {"index"}
+    rows = seated(seen)
+    told = {"index", "lacks", "trick"} if rows else {"index"}
+    if seen.mover is not None or seen.scores is not None:  # or a state is shown without its game
+        told.add("to_move")
     return [
         name
         for name in seen.values
-        if name not in told and not (seated and (name == "hands" or (name not in seen.counts and seen.per_seat(name))))
+        if name not in told and not (rows and (name == "hands" or (name not in seen.counts and seen.per_seat(name))))
     ]
 
 

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import MOST_CARDS, RANKS, SEATS, bit, list_cards, lowest_card, unpack
+from vecgame.game import FEWEST_SEATS, MOST_SEATS
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
 
-FEWEST_SEATS, MOST_SEATS = 2, 8
 MOST_DECISIONS = 127  # that a state's `made` can count
 
 

@@ -168,7 +168,8 @@ class Match:
         """The mover's action, and what it does to the trick on the table."""
         game, state, seat = self.game, self.state, self.mover
         move = Move(seat, action, game.action_name(action, state))
-        if not isinstance(game, TrickGame) or game.bidding(state) or is_giving(game, state):
+        card = isinstance(game, TrickGame) and action < game.layout.size  # a game may add other things to do
+        if not card or game.bidding(state) or is_giving(game, state):
             return move
         trick = state.trick.clone()
         trick[0, seat] = action

@@ -26,7 +26,7 @@ SEAT_NAMES = {
     7: ("South", "SW", "West", "NW", "NE", "East", "SE"),
     8: ("South", "SW", "West", "NW", "North", "NE", "East", "SE"),
 }
-TOLD = {"trump", "dealer"}  # fields that the line above the table tells
+TOLD = {"trump", "dealer"}  # fields that the line above the table tells, trump in trick games only
 # Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
 UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
 
@@ -134,9 +134,10 @@ class Seen:
         open_cards = " ".join(text.card_name(self.one.layout, card) for card in self.turned)
         told = [f"turned up {open_cards}"] if open_cards else []
         unnamed = {name for name, kind in self.one.kinds.items() if kind == "number"}
-        untold = UNTOLD if "trick" in self.one.values else UNTOLD & unnamed
+        tricks = "trick" in self.one.values
+        untold = {*TOLD, *UNTOLD} if tricks else {"dealer", *UNTOLD & unnamed}
         for name in self.one.values:
-            if name in {"index", "lacks", "trick", "hands", *TOLD, *untold, *self.columns}:
+            if name in {"index", "lacks", "trick", "hands", "to_move", *untold, *self.columns}:
                 continue
             if words := self._told(name):
                 label = "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")

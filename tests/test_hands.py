@@ -1,0 +1,224 @@
+"""Games without tricks whose seats hold cards: piles against plain Python, and what `HandGame` makes of rules."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+
+from tests.crazy_eights import CrazyEights, CrazyEightsState
+from tests.small_games import Draw
+from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, piles
+from vecgame.cards import bit, unpack
+from vecgame.contract import random_action
+
+LAYOUTS = (
+    Layout(),
+    Layout(suits=3, ranks=4),
+    Layout(suits=2, ranks=5, extra=3, extra_names=("x", "y", "z")),
+    Layout(suits=7, ranks=9, suit_names=tuple("abcdefg")),
+)
+
+
+def test_draw_is_as_in_plain_python() -> None:
+    rng, seats, size = random.Random(1), 3, 9
+    for ordered in (False, True):
+        stocks, counts, orders, given, left = [], [], [], [], []
+        for _ in range(200):
+            cards = rng.sample(range(20), rng.randint(0, size))
+            need, order = [rng.randint(0, 4) for _ in range(seats)], rng.sample(range(seats), seats)
+            rest, drawn = list(cards), [0] * seats
+            for seat in order if ordered else range(seats):
+                for _ in range(min(need[seat], len(rest))):
+                    drawn[seat] |= 1 << rest.pop(0)
+            stocks.append(cards + [-1] * (size - len(cards)))
+            left.append(rest + [-1] * (size - len(rest)))
+            counts.append(need), orders.append(order), given.append(drawn)
+        stock = torch.tensor(stocks, dtype=torch.int8)
+        drawn, after = piles.draw(stock, torch.tensor(counts), torch.tensor(orders) if ordered else None)
+        assert torch.equal(drawn, torch.tensor(given))
+        assert after.dtype == torch.int8 and torch.equal(after.long(), torch.tensor(left))
+
+
+def test_seats_of_fields() -> None:
+    field, seat = torch.tensor([[5, 6, 7], [8, 9, 10]]), torch.tensor([2, 0])
+    assert piles.entry(field, seat).tolist() == [7, 8]
+    assert piles.only(seat, torch.tensor([3, 4]), 3).tolist() == [[0, 0, 3], [4, 0, 0]]
+    marked = piles.only(seat, torch.tensor([True, False]), 3)
+    assert marked.dtype == torch.bool and marked.tolist() == [[False, False, True], [False] * 3]
+
+
+def test_the_next_seat_is_one_that_plays() -> None:
+    playing = torch.tensor([[1, 1, 1], [1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 0, 0]]).bool()
+    seat = torch.tensor([2, 0, 1, 1, 2])
+    assert piles.seat_after(seat, playing).tolist() == [0, 2, 1, 2, 0]
+
+
+def test_a_stock_is_shuffled_by_its_stream() -> None:
+    cards = torch.tensor([0b1011, 0, 0b111111]).repeat(400)
+    lane = torch.arange(len(cards))
+    stock = piles.stock_of(Stream(0, lane, torch.zeros_like(lane)), cards, 6)
+    assert stock.dtype == torch.int8 and stock.shape == (len(cards), 6)
+    sets = torch.where(stock >= 0, bit(stock.clamp(min=0)), 0)
+    assert torch.equal(sets.sum(-1), cards)
+    assert ((stock < 0).diff(dim=-1).sum(-1) <= 1).all()  # what is none comes last
+    first = stock[0::3, 0].bincount(minlength=6)
+    assert (first[[0, 1, 3]] > 90).all() and first[[2, 4, 5]].sum() == 0
+    again = piles.stock_of(Stream(0, lane, torch.ones_like(lane)), cards, 6)
+    assert (again != stock).any(-1)[2::3].float().mean() > 0.9
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: f"{layout.suits}x{layout.ranks}+{layout.extra}")
+def test_higher_cards_and_cards_of_a_rank(layout: Layout) -> None:
+    suited, ranks = layout.suits * layout.ranks, layout.ranks
+    for card in range(-1, layout.size):
+        higher = range(card + 1, (card // ranks + 1) * ranks) if 0 <= card < suited else ()
+        assert int(layout.above(torch.tensor([card]).to(torch.int8))) == sum(1 << other for other in higher)
+    rng = random.Random(2)
+    for _ in range(50):
+        cards = rng.sample(range(layout.size), rng.randint(0, 3))
+        there = {card % ranks for card in cards if card < suited}
+        bits = torch.tensor([sum(1 << card for card in cards)])
+        expected = sum(1 << card for card in range(suited) if card % ranks in there)
+        assert int(layout.same_rank(bits)) == expected
+
+
+def test_crazy_eights_is_the_game_that_it_was() -> None:
+    """Recorded before the game was written on `HandGame`: deals, what is shuffled again, and results."""
+    game = CrazyEights(ranks=5, cards=3)
+    state = game.deal(300, seed=11)
+    assert int(state.future.sum() % 1_000_003) == 66_581
+    while not game.is_terminal(state).all():
+        state = game.step(state, random_action(game, state))
+    assert state.made.sum() == 13_608
+    place = torch.arange(1, game.size + 1)
+    assert int((state.stock * place).sum()) == 13_996
+    assert game.scores(state)[:, 0].sum().item() == -6
+
+
+@dataclass(frozen=True)
+class PickRules:
+    players: int = 2
+    cards: int = 2
+    suits: int = 2
+    ranks: int = 3
+    decisions: int = 6
+
+
+@dataclass(frozen=True)
+class PickState(HandState):
+    holds: ClassVar = {"marked": "cards", "away": "sets"}
+
+    shown: torch.Tensor
+    stock: torch.Tensor
+    marked: torch.Tensor  # [B] int8, the last card of the stock, which all see, and of which all know where it goes
+    away: torch.Tensor  # [B] int64
+
+
+class Pick(HandGame):
+    """Throw a card away, or draw one; who holds more cards in the end wins."""
+
+    name, rules_type, state_type = "pick", PickRules, PickState
+    others = ("draw",)
+    lowest, highest = -1.0, 1.0
+
+    def begin(self, stream, hands, stock):
+        zero = torch.zeros_like(stream.game)
+        return self.start(stream, hands, shown=hands * 0, stock=stock, marked=stock[:, 1], away=zero)
+
+    def over(self, state):
+        return (self.held(state) == 0).any(-1)
+
+    def legal_others(self, state):
+        return [state.stock[:, 0] >= 0]
+
+    def act(self, state, action, card):
+        draws = piles.only(state.to_move, (action == self.first_other).long(), self.seats)
+        drawn, stock = piles.draw(state.stock, draws)
+        marked = bit(state.marked)[:, None]
+        to_move, hands, shown = (state.to_move + 1) % self.seats, drawn & ~marked, drawn & marked
+        fields = {"hands": state.hands | hands, "shown": state.shown | shown, "away": state.away | card}
+        return replace(state, stock=stock, to_move=to_move, **fields)
+
+    def points(self, state):
+        held = unpack(self.held(state), torch.float32, self.layout.size).sum(-1)
+        return (held - held.flip(-1)).sign()
+
+    def hidden(self, state):
+        told = super().hidden(state)
+        sees = told["stock"].sees | (state.stock == state.marked[:, None])[:, None]
+        return {**told, "stock": Hidden(sees, holds="cards")}
+
+
+def test_a_game_of_some_lines_keeps_the_contract() -> None:
+    game = Pick()
+    assert contract.check(game) == ()
+    assert (game.seats, game.cards, game.decisions, game.num_actions, game.first_other) == (2, 2, 6, 7, 6)
+    assert game.action_names[-2:] == ("A♥", "draw") and game.max_legal == 7
+
+
+def test_open_cards_are_those_of_public_fields_that_lie_in_no_hidden_place() -> None:
+    game = Pick()
+    state = game.deal(3, seed=1)
+    assert (game.open_cards(state) == 0).all()  # the card marked is in the stock still
+    state = game.step(game.step(state, [6, 6, 6]), [6, 6, 6])
+    assert torch.equal(game.open_cards(state), bit(state.marked)) and torch.equal(state.shown[:, 1], bit(state.marked))
+    card = state.hands[:, 0].double().log2().floor().long()
+    assert torch.equal(game.open_cards(game.step(state, card)), bit(state.marked) | bit(card))
+
+
+def test_known_cards_may_be_played_and_finished_games_stay_as_they_are() -> None:
+    game = Pick()
+    state = game.step(game.step(game.deal(2), [6, 6]), [6, 6])
+    state = game.step(state, state.hands[:, 0].double().log2().floor().long())
+    assert game.legal_mask(state)[torch.arange(2), state.marked.long()].all()
+    state = game.step(state, state.marked.long())
+    assert (state.shown == 0).all()
+    while not game.is_terminal(state).all():
+        state = game.step(state, random_action(game, state))
+    assert game.step(state, [0, 6]) == state
+    assert game.legal_mask(state).sum(-1).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("rules", "message"),
+    [
+        ({"players": 4}, "Pick deals 8 cards, but its deck has 6"),
+        ({"decisions": 257}, "Pick has 257 decisions; there may be 1 to 256"),
+        ({"players": 1}, "Pick has 1 seats; there may be 2 to 8"),
+    ],
+    ids=str,
+)
+def test_rules_that_make_no_game_are_refused(rules: dict[str, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Pick(**rules)
+
+
+def test_a_game_says_how_many_decisions_it_has() -> None:
+    @dataclass(frozen=True)
+    class NoEnd:
+        players: int = 2
+
+    class Endless(Pick):
+        rules_type = NoEnd
+
+    with pytest.raises(ValueError, match="Endless does not say how many decisions it has at most: set decisions"):
+        Endless()
+
+
+def test_states_print_without_their_game() -> None:
+    for game in (CrazyEights(), Pick(), Draw()):
+        lines = repr(game.deal(1)).splitlines()
+        assert "  seat 0  ♠ " in lines[2]
+
+
+def test_whose_turn_it_is_is_told_once() -> None:
+    game = CrazyEights()
+    state = game.deal(1)
+    told = game.text(state, seat=0)
+    assert told.count("to move") == 1 and "to_move" not in told
+    assert "to move         seat 0" in repr(state)
+    assert issubclass(CrazyEightsState, HandState)
