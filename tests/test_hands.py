@@ -187,7 +187,7 @@ def test_known_cards_may_be_played_and_finished_games_stay_as_they_are() -> None
     ("rules", "message"),
     [
         ({"players": 4}, "Pick deals 8 cards, but its deck has 6"),
-        ({"decisions": 257}, "Pick has 257 decisions; there may be 1 to 256"),
+        ({"decisions": 256}, "Pick has 256 decisions; there may be 1 to 255"),
         ({"players": 1}, "Pick has 1 seats; there may be 2 to 8"),
     ],
     ids=str,

@@ -42,7 +42,7 @@ PAGES = (
     Page(
         "new-game-without-tricks.md",
         "bluff",
-        60,
+        45,
         "beside nothing above a six: bets in 100%\nchips won by the three seats in game 0, played at random: [",
         ": bluff, bet=2, 4 updates of policy gradient and 1 iteration of search, ",
     ),

@@ -22,7 +22,7 @@ from vecgame.hidden import Hidden
 from vecgame.philox import DECISION_BITS, Stream
 from vecgame.state import State
 
-MOST_DECISIONS = 1 << DECISION_BITS  # that random numbers tell apart
+MOST_DECISIONS = (1 << DECISION_BITS) - 1  # that random numbers tell apart
 
 
 @dataclass(frozen=True)
