@@ -14,6 +14,8 @@ from tests.small_games import Draw
 from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, piles
 from vecgame.cards import bit, unpack
 from vecgame.contract import random_action
+from veclab.table.session import PERSON, Settings, begin
+from veclab.table.sight import look
 
 LAYOUTS = (
     Layout(),
@@ -213,6 +215,23 @@ def test_states_print_without_their_game() -> None:
     for game in (CrazyEights(), Pick(), Draw()):
         lines = repr(game.deal(1)).splitlines()
         assert "  seat 0  ♠ " in lines[2]
+
+
+def test_a_table_tells_trump_where_there_are_no_tricks() -> None:
+    @dataclass(frozen=True)
+    class TrumpState(PickState):
+        holds: ClassVar = {"trump": "suits"}
+
+        trump: torch.Tensor
+
+    class Trumped(Pick):
+        state_type = TrumpState
+
+        def start(self, stream, hands, **own):
+            return super().start(stream, hands, trump=torch.ones_like(stream.game), **own)
+
+    facts = look(begin(Settings(Trumped(), games=1, seed=1)), PERSON).facts
+    assert "trump hearts ♥" in facts and not any(fact.startswith("to move") for fact in facts)
 
 
 def test_whose_turn_it_is_is_told_once() -> None:

@@ -130,6 +130,11 @@ def with_entries(tensor: Tensor, place: Tensor, values: Tensor) -> Tensor:
     return tensor.flatten().index_copy(0, place, values).view(tensor.shape)
 
 
+def with_added(tensor: Tensor, place: Tensor, values: Tensor) -> Tensor:
+    """The tensor [B, C] with values [B] added to one entry of each lane, at ``place`` as in `entries`, in its dtype."""
+    return with_entries(tensor, place, entries(tensor, place) + values.to(tensor.dtype))
+
+
 def place_of(seat: Tensor, seats: int = 4) -> Tensor:
     """Where seat [B] of each lane is found in a flattened [B, seats] field: [B] int64, for `entries`."""
     return torch.arange(0, seats * len(seat), seats, device=seat.device) + seat

@@ -9,7 +9,7 @@ drawn, and observations made, from what has been told.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import ClassVar
@@ -57,6 +57,8 @@ class OwnRules(Game):
     own_features: ClassVar[int] = 0  # columns of `own_block`
     bid_names: ClassVar[tuple[str, ...]] = ()  # what people call the first bids, if not by their numbers
     give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
+    others: ClassVar[tuple[str, ...]] = ()  # what a seat may do before it plays a card, by name
+    most_others: ClassVar[int] = 0  # most times that any of it is done in a deal, of which a field `done` keeps count
 
     cards: int  # dealt to a seat
     held: int  # most cards that a seat ever holds: by default those dealt
@@ -65,6 +67,7 @@ class OwnRules(Game):
     bids: int  # bids of the opening are 0 .. bids - 1, at most 63 of them, each a bit of an int64
     most_bids: int  # most of them that can be legal at a decision
     first_bid: int  # action that is bid 0: by default the number after the last card's; or 0
+    first_other: int  # action that is the first of `others`, after all cards and bids
     opening: int  # decisions before the first trick, of any number; bids go round from the leader
     length: int  # decisions of one deal: where a match has several, fewer than `decisions`
 
@@ -120,6 +123,20 @@ class OwnRules(Game):
             giving: [B] bool, see `giving`; nothing changes in the other lanes.
         """
         return replace(state, hands=with_entries(state.hands, place, entries(state.hands, place) ^ card))
+
+    def legal_others(self, state: TrickState) -> Sequence[Tensor]:
+        """Which of the ``others`` the mover may do, where it is to play a card: [B] bool each. By default all."""
+        return [torch.ones_like(state.made, dtype=torch.bool)] * len(self.others)
+
+    def do(self, state: TrickState, place: Tensor, other: Tensor, doing: Tensor) -> TrickState:
+        """What one of the ``others`` does beside being counted; the mover goes on with its turn.
+
+        Args:
+            place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).
+            other: [B] int64, which of them.
+            doing: [B] bool; nothing changes in the other lanes.
+        """
+        return state
 
     def preferences(self, state: TrickState, led: Tensor) -> list[Tensor]:
         """Sets of cards to be played from: [B] int64 each; the first that meets the hand binds, none does if none meets
@@ -233,6 +250,8 @@ class OwnRules(Game):
         that is no action, and without a state where bids have the ids of cards."""
         first, one = self.first_bid, None if state is None else state[lane]
         name, action = super().action_name(action), int(action)
+        if self.others and action >= self.first_other:
+            return self.others[action - self.first_other]
         if first < self.layout.size and one is None:
             raise ValueError(f"{self.name}: action {action} may be a card or a bid; give action_name the state as well")
         if bool(self.bidding(one)) if first < self.layout.size else action >= first:
@@ -242,9 +261,11 @@ class OwnRules(Game):
 
     def action_columns(self) -> list[tuple[int, str]]:
         bids, cards = [self.bid_name(bid) for bid in range(self.bids)], self.layout.size
+        others = [(1, other) for other in self.others]
         if bids and self.first_bid < cards:
-            return [(self.num_actions, f"cards; while bidding, from column {self.first_bid} on: {', '.join(bids)}")]
-        return [(cards, "cards"), *((1, bid) for bid in bids)]
+            told = f"cards; while bidding, from column {self.first_bid} on: {', '.join(bids)}"
+            return [(self.num_actions - len(others), told), *others]
+        return [(cards, "cards"), *((1, bid) for bid in bids), *others]
 
     @abstractmethod
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
-from vecgame.cards import MOST_CARDS, RANKS, SEATS, bit, list_cards, lowest_card, unpack
+from vecgame.cards import MOST_CARDS, RANKS, SEATS, bit, list_cards, lowest_card, pack, unpack
 from vecgame.game import FEWEST_SEATS, MOST_SEATS
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
@@ -27,7 +27,7 @@ class TrickGame(OwnRules):
     """Deal, opening, tricks. A subclass sets the class attributes and overrides the methods of `OwnRules`.
 
     Actions 0 .. ``layout.size`` - 1 are the cards; action ``first_bid`` + b is bid b of the opening, 52 + b in a game
-    with the usual cards.
+    with the usual cards; from ``first_other`` on come the ``others``.
     """
 
     def __init__(self, rules: object = None, **changes: object) -> None:
@@ -39,9 +39,11 @@ class TrickGame(OwnRules):
         self.bids = self.most_bids = self.opening = self.held = self.tricks = 0
         self.set_up()
         self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
-        self.num_actions = max(self.layout.size, self.first_bid + self.bids)
-        self.max_legal = max(self.held, self.most_bids)
-        self.decisions = self.length = self.opening + self.seats * self.tricks
+        self.first_other = max(self.layout.size, self.first_bid + self.bids)
+        self.num_actions = self.first_other + len(self.others)
+        self.max_legal = max(self.held + len(self.others), self.most_bids)
+        self.length = self.opening + self.seats * self.tricks
+        self.decisions = self.length + self.most_others
         # At most all followers before a seat that has a choice leads, or the last trick's cards.
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
         self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
@@ -50,7 +52,7 @@ class TrickGame(OwnRules):
         self.follows = not self._changes("preferences")
         # The last trick is a card of each seat, which nobody chooses.
         follows = self.follows and not self._changes("giving") and not self._changes("sits_out")
-        self.plain = follows and self.tricks == self.cards
+        self.plain = follows and self.tricks == self.cards and not self.others
         self._check()
 
     def _changes(self, name: str) -> bool:
@@ -70,6 +72,10 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
         if (bids := max(self.bids, self.most_bids)) > MOST_CARDS:
             raise ValueError(f"{name} has {bids} bids; there may be {MOST_CARDS}, the bits of a word")
+        if len(self.others) > MOST_CARDS - self.other_bit:
+            raise ValueError(f"{name} has {len(self.others)} others; there may be {MOST_CARDS - self.other_bit}")
+        if self.others and "done" not in {field.name for field in fields(self.state_type)}:
+            raise ValueError(f"{name} has others, so its {self.state_type.__name__} needs a field done, [B] int8")
         if self.bids and self.first_bid not in (0, self.layout.size):
             raise ValueError(f"{name} has first_bid={self.first_bid}; it must be 0 or {self.layout.size}")
         if self.suits_of_cards().max() >= self.led_suits and not self._changes("suit_led"):
@@ -77,6 +83,11 @@ class TrickGame(OwnRules):
                 f"{name} has cards that belong to none of the {self.led_suits} suits that may be led: set led_suits or "
                 "say in suit_led what a lead of them is to be followed by"
             )
+
+    @property
+    def other_bit(self) -> int:
+        """Which bit of `legal_bits` is the first of the ``others``."""
+        return self.first_other if not self.bids or self.first_bid == 0 else self.layout.size
 
     # -- beginning a game ---------------------------------------------------------------------------------------------
 
@@ -139,6 +150,7 @@ class TrickGame(OwnRules):
             lacks=torch.zeros(len(hands), self.seats, dtype=torch.int64, device=hands.device),
             leader=leader.to(torch.int8),
             made=zeros[:, 0].clone(),
+            **({"done": zeros[:, 0].clone()} if self.others else {}),
             **{"seen": torch.zeros_like(index), **own},
         )
 
@@ -155,7 +167,7 @@ class TrickGame(OwnRules):
         return made - torch.where(made >= self.opening, odd, 0).to(torch.int8) if odd else made
 
     def turn(self, state: TrickState) -> Tensor:
-        return state.made.long()
+        return state.made.long() + state.done if self.others else state.made.long()
 
     def is_terminal(self, state: TrickState) -> Tensor:
         return state.made == self.length
@@ -177,8 +189,13 @@ class TrickGame(OwnRules):
         return torch.where(self.is_terminal(state), 1, legal)
 
     def legal_bits(self, state: TrickState) -> Tensor:
-        """Legal actions as bitboards: [B] int64. Bit b is bid b where `bidding`, card b elsewhere."""
+        """Legal actions as bitboards: [B] int64. Bit b is bid b where `bidding`, card b elsewhere, and from `other_bit`
+        on one of the `others`."""
         cards, bidding = self.legal_cards(state), self.bidding(state)
+        if self.others:
+            giving, others = self.giving(state), pack(torch.stack(list(self.legal_others(state)), -1))
+            may = ~self.is_terminal(state) if giving is None else ~(self.is_terminal(state) | giving)
+            cards = cards | torch.where(may, others << self.other_bit, 0)
         return cards if not self.bids or none(bidding) else torch.where(bidding, self.legal_bids(state), cards)
 
     def moves(self, state: TrickState) -> Tensor:
@@ -194,13 +211,19 @@ class TrickGame(OwnRules):
             return unpack(bits, size=self.num_actions)
         bidding = self.bidding(state)
         cards, bids = torch.where(bidding, 0, bits), torch.where(bidding, bits, 0)
-        return torch.cat([unpack(cards, size=self.layout.size), unpack(bids, size=self.bids)], dim=-1)
+        masks = [unpack(cards, size=self.layout.size), unpack(bids, size=self.bids)]
+        if self.others:
+            masks.append(unpack(cards >> self.other_bit, size=len(self.others)))
+        return torch.cat(masks, dim=-1)
 
     def legal_actions(self, state: TrickState) -> Tensor:
         listed = list_cards(self.moves(state), self.max_legal)
         if not self.bids or not self.first_bid:
             return listed
-        return torch.where(self.bidding(state)[:, None] & (listed >= 0), listed + self.first_bid, listed)
+        bidding = self.bidding(state)[:, None]
+        actions = torch.where(bidding & (listed >= 0), listed + self.first_bid, listed)
+        others = ~bidding & (listed >= self.other_bit) if self.others else None
+        return actions if others is None else torch.where(others, listed + self.bids, actions)
 
     def step(self, state: TrickState, action: Tensor) -> TrickState:
         """As of any `Game`; actions are a card's id, or ``first_bid`` + a bid during the opening."""
@@ -210,6 +233,11 @@ class TrickGame(OwnRules):
         if self.bids and not none(bidding):
             bid = (action - self.first_bid if self.first_bid else action).clamp(0, self.bids - 1)
             state = self.bid(state, place, bid.to(torch.int8), bidding)
+        if self.others:
+            doing = playing & (action >= self.first_other)
+            state = self.do(state, place, (action - self.first_other).clamp(min=0), doing)
+            state = replace(state, done=state.done + doing.to(torch.int8))
+            playing, going = playing & ~doing, going & ~doing
         action = action.clamp(0, self.layout.size - 1)  # tables hold no more, and other lanes are to go on
         if giving is not None:
             playing = playing & ~giving
@@ -353,13 +381,15 @@ class TrickGame(OwnRules):
         suited = self.layout.suits * self.layout.ranks
         turned = torch.remainder(action - self.layout.ranks * first.long()[:, None], suited)
         if self.bids and self.first_bid < suited:
-            return torch.where(self.bidding(state)[:, None], action, turned)
+            stays = self.bidding(state)[:, None]
+            return torch.where(stays | (action >= suited) if self.others else stays, action, turned)
         return torch.where(action < suited, turned, action)
 
     def policy_mask(self, state: TrickState) -> Tensor:
         bits, first = self.legal_bits(state), self.first_suit(state)
         if first is not None:
-            turned = self.layout.rotate(bits, first)
+            turned = self.layout.rotate(bits & self.layout.bits if self.others else bits, first)
+            turned = turned | bits & ~self.layout.bits if self.others else turned
             bits = torch.where(self.bidding(state), bits, turned) if self.bids else turned
         return self._mask(state, bits)
 

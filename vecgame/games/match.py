@@ -77,7 +77,7 @@ class Match(TrickGame):
         self.target, self.games = self.limits()
         self.largest = max(abs(self.lowest), abs(self.highest))  # points of one game
         self.reached = self.target - min(ROUNDED * max(self.largest, self.target), MOST_ROUNDED)
-        self.decisions = self.games * self.length
+        self.decisions *= self.games
         self.lowest, self.highest = 0.0, 1.0
         self.sum_of_scores = type(self).sum_of_scores  # not what the game has set for itself
         self.plain = False  # after the last trick of a game there is another
@@ -204,7 +204,7 @@ class Match(TrickGame):
 
     def turn(self, state: TrickState) -> Tensor:
         """A number of its own for each decision of a match: [B] int64."""
-        return state.made.long() | (state.number.long() << GAME_SHIFT)
+        return super().turn(state) | (state.number.long() << GAME_SHIFT)
 
     def is_terminal(self, state: TrickState) -> Tensor:
         return (state.number == self.games) | (state.totals >= self.reached).any(-1)

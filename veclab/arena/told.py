@@ -142,7 +142,7 @@ def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
     beside = torch.where(last, action - 1, action + 1).clamp(min=0)
     forced = (legal >= 0).sum(-1) == 1
     own = torch.arange(game.seats, device=action.device) == game.mover(state)[:, None]
-    told, open_plays = torch.ones_like(own), _plays_openly(game, state)
+    told, open_plays = torch.ones_like(own), _plays_openly(game, state) & (action < game.layout.size)
     for column in torch.cat([legal, torch.where(forced, beside, -1)[:, None]], dim=-1).unbind(-1):
         lanes = ((column >= 0) & (column != action) & (told & ~own).any(-1) & ~open_plays).nonzero()[:, 0]
         if len(lanes):
