@@ -112,7 +112,8 @@ class Schnapsen(vecgame.TrickGame):
         return self.ended(state)
 
     def taken(self, state, trick, place, complete):
-        worth = WORTH.to(trick.device)[torch.where(trick >= 0, trick % 5, 5).long()].sum(-1) * complete
+        rank = torch.where(trick >= 0, trick % 5, 5).long()
+        worth = WORTH.to(trick.device).index_select(0, rank.flatten()).view(rank.shape).sum(-1) * complete
         draws = (complete & self.is_open(state)).long()[:, None].expand(-1, 2)
         card, stock = piles.draw(state.stock, draws, torch.stack([state.leader, 1 - state.leader], -1).long())
         turned, hands = state.seen & card.sum(-1), state.hands | card

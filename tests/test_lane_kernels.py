@@ -50,6 +50,7 @@ FUNCTIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "one of each lane": lambda x, w: x[torch.arange(len(x)), w & 3] + x.amin(-1) / (1 / (1 + x[:, 0].abs())),
     "a sum at a place": lambda x, w: x.float().scatter_add(1, (w & 3)[:, None], (1 + (x > 0)).float().sum(-1, True)),
     "the same in all lanes": lambda x, w: torch.eye(4, dtype=torch.int64).expand(len(x), -1, -1) * x[:, None],
+    "all of them, and each": lambda x, w: torch.stack([(x > 0).all(-1), (x != 1).all(-1), *(x > 2).unbind(-1)], -1),
     "a loop": lambda x, w: looped(x, w, 9),
     "a loop that ends before its lanes": lambda x, w: looped(x, w, 2),
 }

@@ -185,6 +185,11 @@ def any_of(write: Writer, out: Tensor, a: Lanes, dim: int, keepdim: bool = False
     return _reduced(write, a, dim, keepdim, torch.bool, lambda x, y: write.line(f"{x} | {y}"))
 
 
+@rule(aten.all.dim)
+def all_of(write: Writer, out: Tensor, a: Lanes, dim: int, keepdim: bool = False) -> Lanes:
+    return _reduced(write, a, dim, keepdim, torch.bool, lambda x, y: write.line(f"{x} & {y}"))
+
+
 @rule(aten.amax.default)
 def amax(write: Writer, out: Tensor, a: Lanes, dims: Any, keepdim: bool = False) -> Lanes:
     return _reduced(write, a, dims, keepdim, out.dtype, lambda x, y: write.line(f"tl.maximum({x}, {y})"))

@@ -44,6 +44,11 @@ def select(write: Writer, out: Tensor, a: Lanes, dim: int, index: int) -> Lanes:
     return Lanes(np.take(a.names, index, axis=inner(a, dim)), a.dtype)
 
 
+@rule(aten.unbind.int)
+def unbind(write: Writer, out: Sequence[Tensor], a: Lanes, dim: int = 0) -> list[Lanes]:
+    return [select(write, out[number], a, dim, number) for number in range(a.names.shape[inner(a, dim)])]
+
+
 @rule(aten.roll.default)
 def roll(write: Writer, out: Tensor, a: Lanes, shifts: Sequence[int], dims: Sequence[int] = ()) -> Lanes:
     if not dims:
