@@ -12,8 +12,10 @@ from vecgame.contract import random_action
 from vecgame.games.matches import WhistMatchState
 from vecgame.games.spades import SpadesState
 from vecgame.games.whist import WhistState
-from vecgame.hidden import own
+from vecgame.hidden import Hidden, own
+from vecgame.lanes import with_added
 from vecgame.tricks import TrickGame
+from veclab.arena.told import shown_to
 from veclab.table import lines
 from veclab.table.glyphs import UNICODE
 from veclab.table.session import Settings, begin
@@ -72,6 +74,40 @@ class DoubledSpades(Doubles, Spades):
     state_type = DoubledSpadesState
 
 
+class SharedColumns(DoubledSpades):
+    """Bids have the columns of cards, and suits are turned."""
+
+    def set_up(self):
+        super().set_up()
+        self.first_bid = 0
+
+    def first_suit(self, state):
+        return torch.ones_like(state.leader)
+
+
+@dataclass(frozen=True)
+class SecretState(WhistState):
+    choice: torch.Tensor  # [B, 4] int8, that only the seat itself sees
+    done: torch.Tensor
+
+
+class Secret(Whist):
+    """Who leads first chooses something in secret."""
+
+    state_type, others, most_others = SecretState, ("this", "that"), 1
+
+    def start(self, hands, index, leader, **fields):
+        choice = torch.zeros(len(index), 4, dtype=torch.int8)
+        return super().start(hands, index, leader, choice=choice, **fields)
+
+    def do(self, state, place, other, doing):
+        return replace(state, choice=with_added(state.choice, place, torch.where(doing, other + 1, 0)))
+
+    def hidden(self, state):
+        hands = super().hidden(state)["hands"]
+        return {"hands": hands, "choice": Hidden(hands.sees, holds="number")}
+
+
 class DoubledMatch(Doubles, WhistMatch):
     """A match, in which each game is doubled for itself."""
 
@@ -99,7 +135,7 @@ def test_games_keep_the_contract(game) -> None:
     contract.check(game)
 
 
-@pytest.mark.parametrize("game", GAMES[:4], ids=str)
+@pytest.mark.parametrize("game", [*GAMES[:4], SharedColumns(cards=3)], ids=repr)
 def test_the_lists_masks_and_columns_of_actions_agree(game) -> None:
     state = contract.mixed_positions(game, 200)
     mask, listed = game.legal_mask(state), game.legal_actions(state)
@@ -137,6 +173,14 @@ def test_a_last_card_is_not_forced_where_there_is_something_else_to_do() -> None
     state = game.deal(20)
     assert game.play_forced(state) == state
     assert game.is_terminal(game.play_forced(game.step(game.step(state, [game.first_other] * 20), [53] * 20))).all()
+
+
+def test_what_is_done_in_secret_is_told_to_nobody() -> None:
+    game = Secret(cards=2, trump="none")
+    state = game.deal(30)
+    own_seat = torch.arange(4) == game.mover(state)[:, None]
+    assert torch.equal(shown_to(game, state, torch.full((30,), game.first_other)), own_seat)
+    assert shown_to(game, state, game.legal_actions(state)[:, 0]).all()  # a card, which all see
 
 
 def test_a_state_without_the_count_is_refused() -> None:
