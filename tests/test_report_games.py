@@ -12,6 +12,7 @@ import torch
 
 from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
+from tests.schnapsen import Schnapsen
 from vecgame import Blob, Euchre, Game, Kuhn, TrickGame, Whist, identity, make_game
 from vecgame.games.match import Standing
 from vecgame.pictures import drawable
@@ -134,6 +135,15 @@ def agree(games: Played, lane: int, article: ElementTree.Element) -> None:
 def test_a_heading_tells_no_trump_that_is_named_later(game: Game, told: str) -> None:
     games = play(game, InferenceNet(network_of(game), dtype=torch.float32), 1, 0)
     assert re.search(rf"<h3>{told}</h3>", annotated_games([games], 1))
+
+
+def test_what_is_done_before_a_card_has_a_row_of_its_own() -> None:
+    games = play(Schnapsen(), InferenceNet(network_of(Schnapsen()), dtype=torch.float32), 20, 3)
+    page = annotated_games([games], 3)
+    done = int(games.end.done[:3].sum())
+    assert done > 0 and page.count("<td>Before a card</td>") == done
+    assert page.count("marry in") + page.count("close") + page.count("exchange") >= done
+    assert page.count("<td>Trick 1</td>") == 3 and "<td>Trick 11</td>" not in page
 
 
 def test_what_is_expected_is_on_the_games_scale() -> None:

@@ -17,6 +17,7 @@ from veclab.report.played import SHOWN_GAMES, Played, Thought
 
 RED = ("hearts", "diamonds")
 TOLD_ACTIONS = 4  # of a decision, the most probable ones
+BEFORE = "Before a card"
 NAMESPACE = ' xmlns="http://www.w3.org/2000/svg"'  # which an SVG within a page needs not say
 
 
@@ -121,15 +122,16 @@ def _rounds(part: Played, lane: int, deal: Sequence[tuple[int, Thought]]) -> Ite
     game, tricks, current, kind = part.game, 0, None, None
     for number, thought in deal:
         seat, action, state = int(part.mover[number, lane]), int(part.action[number, lane]), thought.state[lane]
-        now = _kind(game, state)
+        now = _kind(game, state, action)
+        leads = now == "Trick" and bool((state.trick < 0).all())
         if current is None or now != kind or seat in current.cells or current.winner is not None:
             if current is not None:
                 yield current
-            tricks += now == "Trick"
+            tricks += leads
             current, kind = _Round(f"Trick {tricks}" if now == "Trick" else now), now
-            if now == "Trick":
+            if leads:
                 current.roles[seat] = ["leads"]
-        current.cells[seat] = _action(game, state, action, card=now not in ("Bids", ""))
+        current.cells[seat] = _action(game, state, action, card=now not in ("Bids", "", BEFORE))
         current.thoughts[seat] = _thought(part, number, lane)
         if now == "Trick":
             current.winner = _taker(game, state, seat, action)
@@ -137,15 +139,17 @@ def _rounds(part: Played, lane: int, deal: Sequence[tuple[int, Thought]]) -> Ite
         yield current
 
 
-def _kind(game: Game, state: State) -> str:
-    """What is decided in one game: "Bids", "Trick", what is done with a card that is given away, or "" in a game
-    without tricks."""
+def _kind(game: Game, state: State, action: int) -> str:
+    """What is decided in one game: "Bids", "Trick", what is done with a card that is given away, `BEFORE` for what a
+    seat does before it plays a card, or "" in a game without tricks."""
     if not isinstance(game, TrickGame):
         return ""
     giving = game.giving(state)
     if giving is not None and bool(giving):
         return game.give_word.capitalize()
-    return "Bids" if bool(game.bidding(state)) else "Trick"
+    if bool(game.bidding(state)):
+        return "Bids"
+    return BEFORE if action >= game.first_other else "Trick"
 
 
 def _taker(game: TrickGame, state: State, seat: int, action: int) -> int | None:

@@ -135,7 +135,7 @@ class Seen:
         told = [f"turned up {open_cards}"] if open_cards else []
         unnamed = {name for name, kind in self.one.kinds.items() if kind == "number"}
         tricks = "trick" in self.one.values
-        untold = {*TOLD, *UNTOLD} if tricks else {"dealer", *UNTOLD & unnamed}
+        untold = {*TOLD, *UNTOLD, "done"} if tricks else {"dealer", *UNTOLD & unnamed}
         for name in self.one.values:
             if name in {"index", "lacks", "trick", "hands", "to_move", *untold, *self.columns}:
                 continue
