@@ -82,21 +82,13 @@ class CrazyEights(vecgame.HandGame):
         shuffled = piles.stock_of(vecgame.Stream(0, state.future, state.made), under, self.size)
         stock = torch.where(again[:, None], shuffled, state.stock)
         drawn, stock = piles.draw(stock, piles.only(state.to_move, draws.long(), self.seats))
-        hands = state.hands | drawn
+        lies = {"stock": stock, "pile": state.pile & ~under | card, "hands": state.hands | drawn, "drawn": draws}
         named = torch.where(plays, self.layout.suit_of(action), action - self.size)
-        eight = plays & (action % self.layout.ranks == 0) & (hands != 0).all(-1)
-        suit = torch.where(eight, -1, torch.where(action < self.draw, named, state.suit))
-        top, to_move = torch.where(plays, action, state.top), (state.to_move + 1) % self.seats
-        return replace(
-            state,
-            hands=hands,
-            stock=stock,
-            pile=state.pile & ~under | card,
-            top=top.to(torch.int8),
-            suit=suit.to(torch.int8),
-            to_move=torch.where(~draws & (suit >= 0), to_move, state.to_move),
-            drawn=draws,
-        )
+        eight = plays & (action % self.layout.ranks == 0) & (lies["hands"] != 0).all(-1)
+        suit = torch.where(eight, -1, torch.where(action < self.draw, named, state.suit)).to(torch.int8)
+        top = torch.where(plays, action, state.top).to(torch.int8)
+        to_move = torch.where(~draws & (suit >= 0), (state.to_move + 1) % self.seats, state.to_move)
+        return replace(state, top=top, suit=suit, to_move=to_move, **lies)
 
     def points(self, state):
         left = popcount(state.hands)
