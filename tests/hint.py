@@ -8,8 +8,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import Game, Hidden, State, dealing, hidden
-from vecgame.cards import Layout
+from vecgame import HandGame, HandState, piles
+from vecgame.cards import Layout, lowest_card
 
 PAYS = torch.tensor(  # by the kinds of both seats' cards and the actions of both, as OpenSpiel's `tiny_hanabi` has them
     [
@@ -22,16 +22,15 @@ ACTIONS = ("a", "b", "c")
 
 
 @dataclass(frozen=True)
-class HintState(State):
+class HintState(HandState):
     """B games."""
 
     holds: ClassVar = {"done": ACTIONS}
 
-    cards: Tensor  # [B, 2] int8, the card of each seat
     done: Tensor  # [B, 2] int8, the action of each seat, -1 = not yet
 
 
-class Hint(Game):
+class Hint(HandGame):
     """Two cards are of one kind and two of another; each seat has one that the other does not see. The first acts, the
     second sees it and acts, and both win what `PAYS` says: the first action tells its card, or is worth something."""
 
@@ -40,40 +39,26 @@ class Hint(Game):
     seats = decisions = 2
     cooperative = True
     layout = Layout(suits=1, ranks=4)  # cards 0 and 1 are of one kind, 2 and 3 of the other
-    deck = layout.bits
     lowest, highest = 0.0, 10.0
-    num_actions = max_legal = 3
-    action_names = ACTIONS
+    plays_cards, others = False, ACTIONS
     max_forced_run = 0
 
-    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
-        stream = dealing.numbers(batch_size, seed, device, first_index)
-        cards = dealing.shuffled(stream, self.deck, self.layout.size)[:, :2].to(torch.int8)
-        return HintState(stream.game, cards, torch.full_like(cards, -1))
+    def begin(self, stream, hands, stock):
+        return self.start(stream, hands, done=torch.full_like(hands, -1, dtype=torch.int8))
 
-    def turn(self, state):
-        return (state.done >= 0).sum(-1)
+    def act(self, state, action, card):
+        done = state.done + piles.only(state.to_move, action.to(torch.int8) + 1, 2)
+        return replace(state, done=done, to_move=1 - state.to_move)
 
-    def mover(self, state):
-        return self.turn(state) % 2
-
-    def is_terminal(self, state):
-        return self.turn(state) == 2
-
-    def legal_mask(self, state):
-        return torch.ones(state.batch_size, 3, dtype=torch.bool, device=state.device)
-
-    def step(self, state, action):
-        here = torch.arange(2, device=state.device) == self.turn(state)[:, None]  # nowhere at the end
-        return replace(state, done=torch.where(here, action[:, None].to(torch.int8), state.done))
-
-    def scores(self, state):
-        kinds, done = (state.cards // 2).long(), state.done.clamp(min=0).long()
+    def points(self, state):
+        kinds, done = kinds_of(state), state.done.clamp(min=0).long()
         won = PAYS.to(state.device)[kinds[:, 0], kinds[:, 1], done[:, 0], done[:, 1]]
-        return torch.where(self.is_terminal(state), won, 0.0)[:, None].expand(-1, 2).contiguous()
+        return won[:, None].expand(-1, 2)
 
-    def hidden(self, state):
-        return {"cards": Hidden(hidden.own(2, state.batch_size, state.device), holds="cards")}
+
+def kinds_of(state: HintState) -> Tensor:
+    """[B, 2] int64, the kind of each seat's card."""
+    return lowest_card(state.hands).long() // 2
 
 
 class Table:
@@ -86,7 +71,7 @@ class Table:
         self.first, self.second = torch.tensor(first), torch.tensor(second)
 
     def act(self, game: Hint, state: HintState, seed: int) -> Tensor:
-        kinds = (state.cards // 2).long()
+        kinds = kinds_of(state)
         answer = self.second[kinds[:, 1], state.done[:, 0].clamp(min=0).long()]
         return torch.where(game.mover(state) == 0, self.first[kinds[:, 0]], answer)
 
