@@ -288,7 +288,7 @@ def test_short_games_without_tricks_have_a_magnet() -> None:
     assert told(game="kuhn", learner="search") == (0.0, 0.0)
 
 
-def test_in_short_games_of_two_with_tricks_all_actions_are_judged() -> None:
+def test_in_short_games_of_few_cards_with_tricks_all_actions_are_judged() -> None:
     """Unless what is given does not go with that; in others where it is given."""
 
     def told(**given: object) -> tuple[str, float, int, int, float]:
@@ -296,14 +296,18 @@ def test_in_short_games_of_two_with_tricks_all_actions_are_judged() -> None:
         names = ("update_rule", "gae_lambda", "update_games", "update_batch", "update_share")
         return tuple(getattr(settings, name) for name in names)
 
-    two, drawn = {"rules": "players=2", "cards": "3"}, ("ppo", 1.0, 4096, 768, 1.0)
+    deck = {"suits": 2, "ranks": 6}
+    two, drawn = {"rules": "players=2", "cards": "3", **deck}, ("ppo", 1.0, 4096, 768, 1.0)
+    assert told(rules="players=3", cards="2", **deck) == told(rules="players=3", cards="1-2", **deck) == told(**two)
+    assert told(rules="players=2", cards="3") == told(rules="players=3", cards="2", suits=1, ranks=13) == drawn
+    assert told(cards="2", **deck) == drawn
     assert told(**two) == told(cards="3", update_rule="neurd") == ("neurd", 1.0, 2048, 768, 0.12)
     assert told(game="kuhn") == drawn and told(game="leduc", update_rule="neurd") == told(**two)
     assert told(**two, update_games=64) == ("neurd", 1.0, 64, 768, 0.12)
     assert told(**two, update_share=0.5) == ("neurd", 1.0, 2048, 768, 0.5)
     assert told(**two, update_rule="ppo") == drawn
     assert told(**two, gae_lambda=0.7) == ("ppo", 0.7, 4096, 768, 1.0)
-    assert told(rules="players=2", cards="5") == told(**two, learner="search") == ("ppo", 0.5, 2048, 1024, 1.0)
+    assert told(rules="players=2", cards="5", **deck) == told(**two, learner="search") == ("ppo", 0.5, 2048, 1024, 1.0)
     assert told(cards="5", update_rule="neurd", gae_lambda=1.0) == ("neurd", 1.0, 2048, 1024, 1.0)
     with pytest.raises(ValueError, match=r"it needs --gae-lambda 1, got 0\.5$"):
         told(cards="5", update_rule="neurd")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from vecgame import Game
 from veclab.game_flags import overlaid
 from veclab.settings import (
+    FEW_CARDS,
+    FEW_SEATS,
     IDLE,
     NEURD,
     OF_SHORT_GAMES,
@@ -88,10 +90,11 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
 
 
 def of_short_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[str, object]:
-    """What suits short games: with tricks and two seats all actions are judged, unless something is ``given`` that does
-    not go with that; without tricks there is a magnet, unless another one is given, or none."""
+    """What suits short games: with tricks, few seats and few cards all actions are judged, unless something that is
+    ``given`` does not go with that; without tricks there is a magnet, unless another one is given, or none."""
     tricks = all(game.tricks_won(game.deal(1)) is not None for game in games)
-    fits = tricks and games[0].seats == 2 and given.get("gae_lambda", 1) == 1
+    small = games[0].seats <= FEW_SEATS and all(game.deck.bit_count() <= FEW_CARDS for game in games)
+    fits = tricks and small and given.get("gae_lambda", 1) == 1
     rule = given.get("update_rule", NEURD if fits else PPO)
     own = {"update_rule": rule, **OF_SHORT_GAMES, **(OF_SHORT_NEURD if rule == NEURD else {})}
     own |= {} if tricks else OF_SHORT_WITHOUT_TRICKS

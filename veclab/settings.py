@@ -31,8 +31,10 @@ RULE_PLAYERS = "rules"  # as those whose games are imitated
 # gradient come much nearer to an equilibrium (docs/learning.md): unless they are given, these.
 SHORT = 4
 OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update_games": 4096, "update_batch": 768}
-# Besides, where all actions are judged, by `NEURD`, the default of those of two seats with tricks; and without tricks,
-# as in poker, where the best play is to mix, and policies chase one another if no magnet slows them down.
+# Besides, where all actions are judged, by `NEURD`: the default with tricks, few seats and few cards, where the same
+# decisions come up again and again; of more cards drawn actions learn more in the same time. And without tricks, as in
+# poker, where the best play is to mix, and policies chase one another if no magnet slows them down.
+FEW_SEATS, FEW_CARDS = 3, 12  # at most, in play
 OF_SHORT_NEURD: dict[str, object] = {"update_games": 2048, "update_share": 0.12}
 OF_SHORT_WITHOUT_TRICKS: dict[str, object] = {"entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
@@ -76,7 +78,7 @@ class Settings:
         PPO,
         f"policy gradient: {PPO}, clipped steps by the actions that were drawn; {NEURD}, neural replicator dynamics by "
         "all legal actions of one seat's decisions in each game, all played on to its end; by itself the latter in "
-        f"games with tricks of two seats and at most {SHORT} decisions each",
+        f"games with tricks of at most {SHORT} decisions a seat, {FEW_SEATS} seats and {FEW_CARDS} cards",
         choices=UPDATE_RULES,
     )
     update_games: int = _flag(
