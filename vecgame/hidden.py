@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from vecgame.cards import bit, lowest_card, popcount, unpack
+from vecgame.cards import Layout, bit, lowest_card, popcount, unpack
 from vecgame.philox import Purpose, Stream, check_count
 from vecgame.state import State, StateT
 
@@ -92,14 +92,29 @@ def with_places(fields: Mapping[str, Hidden], state: StateT, bits: Tensor) -> St
     return replace(state, **changed)
 
 
-def dealt_anew(game, state: StateT, count: int, seed: int, given: Collection[str] = ()) -> StateT:
+class Declares(Protocol):
+    """A game that says what is hidden, as every `vecgame.Game` does; see there."""
+
+    deck: int  # bitboard
+    layout: Layout
+
+    def turn(self, state: State) -> Tensor: ...
+
+    def mover(self, state: State) -> Tensor: ...
+
+    def hidden(self, state: State) -> Mapping[str, Hidden]: ...
+
+    def open_cards(self, state: State) -> Tensor: ...
+
+
+def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Collection[str] = ()) -> StateT:
     """``count`` worlds of every game, each hidden card in any hidden place with the same probability.
 
     Entries that the mover sees stay; the others get as many cards as they had of those that the mover does not see, and
     hidden numbers are drawn. Draws depend on the seed, the game's number, the decision and the world's number only.
 
     Args:
-        game: a `vecgame.Game`.
+        game: it declares what is hidden.
         state: B games.
         count: worlds a game, at least 1.
         given: hidden fields that are right as they are in ``state``; with these, ``state`` is B * count lanes already,
