@@ -211,10 +211,28 @@ def test_a_game_says_how_many_decisions_it_has() -> None:
         Endless()
 
 
-def test_states_print_without_their_game() -> None:
+def test_states_print_without_their_game_by_number_or_by_the_layout_of_their_class() -> None:
+    """A layout that depends on the rules is told by no class: other decks' names would be wrong."""
     for game in (CrazyEights(), Pick(), Draw()):
-        lines = repr(game.deal(1)).splitlines()
-        assert "  seat 0  ♠ " in lines[2]
+        hand = repr(state := game.deal(1)).splitlines()[2]
+        held = [card for card in range(game.layout.size) if int(state.hands[0, 0]) >> card & 1]
+        assert hand.split()[2 : 2 + len(held)] == [str(card) for card in held[::-1]]
+        assert "<svg" in state._repr_svg_()
+
+    class Named(CrazyEightsState):
+        layout = CrazyEights().layout
+
+    shown = repr(Named(**CrazyEights().deal(1).tensors())).splitlines()
+    assert shown[2].startswith("  seat 0  ♠ ") and any(line.split() == ["suit", "spades", "♠"] for line in shown)
+    contract.check(of_states(CrazyEights(players=2, cards=2, suits=2, ranks=4, decisions=9), None))
+    with pytest.raises(AssertionError, match="the state's layout of cards is not the game's; None where the rules"):
+        contract.check(of_states(CrazyEights(players=2, cards=2, suits=2, ranks=4, decisions=9), Named.layout))
+
+
+def of_states(game: HandGame, layout: Layout | None) -> HandGame:
+    """The game, with states of a class that has that layout."""
+    game.state_type = type("Other", (game.state_type,), {"layout": layout})
+    return game
 
 
 def test_a_table_tells_trump_where_there_are_no_tricks() -> None:

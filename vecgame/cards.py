@@ -110,6 +110,7 @@ class Layout:
 
 
 STANDARD = Layout()
+BY_NUMBER = Layout(suits=0, ranks=0, extra=MOST_CARDS, extra_names=tuple(map(str, range(MOST_CARDS))))
 suit_of, suit_bits, rotate_suits = STANDARD.suit_of, STANDARD.suit_bits, STANDARD.rotate
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vecgame.cards import STANDARD, SUIT_NAMES, Layout
+from vecgame.cards import BY_NUMBER, SUIT_NAMES, Layout
 
 SYMBOLS = dict(zip(SUIT_NAMES, "♠♥♣♦", strict=True))
 AS_TEXT = "\ufe0e"  # after a suit's sign: to be shown as text, not as an emoji
@@ -245,10 +245,15 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
 
 
 def see_all(state: Any, lane: int, title: str) -> Seen:
-    """All of a lane, as far as a state tells without its game."""
+    """All of a lane, as far as a state tells without its game: cards and suits by number where its class has no
+    ``layout``, or None for one that depends on the rules."""
     one = state[lane].to("cpu")
     seats = one.hands.shape[1] if "hands" in one.tensors() and one.hands.ndim > 1 else None
-    return _seen(one, {}, None, title=title, layout=getattr(type(state), "layout", STANDARD), seats=seats)
+    layout = getattr(type(state), "layout", None)
+    seen = _seen(one, {}, None, title=title, layout=layout or BY_NUMBER, seats=seats)
+    if layout is not None:
+        return seen
+    return replace(seen, kinds={name: "number" if kind == "suits" else kind for name, kind in seen.kinds.items()})
 
 
 def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout, **other: Any) -> Seen:
