@@ -74,7 +74,7 @@ def state_picture(state: Any) -> str | None:
 
 def drawable(seen: Seen) -> bool:
     """Whether there are hands, of as many seats as there is room for."""
-    return "hands" in seen.counts and seen.per_seat("hands") and 2 <= seen.seats <= MOST_SEATS
+    return text.seated(seen) and 2 <= seen.seats <= MOST_SEATS
 
 
 # -- the picture ------------------------------------------------------------------------------------------------------

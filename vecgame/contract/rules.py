@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from vecgame import lanes
-from vecgame.game import Game
+from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
 from vecgame.hidden import places
 from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream, check_seed
 from vecgame.state import State, concatenate
 
 SEED = 11
-MOST_SEATS = 8
 MOST_TURN = (1 << DECISION_BITS) - 1
 GAMES = 24  # that are played to look at every decision
 ENDS = 400  # that are played to look at scores
@@ -65,7 +64,8 @@ def same(a: State, b: State) -> bool:
 def declarations(game: Game) -> None:
     """Name, seats, cards, scale, and the fields of the state."""
     assert isinstance(getattr(game, "name", None), str) and game.name, "a game needs a name"
-    assert 2 <= game.seats <= MOST_SEATS, f"seats must be from 2 to {MOST_SEATS}, got {game.seats}"
+    wanted = f"seats must be from {FEWEST_SEATS} to {MOST_SEATS}"
+    assert FEWEST_SEATS <= game.seats <= MOST_SEATS, f"{wanted}, got {game.seats}"
     assert game.deck & ~game.layout.bits == 0, f"deck has cards beyond the {game.layout.size} of the layout"
     finite = math.isfinite(game.lowest) and math.isfinite(game.highest)
     assert finite and game.lowest < game.highest, f"lowest={game.lowest} and highest={game.highest} are no scale"
