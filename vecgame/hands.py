@@ -193,6 +193,11 @@ class HandGame(Game):
         told = self.hidden(state)
         held = {name: kind for name, kind in text.kinds(state, told).items() if name not in told}
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
-        entries = torch.cat(bits, -1).unbind(-1) if bits else ()
-        named = functools.reduce(torch.bitwise_or, entries, torch.zeros_like(state.index))
-        return named & ~hidden.places(told, state).sum(-1)  # each card has one place, so the sum is the union
+        named = _union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
+        # No sum of the places: where some of them are dealt anew, a card may lie in two until the others are too.
+        return named & ~_union(hidden.places(told, state))
+
+
+def _union(bits: Tensor) -> Tensor:
+    """The cards in any of the sets [B, E] int64: [B] int64, none of no sets."""
+    return functools.reduce(torch.bitwise_or, bits.unbind(-1), torch.zeros_like(bits.sum(-1)))

@@ -1,0 +1,31 @@
+"""Hanabi, a game of hands whose places count and whose actions rule cards out: from its contract to the table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.hanabi import Hanabi
+from vecgame import contract
+from vecgame.cards import popcount
+from vecgame.contract import random_action
+
+ADDRESS = f"{Path(__file__).with_name('hanabi.py')}:Hanabi"
+
+
+@pytest.mark.parametrize("rules", [{"copies": (2, 1), "hints": 2}, {"copies": (2, 2), "hints": 3}])
+def test_it_keeps_the_contract(rules: dict) -> None:
+    assert contract.check(Hanabi(places=2, **rules)) == ()
+
+
+def test_worlds_keep_to_what_hints_have_told() -> None:
+    game, told = Hanabi(players=3), 0
+    state = game.deal(200, seed=3)
+    for _ in range(12):
+        worlds = game.determinize(state, 4, seed=1)
+        assert (worlds.hands & ~worlds.may == 0).all()
+        told += int((popcount(state.may) < game.layout.size).sum())
+        state = game.step(state, random_action(game, state))
+    assert told > 0 and torch.equal(game.scores(state).sum(-1), 3 * game.scores(state)[:, 0])
