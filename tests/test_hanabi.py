@@ -11,6 +11,11 @@ from tests.hanabi import Hanabi
 from vecgame import contract
 from vecgame.cards import popcount
 from vecgame.contract import random_action
+from veclab.game_flags import DEFAULTS, canonical, games_of
+from veclab.table import lines
+from veclab.table.glyphs import UNICODE
+from veclab.table.session import PERSON, Settings, begin
+from veclab.table.sight import look
 
 ADDRESS = f"{Path(__file__).with_name('hanabi.py')}:Hanabi"
 
@@ -29,3 +34,13 @@ def test_worlds_keep_to_what_hints_have_told() -> None:
         told += int((popcount(state.may) < game.layout.size).sum())
         state = game.step(state, random_action(game, state))
     assert told > 0 and torch.equal(game.scores(state).sum(-1), 3 * game.scores(state)[:, 0])
+
+
+def test_a_game_that_deals_its_hands_itself_can_be_named_by_flags() -> None:
+    told = canonical({**DEFAULTS, "game": ADDRESS, "rules": "places=2"})
+    (game,) = games_of(told)
+    assert game == Hanabi(places=2) and (told["cards"], canonical(told)) == ("0", told)
+    with pytest.raises(ValueError, match="cards must be an integer from 1 to 13, got 0"):
+        canonical({**DEFAULTS, "cards": "0"})
+    line = lines.game_line(look(begin(Settings(game, games=1, seed=1)), PERSON), UNICODE)
+    assert "cards each" not in line

@@ -114,7 +114,7 @@ def test_reduced_decks() -> None:
     ("change", "message"),
     [
         ({"cards": "14"}, "cards must be an integer from 1 to 13, got 14"),
-        ({"cards": "64"}, "--cards must lie within 1-63"),
+        ({"cards": "64"}, "--cards must lie within 0-63"),
         ({"cards": "5-3"}, "--cards must lie within"),
         ({"cards": "five"}, "--cards must be a number, a range"),
         ({"cards": "3,,5"}, "--cards must be a number, a range"),

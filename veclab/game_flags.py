@@ -189,8 +189,8 @@ def read_counts(text: str) -> tuple[int, ...]:
         except ValueError:
             such = "a number, a range such as 3-13, or a list such as 1-13,5,5"
             raise ValueError(f"--cards must be {such}, got {text!r}") from None
-        if not 1 <= first <= last <= MOST_CARDS:
-            raise ValueError(f"--cards must lie within 1-{MOST_CARDS}, a range from low to high, got {text!r}")
+        if not 0 <= first <= last <= MOST_CARDS:
+            raise ValueError(f"--cards must lie within 0-{MOST_CARDS}, a range from low to high, got {text!r}")
         counts += range(first, last + 1)
     return tuple(counts)
 

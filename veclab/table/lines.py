@@ -94,7 +94,7 @@ def game_line(seen: Seen, glyphs: Glyphs) -> str:
     number = f"{seen.what.capitalize()} {seen.number} of {seen.games}"
     if seen.deal is not None:
         number += f", game {seen.deal + (seen.mover is not None)}"
-    cards = None if seen.cards is None else f"{seen.cards} card{'s' * (seen.cards != 1)} each"
+    cards = None if not seen.cards else f"{seen.cards} card{'s' * (seen.cards != 1)} each"
     told = ", ".join(part for part in (cards, trump_words(seen)) if part)
     dealer = seen.one.values.get("dealer")
     deals = "" if dealer is None or dealer < 0 else f" {verb(seen.names[dealer], 'deal')}."
