@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import torch
 
 from tests.hanabi import Hanabi
 from vecgame import contract
-from vecgame.cards import popcount
+from vecgame.cards import lowest_card, popcount
 from vecgame.contract import random_action
+from vecgame.text import card_name
 from veclab.game_flags import DEFAULTS, canonical, games_of
 from veclab.table import lines
 from veclab.table.glyphs import UNICODE
@@ -44,3 +46,22 @@ def test_a_game_that_deals_its_hands_itself_can_be_named_by_flags() -> None:
         canonical({**DEFAULTS, "cards": "0"})
     line = lines.game_line(look(begin(Settings(game, games=1, seed=1)), PERSON), UNICODE)
     assert "cards each" not in line
+
+
+def test_hands_and_marks_are_told_by_their_places() -> None:
+    """Sorted, they would not tell which card is in which place."""
+    game = Hanabi()
+    state = game.deal(50, seed=1)
+    state = game.step(state, torch.full((50,), game.others.index("hint 1")))
+    for lane in range(50):
+        hand = [card_name(game.layout, int(card)) for card in lowest_card(state.hands[lane, 1])]
+        if not any(name[0] == "1" for name in hand):
+            continue  # of whom it may not be said
+        seen, own = game.text(state, lane, 0), game.text(state, lane, 1)
+        marks = " | ".join("♠ 1 1 1  ♥ 1 1 1" if name[0] == "1" else "♠ 3 2 2  ♥ 3 2 2" for name in hand)
+        assert f"▸ seat 1        {' '.join(hand)}\n" in seen and "seat 1 (you)  3 cards\n" in own
+        assert f"seat 1: {marks}\n" in seen and f"seat 1 (you): {marks}\n" in own
+    after = replace(state, hands=state.hands * torch.tensor([[1, 1, 1], [0, 1, 1]]))
+    assert f"▸ seat 1        - {' '.join(hand[1:])}\n" in game.text(after, 49, 0)
+    match = begin(Settings(game, games=1, seed=1))
+    assert look(match, PERSON).hand(1) == tuple(lowest_card(match.state.hands[0, 1]).tolist()) == (0, 6, 10)

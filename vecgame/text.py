@@ -7,7 +7,7 @@ from it, so that nothing hidden can get into them. Names come from the game's `L
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -112,9 +112,14 @@ class Seen:
         return f"{name} (you)" if seat == self.viewer else name
 
     def held(self, name: str, entry: int | None = None) -> list[int]:
-        """The cards that are seen in a field, or in one entry of it, as they are held."""
+        """The cards that are seen in a field, or in one entry of it, as held; by their places, if it has any."""
         value = self.values[name] if entry is None else self.values[name][entry]
-        return card_ids(self.layout, sum(1 << card for card in set(_cards(self.kinds[name], value))))
+        cards = dict.fromkeys(_cards(self.kinds[name], value))
+        return list(cards) if self.has_places(name, entry) else card_ids(self.layout, _bits(cards))
+
+    def has_places(self, name: str, entry: int | None) -> bool:
+        """Whether an entry of a field is places of cards, whose order may tell something, as a seat's in [B, P, H]."""
+        return entry is not None and isinstance(self.values[name][entry], list)
 
     def count(self, name: str, entry: int | None = None) -> int:
         """How many cards a field holds, or one entry of it."""
@@ -346,9 +351,29 @@ def seated(seen: Seen) -> bool:
 def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
     """The cards of a field or of one entry of it, those that are not seen by their number; "" for none."""
     held = seen.held(name, entry)
+    if held and seen.has_places(name, entry):
+        return place_words(seen, name, entry)
     unknown = seen.count(name, entry) - len(held)
-    parts = [cards_text(seen.layout, sum(1 << card for card in held))] if held else []
+    parts = [cards_text(seen.layout, _bits(held))] if held else []
     return " + ".join([*parts, *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown > 0 else [])])
+
+
+def place_words(seen: Seen, name: str, entry: int) -> str:
+    """What lies in the places of an entry, in their order, "?" where it is not seen and "-" in an empty place before
+    others: a card each, or sets, such as what the card in a place may be."""
+    places = list(zip(_flat(seen.values[name][entry]), _flat(seen.counts[name][entry]), strict=True))
+    while places and not places[-1][1]:
+        places.pop()
+    single, told = all(count <= 1 for _, count in places), []
+    for value, count in places:
+        held = _cards(seen.kinds[name], value)
+        words = card_name(seen.layout, held[0]) if single and held else cards_text(seen.layout, _bits(held))
+        told.append(words or ("?" if count else "-"))
+    return (" " if single else " | ").join(told)
+
+
+def _bits(cards: Iterable[int]) -> int:
+    return sum(1 << card for card in cards)
 
 
 def row_words(seen: Seen, name: str) -> str:

@@ -98,10 +98,13 @@ class Seen:
         return math.isclose(self.totals[seat], max(self.totals), rel_tol=1e-6, abs_tol=1e-6)
 
     def hand(self, seat: int) -> tuple[int, ...]:
-        """The cards of a seat that are seen, as players hold them: trumps first, each suit from its highest down."""
+        """The cards of a seat that are seen, as players hold them: by their places, if hands have any; else trumps
+        first, each suit from its highest down."""
         if self.hands_in is None:
             return ()
         held = self.one.held(self.hands_in, seat)
+        if self.one.has_places(self.hands_in, seat):
+            return tuple(held)
         return tuple(sorted(held, key=lambda card: (self.suits[card] != self.trump, self.suits[card], -card)))
 
     def unseen(self, seat: int) -> int:
