@@ -6,7 +6,7 @@ import time
 import pytest
 
 from veclab.arena.evaluate import results_json, results_of, results_table
-from veclab.arena.matches import Interval, MatchResult
+from veclab.arena.matches import Interval, MatchResult, together
 from veclab.progress import Display, Output, fitting, print_table
 
 INTERVAL = Interval(105.43, 10.32)
@@ -32,6 +32,14 @@ def test_results_are_never_broken_and_say_what_they_are(width: int, terminal: bo
     text = " ".join(file.getvalue().split())
     assert "its own : an opponent's" in text and "points a game, the player's : one opponent's" in text
     assert "[x]" in text and "…" not in text
+
+
+def test_where_each_plays_with_itself_nobody_is_an_opponent() -> None:
+    console, file = shown(120)
+    console.print(results_table(RESULTS, "40 games a pairing", together(2), "chips"))
+    text = " ".join(file.getvalue().split())
+    assert "beside the games of random" in text and "its own : the other's" in text and "opponent" not in text
+    assert "chips a game, the player's with itself : the other's with itself, with 95% intervals" in text
 
 
 def test_results_come_back_from_json() -> None:

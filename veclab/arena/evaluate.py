@@ -118,13 +118,12 @@ def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST
         seatings: those of the matches, `seatings_of` the game.
         unit: what the game counts.
     """
-    caption = (
-        f"{unit} a game, the player's : one opponent's, with 95% intervals; * ahead, and the 95% interval of the lead "
-        "excludes zero"
-    )
+    against = sum(seatings[0])  # else a game in which each plays with itself
+    sides = "the player's : one opponent's" if against else "the player's with itself : the other's with itself"
+    caption = f"{unit} a game, {sides}, with 95% intervals; * ahead, and the 95% interval of the lead excludes zero"
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     table.add_column("player", overflow="fold")
-    table.add_column("its own : an opponent's", justify="right", no_wrap=True)
+    table.add_column("its own : an opponent's" if against else "its own : the other's", justify="right", no_wrap=True)
     for opponent in dict.fromkeys(name for row in results.values() for name in row):
         table.add_row(opposed(seatings) + opponent)
         for player, row in results.items():
