@@ -97,6 +97,7 @@ def test_bids_are_understood() -> None:
     for line in ("1", "bid 1", "3", "-1", "x", "2h", "1.0", "²", "b"):
         assert "is not allowed: you may choose 0-2, not 1" in parse(line, seen, UNICODE).text
     assert [parse(line, seen, UNICODE) for line in ("bid 0", "BID2")] == [0, 2]
+    assert parse(" Bid  1 ", seen, UNICODE).text.startswith("'Bid 1' is not allowed")  # as it was typed
     assert allowed(seen) == "0-2, not 1" and lines.prompt(seen, UNICODE) == "Your bid (0-2, not 1): "
 
 

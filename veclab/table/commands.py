@@ -47,7 +47,7 @@ def parse(line: str, seen: Seen, glyphs: Glyphs) -> int | Request | Mistake:
         action = listed_choices(seen).get(int(word))
     if action is None:
         action = _abbreviated(word, seen)
-    return Mistake(glyphs.say(_mistake(word, seen))) if action is None else action
+    return Mistake(glyphs.say(_mistake(line, seen))) if action is None else action
 
 
 def typed(words: str) -> str:
@@ -105,10 +105,11 @@ def _abbreviated(word: str, seen: Seen) -> int | None:
     return next((found[0] for found in (begin, hold) if len(found) == 1), None)
 
 
-def _mistake(word: str, seen: Seen) -> str:
-    """What is wrong with a word that names no choice, and what would be right."""
+def _mistake(line: str, seen: Seen) -> str:
+    """What is wrong with a typed line that names no choice, and what would be right."""
+    word = typed(line)
     if (cards := seen.playable) is None:
-        return f"{shown(word)} is not allowed: you may choose {allowed(seen)}; ? for help."
+        return f"{shown(' '.join(line.split()))} is not allowed: you may choose {allowed(seen)}; ? for help."
     layout, hand = seen.one.layout, seen.hand(seen.viewer)
     if word.isdecimal() and len(word) <= 3:
         if not 1 <= int(word) <= len(hand):
