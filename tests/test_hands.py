@@ -259,3 +259,26 @@ def test_whose_turn_it_is_is_told_once() -> None:
     assert told.count("to move") == 1 and "to_move" not in told
     assert "to move         seat 0" in repr(state)
     assert issubclass(CrazyEightsState, HandState)
+
+
+def test_as_many_numbers_as_seats_that_are_not_theirs_have_an_axis_before_them() -> None:
+    @dataclass(frozen=True)
+    class TwoState(PickState):
+        chips: torch.Tensor  # [B, P]
+        heights: torch.Tensor  # [B, 1, 2]
+
+    class Two(Pick):
+        state_type = TwoState
+
+        def start(self, stream, hands, **own):
+            pair = torch.tensor([3, 7]).expand(len(hands), 2)
+            return super().start(stream, hands, chips=pair, heights=pair[:, None], **own)
+
+    game = Two()
+    state, columns = game.deal(1), game.columns()
+    first, second = (game.observe(state, torch.tensor([seat]))[0].split([n for n, _ in columns]) for seat in (0, 1))
+    same = {
+        words.partition(":")[0]: torch.equal(*pair) for (_, words), *pair in zip(columns, first, second, strict=True)
+    }
+    told = game.text(state)
+    assert same["heights"] and not same["chips"] and "  heights         3 7\n" in told and "chips 3" in told
