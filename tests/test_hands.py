@@ -258,6 +258,8 @@ def test_whose_turn_it_is_is_told_once() -> None:
     told = game.text(state, seat=0)
     assert told.count("to move") == 1 and "to_move" not in told
     assert "to move         seat 0" in repr(state)
+    drawn, alone = game.view(state, seat=0)._repr_svg_(), state._repr_svg_()
+    assert "to_move" not in drawn + alone and ">to move" not in drawn and ">to move<" in alone
     assert issubclass(CrazyEightsState, HandState)
 
 

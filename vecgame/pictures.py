@@ -210,8 +210,10 @@ def _wrapped(told: Sequence[str], columns: int) -> list[str]:
 
 
 def _marks(seen: Seen, seat: int) -> list[str]:
-    """What is to be said of a seat, the roles that it has first."""
-    roles = [name for name, kind in seen.kinds.items() if kind == "seats" and seen.values[name] == seat]
+    """What is to be said of a seat, the roles that it has first; whose turn it is an arrow tells, if that is known."""
+    here = {name for name, kind in seen.kinds.items() if kind == "seats" and seen.values[name] == seat}
+    told = {"to_move"} if seen.mover is not None or seen.scores is not None else set()
+    roles = [text.LABELS.get(name, name) for name in seen.kinds if name in here - told]
     unknown = seen.count("hands", seat) - len(seen.held("hands", seat))
     return [*roles, *seen.notes(seat), *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown else [])]
 
