@@ -177,6 +177,29 @@ def test_an_illegal_action_costs_more_than_any_result(game: Game) -> None:
     assert infos["game"].tolist() == [0, 3, 2]
 
 
+def test_before_a_reset_there_is_nothing_to_choose_or_show() -> None:
+    for one in (GameEnv(render_mode="ansi"), GameVectorEnv(2, render_mode="ansi")):
+        for asked in (one.action_masks, one.render):
+            with pytest.raises(ResetNeeded, match=r"^call reset\(\) first$"):
+                asked()
+        one.reset(seed=1)
+        assert one.action_masks().any() and one.render()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"num_envs": 1.5}, r"the number of games must be a whole number of at least 1, got 1\.5$"),
+        ({"num_envs": True}, "the number of games must be a whole number of at least 1, got True$"),
+        ({"num_envs": 2, "rules": ["players"]}, r"rules must be a mapping such as {'players': 3}, got \['players'\]$"),
+    ],
+    ids=["a part of a game", "a truth", "a list"],
+)
+def test_what_makes_no_batch_is_refused_in_a_line(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        GameVectorEnv(**given)
+
+
 @pytest.mark.parametrize("wrong", [-1, 52, 1.0, None, "bid"])
 def test_what_is_no_action_is_refused(wrong: object) -> None:
     table, tables = GameEnv(), GameVectorEnv(2)

@@ -99,7 +99,7 @@ def test_bad_arguments_get_one_clear_line(make, given: dict, message: str) -> No
 
 
 def test_bad_arguments_of_a_batch_get_one_clear_line() -> None:
-    with pytest.raises(ValueError, match="the number of games must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="the number of games must be a whole number of at least 1, got 0"):
         GameVectorEnv(0)
     with pytest.raises(ValueError, match="render_mode 'human' is for one game; of many take 'ansi'"):
         GameVectorEnv(render_mode="human")

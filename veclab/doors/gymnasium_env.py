@@ -109,14 +109,20 @@ class GameEnv(gymnasium.Env[np.ndarray, np.int64]):
         return self._observation(), float(reward), self._over, False, self._info(bool(self.table.forfeited))
 
     def action_masks(self) -> np.ndarray:
-        """What the seat may do: [A] bool."""
+        """What the seat may do: [A] bool. Raises ResetNeeded before a reset."""
+        self._check_begun()
         return self.table.masks()[0].cpu().numpy()
 
     def render(self) -> str | None:
         """The game as the own seat sees it; printed at every decision, not here, in the mode "human"."""
         if self.render_mode in (None, "human"):
             return None
+        self._check_begun()
         return self._shown()
+
+    def _check_begun(self) -> None:
+        if self._over is None:
+            raise ResetNeeded("call reset() first")
 
     def close(self) -> None:
         """Ends the opponents that are programs."""

@@ -18,6 +18,7 @@ from net import BlobNet, InferenceNet
 from vecgame import Game, Purpose, State, Stream, resolve_device
 from vecgame.game import actions_of
 from vecgame.loading import nearest
+from vecgame.philox import whole
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
 from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, why_not
@@ -132,9 +133,10 @@ class SeatedGames:
         """
         if seat != "random" and (isinstance(seat, bool) or seat not in range(game.seats)):
             raise ValueError(f"seat must be from 0 to {game.seats - 1}, or 'random', got {seat!r}")
-        if games < 1:
-            raise ValueError(f"the number of games must be at least 1, got {games}")
-        self.game, self.chosen, self.size, self.device = game, seat, games, resolve_device(device)
+        size = whole(games, 0)
+        if size < 1:
+            raise ValueError(f"the number of games must be a whole number of at least 1, got {games!r}")
+        self.game, self.chosen, self.size, self.device = game, seat, size, resolve_device(device)
         self.players = list({id(player): player for player in players}.values())
         places = [next(k for k, one in enumerate(self.players) if one is player) for player in players]
         self.place = torch.tensor(places, device=self.device)  # [P - 1], the player so many seats after the own one

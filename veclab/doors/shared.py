@@ -23,6 +23,8 @@ def game_named(game: Game | str, rules: Mapping[str, object] | None = None) -> G
     Raises:
         ValueError: in one line, on what is neither, rules that make no game, or rules beside a game that has its own.
     """
+    if not isinstance(rules, Mapping | None):
+        raise ValueError(f"rules must be a mapping such as {{'players': 3}}, got {rules!r}")
     if isinstance(game, str):
         return make_game(game, **(rules or {}))
     if not isinstance(game, Game):
