@@ -160,7 +160,7 @@ class Seen:
                 notes.append(f"{LABELS.get(name, name)} {self.worded(name, value)}")
         if void := " ".join(suit_symbol(self.layout, suit) for suit in self._voids(seat)):
             notes.append(f"no {void}")
-        return notes if self.scores is None else [*notes, f"score {self.scores[seat]:g}"]
+        return notes if self.scores is None else [*notes, f"score {points(self.scores[seat])}"]
 
     def _voids(self, seat: int) -> list[int]:
         """The suits that a seat is known to be out of, by `TrickState.lacks`."""
@@ -312,6 +312,11 @@ def _cards(kind: str | tuple[str, ...], value: Value) -> list[int]:
 # -- in words ---------------------------------------------------------------------------------------------------------
 
 
+def points(value: float) -> str:
+    """Points without needless decimals, as fine as those of Skat, a 240th; never -0."""
+    return f"{round(value, 4) + 0.0:.15g}"
+
+
 def words(seen: Seen, names: Sequence[str] | None = None) -> str:
     """A game in lines: each seat with its cards, the trick, what else there is, whose turn it is and what it may do."""
     lines = [seen.title, *_seat_rows(seen, names)]
@@ -321,7 +326,7 @@ def words(seen: Seen, names: Sequence[str] | None = None) -> str:
         choices = f": {', '.join(seen.choices)}" if seen.choices else ""
         rows.append(("to move", f"{seen.seat_name(seen.mover, names)}{choices}"))
     elif seen.scores is not None:
-        rows.append(("over", "" if "hands" in seen.values else " ".join(f"{score:g}" for score in seen.scores)))
+        rows.append(("over", "" if "hands" in seen.values else " ".join(map(points, seen.scores))))
     rows = [row for row in rows if row[1] or row[0] == "over"]
     width = max((len(label) for label, _ in rows), default=0)
     return "\n".join([*lines, *(f"  {label:<{width}}  {told}".rstrip() for label, told in rows)])

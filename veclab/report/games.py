@@ -12,6 +12,7 @@ import torch
 from vecgame import Game, State, TrickGame, text
 from vecgame.games.match import Standing
 from vecgame.pictures import drawable, svg
+from vecgame.text import points
 from veclab.report.markup import details
 from veclab.report.played import SHOWN_GAMES, Played, Thought
 
@@ -55,7 +56,7 @@ def _article(part: Played, lane: int, title: str) -> str:
     for number, deal in enumerate(deals):
         last = number == len(deals) - 1
         if len(deals) > 1:
-            totals = " ".join(f"{round(total, 4):.15g}" for total in deal[0][1].state.totals[lane].tolist())
+            totals = " ".join(points(total) for total in deal[0][1].state.totals[lane].tolist())
             parts.append(f"<h4>Game {number + 1} of the match, totals {totals}</h4>")
         parts.append(_deal_html(part, lane, title, deal, part.end if last else None))
     parts.append(_decisions_html(part, lane, title, thoughts))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vecgame import text
+from vecgame.text import points
 from veclab.table.advice import Hint
 from veclab.table.commands import allowed, counted_word, listed_choices, numbers, span
 from veclab.table.glyphs import Glyphs
@@ -127,11 +128,6 @@ def final_line(seen: Seen) -> str:
     if seen.games == 1 and seen.deal is not None:
         return f"The match is over: {won}."
     return f"The match is over: {won} with {counted(best, seen.unit)}."
-
-
-def points(value: float) -> str:
-    """Points without needless decimals, as fine as those of Skat, a 240th; never -0."""
-    return f"{round(value, 4) + 0.0:.15g}"
 
 
 def counted(value: float, unit: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from vecgame.text import points
 from veclab.table.glyphs import Glyphs
-from veclab.table.lines import cell, heading, points, score_cells, verb
+from veclab.table.lines import cell, heading, score_cells, verb
 from veclab.table.session import Result
 from veclab.table.sight import Seen
 
