@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import DECK, SEATS, STANDARD, TRUMP_NAMES, Layout, bit, unpack
-from vecgame.game import resolve_device
+from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game, resolve_device
 from vecgame.philox import Purpose, Stream, check_seed, whole
 
 DEALER_CHOICES = ("random", "rotate")
@@ -43,6 +43,17 @@ def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
     inside = unpack(deck, size=size)
     keys = torch.where(inside, keys, torch.iinfo(torch.int64).max)
     return keys.argsort(dim=-1, stable=True)
+
+
+def check_sizes(game: Game) -> None:
+    """Raises ValueError, in one line, on seats, a deck or cards to a seat that make no deal."""
+    name, dealt, deck = type(game).__name__, game.seats * game.cards, game.deck.bit_count()
+    if not FEWEST_SEATS <= game.seats <= MOST_SEATS:
+        raise ValueError(f"{name} has {game.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
+    if game.deck & ~game.layout.bits:
+        raise ValueError(f"{name} has cards in its deck that are none of its layout's {game.layout.size}")
+    if not 0 <= dealt <= deck:
+        raise ValueError(f"{name} deals {dealt} cards, but its deck has {deck}")
 
 
 def future_of(stream: Stream) -> Tensor:

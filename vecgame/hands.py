@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vecgame import dealing, hidden, piles, text
 from vecgame.cards import Layout, bit, unpack
-from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
+from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.philox import DECISION_BITS, Stream
 from vecgame.state import State
@@ -78,11 +78,8 @@ class HandGame(Game):
 
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game."""
-        name, dealt, deck = type(self).__name__, self.seats * self.cards, self.deck.bit_count()
-        if not FEWEST_SEATS <= self.seats <= MOST_SEATS:
-            raise ValueError(f"{name} has {self.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
-        if not 0 <= dealt <= deck:
-            raise ValueError(f"{name} deals {dealt} cards, but its deck has {deck}")
+        dealing.check_sizes(self)
+        name = type(self).__name__
         if not hasattr(self, "decisions"):
             raise ValueError(f"{name} does not say how many decisions it has at most: set decisions")
         if not 1 <= self.decisions <= MOST_DECISIONS:

@@ -8,15 +8,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vecgame import dealing
-from vecgame.cards import bit, popcount
-from vecgame.lanes import around
+from vecgame import dealing, hidden
+from vecgame.cards import popcount
+from vecgame.lanes import around, entries, place_of
 from vecgame.philox import Stream
 
 
 def entry(field: Tensor, seat: Tensor) -> Tensor:
     """What a field [B, P] holds for the seats ``seat`` [B] int64: [B]."""
-    return field.gather(1, seat[:, None])[:, 0]
+    return entries(field, place_of(seat, field.shape[1]))
 
 
 def only(seat: Tensor, value: Tensor, seats: int) -> Tensor:
@@ -54,7 +54,7 @@ def draw(stock: Tensor, counts: Tensor, order: Tensor | None = None) -> tuple[Te
     seats, place = counts.shape[1], torch.arange(stock.shape[1], device=stock.device)
     ends = (counts if order is None else counts.gather(1, order)).cumsum(-1)
     owner = (place >= ends[..., None]).sum(1)  # by that order; one more for the cards that stay
-    cards = torch.where(stock >= 0, bit(stock.clamp(min=0)), 0)
+    cards = hidden.bits_of(stock, "cards")
     drawn = cards.new_zeros(len(stock), seats + 1).scatter_add(1, owner, cards)[:, :seats]
     later = place + ends[:, -1:]
     left = torch.where(later < stock.shape[1], stock.gather(1, later.clamp(max=stock.shape[1] - 1)), -1)

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
 from vecgame.cards import MOST_CARDS, RANKS, SEATS, bit, list_cards, lowest_card, pack, unpack
-from vecgame.game import FEWEST_SEATS, MOST_SEATS
-from vecgame.lanes import around, entries, none, place_of, steps_while, with_entries, worth_listing
+from vecgame.lanes import around, entries, none, place_of, steps_while, with_added, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
 
@@ -61,13 +60,8 @@ class TrickGame(OwnRules):
 
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game."""
-        name, cards = type(self).__name__, self.seats * self.cards
-        if not FEWEST_SEATS <= self.seats <= MOST_SEATS:
-            raise ValueError(f"{name} has {self.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
-        if self.deck & ~self.layout.bits:
-            raise ValueError(f"{name} has cards in its deck that are none of its layout's {self.layout.size}")
-        if cards > self.deck.bit_count():
-            raise ValueError(f"{name} deals {cards} cards, but its deck has {self.deck.bit_count()}")
+        dealing.check_sizes(self)
+        name = type(self).__name__
         if self.length > MOST_DECISIONS:
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
         if (bids := max(self.bids, self.most_bids)) > MOST_CARDS:
@@ -276,7 +270,7 @@ class TrickGame(OwnRules):
             hands=with_entries(state.hands, mover, entries(state.hands, mover) ^ card),
             seen=state.seen | card,
             trick=trick | -complete.to(torch.int8)[:, None],  # every bit set is -1: no card
-            won=with_entries(state.won, taker, entries(state.won, taker) + complete.to(torch.int8)),
+            won=with_added(state.won, taker, complete),
             lacks=with_entries(state.lacks, mover, entries(state.lacks, mover) | shown),
             leader=torch.where(complete, winner.to(torch.int8), state.leader),
             made=made,

@@ -201,8 +201,9 @@ def _legal(game: Game, state: State, number: int) -> None:
     assert (ordered[:, 1:] != ordered[:, :-1]).all(), "two legal actions share a policy column"
 
 
-def _scores(game: Game, state: State) -> None:
-    """Scores, and then values, which are the same on the scale from 0 to 1."""
+def _scores(game: Game, state: State) -> Tensor:
+    """Scores, and then values, which are the same on the scale from 0 to 1; the scores [K, seats] of the games that are
+    over."""
     over, scores, values = game.is_terminal(state), game.scores(state), game.values(state)
     for name, worth in (("scores", scores), ("values", values)):
         check_tensor(name, worth, torch.float32, len(over), game.seats)
@@ -221,13 +222,13 @@ def _scores(game: Game, state: State) -> None:
     agree = (values[over] - scale).abs() <= TOLERANCE
     assert agree.all(), "values are not the scores on the scale from lowest to highest"
     assert game.values(state, torch.float64).dtype == torch.float64, "values ignores its dtype"
+    return ended
 
 
 def ends(game: Game) -> None:
     """Many games' scores and values; what is over changes no more; forced moves are played in `max_forced_run`."""
     *_, end = positions(game, ENDS)
-    _scores(game, end)
-    scores = game.scores(end)
+    scores = _scores(game, end)
     alike = torch.equal(scores, scores.roll(1, -1)) and bool((scores != scores[0]).any())
     assert game.cooperative or not alike, (
         "in each game all seats have the same score: say cooperative = True, or matches compare who has the same anyway"

@@ -9,7 +9,7 @@ from torch import Tensor
 from vecgame import dealing, knowledge
 from vecgame.cards import Layout, bit
 from vecgame.hidden import Hidden, nobody
-from vecgame.lanes import around, entries, with_entries
+from vecgame.lanes import around, with_added
 from vecgame.own_rules import TrickState, partners
 from vecgame.philox import Stream
 from vecgame.symmetry import SuitSymmetry
@@ -86,7 +86,7 @@ class Briscola(TrickGame):
             seen=state.seen & ~card.sum(-1),
             lacks=state.lacks | (state.seen & card.sum(-1))[:, None] & ~card,
             stock=torch.where(torch.arange(pile.shape[1] - 1, device=rank.device) < drawn, -1, state.stock),
-            points=with_entries(state.points, place, entries(state.points, place) + worth.to(torch.int8)),
+            points=with_added(state.points, place, worth),
         )
 
     def points(self, state: BriscolaState) -> Tensor:

@@ -21,7 +21,7 @@ from vecgame import knowledge
 from vecgame.cards import DECK, RANKS, SEATS, SUIT_BITS, bit, suit_of, unpack
 from vecgame.games.checks import check_rules
 from vecgame.hidden import Hidden
-from vecgame.lanes import entries, none, place_of, with_entries
+from vecgame.lanes import entries, none, place_of, with_added, with_entries
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.tricks import TrickGame
@@ -160,7 +160,7 @@ class Hearts(TrickGame):
     def taken(self, state: HeartsState, trick: Tensor, place: Tensor, complete: Tensor) -> HeartsState:
         worth = (suit_of(trick) == HEARTS) + QUEEN_POINTS * (bit(trick.clamp(min=0)) == QUEEN)
         points = torch.where(complete, worth.sum(-1), 0).to(torch.int8)
-        state = replace(state, points=with_entries(state.points, place, entries(state.points, place) + points))
+        state = replace(state, points=with_added(state.points, place, points))
         if not self.passes:
             return state
         cards = torch.where(complete[:, None], bit(trick.clamp(min=0)), 0)
