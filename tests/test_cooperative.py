@@ -19,10 +19,9 @@ from veclab.exploit.gain import gains
 
 GAME = Hint()
 ADDRESS = f"{Path(__file__).with_name('hint.py')}:Hint"
-
-
 CHANCE = torch.tensor([[1, 2], [2, 1]]) / 6  # of the kinds of both cards: of four cards one is gone
 EVEN = float((CHANCE * PAYS.mean((-2, -1))).sum())  # what even play wins
+CAREFUL = Table((1, 1), ((1, 1, 1), (1, 1, 1)))  # wins 8 without a hint
 
 
 class Undeclared(Hint):
@@ -78,7 +77,7 @@ def test_who_wins_a_deal_is_who_has_more_in_it() -> None:
 
 
 def test_the_gate_lets_the_better_one_pass() -> None:
-    player, careful = best()[0], Table((1, 1), ((1, 1, 1), (1, 1, 1)))  # careful wins 8 without a hint
+    player, careful = best()[0], CAREFUL
     assert not judge([GAME], careful, player, 0.05, 1000, seed=1, first_index=0).passed
     verdict = judge([GAME], player, careful, 0.05, 1000, seed=1, first_index=0)
     assert verdict.lead.mean == 2 and verdict.passed
@@ -87,7 +86,7 @@ def test_the_gate_lets_the_better_one_pass() -> None:
 
 def test_an_exploiter_is_one_seat_among_the_others() -> None:
     """The careful one's partner can only spoil the second's answer, or make the first's action worth less."""
-    player, careful = best()[0], Table((1, 1), ((1, 1, 1), (1, 1, 1)))
+    player, careful = best()[0], CAREFUL
     gained = gains([GAME], careful, player, 100, seed=1, first_index=0)
     assert gained.shape == (100, 2) and (gained < 0).any() and (gained <= 0).all()
 

@@ -45,7 +45,16 @@ from veclab.arena.bots import (
     why_not,
 )
 from veclab.arena.ismcts import SIMULATIONS, ISMCTSPlayer
-from veclab.arena.matches import ONE_AGAINST_THREE, Interval, MatchResult, Seatings, opposed, play_match, seatings_of
+from veclab.arena.matches import (
+    ONE_AGAINST_THREE,
+    Interval,
+    MatchResult,
+    Seatings,
+    opposed,
+    play_match,
+    rivalries,
+    seatings_of,
+)
 from veclab.arena.programs import PREFIX, SECONDS, ending, is_program, program_player
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
@@ -118,7 +127,7 @@ def results_table(results: Results, title: str, seatings: Seatings = ONE_AGAINST
         seatings: those of the matches, `seatings_of` the game.
         unit: what the game counts.
     """
-    against = sum(seatings[0])  # else a game in which each plays with itself
+    against = rivalries(seatings)  # else each plays with itself
     sides = "the player's : one opponent's" if against else "the player's with itself : the other's with itself"
     caption = f"{unit} a game, {sides}, with 95% intervals; * ahead, and the 95% interval of the lead excludes zero"
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")

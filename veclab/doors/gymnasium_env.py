@@ -98,8 +98,9 @@ class GameEnv(gymnasium.Env[np.ndarray, np.int64]):
         Raises:
             ValueError: on what is outside of the action space. ResetNeeded: when the game is over.
         """
-        if self._over is not False:
-            raise ResetNeeded("the game is over: call reset() before step()" if self._over else "call reset() first")
+        check_begun(self._over)
+        if self._over:
+            raise ResetNeeded("the game is over: call reset() before step()")
         if action not in self.action_space:
             raise ValueError(f"action must be an integer from 0 to {self.game.num_actions - 1}, got {action!r}")
         every = torch.ones(1, dtype=torch.bool, device=self.table.device)
@@ -110,19 +111,15 @@ class GameEnv(gymnasium.Env[np.ndarray, np.int64]):
 
     def action_masks(self) -> np.ndarray:
         """What the seat may do: [A] bool. Raises ResetNeeded before a reset."""
-        self._check_begun()
+        check_begun(self._over)
         return self.table.masks()[0].cpu().numpy()
 
     def render(self) -> str | None:
         """The game as the own seat sees it; printed at every decision, not here, in the mode "human"."""
         if self.render_mode in (None, "human"):
             return None
-        self._check_begun()
+        check_begun(self._over)
         return self._shown()
-
-    def _check_begun(self) -> None:
-        if self._over is None:
-            raise ResetNeeded("call reset() first")
 
     def close(self) -> None:
         """Ends the opponents that are programs."""
@@ -145,6 +142,12 @@ class GameEnv(gymnasium.Env[np.ndarray, np.int64]):
     def _print(self) -> None:
         if self.render_mode == "human":
             print(self._shown())
+
+
+def check_begun(over: object) -> None:
+    """Raises ResetNeeded before a reset, when nothing tells yet what is ``over``."""
+    if over is None:
+        raise ResetNeeded("call reset() first")
 
 
 def spaces_of(game: Game) -> tuple[spaces.Box, spaces.Discrete]:

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from vecgame import Game
 from vecgame.philox import check_seed
-from veclab.doors.gymnasium_env import spaces_of
+from veclab.doors.gymnasium_env import check_begun, spaces_of
 from veclab.doors.seated import Opponent, SeatedGames, players_of
 from veclab.doors.shared import check_render_mode, fresh_seed, game_named, render_modes, shown
 
@@ -109,7 +109,7 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
             ValueError: on another shape, or an action outside of the action space where a game goes on. ResetNeeded:
                 before a reset, and in the mode DISABLED where a game is over.
         """
-        self._check_begun()
+        check_begun(self._over)
         if self.autoreset_mode == AutoresetMode.DISABLED and self._over.any():
             raise ResetNeeded(f"game {int(self._over.argmax())} of the batch is over: reset it by its reset_mask first")
         lanes = ~self._over
@@ -128,18 +128,14 @@ class GameVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def action_masks(self) -> np.ndarray:
         """What the seats may do: [B, A] bool. Raises ResetNeeded before a reset."""
-        self._check_begun()
+        check_begun(self._over)
         return self._array(self.table.masks())
-
-    def _check_begun(self) -> None:
-        if self._over is None:
-            raise ResetNeeded("call reset() first")
 
     def render(self) -> tuple[str, ...] | None:
         """Each game as its own seat sees it."""
         if self.render_mode is None:
             return None
-        self._check_begun()
+        check_begun(self._over)
         seats = self.table.seat.tolist()
         return tuple(shown(self.game, self.table.state, k, seat, self.render_mode) for k, seat in enumerate(seats))
 
