@@ -19,6 +19,7 @@ from vecgame import (
     Euchre,
     Game,
     Hearts,
+    Kuhn,
     Leduc,
     Spades,
     State,
@@ -440,3 +441,13 @@ def test_a_registered_class_that_is_defined_again_takes_its_place() -> None:
             register(cell("whist"))
     finally:
         GAMES.pop("again", None)
+
+
+def test_points_of_a_million_are_told_in_full() -> None:
+    """In the row of each seat, and in a game without hands in a row of their own."""
+    for game, told in ((Blob(cards=1), "score 1234567"), (Kuhn(), "over 1234567 0")):
+        state = game.deal(1)
+        while not game.is_terminal(state).all():
+            state = game.step(state, random_action(game, state))
+        scores = [1234567.0, *[0.0] * (game.seats - 1)]
+        assert told in " ".join(words(replace(see(game, state), scores=scores)).split())
