@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from vecgame import HandGame, HandState, Hidden, hidden, piles, worlds
+from vecgame import HandGame, HandState, Hidden, hidden, piles
 from vecgame.cards import Layout, lowest_card, popcount
 
 
@@ -87,13 +87,4 @@ class Hanabi(HandGame):
 
     def hidden(self, state):
         sees = (~hidden.own(self.seats, len(state), state.device))[..., None].expand(-1, -1, -1, self.rules.places)
-        return {**super().hidden(state), "hands": Hidden(sees), "may": Hidden(sees | True, place=False)}
-
-    def determinize(self, state, count=3, seed=0):
-        mine = ~self.hidden(state)["hands"].seen_by(self.mover(state)) & (state.hands != 0)
-        unseen = torch.where(mine, state.hands, 0).sum((1, 2)) | hidden.bits_of(state.stock, "cards").sum(-1)
-        needs, may, turn = mine.long().flatten(1).t(), state.may.flatten(1).t(), self.turn(state)
-        drawn = worlds.draw_hands(unseen, needs, may, state.index, turn, count, seed, self.layout)
-        drawn, lanes = drawn.permute(2, 1, 0).reshape(-1, *mine.shape[1:]), state.repeat(count)
-        lanes = replace(lanes, hands=torch.where(drawn != 0, drawn, lanes.hands))
-        return hidden.dealt_anew(self, lanes, count, seed, given=("hands",))
+        return {**super().hidden(state), "hands": Hidden(sees)}

@@ -12,7 +12,7 @@ import torch
 from tests.crazy_eights import CrazyEights, CrazyEightsState
 from tests.small_games import Draw
 from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, piles
-from vecgame.cards import bit, unpack
+from vecgame.cards import bit, popcount, unpack
 from vecgame.contract import random_action
 from veclab.table.session import PERSON, Settings, begin
 from veclab.table.sight import look
@@ -284,3 +284,55 @@ def test_as_many_numbers_as_seats_that_are_not_theirs_have_an_axis_before_them()
     }
     told = game.text(state)
     assert same["heights"] and not same["chips"] and "  heights         3 7\n" in told and "chips 3" in told
+
+
+@dataclass(frozen=True)
+class AskState(HandState):
+    """B games."""
+
+    may: torch.Tensor  # [B, 3] int64
+    shown: torch.Tensor  # [B, 3] int64
+
+
+class Ask(HandGame):
+    """Seats in turn ask the one after them for all its cards of a rank, which it gives, or then has none of it."""
+
+    name, state_type, seats, cards, decisions = "ask", AskState, 3, 2, 6
+    layout = Layout(suits=2, ranks=4)
+    plays_cards, others = False, ("0", "1", "2", "3")
+    lowest, highest = 0.0, 8.0
+
+    def begin(self, stream, hands, stock):
+        return self.start(stream, hands, may=torch.full_like(hands, self.deck), shown=torch.zeros_like(hands))
+
+    def act(self, state, action, card):
+        after, rank = (state.to_move + 1) % 3, self.layout.same_rank(bit(action))
+        asked = piles.only(after, rank, 3)
+        given = (self.held(state) & asked).sum(-1)
+        shown = state.shown & ~asked | piles.only(state.to_move, given, 3)
+        return replace(state, hands=state.hands & ~asked, may=state.may & ~asked, shown=shown, to_move=after)
+
+    def points(self, state):
+        return popcount(self.held(state)).float()
+
+
+def test_worlds_keep_to_what_questions_have_told() -> None:
+    game, told = Ask(), 0
+    assert contract.check(game) == ()
+    state = game.deal(200, seed=3)
+    for _ in range(4):
+        worlds = game.determinize(state, 5, seed=1)
+        assert (worlds.hands & ~worlds.may == 0).all()
+        told += int((worlds.hands != state.repeat(5).hands).any(-1).sum())
+        state = game.step(state, random_action(game, state))
+    assert told > 0
+
+
+def test_what_a_hand_may_hold_has_to_be_so() -> None:
+    class Wrong(Ask):
+        def act(self, state, action, card):
+            after = super().act(state, action, card)
+            return replace(after, may=after.may & ~bit(action)[:, None])
+
+    with pytest.raises(AssertionError, match="a seat holds cards that the state's field may rules out"):
+        contract.check(Wrong())

@@ -15,11 +15,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, piles, text
-from vecgame.cards import Layout, bit, unpack
+from vecgame import dealing, hidden, piles, text, worlds
+from vecgame.cards import Layout, bit, popcount, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.philox import DECISION_BITS, Stream
+from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed
 from vecgame.state import State
 
 MOST_DECISIONS = (1 << DECISION_BITS) - 1  # that random numbers tell apart
@@ -31,7 +31,8 @@ class HandState(State):
 
     Of these some are known by their names: ``stock``, [B, N] int8 card ids, the next one first and then -1, and
     ``future``, [B] int64, by which cards are shuffled again (`vecgame.piles.stock_of`), are hidden; ``shown``, [B, P]
-    int64, are cards that all know a seat to hold, beside those in ``hands``.
+    int64, are cards that all know a seat to hold, beside those in ``hands``; ``may``, int64 and of the shape of
+    ``hands``, are the cards that each entry of it may hold as far as all know, as where a hint rules some out.
     """
 
     holds: ClassVar = {"hands": "sets", "shown": "sets", "stock": "cards", "to_move": "seats"}
@@ -182,7 +183,24 @@ class HandGame(Game):
             told["stock"] = Hidden(hidden.nobody(state.stock, self.seats), holds="cards")
         if hasattr(state, "future"):
             told["future"] = Hidden(hidden.nobody(state.future, self.seats), holds="number")
+        if hasattr(state, "may"):
+            told["may"] = Hidden(~hidden.nobody(state.may, self.seats), place=False)
         return told
+
+    def determinize(self, state: HandState, count: int = 3, seed: int = 0) -> HandState:
+        """As of any `Game`; where the state says what hands ``may`` hold, these are drawn by it."""
+        if not hasattr(state, "may"):
+            return super().determinize(state, count, seed)
+        self.check_state(state)
+        count, seed = check_count(count), check_seed(seed)
+        drawn = ~self.hidden(state)["hands"].seen_by(self.mover(state)) & (state.hands != 0)
+        needs = torch.where(drawn, popcount(state.hands), 0)
+        by_entry = [field.flatten(1).t() for field in (needs, state.may)]
+        unseen, turn = hidden.unseen(self, state), self.turn(state)
+        hands = worlds.draw_hands(unseen, *by_entry, state.index, turn, count, seed, self.layout)
+        lanes, hands = state.repeat(count), hands.permute(2, 1, 0).reshape(-1, *drawn.shape[1:])
+        hands = torch.where(drawn.repeat_interleave(count, 0), hands, lanes.hands)
+        return hidden.dealt_anew(self, replace(lanes, hands=hands), count, seed, given=("hands",))
 
     def open_cards(self, state: HandState) -> Tensor:
         """The cards in the fields that `hidden` does not name, but for those in a hidden place too, of which such a

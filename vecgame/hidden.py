@@ -133,7 +133,7 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
     hidden, mover = game.hidden(lanes), game.mover(lanes)
     if any(field.is_place and name not in given for name, field in hidden.items()):
         bits, stays = places(hidden, lanes), seen_places(hidden, lanes, mover, given)
-        pool = game.deck & ~(torch.where(stays, bits, 0).sum(-1) | game.open_cards(lanes))
+        pool = _elsewhere(game, lanes, bits, stays)
         filled = _filled(stream, pool, torch.where(stays, 0, popcount(bits)), game.layout.size)
         lanes = with_places(hidden, lanes, torch.where(stays, bits, filled))
     drawn = {}
@@ -144,6 +144,17 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
         later = (words[..., 0] << 24) | (words[..., 1] >> 8)
         drawn[name] = torch.where(hidden[name].seen_by(mover), field, later)
     return replace(lanes, **drawn)
+
+
+def unseen(game: Declares, state: State) -> Tensor:
+    """The cards that the movers of B games do not see: [B] int64."""
+    fields = game.hidden(state)
+    return _elsewhere(game, state, places(fields, state), seen_places(fields, state, game.mover(state)))
+
+
+def _elsewhere(game: Declares, state: State, bits: Tensor, seen: Tensor) -> Tensor:
+    """The cards in none of the places [B, E] int64 that are ``seen`` [B, E] bool, nor open: [B] int64."""
+    return game.deck & ~(torch.where(seen, bits, 0).sum(-1) | game.open_cards(state))
 
 
 def _filled(stream: Stream, pool: Tensor, needs: Tensor, size: int) -> Tensor:

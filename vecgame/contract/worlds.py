@@ -14,7 +14,8 @@ from torch import Tensor
 from vecgame.cards import popcount
 from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
 from vecgame.game import Game
-from vecgame.hidden import Hidden, places, seen_places, with_places
+from vecgame.hands import HandGame
+from vecgame.hidden import Hidden, places, seen_places, unseen, with_places
 from vecgame.state import State, concatenate
 
 WORLDS = 16  # of a position, to see what differs between them
@@ -33,10 +34,13 @@ NUMBERS_ONLY = "worlds: how often hidden numbers come is not compared"
 
 
 def hands_are_as_said(game: Game) -> None:
-    """Seats hold what the game says that they may: otherwise there may be no world to draw."""
+    """Seats hold what the game or its state says that they may: otherwise there may be no world to draw."""
     for state in some_positions(game, GAMES) if hasattr(game, "may_hold") else ():
         agrees = _agrees(game, state, state, game.mover(state)).all()
         assert agrees, "a seat holds cards that may_hold or shows rule out"
+    for state in some_positions(game, GAMES) if isinstance(game, HandGame) else ():
+        agrees = not hasattr(state, "may") or (state.hands & ~state.may == 0).all()
+        assert agrees, "a seat holds cards that the state's field may rules out"
 
 
 def worlds_keep_what_is_known(game: Game) -> None:
@@ -229,10 +233,7 @@ def _told(game: Game, state: State) -> list[int]:
     """How many places of cards have been ruled out for the mover of each lane, as far as the game says it."""
     if not hasattr(game, "may_hold"):
         return [0] * state.batch_size
-    hidden, mover = game.hidden(state), game.mover(state)
-    known = torch.where(seen_places(hidden, state, mover), places(hidden, state), 0).sum(-1)
-    unseen = game.deck & ~(known | game.open_cards(state))
-    return popcount(unseen & ~game.may_hold(state, mover)).sum(0).tolist()
+    return popcount(unseen(game, state) & ~game.may_hold(state, game.mover(state))).sum(0).tolist()
 
 
 def _consistent(game: Game, past: Past) -> Tensor | None:
