@@ -415,6 +415,14 @@ class CouplesGames(Whist):
         return seen / seen.amax(0).clamp(min=0.5)
 
 
+class AsksForTheFirst(Kuhn):
+    """Looks at the games' last decision, which none of no games is."""
+
+    def step(self, state, action):
+        assert int(state.made.max()) <= self.decisions
+        return super().step(state, action)
+
+
 class DrawsFromElsewhere(Kuhn):
     """Draws worlds by PyTorch's own random numbers."""
 
@@ -644,6 +652,7 @@ class NeverFollows(Whist):
         (DrawsInPlace(), "determinize changes the state that it is given"),
         (ShowsAllByDefault(), "observe without a seat does not tell what it tells the mover"),
         (CouplesGames(), "observe depends on the other games"),
+        (AsksForTheFirst(), "step fails on no games at all, of which a search asks at times: max"),
         (DrawsFromElsewhere(), "determinize differs when called again"),
         (LeavesTheStock(out=2), "stock is left in place in every world"),
         (DiceAsBits(), "determinize changes the dtype or shape of dice, torch.int8"),

@@ -50,7 +50,7 @@ class Hidden:
 
 def bits_of(field: Tensor, holds: Literal["sets", "cards"]) -> Tensor:
     """The cards in each entry of a field [B, ...] that holds bitboards or card ids: [B, E] int64 bitboards."""
-    entries = field.reshape(len(field), -1)
+    entries = field.unsqueeze(-1).flatten(1)  # of no games too, of which a reshape could not tell how many there are
     return entries if holds == "sets" else torch.where(entries >= 0, bit(entries.clamp(min=0)), 0)
 
 
@@ -73,7 +73,7 @@ def places(fields: Mapping[str, Hidden], state: State) -> Tensor:
 def seen_places(fields: Mapping[str, Hidden], state: State, seat: Tensor, given: Collection[str] = ()) -> Tensor:
     """Which of these ``seat`` [B] int64 sees, those of the fields ``given`` among them: [B, E] bool."""
     seen = [
-        field.seen_by(seat).reshape(state.batch_size, -1) | (name in given)
+        field.seen_by(seat).unsqueeze(-1).flatten(1) | (name in given)
         for name, field in fields.items()
         if field.is_place
     ]

@@ -245,7 +245,8 @@ def ends(game: Game) -> None:
 
 
 def lanes_do_not_meet(game: Game) -> None:
-    """A game in a batch of games at other decisions goes as it goes alone, and as it goes again, and stays as it is."""
+    """A game in a batch of games at other decisions goes as it goes alone, and as it goes again, and stays as it is; a
+    batch may be of no games."""
     state = mixed_positions(game, 40)
     kept = state.clone()
     given = {"step": (random_action(game, state),), "determinize": (2, SEED)}
@@ -261,6 +262,11 @@ def lanes_do_not_meet(game: Game) -> None:
         assert equal(together, call(slice(None))), f"{name} differs when called again: random numbers come from Stream"
         apart = join([call(slice(lane, lane + 1)) for lane in range(state.batch_size)])
         assert equal(together, apart), f"{name} depends on the other games of the batch"
+        try:
+            call(slice(0, 0))
+        except (RuntimeError, IndexError, ValueError) as error:
+            told = f"{name} fails on no games at all, of which a search asks at times"
+            raise AssertionError(f"{told}: {' '.join(str(error).split())}") from error
 
 
 def masks_do_as_lists(game: Game) -> None:
