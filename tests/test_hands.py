@@ -172,6 +172,16 @@ def test_open_cards_are_those_of_public_fields_that_lie_in_no_hidden_place() -> 
     assert torch.equal(game.open_cards(game.step(state, card)), bit(state.marked) | bit(card))
 
 
+def test_what_else_may_be_done_is_told_in_a_list_or_in_one_tensor() -> None:
+    class InOne(CrazyEights):
+        def legal_others(self, state):
+            return torch.stack(super().legal_others(state), -1)
+
+    rules = {"players": 2, "cards": 2, "suits": 2, "ranks": 4}
+    for state in contract.positions(CrazyEights(**rules), 20):
+        assert torch.equal(InOne(**rules).legal_mask(state), CrazyEights(**rules).legal_mask(state))
+
+
 def test_known_cards_may_be_played_and_finished_games_stay_as_they_are() -> None:
     game = Pick()
     state = game.step(game.step(game.deal(2), [6, 6]), [6, 6])

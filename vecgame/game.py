@@ -22,6 +22,7 @@ from vecgame.state import State, as_tensor
 from vecgame.symmetry import SuitSymmetry
 
 FEWEST_SEATS, MOST_SEATS = 2, 8
+FEW_ACTIONS = 8  # whose list kernels of a game's own rules (`vecmcts.kernels`) write out, and a sort is no slower
 
 
 @dataclass(frozen=True)
@@ -246,9 +247,15 @@ class Game(ABC):
 
     def legal_actions(self, state: State) -> Tensor:
         """The legal actions in ascending order: [B, max_legal] int64, filled up with -1."""
-        mask = self.legal_mask(state)
-        order = mask.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, : self.max_legal]
-        return torch.where(mask.gather(1, order), order, -1)
+        mask, most = self.legal_mask(state), self.max_legal
+        if self.num_actions <= FEW_ACTIONS:
+            order = mask.to(torch.int8).argsort(dim=-1, descending=True, stable=True)[:, :most]
+            return torch.where(mask.gather(1, order), order, -1)
+        # Each goes to the place that those before it leave, what is not legal to one more, which is cut off: measured
+        # on a CPU half the time of a sort with 52 actions, and a third with hundreds.
+        place = torch.where(mask, mask.cumsum(-1, dtype=torch.int32) - 1, most).clamp(max=most).long()
+        action = torch.arange(self.num_actions, device=mask.device).expand(mask.shape)
+        return torch.full((len(mask), most + 1), -1, device=mask.device).scatter(1, place, action)[:, :most]
 
     def chooses(self, state: State, actions: Tensor) -> Tensor:
         """Whether the mover has a choice of ``actions`` [B, max_legal], those of `legal_actions`: [B] bool. Nobody has

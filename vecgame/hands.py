@@ -138,14 +138,16 @@ class HandGame(Game):
         """The cards that the mover may play: [B] int64, by default all that it holds."""
         return piles.entry(self.held(state), self.mover(state))
 
-    def legal_others(self, state: HandState) -> Sequence[Tensor]:
-        """Which of the ``others`` may be done: [B] bool each. By default all may be."""
+    def legal_others(self, state: HandState) -> Sequence[Tensor] | Tensor:
+        """Which of the ``others`` may be done: [B] bool each, or of hundreds in one tensor, [B, others] bool. By default
+        all may be."""
         return [torch.ones_like(state.made, dtype=torch.bool)] * len(self.others)
 
     def legal_mask(self, state: HandState) -> Tensor:
         """Legal actions: [B, num_actions] bool; the first one where the game is over."""
         masks = [unpack(self.legal_cards(state), size=self.layout.size)] if self.plays_cards else []
-        masks += [mask[:, None] for mask in self.legal_others(state)]
+        others = self.legal_others(state)
+        masks += [others] if isinstance(others, Tensor) else [mask[:, None] for mask in others]
         first = torch.arange(self.num_actions, device=state.device) == 0
         return torch.where(self.is_terminal(state)[:, None], first, torch.cat(masks, -1))
 
