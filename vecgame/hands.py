@@ -139,8 +139,8 @@ class HandGame(Game):
         return piles.entry(self.held(state), self.mover(state))
 
     def legal_others(self, state: HandState) -> Sequence[Tensor] | Tensor:
-        """Which of the ``others`` may be done: [B] bool each, or of hundreds in one tensor, [B, others] bool. By default
-        all may be."""
+        """Which of the ``others`` may be done: [B] bool each, or of hundreds in one tensor, [B, others]. By default all
+        may be."""
         return [torch.ones_like(state.made, dtype=torch.bool)] * len(self.others)
 
     def legal_mask(self, state: HandState) -> Tensor:
