@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pytest
 import torch
 
 from tests.hanabi import Hanabi
-from vecgame import contract
+from vecgame import contract, game_of, identity
 from vecgame.cards import lowest_card, popcount
 from vecgame.contract import random_action
 from vecgame.text import card_name
-from veclab.game_flags import DEFAULTS, canonical, games_of
+from veclab.game_flags import DEFAULTS, canonical, flags_of, games_of
 from veclab.table import lines
 from veclab.table.glyphs import UNICODE
 from veclab.table.session import PERSON, Settings, begin
@@ -25,6 +26,17 @@ ADDRESS = f"{Path(__file__).with_name('hanabi.py')}:Hanabi"
 @pytest.mark.parametrize("rules", [{"copies": (2, 1), "hints": 2}, {"copies": (2, 2), "hints": 3}])
 def test_it_keeps_the_contract(rules: dict) -> None:
     assert contract.check(Hanabi(places=2, **rules)) == ()
+
+
+def test_a_rule_of_several_numbers_is_read_from_flags_and_files_and_written_there() -> None:
+    flags = canonical({**DEFAULTS, "game": ADDRESS, "rules": "copies=2/1,hints=3"})
+    (game,) = games_of(flags)
+    assert flags["rules"] == "copies=2/1,hints=3" and game.rules.copies == (2, 1)
+    (again,) = games_of(flags_of([game]))
+    assert again == game == game_of(json.loads(json.dumps(identity(game)))) and hash(again) == hash(game)
+    assert Hanabi(copies=[2, 1]) == Hanabi(copies=(2, 1))
+    with pytest.raises(ValueError, match=r"--rules copies must be numbers such as 3/2/1, got '\(2'"):
+        canonical({**DEFAULTS, "game": ADDRESS, "rules": "copies=(2,1)"})
 
 
 def test_worlds_keep_to_what_hints_have_told() -> None:

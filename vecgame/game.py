@@ -73,6 +73,9 @@ class Game(ABC):
             raise ValueError(f"{kind} must be frozen, as games are told apart by their rules: @dataclass(frozen=True)")
         numpy = (np.generic, np.ndarray)  # a list where it is several numbers, for the rules to refuse
         changes = {name: value.tolist() if isinstance(value, numpy) else value for name, value in changes.items()}
+        several = {field.name for field in fields(self.rules_type) if isinstance(field.default, tuple)}
+        lists = {name for name in several & changes.keys() if isinstance(changes[name], list)}  # such as JSON has
+        changes |= {name: tuple(changes[name]) for name in lists}
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
 
     def __init_subclass__(cls, **options: object) -> None:

@@ -139,7 +139,7 @@ def overlaid(base: Flags, given: Flags) -> dict[str, object]:
 
 
 def read_rules(text: str, known: Mapping[str, object]) -> dict[str, object]:
-    """Reads "NAME=VALUE,..", each value as what its default in ``known`` is.
+    """Reads "NAME=VALUE,..", each value as what its default in ``known`` is; of several in one rule, "3/2/1", each.
 
     Raises:
         ValueError: on a name that is not known or that comes twice, or a value that cannot be read.
@@ -243,6 +243,12 @@ def _contradiction(name: str, flag: object, rule: object) -> ValueError:
 
 
 def _read(name: str, value: str, default: object) -> object:
+    if isinstance(default, tuple):
+        try:
+            return tuple(_read(name, part, default[0] if default else 0) for part in value.split("/") if value)
+        except ValueError:
+            such = f" such as {_text(default)}" if default else " with / between them"
+            raise ValueError(f"--rules {name} must be numbers{such}, got {value!r}") from None
     if isinstance(default, bool):
         if value not in ("true", "false"):
             raise ValueError(f"--rules {name} must be true or false, got {value!r}")
@@ -260,6 +266,8 @@ def _read(name: str, value: str, default: object) -> object:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return "/".join(map(_text, value))
     if isinstance(value, bool | None):
         return str(value).lower()
     if isinstance(value, float):

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Sequence
 
 from vecgame import GAMES, default_rules, make_game
+from veclab.game_flags import rules_text
 
 
 def described(name: str) -> list[str]:
@@ -26,8 +27,7 @@ def described(name: str) -> list[str]:
         ValueError: on a name that is none.
     """
     game = make_game(name)
-    rules = default_rules(name).items()
-    lines = [f"  {rule}={str(value).lower() if isinstance(value, bool | None) else value}" for rule, value in rules]
+    lines = [f"  {rules_text({rule: value})}" for rule, value in default_rules(name).items()]
     return [f"{name}: {game.seats} players, {game.decisions} decisions", *lines]
 
 
