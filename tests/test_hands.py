@@ -11,9 +11,12 @@ import torch
 
 from tests.crazy_eights import CrazyEights, CrazyEightsState
 from tests.small_games import Draw
-from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, piles
+from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, piles, text
 from vecgame.cards import bit, popcount, unpack
 from vecgame.contract import random_action
+from veclab.table import lines, rows
+from veclab.table.commands import parse
+from veclab.table.glyphs import UNICODE
 from veclab.table.session import PERSON, Settings, begin
 from veclab.table.sight import look
 
@@ -346,3 +349,54 @@ def test_what_a_hand_may_hold_has_to_be_so() -> None:
 
     with pytest.raises(AssertionError, match="a seat holds cards that the state's field may rules out"):
         contract.check(Wrong())
+
+
+def test_the_table_holds_cards_that_all_know_in_the_hand_and_lists_choices_that_are_in_none() -> None:
+    """A card drawn in the open is chosen from the hand like the others; one that lies elsewhere from a list."""
+
+    class Only(Pick):
+        def legal_others(self, state):
+            return [super().legal_others(state)[0] & (state.made < 2)]
+
+    class Elsewhere(Only):
+        def legal_cards(self, state):
+            return bit(state.marked)
+
+    for kind in (Only, Elsewhere):
+        match = begin(Settings(kind(), games=1, agent="random", seed=1))
+        before = look(match, PERSON)
+        match = match.act(6).act(6)  # each draws, the second the card that all see
+        seen, other = look(match, PERSON), look(match, 1)
+        assert len(seen.hand(1)) == 1 and seen.unseen(1) == 2 and len(other.hand(1)) == 3
+        assert not any(fact.startswith("shown") for fact in seen.facts)
+        drawn = f"You get {text.card_name(kind().layout, *set(seen.hand(0)) - set(before.hand(0)))}."
+        first = begin(Settings(kind(), games=1, agent="random", seed=1)).act(6)
+        assert lines.narrate(before, first.last, look(first, PERSON), UNICODE) == ["You draw.", drawn]
+        if kind is Only:
+            assert set(seen.playable) == set(seen.hand(0)) and parse("1", seen, UNICODE) == seen.hand(0)[0]
+        else:
+            assert seen.playable is None and parse("1", seen, UNICODE) == int(match.state.marked)
+
+
+def test_what_seats_do_to_each_other_is_told_by_their_names() -> None:
+    @dataclass(frozen=True)
+    class MetState(PickState):
+        met: torch.Tensor  # [B, P, P] bool
+        tried: torch.Tensor  # [B, P, 3] bool
+        paid: torch.Tensor  # [B, P, 2] int64
+        ready: torch.Tensor  # [B, P] bool
+
+    class Met(Pick):
+        state_type = MetState
+
+        def start(self, stream, hands, **own):
+            met, tried = torch.tensor([[False, True], [False, False]]), torch.tensor([[False] * 3, [True, False, True]])
+            own |= {"met": met[None], "tried": tried[None], "paid": torch.tensor([[[1, 2], [0, 4]]])}
+            return super().start(stream, hands, **own, ready=met[None, 0])
+
+    match = begin(Settings(Met(), games=1, agent="random", seed=1))
+    told, (seen, one) = Met().text(match.state), (look(match, seat) for seat in (PERSON, 1))
+    assert "  met seat 1  paid 1 2\n" in told and "  tried 1, 3  paid 0 4  ready\n" in told
+    assert {"met You: North", "tried North: 1, 3", "paid You: 1 2, North: 0 4"} <= set(seen.facts)
+    assert "met South: You" in one.facts and "Ready: North." in lines.decision_lines(seen, UNICODE)
+    assert [row[1] for row in rows.score_rows(seen, UNICODE)] == ["ready", "·", "yes"]

@@ -217,8 +217,10 @@ class Shown(Draw):
 def test_cards_are_played_without_tricks_too_and_shown_where_the_game_says_that_they_lie() -> None:
     match = begin(Settings(Shown(), games=1, agent="random", seed=3))
     after = match.act(match.legal[0])
-    before, card = look(match, PERSON), after.last.name
-    assert lines.narrate(before, after.last, look(after, PERSON), UNICODE) == [f"You play {card}."]
+    before, card, seen = look(match, PERSON), after.last.name, look(after, PERSON)
+    (drawn,) = set(seen.hand(PERSON)) - set(before.hand(PERSON))
+    got = f"You get {text.card_name(match.game.layout, drawn)}."
+    assert lines.narrate(before, after.last, seen, UNICODE) == [f"You play {card}.", got]
     assert any(fact.startswith("played ") for fact in look(after, PERSON).facts)
     plain = begin(Settings(Draw(), games=1, agent="random", seed=3)).act(match.legal[0])
     assert not any(fact.startswith("played ") for fact in look(plain, PERSON).facts)

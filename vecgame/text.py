@@ -123,7 +123,7 @@ class Seen:
 
     def count(self, name: str, entry: int | None = None) -> int:
         """How many cards a field holds, or one entry of it."""
-        return sum(_flat(self.counts[name] if entry is None else self.counts[name][entry]))
+        return sum(flat(self.counts[name] if entry is None else self.counts[name][entry]))
 
     def plays(self) -> list[tuple[int, int]]:
         """The trick on the table: (seat, card) in the order of play."""
@@ -143,19 +143,18 @@ class Seen:
         value = self.values[name]
         return isinstance(value, list) and len(value) == self.seats and name != "trick"
 
-    def notes(self, seat: int) -> list[str]:
+    def notes(self, seat: int, names: Sequence[str] | None = None) -> list[str]:
         """What is to be said of a seat beside its cards: bids, tricks, points."""
         notes = []
         for name in sorted(self.kinds, key=lambda name: name != "bids"):  # bids first, then as the state has them
-            if (
-                not self.per_seat(name)
-                or self.kinds[name] in ("sets", "cards")
-                or isinstance(self.values[name][seat], list)
-            ):
+            if not self.per_seat(name) or self.kinds[name] in ("sets", "cards"):
                 continue
             value = self.values[name][seat]
             if value is True:
                 notes.append(name)
+            elif isinstance(value, list):
+                told = self.listed(name, value, names)
+                notes += [f"{LABELS.get(name, name)} {told}"] * bool(told)
             elif value is not False and not self.is_none(name, value):
                 notes.append(f"{LABELS.get(name, name)} {self.worded(name, value)}")
         if void := " ".join(suit_symbol(self.layout, suit) for suit in self._voids(seat)):
@@ -171,6 +170,17 @@ class Seen:
         """Whether an entry of a field that holds no cards says that there is none yet: -1, of numbers in bids only, as
         others may be below 0."""
         return value == -1 and (name == "bids" or self.kinds[name] != "number")
+
+    def listed(self, name: str, value: list[Value], names: Sequence[str] | None = None) -> str:
+        """A list that is one entry of a field that holds no cards: of whether each seat does something those that do,
+        of whether anything else is so their places from 1 on; "" where there is nothing to tell."""
+        entries = list(flat(value))
+        told = [entry for entry in entries if entry is not None]
+        if all(isinstance(entry, bool) for entry in told):
+            seats = len(entries) == len(value) == self.seats
+            places = (place for place, entry in enumerate(entries) if entry)
+            return ", ".join(self.seat_name(place, names) if seats else str(place + 1) for place in places)
+        return " ".join(self.worded(name, entry) for entry in entries)
 
     def worded(self, name: str, value: Value) -> str:
         """One entry of a field that holds no cards."""
@@ -293,17 +303,18 @@ def _mapped(value: Value, function: Any) -> Value:
     return [_mapped(entry, function) for entry in value] if isinstance(value, list) else function(value)
 
 
-def _flat(value: Value) -> Iterator[Any]:
+def flat(value: Value) -> Iterator[Any]:
+    """The entries of a value, of whatever lists it is."""
     if isinstance(value, list):
         for entry in value:
-            yield from _flat(entry)
+            yield from flat(entry)
     else:
         yield value
 
 
 def _cards(kind: str | tuple[str, ...], value: Value) -> list[int]:
     """The ids in a value that holds cards, without those that are hidden."""
-    known = [entry for entry in _flat(value) if entry is not None]
+    known = [entry for entry in flat(value) if entry is not None]
     if kind == "cards":
         return [card for card in known if card >= 0]
     return [card for bits in known for card in range(bits.bit_length()) if bits >> card & 1]
@@ -340,7 +351,7 @@ def _seat_rows(seen: Seen, names: Sequence[str] | None) -> list[str]:
         (
             f"{POINTER if seat == seen.mover else ' '} {seen.seat_name(seat, names)}",
             set_words(seen, "hands", seat) or "no cards",
-            "  ".join(seen.notes(seat)),
+            "  ".join(seen.notes(seat, names)),
         )
         for seat in range(seen.seats)
     ]
@@ -366,7 +377,7 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
 def place_words(seen: Seen, name: str, entry: int) -> str:
     """What lies in the places of an entry, in their order, "?" where it is not seen and "-" in an empty place before
     others: a card each, or sets, such as what the card in a place may be."""
-    places = list(zip(_flat(seen.values[name][entry]), _flat(seen.counts[name][entry]), strict=True))
+    places = list(zip(flat(seen.values[name][entry]), flat(seen.counts[name][entry]), strict=True))
     while places and not places[-1][1]:
         places.pop()
     single, told = all(count <= 1 for _, count in places), []
@@ -384,7 +395,7 @@ def _bits(cards: Iterable[int]) -> int:
 def row_words(seen: Seen, name: str) -> str:
     """The cards of a field of several places: ids in the order of the places, "?" where one is not seen, as a place may
     tell whose a card is; as `set_words` does where none is seen, and in a field of sets."""
-    places = list(zip(_flat(seen.values[name]), _flat(seen.counts[name]), strict=True))
+    places = list(zip(flat(seen.values[name]), flat(seen.counts[name]), strict=True))
     if seen.kinds[name] != "cards" or all(card is None for card, _ in places):
         return set_words(seen, name)
     return " ".join("?" if card is None else card_name(seen.layout, card) for card, count in places if count)
@@ -412,7 +423,7 @@ def field_words(seen: Seen, name: str, names: Sequence[str] | None) -> str:
         return ", ".join(f"{seat}: {cards}" for seat, cards in parts if cards)
     if seen.kinds[name] == "seats" and not isinstance(value, list) and value is not None and value >= 0:
         return seen.seat_name(value, names)
-    entries = list(_flat(value))
+    entries = list(flat(value))
     if all(entry is None for entry in entries):
         return "hidden"
     told = " ".join(seen.worded(name, entry) for entry in entries[:SHOWN_NUMBERS])

@@ -13,6 +13,7 @@ from veclab.table.sight import Seen
 # Names of choices that begin with one of these are said by it; others are said to be said: "West says nil".
 VERBS = {"bid", "pass", "bet", "fold", "call", "raise", "check", "name", "order"}
 VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take", "throw", "tell", "ask", "exchange", "knock"}
+YES = "yes"  # in a column of what is so of a seat, or is not
 
 
 def help_lines(lowest: float, highest: float, unit: str) -> tuple[str, ...]:
@@ -39,7 +40,8 @@ def listed(names: list[str]) -> str:
 
 def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
     """What one move did at the table, up to the end of its game and the cards that are shown then."""
-    told = (_move_line(before, move), *_trick_line(before, move, after), *_shown_line(before, after))
+    told = (_move_line(before, move), *_trick_line(before, move, after), *_got_lines(before, after))
+    told = (*told, *_shown_line(before, after))
     return [glyphs.say(line) for line in told if line]
 
 
@@ -68,6 +70,16 @@ def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:
         standing = ", ".join(f"{name} {points(totals[seat])}" for seat, name in enumerate(after.names))
         told.append(f"Game {before.deal + 1} of it is over: {standing}.")
     return told
+
+
+def _got_lines(before: Seen, after: Seen) -> list[str]:
+    """The cards that have come into a hand, drawn or given, for who sees all of it; not those of another deal."""
+    if len(after.results) > len(before.results) or before.deal != after.deal:
+        return []
+    seats = [seat for seat in range(len(after.names)) if before.unseen(seat) == after.unseen(seat) == 0]
+    got = {seat: [card for card in after.hand(seat) if card not in before.hand(seat)] for seat in seats}
+    words = {seat: " ".join(text.card_name(after.one.layout, card) for card in cards) for seat, cards in got.items()}
+    return [f"{verb(after.names[seat], 'get')} {cards}." for seat, cards in words.items() if cards]
 
 
 def _shown_line(before: Seen, after: Seen) -> list[str]:
@@ -191,7 +203,10 @@ def tally_line(seen: Seen) -> str:
             parts.append(f"Tricks won/bid: {tally}")
     for column in columns:
         cells = [cell(seen, column, seat) for seat in range(len(seen.names))]
-        if any(cells) and set(cells) != {"0"}:
+        if set(cells) == {YES} or set(cells) == {YES, ""}:
+            who = ", ".join(seen.names[seat] for seat, told in enumerate(cells) if told)
+            parts.append(f"{heading(column).capitalize()}: {who}")
+        elif any(cells) and set(cells) != {"0"}:
             counted = ", ".join(f"{name} {cells[seat] or 0}" for seat, name in enumerate(seen.names))
             parts.append(f"{heading(column).capitalize()}: {counted}")
     return f"{'. '.join(parts)}." if parts else ""
@@ -203,8 +218,10 @@ def heading(column: str) -> str:
 
 
 def cell(seen: Seen, column: str, seat: int) -> str:
-    """A number of a seat; "" where there is none yet."""
+    """A number of a seat, or whether something is so of it; "" where there is none yet, or it is not."""
     value = seen.one.values[column][seat]
+    if isinstance(value, bool):
+        return YES * value
     if isinstance(value, float):
         return points(value)
     return "" if seen.one.is_none(column, value) else seen.one.worded(column, value)

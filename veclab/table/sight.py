@@ -91,7 +91,8 @@ class Seen:
     def playable(self) -> dict[int, str] | None:
         """Where every choice of the viewer is a card of its hand: what is done with each but to play it. Else None."""
         cards = self.one.playable() if self.own_turn else {}
-        return cards if cards and len(cards) == len(self.one.legal) else None
+        held = bool(cards) and cards.keys() <= set(self.hand(self.viewer))
+        return cards if held and len(cards) == len(self.one.legal) else None
 
     def ahead(self, seat: int) -> bool:
         """Whether no total is higher, but for the last bits, in which sums of the same points may differ."""
@@ -102,14 +103,19 @@ class Seen:
         first, each suit from its highest down."""
         if self.hands_in is None:
             return ()
-        held = self.one.held(self.hands_in, seat)
+        held = [card for name in self._held_in() for card in self.one.held(name, seat)]
         if self.one.has_places(self.hands_in, seat):
             return tuple(held)
         return tuple(sorted(held, key=lambda card: (self.suits[card] != self.trump, self.suits[card], -card)))
 
     def unseen(self, seat: int) -> int:
         """How many cards a seat holds beside those."""
-        return 0 if self.hands_in is None else self.one.count(self.hands_in, seat) - len(self.hand(seat))
+        return sum(self.one.count(name, seat) for name in self._held_in()) - len(self.hand(seat))
+
+    def _held_in(self) -> list[str]:
+        """The fields of the cards that seats hold: that of `vecgame.HandState` for those that all know, too."""
+        known = self.hands_in == "hands" and "shown" in self.one.counts and self.one.per_seat("shown")
+        return [] if self.hands_in is None else [self.hands_in, *["shown"] * known]
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -140,7 +146,7 @@ class Seen:
         tricks = "trick" in self.one.values
         untold = {*TOLD, *UNTOLD, "done"} if tricks else {"dealer", *UNTOLD & unnamed}
         for name in self.one.values:
-            if name in {"index", "lacks", "trick", "hands", "to_move", *untold, *self.columns}:
+            if name in {"index", "lacks", "trick", "hands", "to_move", *untold, *self.columns, *self._held_in()[1:]}:
                 continue
             if words := self._told(name):
                 label = "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")
@@ -158,7 +164,10 @@ class Seen:
         if name in one.counts or one.kinds[name] == "seats":
             words = text.field_words(one, name, self.names).replace(" (you)", "")
             return "" if words in ("none", "hidden") else words
-        entries = value if isinstance(value, list) else [value]
+        if one.per_seat(name):  # each entry a list, as one number a seat is a column
+            words = {seat: one.listed(name, entry, self.names) for seat, entry in enumerate(value)}
+            return ", ".join(f"{self.names[s]}: {told}" for s, told in words.items() if told).replace(" (you)", "")
+        entries = list(text.flat(value))
         told = [entry for entry in entries if entry is not None and entry is not False and not one.is_none(name, entry)]
         return " ".join(word for word in (one.worded(name, entry) for entry in told) if word != "none")
 

@@ -77,7 +77,7 @@ def _notes(seen: Seen, seat: int) -> str:
         bid = seen.bids[seat]
         return "" if bid is None else f"bid {bid}, won {seen.won[seat]}"
     cells = {lines.heading(column): lines.cell(seen, column, seat) for column in seen.columns}
-    return ", ".join(f"{name} {told}" for name, told in cells.items() if told)
+    return ", ".join(name if told == lines.YES else f"{name} {told}" for name, told in cells.items() if told)
 
 
 def _plays(seen: Seen, trick: Trick) -> list[Json]:
