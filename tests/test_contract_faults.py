@@ -581,6 +581,21 @@ class ThinksInLowCards(Draw):
         return a.where(a.hands.sum(-1) < b.hands.sum(-1), b)
 
 
+class ThinksSoAtTimes(ThinksInLowCards):
+    """Likewise, where the mover holds the highest card alone."""
+
+    def determinize(self, state, count=3, seed=0):
+        even, uneven = Draw.determinize(self, state, count, seed), super().determinize(state, count, seed)
+        return uneven.where(self.held(even, self.mover(even)) == 1 << self.num_actions - 1, even)
+
+
+def test_what_happens_now_and_then_is_met_in_more_games() -> None:
+    game = ThinksSoAtTimes(out=1)
+    assert contract.check(game) == ()
+    with pytest.raises(AssertionError, match="not uniform"):
+        contract.check(game, pasts=60)
+
+
 class LowAndLucky(ThinksInLowCards, Lucky):
     """Likewise beside a hidden number."""
 

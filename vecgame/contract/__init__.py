@@ -27,6 +27,7 @@ from vecgame.contract.told import (
     trumps_are_told_apart,
 )
 from vecgame.contract.worlds import (
+    PASTS,
     hands_are_as_said,
     hidden_cards_are_hidden,
     worlds_are_uniform,
@@ -37,7 +38,7 @@ from vecgame.game import Game
 __all__ = ["CHECKS", "check", "mixed_positions", "positions", "random_action", "same"]
 
 # What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
-CHECKS: tuple[Callable[[Game], str | None], ...] = (
+CHECKS: tuple[Callable[..., str | None], ...] = (
     declarations,
     columns_are_named,
     deals_do_not_depend_on_the_cut,
@@ -55,8 +56,13 @@ CHECKS: tuple[Callable[[Game], str | None], ...] = (
 )
 
 
-def check(game: Game) -> tuple[str, ...]:
+def check(game: Game, pasts: int = PASTS) -> tuple[str, ...]:
     """Plays the game and compares.
+
+    Args:
+        game: anything that plays.
+        pasts: games in which worlds are compared, for each of up to eight numbers of decisions before the end. What
+            seats learn of each other only now and then, as by a comparison of two hands, takes some hundred to be met.
 
     Returns:
         One line for each promise that could not be compared in this game; empty when all were.
@@ -67,4 +73,5 @@ def check(game: Game) -> tuple[str, ...]:
     """
     if not __debug__:
         raise RuntimeError("contract.check needs Python's assertions, which -O and PYTHONOPTIMIZE leave out")
-    return tuple(note for one in CHECKS if (note := one(game)))
+    given = {worlds_are_uniform: {"pasts": pasts}}
+    return tuple(note for one in CHECKS if (note := one(game, **given.get(one, {}))))

@@ -22,6 +22,7 @@ WORLDS = 16  # of a position, to see what differs between them
 AGAIN = 4  # worlds of it by another seed
 FEWEST = 8  # positions in which something could have differed, to say that it never does
 OFTEN = 0.4  # share of worlds: what happens in so many happens in one of `GAMES` true deals at least
+PASTS = 2  # games in which worlds are compared, for each number of decisions before the end
 MOST_DEALS = 1500  # that a test of the worlds' distribution lists
 MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the first decision on
 NUMBERS = 64  # hidden numbers, at least, with which a step leads where it does if it does not depend on them
@@ -169,17 +170,18 @@ def _looks_alike(game: Game, a: State, b: State, seat: int) -> Tensor:
     return alike
 
 
-def worlds_are_uniform(game: Game) -> str | None:
+def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
     """Worlds are all the deals in which the past looks to the mover as it did, each as likely as the other.
 
     Lists every way to fill the places that the mover does not see at some late decision of a game, plays the past again
-    with each, and compares what is left with what `determinize` draws.
+    with each, and compares what is left with what `determinize` draws; for so many decisions before the end in
+    ``pasts`` games.
     """
     hidden = game.hidden(game.deal(1, SEED))
     if not any(field.is_place for field in hidden.values()):
         return NUMBERS_ONLY if hidden else None
     tested = 0
-    for past in _pasts(game):
+    for past in _pasts(game, pasts):
         now = past[-1][0]
         deals = _consistent(game, past)
         if deals is None:
@@ -211,9 +213,9 @@ def _standard_errors(counts: Tensor, expected: Tensor) -> float:
 Past = list[tuple[State, Tensor]]  # a game's states and actions, one lane each, up to the decision that is looked at
 
 
-def _pasts(game: Game) -> Iterator[Past]:
+def _pasts(game: Game, each: int) -> Iterator[Past]:
     """Some games up to a decision late enough that the deals can be listed: for so many decisions before the end a game
-    in which as much has been told of the hands as in most, and one in which more has."""
+    in which as much has been told of the hands as in most, one in which more has, and then others, ``each`` in all."""
     states = list(positions(game, 200))
     actions = [random_action(game, state) for state in states]
     length = sum((~game.is_terminal(state)).long() for state in states)  # [200], decisions of each game
@@ -224,8 +226,9 @@ def _pasts(game: Game) -> Iterator[Past]:
         at = [(int(length[lane]) - left, lane) for lane in lanes]
         told = _told(game, concatenate([states[when][lane : lane + 1] for when, lane in at]))
         order = sorted(range(len(at)), key=told.__getitem__)  # stable: of equals the first
-        for row in (order[len(order) // 2], order[len(order) * 7 // 8]):
-            when, lane = at[row]
+        others = (number * len(order) // max(each - 2, 1) for number in range(each - 2))
+        for number in dict.fromkeys((len(order) // 2, len(order) * 7 // 8, *others)):
+            when, lane = at[order[number]]
             yield [(states[t][lane : lane + 1], actions[t][lane : lane + 1]) for t in range(when + 1)]
 
 
