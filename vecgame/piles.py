@@ -19,9 +19,12 @@ def entry(field: Tensor, seat: Tensor) -> Tensor:
     return entries(field, place_of(seat, field.shape[1]))
 
 
-def only(seat: Tensor, value: Tensor, seats: int) -> Tensor:
-    """A field with ``value`` [B] for the seats ``seat`` [B], and 0 or False for the others: [B, P], of that dtype."""
+def only(seat: Tensor, value: Tensor | bool, seats: int) -> Tensor:
+    """A field with ``value`` [B], or True for all, for the seats ``seat`` [B], and 0 or False for the others: [B, P],
+    of that dtype. A seat that is none, such as -1, has no place in it."""
     here = torch.arange(seats, device=seat.device) == seat[:, None]
+    if isinstance(value, bool):
+        return here & value
     return torch.where(here, value[:, None], torch.zeros_like(value[:, None]))
 
 
