@@ -64,6 +64,21 @@ def absolute(address: str) -> str:
     return f"{Path(where).resolve()}:{name}" if colon and where.endswith(".py") else address
 
 
+def lasting(address: str) -> str:
+    """An address by which other processes find the same thing, in whatever folder they run: as `absolute`, and of a
+    module that is a file of its own in one's folder that file in its place. Loads it.
+
+    Raises:
+        ValueError: in one line, when the file or module fails.
+    """
+    where, _, name = address.rpartition(":")
+    module = load_module(where)
+    file = getattr(module, "__file__", None)
+    if where.endswith(".py") or file is None or module.__package__ or _is_everywhere(file):
+        return absolute(address)
+    return f"{Path(file).resolve()}:{name}"
+
+
 def nearest(name: str, known: Iterable[str], these: str = "there are") -> str:
     """What to say to somebody who has named something that is not known: the nearest name, and all that there are."""
     known = list(known)
@@ -103,7 +118,9 @@ def address_of(thing: type | object) -> str:
     file = getattr(module, "__file__", None)
     if file is None or "." in name or "<" in name or getattr(module, name, None) is not thing:
         raise ValueError(f"{name} cannot be found again by another process: put it at the top of a file")
-    everywhere = (Path(sysconfig.get_path("purelib")), Path(__file__).parent)  # what every process can import
-    if any(Path(file).is_relative_to(folder) for folder in everywhere):
-        return f"{thing.__module__}:{name}"
-    return f"{Path(file).resolve()}:{name}"
+    return f"{thing.__module__ if _is_everywhere(file) else Path(file).resolve()}:{name}"
+
+
+def _is_everywhere(file: str) -> bool:
+    """Whether every process can import what stands in a file."""
+    return any(Path(file).is_relative_to(folder) for folder in (sysconfig.get_path("purelib"), Path(__file__).parent))

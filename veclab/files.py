@@ -166,3 +166,11 @@ def shown(value: object) -> str:
     """A value of a file, cut short, for a message; as `repr` has it, nothing of it controls a terminal."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:56]} .."
+
+
+def is_there(name: str | Path) -> bool:
+    """Whether there is a file or folder of that name; the empty one is no name of the folder that one is in."""
+    try:
+        return name != "" and Path(name).exists()
+    except OSError:  # no file may be called so
+        return False

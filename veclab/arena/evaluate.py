@@ -1,8 +1,8 @@
-"""Strength of networks against the known opponents, and against programs in any language.
+"""Strength of networks against the known opponents, and against programs in any language or players of your own.
 
 vecgame evaluate runs/NAME/network-000010.safetensors --eval-deals 1000
 vecgame evaluate runs/NAME/network-000010.safetensors --opponents ismcts --ismcts-simulations 1000
-vecgame evaluate runs/NAME --players policy --opponents random 'cmd:node examples/bot.js'
+vecgame evaluate runs/NAME --players policy --opponents random 'cmd:node examples/bot.js' careful.py:Careful
 
 By the rules of the run that the network lies in, unless flags give others.
 """
@@ -55,7 +55,8 @@ from veclab.arena.matches import (
     rivalries,
     seatings_of,
 )
-from veclab.arena.programs import PREFIX, SECONDS, ending, is_program, program_player
+from veclab.arena.outsiders import ADDRESS, OUTSIDERS, is_outsider, outsider
+from veclab.arena.programs import PREFIX, SECONDS, ending, is_program
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.machine import command_of, environment
@@ -204,9 +205,8 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         "--opponents",
         nargs="+",
         metavar="NAME",
-        help=f"whom to play: {', '.join(BOTS)}; {PREFIX}COMMAND, a program that speaks the protocol of "
-        f"docs/protocol.md; {ISMCTS}, OpenSpiel's IS-MCTS, which needs pip install 'vecgame[peers]' and thinks about "
-        "0.1 s a decision on one core (default: all bots that play the game)",
+        help=f"whom to play: {', '.join(BOTS)}; {OUTSIDERS}; {ISMCTS}, OpenSpiel's IS-MCTS, which needs pip install "
+        "'vecgame[peers]' and thinks about 0.1 s a decision on one core (default: all bots that play the game)",
     )
     parser.add_argument(
         "--ismcts-simulations", type=int, metavar="N", help=f"its simulations a decision (default: {SIMULATIONS})"
@@ -243,12 +243,13 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
     Raises:
         ValueError: on a name that is none, or when it cannot play here.
     """
-    if is_program(name):
-        return program_player(name, own.program_seconds)
+    if is_outsider(name):
+        return outsider(name, own.program_seconds)
     if name == ISMCTS:
         return ISMCTSPlayer(SIMULATIONS if own.ismcts_simulations is None else own.ismcts_simulations)
     if name not in BOTS:
-        raise ValueError(f"there is no opponent {name!r}; {nearest(name, (*BOTS, ISMCTS))} and {PREFIX}COMMAND")
+        known = nearest(name, (*BOTS, ISMCTS))
+        raise ValueError(f"there is no opponent {name!r}; {known}, {PREFIX}COMMAND and {ADDRESS}")
     return BOTS[name]()
 
 
@@ -284,14 +285,10 @@ def make_players(
     return [make[way]() for way in ways]
 
 
-def are_told(own: argparse.Namespace, settings: Settings) -> bool:
+def are_told(own: argparse.Namespace, settings: Settings, opponents: Sequence[Player | HistoryPlayer]) -> bool:
     """Whether one of the players is told how games came to where they are (`HistoryPlayer`)."""
-    others = own.opponents or ()
-    return (
-        "rollouts" in own.players
-        or settings.candidates > 0
-        or any(name == ISMCTS or is_program(name) for name in others)
-    )
+    told = any(hasattr(opponent, "act_after") for opponent in opponents)
+    return "rollouts" in own.players or settings.candidates > 0 or told
 
 
 @ends_in_one_line(needs_less="a smaller --eval-deals")
@@ -327,12 +324,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of_rollouts = ("worlds",) * ("rollouts" in own.players)
     check_search_flags(given, OF_THE_SEARCH if searches else of_rollouts, "--players search")
     seatings, config = len(seatings_of(games[0])), settings.search() if searches else None
-    check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals", are_told(own, settings))
+    made = [make_opponent(name, own) for name in dict.fromkeys(own.opponents or bots_of(games))]
+    opponents = list({opponent.name: opponent for opponent in made}.values())  # one may have two addresses
+    remembered = are_told(own, settings, opponents)
+    check_match(device, games, settings.eval_deals, seatings, config, "--eval-deals", remembered)
     saved = read_saved(own.network, settings, **fits)
     judged, others = saved.told, saved.other_rules
     network = inference_net(saved.network, settings.precision, games)
     players = make_players(network, own.players, settings, given.get("worlds", RolloutConfig.worlds))
-    opponents = [make_opponent(name, own) for name in dict.fromkeys(own.opponents or bots_of(games))]
     display = display_of(own)
     if others:
         display.line(f"it plays {others}")

@@ -1,10 +1,10 @@
-"""A ladder of networks, bots and programs: Elo ratings with 95% intervals.
+"""A ladder of networks, bots, programs and players of your own: Elo ratings with 95% intervals.
 
 vecgame ladder runs/NAME                       a run's networks and the bots
 vecgame ladder runs/NAME --search              the networks search, as in evaluations
 vecgame ladder runs/NAME --policy              they play actions drawn from their policy
 vecgame ladder runs/A runs/B/network-000010.safetensors --json ladder.json
-vecgame ladder runs/NAME 'cmd:node examples/bot.js'
+vecgame ladder runs/NAME 'cmd:node examples/bot.js' careful.py:Careful
 
 Every two agents play the same deals, at as many seats each: of four two against two, each deal six times, once for
 every way to give an agent two of the seats; else every other seat, turned through all places and exchanged. In a game
@@ -17,7 +17,8 @@ does not play the random one.
 
 The ladder's file keeps every deal's result, so that a new network plays its own pairings only. A program is told from
 others by its command and the files that this names; a command like ``vecbot --level 3`` whose program has changed
-otherwise needs another file. A bot is told from what it was in another version by the source that it plays by.
+otherwise needs another file. A bot is told from what it was in another version by the source that it plays by, a
+player of your own by its address, in full, and its file.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ from veclab.arena.evaluate import (
     make_players,
 )
 from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, rivalries, strata_of, win_shares
-from veclab.arena.programs import PREFIX, ending, is_program, program_player
+from veclab.arena.outsiders import OUTSIDERS, is_outsider, outsider
+from veclab.arena.programs import PREFIX, ending, is_program
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.lock import alone_at
@@ -76,8 +78,8 @@ class Ladder:
     """What has been played.
 
     terms: what the results depend on besides the two agents; a ladder has one set of them.
-    agents: the name of each agent, with the SHA-256 of its network's or program's file or of a bot's source; None for a
-        bot of a version that did not keep it, or another.
+    agents: the name of each agent, with the SHA-256 of its network's, program's or player's file or of a bot's source;
+        None for a bot of a version that did not keep it, or another.
     pairings: (a, b) -> half wins of a in each deal, [D] integers from 0 to `comparisons`.
     other_rules: of a network that was trained by other rules than it plays by here, what these are.
     """
@@ -250,8 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "agents",
         nargs="+",
         metavar="AGENT",
-        help=f"runs' folders (newest: the newest in runs/), networks' files, and {PREFIX}COMMAND for programs "
-        "(docs/protocol.md)",
+        help=f"runs' folders (newest: the newest in runs/); networks' files; {OUTSIDERS}",
     )
     parser.add_argument(
         "--most", type=int, default=8, metavar="N", help="networks of one run, evenly spaced (default: 8)"
@@ -268,9 +269,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_search_flags(given, OF_THE_SEARCH if own.search else (), "--search")
     display = display_of(own)
     check_least(own, most=1)
-    commands = [name for name in own.agents if is_program(name)]
-    check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, bool(commands))
-    paths = [run_or_network(name) for name in own.agents if name not in commands]
+    check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, any(map(is_program, own.agents)))
+    paths = [run_or_network(name) for name in own.agents if not is_outsider(name)]
+    made = [outsider(name, own.program_seconds) for name in own.agents if is_outsider(name)]
+    outsiders = {player.name: player for player in made}
 
     def files() -> dict[str, Path]:
         return saved_networks(paths, own.most)
@@ -280,7 +282,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = own.json or _default_file(paths)
     check_place("--json", path, *settled(paths, files).values())
     seatings, config = even_seatings_of(games[0]), settings.search() if own.search else None
-    check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals")
+    remembered = any(hasattr(player, "act_after") for player in made)
+    check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals", remembered)
     terms = _terms(settings, way)
     with alone_at(path):
         ladder = Ladder.load(path, terms, seatings)
@@ -291,8 +294,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ladder.other_rules[name] = saved.other_rules
                 display.line(f"{name} plays {saved.other_rules}")
             players[name] = make_players(InferenceNet(saved.network), [way], settings)[0]
-        programs = [program_player(command, own.program_seconds) for command in commands]
-        players |= {program.name: program for program in programs}
+        players |= outsiders
         digests = {name: player.digest(games[0]) for name, player in players.items() if name not in networks}
         digests |= {name: digest for name, (_, digest) in networks.items()}
         unknown = [name for name in players if not ladder.add(name, digests[name])]
@@ -312,8 +314,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print_ratings(display.console, ladder, ratings, title + unfinished * (missing > 0))
             display.line(f"results: {path}")
 
-        with ending(programs):
-            check_players(programs, games)
+        with ending(made):
+            check_players(made, games)
             said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
             with showing(show, lambda: said):
                 play_missing(ladder, players, settings, device, path, display)

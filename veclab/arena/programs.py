@@ -185,8 +185,7 @@ def ending(players: Iterable[object]) -> Iterator[None]:
         yield
     finally:
         for player in players:
-            if isinstance(player, ProgramPlayer):
-                player.close()
+            getattr(player, "close", lambda: None)()
 
 
 class Program:
