@@ -56,7 +56,8 @@ class GameEnv(gymnasium.Env[np.ndarray, np.int64]):
             game: a game, or one by its name or address (FILE.py:CLASS).
             seat: the agent's, or "random": another from game to game.
             opponents: who has the other seats, one for all or one for each in the order after the own seat: a bot's
-                name, cmd:COMMAND, a network's file or a run's folder, or a player (`veclab.arena.bots.Player`).
+                name, cmd:COMMAND, FILE.py:CLASS, a network's file or a run's folder, or a player
+                (`veclab.arena.bots.Player`).
             render_mode: "human" prints at every decision; "ansi" and, in a game with hands, "svg" make `render` return
                 the text or the picture.
             rules: what is changed of the rules of a game given by its name.

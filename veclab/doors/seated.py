@@ -23,14 +23,17 @@ from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
 from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, why_not
 from veclab.arena.evaluate import BOTS
-from veclab.arena.programs import PREFIX, ProgramPlayer
+from veclab.arena.outsiders import ADDRESS, is_outsider, outsider
+from veclab.arena.programs import PREFIX
 from veclab.doors.shared import action_at
+from veclab.files import is_there
 from veclab.game_flags import flags_of
 from veclab.presets import from_flags
 from vecmcts import Past
 
 Opponent = str | Path | Player | HistoryPlayer
-"""A bot by its name, a program as cmd:COMMAND, a saved network's file or a run's folder, or any player."""
+"""A bot by its name, a program as cmd:COMMAND, a player of one's own as FILE.py:CLASS, a saved network's file or a
+run's folder, or any player."""
 
 MOST_DEALS = 1000  # in a row in which the seat has nothing to decide: then it never has
 
@@ -64,26 +67,19 @@ def _player(opponent: Opponent, game: Game, device: str | torch.device) -> Playe
 def _named(name: str | Path, game: Game, device: str | torch.device) -> Player | HistoryPlayer:
     if name in BOTS:
         return BOTS[name]()
-    if isinstance(name, str) and name.startswith(PREFIX):
-        return ProgramPlayer(name.removeprefix(PREFIX))
-    if not _is_there(name):
+    if isinstance(name, str) and is_outsider(name):
+        return outsider(name)
+    if not is_there(name):
         known = nearest(str(name), BOTS)
         raise ValueError(
-            f"there is no opponent {str(name)!r}; {known}, {PREFIX}COMMAND, and networks by their file or run's folder"
+            f"there is no opponent {str(name)!r}; {known}, {PREFIX}COMMAND, {ADDRESS}, and networks by their file or "
+            "run's folder"
         )
     path = newest_network(Path(name))
     network = load_network(path, device, game)
     if (told := _other_rules(path, game)) is not None:
         warnings.warn(told, stacklevel=2)
     return SavedPlayer(network, label(path))
-
-
-def _is_there(name: str | Path) -> bool:
-    """Whether there is a file or folder of that name; the empty one is no name of the folder that one is in."""
-    try:
-        return name != "" and Path(name).exists()
-    except OSError:  # no file may be called so
-        return False
 
 
 def _other_rules(path: Path, game: Game) -> str | None:
