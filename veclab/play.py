@@ -3,6 +3,7 @@
 vecgame play                                    a match of 13 games, hands of 5, 4, .., 1, .., 4, 5 cards
 vecgame play --agent RUN --save match.json      the game and the rules that a run's network was trained by
 vecgame play --game hearts --rules passing=left --games 4
+vecgame play --agent careful.py:Careful         against a player of your own, see docs/own-parts.md
 vecgame play --resume match.json                goes on with a saved match
 vecgame play --watch                            agents among themselves
 vecgame play --web                              as a page in the browser of this machine, with all of these
@@ -25,6 +26,7 @@ from vecgame import Game, default_rules
 from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import usual_thinking
+from veclab.arena.outsiders import ADDRESS, is_address, own_player
 from veclab.command_line import A_RUN, STOPPED, called, check_place, ends_in_one_line, parser_of, run_or_network
 from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
@@ -32,7 +34,7 @@ from veclab.lock import alone_at
 from veclab.presets import from_flags
 from veclab.setting_flags import add_flags
 from veclab.settings import Settings as TrainingSettings
-from veclab.table.agents import BOTS, Agent, default_agent, make_agent, network_at
+from veclab.table.agents import BOTS, Agent, default_agent, is_network, make_agent, network_at
 from veclab.table.app import Sitting
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import PERSON, ROLLOUTS, SEARCH, THINKING, Match, Settings, begin
@@ -50,7 +52,7 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     count = "play so many games, of a match of Blob the first N; 0 = as many as is usual (default: 0)"
     parser.add_argument("--games", **given, help=count)
     parser.add_argument("--seed", **given, help="of the deals and of all that agents do (default: a new one)")
-    agents = f"a network-*.safetensors, {A_RUN}, or {', '.join(BOTS)}"
+    agents = f"a network-*.safetensors, {A_RUN}, {ADDRESS} for a player of your own, or {', '.join(BOTS)}"
     usual = "the network that comes with the program for these rules, or flat"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
     ways = "; ".join(f"{name}: {what}" for name, what in THINKING.items())
@@ -141,14 +143,14 @@ def taken_up(settings: Settings, given: dict[str, object]) -> Settings:
 
 def thinking_as_usual(settings: Settings, given: dict[str, object]) -> Settings:
     """The settings with a network that thinks as is usual in their games, unless it is given how."""
-    if "thinking" in given or settings.agent in BOTS:
+    if "thinking" in given or not is_network(settings.agent):
         return settings
     return replace(settings, thinking=usual_thinking(settings.course))
 
 
 def asked_for(agent: str | None, rules: dict[str, object]) -> TrainingSettings:
     """The game of the flags, and by else the rules that the agent's network was trained by."""
-    trained = agent is not None and agent not in BOTS
+    trained = agent is not None and is_network(agent)
     return settings_for(run_or_network(agent), rules) if trained else from_flags("document", rules)
 
 
@@ -160,14 +162,14 @@ def largest(asked: TrainingSettings) -> Game:
 
 def check_search(agent: str, given: Collection[str]) -> None:
     """Raises ValueError, in one line, where a flag of thinking is given that the agent makes no use of."""
-    idle = () if agent not in BOTS else ("simulations",) if agent == "flat" else ("simulations", "worlds")
+    idle = () if is_network(agent) else ("simulations",) if agent == "flat" else ("simulations", "worlds")
     if named := [f"--{name}" for name in idle if name in given]:
         raise ValueError(f"{', '.join(named)} would change nothing with the agent {agent}; leave it out")
 
 
 def with_agent(settings: dict[str, object]) -> dict[str, object]:
-    """The settings with a network's path in full, so that a saved match can be resumed from anywhere, and with a search
-    where simulations are asked for."""
+    """The settings with a network's path or a player's address in full, so that a saved match can be resumed from
+    anywhere, and with a search where simulations are asked for."""
     if "simulations" in settings:
         if settings.get("thinking", SEARCH) != SEARCH:
             raise ValueError(f"--simulations are those of a search; leave them out, or give --thinking {SEARCH}")
@@ -175,6 +177,8 @@ def with_agent(settings: dict[str, object]) -> dict[str, object]:
     agent = settings.get("agent")
     if agent is None or agent in BOTS:
         return settings
+    if is_address(agent):
+        return {**settings, "agent": own_player(agent).address}
     return {**settings, "agent": str(network_at(newest_network(run_or_network(agent)).resolve()))}
 
 
@@ -197,7 +201,8 @@ def players_lines(settings: Settings, agent: Agent, watch: bool) -> list[str]:
     if not watch:
         who = f"You against {COUNTS[seats - 1]} agent{'s' * (seats > 2)}"
     line = f"{who} ({agent.name}): {described(flags_of([settings.game]))}"
-    other = None if settings.agent in BOTS else other_rules(Path(settings.agent), played_by(settings))
+    network = is_network(settings.agent)
+    other = other_rules(Path(settings.agent), played_by(settings)) if network else None
     return [line] if other is None else [line, f"The agents play {other}."]
 
 
@@ -249,7 +254,7 @@ def sit_down(
     own: argparse.Namespace, match: Match, path: Path | None, given: dict[str, object], held: ExitStack
 ) -> bool:
     """Plays the match where the flags say; whether it came to its end."""
-    if "thinking" in given and match.settings.agent in BOTS:
+    if "thinking" in given and not is_network(match.settings.agent):
         raise ValueError(f"--thinking is a network's; leave it out with the agent {match.settings.agent}")
     check_search(match.settings.agent, given)
     agent = make_agent(match.settings)

@@ -313,6 +313,24 @@ def _check_seats(game: Game, state: State, players: Sequence[Player | HistoryPla
         raise ValueError(f"seats must be numbers of the {len(players)} players, from 0 to {len(players) - 1}")
 
 
+def decided(
+    player: Player | HistoryPlayer, game: Game, state: State, past: Past | None, seed: int, number: int
+) -> Tensor:
+    """A player's actions for the mover of each of B games that are not over: [B] int64.
+
+    Args:
+        past: of the games; None for a player that is not told it.
+        number: of the decision, from 1, for what is said.
+
+    Raises:
+        ValueError: in one line, unless it gives a legal action for each of them.
+    """
+    lanes = torch.arange(state.batch_size, device=state.device)
+    action = _act(player, game, state, past, lanes, seed, number)
+    _check_legal(game, state, torch.zeros_like(lanes).bool(), action, lambda lane: player, number)
+    return action
+
+
 def _act(
     player: Player | HistoryPlayer,
     game: Game,

@@ -25,6 +25,8 @@ from veclab.arena.bots import (
     rollouts_name,
     why_not,
 )
+from veclab.arena.matches import decided
+from veclab.arena.outsiders import ADDRESS, is_address, own_player
 from veclab.game_flags import games_of
 from veclab.room import check_room, of_search
 from veclab.settings import Settings as TrainingSettings
@@ -47,14 +49,25 @@ BOTS: dict[str, Callable[[Settings], Player]] = {
 }
 
 
+def is_network(agent: str) -> bool:
+    """Whether an agent's name is that of a network: neither a bot's nor the address of a player of one's own."""
+    return agent not in BOTS and not is_address(agent)
+
+
 def make_agent(settings: Settings) -> Agent:
     """The agent that the settings name.
 
     Raises:
-        ValueError: when it is neither a bot for the game nor a file with a network that can play it.
+        ValueError: when it is neither a bot or a player of one's own for the game nor a file with a network that can
+            play it.
     """
     if settings.agent in BOTS:
         return BOTS[settings.agent](settings)
+    if is_address(settings.agent):
+        agent = own_player(settings.agent)
+        if (reason := why_not(agent, *settings.course)) is not None:
+            raise ValueError(reason)
+        return agent
     path = network_at(Path(settings.agent))
     if settings.thinking == ROLLOUTS:
         rolled = rollout_config(settings.course, settings.worlds)
@@ -70,7 +83,7 @@ def network_at(path: Path) -> Path:
     """The path itself. Raises ValueError where there is no file."""
     if not path.is_file():
         raise ValueError(
-            f"--agent {path} is no file; give a network-*.safetensors, a run's folder, or {', '.join(BOTS)}"
+            f"--agent {path} is no file; give a network-*.safetensors, a run's folder, {ADDRESS}, or {', '.join(BOTS)}"
         )
     return path
 
@@ -88,8 +101,6 @@ def default_agent(folder: Path, asked: TrainingSettings) -> str:
 
 
 def choose(agent: Agent, match: Match) -> int:
-    """The agent's action for the mover: the same for the same match."""
-    seed = match.settings.seed
-    if hasattr(agent, "act_after"):
-        return int(agent.act_after(match.game, match.state, match.past, seed))
-    return int(agent.act(match.game, match.state, seed))
+    """The agent's action for the mover: the same for the same match. Raises ValueError on one that is not legal."""
+    past = match.past if hasattr(agent, "act_after") else None
+    return int(decided(agent, match.game, match.state, past, match.settings.seed, len(match.moves) + 1))

@@ -1,5 +1,5 @@
 """Saved matches: game, settings and actions as JSON, read without trust; but a game of one's own, or its scoring, is
-loaded from the file that the match names, as `--game` would."""
+loaded from the file that the match names, as `--game` would, and when it is played on its agent, as `--agent` would."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Settings:
     game: Game  # of the largest hand
     games: int = 0  # that are played one after the other, 0 = as many as is usual
     seed: int = 0
-    agent: str = "flat"  # a name in `veclab.table.agents.BOTS`, or the path of a network
+    agent: str = "flat"  # a name in `veclab.table.agents.BOTS`, a network's path, a player's address
     worlds: int = 30  # of an agent that samples them
     simulations: int = 30  # of an agent that searches
     thinking: str = SEARCH  # of an agent that is a network, see `THINKING`
