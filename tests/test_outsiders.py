@@ -1,0 +1,269 @@
+"""A player of one's own is taken by its address wherever a bot can be named, and is told from every other."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from net import BlobNet, NetConfig
+from tests.tables import run_without_agents as play
+from vecgame import Blob, Game, identity, make_game
+from veclab.agents.checkpoint import load_network, save_network
+from veclab.arena import evaluate, ladder
+from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot
+from veclab.arena.matches import play_match
+from veclab.arena.outsiders import is_address, own_player
+from veclab.cli import call
+from veclab.exploit.command import opponent_of
+from veclab.table.saving import load_match
+
+ROOT = Path(__file__).parents[1]
+PLAYERS = """
+import torch
+
+class Highest:
+    name = "mine"
+    def act(self, game, state, seed):
+        return game.legal_actions(state).max(-1).values
+
+class Told(Highest):
+    name = "told"
+    act = None
+    def act_after(self, game, state, past, seed):
+        assert past.actions.shape[0] == state.batch_size
+        return game.legal_actions(state)[:, 0]
+
+class Choosy(Highest):
+    def refuses(self, game):
+        return None if game.name == "hearts" else "Hearts is all that I know"
+
+class Cheat:
+    name = "cheat"
+    def act(self, game, state, seed):
+        return torch.full_like(state.index, game.num_actions - 1)
+
+class Odd(Highest):
+    name = 7
+
+class Needy(Highest):
+    def __init__(self, worlds):
+        self.worlds = worlds
+
+class Nobody:
+    pass
+
+class Unnamed(Told):
+    @property
+    def name(self):
+        raise AttributeError("none")
+
+highest = Highest()
+"""
+FLAGS = ("--eval-deals=2", "--device=cpu")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch) -> Path:
+    """The current folder, with `PLAYERS` in mine.py and another one with a player of the same name."""
+    (tmp_path / "mine.py").write_text(PLAYERS)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.py").write_text(PLAYERS.replace(".max(-1).values", "[:, 0]"))
+    (tmp_path / "wrong.py").write_text("import no_such_thing\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setitem(evaluate.BOTS, "flat", lambda: FlatMonteCarlo(1))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if name.startswith("mine"):
+            del sys.modules[name]
+
+
+def network(game: Game, name: str = "network-000001.safetensors") -> str:
+    torch.manual_seed(0)
+    config = NetConfig(16, 1, 1, 16, game.features, game.num_actions, game.seats, 16, 16)
+    save_network(Path(name), BlobNet(config), {"games": [identity(game)]})
+    return name
+
+
+def refused(main, arguments: list[str], capsys) -> str:
+    """The one line that a command ends with."""
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+def test_what_is_an_address(folder: Path) -> None:
+    (folder / "run:one").mkdir()
+    for name in ("mine.py:Highest", "/a b/mine.py:Highest", "mine:Highest", "a.b:C", "mine.py:", "mine.py"):
+        assert is_address(name), name
+    for name in ("random", "cmd:./bot", "cmd:x.py:Y", "cmd:x.py", "run:one", "runs/12:30", "a/b:c", "12:30", ":x", ""):
+        assert not is_address(name), name
+
+
+def test_a_class_is_made_and_an_object_taken_as_it_is(folder: Path) -> None:
+    file = folder / "mine.py"
+    assert own_player("mine.py:Highest").name == f"mine of {file}:Highest"
+    assert own_player("mine:Highest").address == f"{file}:Highest"  # for in another folder that is another module
+    made, again = own_player("mine.py:highest"), own_player(f"{file}:highest")
+    assert made.player is again.player and made.name == again.name == f"mine of {file}:highest"
+    assert own_player("mine.py:Unnamed").name == f"Unnamed of {file}:Unnamed"
+    assert own_player("veclab.arena.bots:RandomBot").name == "random of veclab.arena.bots:RandomBot"
+    told = own_player("mine.py:Told")
+    assert hasattr(told, "act_after") and not hasattr(told, "act") and hasattr(made, "act")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("none.py:Highest", "none.py cannot be loaded: FileNotFoundError: there is no such file"),
+        ("no_module:Highest", "no_module cannot be loaded: ModuleNotFoundError"),
+        ("wrong.py:Highest", "wrong.py cannot be loaded: ModuleNotFoundError: No module named 'no_such_thing'"),
+        ("mine.py:Higest", "mine.py has no 'Higest'; the nearest is Highest"),
+        ("mine.py:", "'mine.py:' is no FILE.py:NAME"),
+        ("mine.py", "'mine.py' is no FILE.py:NAME or MODULE:NAME"),
+        ("mine.py:torch", "mine.py:torch is no player: it has no method act or act_after"),
+        ("mine.py:Nobody", "mine.py:Nobody is no player"),
+        ("mine.py:Needy", "mine.py:Needy cannot be made without arguments: TypeError: "),
+        ("mine.py:Odd", "mine.py:Odd: a player's name is text, not 7"),
+    ],
+)
+def test_what_is_no_player_is_one_line_in_every_command(address: str, said: str, monkeypatch, capsys) -> None:
+    path = network(make_game("kuhn"))
+    for main, arguments in (
+        (evaluate.main, [path, "--opponents", address, *FLAGS]),
+        (ladder.main, [path, address, *FLAGS]),
+        (call, ["exploit", path, "--updates=1", "--device=cpu", "--opponents", address]),
+    ):
+        assert said in refused(main, arguments, capsys)
+    status, output, error = play(monkeypatch, capsys, "", "--game", "kuhn", "--agent", address)
+    assert status == 2 and said in error and error.count("\n") == 1 and output == ""
+
+
+def test_unknown_names_tell_of_addresses(monkeypatch, capsys) -> None:
+    path = network(make_game("kuhn"))
+    error = refused(evaluate.main, [path, "--opponents", "highest", *FLAGS], capsys)
+    assert "no opponent 'highest'; there are random, rules, flat, ismcts, cmd:COMMAND and FILE.py:CLASS" in error
+    assert "FILE.py:CLASS" in play(monkeypatch, capsys, "", "--agent", "no-such")[2]
+
+
+def test_players_of_one_name_meet_one_network(folder: Path) -> None:
+    """By an evaluation they play what they play from Python, and each is there once, whatever it is called."""
+    game = Blob(cards=2)
+    path, names = network(game), ["mine.py:Highest", "mine:Highest", "other/mine.py:Highest", "mine.py:Told"]
+    flags = ["--players=alone", "--precision=float32", "--eval-deals=20", "--device=cpu", "--json=found.json"]
+    assert evaluate.main([path, "--opponents", *names, *flags]) == 0
+    stored = json.loads(Path("found.json").read_text())
+    found = stored["results"]["network alone"]
+    expected = {f"mine of {folder}/mine.py:Highest": "mine.py:Highest"}
+    expected |= {f"mine of {folder}/other/mine.py:Highest": "other/mine.py:Highest"}
+    expected |= {f"told of {folder}/mine.py:Told": "mine.py:Told"}
+    assert list(found) == list(expected) and stored["complete"]
+    for name, address in expected.items():
+        played = play_match([game], NetworkPlayer(load_network(Path(path))), own_player(address).player, 20, seed=0)
+        assert found[name]["lead"]["mean"] == pytest.approx(played.lead.mean)
+    leads = {one["lead"]["mean"] for one in found.values()}
+    assert len(leads) == 2  # the lowest action is what both the other file's and the one that is told take
+
+
+def test_it_may_refuse_and_may_not_cheat(folder: Path, monkeypatch, capsys) -> None:
+    """With a network for Blob, where the last action is a bid that few hands allow."""
+    path, file = network(Blob(cards=2)), folder / "mine.py"
+    choosy = f"mine of {file}:Choosy: Hearts is all that I know"
+    cheat = f"cheat of {file}:Cheat in blob took action "
+    evaluation = [path, "--players=alone", *FLAGS]
+    assert choosy in refused(evaluate.main, [*evaluation, "--opponents", "mine.py:Choosy"], capsys)
+    assert cheat in refused(evaluate.main, [*evaluation, "--opponents", "mine.py:Cheat"], capsys)
+    assert choosy in refused(ladder.main, [path, "mine.py:Choosy", *FLAGS], capsys)
+    assert cheat in refused(ladder.main, [path, "mine.py:Cheat", *FLAGS], capsys)
+    with pytest.raises(ValueError, match="Hearts is all that I know"):
+        opponent_of("mine.py:Choosy", None, "float32", [Blob(cards=2)])
+    table = ("--watch", "--cards", "2", "--seed", "1", "--agent")
+    status, output, error = play(monkeypatch, capsys, "", *table, "mine.py:Choosy")
+    assert status == 2 and choosy in error and error.count("\n") == 1 and output == ""
+    status, _, error = play(monkeypatch, capsys, "", *table, "mine.py:Cheat")
+    assert status == 2 and cheat in error and error.count("\n") == 1
+    assert "at decision 1 of game " in error and "which is not legal; legal there: " in error
+
+
+def test_a_ladder_finds_its_players_again_from_another_folder(folder: Path, monkeypatch, capsys) -> None:
+    flags = ["--game=kuhn", "--rules=players=3", f"--json={folder}/ladder.json", *FLAGS]
+    assert ladder.main(["mine.py:Highest", "other/mine.py:Highest", "mine:Highest", *flags]) == 0
+    stored = json.loads(Path("ladder.json").read_text())
+    names = [f"mine of {folder}/{file}:Highest" for file in ("mine.py", "other/mine.py")]
+    assert list(stored["agents"]) == ["random", "flat Monte Carlo", *names] and len(stored["ratings"]) == 4
+    assert len({stored["agents"][name] for name in names}) == 2  # by their files
+    assert len(stored["pairings"]) == 6
+    monkeypatch.chdir(folder / "other")
+    monkeypatch.setattr(ladder, "play_pairing", None)  # there is nothing to play
+    assert ladder.main(["../mine.py:Highest", "mine.py:Highest", *flags]) == 0
+    assert json.loads((folder / "ladder.json").read_text()) == stored
+    with (folder / "mine.py").open("a") as file:
+        file.write("# another version")
+    assert f"called {names[0]}; name another --json" in refused(ladder.main, ["../mine.py:Highest", *flags], capsys)
+
+
+def test_a_table_takes_it_and_a_saved_match_finds_it_from_another_folder(folder: Path, monkeypatch, capsys) -> None:
+    table = ("--cards", "2", "--seed", "3", "--games", "1")
+    status, output, error = play(monkeypatch, capsys, "q\n", *table, "--agent", "mine.py:Told", "--save", "match.json")
+    assert (status, error) == (0, "") and f"against three agents (told of {folder}/mine.py:Told): Blob," in output
+    path = folder / "match.json"
+    assert load_match(path).settings.agent == f"{folder}/mine.py:Told"
+    monkeypatch.chdir(folder / "other")
+    status, output, error = play(monkeypatch, capsys, "h\n" + "1\n" * 9, "--resume", str(path))
+    assert (status, error) == (0, "") and "Hint by random playouts" in output and load_match(path).over
+    play(monkeypatch, capsys, "q\n", *table, "--agent", "mine.py:Highest", "--save", "here.json")
+    status, _, error = play(monkeypatch, capsys, "", "--resume", "here.json", "--agent", "../mine.py:Highest")
+    assert status == 0 and load_match(Path("here.json")).settings.agent == f"{folder}/mine.py:Highest"
+
+
+@pytest.mark.parametrize("flag", ["--worlds=4", "--simulations=4", "--thinking=rollouts"])
+def test_flags_of_a_networks_thinking_are_not_its(flag: str, folder: Path, monkeypatch, capsys) -> None:
+    status, _, error = play(monkeypatch, capsys, "", "--agent", "mine.py:Told", flag)
+    assert status == 2 and f"the agent {folder}/mine.py:Told" in error and "leave it out" in error
+
+
+def test_an_environment_takes_it_and_another_process_finds_it(folder: Path) -> None:
+    pytest.importorskip("gymnasium")
+    from veclab.doors.gymnasium_vector import GameVectorEnv
+
+    game, address = Blob(cards=2), "mine.py:Highest"
+    tables = GameVectorEnv(4, game, seat=0, opponents=[address, "random", "other/mine.py:Highest"])
+    names = [f"mine of {folder}/mine.py:Highest", "random", f"mine of {folder}/other/mine.py:Highest"]
+    assert [player.name for player in tables.table.players] == names
+    tables.reset(seed=1)
+    state = game.deal(4, seed=1)
+    by_seat = (None, own_player(address), RandomBot(), own_player("other/mine.py:Highest"))
+    while not (mine := game.mover(state) == 0).all():  # the own seat's first decision, played without the environment
+        moves = torch.zeros_like(state.index)
+        for seat, player in enumerate(by_seat):
+            if player is not None:
+                moves = torch.where(game.mover(state) == seat, player.act(game, state, 1), moves)
+        state = state.where(mine, game.step(state, moves))
+    assert tables.table.state == state
+    (folder / "players").write_bytes(pickle.dumps(tables.table.players))
+    code = "import pickle; print([one.name for one in pickle.load(open('../players', 'rb'))])"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder / "other", env=environment, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == str(names), done.stderr
+    with pytest.raises(ValueError, match="Hearts is all that I know"):
+        GameVectorEnv(4, game, opponents="mine.py:Choosy")
+    with pytest.raises(ValueError, match=r"cmd:COMMAND, FILE\.py:CLASS, and networks"):
+        GameVectorEnv(4, game, opponents="highest")
+
+
+def test_it_is_exploited(folder: Path) -> None:
+    """In Kuhn's poker, by a player of its own file."""
+    agent = network(make_game("kuhn"), "agent.safetensors")
+    flags = "--updates=1 --update-games=32 --update-batch=32 --curve-deals=8 --deals=8 --every=1 --critic-updates=0"
+    flags = [*flags.split()[:-1], "--seed=1", "--device=cpu", "--quiet", "--json=gain.json"]
+    assert call(["exploit", agent, "--opponents", "mine.py:Told", *flags]) == 0
+    written = json.loads(Path("gain.json").read_text())
+    assert written["complete"] and written["environment"]["terms"]["opponents"] == f"{folder}/mine.py:Told"
