@@ -1,5 +1,6 @@
 """docs/own-parts.md does what it says: its blocks of code are run one after the other."""
 
+import io
 import re
 import sys
 from pathlib import Path
@@ -7,21 +8,52 @@ from pathlib import Path
 import pytest
 import torch
 
-from vecgame import Blob, Spades, TrickGame, Wizard
+from net import BlobNet
+from vecgame import Blob, Spades, TrickGame, Wizard, identity
+from veclab.agents.checkpoint import save_network
+from veclab.agents.networks import network_config
+from veclab.arena import evaluate
+from veclab.cli import call
 
 PAGE = (Path(__file__).parents[1] / "docs" / "own-parts.md").read_text()
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.M | re.S)
+COMMANDS = re.findall(r"^    vecgame (.*)$", PAGE, flags=re.M)
+QUICK = {
+    "play": "--games=1 --seed=1",
+    "ladder": "--eval-deals=2 --device=cpu",
+    "evaluate": "--eval-deals=2 --device=cpu --players=alone",
+    "exploit": "--device=cpu --updates=1 --update-games=16 --update-batch=16 --curve-deals=2 --deals=2",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current folder, with the page's player."""
+    (tmp_path / "careful.py").write_text(BLOCKS[0])
+    monkeypatch.chdir(tmp_path)
+    yield tmp_path
+    sys.modules.pop("careful", None)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_page_takes_the_player(line: str, folder: Path, monkeypatch, capsys) -> None:
+    game = Blob(cards=2)
+    save_network(Path("RUN"), BlobNet(network_config("small", game)), {"games": [identity(game)]})
+    monkeypatch.setattr(sys, "stdin", io.StringIO("q\n"))
+    monkeypatch.delitem(evaluate.BOTS, "flat")  # which takes longest
+    assert call([*line.split(), *QUICK[line.split()[0]].split()]) == 0
+    assert f"careful of {folder}/careful.py:Careful" in capsys.readouterr().out.replace("\n", "").replace("  ", "")
+
+
+def test_the_page_names_the_commands() -> None:
+    assert [line.split()[0] for line in COMMANDS] == list(QUICK)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, len(BLOCKS)))
-def test_the_page_runs(number: int, tmp_path, monkeypatch) -> None:
-    (tmp_path / "careful.py").write_text(BLOCKS[0])
-    monkeypatch.syspath_prepend(tmp_path)
-    try:
-        exec(compile(BLOCKS[number], f"docs/own-parts.md, block {number}", "exec"), {"__name__": "page"})
-    finally:
-        sys.modules.pop("careful", None)
+def test_the_page_runs(number: int, folder: Path, monkeypatch) -> None:
+    monkeypatch.syspath_prepend(folder)
+    exec(compile(BLOCKS[number], f"docs/own-parts.md, block {number}", "exec"), {"__name__": "page"})
 
 
 @pytest.mark.parametrize("game", [Wizard(), Wizard(players=3, cards=20), Blob(cards=13), Spades()], ids=repr)
