@@ -76,6 +76,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "wrong.py").write_text("import no_such_thing\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # another test's
     monkeypatch.setitem(evaluate.BOTS, "flat", lambda: FlatMonteCarlo(1))
     before = set(sys.modules)
     yield tmp_path
