@@ -47,6 +47,12 @@ def write_tutorials(folder: Path) -> None:
         (folder / address.partition(":")[0]).write_text(code)
 
 
+def write_player(folder: Path) -> None:
+    """Writes the player of docs/own-parts.md into a folder, as `careful.py`."""
+    code = re.search(r"^```python\n(.*?)^```", (DOCS / "own-parts.md").read_text(), flags=re.M | re.S)[1]
+    (folder / "careful.py").write_text(code)
+
+
 BLOB = (
     Named("blob", "cards=2"),
     *(Named("blob", f"players={players},cards=2") for players in (2, 3, 5, 6, 7)),

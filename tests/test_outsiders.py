@@ -5,6 +5,7 @@ import os
 import pickle
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,8 @@ from veclab.arena.matches import play_match
 from veclab.arena.outsiders import is_address, own_player
 from veclab.cli import call
 from veclab.exploit.command import opponent_of
+from veclab.play import open_match, parse
+from veclab.table.agents import make_agent
 from veclab.table.saving import load_match
 
 ROOT = Path(__file__).parents[1]
@@ -222,6 +225,10 @@ def test_a_table_takes_it_and_a_saved_match_finds_it_from_another_folder(folder:
     play(monkeypatch, capsys, "q\n", *table, "--agent", "mine.py:Highest", "--save", "here.json")
     status, _, error = play(monkeypatch, capsys, "", "--resume", "here.json", "--agent", "../mine.py:Highest")
     assert status == 0 and load_match(Path("here.json")).settings.agent == f"{folder}/mine.py:Highest"
+    with ExitStack() as held:  # what a page looks into
+        flags = ["--web", "--look", "here.json", "--agent", "mine.py:highest"]
+        match, _ = open_match(*parse(flags), held)
+    assert make_agent(match.settings).name == f"mine of {folder}/other/mine.py:highest"
 
 
 @pytest.mark.parametrize("flag", ["--worlds=4", "--simulations=4", "--thinking=rollouts"])

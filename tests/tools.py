@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.every_game import EVERY, Named, write_tutorials
+from tests.every_game import EVERY, Named, write_player, write_tutorials
 from vecgame import Game
 from veclab.cli import call
 from veclab.cores import cores
@@ -106,6 +106,7 @@ TOOLS = (
     Tool("flat", f"{EVALUATE} flat"),
     Tool("ismcts", f"{EVALUATE} ismcts --ismcts-simulations 4"),
     Tool("cmd:", f"{EVALUATE} cmd:{sys.executable}\0{BOT}"),
+    Tool("FILE.py:CLASS", f"{EVALUATE} careful.py:Careful"),
     Tool("ladder", "ladder {run} --eval-deals 2"),
     Tool("best-response", "best-response {run} --most 1"),
     Tool("report", "report {run} --games 4"),
@@ -133,7 +134,7 @@ def tried(tool: Tool, named: Named, folder: Path) -> str:
     """`WORKS`, or the one line that says why not. The first tool of a game leaves the run that others take.
 
     Args:
-        folder: the current one, with the tutorials' games in it.
+        folder: the current one, with the tutorials' games and player in it.
     """
     if tool.door is not None:
         tool.door(named.make(folder))
@@ -173,6 +174,7 @@ def all_tried(named: Named) -> list[str]:
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
         folder = Path(name).resolve()
         write_tutorials(folder)
+        write_player(folder)
         return [tried(tool, named, folder) for tool in TOOLS]
 
 
