@@ -154,6 +154,17 @@ def test_worlds_look_alike_and_differ(parameters: dict) -> None:
     assert changed >= 2
 
 
+@pytest.mark.parametrize("parameters", [{"players": 2, "suits": 2}, {"players": 3, "suits": 3}, *HOUSES], ids=str)
+def test_every_outcome_of_chance_is_below_their_number(parameters: dict) -> None:
+    """By which others, as OpenSpiel's own masks, make tables: no trump is outcome 4, however few the suits are."""
+    game = pyspiel.load_game(NAME, parameters)
+    state = game.new_initial_state()
+    while state.is_chance_node():
+        outcomes = [outcome for outcome, _ in state.chance_outcomes()]
+        assert max(outcomes) < game.max_chance_outcomes()
+        state.apply_action(outcomes[-1])
+
+
 def test_what_goes_round_together() -> None:
     """Of 4 dealers and 4 trumps that both go round every dealer has one trump; with 5 trumps all of them."""
     for suits, most in ((3, 1), (4, 5)):
