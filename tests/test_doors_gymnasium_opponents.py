@@ -67,6 +67,19 @@ def test_an_opponent_that_cheats_is_found_out() -> None:
         tables.step(choices(*tables.reset(seed=1)))
 
 
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [(None, "Nameless in whist: action must be .* got a NoneType"), (51, "Nameless took action 51 in game 0 of whist")],
+)
+def test_what_a_player_without_a_name_does_wrong_is_told_by_its_class(action: int | None, said: str) -> None:
+    class Nameless:
+        def act(self, game: Game, state: State, seed: int) -> object:
+            return action if action is None else torch.full_like(state.index, action)
+
+    with pytest.raises(ValueError, match=said):
+        GameVectorEnv(1, Whist(cards=1, trump="clubs", dealer=3), seat=1, opponents=Nameless()).reset(seed=1)
+
+
 class Historian:
     """A random player that checks that it is told all that has happened."""
 
