@@ -308,6 +308,26 @@ def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
     assert list(ladder.ratings()) == ["rule-based", "random"]
 
 
+def test_a_pairing_that_was_played_the_other_way_round_is_not_played_again() -> None:
+    """As where the same runs are named in another order."""
+    ladder = Ladder({}, TWO_AGAINST_TWO, pairings={("a", "b"): [1], ("c", "a"): [1]})
+    assert ladder.missing(["a", "b", "c"]) == [("b", "c")] and ladder.missing(["c", "b", "a"]) == [("c", "b")]
+
+
+def test_a_ladder_is_played_on_the_deals_of_its_seed(networks, monkeypatch, capsys) -> None:
+    seeds, play = set(), module.play_deals
+
+    def noted(games, players, seatings, deals, seed, *rest):
+        seeds.add(seed)
+        return play(games, players, seatings, deals, seed, *rest)
+
+    monkeypatch.setattr(module, "play_deals", noted)
+    monkeypatch.setitem(module.BOTS, "flat", RandomBot)
+    assert main([str(networks), *FLAGS, "--seed", "7"]) == 0 and seeds == {7}
+    assert main([str(networks), *FLAGS, "--seed", "8"]) == 2
+    assert "was played on other terms: seed (file: 7, here: 8)" in capsys.readouterr().err
+
+
 def test_a_version_of_a_bot_is_the_source_that_it_plays_by(monkeypatch) -> None:
     """Of the class alone, another way to play on was the same flat Monte Carlo; of all files of rules, a comment on
     Euchre was another player of Blob."""
