@@ -310,6 +310,10 @@ WRONG = {
         after_hello("print('7 of spades', flush=True); time.sleep(60)"),
         "answered 7 of spades, which is not JSON",
     ),
+    "an empty line": (
+        after_hello("print(flush=True); time.sleep(60)"),
+        "answered an empty line, which is not JSON",
+    ),
     "deep JSON": (after_hello("print('[' * 60000, flush=True); time.sleep(60)"), "which is not JSON"),
     "no object": (
         after_hello("print('[1, 2]', flush=True); time.sleep(60)"),
