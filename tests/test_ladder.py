@@ -286,6 +286,7 @@ def test_a_damaged_ladder_is_one_line(half_wins: object, networks, monkeypatch, 
     turned, alone = {**first, "a": first["b"], "b": first["a"]}, {**first, "b": first["a"]}
     for text in (
         json.dumps({**stored, "terms": []}),
+        json.dumps({**stored, "terms": {name: value for name, value in stored["terms"].items() if name != "seed"}}),
         json.dumps({**stored, "other_rules": []}),
         json.dumps({**stored, "pairings": [alone, *rest]}),
         json.dumps({**stored, "pairings": [first, turned, *rest]}),  # of which only one could count
@@ -326,6 +327,14 @@ def test_a_ladder_is_played_on_the_deals_of_its_seed(networks, monkeypatch, caps
     assert main([str(networks), *FLAGS, "--seed", "7"]) == 0 and seeds == {7}
     assert main([str(networks), *FLAGS, "--seed", "8"]) == 2
     assert "was played on other terms: seed (file: 7, here: 8)" in capsys.readouterr().err
+
+
+def test_a_ladders_terms_are_its_games_and_how_its_networks_search() -> None:
+    settings = Settings(cards="1-3", worlds=2, simulations=7)
+    terms = module._terms(settings, "search")
+    assert [identity["rules"] for identity in terms["games"]] == [{"cards": cards} for cards in (1, 2, 3)]
+    assert (terms["search"]["worlds"], terms["search"]["simulations"]) == (2, 7)
+    assert module._terms(settings, "policy")["search"] is None
 
 
 def test_a_version_of_a_bot_is_the_source_that_it_plays_by(monkeypatch) -> None:
