@@ -99,6 +99,15 @@ def test_without_a_seed_deals_are_fresh() -> None:
     assert torch.equal(first, second)
 
 
+def test_a_seed_begins_its_run_with_its_first_games() -> None:
+    env = GameEnv(Blob(cards=2), games=3, seed=3)
+    env.reset(), env.reset()
+    assert env.position.index.tolist() == [3, 4, 5]
+    env.set_seed(4)
+    env.reset()
+    assert env.position == env.game.deal(3, seed=4)
+
+
 @pytest.mark.parametrize("named", [Named("kuhn"), Named("whist", "cards=3,trump=random")], ids=str)
 def test_an_illegal_action_is_refused(named: Named) -> None:
     """It raises, or ends the game of its lane, and no other."""
