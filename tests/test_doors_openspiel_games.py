@@ -168,6 +168,9 @@ def test_what_scores_sum_to_is_what_openspiel_is_told() -> None:
     assert raised.utility_sum() == 4 == sum(random_state(raised, random.Random(1), 3).returns())
     assert load(Named("kuhn")).get_type().utility == pyspiel.GameType.Utility.ZERO_SUM
     assert load(Named("blob", "cards=2")).get_type().utility == pyspiel.GameType.Utility.GENERAL_SUM
+    euchre, whist = load(Named("euchre")), load(Named("whist", "cards=2,trump=none"))
+    assert euchre.get_type().utility == pyspiel.GameType.Utility.ZERO_SUM and whist.utility_sum() == 4
+    assert load(Named("euchre-match")).get_type().utility == pyspiel.GameType.Utility.GENERAL_SUM
 
 
 def test_how_far_uniform_play_of_kuhn_poker_can_be_exploited() -> None:
