@@ -380,6 +380,18 @@ def test_the_table_holds_cards_that_all_know_in_the_hand_and_lists_choices_that_
             assert seen.playable is None and parse("1", seen, UNICODE) == int(match.state.marked)
 
 
+def test_combinations_of_cards_are_played_and_what_else_is_called_is_said() -> None:
+    class Pairs(Ask):
+        others = ("A♠ A♥", "K♥", "A♠ up", "high")
+
+    told = []
+    for action in range(4):
+        match = begin(Settings(Pairs(), games=1, agent="random", seed=1))
+        after = match.act(action)
+        told += lines.narrate(look(match, PERSON), after.last, look(after, PERSON), UNICODE)[:1]
+    assert told == ["You play A♠ A♥.", "You play K♥.", "You say A♠ up.", "You say high."]
+
+
 def test_what_seats_do_to_each_other_is_told_by_their_names() -> None:
     @dataclass(frozen=True)
     class MetState(PickState):
