@@ -214,6 +214,14 @@ def test_rules_that_make_no_game_are_refused(rules: dict[str, int], message: str
         Pick(**rules)
 
 
+def test_a_card_beyond_the_layout_is_named() -> None:
+    class Beyond(Pick):
+        deck = 0b11000011
+
+    with pytest.raises(ValueError, match=r"^Beyond has card 6 in its deck; its layout has 0 to 5$"):
+        Beyond()
+
+
 def test_a_game_says_how_many_decisions_it_has() -> None:
     @dataclass(frozen=True)
     class NoEnd:
