@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.runs import quiet
-from vecgame import Blob
+from vecgame import Blob, Whist
 from vecgame.dealing import ALL_NUMBERS
 from veclab.arena import gate, matches
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
@@ -122,6 +122,11 @@ def test_rotation_gives_both_sides_the_same_cards() -> None:
     assert all(math.isinf(result.lead.half) for result in results)
 
 
+def test_partners_play_each_deal_twice() -> None:
+    match = play_match([Whist(cards=1, trump="none")], RandomBot(), RuleBot(), 3, seed=1)
+    assert match.games == 6 and match.player.mean + match.opponents.mean == pytest.approx(1)  # one trick
+
+
 def test_rule_bot_beats_random_players() -> None:
     """The design's prototype: 6.0 against random players, who then get 1.8."""
     match = play_match([GAME], RuleBot(), RandomBot(), 400, seed=1)
@@ -185,6 +190,13 @@ def test_interval() -> None:
     assert interval.mean == 3
     assert interval.half == pytest.approx(3.18 * math.sqrt(14 / 3) / 2)  # three degrees of freedom
     assert str(interval) == "3.00 ± 3.43"
+
+
+def test_students_t_is_that_of_tables() -> None:
+    known = {2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.365, 8: 2.306, 9: 2.262, 10: 2.228, 12: 2.179}
+    known |= {15: 2.131, 20: 2.086, 30: 2.042, 60: 2.000, 120: 1.980, 10**6: 1.960}
+    for freedom, quantile in known.items():
+        assert t_95(freedom) == pytest.approx(quantile, abs=0.006), freedom
 
 
 @pytest.mark.parametrize("deals", [2, 3, 5, 20])

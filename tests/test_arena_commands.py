@@ -76,6 +76,27 @@ def test_its_rivals_think_in_the_last_of_its_ways(ways: tuple[str, ...], name: s
     assert results[way][name]["lead"]["mean"] == 0
 
 
+def test_a_file_says_by_what_it_was_played_and_whether_that_is_all(monkeypatch) -> None:
+    seeds, complete, play, write = set(), [], evaluate.play_match, evaluate.write_atomically
+
+    def noted(games, player, opponent, deals: int, seed: int, *rest):
+        seeds.add((deals, seed))
+        return play(games, player, opponent, deals, seed, *rest)
+
+    def writing(path: Path, content: bytes) -> None:
+        complete.append(json.loads(content)["complete"])
+        write(path, content)
+
+    monkeypatch.setattr(evaluate, "play_match", noted)
+    monkeypatch.setattr(evaluate, "write_atomically", writing)
+    flags = ["--players", "alone", "search", "--opponents", "random", "flat", "--seed=7", "--json=found.json"]
+    assert evaluate.main([network("kuhn", make_game("kuhn")), *flags, *SEARCH, *FLAGS]) == 0
+    terms = json.loads(Path("found.json").read_text())["terms"]
+    assert seeds == {(2, 7)} and complete == [False, False, False, True]
+    assert (terms["deals"], terms["seed"]) == (2, 7)
+    assert (terms["search"]["worlds"], terms["search"]["simulations"]) == (1, 2)
+
+
 def test_its_rival_is_the_other_network(monkeypatch) -> None:
     game, seen = make_game("blob", cards=1), []
     one, other = (network(name, game, seed) for seed, name in enumerate(("one", "other")))

@@ -143,6 +143,15 @@ class Tossed(Seldom):
         return replace(state, flag=stream.uniform(Purpose.TRUMP, 1)[:, 0] < 0.3)
 
 
+class TwoBounds(Seldom):
+    """Makes two integers of different ranges of one random number."""
+
+    def deal(self, batch_size, seed=0, device="cpu", first_index=0):
+        stream = dealing.numbers(batch_size, seed, device, first_index)
+        two, three = (stream.integers(Purpose.TRUMP, bound) for bound in (2, 3))
+        return replace(super().deal(batch_size, stream), flag=two == three)
+
+
 class OwnStream(Seldom):
     """Deals by a stream that it makes of the seed itself."""
 
@@ -209,6 +218,7 @@ def test_what_depends_on_the_order_of_two_cards_seldom_is_found() -> None:
     ("game", "message"),
     [
         (TableGame(3, 2), "cannot be listed: the hidden number secret, by which chance comes in mid-game, may be any"),
+        (TwoBounds(), "cannot be listed: one random number is asked for with two bounds"),
         (OwnStream(), "cannot be listed: they take random numbers from elsewhere than"),
         (Tossed(), "they take other random numbers than"),
         (Reshuffled(), r"cannot be listed: the hidden number shuffle, by which chance"),

@@ -20,7 +20,7 @@ from veclab.arena.bots import (
 )
 from veclab.arena.cheating import CheatingSearch
 from veclab.arena.gate import judge
-from veclab.arena.matches import decisions, play_deals, play_games, play_match
+from veclab.arena.matches import decisions, play_deals, play_games, play_match, self_played
 from veclab.exploit.rollout import play_against
 from veclab.training import policy_gradient
 from veclab.training.selfplay import self_play
@@ -121,6 +121,30 @@ def test_step_by_step() -> None:
         acted.append(decision.action)
     assert len(acted) == game.decisions and game.is_terminal(state).all()
     assert torch.equal(game.scores(state).double(), play_games(game, game.deal(2, seed=1), players, seats, seed=1))
+
+
+def test_a_player_is_told_the_past_of_its_own_games() -> None:
+    """Where it sits at some seats, and so moves in some of the games: what it is told leads there from the deals."""
+    dealt, asked = GAME.deal(8, seed=1), set()
+
+    class Historian(RandomBot):
+        def act_after(self, game, state, past, seed):
+            replayed = dealt.take(state.index)
+            for before, made in zip(past.states, past.actions.t(), strict=False):
+                assert before == replayed
+                replayed = game.step(replayed, made.long())
+            assert replayed == state
+            asked.add(state.batch_size)
+            return self.act(game, state, seed)
+
+    play_games(GAME, dealt, [RandomBot(), Historian()], torch.tensor([[0, 1, 0, 0], [1, 0, 0, 1]] * 4), seed=1)
+    assert max(asked) < 8
+
+
+def test_games_played_by_one_player_are_those_of_their_numbers() -> None:
+    first = next(self_played(GAME, RandomBot(), 3, seed=2, first_index=7))
+    assert first.state == GAME.deal(3, seed=2, first_index=7) and first.past is None
+    assert next(self_played(GAME, RandomBot(), 3, seed=2, keep_past=True)).past is not None
 
 
 def test_games_that_are_over_stand_still() -> None:

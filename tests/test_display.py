@@ -1,12 +1,15 @@
 """What is shown while work goes on, and that it can be read in 60 columns, in a pipe and where there is ASCII only."""
 
 import io
+import json
+import math
 import time
 
 import pytest
 
 from veclab.arena.evaluate import results_json, results_of, results_table
 from veclab.arena.matches import Interval, MatchResult, together
+from veclab.files import json_text
 from veclab.progress import Display, Output, fitting, print_table
 
 INTERVAL = Interval(105.43, 10.32)
@@ -44,6 +47,8 @@ def test_where_each_plays_with_itself_nobody_is_an_opponent() -> None:
 
 def test_results_come_back_from_json() -> None:
     assert results_of(results_json(RESULTS)) == RESULTS
+    unknown = {"one": {"other": MatchResult(INTERVAL, INTERVAL, Interval(0.5, math.inf), 4)}}  # of JSON, which has null
+    assert results_of(json.loads(json_text(results_json(unknown)))) == unknown
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])

@@ -42,6 +42,21 @@ def test_opponents_sit_in_their_order_after_the_own_seat() -> None:
     assert [player.seats for player in players] == [{3}, {0}, {1}]
 
 
+def test_seats_and_moves_are_by_the_seed() -> None:
+    told = set()
+
+    class Noted(RandomBot):
+        def act(self, game: Game, state: State, seed: int) -> torch.Tensor:
+            told.add(seed)
+            return super().act(game, state, seed)
+
+    tables, seats = GameVectorEnv(32, Kuhn(), seat="random", opponents=Noted()), []
+    for seed in (7, 8, 7):
+        tables.reset(seed=seed)
+        seats.append(tables.table.seat.tolist())
+    assert told == {7, 8} and seats[0] == seats[2] != seats[1]
+
+
 @pytest.mark.parametrize("size", [4, 32])
 def test_opponents_move_for_all_games_at_once(monkeypatch, size: int) -> None:
     """As many calls for many games as for few."""
@@ -67,6 +82,19 @@ def test_an_opponent_that_cheats_is_found_out() -> None:
         tables.step(choices(*tables.reset(seed=1)))
 
 
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [(None, "Nameless in whist: action must be .* got a NoneType"), (51, "Nameless took action 51 in game 0 of whist")],
+)
+def test_what_a_player_without_a_name_does_wrong_is_told_by_its_class(action: int | None, said: str) -> None:
+    class Nameless:
+        def act(self, game: Game, state: State, seed: int) -> object:
+            return action if action is None else torch.full_like(state.index, action)
+
+    with pytest.raises(ValueError, match=said):
+        GameVectorEnv(1, Whist(cards=1, trump="clubs", dealer=3), seat=1, opponents=Nameless()).reset(seed=1)
+
+
 class Historian:
     """A random player that checks that it is told all that has happened."""
 
@@ -88,11 +116,13 @@ class Historian:
         return RandomBot().act(game, state, seed)
 
 
+@pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("game", [Kuhn(players=3), Blob(cards=2)], ids=repr)
-def test_a_player_that_wants_the_past_gets_it(game: Game) -> None:
-    """Also when the games of a batch are at different decisions."""
+def test_a_player_that_wants_the_past_gets_it(game: Game, others: int) -> None:
+    """Also when the games of a batch are at different decisions, and beside one that does not want it."""
     player = Historian()
-    tables = GameVectorEnv(3, game, seat="random", opponents=player)
+    opponents = [*["random"] * others, *[player] * (game.seats - 1 - others)]
+    tables = GameVectorEnv(3, game, seat="random", opponents=opponents)
     observations, infos = tables.reset(seed=2)
     for _ in range(8):
         observations, *_, infos = tables.step(choices(observations, infos))

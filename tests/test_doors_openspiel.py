@@ -22,6 +22,7 @@ from open_spiel.python.algorithms.get_all_states import get_all_states
 from open_spiel.python.observation import make_observation
 
 from veclab.doors.openspiel_blob import DEFAULTS, NAME, ROTATES
+from veclab.doors.openspiel_blob_view import card_name
 
 TINY = f"{NAME}(cards=1,suits=2,ranks=2,trump=none,dealer=3)"
 GAMES = [
@@ -81,6 +82,9 @@ def test_openspiel_finds_nothing_wrong(parameters: dict) -> None:
 def test_every_rule_is_a_parameter() -> None:
     assert set(DEFAULTS) == set(Rules.__dataclass_fields__)
     assert pyspiel.load_game(NAME).house == Rules(dealer=0)
+    for parameters in (*GAMES, *HOUSES, {"zero_bonus": 0.0}):
+        expected = Rules(**{**parameters, "dealer": max(parameters.get("dealer", 0), 0)})
+        assert pyspiel.load_game(NAME, parameters).house == expected
 
 
 @pytest.mark.parametrize("parameters", [*GAMES, *HOUSES], ids=str)
@@ -154,6 +158,17 @@ def test_worlds_look_alike_and_differ(parameters: dict) -> None:
     assert changed >= 2
 
 
+@pytest.mark.parametrize("parameters", [{"players": 2, "suits": 2}, {"players": 3, "suits": 3}, *HOUSES], ids=str)
+def test_every_outcome_of_chance_is_below_their_number(parameters: dict) -> None:
+    """By which others, as OpenSpiel's own masks, make tables: no trump is outcome 4, however few the suits are."""
+    game = pyspiel.load_game(NAME, parameters)
+    state = game.new_initial_state()
+    while state.is_chance_node():
+        outcomes = [outcome for outcome, _ in state.chance_outcomes()]
+        assert max(outcomes) < game.max_chance_outcomes()
+        state.apply_action(outcomes[-1])
+
+
 def test_what_goes_round_together() -> None:
     """Of 4 dealers and 4 trumps that both go round every dealer has one trump; with 5 trumps all of them."""
     for suits, most in ((3, 1), (4, 5)):
@@ -174,6 +189,10 @@ def test_illegal_moves_are_refused() -> None:
     state = pyspiel.load_game(f"{NAME}(cards=1,trump=turned,dealer=0)").new_initial_state()
     with pytest.raises(ValueError, match="chance has no outcome 60 here"):
         state.apply_action(60)
+    state = pyspiel.load_game(f"{NAME}(cards=1,trump=none,dealer=0)").new_initial_state()
+    state.apply_action(0)
+    with pytest.raises(ValueError, match="chance has no outcome 0 here"):
+        state.apply_action(0)  # who has its card
 
 
 @pytest.mark.parametrize(("cards", "suits", "ranks"), [(1, 2, 3), (2, 1, 8)])
@@ -275,6 +294,49 @@ def test_pieces_of_an_observation() -> None:
     assert "hand" not in make_observation(game, hidden).string_from(state, 0)
 
 
+@pytest.mark.parametrize("recall", [False, True])
+def test_cards_on_foreheads_are_told_in_words_too(recall: bool) -> None:
+    game = pyspiel.load_game(NAME, {"cards": 1, "sight": "forehead", "players": 3})
+    state = random_state(game, random.Random(3), 1)
+    words = state.information_state_string(1) if recall else state.observation_string(1)
+    hands = [card_name(game.hand(state.position, seat)[0]) for seat in range(3)]
+    assert f"hand ? 0: {hands[0]} 2: {hands[2]} bids" in words and hands[1] not in words.partition("hand")[2]
+
+
+def test_a_state_in_words_has_all_that_there_is() -> None:
+    game = pyspiel.load_game(NAME, {"cards": 1, "bidding": "once", "hook": False, "dealer": 3, "trump": "clubs"})
+    state = game.new_initial_state()
+    state.apply_action(1)
+    assert [state.action_to_string(owner) for owner in (0, 4)] == ["3s to seat 0", "3s undealt"]
+    for owner in (0, 2, 3):
+        state.apply_action(owner)
+    state.apply_action(1)
+    assert str(state) == "dealer 3 trump clubs hands 3s/2s/4s/5s bids 1 plays"
+
+
+def test_what_is_not_known_yet_is_in_no_piece() -> None:
+    """A trump that is to be named, and, of what is public, a bid that only who made it knows."""
+    game = pyspiel.load_game(NAME, {"cards": 2, "trump": "bidder", "dealer": 3})
+    observer = make_observation(game, pyspiel.IIGObservationType(perfect_recall=False))
+    for decisions, known in ((3, 0), (4, 0), (5, 1)):
+        state = random_state(game, random.Random(0), decisions)
+        observer.set_from(state, 0)
+        assert observer.dict["trump"].sum() == known and ("trump ?" in observer.string_from(state, 0)) != known
+    game = pyspiel.load_game(NAME, {"cards": 2, "bidding": "once", "hook": False, "dealer": 3})
+    state = random_state(game, random.Random(0), 1)
+    for private, known in ((pyspiel.PrivateInfoType.NONE, 0), (pyspiel.PrivateInfoType.SINGLE_PLAYER, 1)):
+        kind = pyspiel.IIGObservationType(public_info=True, perfect_recall=False, private_info=private)
+        observer = make_observation(game, kind)
+        observer.set_from(state, 0)
+        assert observer.dict["bids"].sum() == known and ("bids ? - - -" in observer.string_from(state, 0)) != known
+    with pytest.raises(ValueError, match="an observation of all players' hands is not offered"):
+        game.make_py_observer(
+            pyspiel.IIGObservationType(perfect_recall=True, private_info=pyspiel.PrivateInfoType.ALL_PLAYERS)
+        )
+    with pytest.raises(ValueError, match="this game's observations have no parameters"):
+        game.make_py_observer(params={"hand": True})
+
+
 def test_resampling_is_uniform() -> None:
     """Over the deals that the mover must hold possible, shown voids included: against their full enumeration."""
     game = pyspiel.load_game(f"{NAME}(cards=2,suits=3,ranks=3,trump=none,dealer=3)")
@@ -288,6 +350,15 @@ def test_resampling_is_uniform() -> None:
     counts = Counter(tuple(state.resample(player, rng).position.table.hands) for _ in range(40 * len(worlds)))
     assert len(worlds) > 5 and set(counts) == set(worlds)
     assert chi_square_p([counts[world] for world in worlds], [40.0] * len(worlds)) > 1e-3
+
+
+def test_a_resampled_state_is_by_the_number_that_is_drawn_for_it() -> None:
+    state = random_state(pyspiel.load_game(f"{NAME}(cards=2,bidding=once,hook=False)"), random.Random(0), 1)
+    player = state.current_player()
+    worlds = [state.resample_from_infostate(player, lambda draw=draw: draw / 40) for draw in range(40)]
+    assert len({str(world) for world in worlds}) == 40
+    bids = {world.position.table.history[0][1] for world in worlds}
+    assert bids == {0, 1, 2}  # of which this player does not know yet
 
 
 def test_resampling_is_for_the_mover() -> None:

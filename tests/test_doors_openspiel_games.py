@@ -149,6 +149,30 @@ def test_poker_is_openspiels_own(ours: str, theirs: str) -> None:
             assert ours == pytest.approx(theirs, rel=1e-9)
 
 
+class Raised(Kuhn):
+    """Kuhn poker with two chips more for each player."""
+
+    name, sum_of_scores = "raised", 4.0
+
+    def __init__(self, rules=None, **changes):
+        super().__init__(rules, **changes)
+        self.lowest, self.highest = 0.0, 4.0
+
+    def scores(self, state):
+        return super().scores(state) + 2
+
+
+def test_what_scores_sum_to_is_what_openspiel_is_told() -> None:
+    raised = pyspiel.load_game(NAME, {"game": "tests.test_doors_openspiel_games:Raised"})
+    assert raised.get_type().utility == pyspiel.GameType.Utility.CONSTANT_SUM
+    assert raised.utility_sum() == 4 == sum(random_state(raised, random.Random(1), 3).returns())
+    assert load(Named("kuhn")).get_type().utility == pyspiel.GameType.Utility.ZERO_SUM
+    assert load(Named("blob", "cards=2")).get_type().utility == pyspiel.GameType.Utility.GENERAL_SUM
+    euchre, whist = load(Named("euchre")), load(Named("whist", "cards=2,trump=none"))
+    assert euchre.get_type().utility == pyspiel.GameType.Utility.ZERO_SUM and whist.utility_sum() == 4
+    assert load(Named("euchre-match")).get_type().utility == pyspiel.GameType.Utility.GENERAL_SUM
+
+
 def test_how_far_uniform_play_of_kuhn_poker_can_be_exploited() -> None:
     game = load(Named("kuhn"))
     uniform = policy.UniformRandomPolicy(game)
@@ -176,7 +200,12 @@ def test_deals_are_listed_where_they_are_few_and_alike() -> None:
     assert [len(every_deal(make_game(*game))) for game in (["kuhn"], ["leduc"])] == [6, 120]
     assert len(every_deal(make_game("kuhn", players=3))) == 24
     assert len(every_deal(make_game("blob", cards=1, suits=2, ranks=3, dealer=3, trump="none"))) == 360
-    for name, rules in (("blob", {"cards": 1, "suits": 2, "ranks": 3}), ("whist", {}), ("hearts-match", {})):
+    for name, rules in (
+        ("blob", {"cards": 1, "suits": 2, "ranks": 3}),
+        ("blob", {"cards": 1, "suits": 2, "ranks": 3, "trump": "none"}),  # whose dealer is drawn
+        ("whist", {}),
+        ("hearts-match", {}),
+    ):
         assert every_deal(make_game(name, **rules)) is None
     assert every_deal(Crooked()) is None
 
@@ -229,6 +258,13 @@ def test_resampling_is_uniform() -> None:
     counts = Counter(world[1] for world in drawn)
     assert {(world[0], world[2]) for world in drawn} == {(cards[0], cards[2])} and len(counts) == 4
     assert chi_square_p(list(counts.values()), [50.0] * 4) > 1e-3
+
+
+def test_a_resampled_state_is_by_the_number_that_is_drawn_for_it() -> None:
+    state = random_state(load(Named("whist", "cards=3,trump=random")), random.Random(0), 1)
+    draws = [lambda draw=draw: draw / 9 for draw in range(9)]
+    worlds = [state.resample_from_infostate(state.current_player(), draw) for draw in draws]
+    assert len({world.moment.told(None) for world in worlds}) == 9
 
 
 @pytest.mark.parametrize(

@@ -88,11 +88,24 @@ def test_games_are_those_of_vecgame(named: Named, own_games: Path) -> None:
     assert begun > games
 
 
+def test_a_game_may_be_named() -> None:
+    assert GameEnv("kuhn").game == make_game("kuhn") and GameEnv().game == GameEnv("blob").game
+
+
 def test_without_a_seed_deals_are_fresh() -> None:
     first, second = (GameEnv(Blob(cards=5), games=8).reset()["observation"] for _ in range(2))
     assert not torch.equal(first, second)
     first, second = (GameEnv(Blob(cards=5), games=8, seed=3).reset()["observation"] for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_a_seed_begins_its_run_with_its_first_games() -> None:
+    env = GameEnv(Blob(cards=2), games=3, seed=3)
+    env.reset(), env.reset()
+    assert env.position.index.tolist() == [3, 4, 5]
+    env.set_seed(4)
+    env.reset()
+    assert env.position == env.game.deal(3, seed=4)
 
 
 @pytest.mark.parametrize("named", [Named("kuhn"), Named("whist", "cards=3,trump=random")], ids=str)
@@ -336,6 +349,10 @@ def test_bad_arguments_get_one_clear_line() -> None:
         GameEnv(illegal="skip")
     with pytest.raises(ValueError, match="seed must be an integer from 0"):
         GameEnv(seed=-1)
+    with pytest.raises(ValueError, match="there is no game 'whisk'"):
+        GameEnv("whisk")
+    with pytest.raises(ValueError, match="game must be a game, or the name or address of one, got 3"):
+        GameEnv(3)
     with pytest.raises(ValueError, match="device must be 'cpu', 'cuda' or 'cuda:N', got 'tpu'"):
         GameEnv(device="tpu")
 

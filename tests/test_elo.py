@@ -136,6 +136,12 @@ def test_groups_that_only_won_from_others_are_apart_by_nobody_knows_how_much() -
     assert third[2].interval == "not known" and third[1].interval.startswith("at most -")
 
 
+def test_who_has_won_by_way_of_many_others_is_not_apart() -> None:
+    """Six in a ring, of whom each has only beaten the next: all are as good as one another."""
+    rated = rate(6, {(one, (one + 1) % 6): torch.ones(20, dtype=torch.float64) for one in range(6)}, anchor=0)
+    assert all((abs(one.elo), abs(one.low), abs(one.high)) == pytest.approx((0, 0, 0), abs=1e-6) for one in rated)
+
+
 def test_one_deal_tells_nothing() -> None:
     rated = rate(2, {(0, 1): torch.tensor([0.75])}, anchor=1)
     assert (rated[0].low, rated[0].high, rated[1]) == (-math.inf, math.inf, Rating(0, 0, 0))
@@ -156,6 +162,12 @@ def test_what_differs_between_rules_is_no_chance() -> None:
     shares = torch.tensor([0.9] * 20 + [0.3] * 20, dtype=torch.float64)
     by_rules, mixed = (rate(2, {(0, 1): shares}, anchor=1, strata=strata)[0] for strata in ([20, 20], None))
     assert by_rules.high - by_rules.low < 1e-6 and mixed.high - mixed.low > 50
+
+
+def test_resamples_are_by_the_seed() -> None:
+    shares = {(0, 1): torch.rand(50, dtype=torch.float64, generator=torch.Generator().manual_seed(1))}
+    once, again, other = (rate(2, shares, anchor=1, seed=seed) for seed in (1, 1, 2))
+    assert once == again != other and once[0].elo == other[0].elo
 
 
 def test_resamples_are_the_same_a_few_at_a_time(monkeypatch) -> None:

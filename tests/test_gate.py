@@ -12,7 +12,7 @@ from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.arena import gate as module
 from veclab.arena.bots import RandomBot, RuleBot
-from veclab.arena.gate import CHUNK, DEAL_BITS, GATE_INDEX, Gate, Verdict, judge
+from veclab.arena.gate import CHUNK, DEAL_BITS, GATE_INDEX, MIN_ROUNDS, Gate, Verdict, judge
 from veclab.arena.matches import TWO_AGAINST_TWO, Interval, play_deals, side_points
 from veclab.settings import Settings
 from veclab.training.run import Run
@@ -120,6 +120,11 @@ def test_fresh_deals() -> None:
     assert first != second
 
 
+def test_each_rule_has_as_many_deals_as_the_normal_approximation_takes() -> None:
+    same = judge([Blob(cards=1), Blob(cards=2)], RandomBot(), RandomBot(), 0.05, 10, seed=1, first_index=0)
+    assert same.deals == 2 * MIN_ROUNDS
+
+
 # -- in a run ---------------------------------------------------------------------------------------------------------
 
 TINY = Settings(
@@ -190,6 +195,21 @@ def test_every_test_in_a_run_has_deals_of_its_own(monkeypatch) -> None:
         player = gate.choose(newest, iteration, settings.games(), quiet())
     assert torch.equal(weights(player), weights(newest))  # what policy gradient has learned begins
     assert asked == [(0.1, 40, 3, GATE_INDEX + (iteration << DEAL_BITS)) for iteration in (1, 2)]
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_who_plays_on_is_who_the_match_says_and_is_kept_with_what_it_said(passed: bool, monkeypatch) -> None:
+    device, (first, second) = torch.device("cpu"), (BlobNet(PRESETS["small"]) for _ in range(2))
+    monkeypatch.setattr(module, "judge", lambda *_: Verdict(passed, 30, Interval(0.1, 0.2)))
+    gate = Gate(TINY, first, device)
+    gate.choose(first, 0, TINY.games(), quiet())
+    player = weights(gate.choose(second, 1, TINY.games(), quiet()))
+    assert torch.equal(player, weights(second if passed else first))
+    other = Gate(TINY, BlobNet(PRESETS["small"]), device)
+    other.load_state_dict({**gate.state_dict(), "another": player}, gate.counters())
+    monkeypatch.delattr(module, "judge")  # it goes on without another match
+    assert torch.equal(weights(other.choose(second, 1, TINY.games(), quiet())), player)
+    assert other.figures == {"gate_passed": passed, "gate_deals": 30, "gate_lead": 0.1}
 
 
 @pytest.fixture(scope="module")

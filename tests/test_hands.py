@@ -214,6 +214,14 @@ def test_rules_that_make_no_game_are_refused(rules: dict[str, int], message: str
         Pick(**rules)
 
 
+def test_a_card_beyond_the_layout_is_named() -> None:
+    class Beyond(Pick):
+        deck = 0b11000011
+
+    with pytest.raises(ValueError, match=r"^Beyond has card 6 in its deck; its layout has 0 to 5$"):
+        Beyond()
+
+
 def test_a_game_says_how_many_decisions_it_has() -> None:
     @dataclass(frozen=True)
     class NoEnd:
@@ -378,6 +386,18 @@ def test_the_table_holds_cards_that_all_know_in_the_hand_and_lists_choices_that_
             assert set(seen.playable) == set(seen.hand(0)) and parse("1", seen, UNICODE) == seen.hand(0)[0]
         else:
             assert seen.playable is None and parse("1", seen, UNICODE) == int(match.state.marked)
+
+
+def test_combinations_of_cards_are_played_and_what_else_is_called_is_said() -> None:
+    class Pairs(Ask):
+        others = ("A♠ A♥", "K♥", "A♠ up", "high")
+
+    told = []
+    for action in range(4):
+        match = begin(Settings(Pairs(), games=1, agent="random", seed=1))
+        after = match.act(action)
+        told += lines.narrate(look(match, PERSON), after.last, look(after, PERSON), UNICODE)[:1]
+    assert told == ["You play A♠ A♥.", "You play K♥.", "You say A♠ up.", "You say high."]
 
 
 def test_what_seats_do_to_each_other_is_told_by_their_names() -> None:

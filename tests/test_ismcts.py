@@ -48,8 +48,12 @@ def test_its_worlds_and_draws_are_by_the_seed_the_game_and_the_decision(monkeypa
     monkeypatch.setattr(Blob, "determinize", drawing)
     monkeypatch.setattr(ISMCTSPlayer, "decide", deciding)
     game, numbers = Blob(cards=2, trump="clubs"), []
-    play_games(game, game.deal(2, seed=1), [ISMCTSPlayer(2)], torch.zeros(2, 4, dtype=torch.int64), seed=9)
+    seats = torch.zeros(2, 4, dtype=torch.int64)
+    play_games(game, game.deal(2, seed=1), [ISMCTSPlayer(2)], seats, seed=9)
     assert set(asked) == {9} and len(set(numbers)) == len(numbers) == len(asked) > 8
+    before = numbers.copy()
+    play_games(game, game.deal(2, seed=1), [ISMCTSPlayer(2)], seats, seed=10)
+    assert set(asked) == {9, 10} and not set(before) & set(numbers[len(before) :])
 
 
 class AcesAreLow(Blob):
@@ -68,6 +72,10 @@ def no_points(bids: torch.Tensor, won: torch.Tensor) -> torch.Tensor:
         (Blob(trump="bidder"), "always has a trump suit, which nobody names"),
         (Blob(hook=False), "the hook"),
         (Blob(hook_from=9), "the hook"),
+        (Blob(hook_to=4), "the hook"),
+        (Blob(players=2), "is for 3 to 7 players, not 2"),
+        (Blob(players=8, cards=2), "is for 3 to 7 players, not 8"),
+        (Blob(players=3, cards=14), "deals 1 to 13 cards to a seat, not 14"),
         (Blob(cards=1, suits=2), "52 cards"),
         (Blob(hook=False, bidding="once"), "the hook"),
         (Blob(cards=1, sight="forehead"), "by one's own cards, not bidding=turn, sight=forehead"),
@@ -183,6 +191,21 @@ class TestWithOpenSpiel:
             some = torch.tensor([5, 1])
             assert torch.equal(player.act_after(game, state.take(some), past.take(some), seed=3), chosen[some])
             past = past.then(state, action)
+
+    @pytest.mark.parametrize(("rules", "penalty"), [({"miss_points_per_trick": 1}, False), ({"miss_penalty": 1}, True)])
+    def test_it_searches_by_the_games_scoring_for_its_players(self, rules, penalty: bool, monkeypatch) -> None:
+        searched = []
+
+        def first(player: ISMCTSPlayer, mirrored: Mirrored, *_: int) -> int:
+            searched.append(mirrored.spiel.get_parameters())
+            return next(mirrored.positions(mirrored.state.hands)).legal_actions()[0]
+
+        monkeypatch.setattr(ISMCTSPlayer, "decide", first)
+        game = Blob(cards=2, players=5, trump="clubs", **rules)
+        play_games(game, game.deal(2, seed=1), [ISMCTSPlayer(2)], torch.zeros(2, 5, dtype=torch.int64), seed=1)
+        assert len(searched) > 10
+        for found in searched:
+            assert (found["players"], found["num_tricks_fixed"], found["off_bid_penalty"]) == (5, 2, penalty)
 
     def test_it_takes_the_trick_that_it_needs(self) -> None:
         """Last to play with one trick bid and a low trump: it ruffs, for in the next trick a higher trump may fall."""

@@ -286,6 +286,7 @@ def test_a_damaged_ladder_is_one_line(half_wins: object, networks, monkeypatch, 
     turned, alone = {**first, "a": first["b"], "b": first["a"]}, {**first, "b": first["a"]}
     for text in (
         json.dumps({**stored, "terms": []}),
+        json.dumps({**stored, "terms": {name: value for name, value in stored["terms"].items() if name != "seed"}}),
         json.dumps({**stored, "other_rules": []}),
         json.dumps({**stored, "pairings": [alone, *rest]}),
         json.dumps({**stored, "pairings": [first, turned, *rest]}),  # of which only one could count
@@ -306,6 +307,34 @@ def test_an_agent_that_was_stopped_before_it_had_played_is_not_rated() -> None:
         ladder.add(name, "of its file")
     ladder.pairings["random", "rule-based"] = [10, 12, 20]
     assert list(ladder.ratings()) == ["rule-based", "random"]
+
+
+def test_a_pairing_that_was_played_the_other_way_round_is_not_played_again() -> None:
+    """As where the same runs are named in another order."""
+    ladder = Ladder({}, TWO_AGAINST_TWO, pairings={("a", "b"): [1], ("c", "a"): [1]})
+    assert ladder.missing(["a", "b", "c"]) == [("b", "c")] and ladder.missing(["c", "b", "a"]) == [("c", "b")]
+
+
+def test_a_ladder_is_played_on_the_deals_of_its_seed(networks, monkeypatch, capsys) -> None:
+    seeds, play = set(), module.play_deals
+
+    def noted(games, players, seatings, deals, seed, *rest):
+        seeds.add(seed)
+        return play(games, players, seatings, deals, seed, *rest)
+
+    monkeypatch.setattr(module, "play_deals", noted)
+    monkeypatch.setitem(module.BOTS, "flat", RandomBot)
+    assert main([str(networks), *FLAGS, "--seed", "7"]) == 0 and seeds == {7}
+    assert main([str(networks), *FLAGS, "--seed", "8"]) == 2
+    assert "was played on other terms: seed (file: 7, here: 8)" in capsys.readouterr().err
+
+
+def test_a_ladders_terms_are_its_games_and_how_its_networks_search() -> None:
+    settings = Settings(cards="1-3", worlds=2, simulations=7)
+    terms = module._terms(settings, "search")
+    assert [identity["rules"] for identity in terms["games"]] == [{"cards": cards} for cards in (1, 2, 3)]
+    assert (terms["search"]["worlds"], terms["search"]["simulations"]) == (2, 7)
+    assert module._terms(settings, "policy")["search"] is None
 
 
 def test_a_version_of_a_bot_is_the_source_that_it_plays_by(monkeypatch) -> None:

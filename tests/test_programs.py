@@ -10,17 +10,19 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from tests.every_game import Named
 from vecgame import Blob, Game, Hearts, Kuhn, make_game
+from vecgame.text import card_name
 from veclab.arena import programs
 from veclab.arena.bots import RandomBot
 from veclab.arena.matches import decisions, play_games, play_match
 from veclab.arena.programs import Program, ProgramPlayer, ending
-from veclab.arena.told import history_told, states_told
+from veclab.arena.told import game_told, history_told, states_told
 from vecmcts import Past
 
 ROOT = Path(__file__).parents[1]
@@ -165,6 +167,79 @@ def test_a_trump_that_nobody_has_named_is_told_as_none() -> None:
             assert state["trump"] == (named[step.state.trump[lane]] if state["soloist"] is not None else None)
 
 
+def test_cards_that_are_not_seen_are_counted() -> None:
+    game = Blob(cards=3, trump="spades", dealer=3)
+    state = game.deal(1, seed=1)
+    for action in (0, 0, 0, 0):
+        state = game.step(state, torch.tensor([action]))
+    played = game.legal_actions(state)[:, 0]
+    state = game.step(state, played)
+    told = states_told(game, state, torch.tensor([2]))[0]
+    hands = told["hands"]
+    assert told["trick"] == [card_name(game.layout, int(played)), None, None, None]
+    assert [hands[seat] for seat in (0, 1, 3)] == [{"hidden": 2}, {"hidden": 3}, {"hidden": 3}]
+    held = [card for card in range(52) if int(state.hands[0, 2]) >> card & 1]
+    assert hands[2] == [card_name(game.layout, card) for card in held] and len(held) == 3
+
+
+def test_what_a_program_is_told_of_cards_that_are_not_all_in_play() -> None:
+    told = game_told(Blob(cards=1, suits=2, ranks=3, scoring=no_points))
+    assert told["deck"] == ["2♠", "3♠", "4♠", "2♥", "3♥", "4♥"] and len(told["cards"]) == 52
+    assert told["cards"][14] == {"name": "3♥", "suit": 1, "rank": 1}
+    assert told["suits"] == ["spades", "hearts", "clubs", "diamonds"]
+    assert told["rules"]["scoring"] == "no_points" and told["rules"]["ranks"] == 3
+    wizard = game_told(make_game("wizard", cards=2))
+    assert {card["suit"] for card in wizard["cards"][52:]} == {None} == {card["rank"] for card in wizard["cards"][52:]}
+    assert wizard["cards"][51]["suit"] == 3 and len(wizard["suits"]) == 4
+
+
+def no_points(bids: torch.Tensor, won: torch.Tensor) -> torch.Tensor:
+    return (bids == won).float()
+
+
+def unstarted(monkeypatch) -> tuple[ProgramPlayer, list[dict]]:
+    """A player that would ask a program, and what it asks; the answer is always the last legal action."""
+    player, asked = ProgramPlayer("none"), []
+
+    def answers(game: Game, messages: list[dict]) -> torch.Tensor:
+        asked.extend(messages)
+        return torch.tensor([message["legal"][-1]["id"] for message in messages])
+
+    player.program = SimpleNamespace(asked=0)
+    monkeypatch.setattr(player, "refuses", lambda game: None)
+    monkeypatch.setattr(player, "_answers", answers)
+    return player, asked
+
+
+def test_only_what_is_to_be_decided_is_asked_for_each_with_the_past_of_its_game(monkeypatch) -> None:
+    game, counts = Blob(cards=2), set()
+    player, asked = unstarted(monkeypatch)
+    courses: dict[int, list[tuple[int, int]]] = {lane: [] for lane in range(12)}
+    for step in decisions(game, game.deal(12, seed=1), [player], torch.zeros(12, 4, dtype=int), seed=1):
+        choices = (game.legal_actions(step.state) >= 0).sum(-1)
+        assert {message["game"]: len(message["legal"]) for message in asked} == {
+            lane: count for lane, count in enumerate(choices.tolist()) if count > 1
+        }
+        assert all(message["history"] == courses[message["game"]] for message in asked)
+        counts.add(len(asked))
+        asked.clear()
+        for lane, made in enumerate(zip(step.seat.tolist(), step.action.tolist(), strict=True)):
+            courses[lane].append(made)
+    assert len(counts - {0, 12}) > 0
+
+
+def test_actions_have_the_names_that_they_have_in_their_own_game(monkeypatch) -> None:
+    game = Hearts(passing="rotate")
+    player, asked = unstarted(monkeypatch)
+    dealt = game.deal(4)
+    steps = decisions(game, dealt, [player], torch.zeros(4, 4, dtype=int), seed=1)
+    next(steps)
+    asked.clear()  # of those who begin, of whom one must lead the two of clubs
+    next(steps)
+    passes = {message["game"]: message["legal"][0]["name"].startswith("pass ") for message in asked}
+    assert passes == {lane: bool(dealt.direction[lane] != 0) for lane in range(4)} and len(set(passes.values())) == 2
+
+
 def test_forced_plays_are_told() -> None:
     """The last trick, in which nobody has a choice, is played in the open too."""
     game = Blob(cards=1)
@@ -224,12 +299,20 @@ WRONG = {
     ),
     "raises": ("1 / 0", "ended with status 1 before it answered; it said: ZeroDivisionError"),
     "another version": ('print(\'{"type": "ready", "protocol": 2}\')', "speaks protocol 2; this is protocol 1"),
+    "neither true nor false": (
+        'print(\'{"type": "ready", "protocol": 1, "history": "yes"}\', flush=True); input()',
+        "answered history=yes to hello; it must be true or false",
+    ),
     "no ready": ("print('{}', flush=True); input()", '"protocol": 1} was due'),
     "refuses": ('print(\'{"type": "refuse", "reason": "only chess"}\', flush=True); input()', "only chess"),
     "hangs": (after_hello("time.sleep(60)"), "gave no answer within 0.5 s"),
     "no JSON": (
         after_hello("print('7 of spades', flush=True); time.sleep(60)"),
         "answered 7 of spades, which is not JSON",
+    ),
+    "an empty line": (
+        after_hello("print(flush=True); time.sleep(60)"),
+        "answered an empty line, which is not JSON",
     ),
     "deep JSON": (after_hello("print('[' * 60000, flush=True); time.sleep(60)"), "which is not JSON"),
     "no object": (
@@ -256,6 +339,12 @@ WRONG = {
             "print(40 * (json.dumps({'id': message['id'], 'action': 0}) + chr(10)), flush=True); time.sleep(60)"
         ),
         "answered more than it was asked",
+    ),
+    "goes on in the same line": (
+        after_hello(
+            "print(json.dumps({'id': message['id'], 'action': 0}) + chr(10) + 'or', end='', flush=True); time.sleep(60)"
+        ),
+        "answered more than it was asked: or",
     ),
     "floods its errors": (
         f"sys.stderr.write('x' * 300000 + chr(10) + 'the end' + chr(10)); {after_hello('1 / 0')}",
@@ -356,6 +445,81 @@ def test_a_program_that_changed_has_another_digest(tmp_path) -> None:
     player = bot(tmp_path, "one")
     before = player.digest()
     assert before == bot(tmp_path, "one").digest() != bot(tmp_path, "two").digest()
+
+
+def test_a_program_on_the_path_has_the_digest_of_its_file(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    found, program = [], tmp_path / "vecbot"
+    for text in ("#!/bin/sh\n", "#!/bin/sh\n# another\n"):
+        program.write_text(text)
+        program.chmod(0o755)
+        found += [ProgramPlayer(command).digest() for command in ("vecbot", "vecbot --level 3")]
+    assert len(set(found)) == 4
+
+
+def test_a_program_that_does_not_say_so_is_told_the_history(tmp_path) -> None:
+    code = (
+        f"input()\n{READY}\nfor line in sys.stdin:\n  message = json.loads(line)\n"
+        "  print(json.dumps({'id': message['id'], 'action': int(message['history'] != [[0, 1]])}), flush=True)"
+    )
+    game, player = Kuhn(), bot(tmp_path, code)
+    with ending([player]):
+        *_, last = decisions(game, game.deal(3, seed=1), [player], torch.zeros(3, 2, dtype=int), seed=1)
+    assert last.action.tolist() == [0, 0, 0]  # the first bets, after no history, and the second folds
+
+
+def test_more_than_a_pipe_holds_is_asked_at_once() -> None:
+    game, player = Blob(cards=2, dealer=3), ProgramPlayer(PYTHON_BOT)
+    with ending([player]):
+        first = next(decisions(game, game.deal(400), [player], torch.zeros(400, 4, dtype=int), seed=1))
+    assert not first.action.any()  # it bids nothing
+
+
+def test_each_answer_has_its_own_time(tmp_path, monkeypatch) -> None:
+    """By a clock that goes on by 0.3 s with each answer, of five to be given within 0.5 s each."""
+    now, read = [0.0], Program._read
+
+    def reading(self) -> list[bytes]:
+        now[0] += 0.3
+        return read(self)
+
+    code = (
+        f"input()\n{READY}\nfor line in sys.stdin:\n  time.sleep(0.01)\n"
+        "  print(json.dumps({'id': json.loads(line)['id'], 'action': 0}), flush=True)"
+    )
+    game, player = Kuhn(), bot(tmp_path, code)
+    with ending([player]):
+        assert player.refuses(game) is None
+        monkeypatch.setattr(programs, "time", SimpleNamespace(monotonic=lambda: now[0]))
+        monkeypatch.setattr(Program, "_read", reading)
+        next(decisions(game, game.deal(5), [player], torch.zeros(5, 2, dtype=int), seed=1))
+
+
+def test_what_a_program_refuses_is_by_the_game(tmp_path) -> None:
+    refuse = "print(json.dumps({'type': 'refuse', 'reason': 'only poker'}), flush=True)"
+    player = bot(tmp_path, f"if 'kuhn' in input():\n  {READY}\nelse:\n  {refuse}\nsys.stdin.read()")
+    with ending([player]):
+        for _ in range(2):
+            assert "only poker" in player.refuses(Blob(cards=1)) and player.refuses(Kuhn()) is None
+
+
+def test_a_program_has_ten_seconds_to_begin(tmp_path, monkeypatch) -> None:
+    """However few it has for a decision: the first answer takes as long as an interpreter and its imports."""
+    waited, asked, exchange = [], [], Program._exchange
+
+    def exchanging(self, messages, seconds: float) -> list[bytes]:
+        waited.append(seconds)
+        asked.extend(message.get("id", 0) for message in messages)
+        return exchange(self, messages, seconds)
+
+    monkeypatch.setattr(Program, "_exchange", exchanging)
+    players = [ProgramPlayer(PYTHON_BOT, seconds) for seconds in (5.0, 20.0)]
+    with ending(players):
+        for player in players:
+            play_games(Kuhn(), Kuhn().deal(3), [player], torch.zeros(3, 2, dtype=int), seed=1)
+            assert asked == list(range(len(asked))) and len(asked) > 6  # hello, and one more with each message
+            asked.clear()
+    assert waited[0] == 10.0 and waited.count(10.0) == 1 and set(waited) == {5.0, 10.0, 20.0}
 
 
 def test_a_program_that_has_ended_is_started_anew(tmp_path) -> None:

@@ -7,9 +7,11 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -146,6 +148,36 @@ def test_averaged_weights_are_judged_at_the_end(tmp_path, monkeypatch) -> None:
     for network in networks:  # of which nothing was learned yet
         expected = run.learner.averaged()(observation)[0]
         torch.testing.assert_close(network(observation)[0], expected, rtol=0.1, atol=0.05)
+
+
+def test_evaluations_play_those_that_are_asked_for(finished: Path, tmp_path, monkeypatch) -> None:
+    """Beside the run and at its end, whose results of before are of others."""
+    folder, played, called, display = tmp_path / "run", [], [], quiet()
+    shutil.copytree(finished, folder)
+    monkeypatch.setattr(judge_module, "evaluate", lambda _, __, bots, *___: played.extend(b.name for b in bots) or {})
+    monkeypatch.setattr("subprocess.Popen", lambda command, **_: called.extend(command) or Mock())
+    monkeypatch.setattr(os, "setpriority", lambda *_: None)
+    settings = replace(TINY, eval_opponents="rules, random")
+    run = Run.resume(folder, settings, display)
+    run.judge._start_evaluation(run.progress).log.close()
+    run.train()
+    assert played == ["random", "rule-based"] and "finished before" not in display.console.file.getvalue()
+    assert json.loads((folder / RESULTS).read_text())["opponents"] == ["random", "rules"]
+    assert called[(at := called.index("--opponents")) : at + 3] == ["--opponents", "random", "rules"]
+
+
+@pytest.mark.parametrize(
+    ("game", "asked", "message"),
+    [
+        ("blob", "random,rulez", "--eval-opponents: there is no bot 'rulez'; the nearest is rules; there are random"),
+        ("blob", "random,", "--eval-opponents: there is no bot ''; there are random, rules, flat"),
+        ("kuhn", "rules", "--eval-opponents rules: the rule-based player knows blob, hearts"),
+    ],
+)
+def test_opponents_of_evaluations_that_there_are_not_are_refused_at_once(game, asked, message, tmp_path) -> None:
+    told = {} if game == "blob" else {"game": game, "cards": "1"}
+    with pytest.raises(ValueError, match=message):
+        Run.create(tmp_path / "run", changed(eval_opponents=asked, **told), quiet())
 
 
 @pytest.mark.parametrize("left", ["network-000003.safetensors", NEWEST, METRICS, RESULTS])

@@ -50,8 +50,9 @@ def check_sizes(game: Game) -> None:
     name, dealt, deck = type(game).__name__, game.seats * game.cards, game.deck.bit_count()
     if not FEWEST_SEATS <= game.seats <= MOST_SEATS:
         raise ValueError(f"{name} has {game.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
-    if game.deck & ~game.layout.bits:
-        raise ValueError(f"{name} has cards in its deck that are none of its layout's {game.layout.size}")
+    if beyond := game.deck & ~game.layout.bits:
+        first = (beyond & -beyond).bit_length() - 1
+        raise ValueError(f"{name} has card {first} in its deck; its layout has 0 to {game.layout.size - 1}")
     if not 0 <= dealt <= deck:
         raise ValueError(f"{name} deals {dealt} cards, but its deck has {deck}")
 

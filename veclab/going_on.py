@@ -9,8 +9,8 @@ from veclab.settings import Settings, check_saved, flag_name
 
 # What a resumed run may change without becoming another run; where there is nothing but policy gradient, its updates
 # as well: after the first iteration there is no going back to it. Not every device has every precision.
-CHANGEABLE = ("iterations", "eval_every", "eval_deals", "device", "precision", "chunk_games", "compile", "graphs")
-CHANGEABLE += ("checkpoint_seconds", "tensorboard", "wandb")
+CHANGEABLE = ("iterations", "eval_every", "eval_deals", "eval_opponents", "device", "precision", "chunk_games")
+CHANGEABLE += ("compile", "graphs", "checkpoint_seconds", "tensorboard", "wandb")
 
 
 def of_saved(told: Mapping[str, object]) -> Settings:

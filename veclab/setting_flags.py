@@ -22,7 +22,7 @@ GROUPS = {  # of all settings' flags, as help shows them
     "search": OF_THE_SEARCH,
     "self-play": OF_SELF_PLAY,
     "learning": OF_LEARNING,
-    "evaluation": ("eval_every", "eval_deals"),
+    "evaluation": ("eval_every", "eval_deals", "eval_opponents"),
     "machine": ("device", "precision", "chunk_games", "compile", "graphs", "checkpoint_seconds"),
     "curves": ("tensorboard", "wandb"),
 }

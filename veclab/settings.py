@@ -245,6 +245,11 @@ class Settings:
         least=0,
     )
     eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat", least=1)
+    eval_opponents: str = _flag(
+        "",
+        "whom evaluations play, with commas between, such as random,rules; of long games flat takes minutes; none "
+        "named: all bots that play the game",
+    )
 
     seed: int = _flag(0, "seed of everything random", least=0, below=2**64)
     device: str = _flag("auto", "cpu, cuda, cuda:N, or auto: a GPU if there is one")

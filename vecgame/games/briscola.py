@@ -54,6 +54,7 @@ class Briscola(TrickGame):
     def set_up(self) -> None:
         self.cards, self.tricks, self.partners = 3, self.layout.size // self.seats, self.seats == 4
         self.own_features = self.layout.size + self.seats + 1
+        self.sum_of_scores = ALL_POINTS * self.seats / 2
 
     def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
         return {**super().draw(stream, rest), "stock": rest.to(torch.int8)}

@@ -57,6 +57,7 @@ class Doppelkopf(TrickGame):
     state_type = DoppelkopfState
     first_of_equals = True
     own_features = 2 * SEATS
+    sum_of_scores = 0.0
     lowest, highest = -15.0, 15.0  # of who is alone, without a trick for the losers
 
     def set_up(self) -> None:

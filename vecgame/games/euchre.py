@@ -79,6 +79,7 @@ class Euchre(TrickGame):
     state_type = EuchreState
     own_features = 2 * DECK + 2 * SEATS + 4
     give_word = "put away"
+    sum_of_scores = 0.0
 
     def set_up(self) -> None:
         self.cards, self.deck = 5, EUCHRE_DECK

@@ -38,7 +38,8 @@ class Skat(TrickGame):
 
     name, state_type = "skat", SkatState
     bid_names, give_word = ("pass", *GAMES), "put away"
-    fixed_hands, own_features, lowest, highest = False, 3 + 6 + 32 + 2, -0.5, 0.5
+    fixed_hands, own_features = False, 3 + 6 + 32 + 2
+    lowest, highest, sum_of_scores = -0.5, 0.5, 0.0
 
     def set_up(self) -> None:
         self.seats, self.cards, self.held, self.opening = 3, 10, 12, 3 + 2

@@ -55,7 +55,7 @@ class Whist(TrickGame):
     own_features = DECK + SEATS
 
     def set_up(self) -> None:
-        self.highest = float(self.cards)
+        self.highest, self.sum_of_scores = float(self.cards), 2.0 * self.cards
 
     def chance(self) -> Mapping[str, int]:
         turned = self.rules.trump == "turned"

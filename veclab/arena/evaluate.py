@@ -75,14 +75,26 @@ Results = dict[str, dict[str, MatchResult]]
 BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, "flat": FlatMonteCarlo}
 
 
-def bots_of(games: Sequence[Game]) -> list[str]:
-    """Names of the known opponents that play all of the games, weakest first."""
-    return [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
+def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
+    """Names of the known opponents that play all of the games, weakest first; of those that are ``asked`` for, with
+    commas between, if any are.
+
+    Raises:
+        ValueError: in one line, where one is asked for that there is not, or that does not play the games.
+    """
+    plays = [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
+    wanted = [name.strip() for name in asked.split(",")] if asked else plays
+    for name in wanted:
+        if name not in BOTS:
+            raise ValueError(f"--eval-opponents: there is no bot {name!r}; {nearest(name, BOTS)}")
+        if name not in plays:
+            raise ValueError(f"--eval-opponents {name}: {why_not(BOTS[name](), *games)}")
+    return [name for name in plays if name in wanted]
 
 
-def bots(games: Sequence[Game]) -> list[Player]:
-    """The known opponents that play all of the games, weakest first."""
-    return [BOTS[name]() for name in bots_of(games)]
+def bots(games: Sequence[Game], asked: str = "") -> list[Player]:
+    """The opponents that `bots_of` names."""
+    return [BOTS[name]() for name in bots_of(games, asked)]
 
 
 def evaluate(

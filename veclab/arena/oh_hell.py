@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from vecgame import Blob, Game
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
 from vecgame.games.blob_rules import BIDDER, OWN, TURN, TURNED, Rules
+from vecgame.text import points
 
 if TYPE_CHECKING:
     import pyspiel
@@ -129,7 +130,7 @@ def off_bid_penalty(rules: Rules) -> bool:
     scored = {item.name: getattr(rules, item.name) for item in fields(Rules) if item.name in SCORING}
     changed = {name: value for name, value in scored.items() if value != getattr(Rules, name)}
     if changed not in ({}, {"miss_penalty": 1}, {"miss_points_per_trick": 1}):
-        words = {n: f"{v:g}" if isinstance(v, float) else getattr(v, "__name__", v) for n, v in changed.items()}
+        words = {n: points(v) if isinstance(v, float) else getattr(v, "__name__", v) for n, v in changed.items()}
         listed = ", ".join(f"{name}={word}" for name, word in words.items())
         raise ValueError(
             "OpenSpiel's oh_hell scores a bid that is met by 10 points and one a trick, and a missed one by "

@@ -291,7 +291,7 @@ class Program:
         try:
             answer = json.loads(line)
         except (ValueError, RecursionError):
-            self.fail(f"answered {_short(line)}, which is not JSON")
+            self.fail(f"answered {_short(line) or 'an empty line'}, which is not JSON")
         if not isinstance(answer, dict):
             self.fail(f"answered {_short(answer)}, which is no JSON object")
         return answer

@@ -167,6 +167,6 @@ def _differs(game: Game, a: State, b: State) -> Tensor:
         other = (tensor != getattr(b, name))[:, None]
         if name in ours:
             sees, saw = (hidden[name].sees.expand(-1, -1, *tensor.shape[1:]) for hidden in (ours, theirs))
-            other = (other & sees & saw) | (sees != saw)
+            other = (other & sees) | (sees != saw)
         differs |= other.flatten(2).any(-1) if other.ndim > 2 else other
     return differs

@@ -106,7 +106,7 @@ class BlobGame(pyspiel.Game):
         low, high = house.range
         info = pyspiel.GameInfo(
             num_distinct_actions=DECK,
-            max_chance_outcomes=max(house.players + 1, len(self.trumps), DECK if self.turns else 0),
+            max_chance_outcomes=max(house.players, *self.trumps, *(self.deck if self.turns else ())) + 1,
             num_players=house.players,
             min_utility=low,
             max_utility=high,

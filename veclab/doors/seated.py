@@ -21,7 +21,7 @@ from vecgame.loading import nearest
 from vecgame.philox import whole
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
-from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, why_not
+from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, name_of, why_not
 from veclab.arena.evaluate import BOTS
 from veclab.arena.outsiders import ADDRESS, is_outsider, outsider
 from veclab.arena.programs import PREFIX
@@ -232,14 +232,17 @@ class SeatedGames:
             action = player.act_after(self.game, state, self.past.take(lanes), self.seed)
         else:
             action = player.act(self.game, state, self.seed)
-        action, most = actions_of(action, state), self.game.num_actions - 1
+        try:
+            action, most = actions_of(action, state), self.game.num_actions - 1
+        except ValueError as error:
+            raise ValueError(f"{name_of(player)} in {self.game.name}: {error}") from None
         there = self.game.legal_mask(state).gather(1, action.clamp(0, most)[:, None])[:, 0]
         legal = there & (action >= 0) & (action <= most)
         if not legal.all():
             lane = int(legal.logical_not().nonzero()[0, 0])
             raise ValueError(
-                f"{player.name} took action {int(action[lane])} in game {int(state.index[lane])} of {self.game.name} "
-                f"after {int(self.made[lanes[lane]])} moves, which is not legal there"
+                f"{name_of(player)} took action {int(action[lane])} in game {int(state.index[lane])} of "
+                f"{self.game.name} after {int(self.made[lanes[lane]])} moves, which is not legal there"
             )
         return action
 

@@ -29,7 +29,7 @@ from torchrl.envs import EnvBase
 
 from vecgame import Blob, Game, State, resolve_device
 from vecgame.philox import check_seed
-from veclab.doors.shared import action_at, fresh_seed
+from veclab.doors.shared import action_at, fresh_seed, game_named
 
 RAISE, END = "raise", "end"  # what an illegal action does
 ENDS = ("done", "terminated", "truncated")
@@ -57,7 +57,7 @@ class GameEnv(EnvBase):
 
     def __init__(
         self,
-        game: Game | None = None,
+        game: Game | str | None = None,
         games: int = 1,
         seed: int | None = None,
         device: str | torch.device = "cpu",
@@ -65,21 +65,23 @@ class GameEnv(EnvBase):
     ) -> None:
         """
         Args:
-            game: any game; Blob() by default.
+            game: any game, or one by its name or address (FILE.py:CLASS); Blob() by default.
             games: B.
             seed: of the run of games that is dealt; None draws one.
             device: where all tensors are.
             illegal: "raise" or "end".
 
         Raises:
-            ValueError: on a number of games below 1, a seed, device or way with illegal actions that is none.
+            ValueError: in one line, on a number of games below 1, and on a game, seed, device or way with illegal
+                actions that is none.
         """
         if isinstance(games, bool) or not isinstance(games, int) or games < 1:
             raise ValueError(f"games must be at least 1, got {games!r}")
         if illegal not in (RAISE, END):
             raise ValueError(f"illegal must be '{RAISE}' or '{END}', got {illegal!r}")
+        game = game_named(Blob() if game is None else game)
         super().__init__(device=resolve_device(device), batch_size=[games])
-        self.game = game if game is not None else Blob()
+        self.game = game
         self.illegal = illegal
         self._set_seed(seed)
         self._set_specs(games, self.device)  # with its number: TorchRL tells "cuda" and "cuda:0" apart

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from vecgame import text
+import re
+
+from vecgame import Layout, text
 from vecgame.text import points
 from veclab.table.advice import Hint
 from veclab.table.commands import allowed, counted_word, listed_choices, numbers, span
@@ -47,13 +49,20 @@ def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
 
 def _move_line(before: Seen, move: Move) -> str:
     name = before.names[move.seat]
-    layout = before.one.layout
-    if move.plays or (move.action < layout.size and move.name == text.card_name(layout, move.action)):
+    if move.plays or _of_cards(before.one.layout, move):
         return f"{verb(name, 'lead' if move.leads else 'play')} {move.name}."
     word, _, rest = move.name.partition(" ")
     if word in VERBS:
         return f"{verb(name, word)}{' ' * bool(rest)}{rest}."
     return f"{verb(name, 'say')} {move.name}."
+
+
+def _of_cards(layout: Layout, move: Move) -> bool:
+    """Whether a choice is called by the cards that it plays: one by its number, or suited cards, such as a pair."""
+    if move.action < layout.size and move.name == text.card_name(layout, move.action):
+        return True
+    cards = "|".join(re.escape(text.card_name(layout, card)) for card in range(layout.suits * layout.ranks))
+    return re.fullmatch(f"(?:(?:{cards})(?: |$))+", move.name) is not None
 
 
 def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:

@@ -11,7 +11,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
 from veclab.agents.networks import numbers_of_networks
 from veclab.arena.bots import NetworkPlayer, search_player
-from veclab.arena.evaluate import Results, bots, evaluate, results_json, results_of, results_table, terms
+from veclab.arena.evaluate import Results, bots, bots_of, evaluate, results_json, results_of, results_table, terms
 from veclab.arena.matches import seatings_of
 from veclab.command_line import called
 from veclab.files import is_intact, read_json, sealed
@@ -127,7 +127,7 @@ class Judge:
         results = evaluate(
             run.games,
             players,
-            bots(run.games),
+            bots(run.games, settings.eval_opponents),
             settings.eval_deals,
             settings.seed,
             run.device,
@@ -144,7 +144,8 @@ class Judge:
         """The results that the run already has of its last network, on the terms of now."""
         try:
             stored, about = read_json(self.run.folder / RESULTS), self._about()
-            told = {"network": about["network"], **stored}  # which earlier versions did not say
+            earlier = {"network": about["network"], "opponents": bots_of(self.run.games)}  # versions did not say
+            told = {**earlier, **stored}
             same = is_intact(stored) and all(told.get(name) == value for name, value in about.items())
             return results_of(stored["results"]) if same else None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):  # there are none, or they are damaged
@@ -155,7 +156,9 @@ class Judge:
         updates, iteration = self.run.progress
         network = hashlib.sha256(self.run.network_path(self.run.progress).read_bytes()).hexdigest()
         steps = {"updates": updates, "iteration": iteration}
-        return {"games": self.run.identities, "terms": self._terms(), **steps, "network": network}
+        opponents = bots_of(self.run.games, self.run.settings.eval_opponents)
+        own = {"games": self.run.identities, "opponents": opponents, "terms": self._terms()}
+        return {**own, **steps, "network": network}
 
     def _terms(self) -> str:
         return terms(self.run.games[0], self.run.settings)

@@ -12,7 +12,7 @@ from torch import Tensor
 from vecgame import Blob
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
-from veclab.arena.evaluate import choose_device
+from veclab.arena.evaluate import bots_of, choose_device
 from veclab.arena.gate import Gate
 from veclab.game_flags import identities
 from veclab.precision import check_precision, check_ways
@@ -55,6 +55,7 @@ class RunState:
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         self.identities = identities(self.games)
+        bots_of(self.games, settings.eval_opponents)  # refused now, not when all is learned
         game = self.games[0]
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
