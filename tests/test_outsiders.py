@@ -267,6 +267,32 @@ def test_an_environment_takes_it_and_another_process_finds_it(folder: Path) -> N
         GameVectorEnv(4, game, opponents="highest")
 
 
+def test_evaluations_of_a_run_play_it_from_any_folder(folder: Path, monkeypatch, capsys) -> None:
+    """Beside the run, in a process of its own, and at its end, whose results are those of another file no more once it
+    is changed."""
+    flags = "--run=run --network=small --cards=2 --games-per-iter=4 --iterations=2 --epochs=1 --worlds=1 --updates=1 "
+    flags += "--update-games=4 --simulations=2 --batch-size=32 --eval-deals=2 --eval-every=1 --device=cpu"
+    asked = ["--eval-opponents", "mine.py:Told, random"]
+    assert "mine of" in refused(call, ["train", *flags.split(), "--eval-opponents=mine.py:Choosy"], capsys)
+    assert "there is no bot 'highest'; there are random, rules, flat and FILE.py:CLASS" in refused(
+        call, ["train", *flags.split(), "--eval-opponents=highest"], capsys
+    )
+    assert call(["train", *flags.split(), *asked]) == 0
+    names = ["random", f"told of {folder}/mine.py:Told"]
+    metrics = [json.loads(line) for line in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    found = {entry["kind"]: entry["results"] for entry in metrics if "evaluation" in entry["kind"]}
+    assert all(list(row)[:2] == names for results in found.values() for row in results.values())
+    assert list(found) == ["evaluation", "final evaluation"]
+    monkeypatch.chdir(folder / "other")
+    capsys.readouterr()
+    assert call(["train", "--resume=../run"]) == 0
+    assert "finished before" in capsys.readouterr().out
+    with (folder / "mine.py").open("a") as file:
+        file.write("# another version")
+    assert call(["train", "--resume=../run"]) == 0
+    assert "finished before" not in capsys.readouterr().out
+
+
 def test_it_is_exploited(folder: Path) -> None:
     """In Kuhn's poker, by a player of its own file."""
     agent = network(make_game("kuhn"), "agent.safetensors")

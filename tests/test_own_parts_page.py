@@ -23,6 +23,8 @@ QUICK = {
     "ladder": "--eval-deals=2 --device=cpu",
     "evaluate": "--eval-deals=2 --device=cpu --players=alone",
     "exploit": "--device=cpu --updates=1 --update-games=16 --update-batch=16 --curve-deals=2 --deals=2",
+    "train": "--run=run --network=small --updates=1 --update-games=4 --games-per-iter=4 --iterations=1 --epochs=1 "
+    "--worlds=1 --simulations=2 --batch-size=32 --eval-deals=2 --eval-every=0 --device=cpu",
 }
 
 

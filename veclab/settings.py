@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from net import PRESETS as NETWORKS
 from net.blobnet import SEATS as SCALAR_SEATS
 from vecgame import Game, SuitSymmetry
+from vecgame.loading import absolute
 from veclab.game_flags import BLOB_FLAGS, RULES, canonical, cards_dealt, described, games_of, read_counts
 from veclab.playout_cap import PlayoutCap
 from veclab.precision import PRECISIONS
@@ -247,8 +248,8 @@ class Settings:
     eval_deals: int = _flag(250, "deals of an evaluation, each played from every seat", least=1)
     eval_opponents: str = _flag(
         "",
-        "whom evaluations play, with commas between, such as random,rules; of long games flat takes minutes; none "
-        "named: all bots that play the game",
+        "whom evaluations play, with commas between, such as random,rules, FILE.py:CLASS for a player of your own; of "
+        "long games flat takes minutes; none named: all bots that play the game",
     )
 
     seed: int = _flag(0, "seed of everything random", least=0, below=2**64)
@@ -280,6 +281,8 @@ class Settings:
             object.__setattr__(self, name, value)
         for name, value in canonical(self.game_flags()).items():
             object.__setattr__(self, name, value)
+        players = [absolute(name.strip()) for name in self.eval_opponents.split(",")]  # as a game's file is kept
+        object.__setattr__(self, "eval_opponents", ",".join(players))
         for name, other in (("updates", "search"), ("iterations", "policy-gradient")):
             if self.learner == other:
                 object.__setattr__(self, name, 0)

@@ -55,7 +55,7 @@ from veclab.arena.matches import (
     rivalries,
     seatings_of,
 )
-from veclab.arena.outsiders import ADDRESS, OUTSIDERS, is_outsider, outsider
+from veclab.arena.outsiders import ADDRESS, OUTSIDERS, is_address, is_outsider, outsider, own_player
 from veclab.arena.programs import PREFIX, SECONDS, ending, is_program
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
@@ -77,24 +77,30 @@ BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, 
 
 def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
     """Names of the known opponents that play all of the games, weakest first; of those that are ``asked`` for, with
-    commas between, if any are.
+    commas between, if any are, after which come the addresses of players of one's own.
 
     Raises:
         ValueError: in one line, where one is asked for that there is not, or that does not play the games.
     """
     plays = [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
     wanted = [name.strip() for name in asked.split(",")] if asked else plays
+    own = []
     for name in wanted:
-        if name not in BOTS:
-            raise ValueError(f"--eval-opponents: there is no bot {name!r}; {nearest(name, BOTS)}")
-        if name not in plays:
-            raise ValueError(f"--eval-opponents {name}: {why_not(BOTS[name](), *games)}")
-    return [name for name in plays if name in wanted]
+        if name not in BOTS and not is_address(name):
+            raise ValueError(f"--eval-opponents: there is no bot {name!r}; {nearest(name, BOTS)} and {ADDRESS}")
+        if (reason := why_not(bot := _bot(name), *games)) is not None:
+            raise ValueError(f"--eval-opponents {name}: {reason}")
+        own += [] if name in BOTS else [bot.address]
+    return [*(name for name in plays if name in wanted), *dict.fromkeys(own)]
 
 
-def bots(games: Sequence[Game], asked: str = "") -> list[Player]:
+def bots(games: Sequence[Game], asked: str = "") -> list[Player | HistoryPlayer]:
     """The opponents that `bots_of` names."""
-    return [BOTS[name]() for name in bots_of(games, asked)]
+    return [_bot(name) for name in bots_of(games, asked)]
+
+
+def _bot(name: str) -> Player | HistoryPlayer:
+    return BOTS[name]() if name in BOTS else own_player(name)
 
 
 def evaluate(
