@@ -351,6 +351,15 @@ def test_worlds_keep_to_what_questions_have_told() -> None:
     assert told > 0
 
 
+def test_what_hands_may_hold_is_told_once_something_is_ruled_out() -> None:
+    game = Ask()
+    state = game.deal(1, seed=1)
+    assert "may" not in game.text(state) and "may" in state.tensors()
+    after = game.step(state, torch.tensor([1]))
+    assert "  may             seat 1: ♠ A K J  ♥ A K J\n" in game.text(after)
+    assert "may             seat 0: 7 6 5 4 3 2 1 0, seat 1: 7 6 4 3 2 0, " in str(after)  # without its game
+
+
 def test_what_a_hand_may_hold_has_to_be_so() -> None:
     class Wrong(Ask):
         def act(self, state, action, card):

@@ -35,7 +35,7 @@ class HandState(State):
     ``hands``, are the cards that each entry of it may hold as far as all know, as where a hint rules some out.
     """
 
-    holds: ClassVar = {"hands": "sets", "shown": "sets", "stock": "cards", "to_move": "seats"}
+    holds: ClassVar = {"hands": "sets", "shown": "sets", "may": "sets", "stock": "cards", "to_move": "seats"}
 
     hands: Tensor  # [B, P] int64 bitboards, the cards that each seat alone sees
     to_move: Tensor  # [B] int64, the seat that decides next

@@ -30,6 +30,7 @@ TRICK_KINDS = {
 }
 LABELS = {"bids": "bid", "made": "decisions made", "to_move": "to move"}
 POINTER = "▸"
+MAY = "may"  # the field of marks of what hands may hold (`vecgame.hands`), of which all cards rule nothing out
 
 Value = Any
 """A field of one lane as `Tensor.tolist` gives it, with None for every entry that is hidden."""
@@ -105,6 +106,7 @@ class Seen:
     legal: Sequence[int] = ()  # the mover's actions, if the viewer may know them
     choices: Sequence[str] = ()  # their names
     scores: Sequence[float] | None = None  # of a finished game
+    deck: int | None = None  # bitboard of the cards in play; None: all of the layout
     unnamed: Sequence[str] = ()  # the fields that players have not said anything for yet, see `Game.trump_named`
 
     def seat_name(self, seat: int, names: Sequence[str] | None = None) -> str:
@@ -246,6 +248,7 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
         seat,
         title=f"{getattr(game, 'name', type(game).__name__)}, game {int(one.index)}",
         layout=game.layout,
+        deck=game.deck,
         seats=game.seats,
         mover=None if over else mover,
         legal=legal,
@@ -369,6 +372,8 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
     held = seen.held(name, entry)
     if held and seen.has_places(name, entry):
         return place_words(seen, name, entry)
+    if name == MAY and _rule_nothing_out(seen, held):
+        return ""
     unknown = seen.count(name, entry) - len(held)
     parts = [cards_text(seen.layout, _bits(held))] if held else []
     return " + ".join([*parts, *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown > 0 else [])])
@@ -376,7 +381,7 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
 
 def place_words(seen: Seen, name: str, entry: int) -> str:
     """What lies in the places of an entry, in their order, "?" where it is not seen and "-" in an empty place before
-    others: a card each, or sets, such as what the card in a place may be."""
+    others: a card each, or sets, such as what the card in a place may be; "" where all may be any."""
     places = list(zip(flat(seen.values[name][entry]), flat(seen.counts[name][entry]), strict=True))
     while places and not places[-1][1]:
         places.pop()
@@ -384,8 +389,14 @@ def place_words(seen: Seen, name: str, entry: int) -> str:
     for value, count in places:
         held = _cards(seen.kinds[name], value)
         words = card_name(seen.layout, held[0]) if single and held else cards_text(seen.layout, _bits(held))
+        words = "any" if name == MAY and _rule_nothing_out(seen, held) else words
         told.append(words or ("?" if count else "-"))
-    return (" " if single else " | ").join(told)
+    return "" if set(told) == {"any"} else (" " if single else " | ").join(told)
+
+
+def _rule_nothing_out(seen: Seen, cards: Iterable[int]) -> bool:
+    """Whether these are all cards that are in play."""
+    return _bits(cards) == (seen.layout.bits if seen.deck is None else seen.deck)
 
 
 def _bits(cards: Iterable[int]) -> int:
