@@ -360,6 +360,13 @@ def test_what_hands_may_hold_is_told_once_something_is_ruled_out() -> None:
     assert "may             seat 0: 7 6 5 4 3 2 1 0, seat 1: 7 6 4 3 2 0, " in str(after)  # without its game
 
 
+def test_the_table_tells_what_hands_may_hold_of_those_of_whom_something_is_ruled_out() -> None:
+    match = begin(Settings(Ask(), games=1, seed=1))
+    assert not any(fact.startswith("may") for fact in look(match, PERSON).facts)
+    match = match.act(1)
+    assert [fact for fact in look(match, PERSON).facts if fact.startswith("may")] == ["may West: ♠ A K J  ♥ A K J"]
+
+
 def test_what_a_hand_may_hold_has_to_be_so() -> None:
     class Wrong(Ask):
         def act(self, state, action, card):

@@ -159,8 +159,8 @@ class Seen:
             rest = value[one.seats :] if isinstance(value, list) else []
             return " ".join(text.card_name(one.layout, card) for card in rest if card is not None and card >= 0)
         if name in one.counts and one.per_seat(name):
-            seats = [seat for seat in range(one.seats) if one.held(name, seat)]
-            return ", ".join(f"{self.names[seat]}: {text.set_words(one, name, seat)}" for seat in seats)
+            words = {seat: text.set_words(one, name, seat) for seat in range(one.seats) if one.held(name, seat)}
+            return ", ".join(f"{self.names[seat]}: {told}" for seat, told in words.items() if told)
         if name in one.counts or one.kinds[name] == "seats":
             words = text.field_words(one, name, self.names).replace(" (you)", "")
             return "" if words in ("none", "hidden") else words
