@@ -14,7 +14,18 @@ from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loa
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import read_config
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
-from veclab.game_flags import DEFAULTS, canonical, counts_text, flags_of, games_of, is_named, overlaid, read_counts
+from veclab.game_flags import (
+    DEFAULTS,
+    canonical,
+    counts_text,
+    flags_of,
+    games_of,
+    is_named,
+    overlaid,
+    read_counts,
+    read_rules,
+    rules_text,
+)
 from veclab.going_on import for_restart, for_resume
 from veclab.presets import from_flags
 from veclab.settings import Settings
@@ -263,3 +274,9 @@ def test_a_class_without_all_methods_is_told_what_it_lacks(tmp_path) -> None:
     (tmp_path / "half.py").write_text("from vecgame import TrickGame\n\n\nclass Half(TrickGame):\n    name = 'half'\n")
     with pytest.raises(ValueError, match="is no whole game: it has no "):
         make_game(f"{tmp_path / 'half'}.py:Half")
+
+
+@pytest.mark.parametrize("several", [(1, 0.5), (None, 2.0), (2.5, None), (True, False), (3,), (), (-1, 2)], ids=str)
+def test_a_rule_of_several_values_is_read_as_it_is_written(several: tuple) -> None:
+    rules = {"odds": several}
+    assert read_rules(rules_text(rules), rules) == rules

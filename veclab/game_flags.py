@@ -244,8 +244,10 @@ def _contradiction(name: str, flag: object, rule: object) -> ValueError:
 
 def _read(name: str, value: str, default: object) -> object:
     if isinstance(default, tuple):
+        none, floats = ([one for one in default if isinstance(one, kind)] for kind in (type(None), float))
+        widest = (*none, *floats, *default, 0)[0]  # such as 0.5 among 1 and 2
         try:
-            return tuple(_read(name, part, default[0] if default else 0) for part in value.split("/") if value)
+            return tuple(_read(name, part, widest) for part in value.split("/") if value)
         except ValueError:
             such = f" such as {_text(default)}" if default else " with / between them"
             raise ValueError(f"--rules {name} must be numbers{such}, got {value!r}") from None
