@@ -60,6 +60,9 @@ class Needy(Highest):
 class Nobody:
     pass
 
+class Untold(Highest):
+    act_after = None
+
 class Unnamed(Told):
     @property
     def name(self):
@@ -121,6 +124,7 @@ def test_a_class_is_made_and_an_object_taken_as_it_is(folder: Path) -> None:
     assert own_player("veclab.arena.bots:RandomBot").name == "random of veclab.arena.bots:RandomBot"
     told = own_player("mine.py:Told")
     assert hasattr(told, "act_after") and not hasattr(told, "act") and hasattr(made, "act")
+    assert hasattr(own_player("mine.py:Untold"), "act") and not hasattr(own_player("mine.py:Untold"), "act_after")
 
 
 @pytest.mark.parametrize(

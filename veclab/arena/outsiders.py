@@ -55,7 +55,7 @@ class OwnPlayer:
     def __init__(self, player: Player | HistoryPlayer, address: str) -> None:
         self.player, self.address = player, address
         self.name = f"{name_of(player)} of {address}"
-        if hasattr(player, "act_after"):
+        if callable(getattr(player, "act_after", None)):
             self.act_after = player.act_after
         else:
             self.act = player.act
