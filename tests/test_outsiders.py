@@ -6,12 +6,14 @@ import pickle
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from net import BlobNet, NetConfig
+from tests.runs import changed, quiet
 from tests.tables import run_without_agents as play
 from vecgame import Blob, Game, identity, make_game
 from veclab.agents.checkpoint import load_network, save_network
@@ -24,6 +26,7 @@ from veclab.exploit.command import opponent_of
 from veclab.play import open_match, parse
 from veclab.table.agents import make_agent
 from veclab.table.saving import load_match
+from veclab.training.state import RunState
 
 ROOT = Path(__file__).parents[1]
 PLAYERS = """
@@ -295,6 +298,22 @@ def test_evaluations_of_a_run_play_it_from_any_folder(folder: Path, monkeypatch,
         file.write("# another version")
     assert call(["train", "--resume=../run"]) == 0
     assert "finished before" not in capsys.readouterr().out
+
+
+def test_a_run_keeps_a_players_address_in_full_and_the_file_that_it_has_loaded(folder: Path, monkeypatch) -> None:
+    """Whatever the folder is called that it lies in, and whatever becomes of the file meanwhile."""
+    (folder / "a,b").mkdir()
+    (folder / "a,b" / "mine_too.py").write_text(PLAYERS)
+    monkeypatch.chdir(folder / "a,b")
+    asked = "mine_too:Told,mine_too.py:Highest, random"
+    run = RunState(folder / "run", changed(eval_opponents=asked), quiet())
+    names = ["random", *(f"{folder}/a,b/mine_too.py:{name}" for name in ("Told", "Highest"))]
+    assert run.settings.eval_opponents == ",".join(names) == replace(run.settings).eval_opponents
+    monkeypatch.chdir(folder / "other")
+    assert evaluate.bots_of(run.games, run.settings.eval_opponents) == names
+    loaded = own_player(names[1]).digest()
+    (folder / "a,b" / "mine_too.py").write_text(PLAYERS + "# another version")
+    assert run.players == dict.fromkeys(names[1:], loaded) and own_player(names[1]).digest() != loaded
 
 
 def test_it_is_exploited(folder: Path) -> None:

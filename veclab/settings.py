@@ -2,6 +2,7 @@
 
 import dataclasses
 import operator
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -281,7 +282,7 @@ class Settings:
             object.__setattr__(self, name, value)
         for name, value in canonical(self.game_flags()).items():
             object.__setattr__(self, name, value)
-        players = [absolute(name.strip()) for name in self.eval_opponents.split(",")]  # as a game's file is kept
+        players = map(absolute, players_of(self.eval_opponents))  # as a game's file is kept
         object.__setattr__(self, "eval_opponents", ",".join(players))
         for name, other in (("updates", "search"), ("iterations", "policy-gradient")):
             if self.learner == other:
@@ -379,6 +380,18 @@ class Settings:
         if self.full_share == 1:
             return None
         return PlayoutCap(self.full_share, dataclasses.replace(self.search(), simulations=self.fast_simulations))
+
+
+def players_of(text: str) -> list[str]:
+    """The names of players with commas between. A comma may also be in the path of a full address, which ends with
+    ":NAME"."""
+    names: list[str] = []
+    for part in text.split(","):
+        if names and "/" in names[-1] and not re.search(r":\w+\s*$", names[-1]):
+            names[-1] += f",{part}"
+        else:
+            names.append(part)
+    return [name.strip() for name in names]
 
 
 def flag_name(name: str) -> str:

@@ -64,7 +64,7 @@ from veclab.precision import inference_net
 from veclab.progress import Display, add_display_flags, display_of
 from veclab.room import check_deals, check_match
 from veclab.setting_flags import OF_THE_SEARCH, add_flags, own_and_settings
-from veclab.settings import Settings, flag_name
+from veclab.settings import Settings, flag_name, players_of
 from vecmcts import RolloutConfig
 from vecmcts.evaluators import Network
 
@@ -83,7 +83,7 @@ def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
         ValueError: in one line, where one is asked for that there is not, or that does not play the games.
     """
     plays = [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
-    wanted = [name.strip() for name in asked.split(",")] if asked else plays
+    wanted = players_of(asked) if asked else plays
     own = []
     for name in wanted:
         if name not in BOTS and not is_address(name):

@@ -13,7 +13,6 @@ from veclab.agents.networks import numbers_of_networks
 from veclab.arena.bots import NetworkPlayer, search_player
 from veclab.arena.evaluate import Results, bots, bots_of, evaluate, results_json, results_of, results_table, terms
 from veclab.arena.matches import seatings_of
-from veclab.arena.outsiders import is_address, own_player
 from veclab.command_line import called
 from veclab.files import is_intact, read_json, sealed
 from veclab.precision import inference_net
@@ -159,8 +158,8 @@ class Judge:
         steps = {"updates": updates, "iteration": iteration}
         opponents = bots_of(self.run.games, self.run.settings.eval_opponents)
         own = {"games": self.run.identities, "opponents": opponents, "terms": self._terms()}
-        if digests := {name: own_player(name).digest() for name in opponents if is_address(name)}:
-            own["players"] = digests  # the files of players of one's own
+        if self.run.players:
+            own["players"] = self.run.players
         return {**own, **steps, "network": network}
 
     def _terms(self) -> str:

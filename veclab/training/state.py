@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import network_config, newest_network, other_rules, progress_of
 from veclab.arena.evaluate import bots_of, choose_device
 from veclab.arena.gate import Gate
+from veclab.arena.outsiders import is_address, own_player
 from veclab.game_flags import identities
 from veclab.precision import check_precision, check_ways
 from veclab.progress import Display
@@ -55,7 +56,11 @@ class RunState:
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         self.identities = identities(self.games)
-        bots_of(self.games, settings.eval_opponents)  # refused now, not when all is learned
+        opponents = bots_of(self.games, settings.eval_opponents)  # refused now, not when all is learned
+        if settings.eval_opponents:  # as they are found from any folder
+            self.settings = settings = replace(settings, eval_opponents=",".join(opponents))
+        # The files of players of one's own as they were when they were loaded, whatever becomes of them meanwhile.
+        self.players = {name: own_player(name).digest() for name in opponents if is_address(name)}
         game = self.games[0]
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
