@@ -351,6 +351,16 @@ def test_worlds_keep_to_what_questions_have_told() -> None:
     assert told > 0
 
 
+def test_what_hands_may_hold_lies_nowhere_in_a_game_that_says_alone_what_is_hidden() -> None:
+    class Alone(Ask):
+        def hidden(self, state):
+            return {"hands": super().hidden(state)["hands"]}
+
+    for state in contract.positions(Ask(), 20):
+        assert (Alone().open_cards(state) == Ask().open_cards(state)).all()
+        assert Alone().determinize(state, 3, seed=1) == Ask().determinize(state, 3, seed=1)
+
+
 def test_what_hands_may_hold_is_told_once_something_is_ruled_out() -> None:
     game = Ask()
     state = game.deal(1, seed=1)

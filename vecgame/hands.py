@@ -208,7 +208,8 @@ class HandGame(Game):
         """The cards in the fields that `hidden` does not name, but for those in a hidden place too, of which such a
         field tells something, such as which one was turned up: [B] int64."""
         told = self.hidden(state)
-        held = {name: kind for name, kind in text.kinds(state, told).items() if name not in told}
+        apart = {*told, text.MAY}  # marks, which are no place in a game with a `hidden` of its own either
+        held = {name: kind for name, kind in text.kinds(state, told).items() if name not in apart}
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
         named = _union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
         # No sum of the places: where some of them are dealt anew, a card may lie in two until the others are too.
