@@ -351,6 +351,34 @@ def test_worlds_keep_to_what_questions_have_told() -> None:
     assert told > 0
 
 
+def test_what_is_so_of_a_seat_is_told_by_who_knows_it() -> None:
+    @dataclass(frozen=True)
+    class BluffState(AskState):
+        bluffs: torch.Tensor  # [B, 3] bool
+
+    class Bluff(Ask):
+        state_type = BluffState
+
+        def start(self, stream, hands, **own):
+            return super().start(
+                stream, hands, bluffs=torch.tensor([[False, True, False]]).expand(len(hands), 3), **own
+            )
+
+        def hidden(self, state):
+            told = super().hidden(state)
+            return {**told, "bluffs": Hidden(told["hands"].sees, holds="number")}
+
+        def determinize(self, state, count=3, seed=0):
+            return state.repeat(count)
+
+    match = begin(Settings(Bluff(), games=1, seed=1))
+    assert [lines.tally_line(look(match, viewer)) for viewer in (0, 1, None)] == [
+        "Bluffs: You no, West ?, East ?.",
+        "Bluffs: South ?, You yes, East ?.",
+        "Bluffs: West.",
+    ]
+
+
 def test_what_hands_may_hold_lies_nowhere_in_a_game_that_says_alone_what_is_hidden() -> None:
     class Alone(Ask):
         def hidden(self, state):

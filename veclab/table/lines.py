@@ -216,7 +216,8 @@ def tally_line(seen: Seen) -> str:
             who = ", ".join(seen.names[seat] for seat, told in enumerate(cells) if told)
             parts.append(f"{heading(column).capitalize()}: {who}")
         elif any(cells) and set(cells) != {"0"}:
-            counted = ", ".join(f"{name} {cells[seat] or 0}" for seat, name in enumerate(seen.names))
+            none = "no" if any(isinstance(value, bool) for value in seen.one.values[column]) else "0"
+            counted = ", ".join(f"{name} {cells[seat] or none}" for seat, name in enumerate(seen.names))
             parts.append(f"{heading(column).capitalize()}: {counted}")
     return f"{'. '.join(parts)}." if parts else ""
 
