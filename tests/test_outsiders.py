@@ -53,6 +53,10 @@ class Cheat:
     def act(self, game, state, seed):
         return torch.full_like(state.index, game.num_actions - 1)
 
+class Fails:
+    def act(self, game, state, seed):
+        return int("no number")
+
 class Odd(Highest):
     name = 7
 
@@ -195,6 +199,9 @@ def test_it_may_refuse_and_may_not_cheat(folder: Path, monkeypatch, capsys) -> N
     assert cheat in refused(ladder.main, [path, "mine.py:Cheat", *FLAGS], capsys)
     with pytest.raises(ValueError, match="Hearts is all that I know"):
         opponent_of("mine.py:Choosy", None, "float32", [Blob(cards=2)])
+    assert evaluate.main([*evaluation, "--opponents", "mine.py:Fails"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error in Fails of {file}:Fails: invalid literal for int()") and error.count("\n") == 1
     table = ("--watch", "--cards", "2", "--seed", "1", "--agent")
     status, output, error = play(monkeypatch, capsys, "", *table, "mine.py:Choosy")
     assert status == 2 and choosy in error and error.count("\n") == 1 and output == ""

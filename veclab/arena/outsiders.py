@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from vecgame import Game
 from vecgame.loading import lasting, load
@@ -19,6 +21,7 @@ from veclab.files import is_there
 ADDRESS = "FILE.py:CLASS"
 OUTSIDERS = f"{PREFIX}COMMAND, a program that speaks the protocol of docs/protocol.md; {ADDRESS}, a player of your own "
 OUTSIDERS += "(docs/own-parts.md)"  # for the help of a flag that takes both
+Result = TypeVar("Result")
 
 
 def is_address(name: str) -> bool:
@@ -56,14 +59,26 @@ class OwnPlayer:
         self.player, self.address = player, address
         self.name = f"{name_of(player)} of {address}"
         if callable(getattr(player, "act_after", None)):
-            self.act_after = player.act_after
+            self.act_after = self._named(player.act_after)
         else:
-            self.act = player.act
+            self.act = self._named(player.act)
 
     def refuses(self, game: Game) -> str | None:
         """Why it does not play a game, as it says itself; None if it does."""
-        reason = why_not(self.player, game)
+        reason = self._named(why_not)(self.player, game)
         return None if reason is None else f"{self.name}: {reason}"
+
+    def _named(self, function: Callable[..., Result]) -> Callable[..., Result]:
+        """The function, of whose errors is noted whose they are, as commands tell some of them in one line alone."""
+
+        def named(*arguments: object) -> Result:
+            try:
+                return function(*arguments)
+            except Exception as error:
+                error.add_note(f" in {self.name}")
+                raise
+
+        return named
 
     def digest(self, game: Game | None = None) -> str:
         """SHA-256 of the files that its address names and that its class stands in, whatever the game."""
