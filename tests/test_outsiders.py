@@ -64,6 +64,10 @@ class Needy(Highest):
     def __init__(self, worlds):
         self.worlds = worlds
 
+class Exits(Highest):
+    def __init__(self):
+        raise SystemExit(3)
+
 class Nobody:
     pass
 
@@ -87,6 +91,7 @@ def folder(tmp_path, monkeypatch) -> Path:
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "mine.py").write_text(PLAYERS.replace(".max(-1).values", "[:, 0]"))
     (tmp_path / "wrong.py").write_text("import no_such_thing\n")
+    (tmp_path / "script.py").write_text(f"{PLAYERS}\nraise SystemExit('usage: script')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "mine", raising=False)  # another test's
@@ -140,6 +145,8 @@ def test_a_class_is_made_and_an_object_taken_as_it_is(folder: Path) -> None:
         ("none.py:Highest", "none.py cannot be loaded: FileNotFoundError: there is no such file"),
         ("no_module:Highest", "no_module cannot be loaded: ModuleNotFoundError"),
         ("wrong.py:Highest", "wrong.py cannot be loaded: ModuleNotFoundError: No module named 'no_such_thing'"),
+        ("script.py:Highest", "script.py cannot be loaded: SystemExit: usage: script"),
+        ("mine.py:Exits", "mine.py:Exits cannot be made without arguments: SystemExit: 3"),
         ("mine.py:Higest", "mine.py has no 'Higest'; the nearest is Highest"),
         ("mine.py:", "'mine.py:' is no FILE.py:NAME"),
         ("mine.py", "'mine.py' is no FILE.py:NAME or MODULE:NAME"),

@@ -38,7 +38,7 @@ def load_module(where: str) -> ModuleType:
             return _of_file(Path(where))
         _look_here()
         return importlib.import_module(where)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # as of a script, which would end the program that loads it
         said = " ".join(str(error).split())
         raise ValueError(f"{where} cannot be loaded: {type(error).__name__}: {said}") from error
 

@@ -108,7 +108,7 @@ def own_player(address: str) -> OwnPlayer:
     if isinstance(player, type):
         try:
             player = player()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             said = " ".join(str(error).split())
             raise ValueError(f"{address} cannot be made without arguments: {type(error).__name__}: {said}") from error
     if not any(callable(getattr(player, method, None)) for method in ("act", "act_after")):
