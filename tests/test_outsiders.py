@@ -60,6 +60,9 @@ class Fails:
 class Odd(Highest):
     name = 7
 
+class TwoLines(Highest):
+    name = "two\\nlines"
+
 class Needy(Highest):
     def __init__(self, worlds):
         self.worlds = worlds
@@ -154,6 +157,7 @@ def test_a_class_is_made_and_an_object_taken_as_it_is(folder: Path) -> None:
         ("mine.py:Nobody", "mine.py:Nobody is no player"),
         ("mine.py:Needy", "mine.py:Needy cannot be made without arguments: TypeError: "),
         ("mine.py:Odd", "mine.py:Odd: a player's name is text, not 7"),
+        ("mine.py:TwoLines", r"'mine.py:TwoLines': a player's name has no control characters, unlike 'two\nlines of /"),
     ],
 )
 def test_what_is_no_player_is_one_line_in_every_command(address: str, said: str, monkeypatch, capsys) -> None:

@@ -16,7 +16,7 @@ from vecgame import Game
 from vecgame.loading import lasting, load
 from veclab.arena.bots import HistoryPlayer, Player, name_of, why_not
 from veclab.arena.programs import PREFIX, is_program, program_player
-from veclab.files import is_there
+from veclab.files import controls, is_there, shown
 
 ADDRESS = "FILE.py:CLASS"
 OUTSIDERS = f"{PREFIX}COMMAND, a program that speaks the protocol of docs/protocol.md; {ADDRESS}, a player of your own "
@@ -115,4 +115,7 @@ def own_player(address: str) -> OwnPlayer:
         raise ValueError(f"{address} is no player: it has no method act or act_after (docs/own-parts.md)")
     if not isinstance(name_of(player), str):
         raise ValueError(f"{address}: a player's name is text, not {name_of(player)!r}")
-    return OwnPlayer(player, lasting(address))
+    made = OwnPlayer(player, lasting(address))
+    if controls(made.name):  # which no file of results may hold
+        raise ValueError(f"{shown(address)}: a player's name has no control characters, unlike {shown(made.name)}")
+    return made
