@@ -214,6 +214,16 @@ def test_rules_that_make_no_game_are_refused(rules: dict[str, int], message: str
         Pick(**rules)
 
 
+def test_suits_that_have_no_names_are_laid_out_by_the_game_itself() -> None:
+    class Colours(Pick):
+        def set_up(self):
+            self.layout = Layout(self.rules.suits, self.rules.ranks, suit_names=tuple("abcde"))
+
+    assert Colours(suits=5).layout.suit_names == tuple("abcde") and contract.check(Colours(suits=5, ranks=2)) == ()
+    with pytest.raises(ValueError, match="suit_names must be 5 names, got 4"):
+        Pick(suits=5)
+
+
 def test_a_card_beyond_the_layout_is_named() -> None:
     class Beyond(Pick):
         deck = 0b11000011

@@ -65,10 +65,7 @@ class HandGame(Game):
         self.cards = getattr(self.rules, "cards", own.cards)
         if hasattr(self.rules, "decisions"):
             self.decisions = self.rules.decisions
-        suits, ranks = (getattr(self.rules, name, getattr(own.layout, name)) for name in ("suits", "ranks"))
-        if (suits, ranks) != (own.layout.suits, own.layout.ranks):
-            self.layout = Layout(suits, ranks)
-        self.set_up()
+        self._lay_out()
         self.deck = self.deck or self.layout.bits
         cards = [text.card_name(self.layout, card) for card in range(self.layout.size)] if self.plays_cards else []
         self.action_names, self.first_other = (*cards, *self.others), len(cards)
@@ -76,6 +73,19 @@ class HandGame(Game):
         self._check()
         self.max_legal = getattr(self, "max_legal", self.num_actions)
         self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
+
+    def _lay_out(self) -> None:
+        """Takes the suits and ranks that the rules say, and sets up what else they change. Raises ValueError where so
+        many make no layout, and `set_up` has none of its own."""
+        own, refused = type(self).layout, None
+        suits, ranks = (getattr(self.rules, name, getattr(own, name)) for name in ("suits", "ranks"))
+        try:
+            self.layout = own if (suits, ranks) == (own.suits, own.ranks) else Layout(suits, ranks)
+        except ValueError as error:
+            refused = error
+        self.set_up()
+        if refused is not None and self.layout is own:
+            raise refused
 
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game."""
