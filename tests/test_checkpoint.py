@@ -6,6 +6,8 @@ import os
 import pickle
 import re
 import tracemalloc
+from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from veclab.agents import SHIPPED, checkpoint
 from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_network, save_tensors
 from veclab.agents.networks import settings_for
 from veclab.agents.rounded import round_network
+from veclab.files import DamagedError
 
 SMALL = NetConfig(dim=32, layers=1, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
 
@@ -172,6 +175,32 @@ def test_damaged_and_foreign_files_get_one_line(tmp_path) -> None:
         with pytest.raises(ValueError, match=message) as caught:
             load_network(path)
         assert "\n" not in str(caught.value) and path.name in str(caught.value)
+
+
+def test_a_file_that_is_moved_away_while_it_is_read_is_not_there(tmp_path, monkeypatch) -> None:
+    """As a run does that saves: for a moment there is the checkpoint before only, by another name."""
+    path, read = tmp_path / "checkpoint.safetensors", checkpoint._header_of
+
+    def moved_after(path: Path) -> dict[str, str]:
+        told = read(path)
+        path.rename(tmp_path / "previous")
+        return told
+
+    def moved_before(path: Path) -> dict[str, str]:
+        path.rename(tmp_path / "previous")
+        return read(path)
+
+    for moved in (moved_after, moved_before):
+        save_tensors(path, {"a": torch.zeros(2)}, {})
+        monkeypatch.setattr(checkpoint, "_header_of", moved)
+        with pytest.raises(ValueError, match="is not a file") as caught:
+            load_tensors(path)
+        assert not isinstance(caught.value, DamagedError)
+    monkeypatch.setattr(checkpoint, "_header_of", read)
+    save_tensors(path, {"a": torch.zeros(2)}, {})
+    monkeypatch.setattr(checkpoint, "safe_open", Mock(side_effect=RuntimeError("no memory\nfor it")))
+    with pytest.raises(DamagedError, match="is damaged or no checkpoint: no memory for it"):
+        load_tensors(path)
 
 
 def test_a_network_of_another_shape_gets_one_line(tmp_path) -> None:

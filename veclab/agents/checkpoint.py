@@ -129,12 +129,22 @@ def _opened(path: Path) -> Iterator[tuple[safe_open, dict[str, object]]]:
         told = _header_of(path)
         metadata = parse_json(told["vecgame"])
         _METADATA(metadata, "its metadata")
-        with safe_open(str(path), framework="pt") as file:
+        with _mapped(path) as file:
             yield file, metadata
     except DamagedError:
         raise
+    except FileNotFoundError:  # a run that saves has moved it away since (`write_atomically`)
+        raise ValueError(f"{path} is not a file") from None
     except (SafetensorError, ValueError, KeyError, TypeError, OSError) as error:
         raise DamagedError(f"{path} is damaged or no checkpoint: {printable(error)}") from None
+
+
+def _mapped(path: Path) -> safe_open:
+    """The file in memory as far as it is read, by PyTorch, whose errors are no OSErrors. Raises OSError."""
+    try:
+        return safe_open(str(path), framework="pt")
+    except RuntimeError as error:
+        raise (OSError if path.is_file() else FileNotFoundError)(str(error)) from None
 
 
 def _header_of(path: Path) -> dict[str, str]:
