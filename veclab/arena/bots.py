@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
@@ -61,6 +61,11 @@ class HistoryPlayer(Protocol):
 def name_of(player: object) -> str:
     """What to call a player."""
     return getattr(player, "name", type(player).__name__)
+
+
+def any_told(players: Iterable[object]) -> bool:
+    """Whether one of the players is told how games came to where they are (`HistoryPlayer`)."""
+    return any(hasattr(player, "act_after") for player in players)
 
 
 def why_not(player: Player | HistoryPlayer, *games: Game) -> str | None:

@@ -39,6 +39,7 @@ from veclab.arena.bots import (
     RandomBot,
     RolloutPlayer,
     RuleBot,
+    any_told,
     rollout_config,
     search_player,
     usual_thinking,
@@ -88,7 +89,7 @@ def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
     for name in wanted:
         if name not in BOTS and not is_address(name):
             raise ValueError(f"--eval-opponents: there is no bot {name!r}; {nearest(name, BOTS)} and {ADDRESS}")
-        if (reason := why_not(bot := _bot(name), *games)) is not None:
+        if (reason := why_not(bot := bot_named(name), *games)) is not None:
             raise ValueError(f"--eval-opponents {name}: {reason}")
         own += [] if name in BOTS else [bot.address]
     return [*(name for name in plays if name in wanted), *dict.fromkeys(own)]
@@ -96,10 +97,11 @@ def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
 
 def bots(games: Sequence[Game], asked: str = "") -> list[Player | HistoryPlayer]:
     """The opponents that `bots_of` names."""
-    return [_bot(name) for name in bots_of(games, asked)]
+    return [bot_named(name) for name in bots_of(games, asked)]
 
 
-def _bot(name: str) -> Player | HistoryPlayer:
+def bot_named(name: str) -> Player | HistoryPlayer:
+    """A known opponent by its name, or else a player of one's own by its address; raises as `own_player`."""
     return BOTS[name]() if name in BOTS else own_player(name)
 
 
@@ -305,8 +307,7 @@ def make_players(
 
 def are_told(own: argparse.Namespace, settings: Settings, opponents: Sequence[Player | HistoryPlayer]) -> bool:
     """Whether one of the players is told how games came to where they are (`HistoryPlayer`)."""
-    told = any(hasattr(opponent, "act_after") for opponent in opponents)
-    return "rollouts" in own.players or settings.candidates > 0 or told
+    return "rollouts" in own.players or settings.candidates > 0 or any_told(opponents)
 
 
 @ends_in_one_line(needs_less="a smaller --eval-deals")

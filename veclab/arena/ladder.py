@@ -44,7 +44,7 @@ from torch import Tensor
 from net import InferenceNet
 from veclab.agents.checkpoint import write_atomically
 from veclab.agents.networks import Saved, read_saved, saved_networks, settings_for, settled
-from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot
+from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot, any_told
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import (
     BOTS,
@@ -282,8 +282,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     path = own.json or _default_file(paths)
     check_place("--json", path, *settled(paths, files).values())
     seatings, config = even_seatings_of(games[0]), settings.search() if own.search else None
-    remembered = any(hasattr(player, "act_after") for player in made)
-    check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals", remembered)
+    check_match(device, games, settings.eval_deals, len(seatings), config, "--eval-deals", any_told(made))
     terms = _terms(settings, way)
     with alone_at(path):
         ladder = Ladder.load(path, terms, seatings)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vecgame import Game, State
 from vecgame.game import actions_of
-from veclab.arena.bots import HistoryPlayer, Player, name_of, why_not
+from veclab.arena.bots import HistoryPlayer, Player, any_told, name_of, why_not
 from veclab.room import check_deals
 from veclab.shares import even_shares
 from vecmcts import Past
@@ -285,7 +285,7 @@ def decisions(
     for player in players:
         if (reason := why_not(player, game)) is not None:
             raise ValueError(reason)
-    told = keep_past or any(hasattr(player, "act_after") for player in players)
+    told = keep_past or any_told(players)
     past = Past.none(game, state.batch_size, state.device) if told else None
     for number in range(1, game.decisions + 1):
         over = game.is_terminal(state)

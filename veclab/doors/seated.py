@@ -21,7 +21,7 @@ from vecgame.loading import nearest
 from vecgame.philox import whole
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
-from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, name_of, why_not
+from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, any_told, name_of, why_not
 from veclab.arena.evaluate import BOTS
 from veclab.arena.outsiders import ADDRESS, is_outsider, outsider
 from veclab.arena.programs import PREFIX
@@ -136,7 +136,7 @@ class SeatedGames:
         self.players = list({id(player): player for player in players}.values())
         places = [next(k for k, one in enumerate(self.players) if one is player) for player in players]
         self.place = torch.tensor(places, device=self.device)  # [P - 1], the player so many seats after the own one
-        self.told = any(hasattr(player, "act_after") for player in self.players)
+        self.told = any_told(self.players)
 
     def begin(self, seed: int) -> None:
         """Begins the run that ``seed`` names with its games 0 .. B - 1."""

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import torch
 
-from veclab.arena.evaluate import bots_of
 from veclab.files import open_own, read_json
 from veclab.presets import without_effect
 from veclab.setting_flags import as_flags
-from veclab.settings import Settings
+from veclab.settings import Settings, players_of
 from veclab.training.metrics import check_results
 
 # The settings that say what is played, and how it is searched.
@@ -46,7 +45,7 @@ class BackgroundEvaluation:
         command = [sys.executable, "-m", "veclab.arena.evaluate", str(network), "--against", str(first)]
         command += ["--json", str(self.output), "--device", str(device), "--parent", str(os.getpid())]
         if settings.eval_opponents:
-            command += ["--opponents", *bots_of(settings.games(), settings.eval_opponents)]
+            command += ["--opponents", *players_of(settings.eval_opponents)]
         idle = without_effect(settings, PASSED_ON)  # which are refused as flags
         self.log_path = folder / "evaluation.log"
         self.log = open_own(self.log_path)

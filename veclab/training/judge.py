@@ -156,8 +156,7 @@ class Judge:
         updates, iteration = self.run.progress
         network = hashlib.sha256(self.run.network_path(self.run.progress).read_bytes()).hexdigest()
         steps = {"updates": updates, "iteration": iteration}
-        opponents = bots_of(self.run.games, self.run.settings.eval_opponents)
-        own = {"games": self.run.identities, "opponents": opponents, "terms": self._terms()}
+        own = {"games": self.run.identities, "opponents": self.run.opponents, "terms": self._terms()}
         if self.run.players:
             own["players"] = self.run.players
         return {**own, **steps, "network": network}

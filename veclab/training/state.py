@@ -56,11 +56,11 @@ class RunState:
             torch.cuda.set_device(group.local_rank)
         self.games = settings.games()
         self.identities = identities(self.games)
-        opponents = bots_of(self.games, settings.eval_opponents)  # refused now, not when all is learned
+        self.opponents = bots_of(self.games, settings.eval_opponents)  # refused now, not when all is learned
         if settings.eval_opponents:  # as they are found from any folder
-            self.settings = settings = replace(settings, eval_opponents=",".join(opponents))
+            self.settings = settings = replace(settings, eval_opponents=",".join(self.opponents))
         # The files of players of one's own as they were when they were loaded, whatever becomes of them meanwhile.
-        self.players = {name: own_player(name).digest() for name in opponents if is_address(name)}
+        self.players = {name: own_player(name).digest() for name in self.opponents if is_address(name)}
         game = self.games[0]
         extras = settings.extras()
         config = network_config(settings.network, game, settings.values == 1, "tricks" in extras, "hidden" in extras)
