@@ -318,9 +318,9 @@ def test_a_pairing_that_was_played_the_other_way_round_is_not_played_again() -> 
 def test_a_ladder_is_played_on_the_deals_of_its_seed(networks, monkeypatch, capsys) -> None:
     seeds, play = set(), module.play_deals
 
-    def noted(games, players, seatings, deals, seed, *rest):
+    def noted(games, players, seatings, deals, seed, *rest, **more):
         seeds.add(seed)
-        return play(games, players, seatings, deals, seed, *rest)
+        return play(games, players, seatings, deals, seed, *rest, **more)
 
     monkeypatch.setattr(module, "play_deals", noted)
     monkeypatch.setitem(module.BOTS, "flat", RandomBot)

@@ -38,6 +38,7 @@ TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logar
 # each operation, which in rollouts, searches and playouts are too small to be worth it. Matches by rollouts are 1.1
 # times as fast on two idle cores, and 1.1 to 1.2 times beside another busy program; docs/performance.md.
 SIDE_BY_SIDE = 8
+GAMES_A_PROCESS = 64  # of a player that does not say, see `games_a_process`
 
 
 class Player(Protocol):
@@ -73,6 +74,12 @@ def why_not(player: Player | HistoryPlayer, *games: Game) -> str | None:
     if it can, and of a player without that method."""
     reasons = (player.refuses(game) for game in games) if hasattr(player, "refuses") else ()
     return next(filter(None, reasons), None)
+
+
+def games_a_process(player: object) -> int | None:
+    """How many games of a match pay for a process of their own, as the player says; None if it must stay in one. Below
+    it a decision of many games takes much the same time as one of half as many."""
+    return getattr(player, "games_a_process", GAMES_A_PROCESS)
 
 
 def _threads(state: State) -> AbstractContextManager:
@@ -158,6 +165,8 @@ class NetworkPlayer:
 class SearchPlayer:
     """Searches every decision that is one, and takes the action that the search recommends."""
 
+    games_a_process = 512
+
     def __init__(self, evaluator: Evaluator | Network, config: SearchConfig, name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
         self.name = name or f"search {config.worlds}x{config.simulations}"
@@ -196,6 +205,8 @@ def search_player(evaluator: Evaluator | Network, config: SearchConfig, name: st
 
 class IsmctsPlayer:
     """Searches every decision that is one in one tree over all worlds, and takes the action visited most."""
+
+    games_a_process = 512
 
     def __init__(self, evaluator: Evaluator | Network, config: IsmctsConfig, name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
@@ -246,6 +257,8 @@ def rollouts_name(config: RolloutConfig) -> str:
 class RolloutPlayer:
     """Takes the network's best action unless rollouts of its policy better it; the arguments are those of
     `vecmcts.rollouts`."""
+
+    games_a_process = 24
 
     def __init__(
         self,

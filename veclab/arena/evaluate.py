@@ -45,6 +45,7 @@ from veclab.arena.bots import (
     usual_thinking,
     why_not,
 )
+from veclab.arena.forked import most_processes
 from veclab.arena.ismcts import SIMULATIONS, ISMCTSPlayer
 from veclab.arena.matches import (
     ONE_AGAINST_THREE,
@@ -116,7 +117,8 @@ def evaluate(
     check: Callable[[], None] = lambda: None,
     keep: Callable[[Results], None] = lambda results: None,
 ) -> Results:
-    """Plays every player against every opponent as `play_match` does, all on the same deals.
+    """Plays every player against every opponent as `play_match` does, all on the same deals, by as many processes as
+    the device allows (`most_processes`).
 
     Args:
         check: called often; an exception that it raises ends the evaluation.
@@ -133,7 +135,7 @@ def evaluate(
                     check()
                     task.update(seatings * deals * (begun + share))
 
-                match = play_match(games, player, opponent, deals, seed, device, report)
+                match = play_match(games, player, opponent, deals, seed, device, report, most_processes(device))
                 results.setdefault(player.name, {})[opponent.name] = match
                 points = f"{match.player} : {match.opponents} {games[0].unit} a game"
                 display.news(f"{player.name} against {opponent.name}: {points}")

@@ -56,7 +56,8 @@ from veclab.arena.evaluate import (
     choose_device,
     make_players,
 )
-from veclab.arena.matches import Report, Seatings, even_seatings_of, play_deals, rivalries, strata_of, win_shares
+from veclab.arena.forked import Report, most_processes
+from veclab.arena.matches import Seatings, even_seatings_of, play_deals, rivalries, strata_of, win_shares
 from veclab.arena.outsiders import OUTSIDERS, is_outsider, outsider
 from veclab.arena.programs import PREFIX, ending, is_program
 from veclab.files import json_text
@@ -190,7 +191,8 @@ def play_pairing(
 ) -> list[int]:
     """Half wins of ``a`` in each deal: [D] integers."""
     games, deals = settings.games(), settings.eval_deals
-    points = play_deals(games, (a, b), ladder.seatings, deals, settings.seed, device, report)
+    processes = most_processes(device)
+    points = play_deals(games, (a, b), ladder.seatings, deals, settings.seed, device, report, processes=processes)
     return half_wins(ladder, points)
 
 

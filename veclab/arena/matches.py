@@ -13,7 +13,8 @@ from torch import Tensor
 
 from vecgame import Game, State
 from vecgame.game import actions_of
-from veclab.arena.bots import HistoryPlayer, Player, any_told, name_of, why_not
+from veclab.arena.bots import HistoryPlayer, Player, any_told, games_a_process, name_of, why_not
+from veclab.arena.forked import Report, in_processes, shared
 from veclab.room import check_deals
 from veclab.shares import even_shares
 from vecmcts import Past
@@ -22,9 +23,6 @@ FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
 LISTED = 12  # legal actions in a message, at most
 FEWEST_EQUAL = 30  # samples whose lack of any spread is believed: a tenth of all may be others, at 95% (0.9 ** 30 = 4%)
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
-
-Report = Callable[[float], None]
-"""Called with the share of the work that is done."""
 
 Seatings = tuple[tuple[int, ...], ...]
 """Which of two players sits at each seat, in each of the games that are played of a deal."""
@@ -115,6 +113,7 @@ def play_match(
     seed: int,
     device: str | torch.device = "cpu",
     report: Report | None = None,
+    processes: int = 1,
 ) -> MatchResult:
     """Plays every deal once for each seat, with the player there and opponents at all others; in a game of partners
     twice, with the player at both seats of each side in turn; in a cooperative game twice, with the player at all seats
@@ -127,12 +126,13 @@ def play_match(
         games: rules to mix; the deals are shared out among them.
         seed: of the deals and of everything random that the players do.
         report: called with the share of the match that is over.
+        processes: as of `play_deals`.
 
     Raises:
         ValueError: as `decisions`.
     """
     seatings = seatings_of(games[0])
-    points = play_deals(games, (player, opponent), seatings, deals, seed, device, report)
+    points = play_deals(games, (player, opponent), seatings, deals, seed, device, report, processes=processes)
     mine, theirs = side_points(points, seatings).unbind(-1)
     intervals = (Interval.of(samples, strata_of(deals, len(games))) for samples in (mine, theirs, mine - theirs))
     return MatchResult(*intervals, games=len(mine) * len(seatings))
@@ -184,8 +184,13 @@ def play_deals(
     device: str | torch.device = "cpu",
     report: Report | None = None,
     first_index: int = FIRST_INDEX,
+    processes: int = 1,
 ) -> Tensor:
     """Plays deals ``first_index`` onwards, shared out among the rules ``games``, each once in every seating.
+
+    Args:
+        processes: among how many the games are shared out at most, see `veclab.arena.forked`; fewer where they would
+            have too few (`games_a_process`). The result is the same, but for the rounding of networks.
 
     Returns:
         [deals, seatings, seats] float64, points by absolute seat.
@@ -194,15 +199,37 @@ def play_deals(
         ValueError: on fewer deals than rules, some of which would not be played.
     """
     check_deals(games, deals, "deals")
-    parts = []
-    for number, (game, count) in enumerate(zip(games, even_shares(deals, len(games)), strict=True)):
-        begun, share = number / len(games), 1 / len(games)
-        inner = None if report is None else lambda done, begun=begun, share=share: report(begun + share * done)
-        state = game.deal(count, seed, device, first_index).repeat(len(seatings))
+    least = [games_a_process(player) for player in players]
+    processes = 1 if None in least else processes
+    pieces = _pieces(games, len(seatings), deals, processes, max(own or 1 for own in least))
+    processes = min(processes, len(pieces))
+    size, kind = (deals, len(seatings), games[0].seats), {"dtype": torch.float64}
+    points = shared(*size, **kind) if processes > 1 else torch.empty(size, **kind, device=device)
+
+    def play(number: int, tell: Report) -> None:
+        game, start, count = pieces[number]
+        state = game.deal(count, seed, device, first_index + start).repeat(len(seatings))
         seats = torch.tensor(seatings, device=state.device).repeat(count, 1)
-        parts.append(play_games(game, state, players, seats, seed, inner).view(count, len(seatings), game.seats))
-        first_index += count
-    return torch.cat(parts)
+        played = play_games(game, state, players, seats, seed, tell)
+        points[start : start + count] = played.view(count, len(seatings), game.seats)
+
+    in_processes(play, len(pieces), processes, report or (lambda share: None))
+    return points
+
+
+def _pieces(
+    games: Sequence[Game], seatings: int, deals: int, processes: int, least: int
+) -> list[tuple[Game, int, int]]:
+    """A match in pieces for so many processes: of each the rules, and the first and number of its deals. Rules are
+    taken apart where they are fewer than two for each process, into pieces of at least so many games. Of several
+    processes those pieces that take longest come first."""
+    pieces, first = [], 0
+    for game, count in zip(games, even_shares(deals, len(games)), strict=True):
+        apart = 1 if len(games) >= 2 * processes else min(processes, count * seatings // least)
+        for share in even_shares(count, max(1, apart)):
+            pieces.append((game, first, share))
+            first += share
+    return pieces if processes == 1 else sorted(pieces, key=lambda piece: -piece[0].decisions * piece[2])
 
 
 @dataclass(frozen=True)

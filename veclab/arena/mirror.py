@@ -43,6 +43,8 @@ class Mirrored:
 class MirroredPlayer:
     """Decides game after game, in OpenSpiel's own state."""
 
+    games_a_process = 1  # one takes as long as the next
+
     def refuses(self, game: Game) -> str | None:
         """Why it cannot play a game, in one line; None if it can."""
         try:

@@ -58,6 +58,7 @@ class OwnPlayer:
     def __init__(self, player: Player | HistoryPlayer, address: str) -> None:
         self.player, self.address = player, address
         self.name = f"{name_of(player)} of {address}"
+        self.games_a_process = getattr(player, "games_a_process", None)  # it may have what two cannot share
         if callable(getattr(player, "act_after", None)):
             self.act_after = self._named(player.act_after)
         else:
@@ -116,6 +117,8 @@ def own_player(address: str) -> OwnPlayer:
     if not isinstance(name_of(player), str):
         raise ValueError(f"{address}: a player's name is text, not {name_of(player)!r}")
     made = OwnPlayer(player, lasting(address))
+    if (least := made.games_a_process) is not None and not (type(least) is int and least > 0):
+        raise ValueError(f"{address}: games_a_process is a number of games from 1 on, or None, not {least!r}")
     if controls(made.name):  # which no file of results may hold
         raise ValueError(f"{shown(address)}: a player's name has no control characters, unlike {shown(made.name)}")
     return made

@@ -58,6 +58,8 @@ class ProgramPlayer:
         ValueError: on an empty command, quotes that do not end, or a time that is none.
     """
 
+    games_a_process = None  # two processes cannot talk with one program
+
     def __init__(self, command: str, seconds: float = SECONDS) -> None:
         self.name = f"{PREFIX}{command}"
         try:
