@@ -44,6 +44,12 @@ class Told(Highest):
         assert past.actions.shape[0] == state.batch_size
         return game.legal_actions(state)[:, 0]
 
+class Closes(Told):
+    name = "closes"
+    def close(self):
+        with open("closed", "a") as file:
+            file.write("closed ")
+
 class Choosy(Highest):
     def refuses(self, game):
         return None if game.name == "hearts" else "Hearts is all that I know"
@@ -342,3 +348,22 @@ def test_it_is_exploited(folder: Path) -> None:
     assert call(["exploit", agent, "--opponents", "mine.py:Told", *flags]) == 0
     written = json.loads(Path("gain.json").read_text())
     assert written["complete"] and written["environment"]["terms"]["opponents"] == f"{folder}/mine.py:Told"
+
+
+COMMANDS = {
+    "evaluate": "AGENT --opponents mine.py:Closes --players alone --eval-deals=2",
+    "ladder": "mine.py:Closes --game kuhn --json ladder.json --eval-deals=2",
+    "exploit": "AGENT --opponents mine.py:Closes --updates=1 --update-games=32 --update-batch=32 --deals=8 "
+    "--curve-deals=8 --every=1 --critic-updates=0",
+    "play": "--game kuhn --watch --plain --delay 0 --seed 1 --agent mine.py:Closes",
+    "train": "--game kuhn --run run --network small --learner policy-gradient --updates 1 --update-games 32 "
+    "--update-batch 32 --eval-every 0 --eval-deals 2 --eval-opponents mine.py:Closes --device cpu",
+}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_what_it_has_open_is_closed_once_it_has_played(command: str, folder: Path, capsys) -> None:
+    agent = network(make_game("kuhn"), "agent.safetensors")
+    words = [agent if word == "AGENT" else word for word in COMMANDS[command].split()]
+    assert call([command, *words]) == 0, capsys.readouterr()
+    assert (folder / "closed").read_text() == "closed "

@@ -27,6 +27,7 @@ from veclab.agents import SHIPPED
 from veclab.agents.networks import newest_network, other_rules, settings_for
 from veclab.arena.bots import usual_thinking
 from veclab.arena.outsiders import ADDRESS, is_address, own_player
+from veclab.arena.programs import ending
 from veclab.command_line import A_RUN, STOPPED, called, check_place, ends_in_one_line, parser_of, run_or_network
 from veclab.files import harmless
 from veclab.game_flags import RULES, counts_text, described, flags_of
@@ -230,8 +231,11 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None, held:
     from veclab.web import server
     from veclab.web.sitting import Table
 
+    seated: list[Agent] = []
+
     def seating(match: Match) -> tuple[Agent, str]:
         agent = make_agent(match.settings)
+        seated.append(agent)
         told = ". ".join(players_lines(match.settings, agent, own.watch)).removesuffix(".")
         title = next((title for title, one in own.games_of_run.items() if one == match), None)
         if title is not None:
@@ -243,10 +247,11 @@ def play_on_page(own: argparse.Namespace, match: Match, path: Path | None, held:
     delay = 0.6 if own.delay is None else own.delay
     table = Table(match, seating, None if own.watch else PERSON, path, delay, own.games_of_run, held)
     print(f"http://{server.HOST}:{bound.getsockname()[1]} (seed {match.settings.seed}; Ctrl+C ends it)", flush=True)
-    server.serve(table, bound)
-    if not table.close():  # an agent is in the midst of a search, which would have to be waited for
-        print(f"\n{left_line(table.path, own.look)}", file=sys.stderr, flush=True)
-        os._exit(STOPPED)
+    with ending(seated):
+        server.serve(table, bound)
+        if not table.close():  # an agent is in the midst of a search, which would have to be waited for
+            print(f"\n{left_line(table.path, own.look)}", file=sys.stderr, flush=True)
+            os._exit(STOPPED)
     raise KeyboardInterrupt(left_line(table.path, own.look))
 
 
@@ -262,7 +267,8 @@ def sit_down(
         play_on_page(own, match, path, held)
     interface = open_interface(own.plain, own.watch, own.delay)
     title = title_of(match.settings, agent, own.watch)
-    return Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
+    with ending([agent]):
+        return Sitting(agent, None if own.watch else PERSON, interface, saver(path)).play(match, title)
 
 
 @ends_in_one_line(needs_less="a smaller --worlds or --simulations", package="web")

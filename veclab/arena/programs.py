@@ -182,7 +182,8 @@ def program_player(name: str, seconds: float | None) -> ProgramPlayer:
 
 @contextmanager
 def ending(players: Iterable[object]) -> Iterator[None]:
-    """A block after which, however it is left, no program of these players runs."""
+    """A block after which, however it is left, no program of these players runs, and those of one's own have closed
+    what they have open."""
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from veclab.agents.networks import numbers_of_networks
 from veclab.arena.bots import NetworkPlayer, search_player
 from veclab.arena.evaluate import Results, bots, bots_of, evaluate, results_json, results_of, results_table, terms
 from veclab.arena.matches import seatings_of
+from veclab.arena.programs import ending
 from veclab.command_line import called
 from veclab.files import is_intact, read_json, sealed
 from veclab.precision import inference_net
@@ -124,16 +125,10 @@ class Judge:
         # The rest of a name is that of evaluations beside the run: points of one curve (`curves.player_of`).
         beginner.name, trained.name = f"before training, {beginner.name}", f"trained, {trained.name}"
         players = [beginner, NetworkPlayer(after, "trained network alone"), trained]
-        results = evaluate(
-            run.games,
-            players,
-            bots(run.games, settings.eval_opponents),
-            settings.eval_deals,
-            settings.seed,
-            run.device,
-            run.display,
-            self.check,
-        )
+        opponents = bots(run.games, settings.eval_opponents)
+        deals, seed = settings.eval_deals, settings.seed
+        with ending(opponents):
+            results = evaluate(run.games, players, opponents, deals, seed, run.device, run.display, self.check)
         run.record("final evaluation", results=results_json(results))
         stored = {**self._about(), "results": results_json(results)}
         write_atomically(run.folder / RESULTS, sealed(stored))
