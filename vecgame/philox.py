@@ -42,6 +42,7 @@ class Purpose(IntEnum):
     HIDDEN = 16
     SEAT = 17
     JUDGED = 18
+    LISTED = 20
 
 
 def philox4x32(

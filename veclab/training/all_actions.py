@@ -208,7 +208,7 @@ class _Chunk(Chunk):
     def play(self) -> None:
         """Deals the games, plays all their branches to the end and goes back over them."""
         terms, game = self.terms, self.terms.game
-        state = game.deal(self.count, terms.seed, terms.device, self.first_index)
+        state = terms.deal(self.count, self.first_index, together=game.seats)  # each seat is judged in each deal
         judging, decisions = state.index % game.seats, []
         for _ in range(game.decisions):
             state, judging, decision = terms.branch(state, judging)

@@ -15,6 +15,7 @@ from net.threads import side_by_side
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import unpack
 from veclab.training.distributed import Group
+from veclab.training.listed import listed
 from veclab.training.selfplay import play_in_turn, sample, split
 from veclab.training.steps import WAYS
 from vecmcts import graphs as recordings
@@ -90,6 +91,13 @@ class Terms:
     with_hidden: bool
     with_tricks: bool
     graphs: bool
+
+    def deal(self, count: int, first_index: int, together: int = 1) -> State:
+        """Games ``first_index`` onwards, in whose number so many that follow one another have one deal, if deals are
+        `listed`: ``count`` lanes."""
+        if (deals := listed(self.game, self.device)) is not None:
+            return deals.deal(count, self.seed, first_index, together)
+        return self.game.deal(count, self.seed, self.device, first_index)
 
     def look(self, state: State, actions: Tensor, choice: Tensor | None = None) -> View:
         """Has the network look at L decisions with the ``actions`` [L, max_legal].

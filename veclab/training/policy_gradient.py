@@ -147,7 +147,7 @@ class _Chunk(Chunk):
     def play(self) -> None:
         """Deals the games and plays them to the end."""
         game = self.terms.game
-        state = game.deal(self.count, self.terms.seed, self.terms.device, self.first_index)
+        state = self.terms.deal(self.count, self.first_index)
         state, lanes, rows = (self._by_lists if compacts(state.device) else self._with_all)(state)
         mover = rows.pop("mover")
         value = to_relative(game.values(state)[lanes], mover)
