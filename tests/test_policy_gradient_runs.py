@@ -59,6 +59,19 @@ def test_a_run_says_what_its_game_counts(tmp_path, monkeypatch) -> None:
     assert re.findall(r"\w+ a game", file.getvalue()) == ["chips a game"] * 2  # against itself, and the table's
 
 
+@pytest.mark.parametrize("entropies", [(0.3, 0.0015, 0.001, 0.2, 0.0001), (0.3, 0.002, 0.1, 0.1, 0.1)])
+def test_a_policy_that_draws_nothing_any_more_is_told_once(entropies, tmp_path, monkeypatch) -> None:
+    """As in games with an auction in which to pass is worth 0, and what is bid for is played badly at first."""
+    file, left, update = StringIO(), list(entropies), policy_gradient.update
+    monkeypatch.setattr(judge, "evaluate", lambda *_: {})
+    monkeypatch.setattr(policy_gradient, "update", lambda *given: update(*given) | {"entropy": left.pop(0)})
+    settings = replace(GRADIENT, game="kuhn", cards="1", updates=5)
+    assert Run.create(tmp_path / "run", settings, Display(Console(file=file, width=300))).train() == {}
+    told = [line for line in file.getvalue().splitlines() if "nearly everywhere" in line]
+    assert len(told) == (min(entropies) < 0.002)
+    assert all("after 2 updates" in line and "entropy 0.0015" in line for line in told)
+
+
 def test_its_examples_take_no_memory(finished: Path) -> None:
     assert load_tensors(finished / CHECKPOINT)[0]["replay.policy"].shape[0] == 0
     assert SavedRun(finished, GRADIENT, quiet()).buffer.capacity == 0

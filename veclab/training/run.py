@@ -31,6 +31,7 @@ from veclab.training.stopping import Interrupted, StoppableRun
 
 T = TypeVar("T")
 
+SETTLED = 0.002  # nats of a decision, below which a policy draws next to nothing
 UPDATES_INDEX = 1 << 40  # number of the first game of policy gradient; searched self-play counts from 0
 
 
@@ -44,6 +45,7 @@ class Run(StoppableRun):
         super().__init__(folder, settings, display, group)
         self.player: InferenceNet | None = None  # of self-play
         self.judge = Judge(self, lambda: self.check())
+        self.settled = False  # whether it has been said that the policy is
 
     def train(self, judge: bool = True) -> Results | None:
         """Runs to the last iteration and the final evaluation; None when the user stopped it before.
@@ -166,12 +168,25 @@ class Run(StoppableRun):
             first = self.updates
             while self.updates < total:
                 numbers = self._update(network)
+                self._tell_if_settled(numbers["entropy"])
                 task.update(self.updates - first, games=(self.updates - first) * games)
                 self.save_if_due()
                 self.judge.after_step()
         self.display.line(
             f"policy gradient: {self.updates:,} update{'s' * (self.updates != 1)} of {games:,} games without search, "
             f"{numbers['score']:.2f} {self.games[0].unit} a game against itself"
+        )
+
+    def _tell_if_settled(self, entropy: float) -> None:
+        """Says once when hardly anything is drawn any more: what everybody has settled on may be a poor game that
+        nobody leaves alone, such as that all pass, and looks like any other run by its figures."""
+        if self.settled or entropy >= SETTLED:
+            return
+        self.settled = True
+        self.display.line(
+            f"after {self.updates:,} updates the policy takes one action nearly everywhere (entropy {entropy:.4f}) "
+            "and learns of no other any more; where that is a poor one, as when all always pass, begin anew with "
+            "larger --update-games or --entropy"
         )
 
     def _update(self, network: InferenceNet) -> dict[str, float]:
