@@ -3,14 +3,16 @@
 import dataclasses
 import json
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from net import BlobNet
 from tests.every_game import EVERY, Named
 from tests.runs import changed, quiet
-from vecgame import GAMES, Blob, Whist, default_rules, game_class, identity, loading, make_game
+from vecgame import GAMES, Blob, HandGame, Whist, default_rules, game_class, identity, loading, make_game
 from veclab.agents.checkpoint import save_network
 from veclab.agents.folder import read_config
 from veclab.agents.networks import load_agent, network_config, other_rules, settings_for
@@ -155,6 +157,36 @@ def test_another_games_rule_of_the_name_of_a_flag_of_blobs_contradicts_no_flag()
     kept = vars(from_flags("quick", {"game": "whist", "rules": "trump=hearts,cards=3"}))
     assert from_flags("document", kept).games() == (Whist(trump="hearts", cards=3),)
     assert from_flags("document", overlaid(kept, {"rules": "trump=clubs"})).games() == (Whist(trump="clubs", cards=3),)
+
+
+@dataclass(frozen=True)
+class ShedRules:
+    """A game that deals as many cards as its number of players says."""
+
+    players: int = 3
+
+
+class Shed(HandGame):
+    """One whose hands no rule of its name decides on."""
+
+    name, rules_type, decisions, lowest, highest = "shed", ShedRules, 4, 0.0, 1.0
+
+    def set_up(self) -> None:
+        self.cards = 12 // self.seats
+
+    def act(self, state, action, card):
+        return replace(state, to_move=(state.to_move + 1) % self.seats)
+
+    def points(self, state):
+        return torch.zeros(state.batch_size, self.seats)
+
+
+def test_other_rules_may_deal_other_hands(monkeypatch) -> None:
+    """Whoever has an agent of three players play with four gave no number of cards that could be wrong."""
+    monkeypatch.setitem(GAMES, "shed", Shed)
+    kept = vars(from_flags("document", {"game": "shed"}))
+    assert kept["cards"] == "4"
+    assert from_flags("document", overlaid(kept, {"rules": "players=4"})).games() == (Shed(players=4),)
 
 
 def test_a_resumed_run_may_be_told_its_game_in_other_words() -> None:

@@ -133,6 +133,8 @@ def overlaid(base: Flags, given: Flags) -> dict[str, object]:
                 if name in given and str(given[name]) != str(rules[name]):
                     raise _contradiction(name, given[name], rules[name])
                 kept.pop(name, None)
+        if "cards" not in known:  # other rules may deal as many as they please
+            kept.pop("cards", None)
         rules = {**read_rules(kept.get("rules", ""), known), **rules}
         return {**kept, **given, "rules": rules_text(rules)}
     return {**kept, **given}
