@@ -20,6 +20,7 @@ from vecgame import (
     TrickState,
     Whist,
     Wizard,
+    contract,
     default_rules,
     make_game,
     register,
@@ -371,6 +372,71 @@ def test_one_suit_of_any_length_is_played() -> None:
         assert game.strengths()[trump, 0].tolist() == list(range(63, 126))
     state = game.from_hands(torch.tensor([[[0], [61], [62], [30]]]), dealer=3)
     assert game.scores(play_lowest(game, state)).tolist() == [[0, 0, 1, 0]]
+
+
+class PassedOut(FiveSuits):
+    """Each seat passes or not before the play; if all pass the game is over."""
+
+    name, beyond = "passed-out", 0
+
+    def set_up(self):
+        super().set_up()
+        self.bids = self.most_bids = 2
+        self.opening = self.seats
+
+    def bid(self, state, place, bid, bidding):
+        """Who bids 1 begins the play."""
+        over = bidding & (bid == 0) & (state.made == self.opening - 1)
+        made = torch.where(over, self.length + self.beyond, state.made)
+        return replace(state, made=torch.where(bidding & (bid == 1), self.opening - 1, made).to(torch.int8))
+
+
+class PutsAway(FiveSuits):
+    """The first seat puts a card away, and with that of the first suit ends the game."""
+
+    name = "puts-away"
+
+    def set_up(self):
+        super().set_up()
+        self.opening = self.seats
+
+    def giving(self, state):
+        return state.made < self.opening
+
+    def give(self, state, place, card, giving):
+        made = torch.where(giving & (card & 7 != 0), self.length, torch.where(giving, self.opening - 1, state.made))
+        return replace(super().give(state, place, card, giving), made=made.to(torch.int8))
+
+
+def test_a_bid_that_ends_the_game_ends_it() -> None:
+    """Random play passes so often in one game of sixteen."""
+    game = PassedOut()
+    state = game.deal(2, seed=0)
+    for _ in range(3):
+        state = game.step(state, [game.first_bid] * 2, validate=True)
+    state = game.step(state, [game.first_bid, game.first_bid + 1], validate=True)
+    assert state.made.tolist() == [game.length, game.opening] and game.is_terminal(state).tolist() == [True, False]
+    assert contract.same(game.step(state, [0, int(game.legal_actions(state)[1, 0])])[:1], state[:1])
+    assert contract.lowest_and_highest_end(game) is None and contract.every_decision(game) is None
+
+
+def test_a_card_given_away_that_ends_the_game_ends_it() -> None:
+    game = PutsAway()
+    state = game.deal(100, seed=0)
+    action = game.legal_actions(state)[:, 0]
+    over = action < 3
+    state = game.step(state, action, validate=True)
+    assert over.any() and not over.all() and torch.equal(game.is_terminal(state), over)
+    assert torch.equal(state.made, torch.where(over, game.length, game.opening).to(torch.int8))
+
+
+class PassedBeyond(PassedOut):
+    beyond = 1
+
+
+def test_the_contract_finds_games_that_go_on_beyond_their_end() -> None:
+    with pytest.raises(AssertionError, match=r"made is 17 after 4 moves: a game ends by length=16$"):
+        contract.lowest_and_highest_end(PassedBeyond())
 
 
 @pytest.mark.parametrize("seats", [3, 4, 5])

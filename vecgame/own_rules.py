@@ -100,7 +100,7 @@ class OwnRules(Game):
         return torch.full_like(state.seen, (1 << self.most_bids) - 1)
 
     def bid(self, state: TrickState, place: Tensor, bid: Tensor, bidding: Tensor) -> TrickState:
-        """Records a bid.
+        """Records a bid. The decision is counted after it, unless it ends the game: ``made`` set to ``length``.
 
         Args:
             place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).
@@ -115,7 +115,7 @@ class OwnRules(Game):
         return None
 
     def give(self, state: TrickState, place: Tensor, card: Tensor, giving: Tensor) -> TrickState:
-        """Gives a card away: by default it leaves the mover's hand.
+        """Gives a card away: by default it leaves the mover's hand. It is counted, and may end the game, as a bid.
 
         Args:
             place: [B] int64, the mover's place in a flattened [B, P] field (`vecgame.lanes.entries`).

@@ -227,6 +227,7 @@ class TrickGame(OwnRules):
         if self.bids and not none(bidding):
             bid = (action - self.first_bid if self.first_bid else action).clamp(0, self.bids - 1)
             state = self.bid(state, place, bid.to(torch.int8), bidding)
+            going = going & (state.made < self.length)  # a bid that has ended the game is no more to be counted
         if self.others:
             doing = playing & (action >= self.first_other)
             state = self.do(state, place, (action - self.first_other).clamp(min=0), doing)
@@ -237,6 +238,7 @@ class TrickGame(OwnRules):
             playing = playing & ~giving
             if not none(giving):
                 state = self.give(state, place, torch.where(giving, bit(action), 0), giving)
+                going = going & (state.made < self.length)
         card = torch.where(playing, bit(action), 0)
         return self._play(state, seat, place, action.to(torch.int8), card, playing, going)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from vecgame import lanes
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
 from vecgame.hidden import places
+from vecgame.own_rules import OwnRules
 from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream, check_seed
 from vecgame.state import State, concatenate
 
@@ -185,8 +186,7 @@ def _legal(game: Game, state: State, number: int) -> None:
     mask, actions = game.legal_mask(state), game.legal_actions(state)
     check_tensor("legal_mask", mask, torch.bool, GAMES, game.num_actions)
     check_tensor("legal_actions", actions, torch.int64, GAMES, game.max_legal)
-    for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
-        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
+    _some_legal(game, state, mask, number)
     assert (mask.sum(-1) <= game.max_legal).all(), f"more than max_legal={game.max_legal} actions are legal"
     ordered = torch.where(actions >= 0, actions, game.num_actions)
     listed = torch.zeros(GAMES, game.num_actions + 1, dtype=torch.bool).scatter_(1, ordered, True)
@@ -199,6 +199,11 @@ def _legal(game: Game, state: State, number: int) -> None:
     taken = torch.where(actions >= 0, game.policy_columns(state, actions), -1 - torch.arange(game.max_legal))
     ordered = taken.sort(-1).values
     assert (ordered[:, 1:] != ordered[:, :-1]).all(), "two legal actions share a policy column"
+
+
+def _some_legal(game: Game, state: State, mask: Tensor, number: int) -> None:
+    for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
+        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
 
 
 def _scores(game: Game, state: State) -> Tensor:
@@ -223,6 +228,23 @@ def _scores(game: Game, state: State) -> Tensor:
     assert agree.all(), "values are not the scores on the scale from lowest to highest"
     assert game.values(state, torch.float64).dtype == torch.float64, "values ignores its dtype"
     return ended
+
+
+def lowest_and_highest_end(game: Game) -> None:
+    """Games in which everybody always takes the lowest legal action, the highest, or one after the other end in time,
+    with scores on their scale. A round of passes, or of ever higher bids, random play hardly ever meets."""
+    state, way = game.deal(GAMES, SEED), torch.arange(GAMES) % 4
+    for number in range(game.decisions):
+        mask = game.legal_mask(state)
+        _some_legal(game, state, mask, number)
+        lowest = mask.to(torch.int8).argmax(-1)
+        highest = game.num_actions - 1 - mask.flip(-1).to(torch.int8).argmax(-1)
+        state = game.step(state, torch.where((way == 0) | (way == 2 + number % 2), lowest, highest))
+        if isinstance(game, OwnRules):
+            made = int(state.made.max())
+            assert made <= game.length, f"made is {made} after {number + 1} moves: a game ends by length={game.length}"
+    assert game.is_terminal(state).all(), f"a game goes on after decisions={game.decisions} moves"
+    _scores(game, state)
 
 
 def ends(game: Game) -> None:

@@ -56,8 +56,9 @@ class Skat(TrickGame):
         named, seat = bidding & (bid > 0), self.mover(state).to(torch.int8)
         state = self.give(state, place, torch.where(named, state.skat, 0), named)  # takes the skat up
         soloist, trump = torch.where(named, seat, state.soloist), torch.where(named, bid - 1, state.trump)
-        made = torch.where(bidding & (state.made == 2), self.length - 1, state.made)  # `step` adds one
-        return replace(state, soloist=soloist, trump=trump, made=torch.where(named, 2, made).to(torch.int8))
+        made = torch.where(bidding & (state.made == 2), self.length, state.made)
+        made = torch.where(named, 2, made).to(torch.int8)  # `step` adds one
+        return replace(state, soloist=soloist, trump=trump, made=made)
 
     def trump_named(self, state: SkatState) -> Tensor:
         return state.soloist >= 0
