@@ -2,13 +2,15 @@
 
 from copy import copy
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor
 
 from tests.crazy_eights import CrazyEights
-from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Kuhn
+from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, FiveSuitsState, Kuhn
+from tests.test_hands import Pick, PickState
 from vecgame import Blob, Spades, Stream, Whist, contract
 from vecgame.cards import bit, popcount, unpack
 from vecgame.dealing import future_of, numbers
@@ -490,6 +492,42 @@ class SaysNothingOfTheStock(Draw):
         return {"hands": super().hidden(state)["hands"]}
 
 
+@dataclass(frozen=True)
+class StockState(FiveSuitsState):
+    holds: ClassVar = {"stock": "cards"}
+
+    stock: Tensor  # [B, 3] int8, -1 once a card has been played
+
+
+class ForgetsItsStock(FiveSuits):
+    """Has a stock, which is taken away with the first card, and does not say that it is hidden."""
+
+    state_type = StockState
+
+    def draw(self, stream, rest):
+        return {**super().draw(stream, rest), "stock": rest.to(torch.int8)}
+
+    def begin(self, hands, index, dealer, stock):
+        return self.start(hands, index, dealer, stock=stock)
+
+    def taken(self, state, trick, place, complete):
+        return replace(state, stock=torch.full_like(state.stock, -1))
+
+
+@dataclass(frozen=True)
+class NumbersState(PickState):
+    holds: ClassVar = {"stock": "number"}
+
+
+class PicksFromNumbers(Pick):
+    """Does not say that its stock is hidden, nor that it holds cards, so that they are not open."""
+
+    state_type = NumbersState
+
+    def hidden(self, state):
+        return {"hands": super().hidden(state)["hands"]}
+
+
 class ChangesTheTable(Draw):
     """Draws what is public."""
 
@@ -678,7 +716,18 @@ class NeverFollows(Whist):
         (IgnoresTheSeed(), "what nobody holds is the same in worlds of every seed"),
         (HasAFavouriteWorld(), "not uniform"),
         (LeavesWhatNobodyHolds(out=2), "what nobody holds is left in place in every world"),
-        (SaysNothingOfTheStock(), "worlds hide cards that are in the public field stock .as cards."),
+        (
+            SaysNothingOfTheStock(),
+            "a world has .+♠ in hands and in the public field stock .as cards.: say that",
+        ),
+        (
+            ForgetsItsStock(),
+            "a world has . of red in hands and in the public field stock .as cards.: say that",
+        ),
+        (
+            PicksFromNumbers(ranks=6),
+            "a world has .. in hands and in the public field stock .as cards.: say that",
+        ),
         (ChangesTheTable(), "determinize changes the public field last; if hidden, say so in hidden"),
         (ForgetsItsHand(), "determinize changes what the mover sees of hands"),
         (LosesCards(), "determinize changes how many cards are in hands"),

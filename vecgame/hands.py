@@ -6,7 +6,6 @@ What that does is the game's own; `vecgame.piles` moves cards between hands, sto
 
 from __future__ import annotations
 
-import functools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -221,11 +220,6 @@ class HandGame(Game):
         apart = {*told, text.MAY}  # marks, which are no place in a game with a `hidden` of its own either
         held = {name: kind for name, kind in text.kinds(state, told).items() if name not in apart}
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
-        named = _union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
+        named = hidden.union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
         # No sum of the places: where some of them are dealt anew, a card may lie in two until the others are too.
-        return named & ~_union(hidden.places(told, state))
-
-
-def _union(bits: Tensor) -> Tensor:
-    """The cards in any of the sets [B, E] int64: [B] int64, none of no sets."""
-    return functools.reduce(torch.bitwise_or, bits.unbind(-1), torch.zeros_like(bits.sum(-1)))
+        return named & ~hidden.union(hidden.places(told, state))
