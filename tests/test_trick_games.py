@@ -27,6 +27,7 @@ from vecgame import (
 )
 from vecgame.cards import pack_mask, unpack_mask
 from vecgame.contract import random_action
+from vecgame.game import NoRules
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.report.page import main as report_main
@@ -428,6 +429,36 @@ def test_a_card_given_away_that_ends_the_game_ends_it() -> None:
     state = game.step(state, action, validate=True)
     assert over.any() and not over.all() and torch.equal(game.is_terminal(state), over)
     assert torch.equal(state.made, torch.where(over, game.length, game.opening).to(torch.int8))
+
+
+class InItsClass(FiveSuits):
+    """Says in its class what may be said in `set_up`."""
+
+    name, rules_type = "in-its-class", NoRules
+    seats, cards, deck, tricks, held, bids, opening = 3, 4, (1 << 12) - 1, 3, 5, 6, 3
+    led_suits, first_bid = 6, 0
+
+
+class WithHalfTheBids(InItsClass):
+    def set_up(self):
+        self.most_bids, self.held = self.bids // 2, 0
+
+
+def test_numbers_are_taken_from_the_class_too() -> None:
+    game = InItsClass()
+    assert (game.seats, game.cards, game.deck, game.tricks, game.held) == (3, 4, 0xFFF, 3, 5)
+    assert (game.bids, game.most_bids, game.opening, game.length) == (6, 6, 3, 3 + 3 * 3)
+    assert (game.led_suits, game.first_bid, game.num_actions, game.max_legal) == (6, 0, 15, 6)
+    half = WithHalfTheBids()
+    assert (half.bids, half.most_bids, half.held, half.max_legal) == (6, 3, 4, 4)
+    plain = FiveSuits()
+    assert (plain.seats, plain.cards, plain.deck, plain.tricks, plain.held, plain.bids) == (4, 3, 0x7FFF, 3, 3, 0)
+    assert (plain.most_bids, plain.opening, plain.led_suits, plain.first_bid) == (0, 0, 5, 15)
+
+
+def test_help_says_what_the_numbers_mean() -> None:
+    for name in ("deck", "held", "tricks", "opening", "bids", "most_bids", "first_bid", "led_suits", "lowest"):
+        assert f"``{name}``" in TrickGame.__doc__
 
 
 class PassedBeyond(PassedOut):

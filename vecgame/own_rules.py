@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, worlds
-from vecgame.cards import STANDARD, Layout
+from vecgame.cards import RANKS, STANDARD, Layout
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, entries, place_of, with_entries
@@ -60,19 +60,20 @@ class OwnRules(Game):
     others: ClassVar[tuple[str, ...]] = ()  # what a seat may do before it plays a card, by name
     most_others: ClassVar[int] = 0  # most times that any of it is done in a deal, of which a field `done` keeps count
 
-    cards: int  # dealt to a seat
-    held: int  # most cards that a seat ever holds: by default those dealt
-    tricks: int  # of a game: by default as many as cards are dealt to a seat
-    led_suits: int  # suits that may be led, those of `suits_of_cards`: by default the layout's
-    bids: int  # bids of the opening are 0 .. bids - 1, at most 63 of them, each a bit of an int64
-    most_bids: int  # most of them that can be legal at a decision
+    cards: int = RANKS  # dealt to a seat: by default what the rules' `cards` say, or 13
+    held: int = 0  # most cards that a seat ever holds: by default those dealt
+    tricks: int = 0  # of a game: by default as many as cards are dealt to a seat
+    led_suits: int = 0  # suits that may be led, those of `suits_of_cards`: by default the layout's
+    bids: int = 0  # bids of the opening are 0 .. bids - 1, at most 63 of them, each a bit of an int64
+    most_bids: int = 0  # most of them that can be legal at a decision: by default all
     first_bid: int  # action that is bid 0: by default the number after the last card's; or 0
     first_other: int  # action that is the first of `others`, after all cards and bids
-    opening: int  # decisions before the first trick, of any number; bids go round from the leader
+    opening: int = 0  # decisions before the first trick, of any number; bids go round from the leader
     length: int  # decisions of one deal: where a match has several, fewer than `decisions`
 
     def set_up(self) -> None:
-        """Sets what the rules change of the above, of seats and deck, and the lowest and highest score."""
+        """Sets what the rules change of the above, of seats and deck, and the lowest and highest score. What is 0 in it
+        still is by default what is said above."""
 
     def chance(self) -> Mapping[str, int]:
         """What is drawn or given for a game beside its hands: names, and the largest number of each."""

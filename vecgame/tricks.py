@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, knowledge, worlds
-from vecgame.cards import MOST_CARDS, RANKS, SEATS, bit, list_cards, lowest_card, pack, unpack
+from vecgame.cards import MOST_CARDS, bit, list_cards, lowest_card, pack, unpack
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_added, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
@@ -27,17 +27,32 @@ class TrickGame(OwnRules):
 
     Actions 0 .. ``layout.size`` - 1 are the cards; action ``first_bid`` + b is bid b of the opening, 52 + b in a game
     with the usual cards; from ``first_other`` on come the ``others``.
+
+    Numbers are class attributes, or set in `set_up` where rules change them; for what is left out there is a default:
+
+    - ``seats``, ``cards``: 4 seats and 13 cards to each, or what rules named ``players`` and ``cards`` say.
+    - ``deck``: the cards in play, a bitboard; all of the layout.
+    - ``held``: most cards that a seat ever holds, such as those dealt after a bid; ``cards``.
+    - ``tricks``: of a game; ``cards``, so that it ends with no card in a hand.
+    - ``opening``: decisions before the first trick, bids and cards given away; 0. A game that has fewer of them sets
+      ``made`` to ``opening`` itself (to one less in `bid` and `give`, after which the decision is counted).
+    - ``bids``: bids are 0 .. ``bids`` - 1; 0 for none. ``most_bids``: most of them that are legal at once; all.
+    - ``first_bid``: the action that is bid 0; the number after the last card's. Or 0: bids have the numbers of cards.
+    - ``led_suits``: suits that may be led; those of the layout.
+    - ``lowest``, ``highest``: the least and the most that `points` can be; 0 and none.
     """
 
     def __init__(self, rules: object = None, **changes: object) -> None:
         super().__init__(rules, **changes)
+        own = type(self)
         self.layout = self.state_type.layout
-        self.seats = getattr(self.rules, "players", SEATS)
-        self.cards = getattr(self.rules, "cards", RANKS)
-        self.deck, self.led_suits, self.first_bid = self.layout.bits, self.layout.suits, self.layout.size
-        self.bids = self.most_bids = self.opening = self.held = self.tricks = 0
+        self.seats = getattr(self.rules, "players", own.seats)
+        self.cards = getattr(self.rules, "cards", own.cards)
+        self.deck, self.led_suits = own.deck or self.layout.bits, own.led_suits or self.layout.suits
+        self.first_bid = getattr(own, "first_bid", self.layout.size)
         self.set_up()
         self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
+        self.most_bids = self.most_bids or self.bids
         self.first_other = max(self.layout.size, self.first_bid + self.bids)
         self.num_actions = self.first_other + len(self.others)
         self.max_legal = max(self.held + len(self.others), self.most_bids)
