@@ -1,5 +1,6 @@
 """Hearts, Spades and Whist by hand, where OpenSpiel plays otherwise or not at all; games and rules by name."""
 
+import re
 from dataclasses import dataclass, replace
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from net import BlobNet, NetConfig
 from tests.helpers import bits_of
 from tests.small_games import FiveSuits
+from tests.test_hands import Pick
 from vecgame import (
     GAMES,
     Blob,
@@ -21,6 +23,7 @@ from vecgame import (
     Whist,
     Wizard,
     contract,
+    dealing,
     default_rules,
     make_game,
     register,
@@ -282,6 +285,51 @@ def test_bad_input_gets_one_line(make, message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+@dataclass(frozen=True)
+class DealerRules:
+    dealer: str | int = "random"
+    cards: int = 3
+    players: int = 3
+
+
+class HasADealer(FiveSuits):
+    """Leaves its rules to be checked."""
+
+    name, rules_type = "has-a-dealer", DealerRules
+
+
+class LowestCardDeals(HasADealer):
+    """Has another way to find the dealer."""
+
+    def dealers(self, stream):
+        return stream.game * 0
+
+
+class HandsWithADealer(Pick):
+    rules_type = DealerRules
+    layout, decisions = Layout(suits=2, ranks=6), 6
+
+
+@pytest.mark.parametrize("game", [HasADealer, HandsWithADealer])
+@pytest.mark.parametrize("dealer", [3, -1, 7, "foo", True, 1.0, None])
+def test_the_rule_dealer_is_checked(game, dealer: object) -> None:
+    told = re.escape(f"dealer must be a seat 0..2, 'random' or 'rotate', got {dealer!r}")
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        game(dealer=dealer)
+
+
+@pytest.mark.parametrize("game", [HasADealer, HandsWithADealer])
+@pytest.mark.parametrize("dealer", [0, 2, "random", "rotate"])
+def test_a_dealer_that_there_is_is_taken(game, dealer: object) -> None:
+    assert game(dealer=dealer).rules.dealer == dealer and LowestCardDeals(dealer="lowest").rules.dealer == "lowest"
+
+
+def test_a_dealer_that_nobody_has_checked_is_refused_where_it_is_drawn() -> None:
+    game = FiveSuits()
+    with pytest.raises(ValueError, match=r"^dealer must be a seat 0..3, 'random' or 'rotate', got 'foo'$"):
+        dealing.dealers(dealing.numbers(2, 0, "cpu", 0), "foo", game.seats)
 
 
 def test_settings_name_games() -> None:

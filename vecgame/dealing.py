@@ -1,5 +1,6 @@
 """What games share before the first decision: the deal, given hands, and who deals with which trump."""
 
+from dataclasses import fields
 from functools import cache
 
 import torch
@@ -138,12 +139,14 @@ def per_game(name: str, value: Tensor | int, batch: int, high: int, device: torc
 
 
 def dealers(stream: Stream, rule: str | int, seats: int = SEATS) -> Tensor:
-    """The dealer of each game: [B] int64. ``rule`` is a seat, "random", or "rotate" with the game's number."""
+    """The dealer of each game: [B] int64. ``rule`` is a seat, "random", or "rotate" with the game's number. Raises
+    ValueError on any other."""
     if rule == "random":
         return stream.integers(Purpose.DEALER, seats)
     if rule == "rotate":
         return stream.number % seats
-    return torch.full_like(stream.game, int(rule))
+    check_dealer(rule, seats)
+    return torch.full_like(stream.game, rule)
 
 
 def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:
@@ -167,7 +170,19 @@ def _numbers_of(names: tuple[str, ...], device: torch.device) -> Tensor:
     return torch.tensor([TRUMP_NAMES.index(name) for name in names], device=device)
 
 
+def is_dealer(rule: object, seats: int = SEATS) -> bool:
+    """Whether ``rule`` is one that `dealers` knows."""
+    return rule in DEALER_CHOICES or (type(rule) is int and rule in range(seats))
+
+
 def check_dealer(rule: str | int, seats: int = SEATS) -> None:
     """Raises ValueError unless ``rule`` is one that `dealers` knows."""
-    if rule not in DEALER_CHOICES and (type(rule) is not int or rule not in range(seats)):
+    if not is_dealer(rule, seats):
         raise ValueError(f"dealer must be a seat 0..{seats - 1}, 'random' or 'rotate', got {rule!r}")
+
+
+def check_dealer_of(game: Game) -> None:
+    """Raises ValueError, in one line, where a game has a rule `dealer` and it says what `dealers` does not know. Where
+    its default is none of these the rule means something else."""
+    if any(field.name == "dealer" and is_dealer(field.default, game.seats) for field in fields(game.rules_type)):
+        check_dealer(game.rules.dealer, game.seats)

@@ -48,6 +48,7 @@ class HandGame(Game):
     Actions are the cards by their ids, unless ``plays_cards`` is False, and then the ``others`` by their places, of
     which the first is number ``first_other``. Rules named ``players``, ``cards`` (dealt to a seat), ``suits``,
     ``ranks`` and ``decisions`` are taken for what they say; what has no rule is a class attribute, or set in `set_up`.
+    A rule named ``dealer``, if its default is a seat, "random" or "rotate" (`vecgame.dealing.dealers`), must be one.
     """
 
     state_type: ClassVar[type[HandState]] = HandState
@@ -89,6 +90,7 @@ class HandGame(Game):
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game."""
         dealing.check_sizes(self)
+        dealing.check_dealer_of(self)
         name = type(self).__name__
         if not hasattr(self, "decisions"):
             raise ValueError(f"{name} does not say how many decisions it has at most: set decisions")

@@ -84,7 +84,8 @@ class OwnRules(Game):
         return {"dealer": self.dealers(stream)}
 
     def dealers(self, stream: Stream) -> Tensor:
-        """Who deals each game: [B] int64, by the rule `dealer`, and at random in a game without one."""
+        """Who deals each game: [B] int64, by the rule `dealer`, a seat, "random" or "rotate", and at random in a game
+        without one. Of a game with another method the rule is not checked."""
         return dealing.dealers(stream, getattr(self.rules, "dealer", "random"), self.seats)
 
     def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> TrickState:

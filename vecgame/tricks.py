@@ -76,6 +76,8 @@ class TrickGame(OwnRules):
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game."""
         dealing.check_sizes(self)
+        if not self._changes("dealers"):
+            dealing.check_dealer_of(self)
         name = type(self).__name__
         if self.length > MOST_DECISIONS:
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
