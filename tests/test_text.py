@@ -254,6 +254,45 @@ def test_what_a_field_holds_is_said_and_else_it_is_numbers() -> None:
     assert {"pot 20", "owed -1", "pile ♠ 4 2"} <= set(table.facts)
 
 
+CALLS = ("pass", "double", "one")
+
+
+@dataclass(frozen=True)
+class AuctionState(DebtState):
+    """B games with an auction of up to 40 calls."""
+
+    holds: ClassVar = {"calls": CALLS, "by_seat": CALLS, "asked": "seats"}
+
+    calls: Tensor  # [B, 40] int64, as all of these
+    by_seat: Tensor  # [B, 4, 3]
+    asked: Tensor  # [B, 5]
+    sums: Tensor  # [B, 3]
+
+
+class Auction(Debts):
+    name, state_type = "auction", AuctionState
+
+    def start(self, hands, index, leader, **own):
+        places = {"calls": (40,), "by_seat": (4, 3), "asked": (5,), "sums": (3,)}
+        none = {name: torch.full((len(index), *shape), -1) for name, shape in places.items()}
+        return super().start(hands, index, leader, **own, **none)
+
+
+def test_what_is_not_used_yet_of_a_field_is_not_told() -> None:
+    """From the last place back, whoever shows it; a -1 between others is none, and among numbers a number."""
+    game = Auction()
+    state = game.deal(1)
+    for told in (game.text(state), repr(state)):
+        assert not re.search("calls|by_seat|asked|none", told) and re.search("^  sums +-1 -1 -1$", told, re.M)
+    state.calls[0, :4], state.asked[0, 1] = torch.tensor([2, 0, 1, 0]), 3
+    state.by_seat[0, 1, :2] = torch.tensor([1, 0])
+    for told in (game.text(state), repr(state)):
+        assert re.search("^  calls +one pass double pass$", told, re.M)
+        assert re.search("^  asked +none seat 3$", told, re.M) and told.count("by_seat double pass") == 1
+    state.calls[:] = 0
+    assert re.search(f"^  calls {' pass' * 24} and 16 more$", re.sub("  +calls +", "  calls  ", game.text(state)), re.M)
+
+
 def test_seats_by_their_names() -> None:
     game = Blob(cards=2)
     told = words(see(game, played(game, 4), 0, 1), ["Ann", "Bob", "Cleo", "Dan"])

@@ -173,10 +173,18 @@ class Seen:
         others may be below 0."""
         return value == -1 and (name == "bids" or self.kinds[name] != "number")
 
+    def used(self, name: str, value: list[Value]) -> list[Value]:
+        """The entries of a list in a field that holds no cards, without those at its end that say that there is none,
+        as of an auction the calls that have not been made."""
+        entries = list(flat(value))
+        while entries and self.is_none(name, entries[-1]):
+            entries.pop()
+        return entries
+
     def listed(self, name: str, value: list[Value], names: Sequence[str] | None = None) -> str:
         """A list that is one entry of a field that holds no cards: of whether each seat does something those that do,
         of whether anything else is so their places from 1 on; "" where there is nothing to tell."""
-        entries = list(flat(value))
+        entries = self.used(name, value)
         told = [entry for entry in entries if entry is not None]
         if all(isinstance(entry, bool) for entry in told):
             seats = len(entries) == len(value) == self.seats
@@ -434,7 +442,9 @@ def field_words(seen: Seen, name: str, names: Sequence[str] | None) -> str:
         return ", ".join(f"{seat}: {cards}" for seat, cards in parts if cards)
     if seen.kinds[name] == "seats" and not isinstance(value, list) and value is not None and value >= 0:
         return seen.seat_name(value, names)
-    entries = list(flat(value))
+    entries = seen.used(name, value) if isinstance(value, list) else [value]
+    if not entries:
+        return ""
     if all(entry is None for entry in entries):
         return "hidden"
     told = " ".join(seen.worded(name, entry) for entry in entries[:SHOWN_NUMBERS])
