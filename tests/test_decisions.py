@@ -20,7 +20,7 @@ from veclab.arena.bots import (
 )
 from veclab.arena.cheating import CheatingSearch
 from veclab.arena.gate import judge
-from veclab.arena.matches import decisions, play_deals, play_games, play_match, self_played
+from veclab.arena.matches import FIRST_INDEX, deal_told, decisions, play_deals, play_games, play_match, self_played
 from veclab.exploit.rollout import play_against
 from veclab.training import policy_gradient
 from veclab.training.selfplay import self_play
@@ -52,8 +52,16 @@ class Told(RandomBot):
 def test_the_ace_that_nobody_holds_stops_the_match() -> None:
     with pytest.raises(ValueError, match=r"^ace of trumps in blob took action \d+ \(A.\) at decision 5 ") as caught:
         play_match([GAME], Ace(), RandomBot(), 10, seed=1)
-    assert re.search(r"of game \d+, seat \d, which is not legal; legal there: action \d+ \(", str(caught.value))
+    assert re.search(
+        r"of deal ([1-9]|10) of the match, seat \d, which is not legal; legal there: action \d+ \(", str(caught.value)
+    )
     assert "\n" not in str(caught.value)
+    assert [deal_told(number) for number in (7, FIRST_INDEX, FIRST_INDEX + 1999, 5 << 48)] == [
+        "game 7",
+        "deal 1 of the match",
+        "deal 2,000 of the match",
+        "a game",
+    ]
     with pytest.raises(ValueError, match="which is not legal"):
         judge([GAME], RandomBot(), Ace(), 0.05, 60, 1, 0)
 

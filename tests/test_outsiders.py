@@ -224,7 +224,7 @@ def test_it_may_refuse_and_may_not_cheat(folder: Path, monkeypatch, capsys) -> N
     assert status == 2 and choosy in error and error.count("\n") == 1 and output == ""
     status, _, error = play(monkeypatch, capsys, "", *table, "mine.py:Cheat")
     assert status == 2 and cheat in error and error.count("\n") == 1
-    assert "at decision 1 of game " in error and "which is not legal; legal there: " in error
+    assert "at decision 1 of a game, seat " in error and "which is not legal; legal there: " in error
 
 
 def test_a_ladder_finds_its_players_again_from_another_folder(folder: Path, monkeypatch, capsys) -> None:

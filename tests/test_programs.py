@@ -325,7 +325,7 @@ WRONG = {
     ),
     "illegal": (
         after_hello('print(json.dumps({"id": message["id"], "action": 51}), flush=True); time.sleep(60)'),
-        "took 51 in blob, game 281474976710656, seat 0, which is not legal; legal there: 0 (bid 0), 1 (bid 1)",
+        "took 51 in blob, deal 1 of the match, seat 0, which is not legal; legal there: 0 (bid 0), 1 (bid 1)",
     ),
     "a bool": (
         after_hello('print(json.dumps({"id": message["id"], "action": True}), flush=True); time.sleep(60)'),

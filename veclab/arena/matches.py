@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, State
+from vecgame.dealing import MOST_GAMES
 from vecgame.game import actions_of
 from veclab.arena.bots import HistoryPlayer, Player, any_told, games_a_process, name_of, why_not
 from veclab.arena.forked import Report, in_processes, shared
@@ -400,9 +401,18 @@ def _check_legal(
     named = [_named(game, option, one) for option in options[:LISTED]]
     more = f" and {len(options) - LISTED} more" if len(options) > LISTED else ""
     raise ValueError(
-        f"{name_of(player_of(lane))} in {game.name} took {_named(game, taken, one)} at decision {number} of game "
-        f"{int(state.index[lane])}, seat {seat}, which is not legal; legal there: {', '.join(named)}{more}"
+        f"{name_of(player_of(lane))} in {game.name} took {_named(game, taken, one)} at decision {number} of "
+        f"{deal_told(int(state.index[lane]))}, seat {seat}, which is not legal; legal there: {', '.join(named)}{more}"
     )
+
+
+def deal_told(index: int) -> str:
+    """The game of a number in words: which deal of its match it is, from 1 on, where it is one of a match, and else by
+    its number, if that is one that people give."""
+    deal = index - FIRST_INDEX
+    if 0 <= deal < MOST_GAMES:
+        return f"deal {deal + 1:,} of the match"
+    return f"game {index}" if index < MOST_GAMES else "a game"
 
 
 def _named(game: Game, action: int, state: State) -> str:

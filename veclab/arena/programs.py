@@ -28,6 +28,7 @@ from torch import Tensor
 from vecgame import Game, Purpose, State, Stream
 from vecgame.lanes import has_choice
 from vecgame.philox import check_seed
+from veclab.arena.matches import deal_told
 from veclab.arena.told import game_told, history_told, states_told
 from vecmcts import Past
 
@@ -129,7 +130,7 @@ class ProgramPlayer:
                 listed = ", ".join(f"{one['id']} ({one['name']})" for one in message["legal"][:LISTED])
                 more = f" and {len(message['legal']) - LISTED} more" if len(message["legal"]) > LISTED else ""
                 self.program.fail(
-                    f"took {_short(answer.get('action'))} in {game.name}, game {message['game']}, seat "
+                    f"took {_short(answer.get('action'))} in {game.name}, {deal_told(message['game'])}, seat "
                     f"{message['seat']}, which is not legal; legal there: {listed}{more}"
                 )
             chosen.append(action)
