@@ -11,7 +11,7 @@ import torch
 from tests.every_game import Named
 from tests.small_games import Draw, DrawState
 from tests.tables import Recorder, name, one_game, played, position
-from vecgame import Blob, Game, Whist, make_game, text
+from vecgame import Blob, Game, Spades, Whist, make_game, text
 from vecgame.hidden import Hidden, nobody
 from veclab.arena.bots import RandomBot
 from veclab.table import lines, rows, view
@@ -301,6 +301,28 @@ def test_who_leads_is_not_told_where_a_partner_may_sit_out() -> None:
     assert look(begin(Settings(make_game("euchre"), games=1)), PERSON).leader is None
     blob = begin(Settings(Blob(cards=2), games=1))
     assert look(blob, PERSON).leader == (int(blob.state.dealer) + 1) % 4
+
+
+class HighestBidLeads(Spades):
+    """Who has bid most leads, of equals the seat with the lowest number."""
+
+    def bid(self, state, place, bid, bidding):
+        after = super().bid(state, place, bid, bidding)
+        last = bidding & (state.made == self.opening - 1)
+        return replace(after, leader=torch.where(last, after.bids.argmax(-1).to(torch.int8), after.leader))
+
+
+def test_who_leads_is_not_told_while_bids_are_made_that_say_it() -> None:
+    """Until it is so, from the last bid on."""
+    match = begin(Settings(HighestBidLeads(), games=1, agent="random"))
+    first = look(match, None)
+    assert first.opening == "bidding" and first.leader is None and rows.trick_titles(first) == ("bidding", "")
+    for bid in (0, 3, 5, 5):
+        assert look(match, None).leader is None
+        match = match.act(52 + bid)
+    leader = int(match.state.bids.argmax())
+    assert int(match.state.bids[0, leader]) == 5
+    assert look(match, None).leader == leader and rows.trick_titles(look(match, None))[1].endswith("first")
 
 
 def test_a_match_that_is_over_is_at_its_last_game() -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
 from vecgame import Game, State, TrickGame, text
 from vecgame.games.exact_bids import ExactBids
 from vecgame.text import Seen as SeenGame
+from veclab.arena.bots import RandomBot
 from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_giving, is_match, is_told
 
 # Clockwise, as the turn goes, by the number of seats.
@@ -27,6 +29,7 @@ SEAT_NAMES = {
     8: ("South", "SW", "West", "NW", "North", "NE", "East", "SE"),
 }
 TOLD = {"trump", "dealer"}  # fields that the line above the table tells, trump in trick games only
+OPENINGS = 64  # that are played to see whether bids say who leads
 # Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
 UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
 
@@ -241,10 +244,25 @@ def _opening(game: Game, state: State) -> str:
 
 
 def _leader(game: Game, state: State) -> int | None:
-    """Bids go round from who will lead; that is not told where cards are given away, or a seat may sit out."""
+    """Who will lead to the first trick, from whom bids go round in most games. Not told where cards are given away or
+    a seat may sit out, and while bids are made that may say who leads."""
     if not isinstance(game, TrickGame) or is_giving(game, state) or game.sits_out(state) is not None:
         return None
+    if bool(state.made < game.opening) and not _who_begins_leads(game):
+        return None
     return int(state.leader)
+
+
+@cache
+def _who_begins_leads(game: TrickGame) -> bool:
+    """Whether who begins the opening leads to the first trick, in games other than the one that is looked at: from that
+    one it could be learned what bids will be made."""
+    state, players = game.deal(OPENINGS), RandomBot()
+    began = state.leader
+    for _ in range(game.opening):
+        before = (state.made < game.opening) & ~game.is_terminal(state)
+        state = game.step(state, players.act(game, state, 0)).where(before, state)
+    return torch.equal(state.leader, began)
 
 
 def _hands_in(game: Game, state: State, one: SeenGame) -> str | None:
