@@ -20,6 +20,15 @@ class NamesTooFewColumns(Kuhn):
         return [(self.features - 1, "cards and bets")]
 
 
+class GivesTooManyColumns(Whist):
+    """Counts a row [n, B] as one."""
+
+    own_features = Whist.own_features + 1
+
+    def own_block(self, state, viewer):
+        return [*super().own_block(state, viewer), knowledge.by_seat(state.won, viewer)]
+
+
 class NamesTooManyActions(Kuhn):
     def action_columns(self):
         return [(1, "pass"), (1, "bet"), (1, "fold")]
@@ -72,6 +81,7 @@ def symmetry(boards: tuple[int, ...] = (0,), suits: tuple[int, ...] = (), trump:
     ("broken", "message"),
     [
         (NamesTooFewColumns(), "columns names 27 columns, but features is 28"),
+        (GivesTooManyColumns(), "^own_block gives 60 columns, own_features says 57$"),
         (NamesTooManyActions(), "action_columns names 3 columns, but num_actions is 2"),
         (TellsNoTrump(cards=3, trump="random"), "observe does not tell trump 1 from trump 0"),
         (TeachesOtherHands(), "others_hands are not the hands of the seats after the mover"),

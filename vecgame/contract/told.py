@@ -18,7 +18,13 @@ MIXED = 100  # positions, each of a game of its own
 
 
 def columns_are_named(game: Game) -> None:
-    """The blocks of `columns` and of `action_columns` are as many columns as there are."""
+    """The blocks of `columns` and of `action_columns` are as many columns as there are, and a trick game's `own_block`
+    gives as many as it says."""
+    if isinstance(game, OwnRules):
+        state = game.deal(GAMES)
+        rows = game.own_block(state, game.mover(state))
+        given = sum(row.shape[0] if row.ndim == 2 else 1 for row in rows)
+        assert given == game.own_features, f"own_block gives {given} columns, own_features says {game.own_features}"
     blocks = ("columns", game.columns(), "features"), ("action_columns", game.action_columns(), "num_actions")
     for name, table, what in blocks:
         named, there = sum(count for count, _ in table), getattr(game, what)
