@@ -332,6 +332,16 @@ def test_a_dealer_that_nobody_has_checked_is_refused_where_it_is_drawn() -> None
         dealing.dealers(dealing.numbers(2, 0, "cpu", 0), "foo", game.seats)
 
 
+@pytest.mark.parametrize(("rule", "names"), [("random", ("spades", "bells")), ("bells", ("spades",))])
+def test_trumps_are_suits_by_name(rule: str, names: tuple[str, ...]) -> None:
+    stream = dealing.numbers(2, 0, "cpu", 0)
+    with pytest.raises(
+        ValueError, match=r"^a trump must be one of spades, hearts, clubs, diamonds, none, got 'bells'$"
+    ):
+        dealing.trumps(stream, rule, names)
+    assert dealing.trumps(stream, "none", ("spades",)).tolist() == [4, 4]
+
+
 def test_settings_name_games() -> None:
     tricks = ["blob", "hearts", "spades", "whist", "euchre", "wizard", "skat", "doppelkopf", "briscola"]
     matches = ["blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match"]

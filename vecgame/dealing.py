@@ -155,19 +155,28 @@ def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:
     Args:
         rule: a trump's name, "random" of ``names``, or "rotate" through them with the game's number.
         names: the trumps to choose from.
+
+    Raises:
+        ValueError: on a name that is no trump's.
     """
     choices = _numbers_of(names, stream.game.device)
     if rule == "random":
         return choices[stream.integers(Purpose.TRUMP, len(choices))]
     if rule == "rotate":
         return choices[stream.number % len(choices)]
-    return torch.full_like(stream.game, TRUMP_NAMES.index(rule))
+    return torch.full_like(stream.game, _number_of(rule))
 
 
 @cache
 def _numbers_of(names: tuple[str, ...], device: torch.device) -> Tensor:
     """Trumps by number: [T] int64."""
-    return torch.tensor([TRUMP_NAMES.index(name) for name in names], device=device)
+    return torch.tensor([_number_of(name) for name in names], device=device)
+
+
+def _number_of(trump: str) -> int:
+    if trump not in TRUMP_NAMES:
+        raise ValueError(f"a trump must be one of {', '.join(TRUMP_NAMES)}, got {trump!r}")
+    return TRUMP_NAMES.index(trump)
 
 
 def is_dealer(rule: object, seats: int = SEATS) -> bool:
