@@ -15,7 +15,7 @@ import torch
 from net import BlobNet, NetConfig
 from tests.runs import changed, quiet
 from tests.tables import run_without_agents as play
-from vecgame import Blob, Game, identity, make_game
+from vecgame import Blob, Game, identity, loading, make_game
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena import evaluate, ladder
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot
@@ -125,6 +125,21 @@ def refused(main, arguments: list[str], capsys) -> str:
     error = capsys.readouterr().err
     assert error.startswith("error: ") and error.count("\n") == 1
     return error
+
+
+def test_what_an_address_may_mean_is_what_a_file_defines(folder: Path) -> None:
+    """Its classes, functions and objects; not what it imports, nor its numbers."""
+    (folder / "mine_too.py").write_text(
+        "from dataclasses import dataclass, replace\nimport torch\nimport vecgame\nfrom vecgame import Whist\n"
+        "SEVEN, NAMES, TABLE = 7, ('a', 'b'), torch.arange(3)\n"
+        "class Belote(Whist): pass\ndef score(won): return won\nGAME = Belote()\n"
+    )
+    (folder / "mine_empty.py").write_text("from vecgame import Whist\nSEVEN = 7\n")
+    with pytest.raises(ValueError, match=r"^mine_too.py has no 'Belot'; the nearest is Belote; ") as caught:
+        loading.load("mine_too.py:Belot")
+    assert str(caught.value).endswith("there are Belote, score, GAME")
+    with pytest.raises(ValueError, match=r"^mine_empty.py has no 'Belot'; there are Whist, SEVEN$"):
+        loading.load("mine_empty.py:Belot")
 
 
 def test_what_is_an_address(folder: Path) -> None:

@@ -26,9 +26,16 @@ def load(address: str) -> object:
         raise ValueError(f"{address!r} is no FILE.py:NAME or MODULE:NAME")
     module = load_module(where)
     if not hasattr(module, name):
-        known = [known for known in vars(module) if not known.startswith("_")]
-        raise ValueError(f"{where} has no {name!r}; {nearest(name, known)}")
+        raise ValueError(f"{where} has no {name!r}; {nearest(name, _meant(module)) or 'it is empty'}")
     return getattr(module, name)
+
+
+def _meant(module: ModuleType) -> list[str]:
+    """The names in a module that an address may mean: of what it or a part of it defines, if that is anything, rather
+    than what it imports or counts by."""
+    things = {name: thing for name, thing in vars(module).items() if not isinstance(thing, ModuleType)}
+    places = {name: getattr(thing, "__module__", None) for name, thing in things.items() if not name.startswith("_")}
+    return [name for name, place in places.items() if f"{place}.".startswith(f"{module.__name__}.")] or list(places)
 
 
 def load_module(where: str) -> ModuleType:
