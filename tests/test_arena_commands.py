@@ -97,6 +97,14 @@ def test_a_file_says_by_what_it_was_played_and_whether_that_is_all(monkeypatch) 
     assert (terms["search"]["worlds"], terms["search"]["simulations"]) == (1, 2)
 
 
+def test_help_says_where_the_other_network_sits(capsys) -> None:
+    """In any game: three seats are those of four without partners only."""
+    with pytest.raises(SystemExit):
+        evaluate.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert "also play this network, at all seats but a player's own and a partner's" in told and "three" not in told
+
+
 def test_its_rival_is_the_other_network(monkeypatch) -> None:
     game, seen = make_game("blob", cards=1), []
     one, other = (network(name, game, seed) for seed, name in enumerate(("one", "other")))

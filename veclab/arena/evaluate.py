@@ -318,7 +318,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = parser_of("evaluate", __doc__)
     parser.add_argument("network", type=run_or_network, help=f"a network-*.safetensors, or {A_RUN} for its newest")
     parser.add_argument(
-        "--against", type=run_or_network, help="also play three of this network, thinking in the last of --players"
+        "--against",
+        type=run_or_network,
+        help="also play this network, at all seats but a player's own and a partner's, in the last way of --players",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file, as they come")
     parser.add_argument("--parent", type=int, metavar="PID", help=argparse.SUPPRESS)  # gives up when it is gone
