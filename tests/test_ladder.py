@@ -178,6 +178,10 @@ def test_networks_of_a_run(tmp_path) -> None:
     ("arguments", "message"),
     [
         (["nowhere"], "neither a run's folder nor a network"),
+        (
+            ["random", "flat"],
+            "random is a bot, and all bots that play the game are in every ladder: leave it out",
+        ),
         ([".", "--most", "0"], "--most must be at least 1"),
         (["."], "holds no network"),
     ],

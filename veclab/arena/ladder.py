@@ -272,6 +272,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     display = display_of(own)
     check_least(own, most=1)
     check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, any(map(is_program, own.agents)))
+    if named := [name for name in own.agents if name in BOTS and not Path(name).exists()]:
+        raise ValueError(f"{named[0]} is a bot, and all bots that play the game are in every ladder: leave it out")
     paths = [run_or_network(name) for name in own.agents if not is_outsider(name)]
     made = [outsider(name, own.program_seconds) for name in own.agents if is_outsider(name)]
     outsiders = {player.name: player for player in made}
