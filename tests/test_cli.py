@@ -56,6 +56,13 @@ def test_the_flags_are_the_commands(capsys) -> None:
     assert stop.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("module", ["veclab", "veclab.cli"])
+def test_a_module_is_run_as_the_command(module: str) -> None:
+    run = [sys.executable, "-m", module, "trian"]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and done.stderr.startswith("error: there is no command trian; the nearest is train")
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["trian"]])
 def test_pytorch_is_not_loaded_in_vain(arguments: list[str]) -> None:
     code = f"import sys; from veclab.cli import call; call({arguments}); sys.exit('torch' in sys.modules)"

@@ -97,3 +97,7 @@ def _end_at_once(status: int) -> NoReturn:
 def main(*before: str) -> NoReturn:
     """The process of a command, which is named on the command line or ``before`` it."""
     end_process(lambda: call([*before, *sys.argv[1:]]))
+
+
+if __name__ == "__main__":
+    main()
