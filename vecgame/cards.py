@@ -6,7 +6,7 @@ shift below is free of sign extension.
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
 
 import torch
 from torch import Tensor
@@ -159,6 +159,11 @@ def unpack_mask(words: Tensor, columns: int) -> Tensor:
     """The inverse of `pack_mask` for ``columns`` columns: [..., columns] bool."""
     mask = unpack(words)
     return (mask if columns <= DECK else mask.flatten(-2))[..., :columns]
+
+
+def union(bits: Tensor) -> Tensor:
+    """The cards in any of the sets [B, E] int64: [B] int64, none of no sets."""
+    return reduce(torch.bitwise_or, bits.unbind(-1), torch.zeros_like(bits.sum(-1)))
 
 
 def popcount(bits: Tensor) -> Tensor:

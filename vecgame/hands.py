@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, piles, text, worlds
-from vecgame.cards import Layout, bit, popcount, unpack
+from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed
@@ -222,6 +222,6 @@ class HandGame(Game):
         apart = {*told, text.MAY}  # marks, which are no place in a game with a `hidden` of its own either
         held = {name: kind for name, kind in text.kinds(state, told).items() if name not in apart}
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
-        named = hidden.union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
+        named = union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
         # No sum of the places: where some of them are dealt anew, a card may lie in two until the others are too.
-        return named & ~hidden.union(hidden.places(told, state))
+        return named & ~union(hidden.places(told, state))

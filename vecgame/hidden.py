@@ -7,7 +7,6 @@ look. Where more is known, as of a seat that did not follow suit, `vecgame.world
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -69,11 +68,6 @@ def places(fields: Mapping[str, Hidden], state: State) -> Tensor:
     """The cards in every place that the fields are, one field's entries after the other's: [B, E] int64."""
     bits = [field.bits(getattr(state, name)) for name, field in fields.items() if field.is_place]
     return torch.cat(bits, -1) if bits else state.index.new_zeros(state.batch_size, 0)
-
-
-def union(bits: Tensor) -> Tensor:
-    """The cards in any of the sets [B, E] int64: [B] int64, none of no sets."""
-    return functools.reduce(torch.bitwise_or, bits.unbind(-1), torch.zeros_like(bits.sum(-1)))
 
 
 def seen_places(fields: Mapping[str, Hidden], state: State, seat: Tensor, given: Collection[str] = ()) -> Tensor:

@@ -11,11 +11,11 @@ from math import comb, prod
 import torch
 from torch import Tensor
 
-from vecgame.cards import lowest_card, popcount
+from vecgame.cards import lowest_card, popcount, union
 from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
 from vecgame.game import Game
 from vecgame.hands import HandGame
-from vecgame.hidden import Hidden, places, seen_places, union, unseen, with_places
+from vecgame.hidden import Hidden, places, seen_places, unseen, with_places
 from vecgame.state import State, concatenate
 from vecgame.text import card_name
 
