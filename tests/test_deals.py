@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tests.card_tables import TableGame
 from tests.helpers import chi_square_p
-from tests.small_games import Draw, FiveSuits, Small
+from tests.small_games import Draw, FiveSuits, FiveSuitsState, Small
 from tests.small_games import Kuhn as SmallKuhn
 from vecgame import Blob, BlobMatch, Briscola, Game, Hidden, Kuhn, Leduc, Purpose, State, Stream, dealing, hidden
 from vecgame.cards import Layout
@@ -32,7 +32,31 @@ class SmallBriscola(Briscola):
         self.tricks = 4
 
 
+@dataclass(frozen=True)
+class VulnerableState(FiveSuitsState):
+    vulnerable: Tensor  # [B] int8
+    price: Tensor  # [B] int8
+
+
+class Vulnerable(FiveSuits):
+    """Draws two numbers of its own, as docs/new-game.md says."""
+
+    state_type = VulnerableState
+
+    def chance(self):
+        return {**super().chance(), "vulnerable": 3, "price": 2}
+
+    def draw(self, stream, rest):
+        own = stream.integers(Purpose.OWN, 4), stream.at(1).integers(Purpose.OWN, 3)
+        return {**super().draw(stream, rest), "vulnerable": own[0], "price": own[1]}
+
+    def begin(self, hands, index, dealer, vulnerable, price):
+        own = {"vulnerable": vulnerable.to(torch.int8), "price": price.to(torch.int8)}
+        return self.start(hands, index, (dealer + 1) % self.seats, **own)
+
+
 GAMES = {
+    "numbers of its own": Vulnerable(cards=1, players=2),
     "blob": Blob(cards=1, suits=2, ranks=2),
     "blob, two cards": Blob(cards=2, suits=2, ranks=2, players=2, trump="hearts"),
     "blob, trump and dealer go round": Blob(cards=1, suits=2, ranks=2, players=3, trump="rotate", dealer="rotate"),
@@ -81,6 +105,14 @@ def test_each_is_listed_once_and_the_dealer_is_the_last_seat() -> None:
     assert every_deal(Blob(cards=1, suits=1, ranks=6, trump="turned")).batch_size == 720
     assert every_deal(Leduc()).batch_size == 120
     assert every_deal(Blob(cards=1, players=2, trump="none")).batch_size == 52 * 51
+
+
+def test_a_games_own_numbers_are_given_with_hands_too() -> None:
+    game = Vulnerable(cards=1, players=2)
+    state = game.from_hands(torch.tensor([[[3], [7]]] * 2), vulnerable=torch.tensor([3, 0]), price=1)
+    assert state.vulnerable.tolist() == [3, 0] and state.price.tolist() == [1, 1]
+    with pytest.raises(ValueError, match="vulnerable must be from 0 to 3, got 4"):
+        game.from_hands(torch.tensor([[[3], [7]]]), vulnerable=4)
 
 
 def test_fillings_are_all_and_different() -> None:

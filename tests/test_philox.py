@@ -73,6 +73,14 @@ def test_the_counter_is_block_stream_game_and_purpose(seed, purpose):
         assert words[lane] == plain_philox([3, place, low, high], key) + plain_philox([4, place, low, high], key)
 
 
+def test_purposes_keep_their_numbers():
+    """Or games dealt before would be dealt otherwise; what is new comes last."""
+    names = "DEAL TRUMP DEALER WORLD PLAYOUT NOISE ACTION LEARNER GUMBEL EXPANSION INFERENCE DIRECTION GIVEN"
+    names += " PLAYOUT_CAP SUITS MATCH HIDDEN SEAT JUDGED OWN LISTED"
+    assert [purpose.name for purpose in Purpose] == names.split()
+    assert [int(purpose) for purpose in Purpose] == list(range(21))
+
+
 @pytest.mark.parametrize("purpose", list(Purpose))
 def test_a_lane_does_not_depend_on_the_batch(purpose):
     whole = stream(50, seed=9)

@@ -42,6 +42,7 @@ class Purpose(IntEnum):
     HIDDEN = 16
     SEAT = 17
     JUDGED = 18
+    OWN = 19  # of a game of one's own, for what it draws beside its deck: nothing here draws by it
     LISTED = 20
 
 
