@@ -293,7 +293,7 @@ def test_pieces_of_a_match_are_its_deals(rules, more, seatings, processes, least
         own = [count for other, _, count in pieces if other is game]
         assert sum(own) == share and len(own) <= processes and min(own) > 0
         assert len(own) == 1 or ((min(own) + 1) * seatings > least and rules < 2 * processes)
-        apart = rules < 2 * processes and share * seatings >= 2 * least and processes > 1
+        apart = rules < 2 * processes and share * seatings >= 2 * least and min(share, processes) > 1
         assert (len(own) > 1) == apart
     if processes == 1:
         assert [game for game, _, _ in pieces] == games

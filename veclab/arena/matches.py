@@ -226,7 +226,7 @@ def _pieces(
     processes those pieces that take longest come first."""
     pieces, first = [], 0
     for game, count in zip(games, even_shares(deals, len(games)), strict=True):
-        apart = 1 if len(games) >= 2 * processes else min(processes, count * seatings // least)
+        apart = 1 if len(games) >= 2 * processes else min(processes, count, count * seatings // least)
         for share in even_shares(count, max(1, apart)):
             pieces.append((game, first, share))
             first += share
