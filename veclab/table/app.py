@@ -36,6 +36,8 @@ class Sitting:
         """
         self.save(match)
         self.interface.begin(self._look(match), title)
+        if match.results and not match.history and not match.over:  # of games that were over as they were dealt
+            self.interface.tell(*lines.result_lines(self._look(match), 0))
         while not match.over:
             after = self._decide(match) if match.mover == self.person else match.act(choose(self.agent, match))
             if after is not None and len(after.history) > len(match.history):

@@ -67,7 +67,7 @@ def _of_cards(layout: Layout, move: Move) -> bool:
 
 def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:
     """Who has taken the trick, and how a deal within a match has ended."""
-    told, result = [], after.results[-1] if len(after.results) > len(before.results) else None
+    told, result = [], next(iter(_ended(before, after)), None)
     if move.winner is not None:
         won, bids = (after.won, after.bids) if result is None else (result.won, result.bids)
         taken = f"{verb(after.names[move.winner], 'take')} the trick"
@@ -93,12 +93,17 @@ def _got_lines(before: Seen, after: Seen) -> list[str]:
 
 def _shown_line(before: Seen, after: Seen) -> list[str]:
     """The hands that are laid open at the end of a game."""
-    shown = after.results[-1].shown if len(after.results) > len(before.results) else ()
+    shown = next((result.shown for result in _ended(before, after)), ())
     names = {
         seat: " ".join(text.card_name(before.one.layout, card) for card in cards) for seat, cards in enumerate(shown)
     }
     told = ", ".join(f"{verb(after.names[seat], 'show')} {cards}" for seat, cards in names.items() if cards)
     return [f"{told}."] if told else []
+
+
+def _ended(before: Seen, after: Seen) -> tuple[Result, ...]:
+    """The games that have ended between the two: one by a move, and those after it that were over as they were dealt."""
+    return after.results[len(before.results) :]
 
 
 def trump_words(seen: Seen) -> str | None:
@@ -123,13 +128,14 @@ def game_line(seen: Seen, glyphs: Glyphs) -> str:
     return glyphs.say(f"{number}{': ' * bool(told)}{told}.{deals}")
 
 
-def result_lines(seen: Seen) -> list[str]:
-    """The last finished game and the match so far, or its end."""
-    number, result = len(seen.results), seen.results[-1]
-    parts = [f"{name} {points(result.points[seat])}{_tally(result, seat)}" for seat, name in enumerate(seen.names)]
+def result_lines(seen: Seen, known: int | None = None) -> list[str]:
+    """The finished games after the first ``known``, by default the last one, and the match so far, or its end."""
+    number, lines = len(seen.results), []
     totals = ", ".join(f"{name} {points(seen.totals[seat])}" for seat, name in enumerate(seen.names))
     unit = seen.unit[:1].upper() + seen.unit[1:]
-    lines = [f"{unit} in {seen.what} {number}: {', '.join(parts)}."]
+    for place, result in list(enumerate(seen.results, 1))[-1 if known is None else known :]:
+        parts = [f"{name} {points(result.points[seat])}{_tally(result, seat)}" for seat, name in enumerate(seen.names)]
+        lines.append(f"{unit} in {seen.what} {place}: {', '.join(parts)}.")
     lines += [f"After {number} of {seen.games} {seen.what}{'es' if seen.what == 'match' else 's'}: {totals}."]
     return lines if seen.mover is not None else [*lines, final_line(seen)]
 

@@ -195,7 +195,11 @@ class Match:
         over = replace(self, results=(*self.results, result))
         if over.over:
             return over
-        return replace(over, state=_deal(self.settings, len(over.results)), moves=(), earlier=(), tricks=())
+        return replace(over, state=_deal(self.settings, len(over.results)), moves=(), earlier=(), tricks=())._dealt()
+
+    def _dealt(self) -> Match:
+        """The match after a deal: where that ends its game, as a hand that wins at once does, at the next game."""
+        return self._finish_game() if self.game.is_terminal(self.state) else self
 
 
 def is_giving(game: TrickGame, state: State) -> bool:
@@ -253,8 +257,8 @@ def _deal(settings: Settings, number: int) -> State:
 
 
 def begin(settings: Settings) -> Match:
-    """A match before its first action."""
-    return Match(settings, (), _deal(settings, 0), (), (), None, ())
+    """A match before its first action; of games that are over as they are dealt nobody acts."""
+    return Match(settings, (), _deal(settings, 0), (), (), None, ())._dealt()
 
 
 def walk(settings: Settings, history: Sequence[int]) -> Iterator[Match]:

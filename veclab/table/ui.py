@@ -62,7 +62,7 @@ class PlainLines:
         time.sleep(self.delay)
         self.tell(*lines.narrate(before, move, after, self.glyphs))
         if len(after.results) > len(before.results):
-            self.tell(*lines.result_lines(after))
+            self.tell(*lines.result_lines(after, len(before.results)))
         if after.mover is not None and (after.number, after.deal) != (before.number, before.deal):
             self._new_game(after)
 

@@ -152,5 +152,5 @@ def move_told(match: Match, after: Match, viewer: int | None) -> list[str]:
     """What one move did, in sentences that tell the viewer no more than it sees; at a game's end also its points."""
     move: Move = said(match, after, viewer)
     seen = look(after, viewer)
-    told = lines.narrate(look(match, viewer), move, seen, UNICODE)
-    return told + lines.result_lines(seen) if len(after.results) > len(match.results) else told
+    told, known = lines.narrate(look(match, viewer), move, seen, UNICODE), len(match.results)
+    return told + lines.result_lines(seen, known) if len(after.results) > known else told
