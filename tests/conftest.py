@@ -103,6 +103,7 @@ def own_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(loading, "_modules", {})
+    monkeypatch.setattr(loading, "_folders", set())
     names = [address.partition(".")[0] for address in TUTORIALS]
     known = [sys.modules.pop(name, None) for name in names]
     games = dict(GAMES)

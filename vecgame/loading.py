@@ -3,16 +3,19 @@ from the current folder can be whatever program runs."""
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
 import sys
 import sysconfig
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
 _modules: dict[Path, ModuleType] = {}  # of the files that have been loaded
+_folders: set[Path] = set()  # where these lie, and find each other
 
 
 def load(address: str) -> object:
@@ -103,6 +106,7 @@ def _of_file(path: Path) -> ModuleType:
             return _modules.setdefault(path, module)
     if not path.is_file():
         raise FileNotFoundError("there is no such file")
+    _look_beside(path)
     name = path.stem if path.stem not in sys.modules else f"{path.stem}_{abs(hash(str(path))):x}"
     spec = importlib.util.spec_from_file_location(name, path)
     module = importlib.util.module_from_spec(spec)
@@ -113,6 +117,41 @@ def _of_file(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     return _modules.setdefault(path, module)
+
+
+def _look_beside(path: Path) -> None:
+    """Has a file find those beside it by ``import NAME``, now and later, after all that is installed. Where it imports
+    what is called like one of them, a warning says so.
+
+    Raises:
+        ImportError: where that is a file of another such folder, which is found, or has been loaded, in its place.
+    """
+    importlib.invalidate_caches()  # the files may have been written a moment ago
+    _folders.add(path.parent)
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+    for name in _imported(path):
+        beside = {path.parent / f"{name}.py", path.parent / name / "__init__.py"}
+        if not any(map(Path.is_file, beside)):
+            continue
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec.has_location else Path(spec.origin or name)
+        if found not in beside and {found.parent, found.parent.parent} & {*_folders, Path.cwd()}:
+            raise ImportError(f"it imports {name}, which is another file of that name: {found}; call one otherwise")
+        if found not in beside:
+            told = f"{path} imports {name}, which is {found} and not the file beside it: call that otherwise"
+            warnings.warn(told, stacklevel=2)
+
+
+def _imported(path: Path) -> list[str]:
+    """The first parts of the modules' names that a file imports; none of a file that is no Python."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):  # which running it will tell
+        return []
+    names = [one.name for node in nodes if isinstance(node, ast.Import) for one in node.names]
+    names += [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level]
+    return list(dict.fromkeys(name.partition(".")[0] for name in names))
 
 
 def address_of(thing: type | object) -> str:

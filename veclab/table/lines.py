@@ -102,7 +102,7 @@ def _shown_line(before: Seen, after: Seen) -> list[str]:
 
 
 def _ended(before: Seen, after: Seen) -> tuple[Result, ...]:
-    """The games that have ended between the two: one by a move, and those after it that were over as they were dealt."""
+    """The games that have ended between the two: one by a move, and those over as they were dealt."""
     return after.results[len(before.results) :]
 
 
