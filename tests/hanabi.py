@@ -22,6 +22,7 @@ class HanabiRules:
 @dataclass(frozen=True)
 class HanabiState(HandState):
     holds: ClassVar = {"laid": "sets", "out": "sets"}
+    untold: ClassVar = ()  # what hints have told is all that players have
 
     hands: torch.Tensor  # [B, P, H] int64 bitboards, the card in each place
     may: torch.Tensor  # [B, P, H] int64 bitboards, the cards that it may be by what hints have told

@@ -409,7 +409,19 @@ def test_what_hands_may_hold_is_told_once_something_is_ruled_out() -> None:
 
 
 def test_the_table_tells_what_hands_may_hold_of_those_of_whom_something_is_ruled_out() -> None:
-    match = begin(Settings(Ask(), games=1, seed=1))
+    """In a game that says so; by default that, which everybody could have counted, is kept off it."""
+
+    @dataclass(frozen=True)
+    class Told(AskState):
+        untold: ClassVar = ()
+
+    class Telling(Ask):
+        state_type = Told
+
+    assert not any(
+        fact.startswith("may") for fact in look(begin(Settings(Ask(), games=1, seed=1)).act(1), PERSON).facts
+    )
+    match = begin(Settings(Telling(), games=1, seed=1))
     assert not any(fact.startswith("may") for fact in look(match, PERSON).facts)
     match = match.act(1)
     assert [fact for fact in look(match, PERSON).facts if fact.startswith("may")] == ["may West: ♠ A K J  ♥ A K J"]

@@ -13,7 +13,13 @@ import pytest
 from vecgame import loading
 
 PARENT = "class Parent:\n    number = {number}\n"
-CHILD = "from {parent} import *\n\nclass Child(Parent):\n    def later(self):\n        import {later}\n        return {later}.WORD\n"
+CHILD = """from {parent} import *
+
+class Child(Parent):
+    def later(self):
+        import {later}
+        return {later}.WORD
+"""
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ TOLD = {
     "places": "cards, 1 in the first place and less in later ones",
     "seats": "seats, the viewer first",
     "suits": "suits, and none",
+    "ranks": "ranks",
     "number": f"numbers x as x / (s + |x|), s = {', '.join(map(str, SCALES))}",
     "bool": "whether it is so",
 }
@@ -79,7 +80,8 @@ def _columns(kind: str | tuple[str, ...], row: Tensor, parts: int, game) -> Tens
         return unpack(row.long(), torch.float32, size).flatten(1)
     if kind == "places":
         return _by_place(row.long().unflatten(1, (parts, -1)), size).flatten(1)
-    count = {"cards": size, "seats": game.seats, "suits": game.layout.suits + 1}.get(kind) or len(kind)
+    counts = {"cards": size, "seats": game.seats, "suits": game.layout.suits + 1, "ranks": game.layout.ranks}
+    count = counts[kind] if isinstance(kind, str) else len(kind)
     return (row[..., None] == torch.arange(count, device=row.device)).flatten(1)
 
 

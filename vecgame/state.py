@@ -26,6 +26,9 @@ class State:
 
     # What the fields of a class hold, beside those of the classes it extends, for text and networks: see `text.kinds`.
     holds: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
+    # The fields that a table keeps to itself, as what a game counts for its own use; by default the marks of what hands
+    # may hold (`vecgame.HandState`). Seats may know them as they do others, and text, pictures and networks tell them.
+    untold: ClassVar[Sequence[str]] = (text.MAY,)
 
     index: Tensor  # [B] int64, the game's number in its run: with the seed it fixes every random number of the game
 

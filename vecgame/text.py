@@ -108,6 +108,7 @@ class Seen:
     scores: Sequence[float] | None = None  # of a finished game
     deck: int | None = None  # bitboard of the cards in play; None: all of the layout
     unnamed: Sequence[str] = ()  # the fields that players have not said anything for yet, see `Game.trump_named`
+    untold: Sequence[str] = ()  # the fields that are kept off the table, see `State.untold`
 
     def seat_name(self, seat: int, names: Sequence[str] | None = None) -> str:
         name = f"seat {seat}" if names is None else names[seat]
@@ -190,7 +191,7 @@ class Seen:
             seats = len(entries) == len(value) == self.seats
             places = (place for place, entry in enumerate(entries) if entry)
             return ", ".join(self.seat_name(place, names) if seats else str(place + 1) for place in places)
-        return " ".join(self.worded(name, entry) for entry in entries)
+        return " ".join(self.worded(name, entry) for entry in entries if entry is None or not self.is_none(name, entry))
 
     def worded(self, name: str, value: Value) -> str:
         """One entry of a field that holds no cards."""
@@ -203,6 +204,8 @@ class Seen:
             return "none" if value < 0 else f"seat {value}"
         if kind == "suits":
             return suit_name(self.layout, value)
+        if kind == "ranks":
+            return self.layout.rank_names[value] if 0 <= value < self.layout.ranks else "none"
         if isinstance(kind, tuple):
             return kind[value] if 0 <= value < len(kind) else "none"
         return (
@@ -215,8 +218,8 @@ class Seen:
 
 
 def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
-    """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "seats", "suits" (numbers of such),
-    "number", or a tuple of names that its numbers stand for.
+    """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "seats", "suits" and "ranks"
+    (numbers of such, -1 none), "number", or a tuple of names that its numbers stand for.
 
     ``State.holds`` says so, of the state's class and those it extends, or `Game.hidden`; in a state with a trick also
     `TRICK_KINDS`, by the names that fields have in trick games. ``hands`` that are int64 are sets. All others are
@@ -279,7 +282,8 @@ def see_all(state: Any, lane: int, title: str) -> Seen:
     seen = _seen(one, {}, None, title=title, layout=layout or BY_NUMBER, seats=seats)
     if layout is not None:
         return seen
-    return replace(seen, kinds={name: "number" if kind == "suits" else kind for name, kind in seen.kinds.items()})
+    named = ("suits", "ranks")
+    return replace(seen, kinds={name: "number" if kind in named else kind for name, kind in seen.kinds.items()})
 
 
 def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout, **other: Any) -> Seen:
@@ -293,7 +297,10 @@ def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout,
         if name in hidden and seat is not None:
             value = _veiled(value, hidden[name].sees[0, seat].tolist())
         values[name] = value
-    return Seen(layout=layout, viewer=seat, values=values, counts=counts, kinds=what, **other)
+    untold = tuple(type(one).untold)
+    if missing := [name for name in untold if name not in values and name != MAY]:
+        raise ValueError(f"untold of {type(one).__name__} names {missing[0]!r}, which is none of {', '.join(values)}")
+    return Seen(layout=layout, viewer=seat, values=values, counts=counts, kinds=what, untold=untold, **other)
 
 
 def _scores(game: Any, one: Any) -> list[float] | None:

@@ -54,7 +54,7 @@ def _stateless_name(game: Game, action: int) -> str | None:
 def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]:
     """What ``seat`` [B] int64 sees of each game, field by field: B values.
 
-    A set of cards is a list of names, a card is its name, null for none; a seat is its number and a suit its name, null
+    A set of cards is a list of names, a card is its name, null for none; a seat is its number, a suit and a rank its name, null
     for none and for a trump that is not named yet; what the seat does not see is ``{"hidden": N}`` of N cards,
     ``{"hidden": true}`` of anything else.
     """
@@ -96,6 +96,8 @@ class _Worded:
             return value if value >= 0 else None
         if self.kind == "suits":
             return self.layout.suit_names[value] if 0 <= value < self.layout.suits else None
+        if self.kind == "ranks":
+            return self.layout.rank_names[value] if 0 <= value < self.layout.ranks else None
         if isinstance(self.kind, tuple):
             return self.kind[value] if 0 <= value < len(self.kind) else None
         return value

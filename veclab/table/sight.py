@@ -126,6 +126,7 @@ class Seen:
         one = self.one
         fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in ("sets", "cards")]
         fields = [name for name in fields if not any(isinstance(entry, list) for entry in one.values[name])]
+        fields = [name for name in fields if name not in one.untold]
         return tuple(sorted(fields, key=lambda name: name != "bids"))
 
     @property
@@ -148,6 +149,7 @@ class Seen:
         unnamed = {name for name, kind in self.one.kinds.items() if kind == "number"}
         tricks = "trick" in self.one.values
         untold = {*TOLD, *UNTOLD, "done"} if tricks else {"dealer", *UNTOLD & unnamed}
+        untold |= {*self.one.untold}
         for name in self.one.values:
             if name in {"index", "lacks", "trick", "hands", "to_move", *untold, *self.columns, *self._held_in()[1:]}:
                 continue
@@ -194,7 +196,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         most_tricks=_most_tricks(game, state),
         exact=isinstance(game, ExactBids),
         cooperative=game.cooperative,
-        hands_in=_hands_in(game, state, one),
+        hands_in=_hands_in(game, state, one) if _has_cards(game, one) else None,
         suits=suits,
         trump=trump,
         opening=_opening(game, state),
@@ -263,6 +265,11 @@ def _who_begins_leads(game: TrickGame) -> bool:
         before = (state.made < game.opening) & ~game.is_terminal(state)
         state = game.step(state, players.act(game, state, 0)).where(before, state)
     return torch.equal(state.leader, began)
+
+
+def _has_cards(game: Game, one: SeenGame) -> bool:
+    """Whether seats have cards at all: they are dealt some, or some lie somewhere."""
+    return game.cards > 0 or any(map(one.count, one.counts))
 
 
 def _hands_in(game: Game, state: State, one: SeenGame) -> str | None:
