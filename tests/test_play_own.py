@@ -10,16 +10,18 @@ import pytest
 import torch
 
 from tests.tables import Recorder
-from vecgame import HandGame, HandState, Hidden, hidden, piles
+from vecgame import HandGame, HandState, Hidden, Layout, contract, hidden, piles, text
+from vecgame.cards import popcount
 from vecgame.observation import blocks
 from veclab.arena.bots import RandomBot
 from veclab.arena.told import states_told
+from veclab.table import lines
 from veclab.table.app import Sitting
 from veclab.table.glyphs import UNICODE
 from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.table.sight import look
 from veclab.table.ui import PlainLines
-from veclab.web.message import seen_told
+from veclab.web.message import move_told, seen_told
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
 
@@ -176,3 +178,169 @@ def test_ranks_are_told_by_their_names_and_one_by_one_to_networks_and_programs()
 
 def test_hands_are_not_told_of_where_there_are_no_cards() -> None:
     assert "card" not in sat(a_match(Count()), "rise")
+
+
+@dataclass(frozen=True)
+class TrayState(HandState):
+    """Cards on a tray between the seats, and those that each has laid aside."""
+
+    holds: ClassVar = {"tray": "sets", "aside": "sets", "row": "cards", "out": "sets"}
+
+    tray: torch.Tensor  # [B] int64
+    aside: torch.Tensor  # [B, P] int64, of which a seat sees its own
+    out: torch.Tensor  # [B, P] int64
+    row: torch.Tensor  # [B, 3] int8, the newest first, -1 for none
+
+
+@dataclass(frozen=True)
+class TrayRules:
+    """What may be changed."""
+
+    players: int = 2
+    cards: int = 3
+    decisions: int = 6
+
+
+class Tray(HandGame):
+    """Each in turn lays a card aside for itself, then takes one from the tray; or swipes, which the game has a verb
+    for, and nothing comes of it."""
+
+    name = "tray"
+    rules_type, state_type, highest = TrayRules, TrayState, 6.0
+    layout = Layout(suits=2, ranks=5, suit_names=("spades", "hearts"), rank_names=("1", "2", "3", "4", "5"))
+    others, verbs = ("swipe left", "sing", "carry"), ("swipe", "carry")
+
+    def begin(self, stream, hands, stock):
+        tray = torch.where(stock >= 0, 1 << stock.clamp(min=0).long(), 0).sum(-1)
+        none, row = torch.zeros_like(hands), torch.full_like(stock[:, :3], -1)
+        return self.start(stream, hands, tray=tray, aside=none, out=none, row=row)
+
+    def legal_cards(self, state):
+        return torch.where(state.made % 3 == 2, state.tray, super().legal_cards(state))
+
+    def legal_others(self, state):
+        return [state.made % 3 != 2] * 3
+
+    def hidden(self, state):
+        return super().hidden(state) | {"aside": Hidden(hidden.own(2, state.batch_size, state.device))}
+
+    def act(self, state, action, card):
+        take, plays = state.made % 3 == 2, card != 0
+        mine = piles.only(state.to_move, card, 2)
+        row = torch.cat([action.to(torch.int8)[:, None], state.row[:, :-1]], -1)
+        return replace(
+            state,
+            tray=state.tray & ~card,
+            out=state.out | torch.where(take[:, None], mine, 0),
+            aside=state.aside | torch.where(take[:, None], 0, mine),
+            row=torch.where((take & plays)[:, None], row, state.row),
+            to_move=1 - state.to_move,
+        )
+
+    def action_name(self, action, state=None, lane=0):
+        name = super().action_name(action, state, lane)
+        if state is None or action >= self.first_other:
+            return name
+        return f"{'take' if state[lane].made % 3 == 2 else 'stow'} {name}"
+
+    def remark(self, before, action, after, names):
+        if action < self.first_other and before.made % 3 == 2 and action % 5 == 4:
+            return f"A five for {names[int(before.to_move)]}."
+        return "That is all." if self.is_terminal(after) else None
+
+    def points(self, state):
+        return popcount(state.aside | state.out).float()
+
+
+class Stow(Tray):
+    """With a verb for what is done with cards."""
+
+    verbs = ("swipe", "carry", "stow")
+
+
+def moves_told(match: Match, *actions: int, viewer: int | None = PERSON) -> list[str]:
+    told = []
+    for action in actions:
+        match, before = match.act(action), match
+        told += move_told(before, match, viewer)
+    return told
+
+
+def test_moves_are_told_by_the_verbs_of_their_names() -> None:
+    match = a_match(Stow())
+    own, other = look(match, PERSON).hand(0)[0], look(match.act(10), 1).hand(1)[0]
+    lies, names = look(match, PERSON).one.held("tray")[0], [text.card_name(Tray.layout, card) for card in range(10)]
+    assert moves_told(match, own, other, lies)[:3] == [
+        f"You stow {names[own]}.",
+        "North stows a card.",
+        f"You take {names[lies]}.",
+    ]
+    assert moves_told(match, 10, 11, viewer=None) == ["South swipes left.", "North says sing."]
+    assert moves_told(match, 12, 12, viewer=None)[1] == "North carries."
+    seen = look(match, PERSON)
+    assert lines.prompt(seen, UNICODE) == "Your choice: " and f"stow {names[own]}" in seen.choices.values()
+
+
+def test_a_move_is_told_by_the_word_of_those_that_look_the_same() -> None:
+    """Though another seat could have done something else, which would have been seen."""
+
+    class Secret(Count):
+        others = ("place a rose", "place a skull", "rise")
+
+        def act(self, state, action, card):
+            after = super().act(state, action % 2, card)
+            return replace(after, made=state.made, gained=after.gained + (action == 2)[:, None] * 2)
+
+        def hidden(self, state):
+            return {**super().hidden(state), "gained": Hidden(hidden.own(2, state.batch_size, state.device), "number")}
+
+    class Open(Secret):
+        def hidden(self, state):
+            odd = (state.gained < 2).all(-1)[:, None, None]
+            return {
+                **Count.hidden(self, state),
+                "gained": Hidden(~odd | super().hidden(state)["gained"].sees, "number"),
+            }
+
+    match = a_match(Open()).act(0)
+    assert moves_told(match, 0)[:1] == ["North places."] and moves_told(match, 2)[:1] == ["North says rise."]
+
+
+def fives(match: Match) -> list[int]:
+    """Those on the tray."""
+    return [card for card in look(match, PERSON).one.held("tray") if card % 5 == 4]
+
+
+def test_what_a_game_remarks_is_told_after_the_move_and_at_the_end() -> None:
+    match = next(match for seed in range(20) if fives(match := a_match(Stow(), seed=seed)))
+    best = fives(match)[0]
+    told = moves_told(match, 10, 10, best, 10, 10)
+    assert told[2:4] == [f"You take {text.card_name(Tray.layout, best)}.", "A five for You."]
+    for action in (10, 10, best, 10, 10):
+        match = match.act(action)
+    last = next(card for card in match.legal if card % 5 != 4)
+    assert moves_told(match, last)[:2] == [f"North takes {text.card_name(Tray.layout, last)}.", "That is all."]
+    contract.check(Tray())
+
+
+def test_a_remark_on_what_a_seat_does_not_see_breaks_the_contract() -> None:
+    class Tells(Tray):
+        def remark(self, before, action, after, names):
+            return str(int(before.hands[0, 1]))
+
+    with pytest.raises(AssertionError, match=r"remark tells seat 0 of what it does not see: '\d+' or '\d+'"):
+        contract.check(Tells())
+
+
+def test_a_whole_hand_that_has_come_is_shown_once() -> None:
+    """With the next decision, or to spectators in a line."""
+
+    class Swap(Count):
+        name, cards, others = "swap", 2, ("swap",)
+
+        def act(self, state, action, card):
+            return replace(super().act(state, action, card), hands=state.hands.flip(1))
+
+    match = a_match(Swap())
+    assert not any("get" in line for line in moves_told(match, 0))
+    assert sum("gets" in line for line in moves_told(match, 0, viewer=None)) == 2

@@ -58,6 +58,7 @@ class Game(ABC):
     fixed_hands: bool = False  # a state has `hands`, and a card that was dealt stays in its hand until it is played
     num_actions: int  # size of the action space
     action_names: ClassVar[tuple[str, ...]] = ()  # what people call them, where they are no cards
+    verbs: ClassVar[tuple[str, ...]] = ()  # that names of actions begin with, beside usual ones (`veclab.table.lines`)
     suits_turned: bool = False  # observations and policies have another suit first from state to state, such as trump
     max_legal: int  # most legal actions at any decision: the search's number of slots
     decisions: int  # most decisions in one game
@@ -300,6 +301,17 @@ class Game(ABC):
         if self.action_names:
             return self.action_names[number]
         return text.card_name(self.layout, number) if self.deck and number < self.layout.size else str(number)
+
+    def remark(self, before: State, action: int, after: State, names: Sequence[str]) -> str | None:
+        """What a table says of a move beside its name, in sentences for all seats, such as that a hidden card was
+        turned up, or what the cards were worth at the end: None for nothing.
+
+        Args:
+            before: one game, with all that is hidden.
+            after: the same game after ``action``.
+            names: what the seats are called, "You" for the one who reads it, in which the words for all are the same.
+        """
+        return None
 
     def text(self, state: State, lane: int = 0, seat: int | None = None) -> str:
         """A game in words as ``seat`` sees it, or all of it for None: cards, trick, bids, whose turn it is, and the

@@ -21,6 +21,7 @@ from vecgame.text import card_name
 
 WORLDS = 16  # of a position, to see what differs between them
 AGAIN = 4  # worlds of it by another seed
+REMARKS = 16  # of moves that look alike to a seat, compared in each of some positions
 FEWEST = 8  # positions in which something could have differed, to say that it never does
 OFTEN = 0.4  # share of worlds: what happens in so many of each of `GAMES` games happens in one true deal at least
 PASTS = 2  # games in which worlds are compared, for each number of decisions before the end
@@ -166,12 +167,25 @@ def hidden_cards_are_hidden(game: Game) -> None:
             alike = _looks_alike(game, state, other, seat)
             a, b, viewer = state[alike], other[alike], view.mover(state[alike])
             assert torch.equal(game.observe(a, viewer), game.observe(b, viewer)), "observe tells of hidden cards"
+            if type(game).remark is not Game.remark:
+                _remarks_are_of_what_is_seen(game, a, b, seat)
             mine = game.mover(a) == seat
             if mine.any():
                 a, b = a[mine], b[mine]
                 assert torch.equal(game.legal_mask(a), game.legal_mask(b)), "legal_mask tells of hidden cards"
                 drawn = (game.determinize(s, 2, SEED) for s in (a, b))
                 assert same(*drawn), "determinize looks at hidden cards"
+
+
+def _remarks_are_of_what_is_seen(game: Game, a: State, b: State, seat: int) -> None:
+    """What is remarked on the same move is the same in both of states that look alike to a seat before and after it."""
+    action, names = random_action(game, a), [f"seat {number}" for number in range(game.seats)]
+    both = game.legal_mask(b).gather(1, action[:, None])[:, 0] & ~game.is_terminal(a) & ~game.is_terminal(b)
+    after = game.step(a, action), game.step(b, action)
+    for lane in (both & _looks_alike(game, *after, seat)).nonzero()[:REMARKS, 0].tolist():
+        pairs = zip((a, b), after, strict=True)
+        told = {game.remark(before[lane], int(action[lane]), later[lane], names) for before, later in pairs}
+        assert len(told) == 1, f"remark tells seat {seat} of what it does not see: {' or '.join(map(repr, told))}"
 
 
 def _looks_alike(game: Game, a: State, b: State, seat: int) -> Tensor:

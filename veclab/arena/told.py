@@ -54,9 +54,9 @@ def _stateless_name(game: Game, action: int) -> str | None:
 def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]:
     """What ``seat`` [B] int64 sees of each game, field by field: B values.
 
-    A set of cards is a list of names, a card is its name, null for none; a seat is its number, a suit and a rank its name, null
-    for none and for a trump that is not named yet; what the seat does not see is ``{"hidden": N}`` of N cards,
-    ``{"hidden": true}`` of anything else.
+    A set of cards is a list of names, a card is its name, null for none; a seat is its number, a suit and a rank its
+    name, null for none and for a trump that is not named yet; what the seat does not see is ``{"hidden": N}`` of N
+    cards, ``{"hidden": true}`` of anything else.
     """
     hidden, named, columns = game.hidden(state), game.trump_named(state), {}
     kinds = text.kinds(state, hidden)

@@ -12,9 +12,11 @@ from veclab.table.glyphs import Glyphs
 from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
 
-# Names of choices that begin with one of these are said by it; others are said to be said: "West says nil".
+# Names of choices that begin with one of these, or one of `Game.verbs`, are said by it; others are said to be said:
+# "West says nil".
 VERBS = {"bid", "pass", "bet", "fold", "call", "raise", "check", "name", "order"}
 VERBS |= {"put", "give", "discard", "draw", "play", "choose", "take", "throw", "tell", "ask", "exchange", "knock"}
+VERBS |= {"lay", "place", "flip", "turn", "pick", "capture", "keep", "swap", "show", "reveal", "guess", "roll", "stand"}
 YES = "yes"  # in a column of what is so of a seat, or is not
 
 
@@ -32,7 +34,9 @@ def verb(name: str, word: str) -> str:
     """The verb as it goes with a name: You bid, West bids."""
     if name == "You":
         return f"{name} {word}"
-    return f"{name} {word}{'es' if word.endswith(('s', 'sh', 'ch')) else 's'}"
+    if word.endswith("y") and word[-2:-1] not in tuple("aeiou"):
+        return f"{name} {word[:-1]}ies"
+    return f"{name} {word}{'es' if word.endswith(('s', 'sh', 'ch', 'x', 'z', 'o')) else 's'}"
 
 
 def listed(names: list[str]) -> str:
@@ -42,7 +46,7 @@ def listed(names: list[str]) -> str:
 
 def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
     """What one move did at the table, up to the end of its game and the cards that are shown then."""
-    told = (_move_line(before, move), *_trick_line(before, move, after), *_got_lines(before, after))
+    told = (_move_line(before, move), move.more, *_trick_line(before, move, after), *_got_lines(before, after))
     told = (*told, *_shown_line(before, after))
     return [glyphs.say(line) for line in told if line]
 
@@ -52,7 +56,7 @@ def _move_line(before: Seen, move: Move) -> str:
     if move.plays or _of_cards(before.one.layout, move):
         return f"{verb(name, 'lead' if move.leads else 'play')} {move.name}."
     word, _, rest = move.name.partition(" ")
-    if word in VERBS:
+    if word in VERBS or word in before.verbs:
         return f"{verb(name, word)}{' ' * bool(rest)}{rest}."
     return f"{verb(name, 'say')} {move.name}."
 
@@ -82,11 +86,14 @@ def _trick_line(before: Seen, move: Move, after: Seen) -> list[str]:
 
 
 def _got_lines(before: Seen, after: Seen) -> list[str]:
-    """The cards that have come into a hand, drawn or given, for who sees all of it; not those of another deal."""
+    """The cards that have come into a hand, drawn or given, for who sees all of it; not those of another deal, nor a
+    whole hand of them, such as one passed on, which a player is shown at the next decision anyway."""
     if len(after.results) > len(before.results) or before.deal != after.deal:
         return []
     seats = [seat for seat in range(len(after.names)) if before.unseen(seat) == after.unseen(seat) == 0]
     got = {seat: [card for card in after.hand(seat) if card not in before.hand(seat)] for seat in seats}
+    if after.viewer is not None:
+        got = {seat: cards for seat, cards in got.items() if len(cards) == 1 or len(cards) < len(after.hand(seat))}
     words = {seat: " ".join(text.card_name(after.one.layout, card) for card in cards) for seat, cards in got.items()}
     return [f"{verb(after.names[seat], 'get')} {cards}." for seat, cards in words.items() if cards]
 

@@ -73,6 +73,7 @@ class Move:
     plays: bool = False  # a card to a trick
     leads: bool = False  # the first one
     winner: int | None = None  # of the trick, if it is complete by this card
+    more: str = ""  # what the game says of it beside that, see `Game.remark`
 
 
 @dataclass(frozen=True)

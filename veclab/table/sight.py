@@ -58,6 +58,7 @@ class Seen:
     winning: int | None  # seat that is winning the unfinished trick
     led: int | None  # suit of the unfinished trick that is to be followed
     turned: tuple[int, ...]  # cards that lie open and nobody has played, of which no other field tells
+    verbs: tuple[str, ...]  # of the game's own, by which what is done may begin
     results: tuple[Result, ...]  # of the finished games
     totals: tuple[float, ...]
 
@@ -184,10 +185,9 @@ def look(match: Match, viewer: int | None) -> Seen:
     complete = [trick for trick in match.tricks if trick.winner is not None]
     unfinished = next((trick for trick in match.tricks if trick.winner is None), None)
     suits, trump = _suits(game, state, one)
-    names = SEAT_NAMES[game.seats]
     return Seen(
         one=one,
-        names=tuple("You" if seat == viewer else name for seat, name in enumerate(names)),
+        names=_names(game, viewer),
         number=len(match.results) + (not match.over),
         games=len(match.settings.course),
         unit=game.unit,
@@ -206,21 +206,31 @@ def look(match: Match, viewer: int | None) -> Seen:
         winning=None if unfinished is None else _winning(match),
         led=None if unfinished is None else _led(match),
         turned=_turned(match, one),
+        verbs=tuple(game.verbs),
         results=match.results,
         totals=match.totals,
     )
 
 
 def said(match: Match, after: Match, viewer: int | None) -> Move:
-    """The move that has led from one match to the other, by a name that tells the viewer no more than it sees."""
-    move = after.last
+    """The move that has led from one match to the other, by a name that tells the viewer no more than it sees, and what
+    the game says of it."""
+    move, game, names = after.last, match.game, _names(match.game, viewer)
+    end = game.step(match.state, torch.tensor([move.action]))  # of the same game, which another may have followed
+    move = replace(move, more=game.remark(match.state, move.action, end, names) or "")
     if viewer is None or is_told(match, move.action, viewer):
         return move
-    layout, names = match.game.layout, [match.game.action_name(action, match.state) for action in match.legal]
-    word = names[0].partition(" ")[0]
+    alike = [action for action in match.legal if not is_told(match, action, viewer)]
+    word, *others = dict.fromkeys(game.action_name(action, match.state).partition(" ")[0] for action in alike)
+    layout = game.layout
     if move.action < layout.size and move.name.endswith(card := text.card_name(layout, move.action)):
         return replace(move, name=f"{move.name.removesuffix(card) or 'play '}a card")
-    return replace(move, name=word if all(name.partition(" ")[0] == word for name in names) else "choose")
+    return replace(move, name="choose" if others else word)
+
+
+def _names(game: Game, viewer: int | None) -> tuple[str, ...]:
+    """What seats are called to the viewer."""
+    return tuple("You" if seat == viewer else name for seat, name in enumerate(SEAT_NAMES[game.seats]))
 
 
 def _suits(game: Game, state: State, one: SeenGame) -> tuple[tuple[int, ...], int | None]:
