@@ -44,7 +44,12 @@ def test_a_whole_match_by_stdin(monkeypatch, capsys, tmp_path) -> None:
     status, output, error = run(monkeypatch, capsys, typed, *flags)
     assert (status, error) == (0, "")
     assert "\x1b" not in output
-    for part in ("no choice of yours to take back", "a bid as 2", "Hint by random playouts", "Enter makes"):
+    for part in (
+        "no choice of yours to take back",
+        "its name or its number: bid 0 or 0, bid 2 or 2.",
+        "Hint by random playouts",
+        "Enter makes",
+    ):
         assert part in output
     match = load_match(path)
     assert match.over and match.settings == of_blob(cards=2, games=3, seed=6, agent="rules")

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import pytest
 import torch
 
-from tests.tables import Recorder
+from tests.every_game import EVERY, Named
+from tests.tables import Recorder, one_game
 from vecgame import HandGame, HandState, Hidden, Layout, contract, hidden, piles, text
+from vecgame.card_pictures import ink_of
 from vecgame.cards import popcount
 from vecgame.observation import blocks
 from veclab.arena.bots import RandomBot
 from veclab.arena.told import states_told
 from veclab.table import lines
+from veclab.table.advice import give_hint
 from veclab.table.app import Sitting
-from veclab.table.glyphs import UNICODE
+from veclab.table.commands import Mistake, allowed, parse
+from veclab.table.glyphs import ASCII, UNICODE, suit_style
 from veclab.table.session import PERSON, Match, Settings, begin
 from veclab.table.sight import look
 from veclab.table.ui import PlainLines
-from veclab.web.message import move_told, seen_told
+from veclab.web.message import hint_told, move_told, seen_told
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
 
@@ -344,3 +349,136 @@ def test_a_whole_hand_that_has_come_is_shown_once() -> None:
     match = a_match(Swap())
     assert not any("get" in line for line in moves_told(match, 0))
     assert sum("gets" in line for line in moves_told(match, 0, viewer=None)) == 2
+
+
+class Eggs(HandGame):
+    """Cards of which several look alike, played one after the other."""
+
+    name, layout = "eggs", Layout(0, 0, 6, extra_names=("egg", "egg", "egg", "roe", "roe", "tea"))
+    seats, cards, decisions, highest = 2, 3, 6, 1.0
+
+    def begin(self, stream, hands, stock):
+        return self.start(stream, torch.tensor([[0b1011, 0b110100]]).expand_as(hands))
+
+    def act(self, state, action, card):
+        return replace(state, to_move=1 - state.to_move)
+
+    def points(self, state):
+        return torch.zeros(len(state), 2)
+
+
+class OnTable(Eggs):
+    """Where all of them lie between the seats."""
+
+    def legal_cards(self, state):
+        return torch.full_like(state.made, self.deck)
+
+
+def test_cards_that_look_alike_are_told_together_and_each_is_a_card() -> None:
+    match = a_match(Eggs())
+    seen = look(match, PERSON)
+    assert lines.decision_lines(seen, UNICODE) == ["You may play  1:roe  2,3:egg"]
+    assert allowed(seen) == "roe, egg" and [card["action"] for card in seen_told(seen)["hand"]] == [3, 1, 0]
+    assert [parse(word, seen, UNICODE) in (0, 1) for word in ("egg", "2", "3", "1")] == [True, True, True, False]
+    apart = look(a_match(OnTable()), PERSON)
+    assert lines.choices_line(apart, UNICODE) == "You may choose  1:egg  2:roe  3:tea"
+    assert [choice["name"] for choice in seen_told(apart)["choices"]] == ["tea"]
+    assert [parse(word, apart, UNICODE) for word in ("2", "tea")] == [3, 5]
+    colours = {(name, ink_of(Eggs.layout, card)) for card, name in enumerate(Eggs.layout.extra_names)}
+    assert colours == {("egg", 0), ("roe", 1), ("tea", 2)}
+
+
+def test_a_hint_adds_up_what_it_says_of_cards_that_look_alike() -> None:
+    hint = give_hint(RandomBot(), match := a_match(OnTable()))
+    found = {one.name: {one.action, *one.copies} for one in hint.advice}
+    assert found == {"egg": {0, 1, 2}, "roe": {3, 4}, "tea": {5}} and len(hint.advice) == 3
+    shares = {one.name: one.probability for one in hint.advice}
+    assert shares == pytest.approx({"egg": 1 / 2, "roe": 1 / 3, "tea": 1 / 6}) and "50%" in str(
+        lines.hint_lines(hint, UNICODE)
+    )
+    told = hint_told(hint)["advice"][0]
+    assert match.mover == PERSON and {told["action"], *told["copies"]} == {0, 1, 2}
+
+
+class Coins(Eggs):
+    """A deck with a suit that has a sign beside others."""
+
+    layout = Layout(4, 3, suit_names=("coins", "cups", "swords", "clubs"), rank_names=("2", "3", "10"))
+
+    def begin(self, stream, hands, stock):
+        held = sum(1 << card for card in (0, 4, 9, 10, 11))  # 2 of coins, 3 of cups, 2, 3 and 10 of clubs
+        return self.start(stream, torch.tensor([[held, 0]]).expand_as(hands))
+
+
+@pytest.mark.parametrize(
+    ("line", "action"),
+    [("2 of clubs", 9), ("2 OF Coins", 0), ("2cl", 9), ("2co", 0), ("3 cups", 4), ("tcl", 11), ("10 of clubs", 11)],
+)
+def test_cards_of_suits_without_signs_are_typed_as_they_are_printed_or_shorter(line: str, action: int) -> None:
+    seen = look(a_match(Coins()), PERSON)
+    assert parse(line, seen, UNICODE) == parse(line, seen, ASCII) == action
+    assert "2 of clubs" in lines.decision_lines(seen, UNICODE)[-1] and "♣" not in str(seen_told(seen))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("2c", "'2c' may be 2 of coins, 2 of cups or 2 of clubs: type more of it, or its number; ? for help."),
+        ("2 c", "'2 c' may be"),
+        ("3 of  coins", "You do not hold 3 of coins."),
+        ("9 of clubs", "'9 of clubs' is no card: type one such as 2 of coins, or its number; ? for help."),
+    ],
+)
+def test_short_names_of_several_cards_are_refused_and_lines_quoted_as_typed(line: str, said: str) -> None:
+    mistake = parse(line, look(a_match(Coins()), PERSON), UNICODE)
+    assert isinstance(mistake, Mistake) and mistake.text.startswith(said)
+
+
+def test_suits_that_have_colours_of_their_own_beside_a_usual_one() -> None:
+    assert [ink_of(Coins.layout, 3 * suit) for suit in range(4)] == [0, 1, 2, 3]
+    assert len({suit_style(Coins.layout, suit) for suit in range(4)}) == 4
+
+
+def test_a_number_alone_means_the_same_at_every_decision() -> None:
+    """In a game with bids beside other choices a bid, in one of several such names a place in the list."""
+
+    class First(Count):
+        def legal_others(self, state):
+            bids = state.made >= 2
+            return [torch.ones_like(bids), bids, bids]
+
+    class Several(First):
+        others = ("rise", "play 1", "throw 2")
+
+        def legal_others(self, state):
+            return [state.made < 0, state.made >= 0, state.made >= 2]
+
+    match = a_match(First())
+    seen, later = look(match, PERSON), look(match.act(0).act(0), PERSON)
+    assert lines.choices_line(seen, UNICODE) == "You may choose  rise" and isinstance(
+        parse("1", seen, UNICODE), Mistake
+    )
+    assert "its name: rise." in sat(match, "?")
+    assert lines.choices_line(later, UNICODE) == "You may choose  rise  bid 1-2" and parse("1", later, UNICODE) == 1
+    assert [choice["number"] for choice in seen_told(later)["choices"]] == [None, 1, 2]
+    match = a_match(Several())
+    for one, told in ((match, "1:play 1"), (match.act(1).act(1), "1:play 1  2:throw 2")):
+        assert lines.choices_line(look(one, PERSON), UNICODE) == f"You may choose  {told}"
+        assert parse("1", look(one, PERSON), UNICODE) == 1
+
+
+@pytest.mark.parametrize("named", EVERY, ids=str)
+def test_help_tells_of_choices_that_there_are_as_they_can_be_typed(named: Named) -> None:
+    match, rng, told = one_game(named), random.Random(3), 0
+    while not match.over and told < 6:
+        if match.mover == PERSON:
+            seen = look(match, PERSON)
+            line = lines.help_lines(seen, 0, 1, "points")[0]
+            examples = line.partition(": ")[2].removesuffix(".").split(", ")
+            for example in examples:
+                ways, _, name = example.partition(" for ")
+                found = {parse(way, seen, UNICODE) for way in (*ways.split(" or "), *[name] * bool(name))}
+                assert len(found) == 1 and found <= set(seen.legal), (line, found)
+            told += 1
+        match = match.act(rng.choice(match.legal))
+    assert told

@@ -151,7 +151,10 @@ def test_what_a_game_counts_is_said(name: str) -> None:
     while not match.over:
         before, match = match, match.act(rng.choice(match.legal))
     hint = give_hint(RandomBot(), before)
-    told = [*lines.hint_lines(hint, UNICODE)[1:], lines.help_lines(0, 1, match.game.unit)[-1]]
+    told = [
+        *lines.hint_lines(hint, UNICODE)[1:],
+        lines.help_lines(look(before, before.mover), 0, 1, match.game.unit)[-1],
+    ]
     told += [lines.result_lines(look(match, None))[0].lower(), rows.sheet_title(look(match, None))]
     told += [lines.final_line(replace(look(match, None), totals=(2.0,) * match.game.seats, deal=None))]
     assert hint.advice and all(unit in line for line in told) and hint_told(hint)["unit"] == unit

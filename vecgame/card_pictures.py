@@ -70,10 +70,13 @@ def corner(layout: Layout, card: int) -> tuple[str, str]:
 
 
 def ink_of(layout: Layout, card: int) -> int:
-    """The place in `INKS` of a card's colour."""
-    suit = card // max(layout.ranks, 1)
-    name = layout.suit_names[suit] if suit < layout.suits else ""
-    return (SUIT_NAMES.index(name) if name in SUIT_NAMES else suit) % len(INKS)
+    """The place in `INKS` of a card's colour: that of its suit, and in a deck without suits of its name, so that cards
+    that look alike are alike."""
+    if not layout.suits:
+        return list(dict.fromkeys(layout.extra_names)).index(layout.extra_names[card]) % len(INKS)
+    suit = min(card // max(layout.ranks, 1), layout.suits)
+    usual = suit < layout.suits and text.usual_suits(layout)
+    return (SUIT_NAMES.index(layout.suit_names[suit]) if usual else suit) % len(INKS)
 
 
 def _squeezed(label: str, each: float, room: float) -> str:

@@ -40,8 +40,14 @@ Value = Any
 
 
 def suit_symbol(layout: Layout, suit: int) -> str:
-    """A suit's sign if it has a usual one, else its name."""
-    return SYMBOLS.get(layout.suit_names[suit], layout.suit_names[suit])
+    """A suit's sign where all suits have usual ones, else its name, so that clubs beside coins are no sign alone."""
+    name = layout.suit_names[suit]
+    return SYMBOLS[name] if usual_suits(layout) else name
+
+
+def usual_suits(layout: Layout) -> bool:
+    """Whether all suits are of those that have signs."""
+    return all(name in SYMBOLS for name in layout.suit_names)
 
 
 def suit_name(layout: Layout, suit: int) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -34,6 +34,9 @@ class Advice:
     probability: float  # that the adviser takes it
     points: float  # expected in this game after it
     prior: float | None = None  # its probability by the network alone, before it thinks; None without a network
+    copies: tuple[
+        int, ...
+    ] = ()  # other actions of the same name, as with cards that look alike, of which this tells too
 
 
 @dataclass(frozen=True)
@@ -76,8 +79,20 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
     rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), priors, strict=True)
     span = game.highest - game.lowest
     decimals = 1 if span >= 10 else 2 if span > 1 else 3
-    advice = sorted((Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
+    advice = sorted(_together(Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
     return Hint(source, game.unit, decimals, tuple(advice), expected)
+
+
+def _together(advice: Iterable[Advice]) -> Iterator[Advice]:
+    """What is said of all actions of a name: their probabilities added up, and points as those of the most probable."""
+    by_name: dict[str, list[Advice]] = {}
+    for one in advice:
+        by_name.setdefault(one.name, []).append(one)
+    for same in by_name.values():
+        best = max(same, key=lambda one: (one.probability, one.points))
+        prior = None if best.prior is None else sum(one.prior for one in same)
+        copies = tuple(one.action for one in same if one is not best)
+        yield replace(best, probability=sum(one.probability for one in same), prior=prior, copies=copies)
 
 
 def _thought(agent: SearchPlayer | RolloutPlayer, match: Match) -> SearchResult:

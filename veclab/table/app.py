@@ -124,4 +124,6 @@ class Sitting:
             return ["Nothing keeps this match (--save FILE would): q again leaves it."]
         if answer is Request.UNDO:
             return ["There is no choice of yours to take back."]
-        return lines.help_lines(match.game.lowest, match.game.highest, match.game.unit)
+        game = match.game
+        told = lines.help_lines(self._look(match), game.lowest, game.highest, game.unit)
+        return [self.interface.glyphs.say(line) for line in told]

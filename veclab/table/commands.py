@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import Enum
 
 from vecgame import text
 from veclab.table.glyphs import SUIT_LETTERS, Glyphs
-from veclab.table.sight import Seen
+from veclab.table.sight import COUNTED, ENDS_IN_NUMBER, LISTED, Seen
 
+LONGEST_SHOWN = 16  # characters of a typed line
 LONGEST_LIST = 60  # characters of a list of choices within a sentence
 
 
@@ -47,6 +47,9 @@ def parse(line: str, seen: Seen, glyphs: Glyphs) -> int | Request | Mistake:
         action = listed_choices(seen).get(int(word))
     if action is None:
         action = _abbreviated(word, seen)
+    if action is None and len(names := _in_short(word, seen)) > 1:
+        said = f"{', '.join(list(names)[:-1])} or {list(names)[-1]}"
+        return Mistake(glyphs.say(f"{shown(line)} may be {said}: type more of it, or its number; ? for help."))
     return Mistake(glyphs.say(_mistake(line, seen))) if action is None else action
 
 
@@ -60,7 +63,26 @@ def _named(word: str, seen: Seen) -> int | None:
     names = {typed(name): action for action, name in seen.choices.items()}
     cards = {typed(_name(seen, card)): card for card in seen.one.playable()}
     second = {name.replace("'", ""): card for name, card in cards.items()}  # of two equal cards
-    return next((found[w] for w in _ways(word) for found in (names, cards, second) if w in found), None)
+    found = next((found[w] for w in _ways(word) for found in (names, cards, second) if w in found), None)
+    if found is None and len(meant := _in_short(word, seen)) == 1:  # however many cards look so, one that is legal
+        return next((card for card in seen.one.playable() if _name(seen, card) in meant), None)
+    return found
+
+
+def _in_short(word: str, seen: Seen) -> dict[str, int]:
+    """The cards of the deck that a rank and the beginning of a suit may mean, by name: "2c", "2 of clubs"."""
+    layout, found = seen.one.layout, {}
+    for card in range(layout.suits * layout.ranks):
+        suit, rank = (
+            names[place]
+            for names, place in zip((layout.suit_names, layout.rank_names), divmod(card, layout.ranks), strict=True)
+        )
+        in_play = seen.one.deck is None or seen.one.deck >> card & 1
+        for way in _ways(word) if in_play else ():
+            rest = way.removeprefix(typed(rank)).removeprefix("of") if way.startswith(typed(rank)) else ""
+            if rest and typed(suit).startswith(rest):
+                found.setdefault(_name(seen, card), card)
+    return found
 
 
 def _ways(word: str) -> tuple[str, ...]:
@@ -70,8 +92,8 @@ def _ways(word: str) -> tuple[str, ...]:
 
 def numbers(seen: Seen) -> dict[int, int]:
     """The choices that only a number at the end of their names tells apart, such as bids, by that number; none where
-    those that end in one begin in several ways: "play 1" and "throw 1"."""
-    found = _ending_in_numbers(seen)
+    those that end in one begin in several ways: "play 1" and "throw 1"; in a game of one's own, where they ever do."""
+    found = _ending_in_numbers(seen) if seen.numbered != LISTED else {}
     told = {int(number): action for action, (_, number) in found.items()}
     return told if len({word for word, _ in found.values()}) == 1 and len(told) == len(found) else {}
 
@@ -83,16 +105,24 @@ def counted_word(seen: Seen) -> str:
 
 def _ending_in_numbers(seen: Seen) -> dict[int, tuple[str, str]]:
     """The choices whose name ends in a number: what it begins with, and the number."""
-    found = {action: re.fullmatch(r"(|.*\s)(\d+)", name) for action, name in seen.choices.items()}
+    found = {action: ENDS_IN_NUMBER.fullmatch(name) for action, name in seen.choices.items()}
     return {action: (match[1], match[2]) for action, match in found.items() if match}
 
 
 def listed_choices(seen: Seen) -> dict[int, int]:
     """The choices as they are numbered for the viewer: cards by their places in the hand, bids by their own numbers,
-    all else from 1 on."""
+    all else from 1 on; but not in a game of one's own with bids, where a number is a bid throughout."""
     if seen.playable is not None:
         return {place: card for place, card in enumerate(seen.hand(seen.viewer), 1) if card in seen.playable}
-    return numbers(seen) or dict(enumerate(seen.choices, 1))
+    return numbers(seen) or ({} if seen.numbered == COUNTED else dict(enumerate(distinct(seen), 1)))
+
+
+def distinct(seen: Seen) -> dict[int, str]:
+    """The viewer's choices, of those that are called the same the first."""
+    first: dict[str, int] = {}
+    for action, name in seen.choices.items():
+        first.setdefault(name, action)
+    return {action: name for name, action in first.items()}
 
 
 def _abbreviated(word: str, seen: Seen) -> int | None:
@@ -109,7 +139,7 @@ def _mistake(line: str, seen: Seen) -> str:
     """What is wrong with a typed line that names no choice, and what would be right."""
     word = typed(line)
     if (cards := seen.playable) is None:
-        return f"{shown(' '.join(line.split()))} is not allowed: you may choose {allowed(seen)}; ? for help."
+        return f"{shown(line)} is not allowed: you may choose {allowed(seen)}; ? for help."
     layout, hand = seen.one.layout, seen.hand(seen.viewer)
     if word.isdecimal() and len(word) <= 3:
         if not 1 <= int(word) <= len(hand):
@@ -119,8 +149,10 @@ def _mistake(line: str, seen: Seen) -> str:
         ids = {typed(text.card_name(layout, card)): card for card in range(layout.size)}
         card = next((ids[way] for way in _ways(word) if way in ids), None)
     if card is None:
-        such = typed(_name(seen, min(cards)))
-        return f"{shown(word)} is no card: type one such as {such}, or its number; ? for help."
+        card = next(iter(_in_short(word, seen).values()), None)
+    if card is None:
+        such = typed(_name(seen, min(cards))) if text.usual_suits(layout) else _name(seen, min(cards))
+        return f"{shown(line)} is no card: type one such as {such}, or its number; ? for help."
     if not any(_name(seen, card) == _name(seen, held) for held in hand):
         return f"You do not hold {_name(seen, card)}."
     if seen.led is not None and all(seen.suits[legal] == seen.led for legal in cards):
@@ -129,8 +161,9 @@ def _mistake(line: str, seen: Seen) -> str:
 
 
 def shown(word: str) -> str:
-    """A typed word, cut short and printable."""
-    return ascii(word if len(word) <= 12 else word[:12] + "..")
+    """A typed line, cut short and printable."""
+    words = " ".join(word.split())
+    return ascii(words if len(words) <= LONGEST_SHOWN else words[: LONGEST_SHOWN - 4] + "..")
 
 
 def _name(seen: Seen, card: int) -> str:
@@ -140,10 +173,10 @@ def _name(seen: Seen, card: int) -> str:
 def allowed(seen: Seen) -> str:
     """The legal choices in words: 0-5, not 2; pass, order up hearts; Q♥, 10♥."""
     if seen.playable is not None:
-        names = [_name(seen, card) for card in seen.hand(seen.viewer) if card in seen.playable]
+        names = dict.fromkeys(_name(seen, card) for card in seen.hand(seen.viewer) if card in seen.playable)
     else:
         counted = numbers(seen)
-        names = [name for action, name in seen.choices.items() if action not in counted.values()]
+        names = [name for action, name in distinct(seen).items() if action not in counted.values()]
         word = counted_word(seen) if counted else ""
         names += [f"{word * (word != 'bid')} {span(counted)}".strip()] if counted else []
     told = ", ".join(names)

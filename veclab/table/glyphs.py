@@ -49,8 +49,8 @@ def suit_style(layout: Layout, suit: int) -> str:
     """The colour of a suit, of cards of no suit that of black ones."""
     if suit >= layout.suits:
         return SUIT_STYLES[0]
-    name = layout.suit_names[suit]
-    return SUIT_STYLES[(SUIT_NAMES.index(name) if name in SUIT_NAMES else suit) % len(SUIT_STYLES)]
+    usual = text.usual_suits(layout)
+    return SUIT_STYLES[(SUIT_NAMES.index(layout.suit_names[suit]) if usual else suit) % len(SUIT_STYLES)]
 
 
 def card_style(layout: Layout, card: int) -> str:

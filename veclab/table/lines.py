@@ -7,7 +7,7 @@ import re
 from vecgame import Layout, text
 from vecgame.text import points
 from veclab.table.advice import Hint
-from veclab.table.commands import allowed, counted_word, listed_choices, numbers, span
+from veclab.table.commands import allowed, counted_word, distinct, listed_choices, numbers, span, typed
 from veclab.table.glyphs import Glyphs
 from veclab.table.session import Move, Result
 from veclab.table.sight import Seen
@@ -20,14 +20,35 @@ VERBS |= {"lay", "place", "flip", "turn", "pick", "capture", "keep", "swap", "sh
 YES = "yes"  # in a column of what is so of a seat, or is not
 
 
-def help_lines(lowest: float, highest: float, unit: str) -> tuple[str, ...]:
-    """What can be typed; a game is worth from ``lowest`` to ``highest`` of what is counted."""
+def help_lines(seen: Seen, lowest: float, highest: float, unit: str) -> tuple[str, ...]:
+    """What can be typed at the viewer's decision; a game is worth from ``lowest`` to ``highest`` of what is counted."""
     return (
-        "Type what you choose by its name or its number: a card as qs, 10h (or th), 2c, a bid as 2, another as pass.",
+        f"Type what you choose by its name{' or its number' * bool(listed_choices(seen))}: {_examples(seen)}.",
         "Enter makes the only choice that is allowed.",
         "h hint   u undo, back to your last choice   ? this help   q quit (or Ctrl+D)",
         f"A game gives {points(lowest)} to {points(highest)} {unit}, the more the better.",
     )
+
+
+def _examples(seen: Seen) -> str:
+    """Of some of the viewer's choices how they can be typed: the first, a ten, one that is no card, and the last."""
+    numbers, cards = {action: number for number, action in listed_choices(seen).items()}, seen.one.playable()
+    tens = (action for action in cards if text.card_name(seen.one.layout, action).startswith("10"))
+    others = (action for action in seen.legal if action not in cards)
+    some = dict.fromkeys([*seen.legal[:1], *list(tens)[:1], *list(others)[:1], *seen.legal[-1:]])
+    return ", ".join(dict.fromkeys(_ways_to_type(seen, action, numbers.get(action)) for action in some))
+
+
+def _ways_to_type(seen: Seen, action: int, number: int | None) -> str:
+    layout, name = seen.one.layout, seen.choices[action]
+    ways = [name]
+    if action in seen.one.playable():
+        card = text.card_name(layout, action)
+        suited = action < layout.suits * layout.ranks and text.usual_suits(layout)
+        ways = [typed(card)] if suited else [card]
+        ways += [f"t{ways[0][2:]}"] if suited and card.startswith("10") else []
+    ways += [] if number is None else [str(number)]
+    return " or ".join(ways) + (f" for {name}" if ways[0] != name else "")
 
 
 def verb(name: str, word: str) -> str:
@@ -199,8 +220,10 @@ def decision_lines(seen: Seen, glyphs: Glyphs) -> list[str]:
     if cards is None:
         own = [hand_line(seen, seen.viewer, glyphs)] if seen.hands_in else []
         return [*lines, *own, *([choices_line(seen, glyphs)] if has_list(seen) else [])]
-    numbered = listed_choices(seen)
-    choices = "  ".join(f"{number}:{glyphs.card(seen.one.layout, card)}" for number, card in numbered.items())
+    numbered: dict[str, list[str]] = {}  # by names, as copies of a card have the same
+    for number, card in listed_choices(seen).items():
+        numbered.setdefault(glyphs.card(seen.one.layout, card), []).append(str(number))
+    choices = "  ".join(f"{','.join(places)}:{name}" for name, places in numbered.items())
     others = [glyphs.card(seen.one.layout, card) for card in seen.hand(seen.viewer) if card not in cards]
     word = next(iter(cards.values())) or "play"
     return [*lines, f"You may {word}  {choices}" + (f"  (you also hold {' '.join(others)})" if others else "")]
@@ -264,9 +287,9 @@ def has_list(seen: Seen) -> bool:
 def choices_line(seen: Seen, glyphs: Glyphs) -> str:
     """That list, with its numbers."""
     counted = numbers(seen)
-    named = {number: action for number, action in listed_choices(seen).items() if not counted}
-    parts = [f"{number}:{seen.choices[action]}" for number, action in named.items()]
-    parts += [name for action, name in seen.choices.items() if counted and action not in counted.values()]
+    places = {} if counted else {action: f"{number}:" for number, action in listed_choices(seen).items()}
+    names = distinct(seen).items()
+    parts = [f"{places.get(action, '')}{name}" for action, name in names if action not in counted.values()]
     parts += [f"{counted_word(seen)} {span(counted)}".strip()] if counted else []
     return glyphs.say(f"You may choose  {'  '.join(parts)}")
 

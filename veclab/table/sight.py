@@ -7,6 +7,7 @@ game, its tricks and who is winning, and the points of the games before.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -32,6 +33,9 @@ TOLD = {"trump", "dealer"}  # fields that the line above the table tells, trump 
 OPENINGS = 64  # that are played to see whether bids say who leads
 # Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
 UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
+# What numbers alone mean throughout a game: those that names end in, such as bids, or places in a list of choices.
+COUNTED, LISTED = "counted", "listed"
+ENDS_IN_NUMBER = re.compile(r"(|.*\s)(\d+)")
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Seen:
     winning: int | None  # seat that is winning the unfinished trick
     led: int | None  # suit of the unfinished trick that is to be followed
     turned: tuple[int, ...]  # cards that lie open and nobody has played, of which no other field tells
+    numbered: str | None  # `COUNTED` or `LISTED`; None: as each decision has it
     verbs: tuple[str, ...]  # of the game's own, by which what is done may begin
     results: tuple[Result, ...]  # of the finished games
     totals: tuple[float, ...]
@@ -206,6 +211,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         winning=None if unfinished is None else _winning(match),
         led=None if unfinished is None else _led(match),
         turned=_turned(match, one),
+        numbered=_numbered(game),
         verbs=tuple(game.verbs),
         results=match.results,
         totals=match.totals,
@@ -241,6 +247,16 @@ def _suits(game: Game, state: State, one: SeenGame) -> tuple[tuple[int, ...], in
         return own, None
     suits = tuple(game.suit_of(state, cards.to(torch.int8)).tolist())
     return suits, None if "trump" in one.unnamed else int(game.trump(state))
+
+
+def _numbered(game: Game) -> str | None:
+    """In a game without tricks some of whose actions that are no cards end in numbers, which all those begin alike or
+    not, beside some that do not: what a number alone means at each of its decisions."""
+    names = () if isinstance(game, TrickGame) else game.action_names[getattr(game, "first_other", 0) :]
+    ends = {match[1] for name in names if (match := ENDS_IN_NUMBER.fullmatch(name))}
+    if len(ends) > 1:
+        return LISTED
+    return COUNTED if ends and not all(map(ENDS_IN_NUMBER.fullmatch, names)) else None
 
 
 def _most_tricks(game: Game, state: State) -> int:

@@ -12,7 +12,7 @@ from vecgame import text
 from vecgame.card_pictures import corner, ink_of
 from veclab.table import lines, rows
 from veclab.table.advice import Hint
-from veclab.table.commands import listed_choices
+from veclab.table.commands import distinct, listed_choices
 from veclab.table.glyphs import UNICODE
 from veclab.table.session import Match, Move, Trick
 from veclab.table.sight import Seen, look, said
@@ -109,7 +109,7 @@ def _choices(seen: Seen) -> list[Json]:
     numbers = _numbers(seen)
     return [
         {"action": action, "name": name, "number": numbers.get(action)}
-        for action, name in seen.choices.items()
+        for action, name in distinct(seen).items()
         if action not in cards
     ]
 
@@ -125,6 +125,7 @@ def hint_told(hint: Hint) -> dict[str, Json]:
     advice = [
         {
             "action": one.action,
+            "copies": one.copies,
             "name": one.name,
             "probability": round(one.probability, 4),
             "prior": None if one.prior is None else round(one.prior, 4),

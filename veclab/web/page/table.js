@@ -147,7 +147,7 @@ function drawHint(told) {
   const rows = told.hint.advice.map((one) => {
     const bar = el("div", { class: "bar" });
     bar.style.width = `${100 * one.probability}%`;
-    return el("tr", {}, el("th", { scope: "row" }, one.action === told.taken ? `${one.name} (taken)` : one.name),
+    return el("tr", {}, el("th", { scope: "row" }, [one.action, ...one.copies].includes(told.taken) ? `${one.name} (taken)` : one.name),
       network ? el("td", {}, percent(one.prior)) : null,
       el("td", {}, percent(one.probability)), el("td", {}, one.points), el("td", { class: "bars" }, bar));
   });
