@@ -12,6 +12,7 @@ import torch
 
 from net import BlobNet, InferenceNet
 from tests.every_game import EVERY, Named
+from tests.runs import changed
 from tests.schnapsen import Schnapsen
 from vecgame import Blob, Euchre, Game, Kuhn, TrickGame, Whist, identity, make_game
 from vecgame.games.match import Standing
@@ -21,7 +22,7 @@ from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.report import played
 from veclab.report.games import TOLD_ACTIONS, _Round, _round_cells, annotated_games, score_text
-from veclab.report.page import main, rules_text
+from veclab.report.page import main, rules_text, settings_rows
 from veclab.report.played import Played, play, played_charts
 from veclab.settings import Settings
 
@@ -205,3 +206,17 @@ def test_what_a_game_of_ones_own_is_called_by_is_escaped() -> None:
 
 def test_rules_that_a_run_mixes_are_all_told() -> None:
     assert rules_text([Blob(cards=2), Blob(cards=3), Blob(cards=2)]) == "Game: blob. Rules: cards = 2 or 3."
+
+
+def test_settings_list_the_rules_of_the_game_that_was_played(own_games) -> None:
+    """Not those that Blob has flags for, in which a game of one's own has none."""
+    rows = dict(settings_rows(changed(game="bluff.py:Bluff", rules="bet=2", cards="1")))
+    assert list(rows)[:3] == ["game", "rule players", "rule bet"] and (rows["rule players"], rows["rule bet"]) == (
+        "3",
+        "2",
+    )
+    assert not {"trump", "hook", "suits", "ranks", "rules", "cards"} & rows.keys() and rows["worlds"]
+    several = dict(settings_rows(changed(game="spades", cards="3,5")))
+    assert several["rule cards"] == "3 or 5"
+    blob = dict(settings_rows(changed(trump="rotate")))
+    assert blob["trump"] == "rotate" and "rule trump" not in blob

@@ -28,7 +28,7 @@ from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import CONFIG, METRICS, RESULTS, UPDATE, read_config
 from veclab.agents.networks import label, newest_network, settings_for
 from veclab.arena.matches import Interval
-from veclab.game_flags import identities
+from veclab.game_flags import DEFAULTS, RULES, identities
 from veclab.going_on import for_resume
 from veclab.plotting import load_matplotlib
 from veclab.progress import Display, add_display_flags, display_of
@@ -78,7 +78,7 @@ def report(folder: Path, games: int, display: Display) -> str:
     learning, speed = learning_charts(unit), speed_charts(targets=type(rules[0]) is type(document))
     gradient = policy_gradient_charts(unit)
     others = other_charts(iterations, (*learning, *speed)), other_charts(updates, gradient)
-    rows = [[name, str(value)] for name, value in dataclasses.asdict(settings).items()]
+    rows = settings_rows(settings)
     sections = {
         "Strength": strength_charts(strengths, unit, steps_of(settings)) if strengths else "",
         "Policy gradient": metric_charts(updates, (*gradient, *others[1]), "updates", "update"),
@@ -118,6 +118,20 @@ def _header(
     drawn = "".join(f"<div><dt>{escape(title)}</dt><dd>{escape(value)}</dd></div>" for title, value in tiles)
     lines = "".join(f'<p class="lead">{escape(line)}</p>' for line in (text, rules_text(games)))
     return f'<header><h1>{escape(name)}</h1>{lines}<dl class="tiles">{drawn}</dl></header>\n'
+
+
+def settings_rows(settings: Settings) -> list[list[str]]:
+    """Every setting and its value; those that say what is played as the rules of the game, of Blob as its flags."""
+    told = {name: str(value) for name, value in dataclasses.asdict(settings).items()}
+    if settings.game != DEFAULTS["game"]:
+        games = settings.games()
+        for name in RULES[1:]:
+            del told[name]
+        for item in dataclasses.fields(games[0].rules_type):
+            values = dict.fromkeys(str(getattr(game.rules, item.name)) for game in games)
+            told[f"rule {item.name}"] = " or ".join(values)
+    first = [name for name in told if name == "game" or name.startswith("rule ")]
+    return [[name, told[name]] for name in dict.fromkeys([*first, *told])]
 
 
 def rules_text(games: Sequence[Game]) -> str:
