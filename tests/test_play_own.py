@@ -11,10 +11,11 @@ import pytest
 import torch
 
 from tests.every_game import EVERY, Named
+from tests.hanabi import Hanabi
+from tests.small_hands import Tray
 from tests.tables import Recorder, one_game
 from vecgame import HandGame, HandState, Hidden, Layout, contract, hidden, piles, text
 from vecgame.card_pictures import ink_of
-from vecgame.cards import popcount
 from vecgame.observation import blocks
 from veclab.arena.bots import RandomBot
 from veclab.arena.told import states_told
@@ -185,78 +186,6 @@ def test_hands_are_not_told_of_where_there_are_no_cards() -> None:
     assert "card" not in sat(a_match(Count()), "rise")
 
 
-@dataclass(frozen=True)
-class TrayState(HandState):
-    """Cards on a tray between the seats, and those that each has laid aside."""
-
-    holds: ClassVar = {"tray": "sets", "aside": "sets", "row": "cards", "out": "sets"}
-
-    tray: torch.Tensor  # [B] int64
-    aside: torch.Tensor  # [B, P] int64, of which a seat sees its own
-    out: torch.Tensor  # [B, P] int64
-    row: torch.Tensor  # [B, 3] int8, the newest first, -1 for none
-
-
-@dataclass(frozen=True)
-class TrayRules:
-    """What may be changed."""
-
-    players: int = 2
-    cards: int = 3
-    decisions: int = 6
-
-
-class Tray(HandGame):
-    """Each in turn lays a card aside for itself, then takes one from the tray; or swipes, which the game has a verb
-    for, and nothing comes of it."""
-
-    name = "tray"
-    rules_type, state_type, highest = TrayRules, TrayState, 6.0
-    layout = Layout(suits=2, ranks=5, suit_names=("spades", "hearts"), rank_names=("1", "2", "3", "4", "5"))
-    others, verbs = ("swipe left", "sing", "carry"), ("swipe", "carry")
-
-    def begin(self, stream, hands, stock):
-        tray = torch.where(stock >= 0, 1 << stock.clamp(min=0).long(), 0).sum(-1)
-        none, row = torch.zeros_like(hands), torch.full_like(stock[:, :3], -1)
-        return self.start(stream, hands, tray=tray, aside=none, out=none, row=row)
-
-    def legal_cards(self, state):
-        return torch.where(state.made % 3 == 2, state.tray, super().legal_cards(state))
-
-    def legal_others(self, state):
-        return [state.made % 3 != 2] * 3
-
-    def hidden(self, state):
-        return super().hidden(state) | {"aside": Hidden(hidden.own(2, state.batch_size, state.device))}
-
-    def act(self, state, action, card):
-        take, plays = state.made % 3 == 2, card != 0
-        mine = piles.only(state.to_move, card, 2)
-        row = torch.cat([action.to(torch.int8)[:, None], state.row[:, :-1]], -1)
-        return replace(
-            state,
-            tray=state.tray & ~card,
-            out=state.out | torch.where(take[:, None], mine, 0),
-            aside=state.aside | torch.where(take[:, None], 0, mine),
-            row=torch.where((take & plays)[:, None], row, state.row),
-            to_move=1 - state.to_move,
-        )
-
-    def action_name(self, action, state=None, lane=0):
-        name = super().action_name(action, state, lane)
-        if state is None or action >= self.first_other:
-            return name
-        return f"{'take' if state[lane].made % 3 == 2 else 'stow'} {name}"
-
-    def remark(self, before, action, after, names):
-        if action < self.first_other and before.made % 3 == 2 and action % 5 == 4:
-            return f"A five for {names[int(before.to_move)]}."
-        return "That is all." if self.is_terminal(after) else None
-
-    def points(self, state):
-        return popcount(state.aside | state.out).float()
-
-
 class Stow(Tray):
     """With a verb for what is done with cards."""
 
@@ -382,7 +311,7 @@ def test_cards_that_look_alike_are_told_together_and_each_is_a_card() -> None:
     assert [parse(word, seen, UNICODE) in (0, 1) for word in ("egg", "2", "3", "1")] == [True, True, True, False]
     apart = look(a_match(OnTable()), PERSON)
     assert lines.choices_line(apart, UNICODE) == "You may choose  1:egg  2:roe  3:tea"
-    assert [choice["name"] for choice in seen_told(apart)["choices"]] == ["tea"]
+    assert [choice["name"] for choice in seen_told(apart)["choices"]] == ["egg", "roe", "tea"]
     assert [parse(word, apart, UNICODE) for word in ("2", "tea")] == [3, 5]
     colours = {(name, ink_of(Eggs.layout, card)) for card, name in enumerate(Eggs.layout.extra_names)}
     assert colours == {("egg", 0), ("roe", 1), ("tea", 2)}
@@ -482,3 +411,54 @@ def test_help_tells_of_choices_that_there_are_as_they_can_be_typed(named: Named)
             told += 1
         match = match.act(rng.choice(match.legal))
     assert told
+
+
+def test_cards_on_the_table_are_told_to_the_page_as_cards() -> None:
+    """In the middle and beside their seats, those that others do not see by their number, and no words for them."""
+    match = a_match(Tray())
+    own = look(match, PERSON).hand(PERSON)[0]
+    for action in (own, look(match.act(own), 1).hand(1)[0]):
+        match = match.act(action)
+    match = match.act(first := look(match, PERSON).pile("tray")[0]).act(10).act(10)
+    match = match.act(second := look(match, PERSON).pile("tray")[0])
+    seen, told = look(match, PERSON), seen_told(look(match, PERSON))
+    tray, row = told["piles"]
+    names = [text.card_name(Tray.layout, card) for card in (first, second, own)]
+    assert (tray["label"], tray["unseen"], row["label"]) == ("tray", 0, "row")
+    assert [card["name"] for card in row["cards"]] == [names[1], names[0]]  # by their places
+    beside = [[(p["label"], [c["name"] for c in p["cards"]], p["unseen"]) for p in s["piles"]] for s in told["seats"]]
+    assert beside[0] == [("aside", [names[2]], 0), ("out", [names[0]], 0)]
+    assert beside[1] == [("aside", [], 1), ("out", [names[1]], 0)]
+    assert told["facts"] == "" and len(seen.facts) == 4  # which the terminal tells in words
+    assert all(card["action"] is None for card in tray["cards"])
+
+
+def test_marks_on_cards_that_lie_elsewhere_are_told_in_words() -> None:
+    class Marked(Tray):
+        def hidden(self, state):
+            sees = ~hidden.nobody(state.out, 2)
+            return {**super().hidden(state), "out": Hidden(sees, place=False)}
+
+    match = a_match(Marked()).act(10).act(10)
+    match = match.act(look(match, PERSON).pile("tray")[0])
+    assert seen_told(look(match, PERSON))["facts"].startswith("Out You:")
+    match = a_match(Hanabi())
+    match = match.act(next(action for action in match.legal if "hint" in match.game.action_name(action)))
+    seen = look(match, PERSON)
+    assert "may" not in seen.piles and "May North: " in seen_told(seen)["facts"]
+
+
+def test_cards_on_the_table_that_may_be_chosen_are_chosen_there_and_nowhere_else() -> None:
+    match = a_match(Tray(decisions=9)).act(10).act(10)
+    match = match.act(look(match, PERSON).pile("tray")[0]).act(10).act(10).act(match.legal[0])
+    for _ in range(2):
+        match = match.act(10)
+    assert match.mover == PERSON
+    seen = look(match, PERSON)
+    told = seen_told(seen)
+    (tray,) = [pile for pile in told["piles"] if pile["label"] == "tray"]
+    assert [card["action"] for card in tray["cards"]] == seen.pile("tray") and sorted(match.legal) == sorted(
+        seen.pile("tray")
+    )
+    assert {card["word"] for card in tray["cards"]} == {"take"} and told["choices"] == []
+    assert [card["number"] for card in tray["cards"]] and all(card["action"] is None for card in told["hand"])

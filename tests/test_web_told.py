@@ -15,6 +15,7 @@ pytest.importorskip("starlette", reason="pip install 'vecgame[web]'")
 pytest.importorskip("uvicorn", reason="pip install 'vecgame[web]'")
 
 from tests.every_game import EVERY, Named
+from tests.small_hands import Tray
 from tests.tables import CARD
 from tests.web import Served, a_match, actions, random_bots, waits_for_the_person
 from vecgame import make_game, text
@@ -158,7 +159,7 @@ def test_spectators_see_all_hands_and_the_person_sees_its_own() -> None:
 PAGE = """
 function made() { return { set: {}, children: [], setAttribute(name, value) { this.set[name] = value; },
   append(...more) { this.children.push(...more); }, replaceChildren(...all) { this.children = all; },
-  addEventListener() {} }; }
+  addEventListener() {}, classList: { add() {} } }; }
 const parts = {};
 globalThis.document = { createElement: made, addEventListener() {}, getElementById: (id) => parts[id] ??= made() };
 globalThis.fetch = () => new Promise(() => {});
@@ -180,6 +181,28 @@ def test_a_card_of_no_suit_is_called_by_its_name_alone() -> None:
     for label, card in zip(found, told["hand"], strict=True):
         played = f"{card['word']} " * (card["action"] is not None)
         assert label == f"{played}{card['name']}" + f", {card['suit']}" * bool(card["suit"])
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="there is no Node.js on this machine")
+def test_cards_that_lie_on_the_table_are_drawn_and_chosen_there() -> None:
+    """Each that is legal is one button with its action, in the middle or beside its seat."""
+    match = begin(Settings(Tray(decisions=9), games=1, seed=1, agent="random"))
+    for _ in range(8):
+        match = match.act(match.legal[0] if match.state.made % 3 == 2 else 10)
+    told = seen_told(look(match, PERSON))
+    script = (resources.files("veclab.web") / "page" / "table.js").read_text()
+    asked = f"""{PAGE}{script}; drawFelt({json.dumps(told)});
+        const all = (one) => [one, ...(one.children ?? []).filter(Boolean).flatMap(all)];
+        const drawn = all(parts.felt).filter((one) => one.className?.startsWith("card "));
+        console.log(JSON.stringify(drawn.map((one) => [one.set["aria-label"], one.set["data-action"] ?? null])));"""
+    found = json.loads(subprocess.run(["node", "-e", asked], capture_output=True, text=True, check=True).stdout)
+    lie = [
+        card
+        for pile in [*(p for seat in told["seats"] for p in seat["piles"]), *told["piles"]]
+        for card in pile["cards"]
+    ]
+    assert sorted(action for _, action in found if action is not None) == list(match.legal) and len(match.legal) > 1
+    assert len(found) == len(lie) > len(match.legal) and all(", " in label for label, _ in found)
 
 
 def test_the_best_card_of_a_trick_is_marked() -> None:

@@ -88,7 +88,9 @@ class Served:
 
 def actions(told: Mapping[str, object]) -> list[int]:
     """What the person may choose, by what a page is told."""
-    cards = [card["action"] for card in told.get("hand", []) if card["action"] is not None]
+    piles = [*told.get("piles", []), *(pile for seat in told.get("seats", []) for pile in seat["piles"])]
+    lie = [*told.get("hand", []), *(card for pile in piles for card in pile["cards"])]
+    cards = [card["action"] for card in lie if card["action"] is not None]
     return cards + [choice["action"] for choice in told.get("choices", [])]
 
 

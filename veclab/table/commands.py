@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -114,13 +115,13 @@ def listed_choices(seen: Seen) -> dict[int, int]:
     all else from 1 on; but not in a game of one's own with bids, where a number is a bid throughout."""
     if seen.playable is not None:
         return {place: card for place, card in enumerate(seen.hand(seen.viewer), 1) if card in seen.playable}
-    return numbers(seen) or ({} if seen.numbered == COUNTED else dict(enumerate(distinct(seen), 1)))
+    return numbers(seen) or ({} if seen.numbered == COUNTED else dict(enumerate(distinct(seen.choices), 1)))
 
 
-def distinct(seen: Seen) -> dict[int, str]:
-    """The viewer's choices, of those that are called the same the first."""
+def distinct(choices: Mapping[int, str]) -> dict[int, str]:
+    """Choices by their actions, of those that are called the same the first."""
     first: dict[str, int] = {}
-    for action, name in seen.choices.items():
+    for action, name in choices.items():
         first.setdefault(name, action)
     return {action: name for name, action in first.items()}
 
@@ -176,7 +177,7 @@ def allowed(seen: Seen) -> str:
         names = dict.fromkeys(_name(seen, card) for card in seen.hand(seen.viewer) if card in seen.playable)
     else:
         counted = numbers(seen)
-        names = [name for action, name in distinct(seen).items() if action not in counted.values()]
+        names = [name for action, name in distinct(seen.choices).items() if action not in counted.values()]
         word = counted_word(seen) if counted else ""
         names += [f"{word * (word != 'bid')} {span(counted)}".strip()] if counted else []
     told = ", ".join(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from vecgame import Layout, text
 from vecgame.text import points
@@ -273,9 +274,9 @@ def cell(seen: Seen, column: str, seat: int) -> str:
     return "" if seen.one.is_none(column, value) else seen.one.worded(column, value)
 
 
-def facts_line(seen: Seen) -> str:
-    """What else there is to know."""
-    told = "; ".join(seen.facts)
+def facts_line(seen: Seen, drawn: Collection[str] = ()) -> str:
+    """What else there is to know, but for the fields that are ``drawn``."""
+    told = "; ".join(seen.facts_beside(drawn))
     return f"{told[0].upper()}{told[1:]}." if told else ""
 
 
@@ -288,7 +289,7 @@ def choices_line(seen: Seen, glyphs: Glyphs) -> str:
     """That list, with its numbers."""
     counted = numbers(seen)
     places = {} if counted else {action: f"{number}:" for number, action in listed_choices(seen).items()}
-    names = distinct(seen).items()
+    names = distinct(seen.choices).items()
     parts = [f"{places.get(action, '')}{name}" for action, name in names if action not in counted.values()]
     parts += [f"{counted_word(seen)} {span(counted)}".strip()] if counted else []
     return glyphs.say(f"You may choose  {'  '.join(parts)}")

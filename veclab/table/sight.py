@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -62,6 +63,7 @@ class Seen:
     winning: int | None  # seat that is winning the unfinished trick
     led: int | None  # suit of the unfinished trick that is to be followed
     turned: tuple[int, ...]  # cards that lie open and nobody has played, of which no other field tells
+    marks: tuple[str, ...]  # the fields of marks on cards that lie elsewhere
     numbered: str | None  # `COUNTED` or `LISTED`; None: as each decision has it
     verbs: tuple[str, ...]  # of the game's own, by which what is done may begin
     results: tuple[Result, ...]  # of the finished games
@@ -150,19 +152,44 @@ class Seen:
     @property
     def facts(self) -> tuple[str, ...]:
         """What else the viewer sees of the game: cards that lie somewhere, who plays alone, and so on."""
+        return self.facts_beside(())
+
+    def facts_beside(self, drawn: Collection[str]) -> tuple[str, ...]:
+        """Likewise, without the fields that are ``drawn``."""
         open_cards = " ".join(text.card_name(self.one.layout, card) for card in self.turned)
         told = [f"turned up {open_cards}"] if open_cards else []
+        for name in self._other_fields():
+            if name not in drawn and (words := self._told(name)):
+                told.append(f"{self.label(name)} {words}")
+        return tuple(told)
+
+    def label(self, name: str) -> str:
+        """What a field is called."""
+        return "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")
+
+    def _other_fields(self) -> list[str]:
+        """The fields that are told beside the hands, the trick, and what is counted of seats."""
         unnamed = {name for name, kind in self.one.kinds.items() if kind == "number"}
         tricks = "trick" in self.one.values
         untold = {*TOLD, *UNTOLD, "done"} if tricks else {"dealer", *UNTOLD & unnamed}
-        untold |= {*self.one.untold}
-        for name in self.one.values:
-            if name in {"index", "lacks", "trick", "hands", "to_move", *untold, *self.columns, *self._held_in()[1:]}:
-                continue
-            if words := self._told(name):
-                label = "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")
-                told.append(f"{label} {words}")
-        return tuple(told)
+        untold |= {"index", "lacks", "trick", "hands", "to_move", *self.one.untold, *self.columns, *self._held_in()[1:]}
+        return [name for name in self.one.values if name not in untold]
+
+    @property
+    def piles(self) -> tuple[str, ...]:
+        """In a game without tricks the fields of cards that are no hands, of which the viewer sees some: where they are
+        not the seats', all."""
+        one = self.one
+        fields = [] if "trick" in one.values else [name for name in self._other_fields() if name in one.counts]
+        fields = [name for name in fields if name not in (self.hands_in, *self.marks) and one.held(name)]
+        return tuple(name for name in fields if one.per_seat(name) or one.count(name) == len(self.pile(name)))
+
+    def pile(self, name: str, seat: int | None = None) -> list[int]:
+        """The cards that are seen in such a field, or a seat's: ids in the order of their places, sets as held."""
+        value = self.one.values[name] if seat is None else self.one.values[name][seat]
+        if self.one.kinds[name] != "cards":
+            return self.one.held(name, seat)
+        return [card for card in text.flat(value) if card is not None and card >= 0]
 
     def _told(self, name: str) -> str:
         one, value = self.one, self.one.values[name]
@@ -211,6 +238,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         winning=None if unfinished is None else _winning(match),
         led=None if unfinished is None else _led(match),
         turned=_turned(match, one),
+        marks=(text.MAY, *(name for name, hidden in game.hidden(state).items() if not hidden.place)),
         numbered=_numbered(game),
         verbs=tuple(game.verbs),
         results=match.results,

@@ -6,6 +6,8 @@ seat does not see can be in it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor
 
 from vecgame import text
@@ -39,7 +41,8 @@ def seen_told(seen: Seen) -> dict[str, Json]:
         "scores": rows.score_rows(seen, UNICODE),
         "progress": [rows.progress(seen, seat) for seat in range(len(seen.names))],
         "bids": rows.bids_line(seen) or "",
-        "facts": lines.facts_line(seen),
+        "facts": lines.facts_line(seen, seen.piles),
+        "piles": [_pile(seen, name) for name in seen.piles if not seen.one.per_seat(name)],
         "sheet": {"title": rows.sheet_title(seen), "rows": rows.sheet_rows(seen, UNICODE)} if seen.results else None,
         "over": seen.mover is None,
     }
@@ -68,6 +71,9 @@ def _seat(seen: Seen, seat: int) -> dict[str, Json]:
         "best": ("winning" if seen.trick else "takes it") if move is not None and seat == best else "",
         "hand": [card_told(seen, card) for card in seen.hand(seat)] if other else [],
         "unseen": seen.unseen(seat) if other else 0,
+        "piles": [
+            _pile(seen, name, seat) for name in seen.piles if seen.one.per_seat(name) and seen.one.count(name, seat)
+        ],
     }
 
 
@@ -87,10 +93,20 @@ def _plays(seen: Seen, trick: Trick) -> list[Json]:
     ]
 
 
+def _pile(seen: Seen, name: str, seat: int | None = None) -> Json:
+    """Cards that lie on the table, or beside a seat: their name, those seen, and how many are not."""
+    cards = seen.pile(name, seat)
+    unseen = seen.one.count(name, seat) - len(cards)
+    return {"label": seen.label(name), "cards": _cards(seen, cards), "unseen": unseen}
+
+
 def _hand(seen: Seen) -> list[Json]:
-    """The viewer's cards as it holds them, with the action of each that may be chosen and what is done with it."""
-    if seen.viewer is None:
-        return []
+    """The viewer's cards as it holds them."""
+    return [] if seen.viewer is None else _cards(seen, seen.hand(seen.viewer))
+
+
+def _cards(seen: Seen, cards: Sequence[int]) -> list[Json]:
+    """Cards, with the action of each that the viewer may choose and what is done with it."""
     playable, numbers = seen.one.playable() if seen.own_turn else {}, _numbers(seen)
     return [
         {
@@ -99,18 +115,22 @@ def _hand(seen: Seen) -> list[Json]:
             "word": playable.get(card) or "play",
             "number": numbers.get(card) if card in playable else None,
         }
-        for card in seen.hand(seen.viewer)
+        for card in cards
     ]
 
 
 def _choices(seen: Seen) -> list[Json]:
-    """The viewer's choices that are no cards of its hand."""
-    cards = {card for card in seen.one.playable() if card in seen.hand(seen.viewer)} if seen.own_turn else set()
+    """The viewer's choices that are no cards of its hand, nor of a pile."""
+    if not seen.own_turn:
+        return []
+    seats = range(len(seen.names))
+    lie = [(name, seat) for name in seen.piles for seat in (seats if seen.one.per_seat(name) else [None])]
+    cards = {*seen.hand(seen.viewer), *(card for name, seat in lie for card in seen.pile(name, seat))}
+    cards &= seen.one.playable().keys()
     numbers = _numbers(seen)
+    others = {action: name for action, name in seen.choices.items() if action not in cards}
     return [
-        {"action": action, "name": name, "number": numbers.get(action)}
-        for action, name in distinct(seen).items()
-        if action not in cards
+        {"action": action, "name": name, "number": numbers.get(action)} for action, name in distinct(others).items()
     ]
 
 

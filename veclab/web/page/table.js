@@ -65,7 +65,21 @@ function drawSeat(told, seat) {
     el("span", { class: "notes" }, [one.dealer ? "dealer" : "", one.notes].filter(Boolean).join(", ")),
     own && !told.watching ? el("span", { class: "notes" }, count(one.hand.length + one.unseen, "card")) : null,
     one.played ? card(one.played, "span", { class: one.best ? "best" : "" }) : playing ? el("span", { class: "spot" }) : null,
-    one.best ? el("span", { class: "best-word" }, one.best) : null);
+    one.best ? el("span", { class: "best-word" }, one.best) : null,
+    ...one.piles.map(drawPile));
+}
+
+function drawPile(pile) {
+  return el("div", { class: "pile" },
+    el("span", { class: "notes" }, pile.label),
+    el("div", { class: "cards" }, ...pile.cards.map((one) => cardOrChoice(one)), ...backs(pile.unseen)));
+}
+
+function cardOrChoice(one, other = "") {
+  if (one.action === null) return card(one, "span", { class: other });
+  const label = `${one.word} ${calledInFull(one)}`;
+  return card(one, "button", { class: "choice", "data-action": one.action, "data-number": one.number, "aria-label": label,
+    title: label, onclick: () => act(one.action) }, one.number === null ? null : el("span", { class: "number" }, one.number));
 }
 
 function drawRow(told, row) {
@@ -83,18 +97,15 @@ function count(number, word) {
 function drawFelt(told) {
   show("felt", !told.resting,
     el("p", {}, told.above),
-    ...told.places.map((row) => drawRow(told, row)),
+    ...told.places.slice(0, -1).map((row) => drawRow(told, row)),
+    told.piles.length ? el("div", { class: "middle" }, ...told.piles.map(drawPile)) : null,
+    ...told.places.slice(-1).map((row) => drawRow(told, row)),
     el("p", { class: told.seats.some((one) => one.best) ? "below" : "" }, told.below));
 }
 
 function drawHand(told) {
   const choosing = told.hand.some((one) => one.action !== null);
-  $("hand").replaceChildren(...told.hand.map((one) => {
-    if (one.action === null) return card(one, "span", { class: choosing ? "no" : "" });
-    const label = `${one.word} ${calledInFull(one)}`;
-    return card(one, "button", { class: "choice", "data-action": one.action, "data-number": one.number, "aria-label": label,
-      title: label, onclick: () => act(one.action) }, one.number === null ? null : el("span", { class: "number" }, one.number));
-  }), ...backs(told.unseen));
+  $("hand").replaceChildren(...told.hand.map((one) => cardOrChoice(one, choosing ? "no" : "")), ...backs(told.unseen));
   $("choices").replaceChildren(...told.choices.map((one) => {
     const numbered = one.number !== null && !one.name.endsWith(String(one.number));
     return el("button", { class: "choice", "data-action": one.action, "data-number": one.number, onclick: () => act(one.action) },
@@ -201,7 +212,7 @@ function drawSteps(told) {
 }
 
 function drawTools(told) {
-  const own = told.choices && (told.choices.length || told.hand.some((one) => one.action !== null));
+  const own = Boolean(told.prompt);
   const tools = [];
   if (!told.watching) {
     tools.push(el("button", { "data-key": "hint", disabled: !own || told.asked, onclick: () => ask("hint") }, "Hint"));
