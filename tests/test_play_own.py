@@ -24,7 +24,7 @@ from veclab.table.advice import give_hint
 from veclab.table.app import Sitting
 from veclab.table.commands import Mistake, allowed, parse
 from veclab.table.glyphs import ASCII, UNICODE, suit_style
-from veclab.table.session import PERSON, Match, Settings, begin
+from veclab.table.session import PERSON, Match, Settings, begin, is_told
 from veclab.table.sight import look
 from veclab.table.ui import PlainLines
 from veclab.web.message import hint_told, move_told, seen_told
@@ -462,3 +462,30 @@ def test_cards_on_the_table_that_may_be_chosen_are_chosen_there_and_nowhere_else
     )
     assert {card["word"] for card in tray["cards"]} == {"take"} and told["choices"] == []
     assert [card["number"] for card in tray["cards"]] and all(card["action"] is None for card in told["hand"])
+
+
+class Lost(Count):
+    """Each has lost its skull or not, which it alone knows, and then lays down a skull or a rose, or rises."""
+
+    others = ("lay a rose", "lay a skull", "rise")
+
+    def begin(self, stream, hands, stock):
+        return self.start(stream, hands, gained=torch.tensor([[1, 0]]).expand_as(hands))
+
+    def hidden(self, state):
+        return super().hidden(state) | {"gained": Hidden(hidden.own(2, state.batch_size, state.device), "number")}
+
+    def legal_others(self, state):
+        has = piles.entry(state.gained, state.to_move) > 0
+        return [state.made >= 0, has, state.made >= 0]
+
+    def act(self, state, action, card):
+        return replace(state, to_move=torch.where(action == 2, state.to_move, 1 - state.to_move))
+
+
+def test_a_move_that_is_the_only_one_by_what_its_seat_hides_is_told_as_in_other_deals() -> None:
+    """It would say what the seat has lost, in hands that look the same."""
+    match = a_match(Lost()).act(0)
+    assert match.legal == (0, 2) and not is_told(match, 0, PERSON) and is_told(match, 2, PERSON)
+    assert moves_told(match, 0) == ["North lays."] and moves_told(match, 2) == ["North says rise."]
+    assert moves_told(match, 0, viewer=1) == ["You lay a rose."]

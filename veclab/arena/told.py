@@ -149,7 +149,7 @@ def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
         lanes = ((column >= 0) & (column != action) & (told & ~own).any(-1) & ~open_plays).nonzero()[:, 0]
         if len(lanes):
             other = game.step(state.take(lanes), column[lanes])
-            told[lanes] &= _differs(game, after.take(lanes), other) | own[lanes]
+            told[lanes] &= differs(game, after.take(lanes), other) | own[lanes]
     return told
 
 
@@ -161,7 +161,7 @@ def _plays_openly(game: Game, state: State) -> Tensor:
     return ~game.bidding(state) if giving is None else ~(game.bidding(state) | giving)
 
 
-def _differs(game: Game, a: State, b: State) -> Tensor:
+def differs(game: Game, a: State, b: State) -> Tensor:
     """Whether each seat sees a difference between two games: [B, seats] bool."""
     differs = torch.zeros(a.batch_size, game.seats, dtype=torch.bool, device=a.device)
     ours, theirs = game.hidden(a), game.hidden(b)

@@ -18,7 +18,7 @@ from vecgame import Game, State, TrickGame, text
 from vecgame.games.exact_bids import ExactBids
 from vecgame.text import Seen as SeenGame
 from veclab.arena.bots import RandomBot
-from veclab.table.session import Match, Move, Result, Trick, cards_of, deal_of, is_giving, is_match, is_told
+from veclab.table.session import Match, Move, Result, Trick, alike, cards_of, deal_of, is_giving, is_match, is_told
 
 # Clockwise, as the turn goes, by the number of seats.
 SEAT_NAMES = {
@@ -249,13 +249,13 @@ def look(match: Match, viewer: int | None) -> Seen:
 def said(match: Match, after: Match, viewer: int | None) -> Move:
     """The move that has led from one match to the other, by a name that tells the viewer no more than it sees, and what
     the game says of it."""
-    move, game, names = after.last, match.game, _names(match.game, viewer)
+    move, game, seats = after.last, match.game, _names(match.game, viewer)
     end = game.step(match.state, torch.tensor([move.action]))  # of the same game, which another may have followed
-    move = replace(move, more=game.remark(match.state, move.action, end, names) or "")
+    move = replace(move, more=game.remark(match.state, move.action, end, seats) or "")
     if viewer is None or is_told(match, move.action, viewer):
         return move
-    alike = [action for action in match.legal if not is_told(match, action, viewer)]
-    word, *others = dict.fromkeys(game.action_name(action, match.state).partition(" ")[0] for action in alike)
+    names = (game.action_name(action, match.state) for action in alike(match, move.action, viewer))
+    word, *others = dict.fromkeys(name.partition(" ")[0] for name in names)
     layout = game.layout
     if move.action < layout.size and move.name.endswith(card := text.card_name(layout, move.action)):
         return replace(move, name=f"{move.name.removesuffix(card) or 'play '}a card")
