@@ -8,7 +8,7 @@ import torch
 
 from net import BlobNet, NetConfig
 from tests.helpers import bits_of
-from tests.small_games import FiveSuits
+from tests.small_games import FiveSuits, FiveSuitsState
 from tests.test_hands import Pick
 from vecgame import (
     GAMES,
@@ -31,6 +31,7 @@ from vecgame import (
 from vecgame.cards import pack_mask, unpack_mask
 from vecgame.contract import random_action
 from vecgame.game import NoRules
+from vecgame.games.match import Limits, Match, Standing
 from veclab.agents.checkpoint import load_network, save_network
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.report.page import main as report_main
@@ -479,6 +480,35 @@ def test_a_bid_that_ends_the_game_ends_it() -> None:
     assert contract.lowest_and_highest_end(game) is None and contract.every_decision(game) is None
 
 
+@dataclass(frozen=True)
+class PassedMatchRules(Limits):
+    cards: int = 3
+    players: int = 4
+    target: int = 100
+    games: int = 2
+
+
+@dataclass(frozen=True)
+class PassedMatchState(Standing, FiveSuitsState):
+    dealer: torch.Tensor  # [B] int8
+
+
+class PassedMatch(Match, PassedOut):
+    name, rules_type, state_type = "passed-match", PassedMatchRules, PassedMatchState
+
+
+def test_a_bid_that_ends_a_game_of_a_match_is_followed_by_the_next_game() -> None:
+    game = PassedMatch()
+    state = game.deal(3, seed=0)
+    for number in range(4):
+        state = game.step(state, [game.first_bid] * 3, validate=True)
+        assert state.number.tolist() == [number // 3] * 3
+    assert state.made.tolist() == [0] * 3 and not game.is_terminal(state).any()
+    for _ in range(4):
+        state = game.step(state, [game.first_bid] * 3, validate=True)
+    assert state.number.tolist() == [2] * 3 and game.is_terminal(state).all()
+
+
 def test_a_card_given_away_that_ends_the_game_ends_it() -> None:
     game = PutsAway()
     state = game.deal(100, seed=0)
@@ -524,7 +554,7 @@ class PassedBeyond(PassedOut):
 
 
 def test_the_contract_finds_games_that_go_on_beyond_their_end() -> None:
-    with pytest.raises(AssertionError, match=r"made is 17 after 4 moves: a game ends by length=16$"):
+    with pytest.raises(AssertionError, match=r"made is 18 after 4 moves: a game ends by length=16$"):
         contract.lowest_and_highest_end(PassedBeyond())
 
 

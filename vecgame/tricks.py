@@ -183,6 +183,10 @@ class TrickGame(OwnRules):
     def is_terminal(self, state: TrickState) -> Tensor:
         return state.made == self.length
 
+    def stands_still(self, state: TrickState) -> Tensor:
+        """[B] bool, no decision is left in the game, or in that one of a match which is on."""
+        return self.is_terminal(state)
+
     def bidding(self, state: TrickState) -> Tensor:
         """[B] bool, the next decision is a bid: those of the opening in which no card is given away."""
         bidding, giving = state.made < (self.opening if self.bids else 0), self.giving(state) if self.bids else None
@@ -238,26 +242,22 @@ class TrickGame(OwnRules):
 
     def step(self, state: TrickState, action: Tensor) -> TrickState:
         """As of any `Game`; actions are a card's id, or ``first_bid`` + a bid during the opening."""
-        bidding, giving, going = self.bidding(state), self.giving(state), ~self.is_terminal(state)
-        seat, playing = self.mover(state), ~bidding & going
-        place = place_of(seat, self.seats)
+        bidding, giving, seat = self.bidding(state), self.giving(state), self.mover(state)
+        place, card = place_of(seat, self.seats), action.clamp(0, self.layout.size - 1)  # tables hold no more
         if self.bids and not none(bidding):
             bid = (action - self.first_bid if self.first_bid else action).clamp(0, self.bids - 1)
             state = self.bid(state, place, bid.to(torch.int8), bidding)
-            going = going & (state.made < self.length)  # a bid that has ended the game is no more to be counted
+        if giving is not None and not none(giving):
+            state = self.give(state, place, torch.where(giving, bit(card), 0), giving)
+        going = ~self.stands_still(state)  # where a bid, or a card given away, has just ended it: not counted
+        playing = ~bidding & going if giving is None else ~(bidding | giving) & going
         if self.others:
             doing = playing & (action >= self.first_other)
             state = self.do(state, place, (action - self.first_other).clamp(min=0), doing)
             state = replace(state, done=state.done + doing.to(torch.int8))
             playing, going = playing & ~doing, going & ~doing
-        action = action.clamp(0, self.layout.size - 1)  # tables hold no more, and other lanes are to go on
-        if giving is not None:
-            playing = playing & ~giving
-            if not none(giving):
-                state = self.give(state, place, torch.where(giving, bit(action), 0), giving)
-                going = going & (state.made < self.length)
-        card = torch.where(playing, bit(action), 0)
-        return self._play(state, seat, place, action.to(torch.int8), card, playing, going)
+        played = torch.where(playing, bit(card), 0)
+        return self._play(state, seat, place, card.to(torch.int8), played, playing, going)
 
     def _play(
         self,

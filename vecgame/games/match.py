@@ -213,6 +213,9 @@ class Match(TrickGame):
         """[B] bool, the last card of the game that is on has been played."""
         return state.made == self.length
 
+    def stands_still(self, state: TrickState) -> Tensor:
+        return self.is_terminal(state) | self.game_over(state)
+
     def step(self, state: TrickState, action: Tensor) -> TrickState:
         """As of the game; after its last card its points are counted and the next game is dealt."""
         after = super().step(state, action)
