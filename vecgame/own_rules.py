@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden, worlds
-from vecgame.cards import RANKS, STANDARD, Layout
+from vecgame.cards import RANKS, SEATS, STANDARD, Layout
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, entries, place_of, with_entries
@@ -54,6 +54,7 @@ class OwnRules(Game):
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing
     first_of_equals: ClassVar[bool] = False  # of cards equally strong the one played first wins
+    trump_order: ClassVar[tuple[str, ...]] = ()  # ranks by name, the strongest trump first; () as in other suits
     own_features: ClassVar[int] = 0  # columns of `own_block`
     bid_names: ClassVar[tuple[str, ...]] = ()  # what people call the first bids, if not by their numbers
     give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
@@ -171,12 +172,25 @@ class OwnRules(Game):
 
     def strengths(self) -> Tensor:
         """How strong each card is in a trick, under each trump when each suit is led: [T, led_suits, size] integers
-        0 .. 127. By default its rank, above those when its suit is led, and above these when it is trump."""
+        0 .. 127. By default its rank, above those when its suit is led, and above these when it is trump, whose ranks
+        `trump_order` may order otherwise."""
         suits, size, ranks = self.suits_of_cards()[:, None], self.layout.size, self.layout.ranks
         trump, led = torch.arange(len(suits))[:, None, None], torch.arange(self.led_suits)[:, None]
         above = ranks * min(self.layout.suits, 2)  # of trump, which has no other suit to beat where there is none
         power = torch.where(suits == trump, above, torch.where(suits == led, ranks, 0))
-        return torch.arange(size) % ranks + torch.where(suits < self.led_suits, power, 0)
+        rank, suited = torch.arange(size) % ranks, suits < self.led_suits
+        if self.trump_order:
+            rank = torch.where((suits == trump) & suited, self._ranks_of_trump()[rank], rank)
+        return rank + torch.where(suited, power, 0)
+
+    def _ranks_of_trump(self) -> Tensor:
+        """The place of each rank in `trump_order` from the weakest up: [ranks] int64. Raises ValueError unless that
+        names every rank once."""
+        names, order = self.layout.rank_names, self.trump_order[::-1]
+        if sorted(names) != sorted(order):
+            name, told = type(self).__name__, ", ".join(self.trump_order)
+            raise ValueError(f"{name} has trump_order {told}; it must name each rank once: {', '.join(names)}")
+        return torch.tensor([order.index(rank) for rank in names])
 
     def suit_led(self, state: TrickState, trick: Tensor) -> Tensor:
         """The suit that the first card of a trick [B, P] int8 belongs to: [B] int8, -1 before there is one."""
@@ -191,6 +205,13 @@ class OwnRules(Game):
             turn = around(torch.arange(self.seats, device=trick.device) - state.leader[:, None], self.seats)
             strength = self.seats * strength.long() - turn
         return strength.argmax(-1)
+
+    def beating(self, state: TrickState, trick: Tensor, led: Tensor) -> Tensor:
+        """The cards that would beat a trick [B, P] int8 as it lies, for `preferences` in games in which that is a duty:
+        [B] int64, all cards where there is none yet; arguments as of `winner`."""
+        best = entries(trick, place_of(self.winner(state, trick, led), self.seats))
+        row = (self.trump(state).long() * self.led_suits + led.clamp(min=0)) * (self.layout.size + 1) + 1
+        return stronger(self, trick.device).index_select(0, row + best)
 
     def sits_out(self, state: TrickState) -> Tensor | None:
         """[B] integers, the seat that plays no cards though it holds some, -1 for none; it leads no trick either. None
@@ -279,6 +300,11 @@ def partners(field: Tensor) -> Tensor:
     return field + field.roll(2, dims=-1)
 
 
+def side_of(seat: Tensor) -> Tensor:
+    """Which of four seats are ``seat`` [B], or its partner: [B, 4] bool."""
+    return (torch.arange(SEATS, device=seat.device) - seat[:, None]) % 2 == 0
+
+
 @dataclass(frozen=True)
 class Tables:
     """`OwnRules.suits_of_cards` and `OwnRules.strengths` to look up, with a column before the cards for none (-1)."""
@@ -302,3 +328,13 @@ def tables(game: OwnRules, device: torch.device) -> Tables:
         torch.cat([torch.full_like(members[:, :1], -1), members], -1).flatten().to(device),
         torch.cat([no_card, strengths], -1).flatten().to(device, torch.int8),
     )
+
+
+@cache
+def stronger(game: OwnRules, device: torch.device) -> Tensor:
+    """The cards stronger than each card, in the places of `Tables.strengths`; all cards for none:
+    [T * led_suits * (size + 1)] int64."""
+    size = game.layout.size
+    strengths = tables(game, device).strengths.view(-1, size + 1)
+    above = strengths[:, None, 1:] > strengths[:, :, None]
+    return torch.where(above, 1 << torch.arange(size, device=device), 0).sum(-1).flatten()
