@@ -9,11 +9,13 @@ told too. So two observations are equal if and only if the same is seen, but for
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor
 
 from vecgame import text
-from vecgame.cards import popcount, unpack
+from vecgame.cards import Layout, popcount, unpack
 from vecgame.lanes import around
 from vecgame.state import State
 
@@ -34,11 +36,25 @@ OF_ALL = {"sets": "how many cards", "cards": "which places hold a card", "places
 
 def blocks(game, state: State, viewer: Tensor) -> list[tuple[str, Tensor]]:
     """What seat ``viewer`` [B] int64 of a `vecgame.Game` knows, in blocks: in words, and as columns [B, n]."""
-    hidden, seats = game.hidden(state), torch.arange(game.seats, device=state.device)
-    to_move = around(game.mover(state) - viewer, game.seats)
-    told = [("the viewer's seat", viewer[:, None] == seats), ("to move, the viewer first", to_move[:, None] == seats)]
+    seats = torch.arange(game.seats, device=state.device)
+    names = [name for name in state.tensors() if name != "index"]  # of which all that is hidden follows
+    seat = ("the viewer's seat", (viewer[:, None] == seats).float())
+    return [seat, to_move(game, state, viewer), *blocks_of(game, state, viewer, names)]
+
+
+def to_move(game, state: State, viewer: Tensor) -> tuple[str, Tensor]:
+    """A block of who is to move."""
+    seat = around(game.mover(state) - viewer, game.seats)
+    return "to move, the viewer first", (seat[:, None] == torch.arange(game.seats, device=state.device)).float()
+
+
+def blocks_of(
+    game, state: State, viewer: Tensor, names: Collection[str], first_suit: Tensor | None = None
+) -> list[tuple[str, Tensor]]:
+    """Those of the fields ``names`` of the state, with the suits turned so that ``first_suit`` [B] is the first."""
+    hidden, told = game.hidden(state), []
     for name, kind in text.kinds(state, hidden).items():
-        if name == "index":  # of which all that is hidden follows
+        if name not in names:
             continue
         field = getattr(state, name)
         by_seat = field.shape[1:2] == (game.seats,)
@@ -50,14 +66,28 @@ def blocks(game, state: State, viewer: Tensor) -> list[tuple[str, Tensor]]:
             kind = "places"
         if name in hidden:
             seen = _row(hidden[name].seen_by(viewer), first, parts)
-            of_all = _numbers(popcount(row)) if kind == "sets" else row >= 0 if kind in OF_ALL else seen
+            of_all = numbers(popcount(row)) if kind == "sets" else row >= 0 if kind in OF_ALL else seen
             told.append((f"{name}: {OF_ALL.get(kind, 'which entries are seen')}{order}", of_all))
             row, order = torch.where(seen, row, 0 if kind in ("sets", "number", "bool") else -1), f"{order}, if seen"
         if kind == "seats":
             row = torch.where(row >= 0, around(row - viewer[:, None], game.seats), -1)
+        if first_suit is not None:
+            row = _turned(kind, row, first_suit[:, None], game.layout)
         words = TOLD[kind] if isinstance(kind, str) else ", ".join(kind)
         told.append((f"{name}: {words}{order}", _columns(kind, row, parts, game)))
     return [(words, columns.float()) for words, columns in told if columns.shape[1]]
+
+
+def _turned(kind: str | tuple[str, ...], row: Tensor, first: Tensor, layout: Layout) -> Tensor:
+    """Entries [B, E] that hold cards or suits with suit ``first`` [B, 1] as the first; all others as they are."""
+    if kind == "sets":
+        return layout.rotate(row.long(), first)
+    if kind not in ("cards", "places", "suits"):
+        return row
+    size, shift = (
+        (layout.suits, first) if kind == "suits" else (layout.suits * layout.ranks, layout.ranks * first.long())
+    )
+    return torch.where((row >= 0) & (row < size), torch.remainder(row - shift, max(size, 1)), row)
 
 
 def _row(field: Tensor, first: Tensor | None, seats: int) -> Tensor:
@@ -75,7 +105,7 @@ def _columns(kind: str | tuple[str, ...], row: Tensor, parts: int, game) -> Tens
     if kind == "bool":
         return row
     if kind == "number":
-        return _numbers(row)
+        return numbers(row)
     if kind == "sets":
         return unpack(row.long(), torch.float32, size).flatten(1)
     if kind == "places":
@@ -85,7 +115,7 @@ def _columns(kind: str | tuple[str, ...], row: Tensor, parts: int, game) -> Tens
     return (row[..., None] == torch.arange(count, device=row.device)).flatten(1)
 
 
-def _numbers(row: Tensor) -> Tensor:
+def numbers(row: Tensor) -> Tensor:
     """Each number of [B, E] by every scale: [B, E * S]. Small scales tell small numbers apart, large ones the large."""
     number = row.float()
     return torch.stack([number / (scale + number.abs()) for scale in SCALES], -1).flatten(1)

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, worlds
+from vecgame import dealing, hidden, observation, worlds
 from vecgame.cards import RANKS, SEATS, STANDARD, Layout
 from vecgame.game import Game
 from vecgame.hidden import Hidden
@@ -55,7 +55,7 @@ class OwnRules(Game):
     free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing
     first_of_equals: ClassVar[bool] = False  # of cards equally strong the one played first wins
     trump_order: ClassVar[tuple[str, ...]] = ()  # ranks by name, the strongest trump first; () as in other suits
-    own_features: ClassVar[int] = 0  # columns of `own_block`
+    own_features: ClassVar[int | None] = None  # columns of `own_block`: by default counted; 0 for none at all
     bid_names: ClassVar[tuple[str, ...]] = ()  # what people call the first bids, if not by their numbers
     give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
     others: ClassVar[tuple[str, ...]] = ()  # what a seat may do before it plays a card, by name
@@ -238,13 +238,37 @@ class OwnRules(Game):
         return None
 
     def own_block(self, state: TrickState, viewer: Tensor) -> list[Tensor]:
-        """Features beside those of `vecgame.knowledge`: rows [n, B] or [B], `own_features` in all, of what seat
-        ``viewer`` [B] int64 knows."""
-        return []
+        """Features beside those of `vecgame.knowledge`: rows [n, B] or [B], of what seat ``viewer`` [B] int64 knows. By
+        default the fields that the game adds to a `TrickState`, as far as that seat sees them, and how far the opening
+        is: see `vecgame.observation`."""
+        return [columns.t() for _, columns in self._own_blocks(state, viewer)]
 
     def own_columns(self) -> list[tuple[int, str]]:
         """What the columns of `own_block` tell, as `Game.columns` does."""
-        return [(self.own_features, f"what {self.name} adds")] if self.own_features else []
+        if self.own_features is not None:
+            return [(self.own_features, f"what {self.name} adds")] if self.own_features else []
+        state = self.deal(1)
+        viewer = self.mover(state)
+        if type(self).own_block is OwnRules.own_block:
+            return [(columns.shape[1], told) for told, columns in self._own_blocks(state, viewer)]
+        rows = self.own_block(state, viewer)
+        return [(sum(row.shape[0] if row.ndim == 2 else 1 for row in rows), f"what {self.name} adds")]
+
+    def _own_blocks(self, state: TrickState, viewer: Tensor) -> list[tuple[str, Tensor]]:
+        """What `own_block` tells by default, in words and as columns [B, n]."""
+        if self.own_features == 0:
+            return []
+        told = observation.blocks_of(self, state, viewer, self._own_fields(), self.first_suit(state))
+        if not self.opening:
+            return told
+        made = observation.numbers(state.made.clamp(max=self.opening)[:, None])
+        words = f"decisions of the opening made: {observation.TOLD['number']}"
+        return [observation.to_move(self, state, viewer), (words, made), *told]
+
+    def _own_fields(self) -> list[str]:
+        """The fields that the game adds to those of every trick game."""
+        usual = {field.name for field in fields(TrickState)}
+        return [field.name for field in fields(self.state_type) if field.name not in usual]
 
     def shows(self, state: TrickState) -> Tensor | None:
         """[B, P] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or

@@ -60,7 +60,6 @@ class TrickGame(OwnRules):
         self.decisions = self.length + self.most_others
         # At most all followers before a seat that has a choice leads, or the last trick's cards.
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
-        self.features = knowledge.features(self.layout, self.seats, self.led_suits) + self.own_features
         self.suits_turned = self._changes("first_suit")
         self.own_suits = not self._changes("suits_of_cards")
         self.follows = not self._changes("preferences")
@@ -377,6 +376,12 @@ class TrickGame(OwnRules):
         """What the mover (or ``seat``, [B] int64) knows: [B, features] float32, see `vecgame.knowledge`; then
         `own_block`."""
         return knowledge.observe(self, state, self.mover(state) if seat is None else seat)
+
+    @functools.cached_property
+    def features(self) -> int:
+        """Columns of an observation."""
+        own = sum(count for count, _ in self.own_columns()) if self.own_features is None else self.own_features
+        return knowledge.features(self.layout, self.seats, self.led_suits) + own
 
     def columns(self) -> list[tuple[int, str]]:
         return [*knowledge.columns(self), *self.own_columns()]

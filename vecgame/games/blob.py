@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -50,10 +51,6 @@ class Blob(ExactBids):
             self.bids = max(self.bids, NO_TRUMP + 1)
         self.lowest, self.highest = rules.range
         self.merges = False  # see `merged`
-
-    def __init__(self, rules: Rules | None = None, **changes: object) -> None:
-        super().__init__(rules, **changes)
-        self.features = blob_observation.features(self.seats, shown=self.rules.sight == FOREHEAD)
 
     def __eq__(self, other: object) -> bool:
         return super().__eq__(other) and self.merges == other.merges
@@ -239,6 +236,11 @@ class Blob(ExactBids):
     def observe(self, state: BlobState, seat: Tensor | None = None) -> Tensor:
         """Features of what the mover (or ``seat``, [B] int64) knows: [B, F] float32, see `blob_observation`."""
         return blob_observation.observe(self, state, self.mover(state) if seat is None else seat)
+
+    @cached_property
+    def features(self) -> int:
+        """Columns of an observation."""
+        return blob_observation.features(self.seats, shown=self.rules.sight == FOREHEAD)
 
     def columns(self) -> list[tuple[int, str]]:
         return blob_observation.columns(self.seats, shown=self.rules.sight == FOREHEAD)

@@ -11,6 +11,7 @@ worth there. At the end of a match values are exact.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -81,7 +82,6 @@ class Match(TrickGame):
         self.lowest, self.highest = 0.0, 1.0
         self.sum_of_scores = type(self).sum_of_scores  # not what the game has set for itself
         self.plain = False  # after the last trick of a game there is another
-        self.features += self.seats + 2
 
     def _check_parts(self) -> None:
         """Raises ValueError unless the state is one of matches."""
@@ -265,6 +265,15 @@ class Match(TrickGame):
         left = (self.games - 1 - state.number.long()).clamp(min=0)
         told = torch.cat([self.standing(state, viewer), (left / self.games)[None], (left == 0)[None]]).t().float()
         return torch.cat([super().observe(state, viewer), told], dim=-1)
+
+    @functools.cached_property
+    def features(self) -> int:
+        """Columns of an observation: those of the game, and two more than seats."""
+        return super().features + self.seats + 2
+
+    def _own_fields(self) -> list[str]:
+        standing = {field.name for field in fields(Standing)}
+        return [name for name in super()._own_fields() if name not in standing]
 
     def standing(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Features of the totals for seat ``viewer`` [B] int64: [P, B] float32."""
