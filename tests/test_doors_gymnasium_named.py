@@ -31,7 +31,7 @@ def test_games_are_known_by_name() -> None:
 
 def test_a_game_of_ones_own_is_named_by_its_file(own_games: Path) -> None:
     table = gymnasium.make("vecgame/Game-v0", game="polignac.py:Polignac", opponents="flat")
-    assert table.reset(seed=1)[0].shape == (337,) and table.unwrapped.game.name == "polignac"
+    assert table.reset(seed=1)[0].shape == (344,) and table.unwrapped.game.name == "polignac"
 
 
 @pytest.mark.parametrize("name", ["Hearts", "Game"])
