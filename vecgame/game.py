@@ -123,6 +123,10 @@ class Game(ABC):
     def mover(self, state: State) -> Tensor:
         """Seat to move: [B] int64."""
 
+    def acting(self, state: State) -> Tensor:
+        """The seat that the mover decides for, whose cards it plays: [B] int64, itself unless a game says another."""
+        return self.mover(state)
+
     @abstractmethod
     def legal_mask(self, state: State) -> Tensor:
         """Legal actions: [B, num_actions] bool, never empty, not even where the game is over."""

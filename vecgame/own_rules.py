@@ -98,6 +98,12 @@ class OwnRules(Game):
         """
         return self.start(hands, index, leader=(dealer + 1) % self.seats)
 
+    def player_of(self, state: TrickState, seat: Tensor) -> Tensor:
+        """Who decides for ``seat`` [B] int64, whose turn it is: [B] int64, by default itself. Where another seat does,
+        that is the `mover`; the hand that it plays from, the place in the trick and what a card tells are the seat's. A
+        game that has this says who comes next in `in_turn` instead of `mover`."""
+        return seat
+
     def legal_bids(self, state: TrickState) -> Tensor:
         """Legal bids in the opening: [B] int64, bit b for bid b, at least one in each lane."""
         return torch.full_like(state.seen, (1 << self.most_bids) - 1)
@@ -270,10 +276,16 @@ class OwnRules(Game):
         usual = {field.name for field in fields(TrickState)}
         return [field.name for field in fields(self.state_type) if field.name not in usual]
 
-    def shows(self, state: TrickState) -> Tensor | None:
-        """[B, P] int64, cards that everybody knows the seat to hold; None in a game that leaves cards undealt never, or
-        in which no such card is ever known. Other seats lack them."""
+    def lies_open(self, state: TrickState) -> Tensor | None:
+        """[B, P] bool, seats whose hand lies open on the table; None in a game in which none ever does. What is hidden,
+        `may_hold` and worlds follow from it."""
         return None
+
+    def shows(self, state: TrickState) -> Tensor | None:
+        """[B, P] int64, cards that everybody knows the seat to hold, by default the hands that lie open; None in a game
+        that leaves cards undealt never, or in which no such card is ever known. Other seats lack them."""
+        laid = self.lies_open(state)
+        return None if laid is None else torch.where(laid, state.hands, 0)
 
     def placed(self, state: TrickState) -> Tensor | None:
         """[B] int64, cards that everybody knows to lie in a hidden place, though perhaps not in which; None in a game
@@ -281,12 +293,17 @@ class OwnRules(Game):
         return None
 
     def hidden(self, state: TrickState) -> dict[str, Hidden]:
-        """A seat sees its own hand only."""
-        return {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
+        """A seat sees its own hand, and those that lie open."""
+        sees, laid = hidden.own(self.seats, state.batch_size, state.device), self.lies_open(state)
+        return {"hands": Hidden(sees if laid is None else sees | laid[:, None])}
 
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the seats after ``viewer`` [B] may hold as far as it knows, seen or not: [P - 1, B] int64."""
-        return ~state.lacks.gather(1, worlds.opponents(viewer, self.seats)).t()
+        may, laid = ~state.lacks, self.lies_open(state)
+        if laid is not None:
+            shown = torch.where(laid, state.hands, 0)
+            may = torch.where(shown != 0, shown, may & ~shown.sum(-1, keepdim=True))
+        return may.gather(1, worlds.opponents(viewer, self.seats)).t()
 
     def bid_name(self, bid: int, state: TrickState | None = None) -> str:
         """What people call a bid; ``state`` is one lane, if the bid's meaning depends on it."""

@@ -184,7 +184,7 @@ def _footer(seen: Seen, names: Sequence[str] | None) -> list[str]:
     if seen.mover is not None:
         others = [name for action, name in zip(seen.legal, seen.choices, strict=True) if action not in playable]
         may = ", ".join([*sorted({*playable.values()} - {""}), *others])
-        told.append(f"{seen.seat_name(seen.mover, names)} to move{': ' + may if may else ''}")
+        told.append(f"{seen.mover_name(names)} to move{': ' + may if may else ''}")
     elif seen.scores is not None:
         told.append("the game is over")
     drawn = {"hands", "trick", "lacks", *_pile_fields(seen)}
@@ -286,7 +286,7 @@ def _row_seat(
 
 def _legal_cards(seen: Seen, seat: int) -> set[int]:
     """The cards of a seat that it may play, where not all are."""
-    legal = set(seen.playable()) if seat == seen.mover else set()
+    legal = set(seen.playable()) if seat == seen.acting else set()
     return legal if len(legal) < seen.count("hands", seat) else set()
 
 

@@ -109,6 +109,7 @@ class Seen:
     counts: Mapping[str, Value]  # by field that holds cards: how many each entry holds, hidden ones too
     kinds: Mapping[str, str | tuple[str, ...]]  # by field, see `kinds`
     mover: int | None = None  # None: the game is over, or it is not known
+    acting: int | None = None  # the seat that the mover decides for, itself as a rule
     legal: Sequence[int] = ()  # the mover's actions, if the viewer may know them
     choices: Sequence[str] = ()  # their names
     scores: Sequence[float] | None = None  # of a finished game
@@ -119,6 +120,11 @@ class Seen:
     def seat_name(self, seat: int, names: Sequence[str] | None = None) -> str:
         name = f"seat {seat}" if names is None else names[seat]
         return f"{name} (you)" if seat == self.viewer else name
+
+    def mover_name(self, names: Sequence[str] | None = None) -> str:
+        """Who is to move, and whose cards it plays, where these are not its own."""
+        name = self.seat_name(self.mover, names)
+        return name if self.acting in (None, self.mover) else f"{name} for {self.seat_name(self.acting, names)}"
 
     def held(self, name: str, entry: int | None = None) -> list[int]:
         """The cards that are seen in a field, or in one entry of it, as held; by their places, if it has any."""
@@ -268,6 +274,7 @@ def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
         deck=game.deck,
         seats=game.seats,
         mover=None if over else mover,
+        acting=None if over else int(game.acting(one)),
         legal=legal,
         choices=[game.action_name(action, one) for action in legal],
         scores=_scores(game, one) if over else None,
@@ -359,7 +366,7 @@ def words(seen: Seen, names: Sequence[str] | None = None) -> str:
     rows += [(LABELS.get(name, name), field_words(seen, name, names)) for name in others(seen)]
     if seen.mover is not None:
         choices = f": {', '.join(seen.choices)}" if seen.choices else ""
-        rows.append(("to move", f"{seen.seat_name(seen.mover, names)}{choices}"))
+        rows.append(("to move", f"{seen.mover_name(names)}{choices}"))
     elif seen.scores is not None:
         rows.append(("over", "" if "hands" in seen.values else " ".join(map(points, seen.scores))))
     rows = [row for row in rows if row[1] or row[0] == "over"]

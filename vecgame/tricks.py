@@ -63,6 +63,7 @@ class TrickGame(OwnRules):
         self.suits_turned = self._changes("first_suit")
         self.own_suits = not self._changes("suits_of_cards")
         self.follows = not self._changes("preferences")
+        self.plays_for_others = self._changes("player_of")
         # The last trick is a card of each seat, which nobody chooses.
         follows = self.follows and not self._changes("giving") and not self._changes("sits_out")
         self.plain = follows and self.tricks == self.cards and not self.others
@@ -86,6 +87,8 @@ class TrickGame(OwnRules):
             raise ValueError(f"{name} has {len(self.others)} others; there may be {MOST_CARDS - self.other_bit}")
         if self.others and "done" not in {field.name for field in fields(self.state_type)}:
             raise ValueError(f"{name} has others, so its {self.state_type.__name__} needs a field done, [B] int8")
+        if self.plays_for_others and type(self).mover is not TrickGame.mover:
+            raise ValueError(f"{name} has player_of, so who comes next it must say in in_turn, not in mover")
         if self.bids and self.first_bid not in (0, self.layout.size):
             raise ValueError(f"{name} has first_bid={self.first_bid}; it must be 0 or {self.layout.size}")
         if self.suits_of_cards().max() >= self.led_suits and not self._changes("suit_led"):
@@ -167,7 +170,14 @@ class TrickGame(OwnRules):
     # -- playing it ---------------------------------------------------------------------------------------------------
 
     def mover(self, state: TrickState) -> Tensor:
-        """Seat to move: [B] int64. Bids and plays alike go round from the leader."""
+        """Seat to move: [B] int64, that of `in_turn` unless another plays its cards."""
+        return self.player_of(state, self.in_turn(state))
+
+    def acting(self, state: TrickState) -> Tensor:
+        return self.in_turn(state) if self.plays_for_others else self.mover(state)
+
+    def in_turn(self, state: TrickState) -> Tensor:
+        """Seat whose turn it is: [B] int64. Bids and plays alike go round from the leader."""
         leader = state.leader.short() if self.length + self.seats > MOST_DECISIONS else state.leader  # or it wraps
         return around(leader + self._played(state.made), self.seats).long()
 
@@ -193,7 +203,7 @@ class TrickGame(OwnRules):
 
     def legal_cards(self, state: TrickState) -> Tensor:
         """The cards that the mover may play: [B] int64. A finished game has card 0 alone, so no mask is empty."""
-        hand = entries(state.hands, place_of(self.mover(state), self.seats))
+        hand = entries(state.hands, place_of(self.acting(state), self.seats))
         legal = hand
         for preferred in reversed(self.preferences(state, self.suit_led(state, state.trick))):
             choice = binding = hand & preferred
@@ -241,7 +251,7 @@ class TrickGame(OwnRules):
 
     def step(self, state: TrickState, action: Tensor) -> TrickState:
         """As of any `Game`; actions are a card's id, or ``first_bid`` + a bid during the opening."""
-        bidding, giving, seat = self.bidding(state), self.giving(state), self.mover(state)
+        bidding, giving, seat = self.bidding(state), self.giving(state), self.acting(state)
         place, card = place_of(seat, self.seats), action.clamp(0, self.layout.size - 1)  # tables hold no more
         if self.bids and not none(bidding):
             bid = (action - self.first_bid if self.first_bid else action).clamp(0, self.bids - 1)

@@ -114,7 +114,7 @@ def listed_choices(seen: Seen) -> dict[int, int]:
     """The choices as they are numbered for the viewer: cards by their places in the hand, bids by their own numbers,
     all else from 1 on; but not in a game of one's own with bids, where a number is a bid throughout."""
     if seen.playable is not None:
-        return {place: card for place, card in enumerate(seen.hand(seen.viewer), 1) if card in seen.playable}
+        return {place: card for place, card in enumerate(seen.hand(seen.acting), 1) if card in seen.playable}
     return numbers(seen) or ({} if seen.numbered == COUNTED else dict(enumerate(distinct(seen.choices), 1)))
 
 
@@ -141,7 +141,7 @@ def _mistake(line: str, seen: Seen) -> str:
     word = typed(line)
     if (cards := seen.playable) is None:
         return f"{shown(line)} is not allowed: you may choose {allowed(seen)}; ? for help."
-    layout, hand = seen.one.layout, seen.hand(seen.viewer)
+    layout, hand = seen.one.layout, seen.hand(seen.acting)
     if word.isdecimal() and len(word) <= 3:
         if not 1 <= int(word) <= len(hand):
             return f"There is no card number {int(word)}; ? for help."
@@ -155,7 +155,8 @@ def _mistake(line: str, seen: Seen) -> str:
         such = typed(_name(seen, min(cards))) if text.usual_suits(layout) else _name(seen, min(cards))
         return f"{shown(line)} is no card: type one such as {such}, or its number; ? for help."
     if not any(_name(seen, card) == _name(seen, held) for held in hand):
-        return f"You do not hold {_name(seen, card)}."
+        who = "You do" if seen.acting == seen.viewer else f"{seen.names[seen.acting]} does"
+        return f"{who} not hold {_name(seen, card)}."
     if seen.led is not None and all(seen.suits[legal] == seen.led for legal in cards):
         return f"{_name(seen, card)} is not allowed: you must follow {text.suit_name(layout, seen.led)}."
     return f"{_name(seen, card)} is not allowed: you may choose {allowed(seen)}."
@@ -174,7 +175,7 @@ def _name(seen: Seen, card: int) -> str:
 def allowed(seen: Seen) -> str:
     """The legal choices in words: 0-5, not 2; pass, order up hearts; Q♥, 10♥."""
     if seen.playable is not None:
-        names = dict.fromkeys(_name(seen, card) for card in seen.hand(seen.viewer) if card in seen.playable)
+        names = dict.fromkeys(_name(seen, card) for card in seen.hand(seen.acting) if card in seen.playable)
     else:
         counted = numbers(seen)
         names = [name for action, name in distinct(seen.choices).items() if action not in counted.values()]

@@ -61,6 +61,11 @@ def verb(name: str, word: str) -> str:
     return f"{name} {word}{'es' if word.endswith(('s', 'sh', 'ch', 'x', 'z', 'o')) else 's'}"
 
 
+def whose(name: str) -> str:
+    """What belongs to somebody: your, West's."""
+    return "your" if name == "You" else f"{name}'s"
+
+
 def listed(names: list[str]) -> str:
     """Names as people list them: A, B and C."""
     return " and ".join(([", ".join(names[:-1])] if names[1:] else []) + names[-1:])
@@ -76,7 +81,8 @@ def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
 def _move_line(before: Seen, move: Move) -> str:
     name = before.names[move.seat]
     if move.plays or _of_cards(before.one.layout, move):
-        return f"{verb(name, 'lead' if move.leads else 'play')} {move.name}."
+        of = "" if move.acting is None else f"{whose(before.names[move.acting])} "
+        return f"{verb(name, 'lead' if move.leads else 'play')} {of}{move.name}."
     word, _, rest = move.name.partition(" ")
     if word in VERBS or word in before.verbs:
         return f"{verb(name, word)}{' ' * bool(rest)}{rest}."
@@ -215,8 +221,8 @@ def shown_hands(seen: Seen) -> list[int]:
 
 def decision_lines(seen: Seen, glyphs: Glyphs) -> list[str]:
     """What the viewer must know to decide."""
-    cards = seen.playable
-    lines = [hand_line(seen, seat, glyphs) for seat in shown_hands(seen)]
+    cards, acting = seen.playable, seen.acting
+    lines = [hand_line(seen, seat, glyphs) for seat in shown_hands(seen) if cards is None or seat != acting]
     lines += [glyphs.say(line) for line in (table_line(seen), tally_line(seen), facts_line(seen)) if line]
     if cards is None:
         own = [hand_line(seen, seen.viewer, glyphs)] if seen.hands_in else []
@@ -225,16 +231,20 @@ def decision_lines(seen: Seen, glyphs: Glyphs) -> list[str]:
     for number, card in listed_choices(seen).items():
         numbered.setdefault(glyphs.card(seen.one.layout, card), []).append(str(number))
     choices = "  ".join(f"{','.join(places)}:{name}" for name, places in numbered.items())
-    others = [glyphs.card(seen.one.layout, card) for card in seen.hand(seen.viewer) if card not in cards]
+    others = [glyphs.card(seen.one.layout, card) for card in seen.hand(acting) if card not in cards]
     word = next(iter(cards.values())) or "play"
-    return [*lines, f"You may {word}  {choices}" + (f"  (you also hold {' '.join(others)})" if others else "")]
+    if acting == seen.viewer:
+        return [*lines, f"You may {word}  {choices}" + (f"  (you also hold {' '.join(others)})" if others else "")]
+    told = f"You may {word} {whose(seen.names[acting])}  {choices}"
+    also = f"  ({verb(seen.names[acting], 'hold')} {' '.join(others)} too)" if others else ""
+    return [*lines, hand_line(seen, seen.viewer, glyphs), told + also]
 
 
 def table_line(seen: Seen) -> str:
     """The cards on the table and whose is the best."""
     if seen.trick is None:
         return ""
-    table = ", ".join(f"{seen.names[move.seat]} {move.name}" for move in seen.trick.plays)
+    table = ", ".join(f"{seen.names[move.at]} {move.name}" for move in seen.trick.plays)
     name = seen.names[seen.winning]
     return f"On the table: {table}; {'you are' if name == 'You' else f'{name} is'} winning."
 
@@ -302,11 +312,12 @@ def prompt(seen: Seen, glyphs: Glyphs) -> str:
         what = f"card to {next(iter(cards.values()))}" if any(cards.values()) else "card"
     else:
         what = "bid" if "bid" in words else "choice"
+    your = "Your" if cards is None or seen.acting == seen.viewer else whose(seen.names[seen.acting])
     if len(seen.legal) == 1:
         (action,), (name,) = seen.legal, seen.choices.values()
         only = text.card_name(seen.one.layout, action) if cards is not None else name.removeprefix("bid ")
-        return glyphs.say(f"Your {what} (Enter: {only}): ")
-    return glyphs.say(f"Your bid ({allowed(seen)}): ") if what == "bid" else f"Your {what}: "
+        return glyphs.say(f"{your} {what} (Enter: {only}): ")
+    return glyphs.say(f"Your bid ({allowed(seen)}): ") if what == "bid" else f"{your} {what}: "
 
 
 def rest_prompt(seen: Seen) -> str:

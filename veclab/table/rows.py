@@ -25,7 +25,7 @@ def trick_titles(seen: Seen) -> tuple[str, str]:
     number = f"trick {sum(seen.won or ()) + (seen.trick is not None)} of {seen.most_tricks}"
     if seen.trick is None:
         return number, f"{verb(seen.names[trick.winner], 'take')} it"
-    return f"{number}, {seen.names[trick.plays[0].seat]} led", f"{seen.names[seen.winning]} winning so far"
+    return f"{number}, {seen.names[trick.plays[0].at]} led", f"{seen.names[seen.winning]} winning so far"
 
 
 def score_rows(seen: Seen, glyphs: Glyphs) -> list[list[str]]:

@@ -76,6 +76,12 @@ class Move:
     leads: bool = False  # the first one
     winner: int | None = None  # of the trick, if it is complete by this card
     more: str = ""  # what the game says of it beside that, see `Game.remark`
+    acting: int | None = None  # the seat that another decides for, None where it does so itself
+
+    @property
+    def at(self) -> int:
+        """The seat whose card or bid it is."""
+        return self.seat if self.acting is None else self.acting
 
 
 @dataclass(frozen=True)
@@ -170,12 +176,13 @@ class Match:
     def _move(self, action: int) -> Move:
         """The mover's action, and what it does to the trick on the table."""
         game, state, seat = self.game, self.state, self.mover
-        move = Move(seat, action, game.action_name(action, state))
+        acting = int(game.acting(state))
+        move = Move(seat, action, game.action_name(action, state), acting=None if acting == seat else acting)
         card = isinstance(game, TrickGame) and action < game.layout.size  # a game may add other things to do
         if not card or game.bidding(state) or is_giving(game, state):
             return move
         trick = state.trick.clone()
-        trick[0, seat] = action
+        trick[0, acting] = action
         cards, out = int((trick >= 0).sum()), game.sits_out(state)
         complete = cards == game.seats - (out is not None and int(out) >= 0)
         winner = int(game.winner(state, trick, game.suit_led(state, trick))) if complete else None

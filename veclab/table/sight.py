@@ -80,6 +80,11 @@ class Seen:
         return self.one.mover
 
     @property
+    def acting(self) -> int | None:
+        """The seat whose cards the mover plays, itself as a rule; None when the match is over."""
+        return self.one.acting
+
+    @property
     def what(self) -> str:
         """What is played ``games`` times: "match" where it is of several deals itself, else "game"."""
         return "game" if self.deal is None else "match"
@@ -100,9 +105,10 @@ class Seen:
 
     @property
     def playable(self) -> dict[int, str] | None:
-        """Where every choice of the viewer is a card of its hand: what is done with each but to play it. Else None."""
+        """Where every choice of the viewer is a card of its hand, or of that it plays for another: what is done with
+        each but to play it. Else None."""
         cards = self.one.playable() if self.own_turn else {}
-        held = bool(cards) and cards.keys() <= set(self.hand(self.viewer))
+        held = bool(cards) and cards.keys() <= set(self.hand(self.acting))
         return cards if held and len(cards) == len(self.one.legal) else None
 
     def ahead(self, seat: int) -> bool:

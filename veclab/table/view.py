@@ -79,14 +79,14 @@ def trick_line(seen: Seen, glyphs: Glyphs) -> Text:
     """What `trick_panel` shows but the seats' places, in a sentence."""
     (title, subtitle), trick = trick_titles(seen), seen.trick or seen.last_trick
     plays = trick.plays if trick else ()
-    cards = [Text(f"{seen.names[move.seat]} ").append_text(card_text(seen, move.action, glyphs)) for move in plays]
+    cards = [Text(f"{seen.names[move.at]} ").append_text(card_text(seen, move.action, glyphs)) for move in plays]
     parts = [Text(", ").join(cards)] * bool(cards) + [Text(subtitle)] * bool(subtitle)
     return Text(f"{title[:1].upper()}{title[1:]}{': ' * bool(parts)}").append_text(Text("; ").join(parts)).append(".")
 
 
 def _place(seen: Seen, seat: int, plays: tuple[Move, ...], glyphs: Glyphs) -> Text:
     """A seat at the table and its card of the trick."""
-    card = next((move.action for move in plays if move.seat == seat), None)
+    card = next((move.action for move in plays if move.at == seat), None)
     name = Text(seen.names[seat], style="bold" if seat == seen.mover else "")
     if seat == seen.mover:
         name = Text(f"{glyphs.pointer} ").append_text(name)
@@ -122,7 +122,7 @@ def scores_table(seen: Seen, glyphs: Glyphs) -> Table:
 def hand_cards(seen: Seen, glyphs: Glyphs, width: int) -> RenderableType:
     """The viewer's hand as cards. Where one is to be chosen, legal ones are bright and numbered, the rest dim; cards
     that it does not see itself lie face down."""
-    cards = _own(seen, glyphs)
+    cards = _cards(seen, seen.viewer, glyphs)
     wide = max([CARD_WIDTH - 2, *(len(name) for name, _, _ in cards)])
     a_row = max(1, width // (wide + 2))
     rows = []
@@ -138,30 +138,32 @@ def hand_cards(seen: Seen, glyphs: Glyphs, width: int) -> RenderableType:
 
 def hand_text(seen: Seen, glyphs: Glyphs) -> Text:
     """What `hand_cards` shows, in words: 1:Q♠  2:9♠  A♥."""
-    cards = [
-        Text(f"{number}:" if number else "", style="bold").append(name, style=style)
-        for name, style, number in _own(seen, glyphs)
+    return Text("  ").join([Text("Your hand:"), *_numbered(seen, seen.viewer, glyphs)])
+
+
+def _numbered(seen: Seen, seat: int, glyphs: Glyphs) -> list[Text]:
+    """The cards of a hand, with the numbers of those that the viewer may choose."""
+    cards = _cards(seen, seat, glyphs)
+    return [
+        Text(f"{number}:" if number else "", style="bold").append(name, style=style) for name, style, number in cards
     ]
-    return Text("  ").join([Text("Your hand:"), *cards])
 
 
-def _own(seen: Seen, glyphs: Glyphs) -> list[tuple[str, str, str]]:
-    """The cards of the viewer's hand: name, style, and the number of one that may be chosen."""
-    legal, layout, found = seen.playable, seen.one.layout, []
-    for number, card in enumerate(seen.hand(seen.viewer), 1):
+def _cards(seen: Seen, seat: int, glyphs: Glyphs) -> list[tuple[str, str, str]]:
+    """The cards of a hand: name, style, and the number of one that the viewer may choose."""
+    legal, layout, found = seen.playable if seat == seen.acting else None, seen.one.layout, []
+    for number, card in enumerate(seen.hand(seat), 1):
         bright = legal is None or card in legal
         style = card_style(layout, card) if bright else "dim"
         found.append((glyphs.card(layout, card), style, str(number) if legal is not None and bright else ""))
-    return found + [("?", "dim", "")] * seen.unseen(seen.viewer)
+    return found + [("?", "dim", "")] * seen.unseen(seat)
 
 
 def open_hands(seen: Seen, seats: list[int] | range, glyphs: Glyphs) -> Table:
     """The hands of some seats, as far as they are seen."""
     grid = Table.grid(padding=(0, 1))
     for seat in seats:
-        cards = [card_text(seen, card, glyphs) for card in seen.hand(seat)]
-        cards += [Text("?", style="dim")] * seen.unseen(seat)
-        grid.add_row(f"{seen.names[seat]}:", Text(" ").join(cards))
+        grid.add_row(f"{seen.names[seat]}:", Text(" ").join(_numbered(seen, seat, glyphs)))
     return grid
 
 

@@ -59,7 +59,7 @@ def card_told(seen: Seen, card: int) -> dict[str, Json]:
 def _seat(seen: Seen, seat: int) -> dict[str, Json]:
     """A seat: its card of the trick on the table, and of its hand what is seen; the viewer's own is told apart."""
     trick = seen.trick or seen.last_trick
-    move = next((move for move in trick.plays if move.seat == seat), None) if trick else None
+    move = next((move for move in trick.plays if move.at == seat), None) if trick else None
     best = seen.winning if seen.trick else trick and trick.winner
     other = seat != seen.viewer
     return {
@@ -69,7 +69,7 @@ def _seat(seen: Seen, seat: int) -> dict[str, Json]:
         "notes": _notes(seen, seat),
         "played": None if move is None else card_told(seen, move.action),
         "best": ("winning" if seen.trick else "takes it") if move is not None and seat == best else "",
-        "hand": [card_told(seen, card) for card in seen.hand(seat)] if other else [],
+        "hand": _others(seen, seat) if other else [],
         "unseen": seen.unseen(seat) if other else 0,
         "piles": [
             _pile(seen, name, seat) for name in seen.piles if seen.one.per_seat(name) and seen.one.count(name, seat)
@@ -88,7 +88,7 @@ def _notes(seen: Seen, seat: int) -> str:
 
 def _plays(seen: Seen, trick: Trick) -> list[Json]:
     return [
-        {"who": seen.names[move.seat], "card": card_told(seen, move.action), "best": move.seat == trick.winner}
+        {"who": seen.names[move.at], "card": card_told(seen, move.action), "best": move.at == trick.winner}
         for move in trick.plays
     ]
 
@@ -102,12 +102,23 @@ def _pile(seen: Seen, name: str, seat: int | None = None) -> Json:
 
 def _hand(seen: Seen) -> list[Json]:
     """The viewer's cards as it holds them."""
-    return [] if seen.viewer is None else _cards(seen, seen.hand(seen.viewer))
+    return [] if seen.viewer is None else _held(seen, seen.viewer)
 
 
-def _cards(seen: Seen, cards: Sequence[int]) -> list[Json]:
-    """Cards, with the action of each that the viewer may choose and what is done with it."""
-    playable, numbers = seen.one.playable() if seen.own_turn else {}, _numbers(seen)
+def _others(seen: Seen, seat: int) -> list[Json]:
+    """What is seen of another hand; of one that the viewer plays from, as of its own."""
+    plays = seen.own_turn and seat == seen.acting
+    return _held(seen, seat) if plays else [card_told(seen, card) for card in seen.hand(seat)]
+
+
+def _held(seen: Seen, seat: int) -> list[Json]:
+    """The cards of a hand that the viewer may play from."""
+    return _cards(seen, seen.hand(seat), seat == seen.acting)
+
+
+def _cards(seen: Seen, cards: Sequence[int], may: bool = True) -> list[Json]:
+    """Cards, with the action of each that the viewer may choose, if it ``may``, and what is done with it."""
+    playable, numbers = seen.one.playable() if seen.own_turn and may else {}, _numbers(seen)
     return [
         {
             **card_told(seen, card),
@@ -120,12 +131,12 @@ def _cards(seen: Seen, cards: Sequence[int]) -> list[Json]:
 
 
 def _choices(seen: Seen) -> list[Json]:
-    """The viewer's choices that are no cards of its hand, nor of a pile."""
+    """The viewer's choices that are no cards of the hand that it plays from, nor of a pile."""
     if not seen.own_turn:
         return []
     seats = range(len(seen.names))
     lie = [(name, seat) for name in seen.piles for seat in (seats if seen.one.per_seat(name) else [None])]
-    cards = {*seen.hand(seen.viewer), *(card for name, seat in lie for card in seen.pile(name, seat))}
+    cards = {*seen.hand(seen.acting), *(card for name, seat in lie for card in seen.pile(name, seat))}
     cards &= seen.one.playable().keys()
     numbers = _numbers(seen)
     others = {action: name for action, name in seen.choices.items() if action not in cards}

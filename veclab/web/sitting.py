@@ -68,7 +68,7 @@ class Sitting:
         if self.resting:  # of the next game nothing is shown yet
             trick = match.results[-1].tricks[-1:]
             plays = [move for one in trick for move in one.plays]
-            cards = [{"who": seen.names[move.seat], "card": card_told(seen, move.action)} for move in plays]
+            cards = [{"who": seen.names[move.at], "card": card_told(seen, move.action)} for move in plays]
             kept = {name: told[name] for name in ("sheet", "over")}
             heading = f"{seen.what.capitalize()} {len(match.results)} is over"
             told = {**kept, "rest": {"heading": heading, "next": f"Next {seen.what}", "trick": cards}}

@@ -75,9 +75,9 @@ function drawPile(pile) {
     el("div", { class: "cards" }, ...pile.cards.map((one) => cardOrChoice(one)), ...backs(pile.unseen)));
 }
 
-function cardOrChoice(one, other = "") {
-  if (one.action === null) return card(one, "span", { class: other });
-  const label = `${one.word} ${calledInFull(one)}`;
+function cardOrChoice(one, other = "", whose = "") {
+  if (one.action == null) return card(one, "span", { class: other });
+  const label = `${one.word} ${whose}${calledInFull(one)}`;
   return card(one, "button", { class: "choice", "data-action": one.action, "data-number": one.number, "aria-label": label,
     title: label, onclick: () => act(one.action) }, one.number === null ? null : el("span", { class: "number" }, one.number));
 }
@@ -103,9 +103,13 @@ function drawFelt(told) {
     el("p", { class: told.seats.some((one) => one.best) ? "below" : "" }, told.below));
 }
 
+function held(hand, whose = "") {
+  const choosing = hand.some((one) => one.action != null);
+  return hand.map((one) => cardOrChoice(one, choosing ? "no" : "", whose));
+}
+
 function drawHand(told) {
-  const choosing = told.hand.some((one) => one.action !== null);
-  $("hand").replaceChildren(...told.hand.map((one) => cardOrChoice(one, choosing ? "no" : "")), ...backs(told.unseen));
+  $("hand").replaceChildren(...held(told.hand), ...backs(told.unseen));
   $("choices").replaceChildren(...told.choices.map((one) => {
     const numbered = one.number !== null && !one.name.endsWith(String(one.number));
     return el("button", { class: "choice", "data-action": one.action, "data-number": one.number, onclick: () => act(one.action) },
@@ -116,7 +120,7 @@ function drawHand(told) {
 function drawHands(told) {
   const seats = told.seats.filter((one) => one.hand.length && (told.watching || one.name !== "You"));
   $("hands").replaceChildren(...seats.map((one) => el("div", {},
-    el("p", { class: "name" }, one.name), el("div", { class: "cards" }, ...one.hand.map((held) => card(held)), ...backs(one.unseen)))));
+    el("p", { class: "name" }, one.name), el("div", { class: "cards" }, ...held(one.hand, `${one.name}'s `), ...backs(one.unseen)))));
 }
 
 function drawRest(told) {
