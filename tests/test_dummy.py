@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from tests.bridge import NAMES, Bridge
-from vecgame import Whist, contract, pictures, text
+from vecgame import Layout, TrickGame, TrickState, Whist, contract, pictures, text
 from vecgame.cards import bit
 from vecgame.lanes import place_of
 from veclab.arena.told import states_told
@@ -176,3 +176,26 @@ def test_others_play_their_own() -> None:
     assert place_of(game.acting(state)).tolist() == [
         int(seat) + 4 * lane for lane, seat in enumerate(game.mover(state))
     ]
+
+
+class OuvertState(TrickState):
+    layout = Layout(suits=3, ranks=5)
+
+
+class Ouvert(TrickGame):
+    """Seat 1 plays with open cards from the first card on, and for itself; three cards are left over."""
+
+    name, state_type, highest = "ouvert", OuvertState, 3.0
+
+    def set_up(self):
+        self.cards = 3
+
+    def lies_open(self, state):
+        return (state.made > 0)[:, None] & (torch.arange(4, device=state.device) == 1)
+
+    def points(self, state):
+        return state.won.float()
+
+
+def test_who_plays_with_open_cards_keeps_the_contract() -> None:
+    assert contract.check(Ouvert()) == ()
