@@ -20,7 +20,7 @@ MIXED = 100  # positions, each of a game of its own
 def columns_are_named(game: Game) -> None:
     """The blocks of `columns` and of `action_columns` are as many columns as there are, and a trick game's `own_block`
     gives as many as it says."""
-    if isinstance(game, OwnRules):
+    if isinstance(game, OwnRules) and game.own_features is not None:  # else they are counted
         state = game.deal(GAMES)
         rows = game.own_block(state, game.mover(state))
         given = sum(row.shape[0] if row.ndim == 2 else 1 for row in rows)
