@@ -5,6 +5,9 @@ int64 whose bit ``c`` says whether card ``c`` is in it (a *bitboard*). Up to 63 
 shift below is free of sign extension.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, reduce
 
@@ -70,6 +73,30 @@ class Layout:
             return ((wide * 5) >> 6).to(card.dtype)
         return torch.div(wide, max(self.ranks, 1), rounding_mode="floor").clamp(max=self.suits).to(card.dtype)
 
+    def rank_of(self, card: Tensor) -> Tensor:
+        """Rank of each card id, ``ranks`` for an extra card, -1 for -1, in the card tensor's shape and dtype."""
+        suited = card % max(self.ranks, 1)
+        return torch.where(card < 0, card, torch.where(card < self.suits * self.ranks, suited, self.ranks))
+
+    def rank_bits(self, rank: Tensor | int) -> Tensor | int:
+        """Bitboards of all cards of a rank: [...] integer ranks -> [...] int64, or one of Python's for one of these."""
+        first = sum(1 << self.ranks * suit for suit in range(self.suits))
+        return first << (rank if isinstance(rank, int) else rank.long())
+
+    def grid(self, bits: Tensor) -> Tensor:
+        """Sets of cards by suit and rank, without extra cards: [...] int64 -> [..., suits, ranks] bool."""
+        return unpack(bits, size=self.suits * self.ranks).unflatten(-1, (self.suits, self.ranks))
+
+    def counts(self, bits: Tensor) -> Tensor:
+        """How many cards of each rank a set holds, without extra cards: [...] int64 -> [..., ranks] int64."""
+        return self.grid(bits).sum(-2)
+
+    def total(self, bits: Tensor, table: Table | Sequence[float] | Tensor) -> Tensor:
+        """The sum over the cards of each set of what a table [size] has for them: [...] int64 -> [...], int64 where the
+        table's numbers are integers."""
+        numbers = table if isinstance(table, Tensor) else as_table(table).on(bits.device)
+        return (unpack(bits, size=self.size) * numbers).sum(-1)
+
     def suit_bits(self, suit: Tensor) -> Tensor:
         """Bitboards of whole suits: [...] integer suits -> [...] int64."""
         return ((1 << self.ranks) - 1) << (self.ranks * suit.long())
@@ -107,6 +134,37 @@ class Layout:
         return self.bits & (
             ((1 << self.ranks) - 1) << self.ranks * suit if suit < self.suits else -1 << self.size - self.extra
         )
+
+
+class Table:
+    """Numbers to look up, such as what each card is worth, on the device of whoever asks: ``WORTH[card]``."""
+
+    def __init__(self, numbers: Sequence | Tensor) -> None:
+        self.numbers = torch.as_tensor(numbers)
+        self._on: dict[torch.device, Tensor] = {}
+
+    def __getitem__(self, place: Tensor) -> Tensor:
+        """What stands at each place, an integer of any type: [...] -> [...], or rows. Place -1 is the last."""
+        return self.on(place.device)[place.long()]
+
+    def on(self, device: torch.device) -> Tensor:
+        """All of it."""
+        if device not in self._on:
+            self._on[device] = self.numbers.to(device)
+        return self._on[device]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"numbers": self.numbers, "_on": {}}
+
+
+def as_table(numbers: Table | Sequence[float]) -> Table:
+    """A table of such numbers, of equal ones the same."""
+    return numbers if isinstance(numbers, Table) else _table_of(tuple(numbers))
+
+
+@cache
+def _table_of(numbers: tuple[float, ...]) -> Table:
+    return Table(numbers)
 
 
 STANDARD = Layout()
@@ -211,6 +269,14 @@ def lowest_card(bits: Tensor) -> Tensor:
     """
     low = bits & -bits
     return (low.double().view(torch.int64) >> 52) - 1023
+
+
+def highest_card(bits: Tensor) -> Tensor:
+    """Id of the highest card of each non-empty set: [...] int64 -> [...] int64; an empty set gives a negative number.
+
+    Without the cards that have the next one above them, no rounding of a float64 reaches the next power of two.
+    """
+    return ((bits & ~(bits >> 1)).double().view(torch.int64) >> 52) - 1023
 
 
 def list_cards(bits: Tensor, count: int) -> Tensor:
