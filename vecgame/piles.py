@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vecgame import dealing, hidden
-from vecgame.cards import popcount
+from vecgame.cards import lowest_card, popcount
 from vecgame.lanes import around, entries, place_of
 from vecgame.philox import Stream
 
@@ -28,6 +28,40 @@ def only(seat: Tensor, value: Tensor | bool, seats: int) -> Tensor:
     return torch.where(here, value[:, None], torch.zeros_like(value[:, None]))
 
 
+def added(field: Tensor, seat: Tensor, number: Tensor | int, where: Tensor | None = None) -> Tensor:
+    """A field [B, P] of numbers with a ``number`` more, [B] or one for all, for the seats ``seat`` [B] int64, in the
+    games ``where`` [B] bool says so, or in all: in the field's dtype, whatever that of the number is, bool too."""
+    return field + torch.where(_here(field, seat, where), _by_game(number, field), 0)
+
+
+def joined(field: Tensor, seat: Tensor, cards: Tensor | bool, where: Tensor | None = None) -> Tensor:
+    """`added` for a field of sets of cards, or of bools: those that it has and these."""
+    return field | torch.where(_here(field, seat, where), _by_game(cards, field), False)
+
+
+def changed(field: Tensor, seat: Tensor, value: Tensor | int, where: Tensor | None = None) -> Tensor:
+    """`added` for another value in place of the one that was there."""
+    return torch.where(_here(field, seat, where), _by_game(value, field), field)
+
+
+def _here(field: Tensor, seat: Tensor, where: Tensor | None) -> Tensor:
+    return only(seat if where is None else torch.where(where, seat, -1), True, field.shape[1])
+
+
+def _by_game(value: Tensor | int, field: Tensor) -> Tensor:
+    """A value of each game, [B, 1], or of all, in the field's dtype."""
+    if isinstance(value, Tensor):
+        return value[:, None].to(field.dtype)
+    return torch.full((), value, dtype=field.dtype, device=field.device)
+
+
+def put_on(pile: Tensor, card: Tensor) -> Tensor:
+    """A pile [B, N] of card ids, the newest first, with one more on it: ``card`` [B] int64, a bitboard of one as `act`
+    is given it; where that is 0, the pile as it is. Of a full pile the oldest card falls out."""
+    newest = lowest_card(card).clamp(min=-1)[:, None].to(pile.dtype)
+    return torch.where((card != 0)[:, None], torch.cat([newest, pile[:, :-1]], -1), pile)
+
+
 def seat_after(seat: Tensor, playing: Tensor) -> Tensor:
     """The next seat after ``seat`` [B] int64 that is ``playing`` [B, P] bool: that seat itself if no other is, and the
     one beside it if none is. [B] int64."""
@@ -43,17 +77,23 @@ def stock_of(stream: Stream, cards: Tensor, size: int) -> Tensor:
     return torch.where(torch.arange(size, device=cards.device) < popcount(cards)[:, None], order, -1).to(torch.int8)
 
 
-def draw(stock: Tensor, counts: Tensor, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def draw(stock: Tensor, counts: Tensor | int, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Gives each seat so many cards of a stock, as long as there are any.
 
     Args:
         stock: [B, N] int8.
-        counts: [B, P] int64, how many each seat draws, 0 or more.
+        counts: [B, P] int64, how many each seat draws, 0 or more; or how many are drawn for no seat but the table, or
+            one that is told by `joined`: [B] int64 or bool, or one number for all games.
         order: [B, P] int64, the seats in the order in which they draw, each once; by default 0, 1, ..
 
     Returns:
-        What each seat has drawn, [B, P] int64 bitboards, and the stock that is left, [B, N] int8.
+        What each seat has drawn, [B, P] int64 bitboards, or [B] if it is for no seat, and the stock that is left,
+        [B, N] int8.
     """
+    if not isinstance(counts, Tensor) or counts.ndim == 1:
+        counts = torch.as_tensor(counts, device=stock.device).expand(len(stock))[:, None].long()
+        drawn, left = draw(stock, counts)
+        return drawn[:, 0], left
     seats, place = counts.shape[1], torch.arange(stock.shape[1], device=stock.device)
     ends = (counts if order is None else counts.gather(1, order)).cumsum(-1)
     owner = (place >= ends[..., None]).sum(1)  # by that order; one more for the cards that stay
