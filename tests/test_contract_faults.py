@@ -238,7 +238,7 @@ class NamesNoField(Kuhn):
 
 class SeesInAnotherShape(Draw):
     def hidden(self, state):
-        return {**super().hidden(state), "stock": Hidden(nobody(state.played, 2), holds="cards")}
+        return {**super().hidden(state), "stock": Hidden(nobody(state.stock[:, :2], 2), holds="cards")}
 
 
 class Again(Count):
@@ -681,7 +681,7 @@ class NeverFollows(Whist):
         (NamesNoField(), "hidden names cards, which is no field"),
         (
             SeesInAnotherShape(),
-            r"who sees stock must be torch.bool of shape \[24, 2, 4\], not torch.bool of \[24, 2\]",
+            r"who sees stock must be torch.bool of shape \[24, 2, 4\], not torch.bool of \[24, 2, 2\]",
         ),
         (Again(), "deals depend on how the run is cut"),
         (ThirdSeat(), "mover is none of the 2 seats"),

@@ -359,8 +359,13 @@ def _of_own_states(method: Callable) -> Callable:
             game._check_legal(state, action)
         return method(game, state, action)
 
+    @functools.wraps(method)
+    def told(game: Game, state: State) -> dict[str, Hidden]:
+        game.check_state(state)
+        return hidden.in_full(method(game, state), state, game.seats)
+
     step.__signature__ = inspect.signature(step, follow_wrapped=False)  # the method's own lacks `validate`
-    return {"observe": observe, "step": step}.get(method.__name__, checked)
+    return {"observe": observe, "step": step, "hidden": told}.get(method.__name__, checked)
 
 
 def seats_of(seat: Tensor | Sequence[int], state: State, seats: int) -> Tensor:

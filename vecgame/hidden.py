@@ -14,10 +14,11 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from vecgame.cards import Layout, bit, lowest_card, popcount, unpack
+from vecgame.cards import Layout, bit, lowest_card, nth_card, pack, popcount, unpack
 from vecgame.philox import Purpose, Stream, check_count
 from vecgame.state import State, StateT
 
+Who = Literal["own", "others", "all", "nobody"]
 NUMBERS_FROM = 64  # blocks of a stream for each hidden number, the first of which are for the cards
 
 
@@ -26,13 +27,19 @@ class Hidden:
     """A field of a state that not everybody sees.
 
     What it ``holds`` says how `dealt_anew` draws it for worlds: cards, which go into any hidden place, or a "number".
-    That is one from which later chance comes: int64, from 0 to 2**56 - 1, each as likely as the other. A game in which
-    a die or another such number is hidden draws it in a `determinize` of its own, in the field's dtype.
+    That is one from which later chance comes: int64, from 0 to 2**56 - 1, each as likely as the other; or, with
+    ``weights``, one of a few, such as a die's. What is drawn otherwise is so in a `determinize` of the game's own.
+
+    In what `Game.hidden` returns ``sees`` may be a word: "own", each seat its own entry of a field [B, P, ...],
+    "others", all but that, "all" or "nobody"; or lack axes at its end, [B] or [B, P], and then it is for all entries.
+    Who is given it finds the whole tensor there, by `in_full`.
     """
 
-    sees: Tensor  # [B, P, ...] bool: seat p sees the entry; the axes after the second are the field's after its first
+    sees: Tensor | Who  # [B, P, ...] bool: seat p sees the entry; further axes are the field's after its first
     holds: Literal["sets", "cards", "number"] = "sets"  # bitboards, card ids (-1: none), or what later cards come from
     place: bool = True  # a card in it lies nowhere else; False for marks on cards that have their place elsewhere
+    of: str = ""  # of marks: the field, of the same shape, in whose entry the marked cards lie; worlds mark any of them
+    weights: Tensor | None = None  # of a number: [B, ..., K], how likely it is to be 0 .. K - 1, by what all know
 
     @property
     def is_place(self) -> bool:
@@ -62,6 +69,33 @@ def own(seats: int, batch_size: int, device: torch.device) -> Tensor:
 def nobody(field: Tensor, seats: int) -> Tensor:
     """No seat sees any entry of a field [B, ...]: [B, P, ...] bool, for `Hidden.sees`."""
     return torch.zeros((), dtype=torch.bool, device=field.device).expand(len(field), seats, *field.shape[1:])
+
+
+def in_full(fields: Mapping[str, Hidden], state: State, seats: int) -> dict[str, Hidden]:
+    """The fields with ``sees`` as tensors [B, P, ...], where words or fewer axes stood for these. Raises ValueError on
+    another word, and on "own" for a field that has no entry for each seat."""
+    full = {name: _seen(told.sees, name, state, seats) for name, told in fields.items()}
+    return {name: told if full[name] is told.sees else replace(told, sees=full[name]) for name, told in fields.items()}
+
+
+def _seen(sees: Tensor | Who, name: str, state: State, seats: int) -> Tensor:
+    field = getattr(state, name, None)
+    if field is None:
+        return sees  # for `vecgame.contract` to say so
+    shape = (len(field), seats, *field.shape[1:])
+    if isinstance(sees, str):
+        if sees not in ("own", "others", "all", "nobody"):
+            raise ValueError(f"{name} is seen by own, others, all, nobody or a tensor of bools, got {sees!r}")
+        if sees in ("own", "others"):
+            if field.ndim < 2 or field.shape[1] != seats:
+                raise ValueError(f"{name} has no entry for each seat, so there is none that is its own: {sees!r}")
+            mine = own(seats, len(field), field.device)
+            sees = mine if sees == "own" else ~mine
+        else:
+            sees = torch.full((1,), sees == "all", device=field.device)
+    if sees.ndim == len(shape) or any(a not in (1, b) for a, b in zip(sees.shape, shape, strict=False)):
+        return sees  # whole, or wrong, which is the contract's to say
+    return sees.view(*sees.shape, *[1] * (len(shape) - sees.ndim)).expand(shape)
 
 
 def places(fields: Mapping[str, Hidden], state: State) -> Tensor:
@@ -136,14 +170,39 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
         pool = _elsewhere(game, lanes, bits, stays)
         filled = _filled(stream, pool, torch.where(stays, 0, popcount(bits)), game.layout.size)
         lanes = with_places(hidden, lanes, torch.where(stays, bits, filled))
-    drawn = {}
-    numbers = [name for name in hidden if hidden[name].holds == "number" and name not in given]
-    for place, name in enumerate(numbers, start=1):
-        field = getattr(lanes, name)
-        words = stream.at(NUMBERS_FROM * place).words(Purpose.HIDDEN, 2 * field[0].numel()).view(*field.shape, 2)
-        later = (words[..., 0] << 24) | (words[..., 1] >> 8)
-        drawn[name] = torch.where(hidden[name].seen_by(mover), field, later)
-    return replace(lanes, **drawn)
+    drawn, offset = {}, NUMBERS_FROM
+    for name, field in hidden.items():
+        if field.holds == "number" and name not in given:
+            drawn[name] = _number(stream.at(offset), field, getattr(lanes, name))
+            offset += NUMBERS_FROM
+    for name, field in hidden.items():
+        if field.of and name not in given:
+            drawn[name] = _marked(stream.at(offset), field, getattr(lanes, name), getattr(lanes, field.of), game.layout)
+            offset += NUMBERS_FROM * game.layout.size
+    kept = {name: hidden[name].seen_by(mover) for name in drawn}
+    return replace(lanes, **{name: torch.where(kept[name], getattr(lanes, name), new) for name, new in drawn.items()})
+
+
+def _number(stream: Stream, told: Hidden, field: Tensor) -> Tensor:
+    """Another number for each entry of a field [L, ...], in its dtype. One that none of its weights allows stays."""
+    if told.weights is None:
+        words = stream.words(Purpose.HIDDEN, 2 * field[0].numel()).view(*field.shape, 2)
+        return (words[..., 0] << 24) | (words[..., 1] >> 8)
+    ends = told.weights.double().cumsum(-1)  # [L, ..., K]
+    uniform = stream.uniform(Purpose.HIDDEN, field[0].numel()).view(field.shape)
+    number = (ends <= uniform[..., None] * ends[..., -1:]).sum(-1)
+    return torch.where(ends[..., -1] > 0, number.to(field.dtype), field)
+
+
+def _marked(stream: Stream, told: Hidden, field: Tensor, cards: Tensor, layout: Layout) -> Tensor:
+    """As many marks in each entry of a field [L, ...] as there are, of any of the ``cards`` [L, ...] in that entry."""
+    if told.holds == "cards":
+        uniform = stream.uniform(Purpose.HIDDEN, field[0].numel()).view(field.shape)
+        one = lowest_card(nth_card(cards, (uniform * popcount(cards)).long())).clamp(min=-1)
+        return torch.where(field >= 0, one.to(field.dtype), field)
+    uniform = stream.uniform(Purpose.HIDDEN, field[0].numel() * layout.size).view(*field.shape, layout.size)
+    order = torch.where(unpack(cards, size=layout.size), uniform, 2.0).argsort(-1).argsort(-1)
+    return pack(order < popcount(field)[..., None])
 
 
 def unseen(game: Declares, state: State) -> Tensor:
