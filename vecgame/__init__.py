@@ -23,7 +23,7 @@ from vecgame.loading import address_of
 from vecgame.own_rules import TrickState
 from vecgame.philox import Purpose, Stream
 from vecgame.registry import GAMES, default_rules, game_class, game_of, identity, known_as, make_game, register
-from vecgame.state import State, concatenate
+from vecgame.state import State, concatenate, starts
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
 
@@ -71,4 +71,5 @@ __all__ = [
     "register",
     "resolve_device",
     "score",
+    "starts",
 ]

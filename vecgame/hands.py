@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import ClassVar
 
 import torch
@@ -19,14 +19,15 @@ from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed
-from vecgame.state import State
+from vecgame.state import State, first_values, starts
 
 MOST_DECISIONS = (1 << DECISION_BITS) - 1  # that random numbers tell apart
 
 
 @dataclass(frozen=True)
 class HandState(State):
-    """B games for P seats. A game adds its own fields, and says in `holds` which of them hold cards, seats or suits.
+    """B games for P seats. A game adds its own fields, says in `holds` which of them hold cards, seats or suits, and by
+    `vecgame.starts` what they begin with.
 
     Of these some are known by their names: ``stock``, [B, N] int8 card ids, the next one first and then -1, and
     ``future``, [B] int64, by which cards are shuffled again (`vecgame.piles.stock_of`), are hidden; ``shown``, [B, P]
@@ -34,11 +35,15 @@ class HandState(State):
     ``hands``, are the cards that each entry of it may hold as far as all know, as where a hint rules some out.
     """
 
-    holds: ClassVar = {"hands": "sets", "shown": "sets", "may": "sets", "stock": "cards", "to_move": "seats"}
+    holds: ClassVar = {
+        **dict.fromkeys(("hands", "shown", "may"), "sets"),
+        "stock": "cards",
+        "to_move": "seats",
+    }
 
     hands: Tensor  # [B, P] int64 bitboards, the cards that each seat alone sees
-    to_move: Tensor  # [B] int64, the seat that decides next
-    made: Tensor  # [B] int64, decisions made
+    to_move: Tensor = starts(0)  # [B] int64, the seat that decides next
+    made: Tensor = starts(0)  # [B] int64, decisions made
 
 
 class HandGame(Game):
@@ -113,20 +118,33 @@ class HandGame(Game):
         return self.begin(stream, hands, stock)
 
     def begin(self, stream: Stream, hands: Tensor, stock: Tensor) -> HandState:
-        """The state before the first decision, made by `start`.
+        """The state before the first decision, made by `start`: by default with what all fields begin with.
 
         Args:
             stream: the games' random numbers, for what else is drawn.
             hands: [B, P] int64 bitboards.
             stock: [B, size] int8, the cards not dealt in random order, then -1: as many places as there are cards.
         """
-        return self.start(stream, hands)
+        return self.start(stream, hands, **({"stock": stock} if "stock" in self._fields() else {}))
 
     def start(self, stream: Stream, hands: Tensor, **own: Tensor) -> HandState:
         """A state with these hands and nothing done yet, seat 0 to move unless ``to_move`` says another; ``own`` are
-        the fields that the game adds."""
-        zero = torch.zeros_like(stream.game)
-        return self.state_type(**{"index": stream.game, "hands": hands, "to_move": zero, "made": zero, **own})
+        other fields, as far as they do not begin with what `vecgame.starts` says. Of those known by their names
+        ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards."""
+        names, zeros = self._fields(), torch.zeros_like(hands)
+        known = {"shown": zeros, "may": zeros + self.deck}
+        if "future" in names - own.keys():
+            known["future"] = dealing.future_of(stream)
+        values = {name: value for name, value in known.items() if name in names}
+        values |= first_values(self.state_type, self, stream.game)
+        values |= {"index": stream.game, "hands": hands, **own}
+        if missing := sorted(names - values.keys()):
+            kind = self.state_type.__name__
+            raise ValueError(f"{kind}: {', '.join(missing)} begin with nothing: declare it by starts(..), or give it")
+        return self.state_type(**values)
+
+    def _fields(self) -> set[str]:
+        return {field.name for field in fields(self.state_type)}
 
     def turn(self, state: HandState) -> Tensor:
         return state.made
@@ -191,14 +209,9 @@ class HandGame(Game):
 
     def hidden(self, state: HandState) -> Mapping[str, Hidden]:
         """A seat sees its own hand only, nobody the stock and what comes later."""
-        told = {"hands": Hidden(hidden.own(self.seats, state.batch_size, state.device))}
-        if hasattr(state, "stock"):
-            told["stock"] = Hidden(hidden.nobody(state.stock, self.seats), holds="cards")
-        if hasattr(state, "future"):
-            told["future"] = Hidden(hidden.nobody(state.future, self.seats), holds="number")
-        if hasattr(state, "may"):
-            told["may"] = Hidden(~hidden.nobody(state.may, self.seats), place=False)
-        return told
+        known = {"hands": Hidden("own"), "stock": Hidden("nobody", "cards"), "future": Hidden("nobody", "number")}
+        known |= dict.fromkeys([text.MAY], Hidden("all", place=False))
+        return {name: told for name, told in known.items() if hasattr(state, name)}
 
     def determinize(self, state: HandState, count: int = 3, seed: int = 0) -> HandState:
         """As of any `Game`; where the state says what hands ``may`` hold, these are drawn by it."""

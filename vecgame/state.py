@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Self, TypeVar
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
+from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
 import torch
@@ -14,6 +15,35 @@ from vecgame import pictures, text
 
 StateT = TypeVar("StateT", bound="State")
 Lanes = Tensor | slice | int | Sequence[int] | Sequence[bool] | np.ndarray
+START = "start"  # in the metadata of a field of a state: what it begins with
+
+
+def starts(value: float | str, *axes: int | str, dtype: torch.dtype | None = None) -> Any:
+    """Declares what a field of a state begins with, beside the field: ``won: Tensor = starts(0, "seats")``.
+
+    A state is made with all its fields still; `first_values` makes these for who deals games.
+
+    Args:
+        value: of each entry. A word stands for an attribute of the game, such as "deck" or "rules.lives".
+        axes: the sizes of the axes after the first, [B, *axes]; words as for ``value``, such as "seats".
+        dtype: by default int64 for an integer, bool for a bool and float32 for a fraction.
+    """
+    return field(metadata={START: (value, axes, dtype)})
+
+
+def first_values(state_type: type[State], game: object, lanes: Tensor) -> dict[str, Tensor]:
+    """The fields of a game's states that say what they begin with, for as many games as ``lanes`` [B] and there."""
+    values = {}
+    for one in fields(state_type):
+        if START in one.metadata:
+            value, axes, dtype = one.metadata[START]
+            value, *axes = (attrgetter(each)(game) if isinstance(each, str) else each for each in (value, *axes))
+            usual = (
+                torch.float32 if isinstance(value, float) else torch.bool if isinstance(value, bool) else torch.int64
+            )
+            shape = (len(lanes), *axes)
+            values[one.name] = torch.full(shape, value, dtype=dtype or usual, device=lanes.device)
+    return values
 
 
 @dataclass(frozen=True)
