@@ -14,7 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, piles, text, worlds
+from vecgame import dealing, grouped, hidden, piles, text, worlds
 from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
@@ -31,12 +31,13 @@ class HandState(State):
 
     Of these some are known by their names: ``stock``, [B, N] int8 card ids, the next one first and then -1, and
     ``future``, [B] int64, by which cards are shuffled again (`vecgame.piles.stock_of`), are hidden; ``shown``, [B, P]
-    int64, are cards that all know a seat to hold, beside those in ``hands``; ``may``, int64 and of the shape of
-    ``hands``, are the cards that each entry of it may hold as far as all know, as where a hint rules some out.
+    int64, are cards that all know a seat to hold, beside those in ``hands``. What all know of the cards in ``hands`` is
+    in ``may``, those that each entry of it may hold, as where a hint rules some out, and in ``needs``, of which it
+    holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``.
     """
 
     holds: ClassVar = {
-        **dict.fromkeys(("hands", "shown", "may"), "sets"),
+        **dict.fromkeys(("hands", "shown", "may", "needs"), "sets"),
         "stock": "cards",
         "to_move": "seats",
     }
@@ -61,6 +62,7 @@ class HandGame(Game):
     of_seats = "hands"
     plays_cards: ClassVar[bool] = True  # a card of the mover's is an action
     others: Sequence[str] = ()  # what else may be done, by name
+    groups: Sequence[int] = ()  # sets of cards, no two with one in common, of which more is known; else the ranks
     first_other: int
 
     def __init__(self, rules: object = None, **changes: object) -> None:
@@ -130,9 +132,9 @@ class HandGame(Game):
     def start(self, stream: Stream, hands: Tensor, **own: Tensor) -> HandState:
         """A state with these hands and nothing done yet, seat 0 to move unless ``to_move`` says another; ``own`` are
         other fields, as far as they do not begin with what `vecgame.starts` says. Of those known by their names
-        ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards."""
+        ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards and have no ``needs``."""
         names, zeros = self._fields(), torch.zeros_like(hands)
-        known = {"shown": zeros, "may": zeros + self.deck}
+        known = {"shown": zeros, "may": zeros + self.deck, "needs": zeros}
         if "future" in names - own.keys():
             known["future"] = dealing.future_of(stream)
         values = {name: value for name, value in known.items() if name in names}
@@ -210,20 +212,35 @@ class HandGame(Game):
     def hidden(self, state: HandState) -> Mapping[str, Hidden]:
         """A seat sees its own hand only, nobody the stock and what comes later."""
         known = {"hands": Hidden("own"), "stock": Hidden("nobody", "cards"), "future": Hidden("nobody", "number")}
-        known |= dict.fromkeys([text.MAY], Hidden("all", place=False))
+        known |= dict.fromkeys(text.MARKS, Hidden("all", place=False))
         return {name: told for name, told in known.items() if hasattr(state, name)}
 
+    def keeps(self, cards: Tensor) -> Tensor:
+        """Whether a seat may hold just these cards of one of the `groups`, shown ones among them: [...] int64 -> [...]
+        bool. By default any; in a game in which four of a rank are laid down at once not all four. It is asked of
+        cards that no seat sees, for worlds."""
+        return torch.ones_like(cards, dtype=torch.bool)
+
     def determinize(self, state: HandState, count: int = 3, seed: int = 0) -> HandState:
-        """As of any `Game`; where the state says what hands ``may`` hold, these are drawn by it."""
-        if not hasattr(state, "may"):
+        """As of any `Game`; where the state says what hands ``may`` hold, or which ``needs`` they have, or the game
+        what a seat `keeps`, these are drawn by it."""
+        by_group = hasattr(state, "needs") or type(self).keeps is not HandGame.keeps
+        if not by_group and not hasattr(state, "may"):
             return super().determinize(state, count, seed)
         self.check_state(state)
         count, seed = check_count(count), check_seed(seed)
         drawn = ~self.hidden(state)["hands"].seen_by(self.mover(state)) & (state.hands != 0)
-        needs = torch.where(drawn, popcount(state.hands), 0)
-        by_entry = [field.flatten(1).t() for field in (needs, state.may)]
+        none, any_card = torch.zeros_like(state.hands), torch.full_like(state.hands, self.deck)
+        needs, may = torch.where(drawn, popcount(state.hands), 0), getattr(state, "may", any_card)
         unseen, turn = hidden.unseen(self, state), self.turn(state)
-        hands = worlds.draw_hands(unseen, *by_entry, state.index, turn, count, seed, self.layout)
+        if by_group:
+            known = [needs, may, getattr(state, "needs", none), getattr(state, "shown", none)]
+            ranks = [self.layout.rank_bits(rank) for rank in range(self.layout.ranks)]
+            rules = self.groups or ranks, self.keeps
+            draw = functools.partial(grouped.draw_hands, unseen, *(field.flatten(1) for field in known), *rules)
+        else:
+            draw = functools.partial(worlds.draw_hands, unseen, needs.flatten(1).t(), may.flatten(1).t())
+        hands = draw(index=state.index, turn=turn, count=count, seed=seed, layout=self.layout)
         lanes, hands = state.repeat(count), hands.permute(2, 1, 0).reshape(-1, *drawn.shape[1:])
         hands = torch.where(drawn.repeat_interleave(count, 0), hands, lanes.hands)
         return hidden.dealt_anew(self, replace(lanes, hands=hands), count, seed, given=("hands",))
@@ -232,7 +249,7 @@ class HandGame(Game):
         """The cards in the fields that `hidden` does not name, but for those in a hidden place too, of which such a
         field tells something, such as which one was turned up: [B] int64."""
         told = self.hidden(state)
-        apart = {*told, text.MAY}  # marks, which are no place in a game with a `hidden` of its own either
+        apart = {*told, *text.MARKS}  # marks, which are no place in a game with a `hidden` of its own either
         held = {name: kind for name, kind in text.kinds(state, told).items() if name not in apart}
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
         named = union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))

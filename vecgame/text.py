@@ -31,6 +31,7 @@ TRICK_KINDS = {
 LABELS = {"bids": "bid", "made": "decisions made", "to_move": "to move"}
 POINTER = "▸"
 MAY = "may"  # the field of marks of what hands may hold (`vecgame.hands`), of which all cards rule nothing out
+MARKS = (MAY, "needs")  # fields of marks of what is known of hands
 
 Value = Any
 """A field of one lane as `Tensor.tolist` gives it, with None for every entry that is hidden."""
