@@ -1,0 +1,133 @@
+"""Cribbage, Go Fish and Scopa, written on `HandGame` as anybody would: scalar rules, worlds, search and training."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.cribbage import Cribbage
+from tests.go_fish import GoFish
+from tests.hand_references import ScalarCribbage, ScalarGoFish, ScalarScopa
+from tests.scopa import Scopa
+from vecgame import HandGame, contract
+from vecgame.cards import popcount
+from vecgame.contract import random_action
+from veclab.cli import call
+from vecmcts import PlayoutEvaluator, SearchConfig, search
+
+GAMES = ((Cribbage, ScalarCribbage), (GoFish, ScalarGoFish), (Scopa, ScalarScopa))
+
+
+@pytest.mark.parametrize(("kind", "reference"), GAMES, ids=lambda kind: kind.__name__)
+def test_games_are_as_in_plain_python(kind: type[HandGame], reference: type, count: int = 300) -> None:
+    game, rng = kind(), random.Random(5)
+    state = game.deal(count, seed=11)
+    others = [reference(one) for one in state]
+    for _ in range(game.decisions):
+        mask, over, mover = game.legal_mask(state), game.is_terminal(state), game.mover(state).tolist()
+        assert over.tolist() == [other.over() for other in others]
+        actions = []
+        for lane, other in enumerate(others):
+            legal = mask[lane].nonzero()[:, 0].tolist()
+            if not over[lane]:
+                assert mover[lane] == other.turn and legal == sorted(other.legal()), game.text(state, lane)
+            actions.append(rng.choice(legal))
+            if not over[lane]:
+                other.play(actions[-1])
+        state = game.step(state, actions)
+    assert game.is_terminal(state).all()
+    assert game.scores(state).tolist() == [other.scores() for other in others]
+
+
+def ids(names: str) -> list[int]:
+    """Cards of Cribbage: "5♠ J♥"."""
+    cards = [f"{rank}{suit}" for suit in "♠♥♣♦" for rank in ("A", *map(str, range(2, 11)), "J", "Q", "K")]
+    return [cards.index(name) for name in names.split()]
+
+
+@pytest.mark.parametrize(
+    ("hand", "starter", "points", "in_crib"),
+    [
+        ("5♠ 5♥ 5♣ J♦", "5♦", 29, 29),  # the most there can be
+        ("5♠ 5♥ 5♣ 5♦", "J♠", 28, 28),
+        ("4♠ 5♥ 5♣ 6♦", "5♦", 23, 23),
+        ("7♠ 7♥ 8♣ 8♦", "9♠", 24, 24),  # two pairs in a run of three
+        ("A♠ 2♥ 3♣ 4♦", "5♠", 7, 7),
+        ("2♠ 4♠ 6♠ 8♠", "K♥", 4, 0),  # a flush of four counts in the hand only
+        ("2♠ 4♠ 6♠ 8♠", "K♠", 5, 5),
+        ("J♥ 2♠ 4♦ 6♣", "8♥", 1, 1),  # his nobs
+        ("2♠ 4♥ 6♣ 8♦", "Q♠", 0, 0),
+    ],
+)
+def test_known_hands_of_cribbage(hand: str, starter: str, points: int, in_crib: int) -> None:
+    cards, (turned,) = ids(hand), ids(starter)
+    bits, up = torch.tensor([sum(1 << card for card in cards)]), torch.tensor([turned])
+    for crib, expected in ((False, points), (True, in_crib)):
+        assert Cribbage().show(bits, up, crib).tolist() == [expected] == [ScalarCribbage.show(cards, turned, crib)]
+
+
+def test_no_hand_of_cribbage_is_worth_nineteen_or_other_points_that_none_is() -> None:
+    rng, found = random.Random(3), set()
+    cards = torch.tensor([rng.sample(range(52), 5) for _ in range(40_000)])
+    found = set(Cribbage().show((1 << cards[:, :4]).sum(-1), cards[:, 4], False).tolist())
+    assert not found & {19, 25, 26, 27} and {*range(13)} <= found and max(found) <= 29
+
+
+class SmallCribbage(Cribbage):
+    """With fourteen cards."""
+
+    name = "small-cribbage"
+    deck = sum(1 << card for card in ids("A♠ 2♠ 9♠ 10♠ J♠ Q♠ A♥ 9♥ 10♥ J♥ Q♥ 9♣ 10♣ J♣"))
+
+
+class SmallScopa(Scopa):
+    """With sixteen cards."""
+
+    name = "small-scopa"
+    deck = sum(1 << 10 * suit + rank for suit in range(4) for rank in (0, 1, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "game", [SmallCribbage(), GoFish(ranks=3, cards=4), GoFish(players=2, ranks=2, cards=4), SmallScopa()], ids=repr
+)
+def test_small_forms_keep_the_contract(game: HandGame) -> None:
+    """Go Fish with all cards dealt: what is drawn unseen is forgotten by worlds, as the game says."""
+    contract.check(game, pasts=20)
+
+
+def test_worlds_of_go_fish_keep_to_all_that_is_known() -> None:
+    game, needed = GoFish(), 0
+    state = game.deal(200, seed=3)
+    for _ in range(40):
+        worlds = game.determinize(state, 4, seed=1)
+        held = game.layout.counts(worlds.hands) > 0
+        needs = game.layout.counts(worlds.needs) > 0
+        assert (held | ~needs).all() and (worlds.hands & ~worlds.may == 0).all()
+        assert (popcount(worlds.hands) == popcount(state.hands.repeat_interleave(4, 0))).all()
+        assert game.keeps(game.held(worlds)).all()
+        needed += int(needs.sum())
+        state = game.step(state, random_action(game, state))
+    assert needed > 0
+
+
+@pytest.mark.parametrize("game", [Cribbage(), GoFish(), Scopa()], ids=repr)
+def test_they_are_searched(game: HandGame) -> None:
+    state = game.deal(8, seed=1)
+    for _ in range(3):
+        policy = search(game, state, PlayoutEvaluator(), SearchConfig(worlds=2, simulations=8), seed=0).policy
+        legal = game.legal_mask(state)
+        assert torch.allclose(policy.sum(-1), torch.ones(8)) and (policy[~legal] == 0).all()
+        state = game.step(state, policy.argmax(-1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("address", ["cribbage.py:Cribbage", "go_fish.py:GoFish", "scopa.py:Scopa"])
+def test_they_are_trained(address: str, tmp_path: Path) -> None:
+    small = "--updates 1 --update-games 8 --iterations 1 --games-per-iter 2 --eval-deals 2 --eval-opponents random "
+    small += "--worlds 1 --simulations 4"
+    run = f"--preset quick --game {Path(__file__).parent / address} --run {tmp_path / 'run'} --network small"
+    call(["train", *run.split(), *small.split()])
+    assert (tmp_path / "run" / "results.json").is_file()
