@@ -78,7 +78,7 @@ def draw_hands(
         raise ValueError(f"{max(largest)} unseen cards of a group can lie in {ways} ways; there may be {MOST_WAYS}")
     table = torch.Size(sizes).numel()
     entries = sum(table + (hands + 1) ** cards * (3 * hands + 1) for cards in largest) + 4 * count * ways * (hands + 1)
-    chunk = worlds._chunk(unseen.device, 8 * entries)
+    chunk = worlds.games_at_once(unseen.device, 8 * entries)
     drawn = []
     for start in range(0, len(index), chunk):
         part = slice(start, start + chunk)

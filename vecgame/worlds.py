@@ -145,7 +145,7 @@ def draw_hands(
         raise ValueError(f"hidden hands need {most_short} cards more than they may hold")
     listed, others, _, *sides = sizes
     entries = table_size(listed, sides)
-    chunk = min(_chunk(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
+    chunk = min(games_at_once(unseen.device, 8 * (entries + 2 * listed * sum(sides))), len(index))
     workspace = torch.empty(chunk * entries if listed else 0, dtype=torch.float64, device=unseen.device)
     hands = []
     for start in range(0, len(index), chunk):
@@ -165,7 +165,7 @@ def _sizes(numbers: Tensor) -> Sizes:
     return numbers.amax(1).tolist()
 
 
-def _chunk(device: torch.device, bytes_per_game: int) -> int:
+def games_at_once(device: torch.device, bytes_per_game: int) -> int:
     """Games whose tables fit into `TABLE_BYTES`, or on a GPU into `TABLE_SHARE` of its free memory; at least one."""
     room = TABLE_BYTES.get(device.type)
     if room is None:
