@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 import vecgame
-from vecgame import dealing, piles
+from vecgame import piles, starts
 from vecgame.cards import Layout, bit, popcount
 
 RANKS = ("8", "2", "3", "4", "5", "6", "7", "9", "10", "J", "Q", "K", "A")  # the eights first
@@ -37,7 +37,7 @@ class CrazyEightsState(vecgame.HandState):
     pile: torch.Tensor  # [B] int64, all that lie open
     top: torch.Tensor  # [B] int8, the card to match
     suit: torch.Tensor  # [B] int8, the suit to match; -1: the mover is to name it
-    drawn: torch.Tensor  # [B] bool, the mover has drawn a card
+    drawn: torch.Tensor = starts(False)  # [B], the mover has drawn a card
     future: torch.Tensor  # [B] int64, by which the pile is shuffled again
 
 
@@ -58,9 +58,8 @@ class CrazyEights(vecgame.HandGame):
 
     def begin(self, stream, hands, stock):
         top, suit = stock[:, 0], self.layout.suit_of(stock[:, 0])
-        pile, stock = piles.draw(stock, torch.ones_like(hands[:, :1]))
-        own = {"stock": stock, "pile": pile[:, 0], "top": top, "suit": suit, "drawn": top < 0}
-        return self.start(stream, hands, **own, future=dealing.future_of(stream))
+        pile, stock = piles.draw(stock, 1)
+        return self.start(stream, hands, stock=stock, pile=pile, top=top, suit=suit)
 
     def over(self, state):
         return (state.hands == 0).any(-1)
@@ -81,8 +80,9 @@ class CrazyEights(vecgame.HandGame):
         under = torch.where(again, state.pile & ~bit(state.top), 0)
         shuffled = piles.stock_of(vecgame.Stream(0, state.future, state.made), under, self.size)
         stock = torch.where(again[:, None], shuffled, state.stock)
-        drawn, stock = piles.draw(stock, piles.only(state.to_move, draws.long(), self.seats))
-        lies = {"stock": stock, "pile": state.pile & ~under | card, "hands": state.hands | drawn, "drawn": draws}
+        drawn, stock = piles.draw(stock, draws)
+        hands = piles.joined(state.hands, state.to_move, drawn)
+        lies = {"stock": stock, "pile": state.pile & ~under | card, "hands": hands, "drawn": draws}
         named = torch.where(plays, self.layout.suit_of(action), action - self.size)
         eight = plays & (action % self.layout.ranks == 0) & (lies["hands"] != 0).all(-1)
         suit = torch.where(eight, -1, torch.where(action < self.draw, named, state.suit)).to(torch.int8)

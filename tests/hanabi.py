@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import torch
 
-from vecgame import HandGame, HandState, Hidden, hidden, piles
+from vecgame import HandGame, HandState, Hidden, piles, starts
 from vecgame.cards import Layout, lowest_card, popcount
 
 
@@ -27,11 +27,11 @@ class HanabiState(HandState):
     hands: torch.Tensor  # [B, P, H] int64 bitboards, the card in each place
     may: torch.Tensor  # [B, P, H] int64 bitboards, the cards that it may be by what hints have told
     stock: torch.Tensor  # [B, N] int8
-    laid: torch.Tensor  # [B] int64, the cards that lie in order
-    out: torch.Tensor  # [B] int64, those discarded, or played out of order
-    hints: torch.Tensor  # [B] int64, that may be given
-    lives: torch.Tensor  # [B] int64
-    last: torch.Tensor  # [B] int64, decisions from when the stock is empty
+    laid: torch.Tensor = starts(0)  # [B] int64, the cards that lie in order
+    out: torch.Tensor = starts(0)  # [B] int64, those discarded, or played out of order
+    hints: torch.Tensor = starts("rules.hints")  # [B] int64, that may be given
+    lives: torch.Tensor = starts("rules.lives")  # [B] int64
+    last: torch.Tensor = starts("seats")  # [B] int64, decisions from when the stock is empty
 
 
 class Hanabi(HandGame):
@@ -53,10 +53,7 @@ class Hanabi(HandGame):
 
     def begin(self, stream, hands, stock):
         drawn, stock = piles.draw(stock, torch.ones_like(hands).repeat(1, self.rules.places))
-        drawn, zero = drawn.unflatten(1, (self.seats, -1)), torch.zeros_like(stream.game)
-        own = {"may": torch.full_like(drawn, self.layout.bits), "stock": stock, "laid": zero, "out": zero}
-        counts = {"hints": zero + self.rules.hints, "lives": zero + self.rules.lives, "last": zero + self.seats}
-        return self.start(stream, drawn, **own, **counts)
+        return self.start(stream, drawn.unflatten(1, (self.seats, -1)), stock=stock)
 
     def over(self, state):
         return (state.lives == 0) | (state.last == 0) | (popcount(state.laid) == self.highest)
@@ -87,5 +84,4 @@ class Hanabi(HandGame):
         return popcount(state.laid)[:, None].float().expand(-1, self.seats)
 
     def hidden(self, state):
-        sees = (~hidden.own(self.seats, len(state), state.device))[..., None].expand(-1, -1, -1, self.rules.places)
-        return {**super().hidden(state), "hands": Hidden(sees)}
+        return super().hidden(state) | {"hands": Hidden("others")}

@@ -15,7 +15,6 @@ from vecgame import HandGame, HandState, Hidden, Layout, contract, grouped, pile
 from vecgame.cards import Table, bit, highest_card, popcount
 from vecgame.contract import random_action
 from vecgame.philox import Purpose
-from vecgame.state import State
 
 EXTRA = Layout(suits=2, ranks=5, extra=3, extra_names=("x", "y", "z"))
 
@@ -419,11 +418,3 @@ def test_hands_by_groups_are_the_same_in_any_batch_and_refuse_what_cannot_be_lis
     assert (hands[0] & layout.rank_bits(3) != 0).all() and (hands[2] & layout.rank_bits(5) != 0).all()
     with pytest.raises(ValueError, match="13 unseen cards of a group can lie in 1594323 ways; there may be 16384"):
         draw(slice(None), [layout.block(0)])
-
-
-def test_state_classes_without_such_fields_are_as_they_were() -> None:
-    @dataclass(frozen=True)
-    class Bare(State):
-        chips: torch.Tensor
-
-    assert Bare(index=torch.zeros(1, dtype=torch.int64), chips=torch.ones(1)).tensors().keys() == {"index", "chips"}

@@ -160,7 +160,8 @@ class Game(ABC):
         raise NotImplementedError(f"{type(self).__name__} counts no points: it has no method scores")
 
     def hidden(self, state: State) -> Mapping[str, Hidden]:
-        """The fields that not everybody sees, by name, and who sees which entry. Empty where all is open."""
+        """The fields that not everybody sees, by name, and who sees which entry; a game may say that in a word, which
+        who calls this finds as a tensor. Empty where all is open."""
         raise NotImplementedError(f"{type(self).__name__} does not say what is hidden: it has no method hidden")
 
     def values(self, state: State, dtype: torch.dtype = torch.float32) -> Tensor:

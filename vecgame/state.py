@@ -38,9 +38,7 @@ def first_values(state_type: type[State], game: object, lanes: Tensor) -> dict[s
         if START in one.metadata:
             value, axes, dtype = one.metadata[START]
             value, *axes = (attrgetter(each)(game) if isinstance(each, str) else each for each in (value, *axes))
-            usual = (
-                torch.float32 if isinstance(value, float) else torch.bool if isinstance(value, bool) else torch.int64
-            )
+            usual = {bool: torch.bool, float: torch.float32}.get(type(value), torch.int64)
             shape = (len(lanes), *axes)
             values[one.name] = torch.full(shape, value, dtype=dtype or usual, device=lanes.device)
     return values
