@@ -6,6 +6,7 @@ What that does is the game's own; `vecgame.piles` moves cards between hands, sto
 
 from __future__ import annotations
 
+import functools
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace

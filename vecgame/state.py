@@ -56,7 +56,7 @@ class State:
     holds: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
     # The fields that a table keeps to itself, as what a game counts for its own use; by default the marks of what hands
     # may hold (`vecgame.HandState`). Seats may know them as they do others, and text, pictures and networks tell them.
-    untold: ClassVar[Sequence[str]] = (text.MAY,)
+    untold: ClassVar[Sequence[str]] = text.MARKS
 
     index: Tensor  # [B] int64, the game's number in its run: with the seed it fixes every random number of the game
 

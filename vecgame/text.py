@@ -312,7 +312,7 @@ def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout,
             value = _veiled(value, hidden[name].sees[0, seat].tolist())
         values[name] = value
     untold = tuple(type(one).untold)
-    if missing := [name for name in untold if name not in values and name != MAY]:
+    if missing := [name for name in untold if name not in values and name not in MARKS]:
         raise ValueError(f"untold of {type(one).__name__} names {missing[0]!r}, which is none of {', '.join(values)}")
     return Seen(layout=layout, viewer=seat, values=values, counts=counts, kinds=what, untold=untold, **other)
 
