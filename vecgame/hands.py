@@ -15,11 +15,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import dealing, grouped, hidden, piles, text, worlds
+from vecgame import dealing, grouped, hidden, kinds, piles, text, worlds
 from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed
+from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed, whole
 from vecgame.state import State, first_values, starts
 
 MOST_DECISIONS = (1 << DECISION_BITS) - 1  # that random numbers tell apart
@@ -96,12 +96,15 @@ class HandGame(Game):
             raise refused
 
     def _check(self) -> None:
-        """Raises ValueError on numbers that make no game."""
+        """Raises ValueError on numbers that make no game, and on a state that says what it holds of no field."""
         dealing.check_sizes(self)
         dealing.check_dealer_of(self)
+        kinds.check_holds(self.state_type, self.bare_states)
         name = type(self).__name__
-        if not hasattr(self, "decisions"):
+        if getattr(self, "decisions", None) is None:
             raise ValueError(f"{name} does not say how many decisions it has at most: set decisions")
+        if whole(self.decisions, -1) != self.decisions:
+            raise ValueError(f"decisions of {name} must be a whole number, got {self.decisions!r}")
         if not 1 <= self.decisions <= MOST_DECISIONS:
             raise ValueError(f"{name} has {self.decisions} decisions; there may be 1 to {MOST_DECISIONS}")
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vecgame import pictures, text
+from vecgame import kinds, pictures, text
 
 StateT = TypeVar("StateT", bound="State")
 Lanes = Tensor | slice | int | Sequence[int] | Sequence[bool] | np.ndarray
@@ -62,6 +62,7 @@ class State:
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)
+        kinds.check_kinds(cls)
         for name in ("__eq__", "__hash__", "__repr__"):  # or `dataclass` would write its own, which compare tensors
             if name not in cls.__dict__:
                 setattr(cls, name, getattr(cls, name))

@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, knowledge, worlds
+from vecgame import dealing, hidden, kinds, knowledge, worlds
 from vecgame.cards import MOST_CARDS, bit, list_cards, lowest_card, pack, unpack
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_added, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
@@ -74,10 +74,11 @@ class TrickGame(OwnRules):
         return getattr(type(self), name) is not getattr(OwnRules, name)
 
     def _check(self) -> None:
-        """Raises ValueError on numbers that make no game."""
+        """Raises ValueError on numbers that make no game, and on a state that says what it holds of no field."""
         dealing.check_sizes(self)
         if not self._changes("dealers"):
             dealing.check_dealer_of(self)
+        kinds.check_holds(self.state_type, self.bare_states)
         name = type(self).__name__
         if self.length > MOST_DECISIONS:
             raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
