@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 
-KINDS = ("sets", "cards", "seats", "suits", "number")  # beside names of one's own
+KINDS = ("sets", "cards", "seats", "suits", "ranks", "number")  # beside names of one's own
 
 
 def check_kinds(cls: type) -> None:

@@ -32,8 +32,10 @@ def register(game: type[Game]) -> type[Game]:
         game: a class with `name` and `rules_type`, a frozen dataclass whose fields are the class's keyword arguments.
 
     Raises:
-        ValueError: if a game that comes with vecgame has that name.
+        ValueError: if it has no name, or a game that comes with vecgame has the same.
     """
+    if not (isinstance(getattr(game, "name", None), str) and game.name):
+        raise ValueError(f"{game.__name__} has no name, by which it would be known: name = {game.__name__.lower()!r}")
     if game.name in GAMES and _comes_with_it(GAMES[game.name]) and GAMES[game.name] is not game:
         raise ValueError(f"there is a game named {game.name!r} already")
     GAMES[game.name] = game

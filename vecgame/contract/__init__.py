@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vecgame.contract.methods import methods_give_what_is_asked
 from vecgame.contract.rules import (
     deals_do_not_depend_on_the_cut,
     declarations,
@@ -41,6 +42,7 @@ __all__ = ["CHECKS", "check", "mixed_positions", "positions", "random_action", "
 # What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
 CHECKS: tuple[Callable[..., str | None], ...] = (
     declarations,
+    methods_give_what_is_asked,
     columns_are_named,
     deals_do_not_depend_on_the_cut,
     every_decision,

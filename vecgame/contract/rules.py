@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import fields, replace
 
@@ -12,6 +13,7 @@ from torch import Tensor
 from vecgame import lanes
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
 from vecgame.hidden import places
+from vecgame.kinds import check_holds
 from vecgame.own_rules import OwnRules
 from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream, check_seed
 from vecgame.state import State, concatenate
@@ -68,8 +70,13 @@ def declarations(game: Game) -> None:
     wanted = f"seats must be from {FEWEST_SEATS} to {MOST_SEATS}"
     assert FEWEST_SEATS <= game.seats <= MOST_SEATS, f"{wanted}, got {game.seats}"
     assert game.deck & ~game.layout.bits == 0, f"deck has cards beyond the {game.layout.size} of the layout"
+    for name in ("lowest", "highest"):
+        bound = getattr(game, name, None)
+        assert isinstance(bound, int | float), f"the game does not say its {name} score: set {name}, got {bound!r}"
     finite = math.isfinite(game.lowest) and math.isfinite(game.highest)
     assert finite and game.lowest < game.highest, f"lowest={game.lowest} and highest={game.highest} are no scale"
+    twice = [name for name, count in Counter(getattr(game, "others", ())).items() if count > 1]
+    assert not twice, f"two of others are named {twice[0]!r}, which nobody could tell apart"
     assert not (game.partners and game.cooperative), "two sides of partners are no cooperative game"
     assert not game.partners or game.seats == 4, f"partners sit opposite each other: of 4 seats, not of {game.seats}"
     state = game.deal(GAMES, SEED)
@@ -82,6 +89,10 @@ def declarations(game: Game) -> None:
         assert isinstance(field, Tensor) and field.shape[:1] == (GAMES,), (
             f"{name} is no tensor with a row for each game"
         )
+    try:
+        check_holds(type(state), game.bare_states)
+    except ValueError as error:
+        raise AssertionError(str(error)) from error
     printed = getattr(type(state), "layout", None)  # a state prints without its game, by number where this is None
     assert printed in (None, game.layout), (
         "the state's layout of cards is not the game's; None where the rules change it"
@@ -168,7 +179,7 @@ def _step_keeps(game: Game, before: State, state: State) -> None:
     fixed. Not when cards are dealt anew, which takes back what lay open."""
     for name, field in before.tensors().items():
         now = getattr(state, name)
-        assert (field.dtype, field.shape) == (now.dtype, now.shape), f"a step changes the shape or dtype of {name}"
+        assert (field.dtype, field.shape) == (now.dtype, now.shape), f"a step {changed(name, field, now)}"
     old, new = game.open_cards(before), game.open_cards(state)
     held, holds = (places(game.hidden(s), s) for s in (before, state))
     gone = held.sum(-1) & ~(holds.sum(-1) | new)
@@ -177,16 +188,29 @@ def _step_keeps(game: Game, before: State, state: State) -> None:
     )
     assert not game.fixed_hands or (holds & ~held == 0).all(), "cards come into a place: fixed_hands must be False"
     action = random_action(game, before)
+    again = same(state, game.step(before, action))
+    assert again, "two equal steps differ: random numbers come from Stream, by a hidden field of the state"
     another = game.step(replace(before, index=before.index + ANOTHER), action)
     known = same(state, replace(another, index=state.index))
     assert known, "step draws by the game's number, so that all worlds know what comes: draw it by a hidden field"
+
+
+def changed(name: str, old: Tensor, new: Tensor) -> str:
+    """That a field gets another shape or dtype, and which."""
+    was, now = (f"{tensor.dtype} of {list(tensor.shape)}" for tensor in (old, new))
+    return f"changes the shape or dtype of {name}: from {was} to {now}"
+
+
+def something_is_legal(game: Game, state: State, mask: Tensor, number: int) -> None:
+    for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
+        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
 
 
 def _legal(game: Game, state: State, number: int) -> None:
     mask, actions = game.legal_mask(state), game.legal_actions(state)
     check_tensor("legal_mask", mask, torch.bool, GAMES, game.num_actions)
     check_tensor("legal_actions", actions, torch.int64, GAMES, game.max_legal)
-    _some_legal(game, state, mask, number)
+    something_is_legal(game, state, mask, number)
     assert (mask.sum(-1) <= game.max_legal).all(), f"more than max_legal={game.max_legal} actions are legal"
     ordered = torch.where(actions >= 0, actions, game.num_actions)
     listed = torch.zeros(GAMES, game.num_actions + 1, dtype=torch.bool).scatter_(1, ordered, True)
@@ -199,11 +223,6 @@ def _legal(game: Game, state: State, number: int) -> None:
     taken = torch.where(actions >= 0, game.policy_columns(state, actions), -1 - torch.arange(game.max_legal))
     ordered = taken.sort(-1).values
     assert (ordered[:, 1:] != ordered[:, :-1]).all(), "two legal actions share a policy column"
-
-
-def _some_legal(game: Game, state: State, mask: Tensor, number: int) -> None:
-    for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
-        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
 
 
 def _scores(game: Game, state: State) -> Tensor:
@@ -236,7 +255,7 @@ def lowest_and_highest_end(game: Game) -> None:
     state, way = game.deal(GAMES, SEED), torch.arange(GAMES) % 4
     for number in range(game.decisions):
         mask = game.legal_mask(state)
-        _some_legal(game, state, mask, number)
+        something_is_legal(game, state, mask, number)
         lowest = mask.to(torch.int8).argmax(-1)
         highest = game.num_actions - 1 - mask.flip(-1).to(torch.int8).argmax(-1)
         state = game.step(state, torch.where((way == 0) | (way == 2 + number % 2), lowest, highest))
