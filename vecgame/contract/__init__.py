@@ -22,6 +22,7 @@ from vecgame.contract.rules import (
     random_action,
     same,
 )
+from vecgame.contract.sizes import Met, met, sizes_hold
 from vecgame.contract.told import (
     columns_are_named,
     suits_led_are_told_apart,
@@ -37,7 +38,7 @@ from vecgame.contract.worlds import (
 )
 from vecgame.game import Game
 
-__all__ = ["CHECKS", "check", "mixed_positions", "positions", "random_action", "same"]
+__all__ = ["CHECKS", "Met", "check", "met", "mixed_positions", "positions", "random_action", "same"]
 
 # What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
 CHECKS: tuple[Callable[..., str | None], ...] = (
@@ -48,6 +49,7 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
     every_decision,
     lowest_and_highest_end,
     ends,
+    sizes_hold,
     suits_led_are_told_apart,
     trumps_are_told_apart,
     teaches_what_is_so,
