@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from vecgame.contract.fields import open_cards_lie_once
 from vecgame.contract.methods import methods_give_what_is_asked
 from vecgame.contract.rules import (
     deals_do_not_depend_on_the_cut,
@@ -48,6 +49,7 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
     deals_do_not_depend_on_the_cut,
     every_decision,
     lowest_and_highest_end,
+    open_cards_lie_once,
     ends,
     sizes_hold,
     suits_led_are_told_apart,

@@ -1,0 +1,77 @@
+"""The fields that lie open: whether a card that comes into one of them has left another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import combinations, pairwise
+
+import torch
+from torch import Tensor
+
+from vecgame import text
+from vecgame.cards import lowest_card, popcount
+from vecgame.contract.rules import GAMES, positions
+from vecgame.game import Game
+from vecgame.hidden import bits_of, places
+from vecgame.state import State
+
+
+def open_cards_lie_once(game: Game) -> str | None:
+    """Cards that come into an open field have left another or a hidden place; a note where they have not.
+
+    A field may repeat what others hold, as the last cards played do, or mark cards: fields all of whose cards are
+    always in others too are no places, nor are those with cards that lie hidden. Of the rest only the author knows
+    whether one is a history.
+    """
+    states = list(positions(game, GAMES))
+    boards = [_boards(game, state) for state in states]
+    held = [_union(places(game.hidden(state), state)) for state in states]
+    pairs = list(zip(boards, held, strict=True))
+    names = [n for n in boards[0] if not any((board[n] & lies[:, None] != 0).any() for board, lies in pairs)]
+    size = {name: sum(int(popcount(_union(board[name])).sum()) for board in boards) for name in names}
+    kinds = text.kinds(states[0], game.hidden(states[0]))
+    names.sort(key=lambda name: (kinds[name] == "sets", -size[name]))
+    for name in list(names):  # histories before the places whose cards they repeat
+        rest = [[board[other] for other in names if other != name] for board in boards]
+        covered = [_union(torch.cat([lies[:, None], *others], -1)) for lies, others in zip(held, rest, strict=True)]
+        if all((_union(board[name]) & ~more == 0).all() for board, more in zip(boards, covered, strict=True)):
+            names.remove(name)
+    for (old, before), (new, after) in pairwise(pairs):
+        gone = before & ~after
+        for name in names:
+            gone = gone | _union(old[name]) & ~_union(new[name])
+        for (name, seat), (other, another) in combinations(_entries(new, names), 2):
+            both, been = (side[name][:, seat] & side[other][:, another] for side in (new, old))
+            twice = both & ~been
+            if name != other:
+                twice = twice & ~gone & (old[name][:, seat] | old[other][:, another])
+            for card in lowest_card(twice)[twice != 0][:1].tolist():
+                told = [
+                    f"{field} of seat {of}" * (name == other) or field for field, of in ((name, seat), (other, another))
+                ]
+                shown = text.card_name(game.layout, int(card))
+                return f"cards: {shown} comes to lie in {told[0]} and in {told[1]} at once; of places it must leave one"
+    return None
+
+
+def _boards(game: Game, state: State) -> Mapping[str, Tensor]:
+    """The cards in each field of `State.holds` that all see: [B, E] int64, one entry of those that hold ids."""
+    hidden, boards = game.hidden(state), {}
+    said = {name for cls in type(state).__mro__ for name in vars(cls).get("holds", {})}
+    for name, kind in text.kinds(state, hidden).items():
+        if name in said and kind in ("sets", "cards") and name not in hidden and name != text.MAY:
+            bits = bits_of(getattr(state, name).long(), kind)
+            boards[name] = bits if kind == "sets" else _union(bits)[:, None]
+    return boards
+
+
+def _entries(boards: Mapping[str, Tensor], names: list[str]) -> list[tuple[str, int]]:
+    return [(name, entry) for name in names for entry in range(boards[name].shape[1])]
+
+
+def _union(bits: Tensor) -> Tensor:
+    """The cards in any of the sets [B, E] int64: [B] int64."""
+    union = bits.new_zeros(len(bits))
+    for part in bits.unbind(-1):
+        union = union | part
+    return union
