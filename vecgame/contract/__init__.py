@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from vecgame.contract.fields import open_cards_lie_once
 from vecgame.contract.methods import methods_give_what_is_asked
+from vecgame.contract.pasts import worlds_fit_the_past
 from vecgame.contract.rules import (
     deals_do_not_depend_on_the_cut,
     declarations,
@@ -60,6 +61,7 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
     masks_do_as_lists,
     worlds_keep_what_is_known,
     hidden_cards_are_hidden,
+    worlds_fit_the_past,
     worlds_are_uniform,
 )
 

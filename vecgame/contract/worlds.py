@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import replace
 from math import comb, prod
 
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from vecgame.cards import lowest_card, popcount, union
 from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
+from vecgame.contract.views import counts_of, looks_alike, viewed_by
 from vecgame.game import Game
 from vecgame.hands import HandGame
 from vecgame.hidden import Hidden, places, seen_places, unseen, with_places
@@ -32,8 +32,11 @@ DRAWS = 12  # worlds for each of them, and of these
 TOGETHER = 3  # are of one game
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 FAR_ABOVE = 256  # times the largest hidden number that was dealt: of so many bits no world's numbers are
-TOO_FEW = "worlds: not enough positions to compare their distribution; with fewer cards in the game there may be"
-NUMBERS_ONLY = "worlds: how often hidden numbers come is not compared"
+TOO_FEW = (
+    "worlds: not enough positions to compare their distribution; there may be in a small form of the game, with fewer "
+    "cards by its rules or, in a subclass, in its deck"
+)
+NUMBERS_ONLY = "worlds: how often hidden numbers come is not compared, nor whether the past could have been with them"
 
 
 def hands_are_as_said(game: Game) -> None:
@@ -68,7 +71,7 @@ def worlds_keep_what_is_known(game: Game) -> None:
                 continue
             seen = hidden[name].seen_by(mover)
             assert torch.equal(new[seen], old[seen]), f"determinize changes what the mover sees of {name}"
-            counts = torch.equal(_counts(hidden[name], old), _counts(hidden[name], new))
+            counts = torch.equal(counts_of(hidden[name], old), counts_of(hidden[name], new))
             assert counts, f"determinize changes how many cards are in {name}"
             if hidden[name].holds == "number":
                 pair = zip(largest.get(name, (0, 0)), (int(tensor.abs().max()) for tensor in (old, new)), strict=True)
@@ -91,11 +94,6 @@ def worlds_keep_what_is_known(game: Game) -> None:
         assert truth.any() or share < OFTEN, (  # cards so often hidden would be so in some of the true deals
             f"{examples[name]}: say that it is hidden, or that its cards are open_cards"
         )
-
-
-def _counts(field: Hidden, tensor: Tensor) -> Tensor:
-    """How many cards each entry holds, which everybody sees: [B, E] int64, 0 for numbers."""
-    return popcount(field.bits(tensor)) * (field.holds != "number")
 
 
 def _moved(game: Game, before: State, drawn: State, again: State) -> dict[str, Tensor]:
@@ -161,10 +159,9 @@ def hidden_cards_are_hidden(game: Game) -> None:
     """With other cards where a seat does not look, it sees the same, may do the same, and draws the same worlds."""
     for state in some_positions(game, GAMES, most=6):
         for seat in range(game.seats):
-            view = copy(game)  # as if the seat was always to move, to draw worlds for seats that are not
-            vars(view)["mover"] = lambda state, seat=seat: torch.full_like(state.index, seat)
+            view = viewed_by(game, seat)
             other = view.determinize(state, 1, SEED + 1)
-            alike = _looks_alike(game, state, other, seat)
+            alike = looks_alike(game, state, other, torch.full_like(state.index, seat))
             a, b, viewer = state[alike], other[alike], view.mover(state[alike])
             assert torch.equal(game.observe(a, viewer), game.observe(b, viewer)), "observe tells of hidden cards"
             if type(game).remark is not Game.remark:
@@ -182,25 +179,11 @@ def _remarks_are_of_what_is_seen(game: Game, a: State, b: State, seat: int) -> N
     action, names = random_action(game, a), [f"seat {number}" for number in range(game.seats)]
     both = game.legal_mask(b).gather(1, action[:, None])[:, 0] & ~game.is_terminal(a) & ~game.is_terminal(b)
     after = game.step(a, action), game.step(b, action)
-    for lane in (both & _looks_alike(game, *after, seat)).nonzero()[:REMARKS, 0].tolist():
+    both &= looks_alike(game, *after, torch.full_like(a.index, seat))
+    for lane in both.nonzero()[:REMARKS, 0].tolist():
         pairs = zip((a, b), after, strict=True)
         told = {game.remark(before[lane], int(action[lane]), later[lane], names) for before, later in pairs}
         assert len(told) == 1, f"remark tells seat {seat} of what it does not see: {' or '.join(map(repr, told))}"
-
-
-def _looks_alike(game: Game, a: State, b: State, seat: int) -> Tensor:
-    """Lanes in which a seat sees the same in both states: [B] bool."""
-    alike = torch.ones(a.batch_size, dtype=torch.bool)
-    viewer, fields, others = torch.full_like(a.index, seat), game.hidden(a), game.hidden(b)
-    for name, field in a.tensors().items():
-        rows, more = (tensor.reshape(len(alike), -1) for tensor in (field, getattr(b, name)))
-        equal = rows == more
-        if name in fields:
-            seen, there = (hidden[name].seen_by(viewer).reshape(rows.shape) for hidden in (fields, others))
-            counts = _counts(fields[name], rows) == _counts(fields[name], more)
-            equal = (equal | ~seen & counts) & (seen == there)
-        alike &= equal.all(-1)
-    return alike
 
 
 def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
@@ -211,8 +194,8 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
     ``pasts`` games.
     """
     hidden = game.hidden(game.deal(1, SEED))
-    if not any(field.is_place for field in hidden.values()):
-        return NUMBERS_ONLY if hidden else None
+    if not any(field.is_place for field in hidden.values()) or not game.deck:
+        return NUMBERS_ONLY if any(field.holds == "number" for field in hidden.values()) else None
     tested = 0
     for past in _pasts(game, pasts):
         now = past[-1][0]
@@ -306,7 +289,7 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
         again = again[_agrees(game, first, again, viewer)]
     secret = _are_secret(game, [state for state, _ in past[begin:]], now, seat)
     for (state, action), was_secret in zip(past[begin:-1], secret, strict=True):
-        alike = _looks_alike(game, again, state.repeat(again.batch_size), seat)
+        alike = looks_alike(game, again, state.repeat(again.batch_size), viewer.expand(again.batch_size))
         again = again[alike & (game.mover(again) == game.mover(state))]
         may = game.legal_mask(again)
         if int(game.mover(state)[0]) == seat or not was_secret:
@@ -316,7 +299,7 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
         if len(lanes) > MOST_BEGINNINGS or (not fixed and _draws_by_number(game, state, again, actions)):
             return None
         again = game.step(again, actions)
-    again = again[_looks_alike(game, again, now.repeat(again.batch_size), seat)]
+    again = again[looks_alike(game, again, now.repeat(again.batch_size), viewer.expand(again.batch_size))]
     return places(game.hidden(again), again)
 
 
@@ -362,7 +345,7 @@ def _are_secret(game: Game, states: list[State], now: State, seat: int) -> list[
     before, following = concatenate(states[:-1]), concatenate(states[1:])
     lanes, legal = game.legal_mask(before).nonzero(as_tuple=True)
     after = game.step(before[lanes], legal)
-    alike = _looks_alike(game, after, following[lanes], seat)
+    alike = looks_alike(game, after, following[lanes], torch.full_like(lanes, seat))
     after, lanes = after[alike], lanes[alike]
     secret = torch.zeros(before.batch_size, dtype=torch.bool)
     for name, field in game.hidden(now).items():

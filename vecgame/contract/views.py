@@ -1,0 +1,40 @@
+"""What one seat sees of two states: whether they look the same to it."""
+
+from __future__ import annotations
+
+from copy import copy
+
+import torch
+from torch import Tensor
+
+from vecgame.cards import popcount
+from vecgame.game import Game
+from vecgame.hidden import Hidden
+from vecgame.state import State
+
+
+def viewed_by(game: Game, seat: int) -> Game:
+    """The game as if a seat was always to move, to draw worlds for seats that are not."""
+    view = copy(game)
+    vars(view)["mover"] = lambda state: torch.full_like(state.index, seat)
+    return view
+
+
+def counts_of(field: Hidden, tensor: Tensor) -> Tensor:
+    """How many cards each entry holds, which everybody sees: [B, E] int64, 0 for numbers."""
+    return popcount(field.bits(tensor)) * (field.holds != "number")
+
+
+def looks_alike(game: Game, a: State, b: State, viewer: Tensor) -> Tensor:
+    """Lanes in which seat ``viewer`` [B] sees the same in both states: [B] bool."""
+    alike = torch.ones(a.batch_size, dtype=torch.bool)
+    fields, others = game.hidden(a), game.hidden(b)
+    for name, field in a.tensors().items():
+        rows, more = (tensor.reshape(len(alike), field[:1].numel()) for tensor in (field, getattr(b, name)))
+        equal = rows == more
+        if name in fields:
+            seen, there = (hidden[name].seen_by(viewer).reshape(rows.shape) for hidden in (fields, others))
+            counts = counts_of(fields[name], rows) == counts_of(fields[name], more)
+            equal = (equal | ~seen & counts) & (seen == there)
+        alike &= equal.all(-1)
+    return alike
