@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from math import comb, prod
 
 import torch
 from torch import Tensor
 
-from vecgame.cards import lowest_card, popcount, union
+from vecgame.cards import lowest_card, popcount, union, unpack
 from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
 from vecgame.contract.views import counts_of, looks_alike, viewed_by
 from vecgame.game import Game
@@ -29,6 +30,8 @@ MOST_DEALS = 1500  # that a test of the worlds' distribution lists
 MOST_BEGINNINGS = 10_000  # likewise, of games that are played again from the first decision on
 NUMBERS = 64  # hidden numbers, at least, with which a step leads where it does if it does not depend on them
 DRAWS = 12  # worlds for each of them, and of these
+MOST_DRAWN = 3000  # worlds of a position beyond the first `PASTS`, but for
+FEWEST_DRAWS = 3  # for each deal
 TOGETHER = 3  # are of one game
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 FAR_ABOVE = 256  # times the largest hidden number that was dealt: of so many bits no world's numbers are
@@ -197,25 +200,34 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
     if not any(field.is_place for field in hidden.values()) or not game.deck:
         return NUMBERS_ONLY if any(field.holds == "number" for field in hidden.values()) else None
     tested = 0
-    for past in _pasts(game, pasts):
+    for past, first in _pasts(game, pasts):
         now = past[-1][0]
         deals = _consistent(game, past)
         if deals is None:
             continue
-        games = max(DRAWS // TOGETHER * len(deals), 1)
+        draws = DRAWS if first else min(max(MOST_DRAWN // max(len(deals), 1), FEWEST_DRAWS), DRAWS)
+        games = max(draws // TOGETHER * len(deals), 1)
         many = replace(now.repeat(games), index=torch.arange(games))  # other numbers, other worlds
         drawn = game.determinize(many, TOGETHER, SEED)
         parts = deals, places(game.hidden(now), now), places(game.hidden(drawn), drawn)
-        rows, which = torch.cat(parts).unique(dim=0, return_inverse=True)
+        rows, which = _numbered(torch.cat(parts)).unique(return_inverse=True)
         which = which.split([len(part) for part in parts])
         ways, truth, counts = (part.bincount(minlength=len(rows)) for part in which)
         assert (ways[truth > 0] > 0).all(), "the true deal is not among those in which the past is legal"
         assert (ways > 0).all(), "a world is drawn in which the past would be illegal or look otherwise"
         if len(rows) > 1:
-            z = _standard_errors(counts, DRAWS * ways)
+            z = _standard_errors(counts, len(drawn) / len(deals) * ways)
             assert z < Z_LIMIT, f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals"
             tested += 1
     return None if tested >= 3 else TOO_FEW
+
+
+def _numbered(rows: Tensor) -> Tensor:
+    """A number for each row [N, E] int64, the same for equal ones: [N] int64. Two that differ share one with a
+    probability of 2**-63 or so; `Tensor.unique` of rows takes several times as long as that of numbers."""
+    words = torch.randint(1 << 62, (rows.shape[1],), generator=torch.Generator().manual_seed(SEED)) * 2 + 1
+    mixed = rows * words
+    return ((mixed ^ mixed >> 29) * words).sum(-1)
 
 
 def _standard_errors(counts: Tensor, expected: Tensor) -> float:
@@ -229,9 +241,10 @@ def _standard_errors(counts: Tensor, expected: Tensor) -> float:
 Past = list[tuple[State, Tensor]]  # a game's states and actions, one lane each, up to the decision that is looked at
 
 
-def _pasts(game: Game, each: int) -> Iterator[Past]:
+def _pasts(game: Game, each: int) -> Iterator[tuple[Past, bool]]:
     """Some games up to a decision late enough that the deals can be listed: for so many decisions before the end a game
-    in which as much has been told of the hands as in most, one in which more has, and then others, ``each`` in all."""
+    in which as much has been told of the hands as in most, one in which more has, and then others, ``each`` in all; and
+    whether it is one of the first two."""
     states = list(positions(game, 200))
     actions = [random_action(game, state) for state in states]
     length = sum((~game.is_terminal(state)).long() for state in states)  # [200], decisions of each game
@@ -243,9 +256,10 @@ def _pasts(game: Game, each: int) -> Iterator[Past]:
         told = _told(game, concatenate([states[when][lane : lane + 1] for when, lane in at]))
         order = sorted(range(len(at)), key=told.__getitem__)  # stable: of equals the first
         others = (number * len(order) // max(each - 2, 1) for number in range(each - 2))
-        for number in dict.fromkeys((len(order) // 2, len(order) * 7 // 8, *others)):
+        for place, number in enumerate(dict.fromkeys((len(order) // 2, len(order) * 7 // 8, *others))):
             when, lane = at[order[number]]
-            yield [(states[t][lane : lane + 1], actions[t][lane : lane + 1]) for t in range(when + 1)]
+            one = slice(lane, lane + 1)
+            yield [(states[t][one], actions[t][one]) for t in range(when + 1)], place < PASTS
 
 
 def _told(game: Game, state: State) -> list[int]:
@@ -283,7 +297,7 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     ways = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
     if ways > (MOST_DEALS if fixed else MOST_BEGINNINGS):
         return None
-    filled = torch.tensor(list(_fillings(cards, needs)))
+    filled = _filled(cards, tuple(needs))
     again = with_places(hidden, first.repeat(len(filled)), known | filled)
     if says:
         again = again[_agrees(game, first, again, viewer)]
@@ -354,6 +368,18 @@ def _are_secret(game: Game, states: list[State], now: State, seat: int) -> list[
         changed = ((getattr(after, name) != old[lanes]) & ~told[lanes]).reshape(len(lanes), -1).any(-1)
         secret[lanes[changed]] = True
     return secret.tolist()
+
+
+def _filled(cards: tuple[int, ...], needs: tuple[int, ...]) -> Tensor:
+    """Every way to give places so many of the cards each: [N, E] int64 bitboards."""
+    chosen = unpack(_by_number(len(cards), needs), torch.int64, max(len(cards), 1))
+    return (chosen * (1 << torch.tensor(cards or (0,)))).sum(-1)
+
+
+@lru_cache(maxsize=64)
+def _by_number(count: int, needs: tuple[int, ...]) -> Tensor:
+    """Likewise of the cards 0 .. ``count`` - 1."""
+    return torch.tensor(list(_fillings(tuple(range(count)), list(needs))))
 
 
 def _fillings(cards: tuple[int, ...], needs: list[int]) -> Iterator[list[int]]:
