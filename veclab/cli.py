@@ -39,6 +39,7 @@ COMMANDS = {
     "export": Command("veclab.export", "writes a network as ONNX"),
     "bench": Command("veclab.bench.command", "measures throughput on this machine"),
     "games": Command("veclab.games", "lists the games, their rules and the rules' defaults"),
+    "contract": Command("veclab.contract", "checks a game, as one of your own, for search and training"),
 }
 
 

@@ -6,7 +6,8 @@ know what a seat sees from `Game.hidden` alone. Games are played at random; what
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from copy import copy
 
 from vecgame.contract.fields import open_cards_lie_once
 from vecgame.contract.methods import methods_give_what_is_asked
@@ -39,8 +40,9 @@ from vecgame.contract.worlds import (
     worlds_keep_what_is_known,
 )
 from vecgame.game import Game
+from vecgame.state import State
 
-__all__ = ["CHECKS", "Met", "check", "met", "mixed_positions", "positions", "random_action", "same"]
+__all__ = ["CHECKS", "PASTS", "Met", "check", "met", "mixed_positions", "notes", "positions", "random_action", "same"]
 
 # What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
 CHECKS: tuple[Callable[..., str | None], ...] = (
@@ -66,22 +68,42 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
 )
 
 
-def check(game: Game, pasts: int = PASTS) -> tuple[str, ...]:
+def check(game: Game, pasts: int = PASTS, seed: int = 0) -> tuple[str, ...]:
     """Plays the game and compares.
 
     Args:
         game: anything that plays.
         pasts: games in which worlds are compared, for each of up to eight numbers of decisions before the end. What
             seats learn of each other only now and then, as by a comparison of two hands, takes some hundred to be met.
+        seed: from 0 on; by another one other games are played.
 
     Returns:
-        One line for each promise that could not be compared in this game; empty when all were.
+        One line for each promise that could not be compared in this game, and for what its author has to judge; empty
+        when all is as it should be.
 
     Raises:
         AssertionError: with one line of what is wrong, if the game breaks a promise.
         RuntimeError: where Python leaves assertions out, and nothing would be checked.
     """
+    return tuple(note for note in notes(game, pasts, seed) if note)
+
+
+def notes(game: Game, pasts: int = PASTS, seed: int = 0) -> Iterator[str | None]:
+    """As `check`, one of `CHECKS` after the other: its note, or None."""
     if not __debug__:
         raise RuntimeError("contract.check needs Python's assertions, which -O and PYTHONOPTIMIZE leave out")
     given = {worlds_are_uniform: {"pasts": pasts}}
-    return tuple(note for one in CHECKS if (note := one(game, **given.get(one, {}))))
+    game = _of_other_games(game, seed) if seed else game
+    for one in CHECKS:
+        yield one(game, **given.get(one, {}))
+
+
+def _of_other_games(game: Game, by: int) -> Game:
+    """The game, which deals by other seeds than it is asked for."""
+    other = copy(game)
+
+    def deal(batch_size: int, seed: int = 0, device: str = "cpu", first_index: int = 0) -> State:
+        return game.deal(batch_size, seed + by, device, first_index)
+
+    vars(other)["deal"] = deal
+    return other

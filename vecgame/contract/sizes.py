@@ -44,16 +44,17 @@ class Met:
         return "\n".join([f"met in {self.games} games played at random", *(f"  {line}" for line in lines)])
 
 
-def met(game: Game, games: int = MANY, seed: int = SEED) -> Met:
+def met(game: Game, games: int = MANY, seed: int = 0) -> Met:
     """Plays games at random and says how large they got.
 
     Args:
         game: anything that plays.
         games: how many, at least 1.
+        seed: from 0 on; by another one other games are played.
     """
     longest = legal = forced = 0
     run, cut = None, 0
-    for number, (state, mask, going) in enumerate(_played(game, games, seed)):
+    for number, (state, mask, going) in enumerate(_played(game, games, SEED + seed)):
         counts = mask.sum(-1)[going]
         run = torch.zeros(games, dtype=torch.int64) if run is None else run
         lanes = state.index[going]
