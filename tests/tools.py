@@ -200,7 +200,7 @@ TOP = """# Which tool works with which game
 
 Every command takes any game by `--game` and `--rules`, the package's by name and your own by its file, and a saved
 network brings its own. `python -m tests.tools` tries each pair and writes this table; `make slow` tries them all
-again, and CI some of them.
+again, and CI some of them. Whether a game keeps what they rely on says `vecgame contract GAME`.
 """
 
 
