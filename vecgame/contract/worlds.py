@@ -197,7 +197,7 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
     ``pasts`` games.
     """
     hidden = game.hidden(game.deal(1, SEED))
-    if not any(field.is_place for field in hidden.values()) or not game.deck:
+    if not any(places(game.hidden(state), state).any() for state in positions(game, GAMES)):  # as of dice or discs
         return NUMBERS_ONLY if any(field.holds == "number" for field in hidden.values()) else None
     tested = 0
     for past, first in _pasts(game, pasts):
