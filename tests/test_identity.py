@@ -68,7 +68,7 @@ def test_a_game_of_ones_own_is_found_by_another_process(tmp_path, monkeypatch) -
 @pytest.mark.parametrize(
     ("told", "message"),
     [
-        ({"game": "polignac", "rules": {}}, "there is no game 'polignac'; there are blob, .*FILE.py:CLASS"),
+        ({"game": "zwicker", "rules": {}}, "there is no game 'zwicker'; there are blob, .*FILE.py:CLASS"),
         ({"game": "gone.py:Mine", "rules": {}}, "gone.py cannot be loaded: FileNotFoundError"),
         ({"game": "vecgame:score", "rules": {}}, "vecgame:score is no class of a game"),
         ({"game": "vecgame:nothing", "rules": {}}, "vecgame has no 'nothing'"),

@@ -63,8 +63,8 @@ def test_a_gpu_draws_all_worlds_in_one_piece_where_they_fit(gpu: EmulatedGpu | N
     """In pieces where they do not, by tensors; the worlds are those of a CPU all the same."""
     monkeypatch.setattr(worlds, "DRAWN_BY", {})  # as without Triton
     game, state = at_every_decision(3, lanes=40, seed=36)
-    bytes_, chunk = [], worlds._chunk
-    monkeypatch.setattr(worlds, "_chunk", lambda *a: bytes_.append(a[1]) or chunk(*a))
+    bytes_, chunk = [], worlds.games_at_once
+    monkeypatch.setattr(worlds, "games_at_once", lambda *a: bytes_.append(a[1]) or chunk(*a))
     here, there = game.determinize(state, 2, seed=12), state.to("cuda")
     chunks.clear()
     assert_same_state(game.determinize(there, 2, seed=12).to("cpu"), here)

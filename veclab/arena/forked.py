@@ -134,8 +134,9 @@ class _Others:
                 reads, writes = context.Pipe(duplex=False)
                 arguments = (work, numbers, done, os.getpid(), writes, before)
                 process = context.Process(target=_work, args=arguments, daemon=True)
-                with warnings.catch_warnings():  # Python's, that threads of this process are not copied: none is needed
+                with warnings.catch_warnings():  # Python's, and of whom has threads: they are not copied, nor needed
                     warnings.simplefilter("ignore", DeprecationWarning)
+                    warnings.simplefilter("ignore", RuntimeWarning)
                     process.start()
                 writes.close()
                 self.running[process] = reads
