@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from net import BlobNet, InferenceNet, NetConfig
 from vecgame import Blob, Hearts
 from veclab.arena import forked, matches
-from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer, games_a_process
+from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot
 from veclab.arena.forked import MOST, in_processes, most_processes, shared
 from veclab.arena.matches import ONE_AGAINST_THREE, play_deals
+from veclab.arena.mirror import MirroredPlayer
 from veclab.arena.outsiders import own_player
 from veclab.arena.programs import ProgramPlayer
-from vecmcts import SearchConfig
 
 SECONDS = 60  # after which a process that ought to end is waited for in vain
 
@@ -249,16 +249,20 @@ def beginner() -> InferenceNet:
     return InferenceNet(BlobNet(NetConfig(dim=32, layers=1, ffn=32)), dtype=torch.float32)
 
 
+class OneByOne(FlatMonteCarlo):
+    games_a_process = 1
+
+
 @pytest.mark.parametrize("cards", [(3,), (1, 2, 3), (4, 1)], ids=["one rule", "three", "unsorted"])
 @pytest.mark.parametrize("processes", [2, 3])
 def test_a_match_is_the_same_in_any_number_of_processes(cards, processes, monkeypatch) -> None:
     games = [Blob(cards=number) for number in cards]
     forks, work = [], forked.in_processes
     monkeypatch.setattr(matches, "in_processes", lambda *given: (forks.append(given[1:3]), work(*given)))
-    players = (NetworkPlayer(beginner()), FlatMonteCarlo(2))
+    players = (NetworkPlayer(beginner()), OneByOne(2))
     one, some = (play_deals(games, players, ONE_AGAINST_THREE, 52, 5, processes=number) for number in (1, processes))
     assert torch.equal(one, some) and some.shape == (52, 4, 4)
-    assert forks[0] == (len(games), 1) and min(forks[1]) > 1
+    assert forks[0] == (len(games), 1) and forks[1][0] >= 4 * processes and forks[1][1] == processes
 
 
 def test_a_players_illegal_action_in_another_process_ends_the_match_in_one_line() -> None:
@@ -291,10 +295,11 @@ def test_pieces_of_a_match_are_its_deals(rules, more, seatings, processes, least
     assert [first for _, first, _ in ordered] == [0, *ends[:-1]] and ends[-1] == deals
     for game, share in zip(games, matches.even_shares(deals, rules), strict=True):
         own = [count for other, _, count in pieces if other is game]
-        assert sum(own) == share and len(own) <= processes and min(own) > 0
-        assert len(own) == 1 or ((min(own) + 1) * seatings > least and rules < 2 * processes)
-        apart = rules < 2 * processes and share * seatings >= 2 * least and min(share, processes) > 1
-        assert (len(own) > 1) == apart
+        assert sum(own) == share and min(own) > 0 and max(own) - min(own) <= 1
+        assert len(own) == 1 or (min(own) + 1) * seatings > least
+        wanted = -(-4 * processes // rules) if processes > 1 else 1
+        assert len(own) <= wanted
+        assert len(own) in (wanted, share) or share * seatings < (len(own) + 1) * least  # no more would have enough
     if processes == 1:
         assert [game for game, _, _ in pieces] == games
     else:
@@ -302,10 +307,8 @@ def test_pieces_of_a_match_are_its_deals(rules, more, seatings, processes, least
         assert costs == sorted(costs, reverse=True)
 
 
-def test_players_say_how_many_games_pay_for_a_process(tmp_path, monkeypatch) -> None:
-    search = SearchPlayer(beginner(), SearchConfig(worlds=1, simulations=2))
-    assert games_a_process(search) > games_a_process(RuleBot()) == 64
-    assert games_a_process(ProgramPlayer("true")) is None
+def test_players_say_how_many_games_are_worth_a_process(tmp_path, monkeypatch) -> None:
+    assert ProgramPlayer("true").games_a_process is None and MirroredPlayer.games_a_process == 1
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text(
         "from veclab.arena.bots import RandomBot\n"
@@ -313,20 +316,19 @@ def test_players_say_how_many_games_pay_for_a_process(tmp_path, monkeypatch) -> 
         "class Own(RandomBot):\n    games_a_process = 8\n"
         "class Wrong(RandomBot):\n    games_a_process = 0\n"
     )
-    assert games_a_process(own_player("mine.py:Mine")) is None and games_a_process(own_player("mine.py:Own")) == 8
+    assert own_player("mine.py:Mine").games_a_process is None and own_player("mine.py:Own").games_a_process == 8
     with pytest.raises(ValueError, match=r"games_a_process is a number of games from 1 on, or None, not 0$"):
         own_player("mine.py:Wrong")
 
 
-@pytest.mark.parametrize("name", ["mine", "search"])
-def test_what_must_stay_in_one_process_or_has_too_few_games_does(name, monkeypatch) -> None:
-    game = Blob(cards=1)
+@pytest.mark.parametrize("least", [None, 500, "none says"])
+def test_what_must_stay_in_one_process_or_gains_nothing_by_more_does(least, monkeypatch) -> None:
     monkeypatch.setattr(forked, "_Others", None)
-    player = SearchPlayer(beginner(), SearchConfig(worlds=1, simulations=2)) if name == "search" else RandomBot()
-    if name == "mine":
-        player.games_a_process = None
-    deals = 60 if name == "mine" else 20
-    assert play_deals([game], (player, RandomBot()), ONE_AGAINST_THREE, deals, 0, processes=2).shape == (deals, 4, 4)
+    player = FlatMonteCarlo(1) if least == "none says" else OneByOne(1)
+    players = [player, OneByOne(1)] if least is None else [player, RandomBot()]
+    if least != "none says":
+        player.games_a_process = least
+    assert play_deals([Blob(cards=1)], players, ONE_AGAINST_THREE, 60, 0, processes=2).shape == (60, 4, 4)
 
 
 def test_a_cpu_under_linux_has_as_many_processes_as_threads(two_threads, monkeypatch) -> None:

@@ -38,11 +38,12 @@ TINIEST = 2.0**-64  # in place of a uniform number that is 0, which has no logar
 # each operation, which in rollouts, searches and playouts are too small to be worth it. Matches by rollouts are 1.1
 # times as fast on two idle cores, and 1.1 to 1.2 times beside another busy program; docs/performance.md.
 SIDE_BY_SIDE = 8
-GAMES_A_PROCESS = 64  # of a player that does not say, see `games_a_process`
 
 
 class Player(Protocol):
-    """Decides for many games at once. One that cannot play every game has a method ``refuses(game)``: see `why_not`."""
+    """Decides for many games at once. One that cannot play every game has a method ``refuses(game)``: see `why_not`.
+    One that decides game after game says in ``games_a_process`` how many are worth a process of their own; None where
+    it must stay in one."""
 
     name: str
 
@@ -74,12 +75,6 @@ def why_not(player: Player | HistoryPlayer, *games: Game) -> str | None:
     if it can, and of a player without that method."""
     reasons = (player.refuses(game) for game in games) if hasattr(player, "refuses") else ()
     return next(filter(None, reasons), None)
-
-
-def games_a_process(player: object) -> int | None:
-    """How many games of a match pay for a process of their own, as the player says; None if it must stay in one. Below
-    it a decision of many games takes much the same time as one of half as many."""
-    return getattr(player, "games_a_process", GAMES_A_PROCESS)
 
 
 def _threads(state: State) -> AbstractContextManager:
@@ -165,8 +160,6 @@ class NetworkPlayer:
 class SearchPlayer:
     """Searches every decision that is one, and takes the action that the search recommends."""
 
-    games_a_process = 512
-
     def __init__(self, evaluator: Evaluator | Network, config: SearchConfig, name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
         self.name = name or f"search {config.worlds}x{config.simulations}"
@@ -205,8 +198,6 @@ def search_player(evaluator: Evaluator | Network, config: SearchConfig, name: st
 
 class IsmctsPlayer:
     """Searches every decision that is one in one tree over all worlds, and takes the action visited most."""
-
-    games_a_process = 512
 
     def __init__(self, evaluator: Evaluator | Network, config: IsmctsConfig, name: str = "") -> None:
         self.evaluator, self.config = evaluator, config
@@ -257,8 +248,6 @@ def rollouts_name(config: RolloutConfig) -> str:
 class RolloutPlayer:
     """Takes the network's best action unless rollouts of its policy better it; the arguments are those of
     `vecmcts.rollouts`."""
-
-    games_a_process = 24
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
 """Work shared out among processes that are forked for it, each of which computes with one thread.
 
-Operations of matches are many and small: threads of one process, which wait for the interpreter in turn, gain little by
-them (docs/performance.md). What is forked has an interpreter of its own, begins at once, and has all that this process
-has, whatever the players are. OpenMP's threads are not copied with the rest, and what waited for them would wait for
-ever, so that it computes with one, as PyTorch's own loading of data does; and GPUs are not shared out.
+Players in Python alone, which decide game after game, hold the interpreter all the time, so that threads are no use to
+them. What is forked has an interpreter of its own, begins at once, and has all that this process has, whatever the
+players are. OpenMP's threads are not copied with the rest, and what waited for them would wait for ever, so that it
+computes with one, as PyTorch's own loading of data does; and GPUs are not shared out.
 """
 
 from __future__ import annotations

@@ -14,12 +14,13 @@ from torch import Tensor
 from vecgame import Game, State
 from vecgame.dealing import MOST_GAMES
 from vecgame.game import actions_of
-from veclab.arena.bots import HistoryPlayer, Player, any_told, games_a_process, name_of, why_not
+from veclab.arena.bots import HistoryPlayer, Player, any_told, name_of, why_not
 from veclab.arena.forked import Report, in_processes, shared
 from veclab.room import check_deals
 from veclab.shares import even_shares
 from vecmcts import Past
 
+PIECES = 4  # for each process, so that one that another program holds up leaves some to the others
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
 LISTED = 12  # legal actions in a message, at most
 FEWEST_EQUAL = 30  # samples whose lack of any spread is believed: a tenth of all may be others, at 95% (0.9 ** 30 = 4%)
@@ -190,8 +191,8 @@ def play_deals(
     """Plays deals ``first_index`` onwards, shared out among the rules ``games``, each once in every seating.
 
     Args:
-        processes: among how many the games are shared out at most, see `veclab.arena.forked`; fewer where they would
-            have too few (`games_a_process`). The result is the same, but for the rounding of networks.
+        processes: among how many the games are shared out at most, see `veclab.arena.forked`, if a player decides game
+            after game (`Player`), and none must stay in one. The result is the same, but for the rounding of networks.
 
     Returns:
         [deals, seatings, seats] float64, points by absolute seat.
@@ -200,9 +201,9 @@ def play_deals(
         ValueError: on fewer deals than rules, some of which would not be played.
     """
     check_deals(games, deals, "deals")
-    least = [games_a_process(player) for player in players]
-    processes = 1 if None in least else processes
-    pieces = _pieces(games, len(seatings), deals, processes, max(own or 1 for own in least))
+    least = [player.games_a_process for player in players if hasattr(player, "games_a_process")]
+    processes = 1 if not least or None in least else processes
+    pieces = _pieces(games, len(seatings), deals, processes, min(least) if processes > 1 else 1)
     processes = min(processes, len(pieces))
     size, kind = (deals, len(seatings), games[0].seats), {"dtype": torch.float64}
     points = shared(*size, **kind) if processes > 1 else torch.empty(size, **kind, device=device)
@@ -221,12 +222,11 @@ def play_deals(
 def _pieces(
     games: Sequence[Game], seatings: int, deals: int, processes: int, least: int
 ) -> list[tuple[Game, int, int]]:
-    """A match in pieces for so many processes: of each the rules, and the first and number of its deals. Rules are
-    taken apart where they are fewer than two for each process, into pieces of at least so many games. Of several
-    processes those pieces that take longest come first."""
-    pieces, first = [], 0
+    """A match in pieces, `PIECES` for each of several processes and those that take longest first: of each the rules,
+    and the first and number of its deals. Where these would have fewer games than ``least``, there are fewer."""
+    pieces, first, wanted = [], 0, PIECES * processes if processes > 1 else 1
     for game, count in zip(games, even_shares(deals, len(games)), strict=True):
-        apart = 1 if len(games) >= 2 * processes else min(processes, count, count * seatings // least)
+        apart = min(-(-wanted // len(games)), count, count * seatings // least)
         for share in even_shares(count, max(1, apart)):
             pieces.append((game, first, share))
             first += share
