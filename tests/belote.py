@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 import vecgame
-from vecgame import piles
+from vecgame import piles, starts
 from vecgame.cards import Layout, bit
 from vecgame.hidden import Hidden, nobody
 from vecgame.lanes import with_added
@@ -32,10 +32,10 @@ class BeloteState(vecgame.TrickState):
 
     stock: torch.Tensor  # [B, 11] int8, dealt once trump is named
     turned: torch.Tensor  # [B] int8
-    trump: torch.Tensor  # [B] int8, 4 = none yet
-    maker: torch.Tensor  # [B] int8, -1 = none yet
-    belote: torch.Tensor  # [B, 4] bool, has king and queen of trump and has played one
-    taken: torch.Tensor  # [B, 4] int16, points in the tricks
+    trump: torch.Tensor = starts(4, dtype=torch.int8)  # [B], 4 = none yet
+    maker: torch.Tensor = starts(-1, dtype=torch.int8)  # [B], -1 = none yet
+    belote: torch.Tensor = starts(False, "seats")  # [B, 4], has king and queen of trump and has played one
+    taken: torch.Tensor = starts(0, "seats", dtype=torch.int16)  # [B, 4], points in the tricks
 
 
 class Belote(vecgame.TrickGame):
@@ -54,9 +54,7 @@ class Belote(vecgame.TrickGame):
         return {**super().draw(stream, rest), "stock": rest.to(torch.int8)}
 
     def begin(self, hands, index, dealer, stock):
-        turned, none = stock[:, 0], torch.zeros_like(hands[:, :, 0])
-        own = {"turned": turned, "seen": bit(turned), "trump": turned * 0 + 4, "maker": turned * 0 - 1}
-        own |= {"stock": stock[:, 1:], "belote": none.bool(), "taken": none.short()}
+        own = {"turned": stock[:, 0], "seen": bit(stock[:, 0]), "stock": stock[:, 1:]}
         return self.start(hands, index, (dealer + 1) % 4, **own)
 
     def legal_bids(self, state):

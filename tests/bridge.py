@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 
 import vecgame
+from vecgame import starts
 from vecgame.lanes import entries, with_entries
 from vecgame.own_rules import partners, side_of
 from vecgame.piles import entry, only
@@ -32,13 +33,13 @@ class BridgeRules:
 class BridgeState(vecgame.TrickState):
     holds: ClassVar = {"calls": NAMES, "declarer": "seats"}
 
-    calls: torch.Tensor  # [B, 4, ROUNDS] int8, -1 = not yet
-    passes: torch.Tensor  # [B] int8, calls since the last that was no pass
-    doubled: torch.Tensor  # [B] int8, 1 doubled, 2 redoubled
+    calls: torch.Tensor = starts(-1, "seats", ROUNDS, dtype=torch.int8)  # [B, 4, ROUNDS], -1 = not yet
+    passes: torch.Tensor = starts(0, dtype=torch.int8)  # [B], calls since the last that was no pass
+    doubled: torch.Tensor = starts(0, dtype=torch.int8)  # [B], 1 doubled, 2 redoubled
     vulnerable: torch.Tensor  # [B, 4] bool
     dealer: torch.Tensor  # [B] int8
-    declarer: torch.Tensor  # [B] int8, -1 until the auction is over
-    trump: torch.Tensor  # [B] int8, 4 = none
+    declarer: torch.Tensor = starts(-1, dtype=torch.int8)  # [B], -1 until the auction is over
+    trump: torch.Tensor = starts(4, dtype=torch.int8)  # [B], 4 = none
 
 
 class Bridge(vecgame.TrickGame):
@@ -55,14 +56,13 @@ class Bridge(vecgame.TrickGame):
         return {**super().chance(), "vulnerable": 3}
 
     def draw(self, stream, rest):
-        rule, drawn = self.rules.vulnerable, stream.integers(vecgame.Purpose.TRUMP, 4)
+        rule, drawn = self.rules.vulnerable, stream.integers(vecgame.Purpose.OWN, 4)
         drawn = drawn if rule == "random" else torch.full_like(drawn, VULNERABLE.index(rule))
         return {**super().draw(stream, rest), "vulnerable": drawn}
 
     def begin(self, hands, index, dealer, vulnerable):
-        zero, side = torch.zeros_like(dealer).to(torch.int8), torch.arange(4, device=dealer.device) % 2
-        own = {"passes": zero, "doubled": zero, "dealer": zero + dealer, "declarer": zero - 1, "trump": zero + 4}
-        own |= {"calls": zero.new_full((len(zero), 4, ROUNDS), -1), "vulnerable": vulnerable[:, None] >> side & 1 == 1}
+        side = torch.arange(4, device=dealer.device) % 2
+        own = {"dealer": dealer.to(torch.int8), "vulnerable": vulnerable[:, None] >> side & 1 == 1}
         return self.start(hands, index, dealer, **own)
 
     def bidder(self, calls):

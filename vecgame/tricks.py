@@ -18,6 +18,7 @@ from vecgame.cards import MOST_CARDS, bit, list_cards, lowest_card, pack, unpack
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_added, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
+from vecgame.state import first_values
 
 MOST_DECISIONS = 127  # that a state's `made` can count
 
@@ -154,7 +155,8 @@ class TrickGame(OwnRules):
         return self.begin(hands, stream.game, **drawn)
 
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
-        """A state with nothing played yet; ``own`` are the fields that the game adds."""
+        """A state with nothing played yet; ``own`` are the fields that the game adds, as far as they do not begin with
+        what `vecgame.starts` says."""
         zeros = torch.zeros(len(hands), self.seats, dtype=torch.int8, device=hands.device)
         return self.state_type(
             index=index,
@@ -165,7 +167,7 @@ class TrickGame(OwnRules):
             leader=leader.to(torch.int8),
             made=zeros[:, 0].clone(),
             **({"done": zeros[:, 0].clone()} if self.others else {}),
-            **{"seen": torch.zeros_like(index), **own},
+            **{"seen": torch.zeros_like(index), **first_values(self.state_type, self, index), **own},
         )
 
     # -- playing it ---------------------------------------------------------------------------------------------------
