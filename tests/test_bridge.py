@@ -203,5 +203,6 @@ def test_rules_say_who_is_vulnerable() -> None:
     assert len(GAME.deal(100).vulnerable.unique(dim=0)) == 4
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract() -> None:
     assert contract.check(GAME) == ()

@@ -90,9 +90,12 @@ class SmallScopa(Scopa):
     deck = sum(1 << 10 * suit + rank for suit in range(4) for rank in (0, 1, 2, 3))
 
 
-@pytest.mark.parametrize(
-    "game", [SmallCribbage(), GoFish(ranks=3, cards=4), GoFish(players=2, ranks=2, cards=4), SmallScopa()], ids=repr
-)
+LONG = [
+    pytest.param(game, marks=pytest.mark.slow) for game in (SmallCribbage(), SmallScopa(), GoFish(ranks=3, cards=4))
+]
+
+
+@pytest.mark.parametrize("game", [GoFish(players=2, ranks=2, cards=4), *LONG], ids=repr)
 def test_small_forms_keep_the_contract(game: HandGame) -> None:
     """Go Fish with all cards dealt: what is drawn unseen is forgotten by worlds, as the game says."""
     contract.check(game, pasts=20)
