@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vecgame import text
-from vecgame.cards import lowest_card, popcount
+from vecgame.cards import lowest_card, popcount, union
 from vecgame.contract.rules import GAMES, positions
 from vecgame.game import Game
 from vecgame.hidden import bits_of, places
@@ -25,21 +25,21 @@ def open_cards_lie_once(game: Game) -> str | None:
     """
     states = list(positions(game, GAMES))
     boards = [_boards(game, state) for state in states]
-    held = [_union(places(game.hidden(state), state)) for state in states]
+    held = [union(places(game.hidden(state), state)) for state in states]
     pairs = list(zip(boards, held, strict=True))
     names = [n for n in boards[0] if not any((board[n] & lies[:, None] != 0).any() for board, lies in pairs)]
-    size = {name: sum(int(popcount(_union(board[name])).sum()) for board in boards) for name in names}
+    size = {name: sum(int(popcount(union(board[name])).sum()) for board in boards) for name in names}
     kinds = text.kinds(states[0], game.hidden(states[0]))
     names.sort(key=lambda name: (kinds[name] == "sets", -size[name]))
     for name in list(names):  # histories before the places whose cards they repeat
         rest = [[board[other] for other in names if other != name] for board in boards]
-        covered = [_union(torch.cat([lies[:, None], *others], -1)) for lies, others in zip(held, rest, strict=True)]
-        if all((_union(board[name]) & ~more == 0).all() for board, more in zip(boards, covered, strict=True)):
+        covered = [union(torch.cat([lies[:, None], *others], -1)) for lies, others in zip(held, rest, strict=True)]
+        if all((union(board[name]) & ~more == 0).all() for board, more in zip(boards, covered, strict=True)):
             names.remove(name)
     for (old, before), (new, after) in pairwise(pairs):
         gone = before & ~after
         for name in names:
-            gone = gone | _union(old[name]) & ~_union(new[name])
+            gone = gone | union(old[name]) & ~union(new[name])
         for (name, seat), (other, another) in combinations(_entries(new, names), 2):
             both, been = (side[name][:, seat] & side[other][:, another] for side in (new, old))
             twice = both & ~been
@@ -59,19 +59,11 @@ def _boards(game: Game, state: State) -> Mapping[str, Tensor]:
     hidden, boards = game.hidden(state), {}
     said = {name for cls in type(state).__mro__ for name in vars(cls).get("holds", {})}
     for name, kind in text.kinds(state, hidden).items():
-        if name in said and kind in ("sets", "cards") and name not in hidden and name != text.MAY:
+        if name in said and kind in ("sets", "cards") and name not in hidden and name not in text.MARKS:
             bits = bits_of(getattr(state, name).long(), kind)
-            boards[name] = bits if kind == "sets" else _union(bits)[:, None]
+            boards[name] = bits if kind == "sets" else union(bits)[:, None]
     return boards
 
 
 def _entries(boards: Mapping[str, Tensor], names: list[str]) -> list[tuple[str, int]]:
     return [(name, entry) for name in names for entry in range(boards[name].shape[1])]
-
-
-def _union(bits: Tensor) -> Tensor:
-    """The cards in any of the sets [B, E] int64: [B] int64."""
-    union = bits.new_zeros(len(bits))
-    for part in bits.unbind(-1):
-        union = union | part
-    return union

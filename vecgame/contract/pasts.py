@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from vecgame.cards import list_cards, popcount
+from vecgame.cards import list_cards, popcount, union
 from vecgame.contract.rules import GAMES, SEED, positions, random_action
 from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
@@ -167,7 +167,7 @@ class Step:
     def lie(self, state: State) -> Tensor:
         """The cards in each place, and after these what nobody holds: [B, E + 1] int64."""
         held = places(self.game.hidden(state), state)
-        return torch.cat([held, (self.game.deck & ~(_union(held) | self.game.open_cards(state)))[:, None]], -1)
+        return torch.cat([held, (self.game.deck & ~(union(held) | self.game.open_cards(state)))[:, None]], -1)
 
     def moves(self, before: State, after: State) -> Tensor:
         """How many cards go from each place into each: [B, E + 1, E + 1]."""
@@ -184,7 +184,7 @@ class Step:
         flow = old[:, :, None] & new[:, None]
         known = (saw & sees)[:, None]
         mixed = ((flow != 0) & ~known).sum(1) > 1  # places whose cards came from several
-        bare = (new & ~_union(old)[:, None] != 0) & ~(saw & sees)  # or from the open
+        bare = (new & ~union(old)[:, None] != 0) & ~(saw & sees)  # or from the open
         choice = mixed.long().argmax(-1)
         rows = torch.arange(len(old))
         parts = popcount(flow[rows, :, choice])
@@ -224,7 +224,7 @@ class Step:
         hides = ~saw[at][:, :-1]
         shown = torch.where(saw, old, 0).sum(-1) | game.open_cards(self.before)
         whole = (popcount(back) == popcount(old[at][:, :-1])).all(-1) & (
-            popcount(back).sum(-1) == popcount(_union(back))
+            popcount(back).sum(-1) == popcount(union(back))
         )
         whole &= (torch.where(hides, back, 0) & shown[at][:, None] == 0).all(-1)
         back, which, at = back[whole], which[whole], at[whole]
@@ -263,11 +263,3 @@ class Step:
         legal = self.game.legal_mask(earlier).gather(1, action[:, None])[:, 0]
         could = legal & looks_alike(self.game, led, self.after[lane], self.viewer[lane])
         return could, could & ~self.differ(led, states)
-
-
-def _union(bits: Tensor) -> Tensor:
-    """The cards in any of the sets [B, E] int64: [B] int64."""
-    union = bits.new_zeros(len(bits))
-    for part in bits.unbind(-1):
-        union = union | part
-    return union

@@ -6,13 +6,13 @@ Nothing here reads input, prints or decides: `Match.act` gives the match after a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from copy import copy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
 
 from vecgame import Game, HandGame, State, TrickGame, concatenate, text
+from vecgame.contract.views import viewed_by
 from vecgame.games.match import Standing
 from vecgame.philox import check_seed
 from veclab.arena.told import differs, shown_to
@@ -271,9 +271,7 @@ def alike(match: Match, action: int, seat: int) -> tuple[int, ...]:
         return tuple(other for other in match.legal if other == action or not is_told(match, other, seat))
     if seat == mover:
         return (action,)
-    view = copy(game)  # as if the seat was to move, to draw deals as it knows them
-    vars(view)["mover"] = lambda state: torch.full_like(state.index, seat)
-    deals = concatenate([state, view.determinize(state, DEALS, match.settings.seed)])
+    deals = concatenate([state, viewed_by(game, seat).determinize(state, DEALS, match.settings.seed)])
     lanes, others = game.legal_mask(deals).nonzero(as_tuple=True)
     after = game.step(state, torch.tensor([action])).repeat(len(lanes))
     same = ~differs(game, after, game.step(deals[lanes], others))[:, seat]

@@ -244,7 +244,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         winning=None if unfinished is None else _winning(match),
         led=None if unfinished is None else _led(match),
         turned=_turned(match, one),
-        marks=(text.MAY, *(name for name, hidden in game.hidden(state).items() if not hidden.place)),
+        marks=(*text.MARKS, *(name for name, hidden in game.hidden(state).items() if not hidden.place)),
         numbered=_numbered(game),
         verbs=tuple(game.verbs),
         results=match.results,
