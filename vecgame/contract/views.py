@@ -27,7 +27,7 @@ def counts_of(field: Hidden, tensor: Tensor) -> Tensor:
 
 def looks_alike(game: Game, a: State, b: State, viewer: Tensor) -> Tensor:
     """Lanes in which seat ``viewer`` [B] sees the same in both states: [B] bool."""
-    alike = torch.ones(a.batch_size, dtype=torch.bool)
+    alike = torch.ones(a.batch_size, dtype=torch.bool, device=viewer.device)
     fields, others = game.hidden(a), game.hidden(b)
     for name, field in a.tensors().items():
         rows, more = (tensor.reshape(len(alike), field[:1].numel()) for tensor in (field, getattr(b, name)))

@@ -29,6 +29,7 @@ from vecgame import Game, Purpose, State, Stream
 from vecgame.lanes import has_choice
 from vecgame.philox import check_seed
 from veclab.arena.matches import deal_told
+from veclab.arena.shown import Remembered
 from veclab.arena.told import game_told, history_told, states_told
 from vecmcts import Past
 
@@ -75,7 +76,7 @@ class ProgramPlayer:
         self.game: Game | None = None  # which the program that runs was told
         self.program: Program | None = None
         self.refusal: str | None = None
-        self.wants_history = True
+        self.wants_history, self.shown = True, Remembered()
 
     def refuses(self, game: Game) -> str | None:
         """Why it does not play a game, as the program says; None if it does.
@@ -109,7 +110,7 @@ class ProgramPlayer:
         seat = game.mover(state)
         seeds = Stream(check_seed(seed), state.index, game.turn(state)).words(Purpose.ACTION, 1)[:, 0].tolist()
         seen = states_told(game, state, seat)
-        history = history_told(game, past, seat) if self.wants_history else None
+        history = history_told(game, past, seat, self.shown) if self.wants_history else None
         messages = []
         for lane, options in enumerate(game.legal_actions(state).tolist()):
             legal = [{"id": one, "name": game.action_name(one, state, lane)} for one in options if one >= 0]

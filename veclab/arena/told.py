@@ -5,13 +5,15 @@ All of it is made by way of `Game.hidden`, so that nothing that a seat does not 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import torch
 from torch import Tensor
 
-from vecgame import Game, State, TrickGame, concatenate, text
+from vecgame import Game, State, concatenate, text
 from vecgame.cards import Layout
+from veclab.arena.shown import shown_to
 from veclab.game_flags import identities
 from vecmcts import Past
 
@@ -116,9 +118,11 @@ def _cards(bits: int) -> list[int]:
     return cards
 
 
-def history_told(game: Game, past: Past, seat: Tensor) -> list[list[tuple[int, int | None]]]:
+def history_told(
+    game: Game, past: Past, seat: Tensor, shown: Callable[[Game, State, Tensor], Tensor] = shown_to
+) -> list[list[tuple[int, int | None]]]:
     """The decisions of each game so far as they are told to ``seat`` [B] int64: (mover, action), with None for another
-    seat's action that not all have seen, such as a card passed on. B lists."""
+    seat's action that not all have seen, such as a card passed on. B lists; ``shown`` is `shown_to` or `Remembered`."""
     histories = [[] for _ in range(len(seat))]
     actions = past.actions[:, : len(past.states)].t().flatten().long()
     made = (actions >= 0).nonzero()[:, 0]  # games may be at different decisions, and beyond a game's own is anything
@@ -126,49 +130,7 @@ def history_told(game: Game, past: Past, seat: Tensor) -> list[list[tuple[int, i
         return histories
     states, actions, lanes = concatenate(past.states).take(made), actions[made], made % len(seat)
     movers = game.mover(states)
-    told = shown_to(game, states, actions).all(-1) | (movers == seat[lanes])
+    told = shown(game, states, actions).all(-1) | (movers == seat[lanes])
     for lane, mover, action, known in zip(*(one.tolist() for one in (lanes, movers, actions, told)), strict=True):
         histories[lane].append((mover, action if known else None))
     return histories
-
-
-def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
-    """Which seats see which action ([B] int64) the mover takes: [B, seats] bool.
-
-    The mover does, and another seat if what it sees afterwards would have been different with any other legal action.
-    A move that is the only legal one is compared with the action beside it, as if that were legal. A card played to a
-    trick that lies open is shown to all, though the last of a deal is gone where the next deal of a match follows it.
-    """
-    after, legal = game.step(state, action), game.legal_actions(state)
-    last = (action == game.layout.size - 1) | (action == game.num_actions - 1)  # of the cards, or of all
-    beside = torch.where(last, action - 1, action + 1).clamp(min=0)
-    forced = (legal >= 0).sum(-1) == 1
-    own = torch.arange(game.seats, device=action.device) == game.mover(state)[:, None]
-    told, open_plays = torch.ones_like(own), _plays_openly(game, state) & (action < game.layout.size)
-    for column in torch.cat([legal, torch.where(forced, beside, -1)[:, None]], dim=-1).unbind(-1):
-        lanes = ((column >= 0) & (column != action) & (told & ~own).any(-1) & ~open_plays).nonzero()[:, 0]
-        if len(lanes):
-            other = game.step(state.take(lanes), column[lanes])
-            told[lanes] &= differs(game, after.take(lanes), other) | own[lanes]
-    return told
-
-
-def _plays_openly(game: Game, state: State) -> Tensor:
-    """Where the next move is a card played to a trick that all see: [B] bool."""
-    if not isinstance(game, TrickGame) or "trick" in game.hidden(state):
-        return torch.zeros(state.batch_size, dtype=torch.bool, device=state.device)
-    giving = game.giving(state)
-    return ~game.bidding(state) if giving is None else ~(game.bidding(state) | giving)
-
-
-def differs(game: Game, a: State, b: State) -> Tensor:
-    """Whether each seat sees a difference between two games: [B, seats] bool."""
-    differs = torch.zeros(a.batch_size, game.seats, dtype=torch.bool, device=a.device)
-    ours, theirs = game.hidden(a), game.hidden(b)
-    for name, tensor in a.tensors().items():
-        other = (tensor != getattr(b, name))[:, None]
-        if name in ours:
-            sees, saw = (hidden[name].sees.expand(-1, -1, *tensor.shape[1:]) for hidden in (ours, theirs))
-            other = (other & sees) | (sees != saw)
-        differs |= other.flatten(2).any(-1) if other.ndim > 2 else other
-    return differs

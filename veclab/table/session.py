@@ -11,16 +11,15 @@ from functools import cached_property
 
 import torch
 
-from vecgame import Game, HandGame, State, TrickGame, concatenate, text
-from vecgame.contract.views import viewed_by
+from vecgame import Game, HandGame, State, TrickGame, text
 from vecgame.games.match import Standing
 from vecgame.philox import check_seed
-from veclab.arena.told import differs, shown_to
+from veclab.arena.shown import alike as looking_alike
+from veclab.arena.shown import shown_to
 from vecmcts import Past, SearchConfig
 
 PERSON = 0  # the seat of the person, if one plays
 MOST_GAMES = 100  # of a match
-DEALS = 32  # that a seat may take for the true one, in which is seen what else another could have done
 SEARCH, ROLLOUTS = "search", "rollouts"
 THINKING = {  # how a network thinks
     SEARCH: "by trees, --simulations in each of --worlds worlds",
@@ -257,25 +256,16 @@ def _by_seat(value: object) -> tuple[int, ...] | None:
 
 def is_told(match: Match, action: int, seat: int) -> bool:
     """Whether ``seat`` is shown what the mover does: nothing else that it could do would look the same to it."""
-    if isinstance(match.game, HandGame):
-        return len(alike(match, action, seat)) == 1
     return bool(shown_to(match.game, match.state, torch.tensor([action]))[0, seat])
 
 
 def alike(match: Match, action: int, seat: int) -> tuple[int, ...]:
-    """What the mover could do that looks to ``seat`` as ``action`` does, that too, in ascending order. In a game of
-    hands it could also do what is legal in deals that the seat takes for possible: of what it holds, a move that is
-    told as the only one would tell."""
-    game, state, mover = match.game, match.state, match.mover
-    if not isinstance(game, HandGame):
-        return tuple(other for other in match.legal if other == action or not is_told(match, other, seat))
-    if seat == mover:
+    """What the mover could do that looks to ``seat`` as ``action`` does, that too, in ascending order; see
+    `veclab.arena.shown.alike`."""
+    if seat == match.mover:
         return (action,)
-    deals = concatenate([state, viewed_by(game, seat).determinize(state, DEALS, match.settings.seed)])
-    lanes, others = game.legal_mask(deals).nonzero(as_tuple=True)
-    after = game.step(state, torch.tensor([action])).repeat(len(lanes))
-    same = ~differs(game, after, game.step(deals[lanes], others))[:, seat]
-    return tuple(sorted({action, *others[same].tolist()}))
+    found = looking_alike(match.game, match.state, torch.tensor([action]), seat)[0].nonzero()[:, 0].tolist()
+    return tuple(other for other in found if isinstance(match.game, HandGame) or other in match.legal)
 
 
 def _deal(settings: Settings, number: int) -> State:
