@@ -23,7 +23,7 @@ from vecgame.games.leduc import Leduc
 from vecgame.games.whist import Whist
 from vecgame.lanes import carrying_all
 from veclab.arena.best_response import network_policy
-from veclab.arena.deals import every_deal
+from veclab.exact.deals import every_deal
 from veclab.training import all_actions, policy_gradient, steps
 from veclab.training.all_actions import Judged, play
 from veclab.training.learner import Outputs

@@ -25,9 +25,9 @@ from veclab.agents.networks import network_config
 from veclab.arena import best_response as module
 from veclab.arena.best_response import best_response, main, network_policy, player_policy, uniform_policy
 from veclab.arena.bots import RuleBot
-from veclab.arena.deals import every_deal
 from veclab.arena.matches import TWO_AGAINST_TWO, play_deals
-from veclab.arena.tree import lay_out, values_of
+from veclab.exact.deals import every_deal
+from veclab.exact.tree import lay_out, values_of
 from veclab.progress import Display
 from veclab.reference import rules as reference
 from veclab.settings import Settings
@@ -66,14 +66,14 @@ def test_random_play_by_hand() -> None:
 
 def test_parts_of_the_deals_count_for_their_sizes(monkeypatch) -> None:
     """Deals with and without trump, laid out together or apart."""
-    game, told_apart = Blob(cards=1, suits=2, ranks=2, trump="random"), module._told_apart
+    game, told_apart = Blob(cards=1, suits=2, ranks=2, trump="random"), module.told_apart
     apart = best_response(game, uniform_policy)
 
     def in_two(*deals: object) -> list[Tensor]:
         *first, last = told_apart(*deals)
         return [torch.cat(first), last]
 
-    monkeypatch.setattr(module, "_told_apart", in_two)
+    monkeypatch.setattr(module, "told_apart", in_two)
     together = best_response(game, uniform_policy)
     torch.testing.assert_close(together.policy, apart.policy)
     torch.testing.assert_close(together.response, apart.response)

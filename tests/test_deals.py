@@ -17,7 +17,7 @@ from vecgame import Blob, BlobMatch, Briscola, Game, Hidden, Kuhn, Leduc, Purpos
 from vecgame.cards import Layout
 from vecgame.dealing import future_of
 from vecgame.philox import check_seed
-from veclab.arena.deals import every_deal, fillings, later_deals, with_last_dealer
+from veclab.exact.deals import every_deal, fillings, later_deals, with_last_dealer
 from vecmcts import random_action
 
 ERROR_RATE = 1e-6  # of each test of a distribution that is right

@@ -19,10 +19,10 @@ from vecgame import Game, Hidden, Kuhn, Layout, Leduc, State, concatenate, contr
 from vecgame.contract.rules import every_decision
 from vecgame.contract.worlds import hidden_cards_are_hidden
 from vecgame.hidden import nobody, own
-from veclab.arena import sight
 from veclab.arena.bots import NetworkPlayer, RandomBot
-from veclab.arena.deals import every_deal
 from veclab.arena.matches import play_match
+from veclab.exact import sight
+from veclab.exact.deals import every_deal
 from veclab.settings import Settings
 from veclab.training import policy_gradient
 from veclab.training.learner import Learner
@@ -61,7 +61,7 @@ LISTED = [SmallKuhn(), Kuhn(), Kuhn(players=3), Leduc(), Draw(stock=1), Draw(fac
 
 @pytest.mark.parametrize("game", LISTED, ids=lambda game: type(game).__name__)
 def test_two_views_are_equal_where_the_same_is_seen(game: Game) -> None:
-    """In every position of a small game, against what `veclab.arena.sight` has best responses know."""
+    """In every position of a small game, against what `veclab.exact.sight` has best responses know."""
     state = every_state(game)
     assert_same_partition(game, state)
 

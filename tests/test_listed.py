@@ -6,7 +6,7 @@ import torch
 from tests.helpers import assert_same_state
 from vecgame import Blob, BlobMatch, Kuhn, make_game
 from vecgame.cards import unpack
-from veclab.arena.deals import every_deal
+from veclab.exact.deals import every_deal
 from veclab.training import all_actions, listed, policy_gradient
 from veclab.training.drawing import Terms
 from veclab.training.listed import Listed

@@ -16,10 +16,10 @@ from tests.small_games import Count, Draw, FiveSuits
 from tests.small_games import Kuhn as SmallKuhn
 from tests.test_deals import SmallBriscola
 from vecgame import Blob, BlobMatch, Game, Kuhn, Leduc, State
-from veclab.arena import sight, tree
 from veclab.arena.best_response import Policy, best_response, player_policy, uniform_policy
 from veclab.arena.bots import RuleBot
-from veclab.arena.deals import every_deal, later_deals
+from veclab.exact import sight, tree
+from veclab.exact.deals import every_deal, later_deals
 
 pyspiel = pytest.importorskip("pyspiel")
 exploitability = pytest.importorskip("open_spiel.python.algorithms.exploitability")

@@ -9,7 +9,7 @@ a player knows. What it wins more a game than by playing the policy itself is it
 an equilibrium; their sum is called NashConv (Lanctot et al., "A Unified Game-Theoretic Approach to Multiagent
 Reinforcement Learning", NeurIPS 2017), and here their mean is shown.
 
-All deals and all sequences of actions are laid out; see `veclab.arena.deals` and `veclab.arena.tree`.
+All deals and all sequences of actions are laid out; see `veclab.exact`.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ from net import InferenceNet
 from vecgame import Game, State, identity
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import other_rules, saved_networks, settings_for, settled
-from veclab.arena import sight
 from veclab.arena.bots import Player, RuleBot, rollout_config, rollouts_name, why_not
-from veclab.arena.deals import every_deal
 from veclab.arena.evaluate import choose_device
-from veclab.arena.tree import Policy, lay_out, values_of
+from veclab.exact.deals import every_deal, told_apart
+from veclab.exact.tree import Policy, lay_out, uniform_policy, values_of
 from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.machine import command_of, environment
@@ -44,12 +43,6 @@ from veclab.progress import add_display_flags, display_of, print_table
 from veclab.setting_flags import add_flags, own_and_settings
 from vecmcts import Past, RolloutConfig, rollouts
 from vecmcts.evaluators import Network
-
-
-def uniform_policy(game: Game, state: State) -> Tensor:
-    """Every legal action alike: [B, max_legal] float64."""
-    legal = (game.legal_actions(state) >= 0).double()
-    return legal / legal.sum(-1, keepdim=True)
 
 
 def network_policy(network: Network) -> Policy:
@@ -111,17 +104,10 @@ def best_response(game: Game, policy: Policy, device: str | torch.device = "cpu"
     """
     deals = every_deal(game, device)
     total = torch.zeros(2, game.seats, dtype=torch.float64, device=deals.device)
-    for lanes in _told_apart(game, deals):
+    for lanes in told_apart(game, deals):
         part = values_of(lay_out(game, policy, deals.take(lanes)), game.seats)
         total += torch.stack(part) * (len(lanes) / len(deals))
     return Gains(*total.cpu())
-
-
-def _told_apart(game: Game, deals: State) -> list[Tensor]:
-    """The deals by what is public of them, such as trump, and so by games that no seat takes for one another."""
-    part, _ = sight.number(sight.public(game, deals))
-    order = part.argsort(stable=True)
-    return list(order.split(part.bincount().tolist()))
 
 
 def mean_gains(parts: Sequence[Gains]) -> Gains:

@@ -40,8 +40,8 @@ from torch import Tensor
 
 from vecgame import Game, State, default_rules, make_game, text
 from vecgame.hidden import places, with_places
-from veclab.arena import deals
 from veclab.doors import openspiel_blob  # noqa: F401 - which registers Blob's own
+from veclab.exact import deals
 from veclab.game_flags import identities, read_rules, rules_text
 
 NAME = "python_vecgame"

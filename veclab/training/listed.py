@@ -7,7 +7,6 @@ they are listed, and dealt without replacement: means over a stratified sample a
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -15,7 +14,7 @@ import torch
 
 from vecgame import Game, Purpose, State, Stream
 from vecgame.philox import check_seed
-from veclab.arena.deals import every_deal
+from veclab.exact.deals import can_list, every_deal
 
 MOST = 1 << 15  # deals that are listed
 
@@ -42,9 +41,7 @@ class Listed:
 def listed(game: Game, device: torch.device) -> Listed | None:
     """The deals of a game; None where there are more than `MOST`, where they cannot be listed, and of matches, whose
     later deals are drawn as they come."""
-    size, cards = game.deck.bit_count(), game.cards
-    ways = math.prod(math.comb(size - seat * cards, cards) for seat in range(game.seats) if size >= seat * cards)
-    if ways > MOST or hasattr(game, "later"):
+    if not can_list(game, MOST):
         return None
     try:
         return Listed(every_deal(game, device, MOST))

@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, Purpose, State, Stream, concatenate, dealing
-from veclab.arena.sight import digest
+from veclab.exact import sight
+from veclab.exact.sight import digest
 
 MOST_DEALS = 3_000_000
 PROBES, FEW = 4096, 16  # deals that are tried with two places changed, and so many at first
@@ -124,6 +125,22 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
         raise ValueError(f"the deals of {game!r} cannot be listed: {error}") from error
     _check(with_last_dealer(game), state)
     return state
+
+
+def can_list(game: Game, most: int) -> bool:
+    """Whether a game may have so few deals that `every_deal` lists them, as far as its hands tell: not a match, whose
+    later deals are drawn as they come."""
+    size, cards = game.deck.bit_count(), game.cards
+    ways = math.prod(math.comb(size - seat * cards, cards) for seat in range(game.seats) if size >= seat * cards)
+    return ways <= most and not hasattr(game, "later")
+
+
+def told_apart(game: Game, deals: State) -> list[Tensor]:
+    """The deals by what is public of them, such as trump, and so by games that no seat takes for one another: their
+    numbers, [D'] int64 each."""
+    part, _ = sight.number(sight.public(game, deals))
+    order = part.argsort(stable=True)
+    return list(order.split(part.bincount().tolist()))
 
 
 def _check_numbers(game: Game) -> None:

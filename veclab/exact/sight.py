@@ -65,6 +65,11 @@ def digest(state: State, without: Collection[str] = ()) -> Tensor:
     return _summed(_words([field for name, field in state.tensors().items() if name not in {"index", *without}])).t()
 
 
+def kinds(*rows: Tensor) -> Tensor:
+    """Numbers lanes 0.. by what stands in some tensors [B, ..], alike for those in which all is: [B] int64."""
+    return number(_summed(_words(list(rows))).t())[0]
+
+
 def _places(count: int, numbers: Tensor) -> Tensor:
     """Where each of 0 .. count - 1 is found among numbers [L]: [count] int64."""
     place = torch.empty(count, dtype=torch.int64, device=numbers.device)

@@ -7,7 +7,7 @@ One pass from the last level to the first finds the best response of every seat:
                                 set, sum of reach(node) * value(child)
 
 where reach is the probability of the deal and of what the *others* did. What a seat has seen and done so far is its
-information set (`veclab.arena.sight`); nothing is forgotten, so the sets of one seat form a tree.
+information set (`veclab.exact.sight`); nothing is forgotten, so the sets of one seat form a tree.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, State
-from veclab.arena import sight
-from veclab.arena.deals import deals_after, later_deals, too_large
+from veclab.exact import sight
+from veclab.exact.deals import deals_after, later_deals, too_large
 from vecmcts import Past
 
 MOST_NODES = 3_000_000  # of one level; over 100 bytes each are kept
@@ -31,6 +31,12 @@ CHUNK = 4096  # information sets that the policy judges at a time
 Policy = Callable[[Game, State], Tensor]
 """Probabilities of the mover's actions, by slot of `Game.legal_actions`: [B, max_legal] float64, rows of sum 1. One
 with an attribute ``told`` that is true is given the games' `Past` as a third argument."""
+
+
+def uniform_policy(game: Game, state: State) -> Tensor:
+    """Every legal action alike: [B, max_legal] float64."""
+    legal = (game.legal_actions(state) >= 0).double()
+    return legal / legal.sum(-1, keepdim=True)
 
 
 @dataclass(frozen=True)
