@@ -48,6 +48,7 @@ WORK = {
     "evaluate.py": ["-m", "veclab.arena.evaluate", AGENT, *LONG],
     "ladder": ["-m", "veclab", "ladder", AGENT, "--json", "ladder.json", *LONG],
     "best-response": ["-m", "veclab", "best-response", AGENT, *EXACT],
+    "solve": ["-m", "veclab", "solve", "blob", "--rules", "players=3,suits=2,ranks=5", "--cards", "2"],
     "exploit": ["-m", "veclab", "exploit", AGENT, "--cards", "5"],
     "report": ["-m", "veclab", "report", "run", "--games", "1000000"],
     "bench": ["-m", "veclab", "bench", "--device", "cpu"],

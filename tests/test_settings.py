@@ -269,7 +269,7 @@ def test_short_games_have_settings_of_their_own() -> None:
         return settings.gae_lambda, settings.entropy, settings.update_games, settings.update_batch
 
     assert told(cards="3") == told(cards="1-3") == told(rules="players=3", cards="3") == (1.0, 0.04, 4096, 768)
-    assert told(game="kuhn") == told(game="leduc") == (1.0, 0.02, 4096, 768)
+    assert told(game="kuhn", update_rule="ppo") == told(game="leduc", update_rule="ppo") == (1.0, 0.02, 4096, 768)
     assert told(cards="4") == told(cards="1-4") == told(game="hearts") == (0.5, 0.01, 2048, 1024)
     assert told(cards="3", gae_lambda=0.7, update_games=64) == (0.7, 0.04, 64, 768)
     assert told(cards="3", learner="search") == (0.5, 0.01, 2048, 1024)
@@ -282,7 +282,7 @@ def test_short_games_without_tricks_have_a_magnet() -> None:
         settings = from_flags("quick", given)
         return settings.magnet, settings.magnet_rate
 
-    assert told(game="kuhn") == told(game="leduc") == (0.5, 0.1)
+    assert told(game="kuhn", update_rule="ppo") == told(game="leduc", entropy=0.02) == (0.5, 0.1)
     assert told(game="kuhn", magnet=0.2) == (0.2, 0.0) and told(game="kuhn", magnet=0.2, magnet_rate=0.3) == (0.2, 0.3)
     assert told(game="kuhn", magnet=0.0) == told(cards="3") == told(game="hearts") == (0.0, 0.0)
     assert told(game="kuhn", learner="search") == (0.0, 0.0)
@@ -302,7 +302,7 @@ def test_in_short_games_of_few_cards_with_tricks_all_actions_are_judged() -> Non
     assert told(rules="players=2", cards="3") == told(rules="players=3", cards="2", suits=1, ranks=13) == drawn
     assert told(cards="2", **deck) == drawn
     assert told(**two) == told(cards="3", update_rule="neurd") == ("neurd", 1.0, 2048, 768, 0.12)
-    assert told(game="kuhn") == drawn and told(game="leduc", update_rule="neurd") == told(**two)
+    assert told(game="leduc", update_rule="neurd") == told(**two)
     assert told(**two, update_games=64) == ("neurd", 1.0, 64, 768, 0.12)
     assert told(**two, update_share=0.5) == ("neurd", 1.0, 2048, 768, 0.5)
     assert told(**two, update_rule="ppo") == drawn
@@ -311,3 +311,53 @@ def test_in_short_games_of_few_cards_with_tricks_all_actions_are_judged() -> Non
     assert told(cards="5", update_rule="neurd", gae_lambda=1.0) == ("neurd", 1.0, 2048, 1024, 1.0)
     with pytest.raises(ValueError, match=r"it needs --gae-lambda 1, got 0\.5$"):
         told(cards="5", update_rule="neurd")
+
+
+def test_games_that_are_solved_in_a_minute_are() -> None:
+    """Without a search after it, unless search is asked for; and not where something that is given is for games that
+    are played."""
+
+    def told(**given: object) -> tuple[str, str, int]:
+        settings = from_flags("quick", given)
+        return settings.update_rule, settings.learner, settings.update_games
+
+    deck, solved = {"suits": 2, "ranks": 4}, ("cfr", "policy-gradient", 16_384)
+    assert told(game="kuhn") == told(game="leduc") == told(cards="2", rules="players=3", **deck) == solved
+    assert told(game="kuhn", update_games=64) == ("cfr", "policy-gradient", 64)
+    for wanted in ({"learner": "both"}, {"iterations": 2}, {"games_per_iter": 8}):
+        assert told(game="kuhn", **wanted) == ("cfr", "both", 16_384)
+    assert told(game="kuhn", learner="search")[0] == told(cards="3")[0] == told(game="hearts")[0] == "ppo"
+    for wanted in (
+        {"entropy": 0.1},
+        {"gae_lambda": 0.9},
+        {"magnet": 0.1},
+        {"update_share": 0.5},
+        {"update_rule": "ppo"},
+    ):
+        assert told(game="leduc", **wanted)[:2] == ("ppo", "both")
+    assert told(cards="1", rules="players=2", suits=2, ranks=4, tricks_weight=0.1)[0] == "neurd"
+    large = {"cards": "3", "rules": "players=2", "suits": 2, "ranks": 6}
+    assert told(**large)[0] == "neurd" and told(**large, update_rule="cfr")[0] == "cfr"  # in minutes
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            {"game": "kuhn", "update_rule": "cfr", "entropy": 0.1},
+            "--entropy 0.1 would change nothing without --update-ru",
+        ),
+        (
+            {"game": "kuhn", "update_rule": "cfr", "magnet": 0.1},
+            "--magnet 0.1 would change nothing without --update-rule",
+        ),
+        ({"cards": "5", "update_rule": "cfr"}, r"too large to enumerate: .* deals, where 3,000,000 are the most"),
+        ({"cards": "3", "suits": 2, "ranks": 6, "update_rule": "cfr"}, "too large to enumerate"),
+        ({"game": "hearts", "update_rule": "cfr"}, "too large to enumerate"),
+        ({"cards": "1", "suits": 2, "ranks": 4, "update_rule": "cfr", "tricks_weight": 0.1}, "--tricks-weight is for"),
+    ],
+)
+def test_what_cannot_be_solved_is_refused_in_one_line(given: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said) as found:
+        from_flags("quick", given)
+    assert "\n" not in str(found.value)

@@ -91,7 +91,7 @@ class Tool:
     """A column of the table."""
 
     name: str
-    command: str = ""  # with {run} for a run's folder and {game} for the flags that name the game
+    command: str = ""  # with {run} for a run's folder, {game} for the flags that name the game, {address}
     door: Door | None = None
     typed: str = ""  # at a terminal
 
@@ -109,6 +109,7 @@ TOOLS = (
     Tool("FILE.py:CLASS", f"{EVALUATE} careful.py:Careful"),
     Tool("ladder", "ladder {run} --eval-deals 2"),
     Tool("best-response", "best-response {run} --most 1"),
+    Tool("solve", "solve {address}"),
     Tool("report", "report {run} --games 4"),
     Tool("export", "export {run} --onnx {run}.onnx"),
     Tool(
@@ -141,7 +142,10 @@ def tried(tool: Tool, named: Named, folder: Path) -> str:
         return WORKS
     words = []
     for word in tool.command.split():
-        words += named.flags if word == "{game}" else [word.replace("{run}", str(folder / "run")).replace("\0", " ")]
+        if word in ("{game}", "{address}"):  # --game GAME, or GAME alone
+            words += named.flags[word == "{address}" :]
+        else:
+            words.append(word.replace("{run}", str(folder / "run")).replace("\0", " "))
     shown, wrong = io.StringIO(), io.StringIO()
     before, sys.stdin = sys.stdin, io.StringIO(tool.typed)
     try:

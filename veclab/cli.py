@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": Command("veclab.arena.evaluate", "plays a network against the known opponents"),
     "ladder": Command("veclab.arena.ladder", "rates a run's networks and the bots by Elo"),
     "best-response": Command("veclab.arena.best_response", "says how exploitable networks are, on small decks"),
+    "solve": Command("veclab.solve", "says what a small game is worth where all play as well as can be"),
     "exploit": Command("veclab.exploit.command", "trains an exploiter of an agent, in games of any size"),
     "report": Command("veclab.report.page", "writes a run as one web page"),
     "export": Command("veclab.export", "writes a network as ONNX"),

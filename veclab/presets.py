@@ -7,15 +7,19 @@ import dataclasses
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from vecgame import Game
+from veclab.exact.solution import is_small, nodes_of
 from veclab.game_flags import overlaid
 from veclab.settings import (
+    CFR,
     FEW_CARDS,
     FEW_SEATS,
     IDLE,
     NEURD,
+    OF_SEARCH,
     OF_SHORT_GAMES,
     OF_SHORT_NEURD,
     OF_SHORT_WITHOUT_TRICKS,
+    OF_SOLVED,
     PPO,
     SHORT,
     Settings,
@@ -49,6 +53,7 @@ PRESETS: dict[str, dict[str, object]] = {
     },
 }
 
+OF_PLAYED = ("entropy", "gae_lambda", "magnet", "magnet_rate", "update_share")  # of policy gradient, but not of `CFR`
 NEEDS: dict[str, tuple[str, Callable[[Settings], bool]]] = {  # of settings that are nothing by themselves
     "gate_error": ("--gate test", lambda settings: settings.gate == "test"),
     "gate_deals": ("--gate test", lambda settings: settings.gate == "test"),
@@ -64,12 +69,13 @@ NEEDS: dict[str, tuple[str, Callable[[Settings], bool]]] = {  # of settings that
         "a game that knows moves that are alike, such as blob",
         lambda settings: type(settings.games()[0]).merged is not Game.merged,
     ),
+    **{name: (f"--update-rule {PPO} or {NEURD}", lambda settings: settings.update_rule != CFR) for name in OF_PLAYED},
 }
 
 
 def from_flags(preset: str, given: dict[str, object]) -> Settings:
     """The preset's settings with the given ones in their place; the critic of a preset where the game has hidden hands,
-    and what suits short games where all are (`of_short_games`).
+    what suits small games where all are (`of_small_games`), and no search after a solution unless it is asked for.
 
     Raises:
         ValueError: in one line, where they contradict each other or cannot work.
@@ -81,12 +87,28 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
         if game.others_hands(game.deal(1)) is None:
             settings["leaf_values"] = "mover"
     asked = Settings(**{**settings, "update_rule": PPO})
-    if asked.updates and all(game.decisions <= SHORT * game.seats for game in asked.games()):
-        settings = {**of_short_games(asked.games(), settings), **settings}
+    if asked.updates:
+        settings = {**of_small_games(asked.games(), settings), **settings}
+        if settings.get("update_rule") == CFR and not given.keys() & {"learner", *OF_SEARCH}:
+            settings["learner"] = "policy-gradient"  # search would only lead away from the solution
     asked = Settings(**settings)
+    if asked.updates and asked.update_rule == CFR:
+        for game in asked.games():
+            nodes_of(game)  # which raises where there are too many
     for name, needed in without_effect(asked, given).items():
         raise ValueError(f"{flag_name(name)} {given[name]} would change nothing without {needed}")
     return asked
+
+
+def of_small_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[str, object]:
+    """What suits small games: those that are solved in less than a minute are, unless something that is ``given`` is
+    for games that are played; of others short ones have settings of their own (`of_short_games`)."""
+    played = {*OF_PLAYED, "tricks_weight"} & set(given)
+    if given.get("update_rule", CFR) == CFR and not played and all(map(is_small, games)):
+        return {"update_rule": CFR, **OF_SOLVED}
+    if given.get("update_rule") == CFR:
+        return OF_SOLVED
+    return of_short_games(games, given) if all(game.decisions <= SHORT * game.seats for game in games) else {}
 
 
 def of_short_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[str, object]:

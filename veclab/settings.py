@@ -19,7 +19,7 @@ from vecmcts.config import ROOT_SELECTIONS
 
 LEAF_VALUES = ("mover", "world")
 LEARNERS = ("policy-gradient", "search", "both")
-PPO, NEURD = UPDATE_RULES = ("ppo", "neurd")
+PPO, NEURD, CFR = UPDATE_RULES = ("ppo", "neurd", "cfr")
 
 # Settings that one way of learning has and the other has not; all else is for both, or for what the networks play.
 OF_POLICY_GRADIENT = ("updates", "update_rule", "update_games", "update_epochs", "update_batch", "entropy")
@@ -38,6 +38,9 @@ OF_SHORT_GAMES: dict[str, object] = {"gae_lambda": 1.0, "entropy": 0.04, "update
 # poker, where the best play is to mix, and policies chase one another if no magnet slows them down.
 FEW_SEATS, FEW_CARDS = 3, 12  # at most, in play
 OF_SHORT_NEURD: dict[str, object] = {"update_games": 2048, "update_share": 0.12}
+# Games that are solved in less than a minute are, by `CFR`, and the network learns their solutions: decisions in the
+# place of games, none of which it learns from twice.
+OF_SOLVED: dict[str, object] = {"update_games": 16_384, "update_epochs": 1, "update_batch": 1024}
 OF_SHORT_WITHOUT_TRICKS: dict[str, object] = {"entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
@@ -54,7 +57,7 @@ def _flag(default: object, text: str, **extra: object) -> object:
 
 
 def _in_short_games(name: str) -> str:
-    others = {f"by {NEURD}": OF_SHORT_NEURD, "without tricks": OF_SHORT_WITHOUT_TRICKS}
+    others = {f"by {NEURD}": OF_SHORT_NEURD, f"by {CFR}": OF_SOLVED, "without tricks": OF_SHORT_WITHOUT_TRICKS}
     told = ", ".join(f"{own[name]:,} {where}" for where, own in others.items() if name in own)
     if name in OF_SHORT_GAMES:
         told = f"{OF_SHORT_GAMES[name]:,}" + (f" ({told})" if told else "")
@@ -84,7 +87,9 @@ class Settings:
         choices=UPDATE_RULES,
     )
     update_games: int = _flag(
-        2048, f"policy gradient: games in each update; {_in_short_games('update_games')}", least=1
+        2048,
+        f"policy gradient: games in each update, by {CFR} decisions; {_in_short_games('update_games')}",
+        least=1,
     )
     update_epochs: int = _flag(3, "policy gradient: passes over the decisions of an update's games", least=1)
     update_share: float = _flag(
@@ -308,6 +313,8 @@ class Settings:
             raise ValueError(
                 f"--update-rule {NEURD} judges actions by results: it needs --gae-lambda 1, got {self.gae_lambda}"
             )
+        if self.update_rule == CFR and self.tricks_weight > 0:
+            raise ValueError(f"--tricks-weight is for games that are played, which by --update-rule {CFR} none is")
         game = self.games()[0]
         self.search(self_play=True)
         if self.policy_target == "visits" and self.root_selection == "gumbel":

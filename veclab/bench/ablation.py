@@ -54,6 +54,7 @@ from veclab.presets import from_flags
 from veclab.progress import Display, add_display_flags, display_of, print_table
 from veclab.reference.processes import end_with_parent, interrupts_held
 from veclab.settings import Settings
+from veclab.training import equilibrium
 from vecmcts import SearchConfig
 
 BASE = {
@@ -142,7 +143,8 @@ def run_one(option: str, start: Path, cards: str, seed: int, seconds: float, dea
 
 
 def train(settings: Settings, folder: Path) -> tuple[float, InferenceNet]:
-    """Processor seconds of a run, and its network."""
+    """Processor seconds of a run, as of one in a process of its own, and its network."""
+    equilibrium.forget()
     begun = time.process_time()
     run = trained(folder, settings)
     return time.process_time() - begun, InferenceNet(run.learner.averaged())

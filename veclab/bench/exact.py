@@ -37,7 +37,7 @@ from veclab.lock import alone_at
 from veclab.machine import command_of, environment
 from veclab.presets import from_flags
 from veclab.progress import add_display_flags, display_of, print_table
-from veclab.settings import IDLE, NEURD, OF_SHORT_GAMES, OF_SHORT_WITHOUT_TRICKS, PPO, Settings
+from veclab.settings import CFR, IDLE, NEURD, OF_SHORT_GAMES, OF_SHORT_WITHOUT_TRICKS, PPO, Settings
 
 DECKS: dict[str, dict[str, object]] = {
     "4 players, 2 cards of 2 x 4": {"cards": "2", "suits": 2, "ranks": 4},
@@ -48,30 +48,32 @@ DECKS: dict[str, dict[str, object]] = {
 }
 USUAL = tuple(name for name, settings in DECKS.items() if "game" not in settings)  # Blob's: all options can have them
 BASE = {"network": "small", "leaf_values": "mover", "eval_every": 0, "checkpoint_seconds": 10**6, "device": "cpu"}
-POLICY_GRADIENT = {"learner": "policy-gradient"}
+POLICY_GRADIENT = {"learner": "policy-gradient"}  # by the rule that the deck has by itself
+DRAWN = {**POLICY_GRADIENT, "update_rule": PPO}
 OF_LONG_GAMES = {name: getattr(Settings, name) for name in ("update_rule", *OF_SHORT_GAMES, *OF_SHORT_WITHOUT_TRICKS)}
 SEARCH = {"learner": "search", "games_per_iter": 256, "epochs": 4}
 SMALL_SEARCH = {**SEARCH, "simulations": 8, "leaf_values": "world"}
 BOTH = "policy gradient, then PUCT 3x8 of the sampled world"
 OPTIONS: dict[str, dict[str, object]] = {
     "policy gradient": POLICY_GRADIENT,
-    "policy gradient, drawn actions": {**POLICY_GRADIENT, "update_rule": PPO},
+    "policy gradient, drawn actions": DRAWN,
     "policy gradient, all actions": {**POLICY_GRADIENT, "update_rule": NEURD},
-    "policy gradient, steps of 4,096": {**POLICY_GRADIENT, "update_batch": 4096},
-    "policy gradient, as in long games": {**POLICY_GRADIENT, **OF_LONG_GAMES},
-    "policy gradient, steps of 1,024": {**POLICY_GRADIENT, "update_batch": 1024},
-    "policy gradient, updates of 2,048 games": {**POLICY_GRADIENT, "update_games": 2048},
-    "policy gradient, entropy 0.01": {**POLICY_GRADIENT, "entropy": 0.01},
-    "policy gradient, entropy 0.2": {**POLICY_GRADIENT, "entropy": 0.2},
-    "policy gradient, one pass": {**POLICY_GRADIENT, "update_epochs": 1},
-    "policy gradient, lambda 0.5": {**POLICY_GRADIENT, "gae_lambda": 0.5},
-    "policy gradient, critic": {**POLICY_GRADIENT, "leaf_values": "world"},
-    "policy gradient, tricks head": {**POLICY_GRADIENT, "tricks_weight": 0.1},
-    "policy gradient, averaged weights": {**POLICY_GRADIENT, "average_decay": 0.99},
+    "equilibrium": {**POLICY_GRADIENT, "update_rule": CFR},
+    "policy gradient, steps of 4,096": {**DRAWN, "update_batch": 4096},
+    "policy gradient, as in long games": {**DRAWN, **OF_LONG_GAMES},
+    "policy gradient, steps of 1,024": {**DRAWN, "update_batch": 1024},
+    "policy gradient, updates of 2,048 games": {**DRAWN, "update_games": 2048},
+    "policy gradient, entropy 0.01": {**DRAWN, "entropy": 0.01},
+    "policy gradient, entropy 0.2": {**DRAWN, "entropy": 0.2},
+    "policy gradient, one pass": {**DRAWN, "update_epochs": 1},
+    "policy gradient, lambda 0.5": {**DRAWN, "gae_lambda": 0.5},
+    "policy gradient, critic": {**DRAWN, "leaf_values": "world"},
+    "policy gradient, tricks head": {**DRAWN, "tricks_weight": 0.1},
+    "policy gradient, averaged weights": {**DRAWN, "average_decay": 0.99},
     "PUCT 3x30": SEARCH,
     "PUCT 3x8 of the sampled world": SMALL_SEARCH,
     "Gumbel 3x8 of the sampled world": {**SMALL_SEARCH, "root_selection": "gumbel"},
-    BOTH: {**SMALL_SEARCH, "learner": "both"},
+    BOTH: {**SMALL_SEARCH, "learner": "both", "update_rule": PPO},
 }
 SHARE = 0.8  # of the time of a run with both learners, that is policy gradient's
 LENGTH = {"policy-gradient": "updates", "search": "iterations"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from net import default_inference_dtype, parameter_count
-from veclab.settings import Settings
+from veclab.settings import CFR, Settings
 from veclab.training.learner import Learner
 
 
@@ -20,7 +20,7 @@ def heading(folder: Path, settings: Settings, learner: Learner) -> str:
     learners = " and ".join(
         f"{count:,} {step}{'s' * (count != 1)} of {kind}"
         for count, step, kind in (
-            (settings.updates, "update", "policy gradient"),
+            (settings.updates, "update", "an equilibrium" if settings.update_rule == CFR else "policy gradient"),
             (settings.iterations, "iteration", "search"),
         )
         if count

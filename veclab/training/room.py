@@ -9,8 +9,9 @@ import torch
 from net import NetConfig
 from vecgame import Game
 from veclab.arena.matches import seatings_of
+from veclab.exact.solution import NODE_BYTES, nodes_of
 from veclab.room import FLOAT, Need, check_match, check_room, of_search
-from veclab.settings import NEURD, Settings
+from veclab.settings import CFR, NEURD, Settings
 from veclab.training.all_actions import judged_a_game
 from veclab.training.distributed import Group
 from veclab.training.replay import Examples
@@ -35,6 +36,12 @@ def check_run(
     if settings.updates > updates:
         judges_all = settings.update_rule == NEURD
         each = sum(map(judged_a_game, games)) / len(games) if judges_all else decisions
+        if settings.update_rule == CFR:
+            each = 1
+            nodes = sum(map(nodes_of, games))
+            check_room(
+                torch.device("cpu"), Need(f"{nodes:,} nodes, laid out", copies * nodes * NODE_BYTES, "a smaller deck")
+            )
         rows = int(settings.update_games * each)
         drawn = int(settings.update_share * rows)
         # Of all actions the policy and the advantages, and of those that are drawn what the magnet says.

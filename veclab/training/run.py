@@ -14,9 +14,9 @@ from veclab.arena.evaluate import Results
 from veclab.command_line import on_stop
 from veclab.precision import inference_net
 from veclab.progress import Display, duration
-from veclab.settings import NEURD, RULE_PLAYERS, Settings
+from veclab.settings import CFR, NEURD, PPO, RULE_PLAYERS, Settings
 from veclab.shares import shares_in_turn
-from veclab.training import all_actions, policy_gradient
+from veclab.training import all_actions, equilibrium, policy_gradient
 from veclab.training.distributed import ALONE, Group
 from veclab.training.drawing import Played
 from veclab.training.heading import heading
@@ -32,6 +32,7 @@ from veclab.training.stopping import Interrupted, StoppableRun
 T = TypeVar("T")
 
 SETTLED = 0.002  # nats of a decision, below which a policy draws next to nothing
+RULES = {PPO: policy_gradient, NEURD: all_actions, CFR: equilibrium}
 UPDATES_INDEX = 1 << 40  # number of the first game of policy gradient; searched self-play counts from 0
 
 
@@ -164,18 +165,41 @@ class Run(StoppableRun):
         """Updates of policy gradient, as many as are left."""
         total, games = self.settings.updates, self.settings.update_games
         network = InferenceNet(self.learner.net)
-        with self.display.task("policy gradient", total - self.updates, "updates") as task:
+        solves = self.settings.update_rule == CFR
+        if solves:
+            self._solve()
+        with self.display.task(self._kind_of_updates, total - self.updates, "updates") as task:
             first = self.updates
             while self.updates < total:
                 numbers = self._update(network)
-                self._tell_if_settled(numbers["entropy"])
+                if not solves:  # where one action may well be the best nearly everywhere
+                    self._tell_if_settled(numbers["entropy"])
                 task.update(self.updates - first, games=(self.updates - first) * games)
                 self.save_if_due()
                 self.judge.after_step()
-        self.display.line(
-            f"policy gradient: {self.updates:,} update{'s' * (self.updates != 1)} of {games:,} games without search, "
-            f"{numbers['score']:.2f} {self.games[0].unit} a game against itself"
-        )
+        learned = f"{self.updates:,} update{'s' * (self.updates != 1)} of {games:,} "
+        learned += "decisions of the solution" if solves else "games without search"
+        score = f"{numbers['score']:.2f} {self.games[0].unit} a game against itself"
+        self.display.line(f"{self._kind_of_updates}: {learned}, {score}")
+
+    @property
+    def _kind_of_updates(self) -> str:
+        return "equilibrium" if self.settings.update_rule == CFR else "policy gradient"
+
+    def _solve(self) -> None:
+        """Solves the games that updates learn from, the same in every process, and says how near it comes."""
+        with self.display.task("solving", len(self.games), "games") as task:
+            for number, game in enumerate(self.games):
+
+                def report(done: int, share: float, number: int = number) -> None:
+                    self.check()
+                    task.update(number + share, iterations=done)
+
+                solution = equilibrium.lessons_of(game, self.device, report).solution
+                self.display.line(
+                    f"{game!r} solved by {solution.iterations:,} iterations of CFR+: a best response gains "
+                    f"{solution.gain:.4f} {game.unit} of who plays it by what a network sees"
+                )
 
     def _tell_if_settled(self, entropy: float) -> None:
         """Says once when hardly anything is drawn any more: what everybody has settled on may be a poor game that
@@ -198,8 +222,8 @@ class Run(StoppableRun):
         self.learner.set_rate(share)
         index = UPDATES_INDEX + self.updates * settings.update_games
         symmetry, extras = self.learner.symmetry, settings.extras()
-        judges_all = settings.update_rule == NEURD
-        rule, judged_by = (all_actions, {}) if judges_all else (policy_gradient, {"gae_lambda": settings.gae_lambda})
+        rule = RULES[settings.update_rule]
+        judged_by = {"gae_lambda": settings.gae_lambda} if settings.update_rule == PPO else {}
         parts = []
         for game, first, number in shared_out(self.games, settings.update_games, self.updates):
             start, count = self.group.share(number)
