@@ -47,7 +47,7 @@ def solved(game: Game, display: Display) -> dict[str, tuple[Solution, float]]:
             by_observation = knowing == OBSERVED
             solution = solve(game, by_observation, lambda done, share: task.update(share, iterations=done))
         found[knowing] = solution, time.monotonic() - begun
-        if not solution.forgets:
+        if by_observation and not solution.forgets:
             return {ALL: found[knowing]}
     return {knowing: found[knowing] for knowing in (ALL, OBSERVED)}
 
