@@ -25,8 +25,8 @@ from vecgame.cards import unpack_mask
 from veclab.agents.checkpoint import load_metadata, load_network, load_tensors, save_tensors
 from veclab.agents.folder import CHECKPOINT, METRICS, RESULTS
 from veclab.agents.networks import newest_network, progress_of
-from veclab.settings import NEURD, Settings
-from veclab.training import all_actions, imitation, policy_gradient
+from veclab.settings import CFR, NEURD, Settings
+from veclab.training import all_actions, equilibrium, imitation, policy_gradient
 from veclab.training import command as train
 from veclab.training.distributed import ALONE, Group, LeaderError, process_group
 from veclab.training.learner import Learner, learn
@@ -127,6 +127,9 @@ def learn_alike(group: Group, **changes: object) -> tuple[Learner, dict[str, flo
         advantage = (gain[:, None] * (policy - 0.1)).masked_fill(~mask, 0.0)
         judged = all_actions.Judged(**played, log_policy=log_policy, advantage=advantage)
         return learner, learned, all_actions.update(learner, judged, 0.01, seed=3)
+    if settings.update_rule == CFR:
+        lesson = equilibrium.Lesson(**played, policy=policy, counts=0.5 + examples.value[:, 0])
+        return learner, learned, equilibrium.update(learner, lesson, 0.01, seed=3)
     column = policy.argmax(-1)
     log_prob = policy.gather(1, column[:, None])[:, 0].log()
     rollout = policy_gradient.Rollout(**played, column=column, log_prob=log_prob, advantage=gain)
@@ -154,6 +157,7 @@ def learn_and_save(folder: Path, changes: dict[str, object]) -> None:
         (2, {"augment_suits": True}),
         (2, {"tricks_weight": 0.5, "leaf_values": "world"}),
         (3, {"update_rule": NEURD, "gae_lambda": 1.0}),
+        (3, {"update_rule": CFR}),
     ],
 )
 def test_from_the_same_examples_the_same_update_as_one_process(tmp_path, size: int, changes: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from net import InferenceNet
 from tests.runs import changed, interrupt_at, metrics_of, quiet, same
-from vecgame import Blob, Kuhn, Leduc
+from vecgame import Blob, Kuhn, Leduc, make_game
 from vecgame.cards import unpack_mask
 from veclab.arena.best_response import best_response, network_policy
 from veclab.progress import Display
@@ -89,6 +89,18 @@ def test_what_is_drawn_depends_on_its_number_alone(game) -> None:
     assert joined.games == whole.games == 50 and joined.score == pytest.approx(whole.score)
     other = play(game, None, 50, seed=4, first_index=10, device=CPU)
     assert not torch.equal(other.value, whole.value)
+
+
+def test_a_match_is_learned_over_all_of_its_deals() -> None:
+    """What is worth most at the first decision is what is worth most over the whole match."""
+    game = make_game("blob-match", cards=1, games=2, suits=1, ranks=4, players=2)
+    lessons = lessons_of(game, CPU)
+    assert {int(number) for number in lessons.state.number} == {0, 1}
+    first = lessons.solution.parts[0].states[0]
+    assert len(first) < len(lessons.state) and torch.allclose(lessons.policy.sum(-1), torch.tensor(1.0))
+    values = [part.share * part.solver.values(part.tables, 0)[0].mean() for part in lessons.solution.parts]
+    assert float(sum(values)) == pytest.approx(float(lessons.solution.points[0]))
+    assert play(game, None, 30, 0, 0, CPU).value.shape == (30, 2)
 
 
 def test_lessons_stand_in_the_columns_of_the_policy() -> None:

@@ -10,11 +10,12 @@ from veclab.arena.best_response import best_response
 from veclab.exact import solution as module
 from veclab.exact.deals import every_deal
 from veclab.exact.regret import Solver
-from veclab.exact.solution import Solution, is_small, nodes_of, solve, walked
+from veclab.exact.solution import Solution, is_small, nodes_of, solve
 from veclab.exact.tree import lay_out, uniform_policy
 
 TWO = Blob(players=2, cards=2, suits=2, ranks=3)
 THREE = Blob(players=3, cards=1, suits=2, ranks=3)
+MATCH = make_game("blob-match", cards=1, games=2, suits=1, ranks=4, players=2)
 
 
 def table_policy(solution: Solution):
@@ -86,11 +87,13 @@ def test_values_of_the_deals_are_the_points() -> None:
         assert torch.allclose(values, solver.points(tables)[0])
 
 
-def test_states_are_those_of_the_nodes() -> None:
-    solver, deals = solver_of(TWO)
-    for level, state in zip(solver.levels, walked(TWO, deals, solver.levels), strict=True):
-        assert torch.equal(TWO.mover(state), level.mover)
-        assert torch.equal(TWO.legal_actions(state) >= 0, level.legal[level.information])
+@pytest.mark.parametrize("game", [TWO, MATCH], ids=["one deal", "match"])
+def test_states_are_those_of_the_nodes(game: Game) -> None:
+    for part in solve(game, by_observation=True).parts:
+        assert len(part.states) == len(part.solver.levels)
+        for level, state in zip(part.solver.levels, part.states, strict=True):
+            assert torch.equal(game.mover(state), level.mover)
+            assert torch.equal(game.legal_actions(state) >= 0, level.legal[level.information])
 
 
 def test_the_average_comes_as_near_as_one_likes() -> None:
@@ -124,8 +127,7 @@ def test_sets_of_a_kind_are_played_alike() -> None:
 
 def test_a_match_is_solved_over_all_of_its_later_deals() -> None:
     """Nodes that a later deal leads to have several parents' chances."""
-    game = make_game("blob-match", cards=1, games=2, suits=1, ranks=4, players=2)
-    solution = solve(game)
+    solution = solve(MATCH)
     assert 0 <= solution.gain < 0.01 and solution.iterations > 3
     assert float(solution.parts[0].share) == pytest.approx(1 / len(solution.parts))
 
@@ -160,9 +162,8 @@ def test_what_is_told_on_the_way_may_end_it() -> None:
 def test_games_that_are_solved_in_a_minute_are_told_from_others() -> None:
     deck = {"suits": 2, "ranks": 4}
     small = (Kuhn(), Kuhn(players=3), Leduc(), TWO, THREE, Blob(players=2, cards=3, **deck), Blob(cards=2, **deck))
-    match = make_game("blob-match", cards=1, games=2, suits=1, ranks=4, players=2)
     assert all(map(is_small, small))
-    large = (Blob(cards=5), Blob(players=2, cards=3, suits=2, ranks=6), make_game("hearts"), GoFish(), Tray(), match)
+    large = (Blob(cards=5), Blob(players=2, cards=3, suits=2, ranks=6), make_game("hearts"), GoFish(), Tray(), MATCH)
     assert not any(map(is_small, large))
 
 

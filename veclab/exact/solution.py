@@ -114,10 +114,10 @@ def solve(game: Game, by_observation: bool = False, report: Report = lambda done
     """
     deals, solvers, states, nodes = every_deal(game), [], [], 0
     for lanes in told_apart(game, deals):
-        levels = lay_out(game, uniform_policy, deals.take(lanes))
+        states.append([])
+        levels = lay_out(game, uniform_policy, deals.take(lanes), states=states[-1])
         if (nodes := nodes + sum(len(level.mover) for level in levels)) > MOST_NODES:
             raise too_large(game, f"more than {MOST_NODES:,} nodes in all", MOST_NODES)
-        states.append(walked(game, deals.take(lanes), levels))
         alike = [_observed(game, *pair) for pair in zip(states[-1], levels, strict=True)] if by_observation else None
         solvers.append((len(lanes) / len(deals), Solver(levels, game.seats, alike)))
     best, done, due, most = _Best(game, solvers), 0, 4, max(FEWEST, min(ITERATIONS, WORK // nodes))
@@ -134,16 +134,6 @@ def solve(game: Game, by_observation: bool = False, report: Report = lambda done
     rows = zip(solvers, states, best.tables, strict=True)
     parts = [Part(share, solver, nodes, tables) for (share, solver), nodes, tables in rows]
     return Solution(game, parts, done, best.points, best.response)
-
-
-def walked(game: Game, deals: State, levels: list[Level]) -> list[State]:
-    """The states at the nodes of each level, which follow from the deals: L lanes each."""
-    states = [deals]
-    for level in levels[:-1]:
-        going = level.origin[~level.over]
-        state, actions = states[-1], game.legal_actions(states[-1])
-        states.append(game.step(state.take(going // actions.shape[1]), actions.flatten()[going]))
-    return states
 
 
 def _observed(game: Game, state: State, level: Level) -> Tensor:

@@ -55,12 +55,15 @@ class Level:
     scores: Tensor  # [E, P] float64
 
 
-def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) -> list[Level]:
+def lay_out(
+    game: Game, policy: Policy, deals: State, most: int = MOST_NODES, states: list[State] | None = None
+) -> list[Level]:
     """All that may come after some deals, each as likely as the other: a level for each decision.
 
     Args:
         deals: D games before the first decision.
         most: nodes of one level.
+        states: is given the games at the nodes of each level, L lanes each.
 
     Raises:
         ValueError: in one line, when there are more, or the game or the policy is none.
@@ -70,6 +73,8 @@ def lay_out(game: Game, policy: Policy, deals: State, most: int = MOST_NODES) ->
     reach = torch.full((len(deals), game.seats), 1 / len(deals), dtype=torch.float64, device=deals.device)
     known = sight.look(game, state, sight.beginning(state, game.seats))
     while len(state):
+        if states is not None:
+            states.append(state)
         mover = game.mover(state)
         information, place = sight.number(known[torch.arange(len(mover), device=mover.device), mover])
         actions = game.legal_actions(state)
