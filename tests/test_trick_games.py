@@ -544,6 +544,33 @@ def test_numbers_are_taken_from_the_class_too() -> None:
     assert (plain.most_bids, plain.opening, plain.led_suits, plain.first_bid) == (0, 0, 5, 15)
 
 
+class Pack(Whist):
+    """Whist with a smaller pack, as one might think."""
+
+    layout = Layout(suits=2, ranks=4)
+
+
+class Hasty(Whist):
+    """Whist that says how many actions may be legal."""
+
+    def set_up(self) -> None:
+        super().set_up()
+        self.max_legal = 3
+
+
+@pytest.mark.parametrize(
+    ("game", "told"),
+    [
+        (Pack, "Pack sets layout, which would change nothing: it follows from the layout of its state's class"),
+        (Hasty, "Hasty sets max_legal, which would change nothing: it follows from held, others and most_bids"),
+    ],
+)
+def test_a_number_that_follows_from_others_cannot_be_set(game: type[TrickGame], told: str) -> None:
+    """It was passed over without a word."""
+    with pytest.raises(ValueError, match=f"^{told}$"):
+        game()
+
+
 def test_help_says_what_the_numbers_mean() -> None:
     for name in ("deck", "held", "tricks", "opening", "bids", "most_bids", "first_bid", "led_suits", "lowest"):
         assert f"``{name}``" in TrickGame.__doc__

@@ -72,6 +72,10 @@ class OwnRules(Game):
     opening: int = 0  # decisions before the first trick, of any number; bids go round from the leader
     length: int  # decisions of one deal: where a match has several, fewer than `decisions`
 
+    def has_own(self, name: str) -> bool:
+        """Whether the game has a method of its own in place of the one here."""
+        return getattr(type(self), name) is not getattr(OwnRules, name)
+
     def set_up(self) -> None:
         """Sets what the rules change of the above, of seats and deck, and the lowest and highest score. What is 0 in it
         still is by default what is said above."""

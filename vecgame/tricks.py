@@ -8,19 +8,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, kinds, knowledge, worlds
-from vecgame.cards import MOST_CARDS, bit, list_cards, lowest_card, pack, unpack
+from vecgame import dealing, hidden, knowledge, trick_checks, worlds
+from vecgame.cards import bit, list_cards, lowest_card, pack, unpack
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_added, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
 from vecgame.philox import Stream, check_seed
 from vecgame.state import first_values
-
-MOST_DECISIONS = 127  # that a state's `made` can count
+from vecgame.trick_checks import MOST_DECISIONS
 
 
 class TrickGame(OwnRules):
@@ -52,6 +51,7 @@ class TrickGame(OwnRules):
         self.deck, self.led_suits = own.deck or self.layout.bits, own.led_suits or self.layout.suits
         self.first_bid = getattr(own, "first_bid", self.layout.size)
         self.set_up()
+        trick_checks.check_own(self, TrickGame)
         self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
         self.most_bids = self.most_bids or self.bids
         self.first_other = max(self.layout.size, self.first_bid + self.bids)
@@ -61,43 +61,14 @@ class TrickGame(OwnRules):
         self.decisions = self.length + self.most_others
         # At most all followers before a seat that has a choice leads, or the last trick's cards.
         self.max_forced_run = (self.seats - 1) + self.seats * (1 + self.forced_leads)
-        self.suits_turned = self._changes("first_suit")
-        self.own_suits = not self._changes("suits_of_cards")
-        self.follows = not self._changes("preferences")
-        self.plays_for_others = self._changes("player_of")
+        self.suits_turned = self.has_own("first_suit")
+        self.own_suits = not self.has_own("suits_of_cards")
+        self.follows = not self.has_own("preferences")
+        self.plays_for_others = self.has_own("player_of")
         # The last trick is a card of each seat, which nobody chooses.
-        follows = self.follows and not self._changes("giving") and not self._changes("sits_out")
+        follows = self.follows and not self.has_own("giving") and not self.has_own("sits_out")
         self.plain = follows and self.tricks == self.cards and not self.others
-        self._check()
-
-    def _changes(self, name: str) -> bool:
-        """Whether the game has a method of its own in place of that of `OwnRules`."""
-        return getattr(type(self), name) is not getattr(OwnRules, name)
-
-    def _check(self) -> None:
-        """Raises ValueError on numbers that make no game, and on a state that says what it holds of no field."""
-        dealing.check_sizes(self)
-        if not self._changes("dealers"):
-            dealing.check_dealer_of(self)
-        kinds.check_holds(self.state_type, self.bare_states)
-        name = type(self).__name__
-        if self.length > MOST_DECISIONS:
-            raise ValueError(f"{name} has {self.length} decisions; there may be {MOST_DECISIONS}")
-        if (bids := max(self.bids, self.most_bids)) > MOST_CARDS:
-            raise ValueError(f"{name} has {bids} bids; there may be {MOST_CARDS}, the bits of a word")
-        if len(self.others) > MOST_CARDS - self.other_bit:
-            raise ValueError(f"{name} has {len(self.others)} others; there may be {MOST_CARDS - self.other_bit}")
-        if self.others and "done" not in {field.name for field in fields(self.state_type)}:
-            raise ValueError(f"{name} has others, so its {self.state_type.__name__} needs a field done, [B] int8")
-        if self.plays_for_others and type(self).mover is not TrickGame.mover:
-            raise ValueError(f"{name} has player_of, so who comes next it must say in in_turn, not in mover")
-        if self.bids and self.first_bid not in (0, self.layout.size):
-            raise ValueError(f"{name} has first_bid={self.first_bid}; it must be 0 or {self.layout.size}")
-        if self.suits_of_cards().max() >= self.led_suits and not self._changes("suit_led"):
-            raise ValueError(
-                f"{name} has cards that belong to none of the {self.led_suits} suits that may be led: set led_suits or "
-                "say in suit_led what a lead of them is to be followed by"
-            )
+        trick_checks.check(self, TrickGame)
 
     @property
     def other_bit(self) -> int:
