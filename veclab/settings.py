@@ -40,7 +40,7 @@ FEW_SEATS, FEW_CARDS = 3, 12  # at most, in play
 OF_SHORT_NEURD: dict[str, object] = {"update_games": 2048, "update_share": 0.12}
 # Games that are solved in less than a minute are, by `CFR`, and the network learns their solutions: decisions in the
 # place of games, none of which it learns from twice.
-OF_SOLVED: dict[str, object] = {"update_games": 16_384, "update_epochs": 1, "update_batch": 1024}
+OF_SOLVED: dict[str, object] = {"update_games": 16_384, "update_epochs": 1, "update_batch": 1024, "average_decay": 0.99}
 OF_SHORT_WITHOUT_TRICKS: dict[str, object] = {"entropy": 0.02, "magnet": 0.5, "magnet_rate": 0.1}
 MOST_GAMES = 2**40  # of a run's searched self-play, or its policy gradient: numbers that no other games have
 
