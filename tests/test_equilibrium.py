@@ -13,6 +13,7 @@ from tests.runs import changed, interrupt_at, metrics_of, quiet, same
 from vecgame import Blob, Kuhn, Leduc, make_game
 from vecgame.cards import unpack_mask
 from veclab.arena.best_response import best_response, network_policy
+from veclab.exact.solution import solve
 from veclab.progress import Display
 from veclab.training import equilibrium, judge
 from veclab.training.equilibrium import lessons_of, play
@@ -36,7 +37,7 @@ def test_there_is_a_lesson_for_every_decision(game) -> None:
     assert not lessons.policy[actions < 0].any()
     nodes = sum(
         int((level.legal.sum(-1) > 1)[level.information].sum())
-        for part in lessons.solution.parts
+        for part in solve(game, by_observation=True).parts
         for level in part.solver.levels
     )
     assert len(state) == nodes
@@ -96,10 +97,12 @@ def test_a_match_is_learned_over_all_of_its_deals() -> None:
     game = make_game("blob-match", cards=1, games=2, suits=1, ranks=4, players=2)
     lessons = lessons_of(game, CPU)
     assert {int(number) for number in lessons.state.number} == {0, 1}
-    first = lessons.solution.parts[0].states[0]
+    solution = solve(game, by_observation=True)
+    first = solution.parts[0].states[0]
     assert len(first) < len(lessons.state) and torch.allclose(lessons.policy.sum(-1), torch.tensor(1.0))
-    values = [part.share * part.solver.values(part.tables, 0)[0].mean() for part in lessons.solution.parts]
-    assert float(sum(values)) == pytest.approx(float(lessons.solution.points[0]))
+    values = [part.share * part.solver.values(part.tables, 0)[0].mean() for part in solution.parts]
+    assert float(sum(values)) == pytest.approx(float(solution.points[0]))
+    assert lessons.gain == solution.gain and lessons.score == float(solution.points.mean())
     assert play(game, None, 30, 0, 0, CPU).value.shape == (30, 2)
 
 
@@ -135,7 +138,7 @@ def finished(tmp_path_factory):
 @pytest.mark.parametrize("solving", [True, False])
 def test_it_is_interrupted_and_goes_on_bit_for_bit(finished, tmp_path, solving: bool, monkeypatch) -> None:
     """While the game is solved, and while the network learns. When it goes on the game is solved again."""
-    checks = 2 if solving else lessons_of(Kuhn(), CPU).solution.iterations + 2
+    checks = 2 if solving else lessons_of(Kuhn(), CPU).iterations + 2
     monkeypatch.setattr(equilibrium, "_solved", {})
     folder = tmp_path / "stopped"
     run = Run.create(folder, SOLVED, quiet())

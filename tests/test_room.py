@@ -111,6 +111,20 @@ def test_of_games_with_all_actions_judged_those_that_are_judged_count() -> None:
         check_run(replace(settings, update_games=26_000), [game], network_config("small", game), CPU, ALONE)
 
 
+def test_a_game_that_is_solved_is_laid_out() -> None:
+    """Nine million nodes take more than a GiB, some 700,000 do not."""
+    told = {"suits": 2, "ranks": 4, "learner": "policy-gradient"}
+    fits, large = ({"rules": "players=2", "cards": "3"}, {"cards": "2"})
+    settings = from_flags("quick", {**told, **fits})
+    game = settings.games()[0]
+    check_run(settings, [game], network_config("small", game), CPU, ALONE)
+    settings = from_flags("quick", {**told, **large})
+    game = settings.games()[0]
+    assert settings.update_rule == "cfr"
+    with pytest.raises(NoRoomError, match=r"laid out, .* --update-rule ppo or a smaller deck needs less"):
+        check_run(settings, [game], network_config("small", game), CPU, ALONE)
+
+
 def test_a_run_whose_updates_are_done_needs_no_room_for_them(tmp_path, monkeypatch) -> None:
     """It could not go on with less of them, as it may not change --update-games."""
     told = {"learner": "policy-gradient", "updates": 1, "update_games": 1000, "eval_every": 0, "eval_deals": 1}

@@ -22,7 +22,7 @@ WORK, FEWEST = 250_000_000, 30
 GROWTH = 1.5  # of the iterations after which gains are looked at
 FALL, LOOKS = 0.7, 4  # of the gain over so many looks, at least, or it is as near as it gets
 MOST_NODES = 30_000_000  # of all levels, `NODE_BYTES` each
-NODE_BYTES = 300  # about, of an estimated one, with its state and what is learned of it
+NODE_BYTES = 200  # at least, of an estimated one, with its state and what is learned of it
 FEW_DEALS, FEW_NODES = 1 << 16, 10_000_000  # that are solved in less than a minute of a core
 
 Report = Callable[[int, float], None]

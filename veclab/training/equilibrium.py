@@ -46,7 +46,9 @@ class Lesson(Played):
 class Lessons:
     """All N decisions of a solved game in which there is a choice, one for each node."""
 
-    solution: Solution
+    iterations: int  # of the solution, see there
+    gain: float  # of a best response to it, in points
+    score: float  # mean points a game and seat
     state: State  # N lanes
     ends: Tensor  # [N] float64, sums of the probabilities to be drawn
     counts: Tensor  # [N] float32, what each counts for where it is drawn, 1 on the average of draws
@@ -64,7 +66,9 @@ class Lessons:
         chance /= chance.sum()
         counts = root / (chance * root).sum()
         told = {"ends": chance.cumsum(0), "counts": counts.float(), **rows}
-        return cls(solution, state.to(device), **{name: tensor.to(device) for name, tensor in told.items()})
+        score = float(solution.points.mean())
+        held = {name: tensor.to(device) for name, tensor in told.items()}
+        return cls(solution.iterations, solution.gain, score, state.to(device), **held)
 
 
 def _of_part(game: Game, part: Part) -> tuple[State, dict[str, Tensor]]:
@@ -148,7 +152,7 @@ def play(
         observation=observation,
         legal=pack_mask(mask),
         value=to_relative(lessons.value[place], game.mover(state)),
-        score=float(lessons.solution.points.mean()),
+        score=lessons.score,
         games=games,
         hidden=hidden,
         policy=policy[:, :beyond],

@@ -11,7 +11,7 @@ from vecgame import Game
 from veclab.arena.matches import seatings_of
 from veclab.exact.solution import NODE_BYTES, nodes_of
 from veclab.room import FLOAT, Need, check_match, check_room, of_search
-from veclab.settings import CFR, NEURD, Settings
+from veclab.settings import CFR, NEURD, PPO, Settings
 from veclab.training.all_actions import judged_a_game
 from veclab.training.distributed import Group
 from veclab.training.replay import Examples
@@ -39,9 +39,9 @@ def check_run(
         if settings.update_rule == CFR:
             each = 1
             nodes = sum(map(nodes_of, games))
-            check_room(
-                torch.device("cpu"), Need(f"{nodes:,} nodes, laid out", copies * nodes * NODE_BYTES, "a smaller deck")
-            )
+            less = f"--update-rule {PPO} or a smaller deck"
+            laid_out = Need(f"a game of {nodes:,} nodes, laid out,", group.local_size * nodes * NODE_BYTES, less)
+            check_room(torch.device("cpu"), laid_out)
         rows = int(settings.update_games * each)
         drawn = int(settings.update_share * rows)
         # Of all actions the policy and the advantages, and of those that are drawn what the magnet says.

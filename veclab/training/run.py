@@ -192,13 +192,16 @@ class Run(StoppableRun):
             for number, game in enumerate(self.games):
 
                 def report(done: int, share: float, number: int = number) -> None:
-                    self.check()
+                    if self.group.size == 1:  # others would wait for this one
+                        self.check()
                     task.update(number + share, iterations=done)
 
-                solution = equilibrium.lessons_of(game, self.device, report).solution
+                lessons = equilibrium.lessons_of(game, self.device, report)
+                if self.group.any(self.stopping):
+                    raise Interrupted
                 self.display.line(
-                    f"{game!r} solved by {solution.iterations:,} iterations of CFR+: a best response gains "
-                    f"{solution.gain:.4f} {game.unit} of who plays it by what a network sees"
+                    f"{game!r} solved by {lessons.iterations:,} iterations of CFR+: a best response gains "
+                    f"{lessons.gain:.4f} {game.unit} of who plays it by what a network sees"
                 )
 
     def _tell_if_settled(self, entropy: float) -> None:
