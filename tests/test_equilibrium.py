@@ -162,14 +162,16 @@ def test_a_run_says_how_near_its_solution_comes(tmp_path, monkeypatch) -> None:
     assert "4 updates of an equilibrium" in told and "policy gradient" not in told and "nearly everywhere" not in told
 
 
+TINY_DECK = {"game": "blob", "rules": "players=2", "suits": 2, "ranks": 3}
+
+
 @pytest.mark.parametrize(
     ("changes", "most"),
     [
-        ({"game": "kuhn"}, 0.03),
-        ({"cards": "1-2", "rules": "players=2", "suits": 2, "ranks": 3, "game": "blob"}, 0.08),
-        ({"cards": "1", "rules": "players=2", "suits": 2, "ranks": 3, "game": "blob", "leaf_values": "world"}, 0.08),
+        pytest.param({"game": "kuhn"}, 0.03, id="kuhn"),
+        pytest.param({**TINY_DECK, "cards": "1-2"}, 0.08, id="two hands", marks=pytest.mark.slow),
+        pytest.param({**TINY_DECK, "cards": "1", "leaf_values": "world"}, 0.08, id="critic", marks=pytest.mark.slow),
     ],
-    ids=["kuhn", "two hands", "with a critic"],
 )
 def test_the_network_comes_near_to_the_solution(changes, most, tmp_path) -> None:
     """In a few seconds; what policy gradient leaves in that time is ten times as much."""

@@ -76,13 +76,14 @@ def test_moves_that_look_alike_in_another_deal_are_not_told(game: HandGame) -> N
     """In deals that a seat takes for possible, which are other ones than those that `shown_to` draws."""
     compared = 0
     for step in self_played(game, RandomBot(), 4, seed=2):
-        before, playing = step.state, (~step.over).nonzero()[:, 0]
+        playing = (~step.over).nonzero()[:, 0]
+        told_to = torch.ones(len(step.over), game.seats, dtype=bool)
+        told_to[playing] = shown_to(game, step.state.take(playing), step.action[playing])
         for viewer in range(game.seats):
             lanes = playing[step.seat[playing] != viewer]
             if not len(lanes):
                 continue
-            state, action = before.take(lanes), step.action[lanes]
-            told = shown_to(game, state, action)[:, viewer]
+            state, action, told = step.state.take(lanes), step.action[lanes], told_to[lanes, viewer]
             worlds = shown.viewed_by(game, viewer).determinize(state, 4, seed=5)
             of, others = game.legal_mask(worlds).nonzero(as_tuple=True)
             after = game.step(state, action).take(of // 4)

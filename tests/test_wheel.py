@@ -123,6 +123,7 @@ def test_every_command_runs_from_another_folder(home: Path, tmp_path: Path) -> N
     assert "there is no command trian; the nearest is train " in call("trian", status=2)
     assert call("games whist").startswith("whist: 4 players, ")
     assert "keeps the contract" in call("contract kuhn")
+    assert "best response gains" in " ".join(call("solve kuhn").split())
 
     shown = call(f"train {RUN}")
     assert "evaluation of iteration 1, search 1x2: " in shown  # by another process, which finds the package too
