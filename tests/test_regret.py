@@ -8,7 +8,8 @@ from tests.small_hands import Tray
 from vecgame import Blob, Game, Kuhn, Leduc, State, make_game
 from veclab.arena.best_response import best_response
 from veclab.exact import solution as module
-from veclab.exact.deals import every_deal
+from veclab.exact import tree
+from veclab.exact.deals import every_deal, told_apart
 from veclab.exact.regret import Solver
 from veclab.exact.solution import Solution, is_small, nodes_of, solve
 from veclab.exact.tree import lay_out, uniform_policy
@@ -174,5 +175,26 @@ def test_a_game_that_is_too_large_in_all_is_refused(monkeypatch: pytest.MonkeyPa
     nodes_of.cache_clear()
     with pytest.raises(ValueError, match=r"too large to enumerate: about [\d,]+ nodes in all, where 100 are the most"):
         nodes_of(TWO)
-    with pytest.raises(ValueError, match="too large to enumerate: more than 100 nodes in all"):
+    parts = laid_out(TWO)
+    most = sum(len(level.mover) for levels in parts for level in levels) - 1
+    assert most > max(len(level.over) for levels in parts for level in levels)
+    monkeypatch.setattr(module, "MOST_NODES", most)
+    with pytest.raises(ValueError, match=f"too large to enumerate: more than {most:,} nodes in all"):
         solve(TWO)
+
+
+def test_levels_may_be_as_large_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `nodes_of` lets pass is laid out, though best responses to a policy stop at smaller levels."""
+    asked = []
+
+    def recorded(game, policy, deals, most=tree.MOST_NODES, states=None):
+        asked.append(most)
+        return lay_out(game, policy, deals, most, states)
+
+    monkeypatch.setattr(module, "lay_out", recorded)
+    assert solve(THREE).gain >= 0 and set(asked) == {module.MOST_NODES}
+
+
+def laid_out(game: Game) -> list[list]:
+    deals = every_deal(game)
+    return [lay_out(game, uniform_policy, deals.take(lanes)) for lanes in told_apart(game, deals)]

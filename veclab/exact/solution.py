@@ -115,7 +115,7 @@ def solve(game: Game, by_observation: bool = False, report: Report = lambda done
     deals, solvers, states, nodes = every_deal(game), [], [], 0
     for lanes in told_apart(game, deals):
         states.append([])
-        levels = lay_out(game, uniform_policy, deals.take(lanes), states=states[-1])
+        levels = lay_out(game, uniform_policy, deals.take(lanes), MOST_NODES, states[-1])
         if (nodes := nodes + sum(len(level.mover) for level in levels)) > MOST_NODES:
             raise too_large(game, f"more than {MOST_NODES:,} nodes in all", MOST_NODES)
         alike = [_observed(game, *pair) for pair in zip(states[-1], levels, strict=True)] if by_observation else None
