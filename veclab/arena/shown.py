@@ -20,13 +20,15 @@ def shown_to(game: Game, state: State, action: Tensor) -> Tensor:
     legal move it is, it is compared with the action beside it, as if that were legal; a card played to a trick that
     lies open is shown to all, though the last of a deal is gone where the next deal of a match follows it.
     """
-    told = torch.ones(state.batch_size, game.seats, dtype=torch.bool, device=action.device)
-    seats = torch.arange(game.seats, device=action.device)
-    asked = (seats != game.mover(state)[:, None]) & ~_plays_openly(game, state, action)[:, None]
-    for seat in range(game.seats):
-        lanes = asked[:, seat].nonzero()[:, 0]
-        if len(lanes):
-            told[lanes, seat] = alike(game, state.take(lanes), action[lanes], seat).sum(-1) == 1
+    return torch.stack([shown_to_seat(game, state, action, seat) for seat in range(game.seats)], -1)
+
+
+def shown_to_seat(game: Game, state: State, action: Tensor, seat: int) -> Tensor:
+    """Where one seat sees which action the mover takes: [B] bool. As `shown_to`."""
+    told = (game.mover(state) == seat) | _plays_openly(game, state, action)
+    lanes = (~told).nonzero()[:, 0]
+    if len(lanes):
+        told[lanes] = alike(game, state.take(lanes), action[lanes], seat).sum(-1) == 1
     return told
 
 

@@ -15,7 +15,7 @@ from vecgame import Game, HandGame, State, TrickGame, text
 from vecgame.games.match import Standing
 from vecgame.philox import check_seed
 from veclab.arena.shown import alike as looking_alike
-from veclab.arena.shown import shown_to
+from veclab.arena.shown import shown_to_seat
 from vecmcts import Past, SearchConfig
 
 PERSON = 0  # the seat of the person, if one plays
@@ -256,7 +256,7 @@ def _by_seat(value: object) -> tuple[int, ...] | None:
 
 def is_told(match: Match, action: int, seat: int) -> bool:
     """Whether ``seat`` is shown what the mover does: nothing else that it could do would look the same to it."""
-    return bool(shown_to(match.game, match.state, torch.tensor([action]))[0, seat])
+    return bool(shown_to_seat(match.game, match.state, torch.tensor([action]), seat))
 
 
 def alike(match: Match, action: int, seat: int) -> tuple[int, ...]:
