@@ -103,11 +103,9 @@ def from_flags(preset: str, given: dict[str, object]) -> Settings:
 def of_small_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[str, object]:
     """What suits small games: those that are solved in less than a minute are, unless something that is ``given`` is
     for games that are played; of others short ones have settings of their own (`of_short_games`)."""
-    played = {*OF_PLAYED, "tricks_weight"} & set(given)
-    if given.get("update_rule", CFR) == CFR and not played and all(map(is_small, games)):
+    rule, played = given.get("update_rule"), {*OF_PLAYED, "tricks_weight"} & set(given)
+    if rule == CFR or (rule is None and not played and all(map(is_small, games))):
         return {"update_rule": CFR, **OF_SOLVED}
-    if given.get("update_rule") == CFR:
-        return OF_SOLVED
     return of_short_games(games, given) if all(game.decisions <= SHORT * game.seats for game in games) else {}
 
 

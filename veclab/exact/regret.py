@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from veclab.exact.tree import Level, values_of
+from veclab.exact.sight import places
+from veclab.exact.tree import Level, come_to, values_of
 
 Tables = list[Tensor]
 """A policy, for each level: [K, A] float64, probabilities of the mover's actions by slot."""
@@ -131,10 +132,10 @@ class Solver:
     def _backwards(self, tables: Tables, seat: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Of each level, from the last on: its number, what the actions of its nodes come to for a seat, [L, A]
         float64, and what the nodes are worth to it by the policy, [L] float64."""
-        values = None
+        values = self.levels[-1].scores.new_empty(0)
         for number in reversed(range(len(self.levels))):
             level = self.levels[number]
-            after = _after(level, values, seat)
+            after = come_to(level, values, seat)
             values = (tables[number].index_select(0, level.information) * after).sum(-1)
             yield number, after, values
 
@@ -153,39 +154,16 @@ def _link(level: Level) -> _Links:
 def _owned(level: Level, kinds: Tensor, seat: int) -> _Own:
     nodes = (level.mover == seat).nonzero()[:, 0]
     sets, within = level.information[nodes].unique(return_inverse=True)
-    return _Own(nodes, kinds[level.information[nodes]], sets, nodes[first_places(within, len(sets))])
-
-
-def first_places(numbers: Tensor, count: int) -> Tensor:
-    """The first place of each of 0 .. count - 1 among ``numbers`` [L] int64: [count] int64."""
-    places = torch.arange(len(numbers), device=numbers.device)
-    return torch.full((count,), len(numbers), device=numbers.device).scatter_reduce_(0, numbers, places, "amin")
+    return _Own(nodes, kinds[level.information[nodes]], sets, nodes[places(within, len(sets))])
 
 
 def _of_kinds(legal: Tensor, kinds: Tensor) -> Tensor:
     """Which actions the information sets of each kind have, by those of all sets, [K, A] bool, and their kinds, [K]
     int64: [C, A] bool. Raises ValueError where sets of a kind have different ones."""
-    found = legal[first_places(kinds, int(kinds.max()) + 1)]
+    found = legal[places(kinds, int(kinds.max()) + 1)]
     if not torch.equal(found[kinds], legal):
         raise ValueError("information sets that are to be played alike have different actions")
     return found
-
-
-def _after(level: Level, values: Tensor | None, seat: int) -> Tensor:
-    """What the actions of each node come to for a seat: [L, A] float64.
-
-    Args:
-        values: [..] float64, of the next level's nodes; None of the last level.
-    """
-    following = level.scores.new_empty(len(level.over))
-    following[level.over] = level.scores[:, seat]
-    if values is not None:
-        following[~level.over] = values
-    if level.chance is not None:
-        following = following * level.chance
-    after = following.new_zeros(len(level.mover) * level.legal.shape[1])
-    add = after.index_copy_ if level.chance is None else after.index_add_
-    return add(0, level.origin, following).view(len(level.mover), -1)
 
 
 def _normalised(weights: Tensor, legal: Tensor) -> Tensor:

@@ -48,11 +48,18 @@ def acted(known: Tensor, mover: Tensor, action: Tensor) -> Tensor:
 def number(keys: Tensor) -> tuple[Tensor, Tensor]:
     """Numbers different keys 0..: [L, 2] int64 -> ([L] int64 number of each, [K] int64 a place where each is found)."""
     different, numbers = keys[:, 0].unique(return_inverse=True)
-    place = _places(len(different), numbers)
+    place = places(numbers, len(different))
     if not torch.equal(keys[place[numbers], 1], keys[:, 1]):  # the first of the two numbers does not tell them apart
         different, numbers = keys.unique(dim=0, return_inverse=True)
-        place = _places(len(different), numbers)
+        place = places(numbers, len(different))
     return numbers, place
+
+
+def places(numbers: Tensor, count: int) -> Tensor:
+    """Where each of 0 .. count - 1 is found among numbers [L]: [count] int64."""
+    place = torch.empty(count, dtype=torch.int64, device=numbers.device)
+    place[numbers] = torch.arange(len(numbers), device=numbers.device)
+    return place
 
 
 def public(game: Game, state: State) -> Tensor:
@@ -68,13 +75,6 @@ def digest(state: State, without: Collection[str] = ()) -> Tensor:
 def kinds(*rows: Tensor) -> Tensor:
     """Numbers lanes 0.. by what stands in some tensors [B, ..], alike for those in which all is: [B] int64."""
     return number(_summed(_words(list(rows))).t())[0]
-
-
-def _places(count: int, numbers: Tensor) -> Tensor:
-    """Where each of 0 .. count - 1 is found among numbers [L]: [count] int64."""
-    place = torch.empty(count, dtype=torch.int64, device=numbers.device)
-    place[numbers] = torch.arange(len(numbers), device=numbers.device)
-    return place
 
 
 def _look(game: Game, state: State, known: Tensor) -> Tensor:

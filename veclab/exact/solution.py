@@ -138,9 +138,7 @@ def solve(game: Game, by_observation: bool = False, report: Report = lambda done
 
 def _observed(game: Game, state: State, level: Level) -> Tensor:
     """The kinds of a level's information sets, by what is observed there and may be done: [K] int64."""
-    place = torch.empty(len(level.legal), dtype=torch.int64)
-    place[level.information] = torch.arange(len(level.information))
-    some = state.take(place)
+    some = state.take(sight.places(level.information, len(level.legal)))
     return sight.kinds(game.observe(some), game.legal_actions(some))
 
 

@@ -117,29 +117,38 @@ def values_of(levels: list[Level], seats: int) -> tuple[Tensor, Tensor]:
     """Points of each seat over all deals, by playing the policy and by the best response to it: [P] float64 each."""
     values = torch.empty(seats, 0, 2, dtype=torch.float64, device=levels[-1].mover.device)
     for level in reversed(levels):
-        following = values
-        if len(level.scores):
-            following = values.new_empty(seats, len(level.over), 2)
-            following[:, level.over] = level.scores.t()[..., None]
-            following[:, ~level.over] = values
-        if level.chance is not None:
-            following = following * level.chance[:, None]
         chances = level.policy.index_select(0, level.information)
-        values = torch.stack([_value(level, chances, following[seat], seat) for seat in range(seats)])
+        each = (_value(level, chances, come_to(level, values[seat], seat), seat) for seat in range(seats))
+        values = torch.stack(list(each))
     points = values.mean(1)
     return points[:, 0], points[:, 1]
 
 
-def _value(level: Level, chances: Tensor, following: Tensor, seat: int) -> Tensor:
+def come_to(level: Level, values: Tensor, seat: int) -> Tensor:
+    """What the actions of each node come to for a seat: [L, A, ..] float64, 0 where there is none.
+
+    Args:
+        values: [M, ..] float64, of the next level's nodes; of the last level [0, ..].
+    """
+    ones, following = (1,) * (values.ndim - 1), values
+    if len(level.scores):
+        following = values.new_empty(len(level.over), *values.shape[1:])
+        following[level.over] = level.scores[:, seat].view(-1, *ones).expand(-1, *values.shape[1:])
+        following[~level.over] = values
+    if level.chance is not None:
+        following = following * level.chance.view(-1, *ones)
+    after = following.new_zeros(len(level.mover) * level.legal.shape[1], *values.shape[1:])
+    add = after.index_copy_ if level.chance is None else after.index_add_
+    return add(0, level.origin, following).view(len(level.mover), -1, *values.shape[1:])
+
+
+def _value(level: Level, chances: Tensor, after: Tensor, seat: int) -> Tensor:
     """What the nodes are worth to a seat, by the policy and by its best response: [L, 2] float64.
 
     Args:
         chances: [L, A] float64, of the actions by the policy.
-        following: [N, 2] float64, what is worth each node that follows.
+        after: [L, A, 2] float64, what the actions come to for the seat.
     """
-    after = following.new_zeros(chances.numel(), 2)
-    add = after.index_copy_ if level.chance is None else after.index_add_
-    after = add(0, level.origin, following).view(*chances.shape, 2)
     values = torch.einsum("la,lav->lv", chances, after)
     mine = (level.mover == seat).nonzero()[:, 0]
     if len(mine):

@@ -23,7 +23,7 @@ from net import InferenceNet
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
 from vecgame.lanes import pick, placed, working
-from veclab.training.drawing import Chunk, Played, Terms, View, play_all
+from veclab.training.drawing import Chunk, Played, Terms, View, by_column, play_all
 from veclab.training.learner import Learner
 from veclab.training.policy_gradient import CLIP, drawn, in_passes, largest_rollout, with_other_terms
 from veclab.training.selfplay import split
@@ -129,9 +129,7 @@ class _Decision:
         own = to_relative(each[self.judged].view(number * slots, seats), self.mover.repeat_interleave(slots))[:, 0]
         value = to_relative(value[self.judged], self.mover)
         advantage = torch.where(self.legal, own.view(number, slots) - value[:, :1], 0.0)
-        beyond = self.rows["log_policy"].shape[1]  # a column for what is no action
-        framed = advantage.new_zeros((number, beyond + 1))
-        framed = framed.scatter(1, torch.where(self.legal, self.columns, beyond), advantage)[:, :beyond]
+        framed = by_column(advantage, self.columns, self.legal, self.rows["log_policy"].shape[1])
         told = {} if tricks is None else {"tricks": to_relative(tricks[self.judged], self.mover)}
         return {**self.rows, **told, "advantage": framed, "value": value}
 

@@ -79,6 +79,33 @@ class View:
     stream: Stream  # L lanes
 
 
+def as_seen(
+    game: Game, state: State, actions: Tensor, stream: Stream, symmetry: SuitSymmetry | None, with_hidden: bool
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """The fields of `View` that say how the network sees L decisions with the ``actions`` [L, max_legal]: observation,
+    mask, columns and hidden, all with the suits in an order of the ``stream`` where there is a symmetry."""
+    observation, mask = game.observe(state), game.policy_mask(state)
+    columns = game.policy_columns(state, actions)
+    hidden = game.others_hands(state) if with_hidden else None
+    if symmetry is not None:
+        orders = symmetry.orders(stream, observation)
+        observation, mask = orders.observations(observation), orders.policies(mask)
+        columns = orders.columns(columns, game.num_actions)
+        hidden = None if hidden is None else orders.cards(hidden)
+    return observation, mask, columns, hidden
+
+
+def by_column(slots: Tensor, columns: Tensor, legal: Tensor, width: int) -> Tensor:
+    """What is said of actions by their slots, [E, max_legal], by their policy columns: [E, width], 0 elsewhere.
+
+    Args:
+        columns: [E, max_legal] int64.
+        legal: [E, max_legal] bool, slots that hold an action.
+    """
+    framed = slots.new_zeros((len(slots), width + 1))  # a column for what is no action
+    return framed.scatter(1, torch.where(legal, columns, width), slots)[:, :width]
+
+
 @dataclass(frozen=True)
 class Terms:
     """What all games of one call have in common."""
@@ -106,21 +133,14 @@ class Terms:
             choice: [L] bool, those that are to be judged; what is said of the others has no meaning. None: all.
         """
         game = self.game
-        observation, mask = game.observe(state), game.policy_mask(state)
-        columns = game.policy_columns(state, actions)
-        hidden = [game.others_hands(state)] if self.with_hidden else []
         stream = Stream(self.seed, state.index, game.turn(state))
-        if self.symmetry is not None:
-            orders = self.symmetry.orders(stream, observation)
-            observation, mask = orders.observations(observation), orders.policies(mask)
-            columns = orders.columns(columns, game.num_actions)
-            hidden = [orders.cards(hands) for hands in hidden]
+        observation, mask, columns, hidden = as_seen(game, state, actions, stream, self.symmetry, self.with_hidden)
         # A critic's baseline, which may depend on what the policy must not see, for the action does not change it.
-        others = unpack(hidden[0], torch.float32, game.layout.size).flatten(1) if hidden else None
+        others = None if hidden is None else unpack(hidden, torch.float32, game.layout.size).flatten(1)
         skips = choice is not None and getattr(self.network, "skips_rows", False)
         logits, values = self.network(observation, mask, others, **({"live": choice} if skips else {}))
         log_policy = logits.masked_fill(~mask, -torch.inf).log_softmax(-1)
-        return View(observation, mask, columns, hidden[0] if hidden else None, log_policy, values[:, 0], stream)
+        return View(observation, mask, columns, hidden, log_policy, values[:, 0], stream)
 
     def draw(self, view: View, actions: Tensor) -> tuple[Tensor, Tensor]:
         """One of the ``actions`` [L, max_legal] of each decision, drawn from its policy: [L] int64, and its policy

@@ -22,7 +22,7 @@ from net import InferenceNet
 from vecgame import Game, Purpose, State, Stream, SuitSymmetry, concatenate
 from vecgame.cards import pack_mask, unpack_mask
 from veclab.exact.solution import Part, Report, Solution, solve
-from veclab.training.drawing import Played
+from veclab.training.drawing import Played, as_seen, by_column
 from veclab.training.learner import Learner
 from veclab.training.policy_gradient import as_read, in_passes, with_other_terms
 from vecmcts.evaluators import to_relative
@@ -137,17 +137,8 @@ def play(
     drawn = stream.uniform(Purpose.ACTION, 1)[:, 0].double() * lessons.ends[-1]
     place = torch.searchsorted(lessons.ends, drawn, right=True).clamp(max=len(lessons.ends) - 1)
     state = lessons.state.take(place)
-    observation, mask, actions = game.observe(state), game.policy_mask(state), game.legal_actions(state)
-    columns = game.policy_columns(state, actions)
-    hidden = game.others_hands(state) if "hidden" in extras else None
-    if symmetry is not None:
-        orders = symmetry.orders(stream, observation)
-        observation, mask = orders.observations(observation), orders.policies(mask)
-        columns = orders.columns(columns, game.num_actions)
-        hidden = None if hidden is None else orders.cards(hidden)
-    beyond = game.num_actions  # a column for what is no action
-    policy = observation.new_zeros((games, beyond + 1))
-    policy.scatter_add_(1, torch.where(actions >= 0, columns, beyond), lessons.policy[place])
+    actions = game.legal_actions(state)
+    observation, mask, columns, hidden = as_seen(game, state, actions, stream, symmetry, "hidden" in extras)
     return Lesson(
         observation=observation,
         legal=pack_mask(mask),
@@ -155,7 +146,7 @@ def play(
         score=lessons.score,
         games=games,
         hidden=hidden,
-        policy=policy[:, :beyond],
+        policy=by_column(lessons.policy[place], columns, actions >= 0, game.num_actions),
         counts=lessons.counts[place],
     )
 
