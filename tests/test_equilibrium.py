@@ -13,6 +13,7 @@ from tests.runs import changed, interrupt_at, metrics_of, quiet, same
 from vecgame import Blob, Kuhn, Leduc, make_game
 from vecgame.cards import unpack_mask
 from veclab.arena.best_response import best_response, network_policy
+from veclab.bench.ablation import train
 from veclab.exact.solution import solve
 from veclab.progress import Display
 from veclab.training import equilibrium, judge
@@ -147,6 +148,22 @@ def test_it_is_interrupted_and_goes_on_bit_for_bit(finished, tmp_path, solving: 
     monkeypatch.setattr(equilibrium, "_solved", {})
     assert Run.resume(folder, SOLVED, quiet()).train(judge=False) is not None
     assert same(finished, folder) and metrics_of(finished) == metrics_of(folder)
+
+
+def test_the_time_of_a_run_has_that_of_solving_in_it(tmp_path, monkeypatch) -> None:
+    """Though another in the same process has solved the game before: `ablation.train` times it as if alone."""
+    solved = []
+
+    def counted(game, **options):
+        solved.append(game)
+        return solve(game, **options)
+
+    monkeypatch.setattr(equilibrium, "solve", counted)
+    monkeypatch.setattr(equilibrium, "_solved", {})
+    lessons_of(Kuhn(), CPU)
+    assert lessons_of(Kuhn(), CPU) is lessons_of(Kuhn(), CPU) and len(solved) == 1
+    train(SOLVED, tmp_path / "run")
+    assert len(solved) == 2
 
 
 def test_a_run_says_how_near_its_solution_comes(tmp_path, monkeypatch) -> None:

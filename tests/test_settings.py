@@ -324,6 +324,8 @@ def test_games_that_are_solved_in_a_minute_are() -> None:
     deck, solved = {"suits": 2, "ranks": 4}, ("cfr", "policy-gradient", 16_384)
     assert told(game="kuhn") == told(game="leduc") == told(cards="2", rules="players=3", **deck) == solved
     assert told(game="kuhn", update_games=64) == ("cfr", "policy-gradient", 64)
+    settings = from_flags("quick", {"game": "kuhn"})
+    assert (settings.update_epochs, settings.update_batch, settings.average_decay) == (1, 1024, 0.99)
     for wanted in ({"learner": "both"}, {"iterations": 2}, {"games_per_iter": 8}):
         assert told(game="kuhn", **wanted) == ("cfr", "both", 16_384)
     assert told(game="kuhn", learner="search")[0] == told(cards="3")[0] == told(game="hearts")[0] == "ppo"
