@@ -78,8 +78,7 @@ class CrazyEights(vecgame.HandGame):
         plays, draws = card != 0, action == self.draw
         again = draws & (state.stock[:, 0] < 0)  # of an empty stock: all of the pile but its top are shuffled into it
         under = torch.where(again, state.pile & ~bit(state.top), 0)
-        shuffled = piles.stock_of(vecgame.Stream(0, state.future, state.made), under, self.size)
-        stock = torch.where(again[:, None], shuffled, state.stock)
+        stock = piles.refilled(state.stock, under, vecgame.Stream(0, state.future, state.made))
         drawn, stock = piles.draw(stock, draws)
         hands = piles.joined(state.hands, state.to_move, drawn)
         lies = {"stock": stock, "pile": state.pile & ~under | card, "hands": hands, "drawn": draws}

@@ -1,11 +1,13 @@
 """What games share before the first decision: the deal, given hands, and who deals with which trump."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from functools import cache
 
 import torch
 from torch import Tensor
 
+from vecgame import copies
 from vecgame.cards import DECK, SEATS, STANDARD, TRUMP_NAMES, Layout, bit, unpack
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game, resolve_device
 from vecgame.philox import Purpose, Stream, check_seed, whole
@@ -46,9 +48,15 @@ def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
     return keys.argsort(dim=-1, stable=True)
 
 
+def shuffled_copies(stream: Stream, of_each: Sequence[int]) -> Tensor:
+    """The cards of a deck with so many of each id, [size], in random order: [B, N] int64 ids."""
+    counts = torch.tensor(of_each, device=stream.game.device).expand(len(stream.game), -1)
+    return copies.in_order(stream.keys(Purpose.DEAL, sum(of_each)), counts)
+
+
 def check_sizes(game: Game) -> None:
     """Raises ValueError, in one line, on seats, a deck or cards to a seat that make no deal."""
-    name, dealt, deck = type(game).__name__, game.seats * game.cards, game.deck.bit_count()
+    name, dealt, deck = type(game).__name__, game.seats * game.cards, game.deck_size
     if not FEWEST_SEATS <= game.seats <= MOST_SEATS:
         raise ValueError(f"{name} has {game.seats} seats; there may be {FEWEST_SEATS} to {MOST_SEATS}")
     if beyond := game.deck & ~game.layout.bits:

@@ -48,6 +48,7 @@ class Game(ABC):
     seats: int = SEATS  # 2..8
     layout: Layout = STANDARD  # of card ids
     deck: int = 0  # the cards in play, as a bitboard; 0 in a game without cards
+    copies: Sequence[int] = ()  # cards that look alike of each id, in a `HandGame`; empty where each is the only one
     cards: int = 1  # dealt to a seat; of a game that deals any number of them its rules have a field of that name
     lowest: float = 0.0  # score of a finished game
     highest: float  # likewise; `values` puts scores between the two on a scale from 0 to 1
@@ -78,6 +79,11 @@ class Game(ABC):
         lists = {name for name in several & changes.keys() if isinstance(changes[name], list)}  # such as JSON has
         changes |= {name: tuple(changes[name]) for name in lists}
         self.rules = replace(rules, **changes) if rules is not None else self.rules_type(**changes)
+
+    @property
+    def deck_size(self) -> int:
+        """How many cards are in play."""
+        return sum(self.copies) or self.deck.bit_count()
 
     def __init_subclass__(cls, **options: object) -> None:
         super().__init_subclass__(**options)

@@ -15,13 +15,14 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import dealing, grouped, hidden, kinds, piles, text, worlds
+from vecgame import copies, dealing, grouped, hidden, kinds, piles, text, worlds
 from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed, whole
 from vecgame.state import State, first_values, starts
 
+COPIED = ("counts", "cards")  # what fields hold in a game with copies
 MOST_DECISIONS = (1 << DECISION_BITS) - 1  # that random numbers tell apart
 
 
@@ -35,6 +36,9 @@ class HandState(State):
     int64, are cards that all know a seat to hold, beside those in ``hands``. What all know of the cards in ``hands`` is
     in ``may``, those that each entry of it may hold, as where a hint rules some out, and in ``needs``, of which it
     holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``.
+
+    In a game with `copies` hands are counts, and its state says so: ``holds = {"hands": "counts"}``. There ``shown``,
+    ``may`` and ``needs`` are not known.
     """
 
     holds: ClassVar = {
@@ -43,7 +47,7 @@ class HandState(State):
         "to_move": "seats",
     }
 
-    hands: Tensor  # [B, P] int64 bitboards, the cards that each seat alone sees
+    hands: Tensor  # [B, P] int64 bitboards, the cards that each seat alone sees; or [B, P, size] int8 counts
     to_move: Tensor = starts(0)  # [B] int64, the seat that decides next
     made: Tensor = starts(0)  # [B] int64, decisions made
 
@@ -51,6 +55,9 @@ class HandState(State):
 class HandGame(Game):
     """Deal and turns. A subclass sets the class attributes, or in `set_up` what depends on its rules, and overrides
     `act`, `points` and what else differs.
+
+    A deck has one card of each id of its layout, or as many as ``copies`` says, [size]; then an id is all cards that
+    look alike, and hands are counts of them (`vecgame.copies`).
 
     Actions are the cards by their ids, unless ``plays_cards`` is False, and then the ``others`` by their places, of
     which the first is number ``first_other``. Rules named ``players``, ``cards`` (dealt to a seat), ``suits``,
@@ -74,7 +81,8 @@ class HandGame(Game):
         if hasattr(self.rules, "decisions"):
             self.decisions = self.rules.decisions
         self._lay_out()
-        self.deck = self.deck or self.layout.bits
+        copied = sum(1 << card for card, copies in enumerate(self.copies) if copies)
+        self.deck = self.deck or copied or self.layout.bits
         cards = [text.card_name(self.layout, card) for card in range(self.layout.size)] if self.plays_cards else []
         self.action_names, self.first_other = (*cards, *self.others), len(cards)
         self.num_actions = len(self.action_names)
@@ -97,6 +105,7 @@ class HandGame(Game):
 
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game, and on a state that says what it holds of no field."""
+        self._check_copies()
         dealing.check_sizes(self)
         dealing.check_dealer_of(self)
         kinds.check_holds(self.state_type, self.bare_states)
@@ -108,19 +117,40 @@ class HandGame(Game):
         if not 1 <= self.decisions <= MOST_DECISIONS:
             raise ValueError(f"{name} has {self.decisions} decisions; there may be 1 to {MOST_DECISIONS}")
 
+    def _check_copies(self) -> None:
+        """Raises ValueError where hands are not held as the deck needs it."""
+        name, holds = self.state_type.__name__, kinds.said(self.state_type)
+        if not self.copies:
+            if counted := [field for field, kind in holds.items() if kind == "counts"]:
+                raise ValueError(f"{name} says that {counted[0]} holds counts, but {type(self).__name__} has no copies")
+            return
+        copies.check(self.copies, self.deck, self.layout.size)
+        if sets := [field for field in sorted(self._fields()) if holds.get(field) == "sets"]:
+            holds = f'holds = {{"{sets[0]}": "counts"}}'
+            raise ValueError(f"{type(self).__name__} has copies, so that {sets[0]} is no bitboard: {name}.{holds}")
+        if known := sorted({"shown", *text.MARKS} & self._fields()):
+            raise ValueError(f"{name} has {known[0]}, which says nothing of hands that are counts")
+        if type(self).keeps is not HandGame.keeps:
+            raise ValueError(f"{type(self).__name__} says what a seat keeps, which is not asked where hands are counts")
+
     def set_up(self) -> None:
-        """Sets what the rules change of the class attributes: ``layout`` and ``deck``, ``others``, ``decisions``, the
-        lowest and highest score, and ``max_legal`` where not all actions can be legal at once."""
+        """Sets what the rules change of the class attributes: ``layout``, ``copies`` and ``deck``, ``others``,
+        ``decisions``, the lowest and highest score, and ``max_legal`` where not all actions can be legal at once."""
 
     def deal(
         self, batch_size: int, seed: int = 0, device: str | torch.device = "cpu", first_index: int = 0
     ) -> HandState:
         """`cards` cards of the shuffled deck to each seat, one seat after the other; the rest is the stock."""
         stream, dealt = dealing.numbers(batch_size, seed, device, first_index), self.seats * self.cards
-        deck = dealing.shuffled(stream, self.deck, self.layout.size)
-        hands = bit(deck[:, :dealt]).view(len(deck), self.seats, self.cards).sum(-1)
-        place = torch.arange(self.layout.size, device=deck.device)
-        stock = torch.where(place < self.deck.bit_count() - dealt, deck.roll(-dealt, -1), -1).to(torch.int8)
+        if self.copies:
+            deck = dealing.shuffled_copies(stream, self.copies)
+            ends = self.cards * torch.arange(1, self.seats + 1, device=deck.device)
+            hands = copies.cut(deck, ends.expand(len(deck), -1).contiguous(), self.layout.size)
+        else:
+            deck = dealing.shuffled(stream, self.deck, self.layout.size)
+            hands = bit(deck[:, :dealt]).view(len(deck), self.seats, self.cards).sum(-1)
+        place = torch.arange(deck.shape[1], device=deck.device)
+        stock = torch.where(place < self.deck_size - dealt, deck.roll(-dealt, -1), -1).to(torch.int8)
         return self.begin(stream, hands, stock)
 
     def begin(self, stream: Stream, hands: Tensor, stock: Tensor) -> HandState:
@@ -128,8 +158,9 @@ class HandGame(Game):
 
         Args:
             stream: the games' random numbers, for what else is drawn.
-            hands: [B, P] int64 bitboards.
-            stock: [B, size] int8, the cards not dealt in random order, then -1: as many places as there are cards.
+            hands: [B, P] int64 bitboards, or [B, P, size] int8 counts in a game with copies.
+            stock: [B, size] int8, the cards not dealt in random order, then -1: as many places as there are cards, in
+                a game with copies as there are in its deck.
         """
         return self.start(stream, hands, **({"stock": stock} if "stock" in self._fields() else {}))
 
@@ -138,7 +169,7 @@ class HandGame(Game):
         other fields, as far as they do not begin with what `vecgame.starts` says. Of those known by their names
         ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards and have no ``needs``."""
         names, zeros = self._fields(), torch.zeros_like(hands)
-        known = {"shown": zeros, "may": zeros + self.deck, "needs": zeros}
+        known = {} if self.copies else {"shown": zeros, "may": zeros + self.deck, "needs": zeros}
         if "future" in names - own.keys():
             known["future"] = dealing.future_of(stream)
         values = {name: value for name, value in known.items() if name in names}
@@ -166,12 +197,13 @@ class HandGame(Game):
         return (state.made == self.decisions) | self.over(state)
 
     def held(self, state: HandState) -> Tensor:
-        """All cards that each seat holds, those that are known too: [B, P] int64."""
+        """All cards that each seat holds, those that are known too: [B, P] int64, or [B, P, size] int8 counts."""
         return state.hands | state.shown if hasattr(state, "shown") else state.hands
 
     def legal_cards(self, state: HandState) -> Tensor:
-        """The cards that the mover may play: [B] int64, by default all that it holds."""
-        return piles.entry(self.held(state), self.mover(state))
+        """The cards that the mover may play: [B] int64, by default all that it holds; in a game with copies the ids."""
+        mine = piles.entry(self.held(state), self.mover(state))
+        return copies.ids_of(mine) if self.copies else mine
 
     def legal_others(self, state: HandState) -> Sequence[Tensor] | Tensor:
         """Which of the ``others`` may be done: [B] bool each, or of hundreds in one tensor, [B, others]. By default all
@@ -194,17 +226,26 @@ class HandGame(Game):
         Args:
             state: with the card that is played no longer among those that its seat holds.
             action: [B] int64.
-            card: [B] int64, the card that is played, as a bitboard of one; 0 where another thing is done.
+            card: [B] int64, the card that is played, as a bitboard of one; 0 where another thing is done. In a game
+                with copies its id is in it, and of those in the hand there is one less.
         """
 
     def step(self, state: HandState, action: Tensor) -> HandState:
         """As of any `Game`, by `act`."""
         going = ~self.is_terminal(state)
         card = torch.where(action < self.first_other, bit(action.clamp(0, self.layout.size - 1)), 0)
-        held = ("hands", "shown") if hasattr(state, "shown") else ("hands",)
-        left = {name: getattr(state, name) & ~card[:, None] for name in held} if self.plays_cards else {}
-        after = self.act(replace(state, **left), action, card).where(going, state)
+        after = self.act(self._played(state, card), action, card).where(going, state)
         return replace(after, made=state.made + going)
+
+    def _played(self, state: HandState, card: Tensor) -> HandState:
+        """The state without the card [B] int64 that the mover plays, as far as it holds it."""
+        if not self.plays_cards:
+            return state
+        if self.copies:
+            mine = piles.only(self.mover(state), copies.counts_of(card, self.layout.size), self.seats)
+            return replace(state, hands=state.hands - torch.minimum(state.hands, mine))
+        held = ("hands", "shown") if hasattr(state, "shown") else ("hands",)
+        return replace(state, **{name: getattr(state, name) & ~card[:, None] for name in held})
 
     @abstractmethod
     def points(self, state: HandState) -> Tensor:
@@ -215,7 +256,8 @@ class HandGame(Game):
 
     def hidden(self, state: HandState) -> Mapping[str, Hidden]:
         """A seat sees its own hand only, nobody the stock and what comes later."""
-        known = {"hands": Hidden("own"), "stock": Hidden("nobody", "cards"), "future": Hidden("nobody", "number")}
+        hands = Hidden("own", "counts" if self.copies else "sets")
+        known = {"hands": hands, "stock": Hidden("nobody", "cards"), "future": Hidden("nobody", "number")}
         known |= dict.fromkeys(text.MARKS, Hidden("all", place=False))
         return {name: told for name, told in known.items() if hasattr(state, name)}
 
@@ -251,10 +293,16 @@ class HandGame(Game):
 
     def open_cards(self, state: HandState) -> Tensor:
         """The cards in the fields that `hidden` does not name, but for those in a hidden place too, of which such a
-        field tells something, such as which one was turned up: [B] int64."""
+        field tells something, such as which one was turned up: [B] int64. In a game with copies all in these fields,
+        [B, size] int64, as there is no telling which of several is meant; there a mark is a field with ``place`` False.
+        """
         told = self.hidden(state)
         apart = {*told, *text.MARKS}  # marks, which are no place in a game with a `hidden` of its own either
         held = {name: kind for name, kind in text.kinds(state, told).items() if name not in apart}
+        if self.copies:
+            size, none = self.layout.size, state.index.new_zeros(state.batch_size, self.layout.size)
+            tallies = (copies.of_all(getattr(state, name), kind, size) for name, kind in held.items() if kind in COPIED)
+            return sum(tallies, none)
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
         named = union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
         # No sum of the places: where some of them are dealt anew, a card may lie in two until the others are too.

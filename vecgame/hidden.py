@@ -7,13 +7,14 @@ look. Where more is known, as of a seat that did not follow suit, `vecgame.world
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from vecgame import copies
 from vecgame.cards import Layout, bit, lowest_card, nth_card, pack, popcount, unpack
 from vecgame.philox import Purpose, Stream, check_count
 from vecgame.state import State, StateT
@@ -33,10 +34,14 @@ class Hidden:
     In what `Game.hidden` returns ``sees`` may be a word: "own", each seat its own entry of a field [B, P, ...],
     "others", all but that, "all" or "nobody"; or lack axes at its end, [B] or [B, P], and then it is for all entries.
     Who is given it finds the whole tensor there, by `in_full`.
+
+    "counts", [B, ..., size], are sets in a game with `copies`: their last axis is no entry, and all of it is seen or
+    none of it.
     """
 
     sees: Tensor | Who  # [B, P, ...] bool: seat p sees the entry; further axes are the field's after its first
-    holds: Literal["sets", "cards", "number"] = "sets"  # bitboards, card ids (-1: none), or what later cards come from
+    # Bitboards, card ids (-1: none), how many there are of each id, or what later cards come from.
+    holds: Literal["sets", "cards", "counts", "number"] = "sets"
     place: bool = True  # a card in it lies nowhere else; False for marks on cards that have their place elsewhere
     of: str = ""  # of marks: the field, of the same shape, in whose entry the marked cards lie; worlds mark any of them
     weights: Tensor | None = None  # of a number: [B, ..., K], how likely it is to be 0 .. K - 1, by what all know
@@ -53,6 +58,12 @@ class Hidden:
     def bits(self, field: Tensor) -> Tensor:
         """The cards in each entry of the field, as bitboards: [B, E] int64, E = 1 for a field without further axes."""
         return bits_of(field, self.holds)
+
+    def count(self, field: Tensor) -> Tensor:
+        """How many cards there are in the entry that each number of the field is of: [B, N] int64, 0 for numbers."""
+        if self.holds == "counts":
+            return field.sum(-1, keepdim=True, dtype=torch.int64).expand(field.shape).flatten(1)
+        return popcount(self.bits(field)) * (self.holds != "number")
 
 
 def bits_of(field: Tensor, holds: Literal["sets", "cards"]) -> Tensor:
@@ -130,6 +141,7 @@ class Declares(Protocol):
     """A game that says what is hidden, as every `vecgame.Game` does; see there."""
 
     deck: int  # bitboard
+    copies: Sequence[int]  # of each card, where there are several
     layout: Layout
 
     def turn(self, state: State) -> Tensor: ...
@@ -165,12 +177,14 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
     first = lanes[::count]
     stream = Stream.of_worlds(seed, first.index, game.turn(first), count)
     hidden, mover = game.hidden(lanes), game.mover(lanes)
-    if any(field.is_place and name not in given for name, field in hidden.items()):
+    if game.copies:
+        lanes = copies.dealt_anew(stream, game, lanes, hidden, mover, given)
+    elif any(field.is_place and name not in given for name, field in hidden.items()):
         bits, stays = places(hidden, lanes), seen_places(hidden, lanes, mover, given)
         pool = _elsewhere(game, lanes, bits, stays)
         filled = _filled(stream, pool, torch.where(stays, 0, popcount(bits)), game.layout.size)
         lanes = with_places(hidden, lanes, torch.where(stays, bits, filled))
-    drawn, offset = {}, NUMBERS_FROM
+    drawn, offset = {}, max(NUMBERS_FROM, sum(game.copies) // 2 + 1)  # two words for each card
     for name, field in hidden.items():
         if field.holds == "number" and name not in given:
             drawn[name] = _number(stream.at(offset), field, getattr(lanes, name))
@@ -195,7 +209,13 @@ def _number(stream: Stream, told: Hidden, field: Tensor) -> Tensor:
 
 
 def _marked(stream: Stream, told: Hidden, field: Tensor, cards: Tensor, layout: Layout) -> Tensor:
-    """As many marks in each entry of a field [L, ...] as there are, of any of the ``cards`` [L, ...] in that entry."""
+    """As many marks in each entry of a field [L, ...] as there are, of any of the ``cards`` in that entry: bitboards
+    [L, ...], or counts [L, ..., size]."""
+    if told.holds == "cards" and cards.ndim > field.ndim:
+        ends = cards.long().cumsum(-1)
+        nth = stream.uniform(Purpose.HIDDEN, field[0].numel()).view(field.shape) * ends[..., -1]
+        one = (ends <= nth.long()[..., None]).sum(-1).clamp(max=layout.size - 1)
+        return torch.where(field >= 0, one.to(field.dtype), field)
     if told.holds == "cards":
         uniform = stream.uniform(Purpose.HIDDEN, field[0].numel()).view(field.shape)
         one = lowest_card(nth_card(cards, (uniform * popcount(cards)).long())).clamp(min=-1)

@@ -6,7 +6,12 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import fields
 
-KINDS = ("sets", "cards", "seats", "suits", "ranks", "number")  # beside names of one's own
+KINDS = ("sets", "cards", "counts", "seats", "suits", "ranks", "number")  # beside names of one's own
+
+
+def said(cls: type) -> dict[str, str | tuple[str, ...]]:
+    """What a state's class says that its fields hold, and those that it extends; a match's state extends two."""
+    return {name: kind for one in reversed(cls.__mro__) for name, kind in vars(one).get("holds", {}).items()}
 
 
 def check_kinds(cls: type) -> None:

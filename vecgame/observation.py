@@ -25,13 +25,17 @@ TOLD = {
     "sets": "cards",
     "cards": "the card in each place",
     "places": "cards, 1 in the first place and less in later ones",
+    "counts": "the share of each card's copies",
     "seats": "seats, the viewer first",
     "suits": "suits, and none",
     "ranks": "ranks",
     "number": f"numbers x as x / (s + |x|), s = {', '.join(map(str, SCALES))}",
     "bool": "whether it is so",
 }
-OF_ALL = {"sets": "how many cards", "cards": "which places hold a card", "places": "which places hold a card"}
+OF_ALL = {
+    **dict.fromkeys(("sets", "counts"), "how many cards"),
+    **dict.fromkeys(("cards", "places"), "which places hold a card"),
+}
 
 
 def blocks(game, state: State, viewer: Tensor) -> list[tuple[str, Tensor]]:
@@ -66,9 +70,10 @@ def blocks_of(
             kind = "places"
         if name in hidden:
             seen = _row(hidden[name].seen_by(viewer), first, parts)
-            of_all = numbers(popcount(row)) if kind == "sets" else row >= 0 if kind in OF_ALL else seen
-            told.append((f"{name}: {OF_ALL.get(kind, 'which entries are seen')}{order}", of_all))
-            row, order = torch.where(seen, row, 0 if kind in ("sets", "number", "bool") else -1), f"{order}, if seen"
+            words = OF_ALL.get(kind, "which entries are seen")
+            told.append((f"{name}: {words}{order}", _of_all(kind, row, seen, game)))
+            row = torch.where(seen, row, 0 if kind in ("sets", "counts", "number", "bool") else -1)
+            order = f"{order}, if seen"
         if kind == "seats":
             row = torch.where(row >= 0, around(row - viewer[:, None], game.seats), -1)
         if first_suit is not None:
@@ -76,6 +81,14 @@ def blocks_of(
         words = TOLD[kind] if isinstance(kind, str) else ", ".join(kind)
         told.append((f"{name}: {words}{order}", _columns(kind, row, parts, game)))
     return [(words, columns.float()) for words, columns in told if columns.shape[1]]
+
+
+def _of_all(kind: str | tuple[str, ...], row: Tensor, seen: Tensor, game) -> Tensor:
+    """What everybody sees of the entries [B, E] of a hidden field that holds ``kind``, those that are ``seen`` or not:
+    [B, n]."""
+    if kind == "counts":
+        return numbers(row.unflatten(1, (-1, game.layout.size)).sum(-1))
+    return numbers(popcount(row)) if kind == "sets" else row >= 0 if kind in OF_ALL else seen
 
 
 def _turned(kind: str | tuple[str, ...], row: Tensor, first: Tensor, layout: Layout) -> Tensor:
@@ -95,8 +108,9 @@ def _row(field: Tensor, first: Tensor | None, seats: int) -> Tensor:
     row = field.unsqueeze(-1).flatten(1)
     if first is None:
         return row
-    place = torch.arange(row.shape[1], device=row.device) + first[:, None] * (row.shape[1] // seats)
-    return row.gather(1, around(place, row.shape[1]))
+    lane = torch.arange(0, len(row) * seats, seats, device=row.device)[:, None]  # whole entries, not number by number
+    turned = lane + around(first[:, None] + torch.arange(seats, device=row.device), seats)
+    return row.reshape(len(row) * seats, row.shape[1] // seats).index_select(0, turned.flatten()).view(row.shape)
 
 
 def _columns(kind: str | tuple[str, ...], row: Tensor, parts: int, game) -> Tensor:
@@ -106,6 +120,9 @@ def _columns(kind: str | tuple[str, ...], row: Tensor, parts: int, game) -> Tens
         return row
     if kind == "number":
         return numbers(row)
+    if kind == "counts":
+        most = torch.tensor(game.copies, device=row.device).clamp(min=1)
+        return (row.unflatten(1, (-1, size)) / most).flatten(1)
     if kind == "sets":
         return unpack(row.long(), torch.float32, size).flatten(1)
     if kind == "places":

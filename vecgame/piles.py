@@ -1,6 +1,7 @@
 """Cards that go from pile to pile: drawn from a stock, shuffled into it again, a seat's; and whose turn is next.
 
-A stock is [B, N] int8 card ids, the next one first, then -1; a pile that has no order is a bitboard (`vecgame.cards`).
+A stock is [B, N] int8 card ids, the next one first, then -1; a pile that has no order is a bitboard (`vecgame.cards`),
+or in a game with ``copies`` counts, [.., size] int8 (`vecgame.copies`).
 """
 
 from __future__ import annotations
@@ -8,34 +9,39 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden
+from vecgame import copies, dealing, hidden
 from vecgame.cards import lowest_card, popcount
-from vecgame.lanes import around, entries, place_of
-from vecgame.philox import Stream
+from vecgame.lanes import around, pick, place_of, placed, working
+from vecgame.philox import Purpose, Stream
 
 
 def entry(field: Tensor, seat: Tensor) -> Tensor:
-    """What a field [B, P] holds for the seats ``seat`` [B] int64: [B]."""
-    return entries(field, place_of(seat, field.shape[1]))
+    """What a field [B, P, ...] holds for the seats ``seat`` [B] int64: [B, ...]."""
+    return field.flatten(0, 1).index_select(0, place_of(seat, field.shape[1]))
 
 
 def only(seat: Tensor, value: Tensor | bool, seats: int) -> Tensor:
-    """A field with ``value`` [B], or True for all, for the seats ``seat`` [B], and 0 or False for the others: [B, P],
-    of that dtype. A seat that is none, such as -1, has no place in it."""
+    """A field with ``value`` [B, ...], or True for all, for the seats ``seat`` [B], and 0 or False for the others:
+    [B, P, ...], of that dtype. A seat that is none, such as -1, has no place in it."""
     here = torch.arange(seats, device=seat.device) == seat[:, None]
     if isinstance(value, bool):
         return here & value
-    return torch.where(here, value[:, None], torch.zeros_like(value[:, None]))
+    value = value[:, None]
+    return torch.where(here.view(*here.shape, *[1] * (value.ndim - 2)), value, torch.zeros_like(value))
 
 
 def added(field: Tensor, seat: Tensor, number: Tensor | int, where: Tensor | None = None) -> Tensor:
     """A field [B, P] of numbers with a ``number`` more, [B] or one for all, for the seats ``seat`` [B] int64, in the
-    games ``where`` [B] bool says so, or in all: in the field's dtype, whatever that of the number is, bool too."""
+    games ``where`` [B] bool says so, or in all: in the field's dtype, whatever that of the number is, bool too. Of
+    counts, [B, P, size] and [B, size], cards that come to those that there are, or with a minus leave them."""
     return field + torch.where(_here(field, seat, where), _by_game(number, field), 0)
 
 
 def joined(field: Tensor, seat: Tensor, cards: Tensor | bool, where: Tensor | None = None) -> Tensor:
-    """`added` for a field of sets of cards, or of bools: those that it has and these."""
+    """`added` for a field of sets of cards, or of bools: those that it has and these. Raises TypeError on counts, which
+    are `added`."""
+    if field.dtype == torch.int8 and field.ndim > 2:
+        raise TypeError("joined is for sets of cards, as bitboards; counts of them are added")
     return field | torch.where(_here(field, seat, where), _by_game(cards, field), False)
 
 
@@ -45,13 +51,14 @@ def changed(field: Tensor, seat: Tensor, value: Tensor | int, where: Tensor | No
 
 
 def _here(field: Tensor, seat: Tensor, where: Tensor | None) -> Tensor:
-    return only(seat if where is None else torch.where(where, seat, -1), True, field.shape[1])
+    here = only(seat if where is None else torch.where(where, seat, -1), True, field.shape[1])
+    return here.view(*here.shape, *[1] * (field.ndim - 2))
 
 
 def _by_game(value: Tensor | int, field: Tensor) -> Tensor:
-    """A value of each game, [B, 1], or of all, in the field's dtype."""
+    """A value of each game, [B, 1, ...], or of all, in the field's dtype."""
     if isinstance(value, Tensor):
-        return value[:, None].to(field.dtype)
+        return value.view(len(value), 1, *value.shape[1:], *[1] * (field.ndim - 1 - value.ndim)).to(field.dtype)
     return torch.full((), value, dtype=field.dtype, device=field.device)
 
 
@@ -71,13 +78,35 @@ def seat_after(seat: Tensor, playing: Tensor) -> Tensor:
 
 
 def stock_of(stream: Stream, cards: Tensor, size: int) -> Tensor:
-    """A stock of the cards [B] int64 in random order: [B, size] int8. In mid-game, where the stream is that of a hidden
-    number, ``Stream(0, state.future, state.made)``, each world shuffles otherwise."""
+    """A stock of the cards [B] int64, or of counts [B, K], in random order: [B, size] int8. In mid-game, where the
+    stream is that of a hidden number, ``Stream(0, state.future, state.made)``, each world shuffles otherwise."""
+    if cards.ndim > 1:
+        return copies.in_order(stream.keys(Purpose.DEAL, size), cards).to(torch.int8)
     order = dealing.shuffled(stream, cards, size)
     return torch.where(torch.arange(size, device=cards.device) < popcount(cards)[:, None], order, -1).to(torch.int8)
 
 
-def draw(stock: Tensor, counts: Tensor | int, order: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def refilled(stock: Tensor, cards: Tensor, stream: Stream) -> Tensor:
+    """A stock with more cards in random order below its own, as far as there is room.
+
+    Args:
+        stock: [B, N] int8.
+        cards: [B] int64 bitboards, or [B, size] counts; where there are none, the stock stays as it is.
+        stream: of a hidden number, as for `stock_of`.
+    """
+    some = cards != 0 if cards.ndim == 1 else (cards != 0).any(-1)
+    lanes = working(some)
+    if lanes is not None and len(lanes) == 0:
+        return stock
+    upper, size = pick(stock, lanes), stock.shape[1]
+    more = stock_of(stream.take(lanes), pick(cards, lanes), size)
+    lower = torch.arange(size, device=stock.device) - (upper >= 0).sum(-1, keepdim=True)
+    return placed(stock, lanes, torch.where(lower < 0, upper, more.gather(1, lower.clamp(min=0))))
+
+
+def draw(
+    stock: Tensor, counts: Tensor | int, order: Tensor | None = None, ids: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Gives each seat so many cards of a stock, as long as there are any.
 
     Args:
@@ -85,20 +114,27 @@ def draw(stock: Tensor, counts: Tensor | int, order: Tensor | None = None) -> tu
         counts: [B, P] int64, how many each seat draws, 0 or more; or how many are drawn for no seat but the table, or
             one that is told by `joined`: [B] int64 or bool, or one number for all games.
         order: [B, P] int64, the seats in the order in which they draw, each once; by default 0, 1, ..
+        ids: in a game with copies how many ids its layout has.
 
     Returns:
         What each seat has drawn, [B, P] int64 bitboards, or [B] if it is for no seat, and the stock that is left,
-        [B, N] int8.
+        [B, N] int8. With ``ids`` counts, [B, P, ids] or [B, ids] int8, in place of the bitboards.
     """
     if not isinstance(counts, Tensor) or counts.ndim == 1:
         counts = torch.as_tensor(counts, device=stock.device).expand(len(stock))[:, None].long()
-        drawn, left = draw(stock, counts)
+        drawn, left = draw(stock, counts, ids=ids)
         return drawn[:, 0], left
     seats, place = counts.shape[1], torch.arange(stock.shape[1], device=stock.device)
     ends = (counts if order is None else counts.gather(1, order)).cumsum(-1)
-    owner = (place >= ends[..., None]).sum(1)  # by that order; one more for the cards that stay
-    cards = hidden.bits_of(stock, "cards")
-    drawn = cards.new_zeros(len(stock), seats + 1).scatter_add(1, owner, cards)[:, :seats]
+    if ids is None:
+        owner = (place >= ends[..., None]).sum(1)  # by that order; one more for the cards that stay
+        cards = hidden.bits_of(stock, "cards")
+        drawn = cards.new_zeros(len(stock), seats + 1).scatter_add(1, owner, cards)[:, :seats]
+    else:
+        drawn = copies.cut(stock, ends, ids)
     later = place + ends[:, -1:]
     left = torch.where(later < stock.shape[1], stock.gather(1, later.clamp(max=stock.shape[1] - 1)), -1)
-    return drawn if order is None else torch.zeros_like(drawn).scatter(1, order, drawn), left
+    if order is not None:
+        order = order.view(*order.shape, *[1] * (drawn.ndim - 2)).expand(drawn.shape)
+        drawn = torch.zeros_like(drawn).scatter(1, order, drawn)
+    return drawn, left

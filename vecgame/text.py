@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import BY_NUMBER, SUIT_NAMES, Layout
+from vecgame.kinds import said
 
 SYMBOLS = dict(zip(SUIT_NAMES, "♠♥♣♦", strict=True))
 AS_TEXT = "\ufe0e"  # after a suit's sign: to be shown as text, not as an emoji
@@ -34,7 +35,9 @@ MAY = "may"  # the field of marks of what hands may hold (`vecgame.hands`), of w
 MARKS = (MAY, "needs")  # fields of marks of what is known of hands
 
 Value = Any
-"""A field of one lane as `Tensor.tolist` gives it, with None for every entry that is hidden."""
+"""A field of one lane as `Tensor.tolist` gives it, with None for every entry that is hidden. An entry of counts is a
+tuple of them."""
+CARDS = ("sets", "cards", "counts")  # kinds of fields that hold cards
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
@@ -72,8 +75,12 @@ def card_name(layout: Layout, card: int) -> str:
 
 
 def card_ids(layout: Layout, bits: int) -> list[int]:
-    """The cards of a bitboard as they are held: suit after suit, the highest of each first, those of no suit last."""
-    cards = [card for card in range(layout.size) if bits >> card & 1]
+    """The cards of a bitboard as they are held, see `in_order`."""
+    return in_order(layout, (card for card in range(layout.size) if bits >> card & 1))
+
+
+def in_order(layout: Layout, cards: Iterable[int]) -> list[int]:
+    """Cards as they are held: suit after suit, the highest of each first, those of no suit last."""
     return sorted(cards, key=lambda card: (_suit(layout, card), -card))
 
 
@@ -84,9 +91,14 @@ def _suit(layout: Layout, card: int) -> int:
 
 def cards_text(layout: Layout, bits: int) -> str:
     """A set of cards, suit after suit: "♠ A K 10  ♥ 3"."""
+    return listed_text(layout, card_ids(layout, bits))
+
+
+def listed_text(layout: Layout, held: Sequence[int]) -> str:
+    """Cards by their ids likewise, some of which may be there several times."""
     parts = []
     for suit in range(layout.suits + 1):
-        cards = card_ids(layout, bits & layout.block(suit))
+        cards = in_order(layout, (card for card in held if _suit(layout, card) == suit))
         if cards and suit < layout.suits:
             ranks = " ".join(layout.rank_names[card % layout.ranks] for card in cards)
             parts.append(f"{suit_symbol(layout, suit)} {ranks}")
@@ -130,8 +142,10 @@ class Seen:
     def held(self, name: str, entry: int | None = None) -> list[int]:
         """The cards that are seen in a field, or in one entry of it, as held; by their places, if it has any."""
         value = self.values[name] if entry is None else self.values[name][entry]
-        cards = dict.fromkeys(_cards(self.kinds[name], value))
-        return list(cards) if self.has_places(name, entry) else card_ids(self.layout, _bits(cards))
+        cards = _cards(self.kinds[name], value)
+        if "counts" not in self.kinds.values():  # each card is the only one that looks like it
+            cards = list(dict.fromkeys(cards))
+        return cards if self.has_places(name, entry) else in_order(self.layout, cards)
 
     def has_places(self, name: str, entry: int | None) -> bool:
         """Whether an entry of a field is places of cards, whose order may tell something, as a seat's in [B, P, H]."""
@@ -163,7 +177,7 @@ class Seen:
         """What is to be said of a seat beside its cards: bids, tricks, points."""
         notes = []
         for name in sorted(self.kinds, key=lambda name: name != "bids"):  # bids first, then as the state has them
-            if not self.per_seat(name) or self.kinds[name] in ("sets", "cards"):
+            if not self.per_seat(name) or self.kinds[name] in CARDS:
                 continue
             value = self.values[name][seat]
             if value is True:
@@ -231,21 +245,19 @@ class Seen:
 
 
 def kinds(state: Any, hidden: Mapping[str, Any]) -> dict[str, str | tuple[str, ...]]:
-    """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "seats", "suits" and "ranks"
-    (numbers of such, -1 none), "number", or a tuple of names that its numbers stand for.
+    """What each field of a state holds: "sets" (bitboards), "cards" (ids, -1 none), "counts" (of each id), "seats",
+    "suits" and "ranks" (numbers of such, -1 none), "number", or a tuple of names that its numbers stand for.
 
     ``State.holds`` says so, of the state's class and those it extends, or `Game.hidden`; in a state with a trick also
     `TRICK_KINDS`, by the names that fields have in trick games. ``hands`` that are int64 are sets. All others are
     numbers, whatever their dtype.
     """
-    names, said = list(state.tensors()), {}
+    names, told = list(state.tensors()), said(type(state))
     usual = TRICK_KINDS if {"hands", "trick"} <= set(names) else {}
     if "hands" in names and state.hands.dtype == torch.int64:
         usual = {"hands": "sets"} | usual
-    for cls in reversed(type(state).__mro__):  # a match's state extends two, and both say something
-        said |= vars(cls).get("holds", {})
     shown = {name: field.holds for name, field in hidden.items()}
-    return {name: said.get(name) or shown.get(name) or usual.get(name, "number") for name in names}
+    return {name: told.get(name) or shown.get(name) or usual.get(name, "number") for name in names}
 
 
 def see(game: Any, state: Any, lane: int = 0, seat: int | None = None) -> Seen:
@@ -305,11 +317,14 @@ def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout,
     for name, tensor in one.tensors().items():
         if what[name] == "sets":
             tensor = tensor & layout.bits
-        value = tensor[0].tolist()
-        if what[name] in ("sets", "cards"):
+        value, counted = tensor[0].tolist(), what[name] == "counts"
+        if counted:
+            value = entries_of(value)
+        if what[name] in CARDS:
             counts[name] = _mapped(value, lambda entry, kind=what[name]: len(_cards(kind, entry)))
         if name in hidden and seat is not None:
-            value = _veiled(value, hidden[name].sees[0, seat].tolist())
+            sees = hidden[name].sees[0, seat]
+            value = _veiled(value, (sees[..., 0] if counted else sees).tolist())
         values[name] = value
     untold = tuple(type(one).untold)
     if missing := [name for name in untold if name not in values and name not in MARKS]:
@@ -322,6 +337,16 @@ def _scores(game: Any, one: Any) -> list[float] | None:
         return (game.scores(one)[0] + 0.0).tolist()  # no -0
     except NotImplementedError:  # a game that is only searched
         return None
+
+
+def entries_of(counts: list) -> Value:
+    """Counts as `Tensor.tolist` gives them, with those of each entry as one value."""
+    return tuple(counts) if not counts or not isinstance(counts[0], list) else [entries_of(each) for each in counts]
+
+
+def ids_counted(counts: Sequence[int]) -> list[int]:
+    """The ids in counts, as often as they are there, ascending."""
+    return [card for card, number in enumerate(counts) for _ in range(number)]
 
 
 def _veiled(value: Value, sees: Value) -> Value:
@@ -347,6 +372,8 @@ def flat(value: Value) -> Iterator[Any]:
 def _cards(kind: str | tuple[str, ...], value: Value) -> list[int]:
     """The ids in a value that holds cards, without those that are hidden."""
     known = [entry for entry in flat(value) if entry is not None]
+    if kind == "counts":
+        return [card for counts in known for card in ids_counted(counts)]
     if kind == "cards":
         return [card for card in known if card >= 0]
     return [card for bits in known for card in range(bits.bit_length()) if bits >> card & 1]
@@ -404,7 +431,7 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
     if name == MAY and _rule_nothing_out(seen, held):
         return ""
     unknown = seen.count(name, entry) - len(held)
-    parts = [cards_text(seen.layout, _bits(held))] if held else []
+    parts = [listed_text(seen.layout, held)] if held else []
     return " + ".join([*parts, *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown > 0 else [])])
 
 
@@ -417,7 +444,7 @@ def place_words(seen: Seen, name: str, entry: int) -> str:
     single, told = all(count <= 1 for _, count in places), []
     for value, count in places:
         held = _cards(seen.kinds[name], value)
-        words = card_name(seen.layout, held[0]) if single and held else cards_text(seen.layout, _bits(held))
+        words = card_name(seen.layout, held[0]) if single and held else listed_text(seen.layout, held)
         words = "any" if name == MAY and _rule_nothing_out(seen, held) else words
         told.append(words or ("?" if count else "-"))
     return "" if set(told) == {"any"} else (" " if single else " | ").join(told)
@@ -429,7 +456,7 @@ def _rule_nothing_out(seen: Seen, cards: Iterable[int]) -> bool:
 
 
 def _bits(cards: Iterable[int]) -> int:
-    return sum(1 << card for card in cards)
+    return sum(1 << card for card in set(cards))
 
 
 def row_words(seen: Seen, name: str) -> str:

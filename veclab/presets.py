@@ -113,7 +113,7 @@ def of_short_games(games: Sequence[Game], given: Mapping[str, object]) -> dict[s
     """What suits short games: with tricks, few seats and few cards all actions are judged, unless something that is
     ``given`` does not go with that; without tricks there is a magnet, unless another one is given, or none."""
     tricks = all(game.tricks_won(game.deal(1)) is not None for game in games)
-    small = games[0].seats <= FEW_SEATS and all(game.deck.bit_count() <= FEW_CARDS for game in games)
+    small = games[0].seats <= FEW_SEATS and all(game.deck_size <= FEW_CARDS for game in games)
     fits = tricks and small and given.get("gae_lambda", 1) == 1
     rule = given.get("update_rule", NEURD if fits else PPO)
     own = {"update_rule": rule, **OF_SHORT_GAMES, **(OF_SHORT_NEURD if rule == NEURD else {})}

@@ -23,6 +23,8 @@ def open_cards_lie_once(game: Game) -> str | None:
     always in others too are no places, nor are those with cards that lie hidden. Of the rest only the author knows
     whether one is a history.
     """
+    if game.copies:  # of which each is in as many places as there are, or every decision has said so
+        return None
     states = list(positions(game, GAMES))
     boards = [_boards(game, state) for state in states]
     held = [union(places(game.hidden(state), state)) for state in states]

@@ -38,7 +38,7 @@ def worlds_fit_the_past(game: Game) -> str | None:
     """In the worlds of a position the decisions before it could have been made, and would have looked as they did."""
     states = list(positions(game, GAMES))
     hidden = game.hidden(states[0])
-    if not any(field.is_place for field in hidden.values()):
+    if game.copies or not any(field.is_place for field in hidden.values()):
         return None
     actions = [random_action(game, state) for state in states]
     last = max(number for number, state in enumerate(states) if not game.is_terminal(state).all())

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vecgame import lanes
+from vecgame.contract.copied import copies_lie_somewhere
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
 from vecgame.hidden import places
 from vecgame.kinds import check_holds
@@ -105,6 +106,9 @@ def declarations(game: Game) -> None:
             f"what hidden says of who sees {name}", hidden.sees, torch.bool, GAMES, game.seats, *field.shape[1:]
         )
         assert hidden.holds != "sets" or field.dtype == torch.int64, f"{name} holds sets of cards, but is {field.dtype}"
+        if hidden.holds == "counts":
+            assert game.copies, f"{name} holds counts, but the game does not say how many copies there are of each card"
+            check_tensor(f"{name}, which holds counts,", field, torch.int8, GAMES, *field.shape[1:-1], len(game.copies))
 
 
 def check_tensor(what: str, tensor: Tensor, dtype: torch.dtype, *shape: int) -> None:
@@ -162,6 +166,9 @@ def _turns(game: Game, turns: Tensor) -> None:
 
 def cards_lie_once(game: Game, state: State, where: str = "") -> None:
     """Each card is in one hidden place at most, or lies open, and is one of the deck; ``where`` begins the message."""
+    if game.copies:
+        copies_lie_somewhere(game, state, where)
+        return
     boards = [("open_cards", game.open_cards(state), True)]
     for name, field in game.hidden(state).items():
         if field.holds != "number":
@@ -180,6 +187,17 @@ def _step_keeps(game: Game, before: State, state: State) -> None:
     for name, field in before.tensors().items():
         now = getattr(state, name)
         assert (field.dtype, field.shape) == (now.dtype, now.shape), f"a step {changed(name, field, now)}"
+    if not game.copies:
+        _cards_leave_for_the_open(game, before, state)
+    action = random_action(game, before)
+    again = same(state, game.step(before, action))
+    assert again, "two equal steps differ: random numbers come from Stream, by a hidden field of the state"
+    another = game.step(replace(before, index=before.index + ANOTHER), action)
+    known = same(state, replace(another, index=state.index))
+    assert known, "step draws by the game's number, so that all worlds know what comes: draw it by a hidden field"
+
+
+def _cards_leave_for_the_open(game: Game, before: State, state: State) -> None:
     old, new = game.open_cards(before), game.open_cards(state)
     held, holds = (places(game.hidden(s), s) for s in (before, state))
     gone = held.sum(-1) & ~(holds.sum(-1) | new)
@@ -187,12 +205,6 @@ def _step_keeps(game: Game, before: State, state: State) -> None:
         "a card leaves its place for none: open_cards must say that it is out"
     )
     assert not game.fixed_hands or (holds & ~held == 0).all(), "cards come into a place: fixed_hands must be False"
-    action = random_action(game, before)
-    again = same(state, game.step(before, action))
-    assert again, "two equal steps differ: random numbers come from Stream, by a hidden field of the state"
-    another = game.step(replace(before, index=before.index + ANOTHER), action)
-    known = same(state, replace(another, index=state.index))
-    assert known, "step draws by the game's number, so that all worlds know what comes: draw it by a hidden field"
 
 
 def changed(name: str, old: Tensor, new: Tensor) -> str:

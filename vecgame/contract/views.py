@@ -7,9 +7,7 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from vecgame.cards import popcount
 from vecgame.game import Game
-from vecgame.hidden import Hidden
 from vecgame.state import State
 
 
@@ -18,11 +16,6 @@ def viewed_by(game: Game, seat: int) -> Game:
     view = copy(game)
     vars(view)["mover"] = lambda state: torch.full_like(state.index, seat)
     return view
-
-
-def counts_of(field: Hidden, tensor: Tensor) -> Tensor:
-    """How many cards each entry holds, which everybody sees: [B, E] int64, 0 for numbers."""
-    return popcount(field.bits(tensor)) * (field.holds != "number")
 
 
 def looks_alike(game: Game, a: State, b: State, viewer: Tensor) -> Tensor:
@@ -34,7 +27,7 @@ def looks_alike(game: Game, a: State, b: State, viewer: Tensor) -> Tensor:
         equal = rows == more
         if name in fields:
             seen, there = (hidden[name].seen_by(viewer).reshape(rows.shape) for hidden in (fields, others))
-            counts = counts_of(fields[name], rows) == counts_of(fields[name], more)
+            counts = fields[name].count(field) == fields[name].count(getattr(b, name))
             equal = (equal | ~seen & counts) & (seen == there)
         alike &= equal.all(-1)
     return alike

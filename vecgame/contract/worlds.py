@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import lowest_card, popcount, union, unpack
+from vecgame.contract.copied import copies_dealt, copies_moved, lie, several_alike
 from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
-from vecgame.contract.views import counts_of, looks_alike, viewed_by
+from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
 from vecgame.hands import HandGame
 from vecgame.hidden import Hidden, places, seen_places, unseen, with_places
@@ -74,14 +75,14 @@ def worlds_keep_what_is_known(game: Game) -> None:
                 continue
             seen = hidden[name].seen_by(mover)
             assert torch.equal(new[seen], old[seen]), f"determinize changes what the mover sees of {name}"
-            counts = torch.equal(counts_of(hidden[name], old), counts_of(hidden[name], new))
+            counts = torch.equal(*map(hidden[name].count, (old, new)))
             assert counts, f"determinize changes how many cards are in {name}"
             if hidden[name].holds == "number":
                 pair = zip(largest.get(name, (0, 0)), (int(tensor.abs().max()) for tensor in (old, new)), strict=True)
                 largest[name] = tuple(map(max, pair))
         cards_lie_once(game, drawn, "in a world ")
         again = game.determinize(state, AGAIN, SEED + 1)
-        also = _shared(game, before, drawn, examples)
+        also = {} if game.copies else _shared(game, before, drawn, examples)  # with copies all are somewhere
         for tally, found in ((moved, _moved(game, before, drawn, again)), (shared, also)):
             tally.update({name: tally.get(name, 0) + numbers for name, numbers in found.items()})
     for name, (could, did, varied, anew) in moved.items():
@@ -102,6 +103,8 @@ def worlds_keep_what_is_known(game: Game) -> None:
 def _moved(game: Game, before: State, drawn: State, again: State) -> dict[str, Tensor]:
     """In how many positions each entry of each hidden field, and what is in no place, could differ from what it is, in
     how many it did, between worlds of a game, and under another seed: [4, E] int64."""
+    if game.copies:
+        return copies_moved(game, before, drawn, again, WORLDS)
     hidden, mover = game.hidden(before), game.mover(before)
     truth, world, other = (_entries(game, state) for state in (before, drawn, again))
     rest, held = truth[""], places(hidden, before)
@@ -197,25 +200,26 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
     ``pasts`` games.
     """
     hidden = game.hidden(game.deal(1, SEED))
-    if not any(places(game.hidden(state), state).any() for state in positions(game, GAMES)):  # as of dice or discs
+    if not any(lie(game, state).any() for state in positions(game, GAMES)):  # as of dice or discs
         return NUMBERS_ONLY if any(field.holds == "number" for field in hidden.values()) else None
     tested = 0
     for past, first in _pasts(game, pasts):
         now = past[-1][0]
-        deals = _consistent(game, past)
-        if deals is None:
+        found = _consistent(game, past)
+        if found is None:
             continue
+        deals, even = found
         draws = DRAWS if first else min(max(MOST_DRAWN // max(len(deals), 1), FEWEST_DRAWS), DRAWS)
         games = max(draws // TOGETHER * len(deals), 1)
         many = replace(now.repeat(games), index=torch.arange(games))  # other numbers, other worlds
         drawn = game.determinize(many, TOGETHER, SEED)
-        parts = deals, places(game.hidden(now), now), places(game.hidden(drawn), drawn)
+        parts = deals, lie(game, now), lie(game, drawn)
         rows, which = _numbered(torch.cat(parts)).unique(return_inverse=True)
         which = which.split([len(part) for part in parts])
         ways, truth, counts = (part.bincount(minlength=len(rows)) for part in which)
         assert (ways[truth > 0] > 0).all(), "the true deal is not among those in which the past is legal"
         assert (ways > 0).all(), "a world is drawn in which the past would be illegal or look otherwise"
-        if len(rows) > 1:
+        if len(rows) > 1 and even:
             z = _standard_errors(counts, len(drawn) / len(deals) * ways)
             assert z < Z_LIMIT, f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals"
             tested += 1
@@ -269,16 +273,46 @@ def _told(game: Game, state: State) -> list[int]:
     return popcount(unseen(game, state) & ~game.may_hold(state, game.mover(state))).sum(0).tolist()
 
 
-def _consistent(game: Game, past: Past) -> Tensor | None:
+def _consistent(game: Game, past: Past) -> tuple[Tensor, bool] | None:
     """The cards in each place now, in every deal with which the past would have looked the same to the mover: [N, E]
-    int64, equal rows for different beginnings; None where they cannot be listed.
+    int64, equal rows for different beginnings; and whether each row is as likely as the other. None where they cannot
+    be listed.
 
     Cards that came from one hidden place into another may have been any, so the past begins after that if the game says
     what is known then (`may_hold`), and else with the first decision. The cards played since are those they were. What
     others did in secret may have been any of what they might do, and each way is a row. Pasts in which chance came by a
-    hidden number are not listed.
+    hidden number are not listed. With copies, who plays one of two cards that look alike might have played either, so
+    that such a past tells which deals there may be, but not how likely they are.
     """
     now, seat = past[-1][0], int(game.mover(past[-1][0])[0])
+    viewer = game.mover(now)
+    if game.copies:
+        begin, fixed, again = 0, False, copies_dealt(game, past[0][0], viewer, MOST_BEGINNINGS)
+    else:
+        begin, fixed, again = _dealt(game, past)
+    if again is None:
+        return None
+    even, secret = True, _are_secret(game, [state for state, _ in past[begin:]], now, seat)
+    for (state, action), was_secret in zip(past[begin:-1], secret, strict=True):
+        alike = looks_alike(game, again, state.repeat(again.batch_size), viewer.expand(again.batch_size))
+        again = again[alike & (game.mover(again) == game.mover(state))]
+        may = game.legal_mask(again)
+        if int(game.mover(state)[0]) == seat or not was_secret:
+            may = may & (torch.arange(game.num_actions) == action)
+        lanes, actions = may.nonzero(as_tuple=True)
+        again = again[lanes]
+        even = even and (int(game.mover(state)[0]) == seat or not several_alike(game, again, actions))
+        if len(lanes) > MOST_BEGINNINGS or (not fixed and _draws_by_number(game, state, again, actions)):
+            return None
+        again = game.step(again, actions)
+    again = again[looks_alike(game, again, now.repeat(again.batch_size), viewer.expand(again.batch_size))]
+    return lie(game, again), even
+
+
+def _dealt(game: Game, past: Past) -> tuple[int, bool, State | None]:
+    """The number of the decision from which on the past is played again, whether all is known that left its place since
+    and there is nothing that came, and all deals before it: [N]; None where these are too many."""
+    now = past[-1][0]
     fixed_since = _fixed_since(game, past)
     says = hasattr(game, "may_hold")
     begin = fixed_since if says else 0
@@ -296,25 +330,10 @@ def _consistent(game: Game, past: Past) -> Tensor | None:
     cards = tuple(card for card in range(unseen.bit_length()) if unseen >> card & 1)
     ways = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
     if ways > (MOST_DEALS if fixed else MOST_BEGINNINGS):
-        return None
+        return begin, fixed, None
     filled = _filled(cards, tuple(needs))
     again = with_places(hidden, first.repeat(len(filled)), known | filled)
-    if says:
-        again = again[_agrees(game, first, again, viewer)]
-    secret = _are_secret(game, [state for state, _ in past[begin:]], now, seat)
-    for (state, action), was_secret in zip(past[begin:-1], secret, strict=True):
-        alike = looks_alike(game, again, state.repeat(again.batch_size), viewer.expand(again.batch_size))
-        again = again[alike & (game.mover(again) == game.mover(state))]
-        may = game.legal_mask(again)
-        if int(game.mover(state)[0]) == seat or not was_secret:
-            may = may & (torch.arange(game.num_actions) == action)
-        lanes, actions = may.nonzero(as_tuple=True)
-        again = again[lanes]
-        if len(lanes) > MOST_BEGINNINGS or (not fixed and _draws_by_number(game, state, again, actions)):
-            return None
-        again = game.step(again, actions)
-    again = again[looks_alike(game, again, now.repeat(again.batch_size), viewer.expand(again.batch_size))]
-    return places(game.hidden(again), again)
+    return begin, fixed, again[_agrees(game, first, again, viewer)] if says else again
 
 
 def _draws_by_number(game: Game, state: State, lanes: State, action: Tensor) -> bool:

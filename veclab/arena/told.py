@@ -32,9 +32,14 @@ def game_told(game: Game) -> dict[str, Json]:
         "cooperative": game.cooperative,
         "suits": list(game.layout.suit_names[: game.layout.suits]) if game.deck else [],
         "cards": cards_told(game.layout) if game.deck else [],
-        "deck": [text.card_name(game.layout, card) for card in _cards(game.deck)],
+        "deck": [text.card_name(game.layout, card) for card in _deck(game)],
         "actions": [_stateless_name(game, action) for action in range(game.num_actions)],
     }
+
+
+def _deck(game: Game) -> list[int]:
+    """The ids of all cards in play, those of which there are several as often."""
+    return text.ids_counted(game.copies) if game.copies else _cards(game.deck)
 
 
 def cards_told(layout: Layout) -> list[dict[str, Json]]:
@@ -56,8 +61,9 @@ def _stateless_name(game: Game, action: int) -> str | None:
 def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]:
     """What ``seat`` [B] int64 sees of each game, field by field: B values.
 
-    A set of cards is a list of names, a card is its name, null for none; a seat is its number, a suit and a rank its
-    name, null for none and for a trump that is not named yet; what the seat does not see is ``{"hidden": N}`` of N
+    A set of cards, or counts of them, is a list of names, a card is its name, null for none; a seat is its number, a
+    suit and a rank its name, null for none and for a trump that is not named yet; what the seat does not see is
+    ``{"hidden": N}`` of N
     cards, ``{"hidden": true}`` of anything else.
     """
     hidden, named, columns = game.hidden(state), game.trump_named(state), {}
@@ -68,8 +74,10 @@ def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]
         if name == "trump" and named is not None:
             tensor = torch.where(named, tensor, -1)
         values = (tensor & game.layout.bits if kinds[name] == "sets" else tensor).tolist()
-        declared = hidden.get(name)
-        sees = None if declared is None else declared.seen_by(seat).tolist()
+        declared, counted = hidden.get(name), kinds[name] == "counts"
+        values = text.entries_of(values) if counted else values
+        seen = None if declared is None else declared.seen_by(seat)
+        sees = None if seen is None else (seen[..., 0] if counted else seen).tolist()
         worded = _Worded(game.layout, kinds[name], declared is None or declared.is_place)
         columns[name] = [worded(value, True if sees is None else sees[lane]) for lane, value in enumerate(values)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
@@ -81,7 +89,7 @@ class _Worded:
     def __init__(self, layout: Layout, kind: str | tuple[str, ...], counted: bool) -> None:
         self.layout, self.kind = layout, kind
         self.counted = counted  # how many cards an entry holds is known also where they are not
-        self.names = [text.card_name(layout, card) for card in range(layout.size)] if kind in ("sets", "cards") else []
+        self.names = [text.card_name(layout, card) for card in range(layout.size)] if kind in text.CARDS else []
 
     def __call__(self, value: Json, sees: Json) -> Json:
         if isinstance(value, list):
@@ -92,6 +100,8 @@ class _Worded:
     def seen(self, value: int | float | bool) -> Json:
         if self.kind == "sets":
             return [self.names[card] for card in _cards(value)]
+        if self.kind == "counts":
+            return [self.names[card] for card in text.ids_counted(value)]
         if self.kind == "cards":
             return self.names[value] if value >= 0 else None
         if self.kind == "seats":
@@ -106,6 +116,8 @@ class _Worded:
 
     def count(self, value: int) -> int:
         """How many cards an entry holds."""
+        if self.kind == "counts":
+            return sum(value)
         return value.bit_count() if self.kind == "sets" else int(value >= 0)
 
 

@@ -171,8 +171,8 @@ class Moment:
         if seat not in self._words:
             kinds, found = text.kinds(self.state, self._hidden), {}
             for name, tensor in self.state.tensors().items():
-                sees = self._hidden[name].sees[0, seat].tolist() if seat is not None and name in self._hidden else True
-                found[name] = _word(self.game.layout, kinds[name], tensor[0].tolist(), sees)
+                sees = self._hidden[name].sees[0, seat] if seat is not None and name in self._hidden else None
+                found[name] = _field_word(self.game.layout, kinds[name], tensor[0], sees)
             del found["index"]
             self._words[seat] = found
         return self._words[seat]
@@ -199,6 +199,15 @@ class Moment:
         return " ".join([*([f"seat {self.past.mover} {self.past.names[self.action]}"] if own else []), *news])
 
 
+def _field_word(layout: Any, kind: Any, field: Tensor, sees: Tensor | None) -> str:
+    """A field of one game in a word, with ? for entries that are not seen; None sees all."""
+    if kind == "counts":
+        value, sees = text.entries_of(field.tolist()), None if sees is None else sees[..., 0]
+    else:
+        value = field.tolist()
+    return _word(layout, kind, value, True if sees is None else sees.tolist())
+
+
 def _word(layout: Any, kind: Any, value: Any, sees: Any) -> str:
     """A field's value in a word, with ? for entries that are not seen."""
     if isinstance(value, list):
@@ -208,6 +217,8 @@ def _word(layout: Any, kind: Any, value: Any, sees: Any) -> str:
         return "?"
     if kind == "sets":
         return text.cards_text(layout, value & layout.bits) or "-"
+    if kind == "counts":
+        return text.listed_text(layout, text.ids_counted(value)) or "-"
     if kind == "cards":
         return text.card_name(layout, value) if value >= 0 else "-"
     return str(value)
@@ -272,7 +283,7 @@ class VecGame(pyspiel.Game):
         way = moment.way()
         first, hidden = way[0].state, self.game.hidden(way[0].state)
         held = [places(self.game.hidden(one.state), one.state) for one in way]
-        moved = any((now & ~before).any() for before, now in pairwise(held))
+        moved = self.game.copies or any((now & ~before).any() for before, now in pairwise(held))
         if moved or any(not field.is_place for one in way for field in self.game.hidden(one.state).values()):
             raise ValueError(
                 f"{self.game}: resampling is for games in which a card stays where it was dealt until it is played in "

@@ -130,7 +130,7 @@ def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_
 def can_list(game: Game, most: int) -> bool:
     """Whether a game may have so few deals that `every_deal` lists them, as far as its hands tell: not a match, whose
     later deals are drawn as they come."""
-    size, cards = game.deck.bit_count(), game.cards
+    size, cards = game.deck_size, game.cards
     ways = math.prod(math.comb(size - seat * cards, cards) for seat in range(game.seats) if size >= seat * cards)
     return ways <= most and not hasattr(game, "later")
 
@@ -242,7 +242,8 @@ def find_deals(game: Game, begin: Begin, device: str | torch.device, most: int) 
     Raises:
         ValueError: in one line, when there are more than ``most``.
     """
-    deck = torch.tensor([card for card in range(game.layout.size) if game.deck >> card & 1], device=device).long()
+    cards = range(game.deck_size) if game.copies else [c for c in range(game.layout.size) if game.deck >> c & 1]
+    deck = torch.tensor(list(cards), device=device).long()
     probe = _probes(begin, deck)
     dealt = begin(probe)
     lanes = FEW
@@ -385,7 +386,7 @@ def _sizes(game: Game) -> dict[str, int]:
         if isinstance(value, bool) or not isinstance(value, int):
             continue
         other = _with_smaller(game, rule.name, range(value - 1, 0, -1))
-        before, after = ((g.decisions, g.deck.bit_count(), g.seats) for g in (game, other or game))
+        before, after = ((g.decisions, g.deck_size, g.seats) for g in (game, other or game))
         if after != before and all(x <= y for x, y in zip(after, before, strict=True)):
             found[rule.name] = value
     return found

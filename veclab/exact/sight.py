@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 
 from vecgame import Game, State
-from vecgame.cards import popcount
 from vecgame.hidden import Hidden
 
 UNSEEN = torch.iinfo(torch.int64).min  # and from there on: how many cards there are where a seat does not look
@@ -108,7 +107,7 @@ def _entries(field: Tensor, hidden: Hidden) -> tuple[Tensor, Tensor, Tensor]:
     seat sees which: [P, E, B] bool."""
     value = field.double().view(torch.int64) if field.is_floating_point() else field.long()
     value = value.reshape(len(field), -1).t().contiguous()
-    count = popcount(hidden.bits(field).t().contiguous()) if hidden.holds != "number" else torch.zeros_like(value)
+    count = hidden.count(field).t().contiguous()
     return value, UNSEEN + count, hidden.sees.reshape(*hidden.sees.shape[:2], -1).permute(1, 2, 0)
 
 

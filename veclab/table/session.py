@@ -241,13 +241,16 @@ def public(game: Game, state: State, name: str) -> object:
 
 def _shown(game: Game, state: State) -> tuple[tuple[int, ...], ...]:
     """The cards that each seat holds and everybody sees, of a batch of one, in fields of which it sees its own."""
-    held = [0] * game.seats
+    held: list[list[int]] = [[] for _ in range(game.seats)]
     for name, hidden in game.hidden(state).items():
-        sees = hidden.sees[0]
+        counted = hidden.holds == "counts"
+        sees = hidden.sees[0, ..., 0] if counted else hidden.sees[0]
         if hidden.is_place and sees.ndim == 2 and sees.shape[1] >= game.seats and bool(sees.diagonal().all()):
-            seen = torch.where(sees.all(0), hidden.bits(getattr(state, name))[0], 0)[: game.seats]
-            held = [before | more for before, more in zip(held, seen.tolist(), strict=True)]
-    return tuple(tuple(card for card in range(game.layout.size) if bits >> card & 1) for bits in held)
+            field, open_to_all = getattr(state, name), sees.all(0).tolist()
+            rows = field[0].tolist() if counted else hidden.bits(field)[0].tolist()
+            for seat in (seat for seat in range(game.seats) if open_to_all[seat]):
+                held[seat] += text.ids_counted(rows[seat]) if counted else text.card_ids(game.layout, rows[seat])
+    return tuple(tuple(sorted(cards)) for cards in held)
 
 
 def _by_seat(value: object) -> tuple[int, ...] | None:

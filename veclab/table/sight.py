@@ -138,7 +138,7 @@ class Seen:
     def columns(self) -> tuple[str, ...]:
         """The fields that hold a number for each seat, bids first."""
         one = self.one
-        fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in ("sets", "cards")]
+        fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in text.CARDS]
         fields = [name for name in fields if not any(isinstance(entry, list) for entry in one.values[name])]
         fields = [name for name in fields if name not in one.untold]
         return tuple(sorted(fields, key=lambda name: name != "bids"))

@@ -1,0 +1,221 @@
+"""Decks in which cards look alike: counts in place of bitboards, dealt, moved, hidden, observed and solved."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from math import comb
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import vecgame
+from vecgame import Hidden, Layout, Stream, contract, copies, piles, starts
+from vecgame.cards import popcount
+from veclab.exact.solution import solve
+
+RANKS = ("J", "Q", "K")
+
+
+@dataclass(frozen=True)
+class PairsRules:
+    """What may be changed."""
+
+
+@dataclass(frozen=True)
+class PairsState(vecgame.HandState):
+    """A hand of two cards for each of two; who bets adds a chip, and who does not call a bet folds."""
+
+    holds = {"hands": "counts", "bets": ("check", "bet")}  # noqa: RUF012
+
+    bets: Tensor = starts(-1, "seats", dtype=torch.int8)  # [B, 2]
+    rest: Tensor  # [B, 3] int8 counts, or a bitboard [B], the cards not dealt
+
+
+@dataclass(frozen=True)
+class PairsStateById(PairsState):
+    holds = {"hands": "sets"}  # noqa: RUF012
+
+
+class Pairs(vecgame.HandGame):
+    """A pair beats none, and then the higher cards: six cards, of which each rank is there twice, as one id."""
+
+    name, rules_type, state_type = "pairs", PairsRules, PairsState
+    layout, copies = Layout(1, 3, rank_names=RANKS), (2, 2, 2)
+    seats, cards, decisions, plays_cards, others = 2, 2, 2, False, ("check", "bet")
+    lowest, highest, sum_of_scores, max_forced_run = -2.0, 2.0, 0.0, 0
+
+    def begin(self, stream, hands, stock):
+        return self.start(stream, hands, rest=copies.tallied(stock, 3))
+
+    def hidden(self, state):
+        return super().hidden(state) | {"rest": Hidden("nobody", "counts" if self.copies else "sets")}
+
+    def act(self, state, action, card):
+        return replace(state, bets=piles.changed(state.bets, state.to_move, action), to_move=1 - state.to_move)
+
+    def strength(self, hands):
+        return (hands * torch.tensor([1, 4, 13])).sum(-1) + 100 * (hands == 2).any(-1)
+
+    def points(self, state):
+        strength, bets = self.strength(state.hands), state.bets.long()
+        ahead = (strength[:, 0] > strength[:, 1]).long() - (strength[:, 0] < strength[:, 1]).long()
+        folds = (bets[:, 0] == 1) & (bets[:, 1] == 0)
+        won = torch.where(folds, 1, ahead * (1 + (bets == 1).all(-1))).float()
+        return torch.stack([won, -won], -1)
+
+
+class PairsById(Pairs):
+    """The same with an id for each card: J Q K J Q K."""
+
+    name, state_type, copies = "pairs-by-id", PairsStateById, ()
+    layout = Layout(2, 3, suit_names=("a", "b"), rank_names=RANKS)
+
+    def begin(self, stream, hands, stock):
+        return self.start(stream, hands, rest=self.deck & ~hands.sum(-1))
+
+    def strength(self, hands):
+        return super().strength(self.layout.counts(hands))
+
+
+counts = st.lists(st.integers(0, 4), min_size=1, max_size=9)
+
+
+@settings(deadline=None)
+@given(counts, st.integers(0, 2**32), st.lists(st.integers(0, 5), min_size=1, max_size=4))
+def test_cards_in_order_are_all_of_them_and_cut_where_they_are_cut(
+    held: list[int], seed: int, parts: list[int]
+) -> None:
+    most = sum(held) + 3
+    stream = Stream(seed, torch.arange(5), torch.zeros(5, dtype=torch.int64))
+    order = piles.stock_of(stream, torch.tensor(held).expand(5, -1), most)
+    ends = torch.tensor(parts).cumsum(0).expand(5, -1).contiguous()
+    cut = copies.cut(order, ends, len(held))
+    for row, found in zip(order.tolist(), cut.tolist(), strict=True):
+        assert Counter(row[: sum(held)]) == Counter(dict(enumerate(held))) and set(row[sum(held) :]) <= {-1}
+        begin = 0
+        for part, told in zip(parts, found, strict=True):
+            there = Counter(card for card in row[begin : begin + part] if card >= 0)
+            assert told == [there[card] for card in range(len(held))]
+            begin += part
+    assert copies.tallied(order, len(held)).tolist() == [held] * 5
+    drawn, left = piles.draw(order, torch.tensor([[2, 1]] * 5), torch.tensor([[1, 0]] * 5), ids=len(held))
+    for row, found, rest in zip(order.tolist(), drawn.tolist(), left.tolist(), strict=True):
+        first, second = (Counter(card for card in row[a:b] if card >= 0) for a, b in ((0, 1), (1, 3)))
+        assert [Counter({card: n for card, n in enumerate(one) if n}) for one in found] == [second, first]
+        assert [card for card in rest if card >= 0] == [card for card in row[3:] if card >= 0]
+
+
+def test_an_order_is_as_likely_as_any_other() -> None:
+    """Of two cards of one id and one each of two others: 12 orders of 2,000 each; chi-square of 11, p = 1e-6 at 48."""
+    stream = Stream(3, torch.arange(24_000), torch.zeros(24_000, dtype=torch.int64))
+    order = piles.stock_of(stream, torch.tensor([2, 1, 1]).expand(24_000, -1), 4)
+    number = (order * torch.tensor([27, 9, 3, 1])).sum(-1).unique(return_counts=True)[1].double()
+    assert len(number) == 12 and float(((number - 2000) ** 2 / 2000).sum()) < 48
+
+
+def test_hands_are_dealt_as_from_a_deck_of_cards() -> None:
+    """How many kings seat 0 has of 2 cards: hypergeometric, of 30,000 deals; chi-square of 2, p = 1e-6 at 28."""
+    state = Pairs().deal(30_000, seed=4)
+    found = state.hands[:, 0, 2].long().bincount(minlength=3).double()
+    expected = torch.tensor([comb(2, k) * comb(4, 2 - k) / comb(6, 2) for k in range(3)]).double() * 30_000
+    assert float(((found - expected) ** 2 / expected).sum()) < 28
+    assert (state.hands.sum(1) + state.rest == 2).all()
+
+
+@pytest.mark.parametrize("game", [Pairs(), PairsById()], ids=repr)
+def test_both_forms_keep_the_contract(game: Pairs) -> None:
+    assert contract.check(game, pasts=20) == ()
+
+
+def test_worlds_are_as_likely_as_with_an_id_for_each_card() -> None:
+    """Seat 0's worlds of seat 1's hand from J J: of Q, Q, K, K six pairs, of which QK are four."""
+    game = Pairs()
+    state = game.deal(200, seed=1)
+    mine = state[state.hands[:, 0, 0] == 2]
+    other = game.determinize(mine, 500, seed=2).hands[:, 1].long()
+    share = (other == torch.tensor([0, 1, 1])).all(-1).double().mean()
+    assert abs(float(share) - 4 / 6) < 5 * (2 / 9 / len(other)) ** 0.5
+
+
+def test_a_game_is_worth_the_same_with_copies_as_with_an_id_for_each_card() -> None:
+    by_count, by_id = (solve(game) for game in (Pairs(), PairsById()))
+    assert by_count.gain < 2e-3 > by_id.gain
+    assert by_count.points.tolist() == pytest.approx(by_id.points.tolist(), abs=4e-3)
+    assert abs(float(by_count.points[0])) > 0.02  # or the two would agree whatever they are
+
+
+def test_a_network_sees_how_many_there_are_of_each_card() -> None:
+    game, by_id = Pairs(), PairsById()
+    state = game.deal(300, seed=5)
+    assert any(words.startswith("hands: the share of each card's copies") for _, words in game.columns())
+    seen = game.observe(state, torch.zeros(300, dtype=torch.int64))
+    kinds = {tuple(hand.tolist()) for hand in state.hands[:, 0]}
+    assert len(seen.unique(dim=0)) == len(kinds) == 6
+    assert len(by_id.observe(by_id.deal(300, seed=5)).unique(dim=0)) == 15  # the same hands, told apart
+
+
+def test_cards_that_are_played_leave_one_less() -> None:
+    class Plays(Pairs):
+        name, plays_cards = "plays", True
+
+        def act(self, state, action, card):
+            rest = state.rest + copies.counts_of(card, 3)
+            return super().act(replace(state, rest=rest), (action >= 3).long(), card)
+
+    game = Plays()
+    state = game.deal(50, seed=1)
+    mask, held = game.legal_mask(state), state.hands[:, 0] > 0
+    assert torch.equal(mask[:, :3], held) and mask[:, 3:].all()
+    after = game.step(state, held.long().argmax(-1))
+    assert (after.hands.sum(-1) == torch.tensor([1, 2])).all() and (after.hands >= 0).all()
+    assert (after.hands.sum(1) + after.rest == 2).all()
+    with pytest.raises(ValueError, match="illegal"):
+        game.step(state, (~held).long().argmax(-1)[:1].expand(50), validate=True)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"copies": (2, 2)}, "copies are one number for each of the layout's 3 ids, got 2"),
+        ({"copies": (2, 2, -1)}, "copies of an id are 0 to 127, got -1 of id 2"),
+        ({"copies": (2, 2, 200)}, "copies of an id are 0 to 127, got 200 of id 2"),
+        ({"copies": (2, 2, 2), "deck": 0b11}, "the deck lacks id 2, of which there are 2 copies"),
+        ({"copies": ()}, "says that hands holds counts, but Changed has no copies"),
+        ({"state_type": PairsStateById}, "Changed has copies, so that hands is no bitboard"),
+        (
+            {"keeps": lambda self, cards: cards != 0},
+            "says what a seat keeps, which is not asked where hands are counts",
+        ),
+        ({"cards": 4}, "Changed deals 8 cards, but its deck has 6"),
+    ],
+)
+def test_what_makes_no_such_game_is_refused_in_one_line(change: dict[str, object], message: str) -> None:
+    kind = type("Changed", (Pairs,), change)
+    with pytest.raises(ValueError, match=message):
+        kind()
+
+
+def test_counts_are_added_and_not_joined() -> None:
+    hands = Pairs().deal(3).hands
+    with pytest.raises(TypeError, match="counts of them are added"):
+        piles.joined(hands, torch.zeros(3, dtype=torch.int64), hands[:, 1])
+    more = piles.added(hands, torch.tensor([0, 1, 0]), hands[:, 1], where=torch.tensor([True, True, False]))
+    assert (more.sum(-1) == torch.tensor([[4, 2], [2, 4], [2, 2]])).all() and more.dtype == torch.int8
+    assert torch.equal(piles.entry(hands, torch.tensor([1, 0, 1])), hands[torch.arange(3), torch.tensor([1, 0, 1])])
+
+
+def test_a_stock_is_filled_up_from_below() -> None:
+    stock = torch.tensor([[2, 0, -1, -1], [1, -1, -1, -1], [-1, -1, -1, -1]], dtype=torch.int8)
+    stream = Stream(0, torch.arange(3), torch.zeros(3, dtype=torch.int64))
+    more = torch.tensor([[0, 0, 0], [0, 2, 1], [1, 1, 1]])
+    after = piles.refilled(stock, more, stream)
+    assert after[0].tolist() == [2, 0, -1, -1] and after[1, 0] == 1 and sorted(after[1, 1:].tolist()) == [1, 1, 2]
+    assert sorted(after[2].tolist()) == [-1, 0, 1, 2] and after[2, 3] == -1
+    bits = torch.tensor([0, 0b1100, 0b111])
+    by_id = piles.refilled(stock, bits, stream)
+    assert by_id[0].tolist() == stock[0].tolist() and sorted(by_id[1].tolist()) == [-1, 1, 2, 3]
+    assert (popcount(bits) == torch.tensor([0, 2, 3])).all()

@@ -1,0 +1,196 @@
+"""Uno, a game of 108 cards, written on `HandGame` as anybody would: scalar rules, worlds, search, training, tables."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.uno import LAYOUT, TWO, WILD, Uno
+from tests.uno_reference import ScalarUno
+from vecgame import contract
+from vecgame.contract.worlds import TOO_FEW
+from vecgame.copies import tallied
+from veclab.arena.told import game_told, states_told
+from veclab.cli import call
+from vecmcts import PlayoutEvaluator, SearchConfig, search
+
+
+class SmallUno(Uno):
+    """With twelve cards, some of them twice."""
+
+    name = "small-uno"
+    copies = tuple({1: 2, 2: 1, 3: 1, TWO: 1, 14: 1, 15: 2, WILD: 1, WILD + 1: 1}.get(card, 0) for card in range(54))
+
+
+SMALL = {"players": 2, "cards": 2, "decisions": 6}  # the stock lasts so long: what is shuffled again all have seen
+
+
+@pytest.mark.parametrize(("players", "cards", "most"), [(4, 7, 250), (2, 7, 250), (3, 25, 250), (8, 12, 250)])
+def test_it_is_as_in_plain_python(players: int, cards: int, most: int, count: int = 40) -> None:
+    game, rng = Uno(players=players, cards=cards, decisions=most), random.Random(5)
+    state = game.deal(count, seed=11)
+    others = [ScalarUno(one) for one in state]
+    for made in range(most):
+        mask, over, mover = game.legal_mask(state), game.is_terminal(state), game.mover(state).tolist()
+        assert over.tolist() == [other.over() for other in others]
+        actions = []
+        for lane, other in enumerate(others):
+            legal = mask[lane].nonzero()[:, 0].tolist()
+            if not over[lane]:
+                assert mover[lane] == other.turn and legal == sorted(other.legal()), game.text(state, lane)
+            plays = [card for card in legal if card < game.first_other]  # drawing as often, few games end
+            actions.append(rng.choice(plays if plays and rng.random() < 0.9 else legal))
+            if not over[lane]:
+                other.play(actions[-1])
+        state = game.step(state, actions)
+        if made % 20 == 0:
+            for lane in (~game.is_terminal(state)).nonzero()[:, 0].tolist():
+                held = [[hand[card] for card in range(54)] for hand in others[lane].hands]
+                assert state.hands[lane].tolist() == held
+    finished = [other.over() for other in others]
+    assert sum(finished) > count // 4
+    scores = [other.scores() if over else [0.0] * players for other, over in zip(others, finished, strict=True)]
+    assert game.scores(state).tolist() == scores
+    assert players * cards < 60 or sum(other.shuffles for other in others) > count // 4
+
+
+def test_what_is_turned_up_to_begin_with_does_what_it_does_when_it_is_played() -> None:
+    game = Uno()
+    state = game.deal(4000, seed=2)
+    top, held, rank = state.top.long(), state.hands.sum(-1), state.top.long() % 13
+    assert (top != WILD + 1).all() and (top == WILD).any()
+    plain = (top < WILD) & (rank < 10)
+    assert (state.to_move[plain] == 0).all() and (held[plain] == 7).all()
+    assert (state.to_move[(top < WILD) & (rank == 10)] == 1).all()
+    backwards = (top < WILD) & (rank == 11)
+    assert (state.to_move[backwards] == 2).all() and (state.ahead[backwards] == -1).all()
+    two = (top < WILD) & (rank == TWO)
+    assert (state.to_move[two] == 1).all() and (held[two] == torch.tensor([9, 7, 7, 7])).all()
+    wild = state[top == WILD]
+    assert (wild.to_move == 0).all() and (wild.colour == -1).all()
+    named = game.step(wild, torch.full((len(wild),), game.first_other + 3))
+    assert (named.to_move == 0).all() and (named.colour == 1).all()
+
+
+def test_the_deck_is_the_known_one() -> None:
+    game = Uno()
+    assert game.deck_size == 108 == sum(game.copies) and game.deck.bit_count() == 54
+    assert [copies for card, copies in enumerate(game.copies) if card % 13 == 0 and card < WILD] == [1] * 4
+    assert game.highest == 4 * (2 * 45 + 6 * 20) + 8 * 50
+
+
+def test_it_keeps_the_contract() -> None:
+    assert contract.check(Uno(decisions=80)) == (TOO_FEW,)
+
+
+def test_worlds_of_a_small_form_are_uniform() -> None:
+    assert contract.check(SmallUno(**SMALL)) == ()
+
+
+class Forgets(SmallUno):
+    """Does not say that the card drawn lies in a hand."""
+
+    def hidden(self, state):
+        return {name: told for name, told in super().hidden(state).items() if name != "drawn"}
+
+
+class Names(SmallUno):
+    """Does not say that the top is one of the cards thrown away."""
+
+    def hidden(self, state):
+        return {name: told for name, told in super().hidden(state).items() if name != "top"}
+
+    def open_cards(self, state):
+        return super().open_cards(state) + tallied(state.top[:, None], 54)
+
+
+class Loses(SmallUno):
+    """Cards played are nowhere."""
+
+    def act(self, state, action, card):
+        return replace(super().act(state, action, card), discards=torch.zeros_like(state.discards))
+
+
+class Peeks(SmallUno):
+    """Worlds leave the others' hands as they are."""
+
+    def determinize(self, state, count=3, seed=0):
+        drawn = super().determinize(state, count, seed)
+        return replace(drawn, hands=state.repeat(count).hands, stock=state.repeat(count).stock)
+
+
+class Sorts(SmallUno):
+    """Worlds know the order of the stock."""
+
+    def determinize(self, state, count=3, seed=0):
+        drawn = super().determinize(state, count, seed)
+        ordered = torch.where(drawn.stock < 0, 99, drawn.stock).sort(-1).values
+        return replace(drawn, stock=torch.where(ordered == 99, -1, ordered).to(torch.int8))
+
+
+class Tells(SmallUno):
+    """Who can play may not draw, which tells what a seat does not have."""
+
+    def legal_others(self, state):
+        draw, *others = super().legal_others(state)
+        return [draw & (self.legal_cards(state) == 0), *others]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Forgets, "a world is drawn in which the past would be illegal or look otherwise"),
+        (Names, "copies: a field that only tells of cards elsewhere has place=False"),
+        (Loses, "copies: cards out of play lie in a field too"),
+        (Peeks, "hands is left in place in every world"),
+        (Sorts, "worlds are not uniform"),
+        (Tells, "a world is drawn in which the past would be illegal or look otherwise"),
+    ],
+    ids=lambda kind: getattr(kind, "__name__", None),
+)
+def test_the_contract_finds_what_is_wrong(kind: type[Uno], message: str) -> None:
+    with pytest.raises(AssertionError, match=message):
+        contract.check(kind(**SMALL), pasts=10)
+
+
+def test_hands_are_told_card_by_card() -> None:
+    game = Uno()
+    state = game.deal(40, seed=1)
+    told = states_told(game, state, torch.zeros(40, dtype=torch.int64))
+    assert all(len(one["hands"][0]) == int(state.hands[lane, 0].sum()) for lane, one in enumerate(told))
+    assert any(len(set(one["hands"][0])) < 7 for one in told)  # two that look alike are told as two
+    assert told[0]["hands"][1] == {"hidden": int(state.hands[0, 1].sum())}
+    assert len(game_told(game)["deck"]) == 108 and game_told(game)["deck"].count("wild") == 4
+    lane = next(lane for lane in range(40) if int(state.hands[lane, 0].max()) > 1)
+    twice = LAYOUT.rank_names[int(state.hands[lane, 0, :WILD].argmax()) % 13]
+    row = next(line for line in game.text(state, lane, 0).splitlines() if "(you)" in line)
+    assert row.split().count(twice) >= 2 or "wild wild" in row
+    assert "cards" in game.text(state, lane, 0) and "wild" not in game.text(state, lane, 0).splitlines()[2]
+
+
+def test_it_is_searched() -> None:
+    game = Uno(decisions=30)
+    state = game.deal(6, seed=1)
+    for _ in range(3):
+        policy = search(game, state, PlayoutEvaluator(), SearchConfig(worlds=2, simulations=8), seed=0).policy
+        legal = game.legal_mask(state)
+        assert torch.allclose(policy.sum(-1), torch.ones(6)) and (policy[~legal] == 0).all()
+        state = game.step(state, policy.argmax(-1))
+
+
+@pytest.mark.slow
+def test_it_is_trained_and_played_at_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    small = "--updates 2 --update-games 16 --iterations 1 --games-per-iter 2 --eval-deals 2 --eval-opponents random "
+    small += "--worlds 1 --simulations 4 --rules decisions=60"
+    address, run = Path(__file__).parent / "uno.py:Uno", tmp_path / "run"
+    call(["train", *f"--preset quick --game {address} --run {run} --network small".split(), *small.split()])
+    assert (run / "results.json").is_file()
+    table = f"--game {address} --rules decisions=60 --agent {run} --watch --games 1 --worlds 1 --simulations 4"
+    capsys.readouterr()
+    call(["play", *table.split()])
+    out = capsys.readouterr().out
+    assert "plays" in out and " gets " in out and "The match is over" in out
