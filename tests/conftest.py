@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tests.emulated_gpu import EmulatedGpu, NoCompilerError, emulated_gpu
-from tests.every_game import TUTORIALS, Named, write_tutorials
+from tests.every_game import FILES, TUTORIALS, Named, write_tutorials
 from vecgame import GAMES, loading
 from vecmcts import graphs
 
@@ -104,7 +104,7 @@ def own_games(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(loading, "_modules", {})
     monkeypatch.setattr(loading, "_folders", set())
-    names = [address.partition(".")[0] for address in TUTORIALS]
+    names = [address.partition(".")[0] for address in (*TUTORIALS, *FILES)]
     known = [sys.modules.pop(name, None) for name in names]
     games = dict(GAMES)
     yield tmp_path

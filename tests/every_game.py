@@ -1,7 +1,7 @@
 """The games that every tool is tried with: each kind of them at a size at which a whole game takes moments.
 
 A game is named as on a command line, by its name or address and its rules: tools and tests take the same.
-Those of the tutorials are taken from their pages, as the files of a user's own.
+Those of the tutorials are taken from their pages, as the files of a user's own; so is one of this folder's.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from veclab.game_flags import read_rules
 
 DOCS = Path(__file__).parents[1] / "docs"
 TUTORIALS = {"polignac.py:Polignac": "new-game.md", "bluff.py:Bluff": "new-game-without-tricks.md"}
+FILES = {"uno.py:Uno": Path(__file__).parent / "uno.py"}  # of a deck in which cards look alike
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,12 @@ class Named:
 
 
 def write_tutorials(folder: Path) -> None:
-    """Writes the tutorials' games into a folder, as files of a user's own."""
+    """Writes the games of `TUTORIALS` and `FILES` into a folder, as files of a user's own."""
     for address, page in TUTORIALS.items():
         code = re.search(r"^```python\n(.*?)^```", (DOCS / page).read_text(), flags=re.M | re.S)[1]
         (folder / address.partition(":")[0]).write_text(code)
+    for file in FILES.values():
+        (folder / file.name).write_text(file.read_text())
 
 
 def write_player(folder: Path) -> None:
@@ -86,5 +89,5 @@ OTHERS = (
     Named("kuhn", "players=3"),
     Named("leduc"),
 )
-OWN = tuple(Named(address) for address in TUTORIALS)
+OWN = (*map(Named, TUTORIALS), Named("uno.py:Uno", "cards=3,decisions=40"))
 EVERY = (*BLOB, *MATCHES, *OTHERS, *OWN)

@@ -219,3 +219,9 @@ def test_a_stock_is_filled_up_from_below() -> None:
     by_id = piles.refilled(stock, bits, stream)
     assert by_id[0].tolist() == stock[0].tolist() and sorted(by_id[1].tolist()) == [-1, 1, 2, 3]
     assert (popcount(bits) == torch.tensor([0, 2, 3])).all()
+
+
+def test_a_trick_game_has_no_copies() -> None:
+    kind = type("Twice", (vecgame.game_class("briscola"),), {"copies": (2,) * 40})
+    with pytest.raises(ValueError, match="Twice has copies, but cards of a trick game have an id each"):
+        kind()

@@ -168,6 +168,7 @@ def in_general(said: str) -> str:
         r"\w+\([^()]*\) is too large to enumerate: .*? deals", "GAME is too large to enumerate: N deals", said
     )
     said = re.sub(r"are the most; .*", "are the most; ..", said)
+    said = re.sub(r"the deals of \w+\([^()]*\) cannot", "the deals of GAME cannot", said)
     said = re.sub(r"not \w+\([^()]*\), whose rules", "not GAME, whose rules", said)
     return re.sub(r"(rule-based player .*), not [\w-]+$", r"\1, not GAME", said)
 

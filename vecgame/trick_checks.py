@@ -38,6 +38,9 @@ def check(game: OwnRules, base: type[OwnRules]) -> None:
     Args:
         base: the class whose ``mover`` goes by `OwnRules.in_turn`.
     """
+    if game.copies:
+        kind = type(game).__name__
+        raise ValueError(f"{kind} has copies, but cards of a trick game have an id each: those alike share a name")
     dealing.check_sizes(game)
     if not game.has_own("dealers"):
         dealing.check_dealer_of(game)
