@@ -131,7 +131,7 @@ def of_all(field: Tensor, holds: str, size: int, where: Tensor | None = None) ->
 def unseen(
     game: Declares, state: State, fields: Mapping[str, Told], seat: Tensor, given: Collection[str] = ()
 ) -> Tensor:
-    """The cards that ``seat`` [B] int64 does not see, without those in the fields that are ``given``: [B, size] int64."""
+    """The cards that ``seat`` [B] int64 does not see, but for those in fields that are ``given``: [B, size] int64."""
     size = len(game.copies)
     left = torch.tensor(game.copies, device=state.device) - game.open_cards(state)
     for name, told in fields.items():
