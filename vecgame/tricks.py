@@ -54,7 +54,7 @@ class TrickGame(OwnRules):
         self.set_up()
         trick_checks.check_own(self, TrickGame)
         stocked = "stock" in self._own_fields()
-        every, self.fixed_hands = self.deck.bit_count() // self.seats, own.fixed_hands and not stocked
+        every, self.fixed_hands = self.deck.bit_count() // self.seats, self.fixed_hands and not stocked
         self.held, self.tricks = self.held or self.cards, self.tricks or (every if stocked else self.cards)
         self.most_bids = self.most_bids or self.bids
         self.first_other = max(self.layout.size, self.first_bid + self.bids)
