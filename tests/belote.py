@@ -5,14 +5,12 @@ wins anything. Who takes is dealt the card turned up and two more, the others th
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 
 import vecgame
-from vecgame import piles, starts
+from vecgame import piles, starts, stocks
 from vecgame.cards import Layout, bit
-from vecgame.hidden import Hidden, nobody
 from vecgame.lanes import with_added
 from vecgame.own_rules import partners, side_of
 
@@ -21,17 +19,11 @@ WORTH = torch.tensor([[0, 0, 0, 2, 3, 4, 10, 11], [0, 0, 14, 20, 3, 4, 10, 11]])
 
 
 @dataclass(frozen=True)
-class BeloteRules:
-    dealer: str | int = "random"
-
-
-@dataclass(frozen=True)
 class BeloteState(vecgame.TrickState):
     layout = Layout(ranks=8, rank_names=("7", "8", "9", "J", "Q", "K", "10", "A"))
-    holds: ClassVar = {"stock": "cards", "turned": "cards"}
 
-    stock: torch.Tensor  # [B, 11] int8, dealt once trump is named
-    turned: torch.Tensor  # [B] int8
+    stock: torch.Tensor  # [B, 12] int8, dealt once trump is named
+    turned: torch.Tensor  # [B] int8, the first of it
     trump: torch.Tensor = starts(4, dtype=torch.int8)  # [B], 4 = none yet
     maker: torch.Tensor = starts(-1, dtype=torch.int8)  # [B], -1 = none yet
     belote: torch.Tensor = starts(False, "seats")  # [B, 4], has king and queen of trump and has played one
@@ -41,45 +33,30 @@ class BeloteState(vecgame.TrickState):
 class Belote(vecgame.TrickGame):
     """A game is worth the points of one's team less those of the other."""
 
-    name, partners, fixed_hands = "belote", True, False
-    rules_type, state_type = BeloteRules, BeloteState
+    name, partners = "belote", True
+    rules_type, state_type, turned_up = vecgame.DealerRules, BeloteState, 0
+    cards, held, bids, opening = 5, 8, 5, 8
     bid_names = ("pass", "spades", "hearts", "clubs", "diamonds")
     trump_order = ("J", "9", "A", "10", "K", "Q", "8", "7")
     highest, lowest, sum_of_scores = 272.0, -272.0, 0.0
-
-    def set_up(self):
-        self.cards, self.held, self.tricks, self.bids, self.opening = 5, 8, 8, 5, 8
-
-    def draw(self, stream, rest):
-        return {**super().draw(stream, rest), "stock": rest.to(torch.int8)}
-
-    def begin(self, hands, index, dealer, stock):
-        own = {"turned": stock[:, 0], "seen": bit(stock[:, 0]), "stock": stock[:, 1:]}
-        return self.start(hands, index, (dealer + 1) % 4, **own)
 
     def legal_bids(self, state):
         suit = 2 << self.layout.suit_of(state.turned).long()
         return torch.where(state.made < 4, 1 | suit, 31 ^ suit)
 
     def bid(self, state, place, bid, bidding):
-        seat, takes, over = place % 4, bidding & (bid > 0), bidding & (bid == 0) & (state.made == 7)
-        counts = (3 - piles.only(seat, torch.ones_like(seat), 4)) * takes[:, None]
-        order = (state.leader[:, None] + torch.arange(4, device=bid.device)) % 4
-        drawn, stock = piles.draw(state.stock, counts, order)
-        turned = piles.only(seat, torch.where(takes, bit(state.turned), 0), 4)
+        seat, takes = place % 4, bidding & (bid > 0)
+        up = piles.only(seat, takes.long(), 4)  # who takes has the card turned up, and then all draw
+        state = stocks.draw(stocks.draw(state, up), 3 * takes[:, None] - up, state.leader)
         return replace(
             state,
-            hands=state.hands | drawn | turned,
-            stock=stock,
-            seen=torch.where(takes, 0, state.seen),
-            lacks=state.lacks | turned.sum(-1, keepdim=True) & ~turned,
             trump=torch.where(takes, bid - 1, state.trump),
             maker=torch.where(takes, seat, state.maker).to(torch.int8),
-            made=torch.where(takes, 7, torch.where(over, self.length - 1, state.made)).to(torch.int8),
+            made=torch.where(takes, 7, state.made).to(torch.int8),
         )
 
-    def trump_named(self, state):
-        return state.maker >= 0
+    def over(self, state):
+        return (state.made == self.opening) & (state.maker < 0)
 
     def preferences(self, state, led):
         trumps, follow = self.layout.suit_bits(self.trump(state) % 4), self.followed(state, led)
@@ -110,6 +87,3 @@ class Belote(vecgame.TrickGame):
         lost = torch.where(makers, belote * ~even, torch.where(even, total, torch.where(every, 252, 162) + belote))
         score = torch.where(made, total, lost) * (state.maker >= 0)[:, None]
         return (score - score.roll(1, -1)).float()
-
-    def hidden(self, state):
-        return {**super().hidden(state), "stock": Hidden(nobody(state.stock, 4), holds="cards")}

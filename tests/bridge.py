@@ -4,15 +4,14 @@ An auction of more than `CALLS` calls is cut off: the last three must be passes.
 """
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 
 import vecgame
-from vecgame import starts
+from vecgame import Layout, starts
 from vecgame.lanes import entries, with_entries
 from vecgame.own_rules import partners, side_of
-from vecgame.piles import entry, only
+from vecgame.piles import entry
 
 CALLS, ROUNDS, PASS, DOUBLE, REDOUBLE, BID = 75, 19, 0, 1, 2, 3  # bids are numbered from 1C, 3, to 7NT, 37
 STRAINS = ("C", "D", "H", "S", "NT")
@@ -22,16 +21,13 @@ VULNERABLE = ("none", "ns", "ew", "both")
 
 
 @dataclass(frozen=True)
-class BridgeRules:
-    """Seats 0 and 2 are North-South."""
-
-    dealer: str | int = "random"
-    vulnerable: str = "random"  # or one of `VULNERABLE`
+class BridgeRules(vecgame.DealerRules):
+    vulnerable: str = "random"  # "rotate", or one of `VULNERABLE`; seats 0 and 2 are North-South
 
 
 @dataclass(frozen=True)
 class BridgeState(vecgame.TrickState):
-    holds: ClassVar = {"calls": NAMES, "declarer": "seats"}
+    layout, holds = Layout(), {"calls": NAMES}
 
     calls: torch.Tensor = starts(-1, "seats", ROUNDS, dtype=torch.int8)  # [B, 4, ROUNDS], -1 = not yet
     passes: torch.Tensor = starts(0, dtype=torch.int8)  # [B], calls since the last that was no pass
@@ -47,23 +43,15 @@ class Bridge(vecgame.TrickGame):
 
     name, partners, bid_names = "bridge", True, NAMES
     rules_type, state_type = BridgeRules, BridgeState
+    bids, most_bids, opening = len(NAMES), 36, CALLS
     highest, lowest, sum_of_scores = 7600.0, -7600.0, 0.0
 
-    def set_up(self):
-        self.bids, self.most_bids, self.opening = len(NAMES), 36, CALLS
-
     def chance(self):
-        return {**super().chance(), "vulnerable": 3}
-
-    def draw(self, stream, rest):
-        rule, drawn = self.rules.vulnerable, stream.integers(vecgame.Purpose.OWN, 4)
-        drawn = drawn if rule == "random" else torch.full_like(drawn, VULNERABLE.index(rule))
-        return {**super().draw(stream, rest), "vulnerable": drawn}
+        return {**super().chance(), "vulnerable": VULNERABLE}
 
     def begin(self, hands, index, dealer, vulnerable):
-        side = torch.arange(4, device=dealer.device) % 2
-        own = {"dealer": dealer.to(torch.int8), "vulnerable": vulnerable[:, None] >> side & 1 == 1}
-        return self.start(hands, index, dealer, **own)
+        vulnerable = vulnerable[:, None] >> torch.arange(4, device=dealer.device) % 2 & 1 == 1
+        return self.start(hands, index, leader=dealer, dealer=dealer.to(torch.int8), vulnerable=vulnerable)
 
     def bidder(self, calls):
         """Who has made the last bid, which is higher than those before: [B] int64, any seat where there is none."""
@@ -71,23 +59,21 @@ class Bridge(vecgame.TrickGame):
 
     def legal_bids(self, state):
         high, own = state.calls.amax((1, 2)).long(), entry(side_of(self.bidder(state.calls)), self.mover(state))
-        double, redouble = ~own & (state.doubled == 0), own & (state.doubled == 1)
-        doubles = torch.where(double, 1 << DOUBLE, 0) | torch.where(redouble, 1 << REDOUBLE, 0)
+        doubles = torch.where(own, (state.doubled == 1).long() << REDOUBLE, (state.doubled == 0).long() << DOUBLE)
         higher = (1 << len(NAMES)) - (2 << high.clamp(min=REDOUBLE))
         return torch.where(state.made >= CALLS - 3, 1, 1 | higher | torch.where(high >= BID, doubles, 0))
 
     def bid(self, state, place, bid, bidding):
         at = place * ROUNDS + (state.made.long() // 4).clamp(max=ROUNDS - 1)
         calls = with_entries(state.calls, at, torch.where(bidding, bid, entries(state.calls, at)))
-        passes, high = torch.where(bid == PASS, state.passes + 1, 0), calls.amax((1, 2))
+        passes = torch.where(bidding, torch.where(bid == PASS, state.passes + 1, 0), state.passes)
+        state, high = replace(state, calls=calls, passes=passes), calls.amax((1, 2))
         over = bidding & (passes == torch.where(high >= BID, 3, 4))
         contract, strain = over & (high >= BID), (high.clamp(min=BID) - BID).long() % 5
         ours = (calls >= BID) & ((calls - BID) % 5 == strain[:, None, None]) & side_of(self.bidder(calls))[..., None]
         declarer = torch.where(ours, calls, len(NAMES)).amin(-1).argmin(-1)  # the lowest is the first that was made
         return replace(
             state,
-            calls=calls,
-            passes=torch.where(bidding, passes, state.passes),
             doubled=torch.where(bidding & (bid > PASS), torch.where(bid >= BID, 0, bid), state.doubled),
             declarer=torch.where(contract, declarer, state.declarer).to(torch.int8),
             trump=torch.where(contract, TRUMPS.to(bid.device)[strain], state.trump),
@@ -95,18 +81,8 @@ class Bridge(vecgame.TrickGame):
             made=torch.where(contract, CALLS - 1, torch.where(over, self.length - 1, state.made)).to(torch.int8),
         )
 
-    def trump_named(self, state):
-        return state.declarer >= 0
-
     def dummy(self, state):
-        """[B] int64 once a card has been played, -1 before and where all passed."""
         return torch.where((state.declarer >= 0) & (state.made > CALLS), (state.declarer.long() + 2) % 4, -1)
-
-    def lies_open(self, state):
-        return only(self.dummy(state), True, 4)
-
-    def player_of(self, state, seat):
-        return torch.where(seat == self.dummy(state), state.declarer, seat)
 
     def points(self, state):
         bid, declarer = (state.calls.amax((1, 2)).clamp(min=BID) - BID).long(), state.declarer.clamp(min=0).long()

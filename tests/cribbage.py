@@ -1,12 +1,11 @@
 """Cribbage for two, one deal: two cards each to the crib in secret, a starter, the play to 31, and the show."""
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
 
 import torch
 
 import vecgame
-from vecgame import Hidden, dealing, piles, starts
+from vecgame import Hidden, piles, starts
 from vecgame.cards import Layout, Table, bit, list_cards
 
 LAYOUT = Layout(rank_names=("A", *map(str, range(2, 11)), "J", "Q", "K"))
@@ -17,14 +16,8 @@ CHOICES = Table([[number >> place & 1 for place in range(5)] for number in range
 
 
 @dataclass(frozen=True)
-class CribbageRules:
-    dealer: int | str = "random"  # a seat, "random" or "rotate"
-
-
-@dataclass(frozen=True)
 class CribbageState(vecgame.HandState):
-    holds: ClassVar = {"played": "sets", "series": "cards", "dealer": "seats", "last": "seats"}
-    layout = LAYOUT
+    layout, holds = LAYOUT, {"played": "sets", "series": "cards", "last": "seats"}
 
     dealer: torch.Tensor  # [B]
     starter: torch.Tensor  # [B] int8
@@ -41,13 +34,12 @@ class CribbageState(vecgame.HandState):
 class Cribbage(vecgame.HandGame):
     """Worth the points of the deal less those of the other."""
 
-    name, rules_type, state_type, layout = "cribbage", CribbageRules, CribbageState, LAYOUT
+    name, rules_type, state_type = "cribbage", vecgame.DealerRules, CribbageState
     seats, cards, decisions, max_legal, others = 2, 6, 16, 6, ("go",)  # 4 discards, 8 cards, at most 4 goes
     lowest, highest, sum_of_scores = -90.0, 90.0, 0.0
 
     def begin(self, stream, hands, stock):
-        dealer = dealing.dealers(stream, self.rules.dealer, 2)
-        return self.start(stream, hands, dealer=dealer, starter=stock[:, 0], to_move=1 - dealer)
+        return self.start(stream, hands, starter=stock[:, 0])
 
     def hidden(self, state):
         return super().hidden(state) | {"crib": Hidden("own"), "starter": Hidden(state.made >= 4, "cards")}
@@ -71,8 +63,7 @@ class Cribbage(vecgame.HandGame):
         end = ~discards & (stuck.all(-1) | (count == 31))
         pegged = piles.added(state.pegged, mover, self.pegs(series, count), where=play != 0)
         pegged = piles.added(pegged, last, 1, where=end & (count != 31))
-        heels = (state.made == 3) & (state.starter % 13 == JACK)
-        pegged = piles.added(pegged, state.dealer, 2, where=heels)
+        pegged = piles.added(pegged, state.dealer, 2, where=(state.made == 3) & (state.starter % 13 == JACK))
         turn = piles.seat_after(torch.where(end, last, mover), torch.where(end[:, None], state.hands != 0, ~stuck))
         return replace(
             state, count=torch.where(end, 0, count), series=torch.where(end[:, None], -1, series), last=last,
@@ -84,10 +75,8 @@ class Cribbage(vecgame.HandGame):
         """What the newest card of a series [B, 8] is worth."""
         ranks = torch.where(series < 0, -99, series % 13)
         alike = (ranks == ranks[:, :1]).long().cumprod(-1).sum(-1)
-        run = torch.zeros_like(count)
-        for n in range(3, 8):
-            run = torch.where((ranks[:, :n].sort(-1).values.diff(dim=-1) == 1).all(-1), n, run)
-        return 2 * ((count == 15) | (count == 31)) + alike * (alike - 1) + run
+        runs = [n * (ranks[:, :n].sort(-1).values.diff(dim=-1) == 1).all(-1) for n in range(3, 8)]
+        return 2 * ((count == 15) | (count == 31)) + alike * (alike - 1) + torch.stack(runs).amax(0)
 
     def show(self, hand, starter, crib):
         """What four cards [B] and the starter [B] are worth, in the hand or in the crib."""

@@ -105,7 +105,7 @@ def test_it_plays_as_the_reference_does() -> None:
         Reference(
             [{card for card in range(32) if bits >> card & 1} for bits in hands.tolist()],
             int(turned),
-            stock.tolist(),
+            stock[1:].tolist(),  # without the card turned up
             int(first),
         )
         for hands, turned, stock, first in zip(state.hands, state.turned, state.stock, state.leader, strict=True)

@@ -501,12 +501,12 @@ class StockState(FiveSuitsState):
 
 
 class ForgetsItsStock(FiveSuits):
-    """Has a stock, which is taken away with the first card, and does not say that it is hidden."""
+    """Has a stock, which is taken away with the first card, and says no longer that it is hidden."""
 
     state_type = StockState
 
-    def draw(self, stream, rest):
-        return {**super().draw(stream, rest), "stock": rest.to(torch.int8)}
+    def hidden(self, state):
+        return {"hands": super().hidden(state)["hands"]}
 
     def begin(self, hands, index, dealer, stock):
         return self.start(hands, index, dealer, stock=stock)

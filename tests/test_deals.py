@@ -39,20 +39,12 @@ class VulnerableState(FiveSuitsState):
 
 
 class Vulnerable(FiveSuits):
-    """Draws two numbers of its own, as docs/new-game.md says."""
+    """Two numbers of its own are drawn, as docs/new-game.md says."""
 
     state_type = VulnerableState
 
     def chance(self):
-        return {**super().chance(), "vulnerable": 3, "price": 2}
-
-    def draw(self, stream, rest):
-        own = stream.integers(Purpose.OWN, 4), stream.at(1).integers(Purpose.OWN, 3)
-        return {**super().draw(stream, rest), "vulnerable": own[0], "price": own[1]}
-
-    def begin(self, hands, index, dealer, vulnerable, price):
-        own = {"vulnerable": vulnerable.to(torch.int8), "price": price.to(torch.int8)}
-        return self.start(hands, index, (dealer + 1) % self.seats, **own)
+        return {**super().chance(), "vulnerable": 3, "price": ("low", "fair", "high")}
 
 
 GAMES = {

@@ -39,7 +39,7 @@ class UnoState(vecgame.HandState):
 class Uno(vecgame.HandGame):
     """Whoever is first without cards gets what the others hold."""
 
-    name, rules_type, state_type, layout = "uno", UnoRules, UnoState, LAYOUT
+    name, rules_type, state_type = "uno", UnoRules, UnoState
     copies = (*(1, *[2] * 12) * 4, 4, 4)
     others = ("draw", "keep", *(f"name {colour}" for colour in LAYOUT.suit_names))
     max_legal, lowest = 13 + 3 + 2 + 1, 0.0

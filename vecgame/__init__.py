@@ -1,6 +1,7 @@
 """Card games as tensors: rules, deals, observations and hidden-hand sampling for thousands of games at once."""
 
 from vecgame.cards import Layout
+from vecgame.dealing import DealerRules
 from vecgame.game import Game, resolve_device
 from vecgame.games.blob import Blob
 from vecgame.games.blob_match import BlobMatch
@@ -35,6 +36,7 @@ __all__ = [
     "BlobMatch",
     "BlobState",
     "Briscola",
+    "DealerRules",
     "Doppelkopf",
     "Euchre",
     "EuchreMatch",

@@ -129,6 +129,15 @@ class Layout:
         turned = ((body >> shift) | (body << (width - shift))) & turning
         return turned | (bits & ~turning) if self.extra else turned
 
+    def part_of(self, rules: object) -> int:
+        """The cards with which rules are played that may name ``suits``, the first so many, and ``ranks``, the lowest
+        so many of each, as a bitboard: by default all."""
+        suits, ranks = (getattr(rules, name, None) for name in ("suits", "ranks"))
+        if suits is None and ranks is None:
+            return self.bits
+        each = (1 << (self.ranks if ranks is None else ranks)) - 1
+        return sum(each << self.ranks * suit for suit in range(self.suits if suits is None else suits))
+
     def block(self, suit: int) -> int:
         """The cards of a suit, or the extra ones for ``suits``, as a bitboard."""
         return self.bits & (

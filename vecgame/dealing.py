@@ -1,8 +1,9 @@
 """What games share before the first decision: the deal, given hands, and who deals with which trump."""
 
-from collections.abc import Sequence
-from dataclasses import fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from functools import cache
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,6 +16,13 @@ from vecgame.philox import Purpose, Stream, check_seed, whole
 DEALER_CHOICES = ("random", "rotate")
 ALL_NUMBERS = 2**56  # of games, that have random numbers of their own
 MOST_GAMES = 2**32  # at once, whose bitboards alone would fill 128 GiB
+
+
+@dataclass(frozen=True)
+class DealerRules:
+    """Rules of a game of which nothing may be changed but who deals; those of a game may extend them."""
+
+    dealer: str | int = "random"  # a seat, "random" per game, or "rotate" with the game's number
 
 
 def numbers(batch_size: int, seed: int | Stream, device: str | torch.device, first_index: int) -> Stream:
@@ -155,6 +163,50 @@ def dealers(stream: Stream, rule: str | int, seats: int = SEATS) -> Tensor:
         return stream.number % seats
     check_dealer(rule, seats)
     return torch.full_like(stream.game, rule)
+
+
+class Draws(Protocol):
+    """A game for which more is drawn than its cards, as for a `vecgame.TrickGame`; see there."""
+
+    rules: object
+
+    def chance(self) -> Mapping[str, int | Sequence[str]]: ...
+
+    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]: ...
+
+
+def drawn(game: Draws, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
+    """What a game draws itself, and what else it says to be drawn, by the purpose `OWN`: [B] int64 each, equally likely
+    numbers unless the rule of that name says one, or "rotate" with the game's number. ``rest`` [B, R] int64 are the
+    cards not dealt."""
+    numbers = game.draw(stream, rest)
+    left = [(name, choices) for name, choices in game.chance().items() if name not in numbers]
+    for place, (name, choices) in enumerate(left):
+        rule, names = getattr(game.rules, name, "random"), _names(choices)
+        if rule == "random":
+            numbers[name] = stream.at(place).integers(Purpose.OWN, len(names))
+        elif rule == "rotate":
+            numbers[name] = stream.number % len(names)
+        else:
+            check_choice(name, rule, choices)
+            numbers[name] = torch.full_like(stream.game, names.index(rule))
+    return numbers
+
+
+def check_choice(name: str, rule: object, choices: int | Sequence[str]) -> None:
+    """Raises ValueError, in one line, on a rule that says of what is drawn neither how nor what."""
+    names = (*_names(choices), *DEALER_CHOICES)
+    if isinstance(rule, bool) or rule not in names:
+        raise ValueError(f"{name} must be one of {', '.join(map(str, names))}, got {rule!r}")
+
+
+def most(choices: int | Sequence[str]) -> int:
+    """The largest number of what is drawn, which may be said by what its numbers are called."""
+    return choices if isinstance(choices, int) else len(choices) - 1
+
+
+def _names(choices: int | Sequence[str]) -> Sequence[int | str]:
+    return range(choices + 1) if isinstance(choices, int) else choices
 
 
 def trumps(stream: Stream, rule: str, names: tuple[str, ...]) -> Tensor:

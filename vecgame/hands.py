@@ -35,7 +35,8 @@ class HandState(State):
     ``future``, [B] int64, by which cards are shuffled again (`vecgame.piles.stock_of`), are hidden; ``shown``, [B, P]
     int64, are cards that all know a seat to hold, beside those in ``hands``. What all know of the cards in ``hands`` is
     in ``may``, those that each entry of it may hold, as where a hint rules some out, and in ``needs``, of which it
-    holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``.
+    holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``. A
+    ``dealer``, [B] int64, is drawn where the game begins (`HandGame.start`).
 
     In a game with `copies` hands are counts, and its state says so: ``holds = {"hands": "counts"}``. There ``shown``,
     ``may`` and ``needs`` are not known.
@@ -45,6 +46,7 @@ class HandState(State):
         **dict.fromkeys(("hands", "shown", "may", "needs"), "sets"),
         "stock": "cards",
         "to_move": "seats",
+        "dealer": "seats",
     }
 
     hands: Tensor  # [B, P] int64 bitboards, the cards that each seat alone sees; or [B, P, size] int8 counts
@@ -63,6 +65,7 @@ class HandGame(Game):
     which the first is number ``first_other``. Rules named ``players``, ``cards`` (dealt to a seat), ``suits``,
     ``ranks`` and ``decisions`` are taken for what they say; what has no rule is a class attribute, or set in `set_up`.
     A rule named ``dealer``, if its default is a seat, "random" or "rotate" (`vecgame.dealing.dealers`), must be one.
+    The ``layout`` is that of its state's class, unless the game has one of its own.
     """
 
     state_type: ClassVar[type[HandState]] = HandState
@@ -94,6 +97,7 @@ class HandGame(Game):
         """Takes the suits and ranks that the rules say, and sets up what else they change. Raises ValueError where so
         many make no layout, and `set_up` has none of its own."""
         own, refused = type(self).layout, None
+        self.layout = own = getattr(self.state_type, "layout", own) if own is Game.layout else own
         suits, ranks = (getattr(self.rules, name, getattr(own, name)) for name in ("suits", "ranks"))
         try:
             self.layout = own if (suits, ranks) == (own.suits, own.ranks) else Layout(suits, ranks)
@@ -167,13 +171,17 @@ class HandGame(Game):
     def start(self, stream: Stream, hands: Tensor, **own: Tensor) -> HandState:
         """A state with these hands and nothing done yet, seat 0 to move unless ``to_move`` says another; ``own`` are
         other fields, as far as they do not begin with what `vecgame.starts` says. Of those known by their names
-        ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards and have no ``needs``."""
+        ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards and have no ``needs``; a ``dealer``,
+        [B] int64, is drawn, by a rule of that name if there is one, and the seat after it is the first to move."""
         names, zeros = self._fields(), torch.zeros_like(hands)
         known = {} if self.copies else {"shown": zeros, "may": zeros + self.deck, "needs": zeros}
         if "future" in names - own.keys():
             known["future"] = dealing.future_of(stream)
         values = {name: value for name, value in known.items() if name in names}
         values |= first_values(self.state_type, self, stream.game)
+        if "dealer" in names - own.keys() - values.keys():
+            values["dealer"] = dealing.dealers(stream, getattr(self.rules, "dealer", "random"), self.seats)
+            values["to_move"] = (values["dealer"] + 1) % self.seats
         values |= {"index": stream.game, "hands": hands, **own}
         if missing := sorted(names - values.keys()):
             kind = self.state_type.__name__

@@ -17,15 +17,17 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, observation, worlds
-from vecgame.cards import RANKS, SEATS, STANDARD, Layout
+from vecgame import dealing, hidden, observation, stocks, worlds
+from vecgame.cards import RANKS, SEATS, STANDARD, Layout, bit
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.lanes import around, entries, place_of, with_entries
+from vecgame.lanes import around, entries, place_of, with_added, with_entries
 from vecgame.philox import Stream
+from vecgame.piles import only
 from vecgame.state import State
 
-MOST_STRENGTH = torch.iinfo(torch.int8).max
+NAMERS = ("maker", "declarer", "soloist")  # fields [B] of the seat that has named trump, -1 = nobody yet
+MOST_STRENGTH = MOST_SMALL = torch.iinfo(torch.int8).max
 
 
 @dataclass(frozen=True)
@@ -50,11 +52,13 @@ class OwnRules(Game):
     state_type: ClassVar[type[TrickState]] = TrickState
     bare_states = (State, TrickState)
     of_seats = "won"
-    fixed_hands = True
+    fixed_hands = True  # but in a game whose state has a stock
     forced_leads: ClassVar[int] = 0  # most leads of a game that leave a seat no choice though it holds several cards
     free_cards: ClassVar[int] = 0  # bitboard of cards that may be played whatever is led, and tell nothing
     first_of_equals: ClassVar[bool] = False  # of cards equally strong the one played first wins
     trump_order: ClassVar[tuple[str, ...]] = ()  # ranks by name, the strongest trump first; () as in other suits
+    card_points: Sequence[int] = ()  # of each card by its id, for who takes it in a trick: in a field `points`, [B, P]
+    turned_up: ClassVar[int | None] = None  # the place in a `stock` of the card that lies face up: `vecgame.stocks`
     own_features: ClassVar[int | None] = None  # columns of `own_block`: by default counted; 0 for none at all
     bid_names: ClassVar[tuple[str, ...]] = ()  # what people call the first bids, if not by their numbers
     give_word: ClassVar[str] = "give"  # what is done with a card where `giving` holds
@@ -80,33 +84,52 @@ class OwnRules(Game):
         """Sets what the rules change of the above, of seats and deck, and the lowest and highest score. What is 0 in it
         still is by default what is said above."""
 
-    def chance(self) -> Mapping[str, int]:
-        """What is drawn or given for a game beside its hands: names, and the largest number of each."""
+    def chance(self) -> Mapping[str, int | Sequence[str]]:
+        """What is drawn or given for a game beside its hands: names, and the largest number of each, or what its
+        numbers 0, 1, .. are called."""
         return {"dealer": self.seats - 1}
 
     def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
-        """Draws what `chance` names: [B] int64 each. ``rest`` [B, R] int64 are the cards not dealt, in random order."""
-        return {"dealer": self.dealers(stream)}
+        """Draws what `chance` names, [B] int64 each, where it is not drawn by itself: any number, each as likely as the
+        other, or what the rule of that name says, one of them or "rotate" (`vecgame.dealing.drawn`). ``rest`` [B, R]
+        int64 are the cards not dealt, in random order, the ``stock`` of a state that has one."""
+        stock = {"stock": rest.to(torch.int8)} if "stock" in self._own_fields() else {}
+        return {"dealer": self.dealers(stream), **stock}
 
     def dealers(self, stream: Stream) -> Tensor:
         """Who deals each game: [B] int64, by the rule `dealer`, a seat, "random" or "rotate", and at random in a game
         without one. Of a game with another method the rule is not checked."""
         return dealing.dealers(stream, getattr(self.rules, "dealer", "random"), self.seats)
 
-    def begin(self, hands: Tensor, index: Tensor, dealer: Tensor) -> TrickState:
-        """The state before the first decision; arguments after ``index`` are those that `chance` names.
+    def begin(
+        self, hands: Tensor, index: Tensor, dealer: Tensor, stock: Tensor | None = None, **drawn: Tensor
+    ) -> TrickState:
+        """The state before the first decision. By default the seat after the dealer is the first, and what is drawn
+        goes into the fields of its name, if the state has such.
 
         Args:
             hands: [B, P, cards] int64 card ids, in the order in which they were dealt; -1 for none.
             index: [B] int64.
+            dealer, drawn: what `chance` names, [B] int64 each; in a field int8, where the largest number is one.
+            stock: [B, N] int8 card ids, in a game whose state has one.
         """
-        return self.start(hands, index, leader=(dealer + 1) % self.seats)
+        limits, own = self.chance(), stocks.begun(self, stock)
+        for name, number in {"dealer": dealer, **drawn}.items():
+            if name in self._own_fields():
+                own[name] = number.to(torch.int8) if dealing.most(limits.get(name, 0)) <= MOST_SMALL else number
+        return self.start(hands, index, leader=(dealer + 1) % self.seats, **own)
 
     def player_of(self, state: TrickState, seat: Tensor) -> Tensor:
         """Who decides for ``seat`` [B] int64, whose turn it is: [B] int64, by default itself. Where another seat does,
         that is the `mover`; the hand that it plays from, the place in the trick and what a card tells are the seat's. A
-        game that has this says who comes next in `in_turn` instead of `mover`."""
-        return seat
+        game that has this, or a `dummy`, says who comes next in `in_turn` instead of `mover`."""
+        dummy = self.dummy(state)
+        return seat if dummy is None else torch.where(seat == dummy, (seat + self.seats // 2) % self.seats, seat)
+
+    def dummy(self, state: TrickState) -> Tensor | None:
+        """[B] int64, the seat whose hand lies open and is played by the seat opposite, -1 for none so far; None in a
+        game without one."""
+        return None
 
     def legal_bids(self, state: TrickState) -> Tensor:
         """Legal bids in the opening: [B] int64, bit b for bid b, at least one in each lane."""
@@ -172,8 +195,17 @@ class OwnRules(Game):
         return tables(self, card.device).suits.index_select(0, row + card)
 
     def trump(self, state: TrickState) -> Tensor:
-        """[B] int8, a suit, or the number of suits for none: by default the state's field `trump`, none without it."""
-        return state.trump if hasattr(state, "trump") else torch.full_like(state.leader, self.layout.suits)
+        """[B] int8, a suit, or the number of suits for none: by default the state's field `trump`, without it the suit
+        of the card that is `turned_up`, or none."""
+        if hasattr(state, "trump"):
+            return state.trump
+        turned = self.turned_up is not None
+        return self.layout.suit_of(state.turned) if turned else torch.full_like(state.leader, self.layout.suits)
+
+    def trump_named(self, state: TrickState) -> Tensor | None:
+        """As of any `Game`: by default whether somebody has, in a state with a field of who that is, `NAMERS`."""
+        named = [getattr(state, name) >= 0 for name in NAMERS if hasattr(state, name)]
+        return named[0] if named else None
 
     def suits_of_cards(self) -> Tensor:
         """The suit that each card belongs to under each trump, 0 .. ``led_suits`` - 1 or more for none: [T, size]
@@ -223,20 +255,28 @@ class OwnRules(Game):
         row = (self.trump(state).long() * self.led_suits + led.clamp(min=0)) * (self.layout.size + 1) + 1
         return stronger(self, trick.device).index_select(0, row + best)
 
+    def over(self, state: TrickState) -> Tensor | None:
+        """[B] bool, where the game ends before its last trick, asked after every decision; None in a game in which it
+        never does, or that sets ``made`` to ``length`` itself."""
+        return None
+
     def sits_out(self, state: TrickState) -> Tensor | None:
         """[B] integers, the seat that plays no cards though it holds some, -1 for none; it leads no trick either. None
         in a game in which that never happens."""
         return None
 
     def taken(self, state: TrickState, trick: Tensor, place: Tensor, complete: Tensor) -> TrickState:
-        """Counts what a trick is worth beside being one.
+        """Counts what a trick is worth beside being one: by default the `card_points` of its cards, if there are any.
 
         Args:
             trick: [B, P] int8, the cards of the trick.
             place: [B] int64, its winner's place in a flattened [B, P] field.
             complete: [B] bool; nothing changes in the other lanes.
         """
-        return state
+        if not self.card_points:
+            return state
+        worth = self.layout.total(bit(trick.clamp(min=0)).sum(-1), self.card_points)
+        return replace(state, points=with_added(state.points, place, torch.where(complete, worth, 0)))
 
     @abstractmethod
     def points(self, state: TrickState) -> Tensor:
@@ -281,13 +321,17 @@ class OwnRules(Game):
         return [field.name for field in fields(self.state_type) if field.name not in usual]
 
     def lies_open(self, state: TrickState) -> Tensor | None:
-        """[B, P] bool, seats whose hand lies open on the table; None in a game in which none ever does. What is hidden,
-        `may_hold` and worlds follow from it."""
-        return None
+        """[B, P] bool, seats whose hand lies open on the table, by default the `dummy`; None in a game in which none
+        ever does. What is hidden, `may_hold` and worlds follow from it."""
+        dummy = self.dummy(state)
+        return None if dummy is None else only(dummy, True, self.seats)
 
     def shows(self, state: TrickState) -> Tensor | None:
-        """[B, P] int64, cards that everybody knows the seat to hold, by default the hands that lie open; None in a game
-        that leaves cards undealt never, or in which no such card is ever known. Other seats lack them."""
+        """[B, P] int64, cards that everybody knows the seat to hold, by default the hands that lie open, or what of a
+        state's field ``shown`` is in hand; None in a game that leaves cards undealt never, or in which no such card is
+        ever known. Other seats lack them."""
+        if hasattr(state, "shown"):
+            return state.shown & state.hands
         laid = self.lies_open(state)
         return None if laid is None else torch.where(laid, state.hands, 0)
 
@@ -297,9 +341,9 @@ class OwnRules(Game):
         return None
 
     def hidden(self, state: TrickState) -> dict[str, Hidden]:
-        """A seat sees its own hand, and those that lie open."""
+        """A seat sees its own hand, and those that lie open; nobody a stock, but for a card that lies face up."""
         sees, laid = hidden.own(self.seats, state.batch_size, state.device), self.lies_open(state)
-        return {"hands": Hidden(sees if laid is None else sees | laid[:, None])}
+        return {"hands": Hidden(sees if laid is None else sees | laid[:, None]), **stocks.hides(self, state)}
 
     def may_hold(self, state: TrickState, viewer: Tensor) -> Tensor:
         """Cards that the seats after ``viewer`` [B] may hold as far as it knows, seen or not: [P - 1, B] int64."""

@@ -26,8 +26,11 @@ TRICK_KINDS = {
     "trick": "cards",
     "leader": "seats",
     "dealer": "seats",
-    "maker": "seats",
+    **dict.fromkeys(("maker", "declarer", "soloist"), "seats"),
     "trump": "suits",
+    "stock": "cards",
+    "turned": "cards",
+    "shown": "sets",
 }
 LABELS = {"bids": "bid", "made": "decisions made", "to_move": "to move"}
 POINTER = "▸"

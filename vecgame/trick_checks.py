@@ -18,6 +18,12 @@ FOLLOW = {  # numbers that a class cannot set, and what they follow from
     "decisions": "opening, seats, tricks and most_others",
     "max_forced_run": "seats and forced_leads",
 }
+NEEDED = (  # what a game may have, and the field that its state then needs
+    ("others", "done", "[B] int8"),
+    ("card_points", "points", "[B, P]"),
+    ("turned_up", "stock", "[B, N] int8"),
+    ("turned_up", "turned", "[B] int8"),
+)
 
 
 def check_own(game: OwnRules, base: type[OwnRules]) -> None:
@@ -44,6 +50,9 @@ def check(game: OwnRules, base: type[OwnRules]) -> None:
     dealing.check_sizes(game)
     if not game.has_own("dealers"):
         dealing.check_dealer_of(game)
+    for one, choices in game.chance().items():
+        if one != "dealer" and not isinstance(choices, int) and hasattr(game.rules, one):
+            dealing.check_choice(one, getattr(game.rules, one), choices)
     kinds.check_holds(game.state_type, game.bare_states)
     name = type(game).__name__
     if game.length > MOST_DECISIONS:
@@ -52,8 +61,12 @@ def check(game: OwnRules, base: type[OwnRules]) -> None:
         raise ValueError(f"{name} has {bids} bids; there may be {MOST_CARDS}, the bits of a word")
     if len(game.others) > MOST_CARDS - game.other_bit:
         raise ValueError(f"{name} has {len(game.others)} others; there may be {MOST_CARDS - game.other_bit}")
-    if game.others and "done" not in {field.name for field in fields(game.state_type)}:
-        raise ValueError(f"{name} has others, so its {game.state_type.__name__} needs a field done, [B] int8")
+    there = {field.name for field in fields(game.state_type)}
+    for what, field, shape in NEEDED:
+        if getattr(game, what) not in ((), None) and field not in there:
+            raise ValueError(f"{name} has {what}, so its {game.state_type.__name__} needs a field {field}, {shape}")
+    if game.card_points and len(game.card_points) != game.layout.size:
+        raise ValueError(f"{name} has {len(game.card_points)} card_points; its layout has {game.layout.size} cards")
     if game.plays_for_others and type(game).mover is not base.mover:
         raise ValueError(f"{name} has player_of, so who comes next it must say in in_turn, not in mover")
     if game.bids and game.first_bid not in (0, game.layout.size):

@@ -13,7 +13,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from vecgame import dealing, hidden, knowledge, trick_checks, worlds
+from vecgame import dealing, hidden, knowledge, stocks, trick_checks, worlds
 from vecgame.cards import bit, list_cards, lowest_card, pack, unpack
 from vecgame.lanes import around, entries, none, place_of, steps_while, with_added, with_entries, worth_listing
 from vecgame.own_rules import OwnRules, TrickState
@@ -31,9 +31,10 @@ class TrickGame(OwnRules):
     Numbers are class attributes, or set in `set_up` where rules change them; for what is left out there is a default:
 
     - ``seats``, ``cards``: 4 seats and 13 cards to each, or what rules named ``players`` and ``cards`` say.
-    - ``deck``: the cards in play, a bitboard; all of the layout.
+    - ``deck``: the cards in play, a bitboard; all of the layout, or as many suits and ranks of it as rules named
+      ``suits`` and ``ranks`` say.
     - ``held``: most cards that a seat ever holds, such as those dealt after a bid; ``cards``.
-    - ``tricks``: of a game; ``cards``, so that it ends with no card in a hand.
+    - ``tricks``: of a game; ``cards``, or with a stock what the deck has for each seat: it ends with no card in a hand.
     - ``opening``: decisions before the first trick, bids and cards given away; 0. A game that has fewer of them sets
       ``made`` to ``opening`` itself (to one less in `bid` and `give`, after which the decision is counted).
     - ``bids``: bids are 0 .. ``bids`` - 1; 0 for none. ``most_bids``: most of them that are legal at once; all.
@@ -48,11 +49,13 @@ class TrickGame(OwnRules):
         self.layout = self.state_type.layout
         self.seats = getattr(self.rules, "players", own.seats)
         self.cards = getattr(self.rules, "cards", own.cards)
-        self.deck, self.led_suits = own.deck or self.layout.bits, own.led_suits or self.layout.suits
+        self.deck, self.led_suits = own.deck or self.layout.part_of(self.rules), own.led_suits or self.layout.suits
         self.first_bid = getattr(own, "first_bid", self.layout.size)
         self.set_up()
         trick_checks.check_own(self, TrickGame)
-        self.held, self.tricks = self.held or self.cards, self.tricks or self.cards
+        stocked = "stock" in self._own_fields()
+        every, self.fixed_hands = self.deck.bit_count() // self.seats, self.fixed_hands and not stocked
+        self.held, self.tricks = self.held or self.cards, self.tricks or (every if stocked else self.cards)
         self.most_bids = self.most_bids or self.bids
         self.first_other = max(self.layout.size, self.first_bid + self.bids)
         self.num_actions = self.first_other + len(self.others)
@@ -64,10 +67,10 @@ class TrickGame(OwnRules):
         self.suits_turned = self.has_own("first_suit")
         self.own_suits = not self.has_own("suits_of_cards")
         self.follows = not self.has_own("preferences")
-        self.plays_for_others = self.has_own("player_of")
+        self.plays_for_others = self.has_own("player_of") or self.has_own("dummy")
         # The last trick is a card of each seat, which nobody chooses.
         follows = self.follows and not self.has_own("giving") and not self.has_own("sits_out")
-        self.plain = follows and self.tricks == self.cards and not self.others
+        self.plain = follows and self.tricks == self.cards and not self.others and not self.has_own("over")
         trick_checks.check(self, TrickGame)
 
     @property
@@ -94,7 +97,7 @@ class TrickGame(OwnRules):
         """Games ``index`` [B] int64 with the cards that the stream's numbers deal, and what else they draw, where it is
         not ``given`` ([B] int64 each)."""
         hands, rest = self.cut(dealing.shuffled(stream, self.deck, self.layout.size), stream)
-        return self.begin(hands, index, **{**self.draw(stream, rest), **given})
+        return self.begin(hands, index, **{**dealing.drawn(self, stream, rest), **given})
 
     def cut(self, deck: Tensor, stream: Stream) -> tuple[Tensor, Tensor]:
         """Shuffled card ids [B, size] as hands [B, P, cards], -1 for none, and the cards not dealt [B, R]."""
@@ -120,9 +123,9 @@ class TrickGame(OwnRules):
                 f"{self.name} deals no {', '.join(unknown)}; beside the hands it deals {', '.join(limits) or 'nothing'}"
             )
         rest = dealing.shuffled(stream, self.deck & ~bit(hands).sum((-1, -2)), self.layout.size)
-        drawn = self.draw(stream, rest[:, : self.deck.bit_count() - self.seats * self.cards])
+        drawn = dealing.drawn(self, stream, rest[:, : self.deck.bit_count() - self.seats * self.cards])
         for name, value in given.items():
-            drawn[name] = dealing.per_game(name, value, len(hands), limits[name], hands.device)
+            drawn[name] = dealing.per_game(name, value, len(hands), dealing.most(limits[name]), hands.device)
         return self.begin(hands, stream.game, **drawn)
 
     def start(self, hands: Tensor, index: Tensor, leader: Tensor, **own: Tensor) -> TrickState:
@@ -240,7 +243,9 @@ class TrickGame(OwnRules):
             state = replace(state, done=state.done + doing.to(torch.int8))
             playing, going = playing & ~doing, going & ~doing
         played = torch.where(playing, bit(card), 0)
-        return self._play(state, seat, place, card.to(torch.int8), played, playing, going)
+        after = self._play(state, seat, place, card.to(torch.int8), played, playing, going)
+        over = self.over(after)
+        return after if over is None else replace(after, made=torch.where(over, self.length, after.made).to(torch.int8))
 
     def _play(
         self,
@@ -354,7 +359,7 @@ class TrickGame(OwnRules):
     # -- what a player knows ------------------------------------------------------------------------------------------
 
     def open_cards(self, state: TrickState) -> Tensor:
-        return state.seen
+        return stocks.open_cards(self, state)
 
     def observe(self, state: TrickState, seat: Tensor | None = None) -> Tensor:
         """What the mover (or ``seat``, [B] int64) knows: [B, features] float32, see `vecgame.knowledge`; then

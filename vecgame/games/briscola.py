@@ -8,10 +8,8 @@ from torch import Tensor
 
 from vecgame import dealing, knowledge
 from vecgame.cards import Layout, bit
-from vecgame.hidden import Hidden, nobody
 from vecgame.lanes import around, with_added
 from vecgame.own_rules import TrickState, partners
-from vecgame.philox import Stream
 from vecgame.symmetry import SuitSymmetry
 from vecgame.tricks import TrickGame
 
@@ -47,17 +45,13 @@ class Briscola(TrickGame):
     """A game is worth the points in the tricks taken, 120 in all: ace 11, three 10, king 4, queen 3, jack 2."""
 
     name = "briscola"
-    fixed_hands = False  # cards are drawn
     rules_type, state_type = BriscolaRules, BriscolaState
     highest = float(ALL_POINTS)
 
     def set_up(self) -> None:
-        self.cards, self.tricks, self.partners = 3, self.layout.size // self.seats, self.seats == 4
+        self.cards, self.partners = 3, self.seats == 4
         self.own_features = self.layout.size + self.seats + 1
         self.sum_of_scores = ALL_POINTS * self.seats / 2
-
-    def draw(self, stream: Stream, rest: Tensor) -> dict[str, Tensor]:
-        return {**super().draw(stream, rest), "stock": rest.to(torch.int8)}
 
     def begin(self, hands: Tensor, index: Tensor, dealer: Tensor, stock: Tensor) -> BriscolaState:
         own = {"stock": stock[:, :-1], "turned": stock[:, -1], "points": torch.zeros_like(stock[:, : self.seats])}
@@ -92,9 +86,6 @@ class Briscola(TrickGame):
 
     def points(self, state: BriscolaState) -> Tensor:
         return partners(state.points.float()) if self.partners else state.points.float()
-
-    def hidden(self, state: BriscolaState) -> dict[str, Hidden]:
-        return {**super().hidden(state), "stock": Hidden(nobody(state.stock, self.seats), holds="cards")}
 
     def own_block(self, state: BriscolaState, viewer: Tensor) -> list[Tensor]:
         turned = knowledge.cards(bit(state.turned), self.first_suit(state), self.layout)

@@ -171,9 +171,6 @@ class Euchre(TrickGame):
         suit = SUIT_NAMES[(int(suit_of(_card_of(state.upcard))) + bid - 1) % SUITS]
         return f"order up {suit}" if bid == 1 else f"name {suit}"
 
-    def trump_named(self, state: EuchreState) -> Tensor:
-        return state.maker >= 0
-
     def giving(self, state: EuchreState) -> Tensor:
         return state.made == PICK_UP
 

@@ -60,9 +60,6 @@ class Skat(TrickGame):
         made = torch.where(named, 2, made).to(torch.int8)  # `step` adds one
         return replace(state, soloist=soloist, trump=trump, made=made)
 
-    def trump_named(self, state: SkatState) -> Tensor:
-        return state.soloist >= 0
-
     def giving(self, state: SkatState) -> Tensor:
         return (state.made >= 3) & (state.made < self.opening)
 
