@@ -15,6 +15,7 @@ from torch import Tensor
 import vecgame
 from vecgame import Hidden, Layout, Stream, contract, copies, piles, starts
 from vecgame.cards import popcount
+from veclab.arena.bots import RandomBot
 from veclab.exact.solution import solve
 
 RANKS = ("J", "Q", "K")
@@ -175,6 +176,21 @@ def test_cards_that_are_played_leave_one_less() -> None:
     assert (after.hands.sum(1) + after.rest == 2).all()
     with pytest.raises(ValueError, match="illegal"):
         game.step(state, (~held).long().argmax(-1)[:1].expand(50), validate=True)
+
+
+def test_a_game_may_have_more_decisions_than_a_byte_counts() -> None:
+    class Long(Pairs):
+        name, decisions = "long", 300
+
+    game = Long()
+    assert contract.check(game) == ()
+    state = game.deal(2000, seed=1)
+    drawn = []
+    for made in range(300):
+        if made in (40, 296):
+            drawn.append(RandomBot().act(game, state, seed=3))
+        state = game.step(state, torch.zeros(2000, dtype=torch.int64))
+    assert game.is_terminal(state).all() and abs(float((drawn[0] == drawn[1]).float().mean()) - 0.5) < 0.06
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_known_cards_may_be_played_and_finished_games_stay_as_they_are() -> None
     ("rules", "message"),
     [
         ({"players": 4}, "Pick deals 8 cards, but its deck has 6"),
-        ({"decisions": 256}, "Pick has 256 decisions; there may be 1 to 255"),
+        ({"decisions": 65_537}, "Pick has 65537 decisions; there may be 1 to 65536"),
         ({"players": 1}, "Pick has 1 seats; there may be 2 to 8"),
     ],
     ids=str,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from tests.helpers import chi_square_p
 from vecgame import Purpose, Stream
-from vecgame.philox import check_seed, dirichlet, philox4x32
+from vecgame.philox import DECISION_BITS, MOST_DECISIONS, WORLD_BITS, check_seed, dirichlet, philox4x32, turn_of
 
 ERROR_RATE = 1e-4  # of each p-value's test
 SIGMAS = 4.5  # a normal statistic is further out with probability 7e-6
@@ -126,6 +126,15 @@ class FixedWords(Stream):
 
     def words(self, purpose: Purpose, count: int) -> Tensor:
         return torch.full((len(self.game), count), self.seed)
+
+
+def test_decisions_of_long_games_share_no_stream_with_others_or_with_worlds():
+    number = torch.arange(MOST_DECISIONS)
+    turn = turn_of(number)
+    assert torch.equal(turn[:256], number[:256]) and int(turn.max()) < 2**32
+    assert len(turn.unique()) == MOST_DECISIONS
+    worlds = (2**WORLD_BITS - 1) << DECISION_BITS  # bits of a world's number, which no turn has
+    assert (turn & worlds == 0).all()
 
 
 def test_uniform_fills_the_half_open_interval():

@@ -29,7 +29,7 @@ class SmallUno(Uno):
 SMALL = {"players": 2, "cards": 2, "decisions": 6}  # the stock lasts so long: what is shuffled again all have seen
 
 
-@pytest.mark.parametrize(("players", "cards", "most"), [(4, 7, 250), (2, 7, 250), (3, 25, 250), (8, 12, 250)])
+@pytest.mark.parametrize(("players", "cards", "most"), [(4, 7, 1000), (2, 7, 1000), (3, 25, 1000), (8, 12, 1000)])
 def test_it_is_as_in_plain_python(players: int, cards: int, most: int, count: int = 40) -> None:
     game, rng = Uno(players=players, cards=cards, decisions=most), random.Random(5)
     state = game.deal(count, seed=11)

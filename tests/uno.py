@@ -20,7 +20,7 @@ WORTH = Table([*[*range(10), 20, 20, 20] * 4, 50, 50])
 class UnoRules:
     players: int = 4
     cards: int = 7
-    decisions: int = 250  # then nobody wins
+    decisions: int = 1000  # then nobody wins
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,10 @@ from vecgame import copies, dealing, grouped, hidden, kinds, piles, text, worlds
 from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
-from vecgame.philox import DECISION_BITS, Stream, check_count, check_seed, whole
+from vecgame.philox import MOST_DECISIONS, Stream, check_count, check_seed, turn_of, whole
 from vecgame.state import State, first_values, starts
 
 COPIED = ("counts", "cards")  # what fields hold in a game with copies
-MOST_DECISIONS = (1 << DECISION_BITS) - 1  # that random numbers tell apart
 
 
 @dataclass(frozen=True)
@@ -192,7 +191,7 @@ class HandGame(Game):
         return {field.name for field in fields(self.state_type)}
 
     def turn(self, state: HandState) -> Tensor:
-        return state.made
+        return turn_of(state.made)
 
     def mover(self, state: HandState) -> Tensor:
         return state.to_move

@@ -16,6 +16,8 @@ WORD = 0xFFFFFFFF
 ROUNDS = 10
 DECISION_BITS = 8  # a stream's low bits, for a game's decision
 WORLD_BITS = 16  # above them, for the number of a world; what a turn has beyond is told apart again
+LATER_BITS = DECISION_BITS + WORLD_BITS  # below what tells later decisions, or a match's games, apart
+MOST_DECISIONS = 1 << 32 - WORLD_BITS  # of a game whose turns are `turn_of` their number
 MULTIPLIER = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
 
@@ -144,6 +146,12 @@ class Stream:
     def integers(self, purpose: Purpose, bound: int) -> Tensor:
         """One integer a lane, uniform on 0..bound-1 up to a bias of bound / 2**53: [B] int64."""
         return (self.uniform(purpose, 1)[:, 0] * bound).long()
+
+
+def turn_of(number: Tensor) -> Tensor:
+    """A turn for each decision of a game, which has up to `MOST_DECISIONS`, by its number [B] int64: that itself below
+    256, and of later ones what is beyond above the bits that are a world's."""
+    return number & ((1 << DECISION_BITS) - 1) | (number >> DECISION_BITS) << LATER_BITS
 
 
 def check_seed(seed: int) -> int:

@@ -22,11 +22,10 @@ from vecgame.games.checks import MOST_POINTS, check_rules
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, working
 from vecgame.own_rules import TrickState
-from vecgame.philox import Stream, check_count, check_seed, whole
+from vecgame.philox import LATER_BITS, Stream, check_count, check_seed, whole
 from vecgame.state import State
 from vecgame.tricks import TrickGame
 
-GAME_SHIFT = 24  # of a game's number in `Match.turn`: above `Stream`'s bits for the decision and 2**16 worlds
 MOST_WORLDS = 1 << 16
 MOST_GAMES = 127
 # What may be lost of totals when float32 adds their games, as a share; no more than this, so that whole points count.
@@ -204,7 +203,7 @@ class Match(TrickGame):
 
     def turn(self, state: TrickState) -> Tensor:
         """A number of its own for each decision of a match: [B] int64."""
-        return super().turn(state) | (state.number.long() << GAME_SHIFT)
+        return super().turn(state) | (state.number.long() << LATER_BITS)
 
     def is_terminal(self, state: TrickState) -> Tensor:
         return (state.number == self.games) | (state.totals >= self.reached).any(-1)
