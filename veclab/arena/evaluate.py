@@ -220,8 +220,8 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=tuple(PLAYERS),
         metavar="WAY",
-        help=f"how the network plays; {ways} (default: alone, and rollouts in games of tricks, or search in others, in "
-        "matches, and where a flag of the search is given)",
+        help=f"how the network plays; {ways} (default: alone, and policy in games so small that training solves them, "
+        "rollouts in others of tricks, or search in all else, in matches, and where a flag of the search is given)",
     )
     parser.add_argument(
         "--opponents",

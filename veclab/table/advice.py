@@ -10,9 +10,9 @@ from torch import Tensor
 
 from vecgame import Game, State, Stream
 from vecgame.cards import unpack
-from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, RolloutPlayer, SearchPlayer
+from veclab.arena.bots import CANDIDATES, HistoryPlayer, NetworkPlayer, Player, RolloutPlayer, SearchPlayer
 from veclab.table.session import Match
-from vecmcts import SearchConfig, SearchResult, rollouts, search
+from vecmcts import RolloutConfig, SearchConfig, SearchResult, rollouts, search
 from vecmcts.evaluators import as_evaluator, play_out
 from vecmcts.selection import improved_policy
 
@@ -55,7 +55,7 @@ class Hint:
 
 
 def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
-    """The agent's own advice when it thinks with a network, else that of random playouts (flat Monte Carlo)."""
+    """The agent's own advice when it plays by a network, else that of random playouts (flat Monte Carlo)."""
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
     moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
@@ -70,6 +70,12 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         found = _thought(agent, match)
         policy, priors = found.policy[0, actions], found.prior[0, actions].tolist()
         expected = tuple(game.score_of(found.value[0]).tolist())
+    elif isinstance(agent, NetworkPlayer):
+        worlds = min(WORLDS, max(LEAST_WORLDS, NETWORK_EVALUATIONS // moves))
+        policy, values, expected = _by_policy(agent, match, worlds)
+        likely = "likely " * game.fixed_hands
+        source = f"the agents' network ({agent.name}; {game.unit}: {worlds} {likely}deals that it played out)"
+        priors = [None] * len(actions)
     else:
         worlds = min(WORLDS, max(LEAST_WORLDS, RANDOM_MOVES // moves))
         source = f"random playouts of {worlds} deals"
@@ -101,6 +107,23 @@ def _thought(agent: SearchPlayer | RolloutPlayer, match: Match) -> SearchResult:
     if isinstance(agent, RolloutPlayer):
         return rollouts(game, state, agent.evaluator, agent.config, seed, match.past)
     return search(game, state, agent.evaluator, agent.config, seed)
+
+
+def _by_policy(agent: NetworkPlayer, match: Match, worlds: int) -> tuple[Tensor, Tensor, tuple[float, ...]]:
+    """What a network does that thinks no further: the probabilities of the legal actions, [A]; their mean values to the
+    mover where all play on by its policy, [A], in deals that its policy makes likely, if hands are fixed, else in any;
+    and the points that it expects for each seat."""
+    game, state, seed, actions = match.game, match.state, match.settings.seed, torch.tensor(match.legal)
+    evaluator = as_evaluator(agent.network)
+    candidates = CANDIDATES * worlds * game.fixed_hands
+    every = {"actions": max(2, game.max_legal), "least_prior": 0.0}
+    config = RolloutConfig(worlds=worlds, candidates=candidates, **every)
+    found = rollouts(game, state, evaluator, config, seed, match.past if candidates else None)
+    _, judged = evaluator.evaluate(game, state, Stream(seed, state.index, game.turn(state)))
+    own = judged[0, int(game.mover(state))].float()  # what the only action is worth, which is not tried
+    values = found.q[0, actions].float()
+    values = torch.where(values.isnan(), own, values)
+    return found.prior[0, actions], values, tuple(game.score_of(judged[0].float()).tolist())
 
 
 def where_cards_lie(match: Match, worlds: int = WORLDS) -> Tensor:

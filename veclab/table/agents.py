@@ -16,6 +16,7 @@ from veclab.agents.networks import label, other_rules, trained_by
 from veclab.arena.bots import (
     FlatMonteCarlo,
     HistoryPlayer,
+    NetworkPlayer,
     Player,
     RandomBot,
     RolloutPlayer,
@@ -30,7 +31,7 @@ from veclab.arena.outsiders import ADDRESS, is_address, own_player
 from veclab.game_flags import games_of
 from veclab.room import check_room, of_search
 from veclab.settings import Settings as TrainingSettings
-from veclab.table.session import ROLLOUTS, Match, Settings
+from veclab.table.session import POLICY, ROLLOUTS, Match, Settings
 from vecmcts import SearchConfig
 
 Agent = Player | HistoryPlayer
@@ -69,6 +70,9 @@ def make_agent(settings: Settings) -> Agent:
             raise ValueError(reason)
         return agent
     path = network_at(Path(settings.agent))
+    if settings.thinking == POLICY:
+        network = InferenceNet(load_network(path, game=settings.game))
+        return NetworkPlayer(network, f"{label(path)}, its policy", sample=True)
     if settings.thinking == ROLLOUTS:
         rolled = rollout_config(settings.course, settings.worlds)
         network = InferenceNet(load_network(path, game=settings.game))
