@@ -44,7 +44,8 @@ SIDE_BY_SIDE = 8
 class Player(Protocol):
     """Decides for many games at once. One that cannot play every game has a method ``refuses(game)``: see `why_not`.
     One that decides game after game says in ``games_a_process`` how many are worth a process of their own; None where
-    it must stay in one."""
+    it must stay in one. One that has something to do before it plays has a method ``get_ready(games, display)``: see
+    `veclab.arena.solved`."""
 
     name: str
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from vecgame import Game, State, Stream
 from vecgame.cards import unpack
 from veclab.arena.bots import CANDIDATES, HistoryPlayer, NetworkPlayer, Player, RolloutPlayer, SearchPlayer
+from veclab.arena.solved import SolvedBot
+from veclab.exact.table import table_of
 from veclab.table.session import Match
 from vecmcts import RolloutConfig, SearchConfig, SearchResult, rollouts, search
 from vecmcts.evaluators import as_evaluator, play_out
@@ -55,7 +57,8 @@ class Hint:
 
 
 def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
-    """The agent's own advice when it plays by a network, else that of random playouts (flat Monte Carlo)."""
+    """The agent's own advice when it plays by a network or the game's solution, else that of random playouts (flat
+    Monte Carlo)."""
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
     moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
@@ -70,6 +73,12 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         found = _thought(agent, match)
         policy, priors = found.policy[0, actions], found.prior[0, actions].tolist()
         expected = tuple(game.score_of(found.value[0]).tolist())
+    elif isinstance(agent, SolvedBot) and game.chooses(state, game.legal_actions(state)):
+        table = table_of(game)
+        place, count = table.find(state), len(actions)
+        policy = table.policy[place, :count][0]
+        values = (table.worth[place, :count][0] - game.lowest) / (game.highest - game.lowest)
+        source, priors, expected = "the solution of the game, exactly", [None] * count, None
     elif isinstance(agent, NetworkPlayer):
         worlds = min(WORLDS, max(LEAST_WORLDS, NETWORK_EVALUATIONS // moves))
         policy, values, expected = _by_policy(agent, match, worlds)

@@ -28,7 +28,9 @@ from veclab.arena.bots import (
 )
 from veclab.arena.matches import decided
 from veclab.arena.outsiders import ADDRESS, is_address, own_player
+from veclab.arena.solved import SolvedBot
 from veclab.game_flags import games_of
+from veclab.progress import Display
 from veclab.room import check_room, of_search
 from veclab.settings import Settings as TrainingSettings
 from veclab.table.session import POLICY, ROLLOUTS, Match, Settings
@@ -43,10 +45,19 @@ def _rule_bot(settings: Settings) -> Player:
     return RuleBot()
 
 
+def _solved_bot(settings: Settings) -> Player:
+    bot, courses = SolvedBot(), settings.course
+    if (reason := why_not(bot, *courses)) is not None:
+        raise ValueError(f"--agent {bot.name}: {reason}; take rules, flat, random or a network")
+    bot.get_ready(courses, Display())
+    return bot
+
+
 BOTS: dict[str, Callable[[Settings], Player]] = {
     "rules": _rule_bot,
     "random": lambda settings: RandomBot(),
     "flat": lambda settings: FlatMonteCarlo(settings.worlds),
+    SolvedBot.name: _solved_bot,
 }
 
 
