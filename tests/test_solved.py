@@ -129,7 +129,7 @@ def test_what_it_does_not_know_is_an_error(monkeypatch) -> None:
     monkeypatch.setitem(module._tables, Kuhn(), lacking)
     state = Kuhn().deal(500, seed=0)
     with pytest.raises(LookupError, match=r"the solution of Kuhn\(\) knows no such decision: "):
-        while True:
+        for _ in range(Kuhn().decisions):
             state = Kuhn().step(state, SolvedBot().act(Kuhn(), state, 1))
 
 
@@ -191,6 +191,13 @@ def test_a_game_is_solved_once_before_processes_share_the_work(monkeypatch) -> N
 
     monkeypatch.setattr(module, "solve", noted)
     monkeypatch.setattr(module, "_tables", {})
+    play = evaluate.play_match
+
+    def playing(*arguments) -> object:
+        assert asked == [Kuhn()]
+        return play(*arguments)
+
+    monkeypatch.setattr(evaluate, "play_match", playing)
     bot, games = SolvedBot(), [Kuhn(), Kuhn()]
     evaluate.evaluate(games, [SolvedBot()], [bot], 20, 1, CPU, silent())
     bot.get_ready([Leduc()], silent())
@@ -241,6 +248,7 @@ def test_at_the_table_it_plays_and_its_hints_are_the_solution(monkeypatch, capsy
     hint = give_hint(SolvedBot(), match)
     place = int(known.find(match.state))
     assert {one.action: one.probability for one in hint.advice} == dict(enumerate(known.policy[place].tolist()))
+    assert hint.told(1 / 3) == "0.333"
     for one in hint.advice:
         assert one.points == pytest.approx(float(known.worth[place, one.action]), abs=1e-9)
 

@@ -62,6 +62,8 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
     moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
+    span = game.highest - game.lowest
+    decimals = 1 if span >= 10 else 2 if span > 1 else 3
     if isinstance(agent, SearchPlayer | RolloutPlayer):
         worlds, finish = NETWORK_EVALUATIONS // moves, network_finish(NetworkPlayer(agent.evaluator))
         how = "that it played out"
@@ -77,7 +79,7 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         table = table_of(game)
         place, count = table.find(state), len(actions)
         policy = table.policy[place, :count][0]
-        values = (table.worth[place, :count][0] - game.lowest) / (game.highest - game.lowest)
+        values, decimals = (table.worth[place, :count][0] - game.lowest) / span, 3
         source, priors, expected = "the solution of the game, exactly", [None] * count, None
     elif isinstance(agent, NetworkPlayer):
         worlds = min(WORLDS, max(LEAST_WORLDS, NETWORK_EVALUATIONS // moves))
@@ -92,8 +94,6 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         policy, priors, expected = _policy_of_values(values, worlds), [None] * len(actions), None
     names = (game.action_name(action, state) for action in match.legal)
     rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), priors, strict=True)
-    span = game.highest - game.lowest
-    decimals = 1 if span >= 10 else 2 if span > 1 else 3
     advice = sorted(_together(Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
     return Hint(source, game.unit, decimals, tuple(advice), expected)
 
