@@ -407,9 +407,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         display.line(judged, whole=True)
         table = results_table(finished, terms(games[0], settings), seatings_of(games[0]), games[0].unit)
         display.console.print(table)
-        for name, notes in told_of(opponents, games).items():
-            if name == SolvedBot.name:
-                display.line(gains_line(notes, games[0].unit))
+        for notes in told_of(opponents, games).values():
+            display.line(gains_line(notes, games[0].unit))
 
     with showing(show, lambda: stopped(finished, own.json)), ending(opponents):
         check_players(opponents, games)

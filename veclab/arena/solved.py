@@ -77,8 +77,8 @@ def get_ready(players: Iterable[object], games: Sequence[Game], display: Display
 
 
 def told_of(players: Iterable[object], games: Sequence[Game]) -> dict[str, dict[str, object]]:
-    """What players tell of themselves that play the games, by name; those that do (``told``, ready by now)."""
-    return {player.name: player.told(games) for player in players if hasattr(player, "told")}
+    """What solutions among the players tell of themselves, by name."""
+    return {player.name: player.told(games) for player in players if isinstance(player, SolvedBot)}
 
 
 def gains_line(told: dict[str, object], unit: str) -> str:

@@ -16,8 +16,10 @@ from torch import Tensor
 from vecgame import Game, State
 from veclab.exact import sight
 from veclab.exact.solution import Part, Report, Solution, solve
+from veclab.exact.tree import Level
 
 SLIP = 1e-9  # with which others do something else than the solution, so that each decision comes up
+LEAST = torch.finfo(torch.float64).tiny
 SAME = 1e-6  # probabilities that differ by no more are alike
 KEPT = 16  # tables of games
 
@@ -29,7 +31,6 @@ class Decisions:
     """The K information sets of a level at which there is a choice, of one part of a solution."""
 
     level: int  # its number
-    sets: Tensor  # [K] int64, their numbers in the level
     places: Tensor  # [K] int64, a node of each, the likeliest
     policy: Tensor  # [K, A] float64, of the mover's actions by slot
     worth: Tensor  # [K, A] float64, points to the mover after them where all play on by the solution; 0: none
@@ -44,25 +45,29 @@ def decisions_of(game: Game, part: Part) -> Iterator[Decisions]:
         torch.lerp(table, level.legal / level.legal.sum(-1, keepdim=True).double(), SLIP)
         for table, level in zip(tables, solver.levels, strict=True)
     ]
-    reaches = solver.by_seats(solver.reach, slipping)
-    truly, towards = solver.by_seats(solver.reach, tables), solver.by_seats(solver.towards, tables)
-    afters = [[after for _, after, _ in solver.backwards(tables, seat)][::-1] for seat in range(solver.seats)]
+    worths = [torch.zeros_like(table) for table in tables]
+    reaches, comes_up = ([torch.zeros_like(level.reach) for level in solver.levels] for _ in range(2))  # by node
+    for seat in range(solver.seats):
+        reach, truly, towards = solver.reach(slipping, seat), solver.reach(tables, seat), solver.towards(tables, seat)
+        for number, after, _ in solver.backwards(tables, seat):
+            own = (solver.levels[number].mover == seat).nonzero()[:, 0]
+            reaches[number][own] = reach[number][own]
+            comes_up[number][own] = part.share * truly[number][own] * towards[number][own]
+            sets = solver.levels[number].information[own]
+            worths[number].index_add_(0, sets, reach[number][own, None] * after[own])
     for number, (level, state) in enumerate(zip(solver.levels, part.states, strict=True)):
-        own, sets = level.mover[:, None], level.information
-        reach = reaches[number].gather(1, own)
-        after = torch.stack([after[number] for after in afters])[level.mover, torch.arange(len(sets))]
-        total = reach.new_zeros(len(level.legal), 1).index_add_(0, sets, reach)
-        worth = after.new_zeros(level.legal.shape).index_add_(0, sets, reach * after) / total
-        often = (truly[number] * towards[number]).gather(1, own)[:, 0] * part.share
-        comes_up = often.new_zeros(len(level.legal)).index_add_(0, sets, often)
-        place = _likeliest(sets, reach[:, 0], len(level.legal))
+        total, often = (_of_sets(rows[number], level) for rows in (reaches, comes_up))
+        place = _likeliest(level.information, reaches[number], len(level.legal))
         some = state.take(place)
         chosen = game.chooses(some, game.legal_actions(some)).nonzero()[:, 0]
-        if not len(chosen):
-            continue
-        policy = tables[number][chosen]
-        worth = worth[chosen].masked_fill(~level.legal[chosen], 0)
-        yield Decisions(number, chosen, place[chosen], policy, worth, comes_up[chosen])
+        if len(chosen):
+            worth = (worths[number] / total.clamp(min=LEAST)[:, None])[chosen].masked_fill(~level.legal[chosen], 0)
+            yield Decisions(number, place[chosen], tables[number][chosen], worth, often[chosen])
+
+
+def _of_sets(values: Tensor, level: Level) -> Tensor:
+    """Sums of the nodes' values [L] float64 over each information set: [K] float64."""
+    return values.new_zeros(len(level.legal)).index_add_(0, level.information, values)
 
 
 def _likeliest(sets: Tensor, reach: Tensor, count: int) -> Tensor:
@@ -98,7 +103,7 @@ class Table:
         if ((policy - policy[place[number]]).abs() > SAME).any():
             raise ValueError(f"{game!r} is solved by more than a network sees of it, such as which suit is trump")
         # Decisions that look alike: what they are worth is a mean, by how often each comes up.
-        weight = (comes_up + torch.finfo(torch.float64).tiny)[:, None]
+        weight = (comes_up + LEAST)[:, None]
         total = weight.new_zeros(len(place), 1).index_add_(0, number, weight)
         worth = torch.zeros_like(worth[place]).index_add_(0, number, weight * worth) / total
         order = keys[place, 0].argsort()
