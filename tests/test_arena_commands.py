@@ -117,7 +117,8 @@ def test_its_rival_is_the_other_network(monkeypatch) -> None:
         torch.testing.assert_close(side[-1].network(observation)[0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_where_one_is_asked_for(folder) -> None:
+def test_how_a_network_thinks(folder) -> None:
+    """By rollouts in tricks, not beyond its policy in games that are solved, by a search where one is asked for."""
     blob, kuhn = network("blob", make_game("blob", cards=1)), network("kuhn", make_game("kuhn"))
     few = ["--opponents=random", "--eval-deals=2", "--device=cpu", "--json=found.json"]
     found = []
@@ -125,12 +126,13 @@ def test_a_network_thinks_by_rollouts_in_tricks_and_by_a_search_elsewhere_or_whe
         [blob],
         [blob, "--simulations=2"],
         [kuhn],
+        [kuhn, "--worlds=2"],
         [blob, "--worlds=4", "--players", "alone", "rollouts"],
     ):
         assert evaluate.main([*arguments, *few]) == 0
         found.append(list(json.loads(Path("found.json").read_text())["results"]))
-    ways = ("rollouts in 32 of 128 worlds", "search 3x2", "search 3x30", "rollouts in 4 of 16 worlds")
-    assert found == [["network alone", way] for way in ways]
+    ways = ["rollouts in 32 of 128 worlds", "search 3x2", "network's policy", "search 2x30"]
+    assert found == [["network alone", way] for way in (*ways, "rollouts in 4 of 16 worlds")]
 
 
 @pytest.mark.parametrize(

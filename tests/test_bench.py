@@ -15,7 +15,7 @@ import torch
 
 from net import BlobNet, InferenceNet, NetConfig, int8_available
 from tests.small_benches import small
-from vecgame import Blob, Game, Kuhn, identity
+from vecgame import Blob, Game, Kuhn, identity, make_game
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.bench import command as bench
@@ -182,7 +182,10 @@ def test_how_long_a_person_waits(tmp_path, capsys) -> None:
     assert bench.main(flags) == 2 and "people searches with a trained network" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("game", "thinking"), [(Blob(cards=2), "rollouts"), (Kuhn(), "search")])
+@pytest.mark.parametrize(
+    ("game", "thinking"),
+    [(Blob(cards=2), "rollouts"), (Kuhn(), "policy"), (make_game("blob-match", cards=2), "search")],
+)
 def test_the_player_that_is_timed_is_the_one_that_is_played_against(game: Game, thinking: str, tmp_path) -> None:
     path = tmp_path / "network.safetensors"
     net = BlobNet(network_config("small", game))
@@ -192,7 +195,9 @@ def test_the_player_that_is_timed_is_the_one_that_is_played_against(game: Game, 
     assert settings.thinking == thinking and settings.worlds == WORLDS
     ways = ways_of(game, network, SearchConfig(worlds=WORLDS, simulations=settings.simulations), CPU)
     (player,) = (way.player(network) for way in ways if way.as_played)
-    assert type(player) is type(agent) and player.config == agent.config and len(ways) == 1 + (thinking == "rollouts")
+    config = [getattr(one, "config", None) for one in (player, agent)]
+    assert type(player) is type(agent) and config[0] == config[1] and len(ways) == 1 + (thinking != "search")
+    assert getattr(player, "sample", False) == getattr(agent, "sample", False) == (thinking == "policy")
     other = SearchConfig(worlds=WORLDS, simulations=settings.simulations, leaves_per_step=8)
     assert [way.as_played for way in ways_of(game, network, other, CPU)] == [True, False][thinking == "search" :]
     on_gpu = ways_of(game, network, other, torch.device("cuda"))  # where the table's agents are not

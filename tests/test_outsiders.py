@@ -196,7 +196,9 @@ def test_what_is_no_player_is_one_line_in_every_command(address: str, said: str,
 def test_unknown_names_tell_of_addresses(monkeypatch, capsys) -> None:
     path = network(make_game("kuhn"))
     error = refused(evaluate.main, [path, "--opponents", "highest", *FLAGS], capsys)
-    assert "no opponent 'highest'; there are random, rules, flat, ismcts, cmd:COMMAND and FILE.py:CLASS" in error
+    assert (
+        "no opponent 'highest'; there are random, rules, flat, solved, ismcts, cmd:COMMAND and FILE.py:CLASS" in error
+    )
     assert "FILE.py:CLASS" in play(monkeypatch, capsys, "", "--agent", "no-such")[2]
 
 
@@ -320,7 +322,7 @@ def test_evaluations_of_a_run_play_it_from_any_folder(folder: Path, monkeypatch,
     flags += "--update-games=4 --simulations=2 --batch-size=32 --eval-deals=2 --eval-every=1 --device=cpu"
     asked = ["--eval-opponents", "mine.py:Told, random"]
     assert "mine of" in refused(call, ["train", *flags.split(), "--eval-opponents=mine.py:Choosy"], capsys)
-    assert "there is no bot 'highest'; there are random, rules, flat and FILE.py:CLASS" in refused(
+    assert "there is no bot 'highest'; there are random, rules, flat, solved and FILE.py:CLASS" in refused(
         call, ["train", *flags.split(), "--eval-opponents=highest"], capsys
     )
     assert call(["train", *flags.split(), *asked]) == 0

@@ -193,7 +193,7 @@ def test_delay_is_kept_between_moves(monkeypatch, capsys) -> None:
     assert waits == [2.5] * 8
 
 
-@pytest.mark.parametrize("agent", [*BOTS, "network"])
+@pytest.mark.parametrize("agent", [*(name for name in BOTS if name != "solved"), "network"])  # for that small games
 def test_every_agent_plays(agent: str, monkeypatch, capsys, tmp_path) -> None:
     if agent == "network":
         agent = str(tmp_path / "network-000007.safetensors")

@@ -13,7 +13,16 @@ from tests.tables import run_without_agents as run
 from vecgame import Blob, identity, make_game
 from vecgame.cards import STANDARD
 from veclab.agents.checkpoint import save_network
-from veclab.arena.bots import RandomBot, RolloutPlayer, RuleBot, SearchPlayer, rollout_config, usual_thinking
+from veclab.agents.networks import network_config
+from veclab.arena.bots import (
+    NetworkPlayer,
+    RandomBot,
+    RolloutPlayer,
+    RuleBot,
+    SearchPlayer,
+    rollout_config,
+    usual_thinking,
+)
 from veclab.table import lines
 from veclab.table.advice import action_values, give_hint
 from veclab.table.agents import choose
@@ -102,8 +111,66 @@ def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
     assert "thinking" not in json.loads((tmp_path / "search.json").read_text())["settings"]  # as earlier files
     status, _, error = run(monkeypatch, capsys, "", *flags, "--worlds", "8192")
     assert (status, error) == (2, "error: worlds of rollouts must be from 2 to 8,191, got 8,192\n")
-    usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts", "kuhn")}
-    assert usual == {"blob": "rollouts", "blob-match": "search", "hearts": "rollouts", "kuhn": "search"}
+    usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts", "kuhn", "skat")}
+    thought = {"blob": "rollouts", "blob-match": "search", "hearts": "rollouts", "kuhn": "policy", "skat": "rollouts"}
+    assert usual == thought
+    tiny = Blob(players=2, cards=1, suits=2, ranks=3)
+    assert usual_thinking([tiny]) == "policy" and usual_thinking([tiny, Blob(cards=5)]) == "rollouts"
+
+
+def kuhn_network(observation: torch.Tensor, mask: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Passes with a probability of 1/4 wherever it is, and thinks that the mover gets half of what there is."""
+    logits = torch.tensor([1.0, 3.0]).log().expand(len(observation), 2)
+    return logits, torch.full((len(observation), 2), 0.5)
+
+
+def test_who_plays_by_its_policy_draws_and_hints_tell_its_probabilities() -> None:
+    """And points as all play on by it: after a bet the other calls three times of four, for 2 chips, else it is 1."""
+    match = begin(Settings(make_game("kuhn"), games=1, seed=1))
+    agent = NetworkPlayer(kuhn_network, "mine", sample=True)
+    hint = give_hint(agent, match)
+    assert "mine; chips: 512 deals that it played out" in hint.source and hint.values == (0, 0)
+    bet, passing = hint.advice
+    assert (bet.probability, passing.probability) == (pytest.approx(0.75), pytest.approx(0.25)) and bet.prior is None
+    card = int(match.state.cards[0, 0])  # 0 to 2: jack, queen, king
+    wins = card / 2  # of the two others it beats
+    shown = 2 * wins - 1
+    assert bet.points == pytest.approx(0.25 + 0.75 * 2 * shown, abs=0.25)
+    # Passed, then 1/4 shown down for 1, else a bet, which is passed for -1 or called three times of four for 2.
+    assert passing.points == pytest.approx(0.25 * shown + 0.75 * (-0.25 + 0.75 * 2 * shown), abs=0.3)
+    chosen = [choose(agent, begin(Settings(make_game("kuhn"), games=1, seed=seed))) for seed in range(200)]
+    assert 125 <= chosen.count(bet.action) <= 175  # 150 +- 4 standard deviations
+    forced = played(of_blob(cards=1), stop=7)  # the only card: nothing to be tried
+    assert len(forced.legal) == 1
+    (only,) = give_hint(NetworkPlayer(InferenceNet(BlobNet(SMALL)), sample=True), forced).advice
+    assert only.probability == pytest.approx(1) and 0 <= only.points <= 11
+
+
+def test_a_solved_games_network_plays_by_its_policy(tmp_path, monkeypatch, capsys) -> None:
+    """Unless it is told otherwise, or was in a match that was saved before."""
+    game, network = make_game("kuhn"), tmp_path / "net.safetensors"
+    save_network(network, BlobNet(network_config("small", game)), {"games": [identity(game)]})
+    flags = ("--game", "kuhn", "--games", "1", "--seed", "1", "--agent", str(network), "--watch")
+    told = {}
+    for name, more in {
+        "policy": (),
+        "search": ("--simulations", "2"),
+        "worlds": ("--thinking", "search", "--worlds", "3"),
+    }.items():
+        path = tmp_path / f"{name}.json"
+        status, told[name], error = run(monkeypatch, capsys, "", *flags, *more, "--save", str(path))
+        assert (status, error) == (0, "")
+        assert load_match(path).settings.thinking == ("policy" if name == "policy" else "search")
+    assert "(net, its policy)" in told["policy"] and "(net, search 30x2)" in told["search"]
+    assert "(net, search 3x30)" in told["worlds"]
+    for more in (("--worlds", "3"), ("--thinking", "policy", "--worlds", "3")):
+        status, _, error = run(monkeypatch, capsys, "", *flags, *more)
+        assert status == 2 and error.startswith("error: --worlds would change nothing with --thinking policy")
+        assert error.count("\n") == 1
+    earlier = json.loads((tmp_path / "policy.json").read_text())
+    del earlier["settings"]["thinking"]  # as files were before there were ways to think
+    (tmp_path / "earlier.json").write_text(json.dumps(earlier))
+    assert load_match(tmp_path / "earlier.json").settings.thinking == "search"
 
 
 @pytest.mark.parametrize(

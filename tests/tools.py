@@ -104,6 +104,7 @@ TOOLS = (
     Tool("evaluate: random", f"{EVALUATE} random"),
     Tool("rules", f"{EVALUATE} rules"),
     Tool("flat", f"{EVALUATE} flat"),
+    Tool("solved", f"{EVALUATE} solved"),
     Tool("ismcts", f"{EVALUATE} ismcts --ismcts-simulations 4 --eval-deals 4"),  # one by each suit as trump
     Tool("cmd:", f"{EVALUATE} cmd:{sys.executable}\0{BOT}"),
     Tool("FILE.py:CLASS", f"{EVALUATE} careful.py:Careful"),

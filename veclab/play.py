@@ -38,7 +38,7 @@ from veclab.settings import Settings as TrainingSettings
 from veclab.table.agents import BOTS, Agent, default_agent, is_network, make_agent, network_at
 from veclab.table.app import Sitting
 from veclab.table.saving import load_match, save_match
-from veclab.table.session import PERSON, ROLLOUTS, SEARCH, THINKING, Match, Settings, begin
+from veclab.table.session import PERSON, POLICY, ROLLOUTS, SEARCH, THINKING, Match, Settings, begin
 from veclab.table.ui import open_interface
 
 CHANGEABLE = ("agent", "thinking", "worlds", "simulations")  # what a resumed match may change: its deals stay the same
@@ -57,7 +57,10 @@ def parse(arguments: list[str] | None) -> tuple[argparse.Namespace, dict[str, ob
     usual = "the network that comes with the program for these rules, or flat"
     parser.add_argument("--agent", default=argparse.SUPPRESS, metavar="PATH", help=f"{agents} (default: {usual})")
     ways = "; ".join(f"{name}: {what}" for name, what in THINKING.items())
-    usual = f"{ROLLOUTS} in games of tricks, unless --simulations asks for a {SEARCH}; in others and matches {SEARCH}"
+    usual = (
+        f"{POLICY} in games so small that training solves them, {ROLLOUTS} in others of tricks, unless --simulations "
+    )
+    usual += f"asks for a {SEARCH}; in all else and in matches {SEARCH}"
     how = f"how a network thinks; {ways} (default: {usual})"
     parser.add_argument("--thinking", default=argparse.SUPPRESS, choices=list(THINKING), help=how)
     parser.add_argument("--worlds", **given, help="deals that a network or flat samples (default: 30)")
@@ -161,9 +164,16 @@ def largest(asked: TrainingSettings) -> Game:
     return games.get(default_rules(asked.game).get("cards"), games[max(games)])
 
 
-def check_search(agent: str, given: Collection[str]) -> None:
+def check_search(settings: Settings, given: Collection[str]) -> None:
     """Raises ValueError, in one line, where a flag of thinking is given that the agent makes no use of."""
-    idle = () if is_network(agent) else ("simulations",) if agent == "flat" else ("simulations", "worlds")
+    agent, idle = settings.agent, ("simulations", "worlds")
+    if is_network(agent):
+        if settings.thinking == POLICY and "worlds" in given:
+            raise ValueError(
+                f"--worlds would change nothing with --thinking {POLICY}; leave it out, or give another one"
+            )
+        return
+    idle = idle[:1] if agent == "flat" else idle
     if named := [f"--{name}" for name in idle if name in given]:
         raise ValueError(f"{', '.join(named)} would change nothing with the agent {agent}; leave it out")
 
@@ -261,7 +271,7 @@ def sit_down(
     """Plays the match where the flags say; whether it came to its end."""
     if "thinking" in given and not is_network(match.settings.agent):
         raise ValueError(f"--thinking is a network's; leave it out with the agent {match.settings.agent}")
-    check_search(match.settings.agent, given)
+    check_search(match.settings, given)
     agent = make_agent(match.settings)
     if own.web:
         play_on_page(own, match, path, held)

@@ -255,7 +255,8 @@ class Settings:
     eval_opponents: str = _flag(
         "",
         "whom evaluations play, with commas between, such as random,rules, FILE.py:CLASS for a player of your own; of "
-        "long games flat takes minutes; none named: all bots that play the game",
+        "long games flat takes minutes; solved, a small game's solution, plays where it is named only; none named: "
+        "all other bots that play the game",
     )
 
     seed: int = _flag(0, "seed of everything random", least=0, below=2**64)

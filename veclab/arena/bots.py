@@ -17,6 +17,7 @@ from vecgame.lanes import has_choice
 from vecgame.philox import check_seed
 from veclab.arena.rules.player import RuleBot as RuleBot
 from veclab.arena.versions import digest_of
+from veclab.exact.solution import is_small
 from vecmcts import (
     Evaluator,
     IsmctsConfig,
@@ -43,7 +44,8 @@ SIDE_BY_SIDE = 8
 class Player(Protocol):
     """Decides for many games at once. One that cannot play every game has a method ``refuses(game)``: see `why_not`.
     One that decides game after game says in ``games_a_process`` how many are worth a process of their own; None where
-    it must stay in one."""
+    it must stay in one. One that has something to do before it plays has a method ``get_ready(games, display)``: see
+    `veclab.arena.solved`."""
 
     name: str
 
@@ -233,9 +235,12 @@ def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig.worlds) ->
 
 
 def usual_thinking(games: Sequence[Game]) -> str:
-    """How a network thinks unless it is told, "rollouts" or "search": by rollouts in games of tricks, in all of which
-    that were tried they have been shown to pay (docs/learning.md); by trees in others, and in matches, whose next deals
-    no world can be drawn of."""
+    """How a network thinks unless it is told, "policy", "rollouts" or "search": not beyond its policy in games that are
+    solved by default, where it has learned an equilibrium and a search leads away from it; by rollouts in games of
+    tricks, in all of which that were tried they have been shown to pay (docs/learning.md); by trees in others, and in
+    matches, whose next deals no world can be drawn of."""
+    if all(map(is_small, sorted(games, key=lambda game: -game.decisions))):  # the largest first, which says no at once
+        return "policy"
     by_rollouts = all(isinstance(game, TrickGame) and not isinstance(game, Match) for game in games)
     return "rollouts" if by_rollouts else "search"
 

@@ -59,6 +59,7 @@ from veclab.arena.matches import (
 )
 from veclab.arena.outsiders import ADDRESS, OUTSIDERS, is_address, is_outsider, outsider, own_player
 from veclab.arena.programs import PREFIX, SECONDS, ending, is_program
+from veclab.arena.solved import SolvedBot, gains_line, get_ready, told_of
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.machine import command_of, environment
@@ -75,6 +76,12 @@ Results = dict[str, dict[str, MatchResult]]
 
 
 BOTS: dict[str, Callable[[], Player]] = {"random": RandomBot, "rules": RuleBot, "flat": FlatMonteCarlo}
+ASKED: dict[str, Callable[[], Player]] = {SolvedBot.name: SolvedBot}  # those that play only where they are asked for
+
+
+def known_bots() -> dict[str, Callable[[], Player]]:
+    """All known opponents by their names."""
+    return {**BOTS, **ASKED}
 
 
 def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
@@ -84,16 +91,16 @@ def bots_of(games: Sequence[Game], asked: str = "") -> list[str]:
     Raises:
         ValueError: in one line, where one is asked for that there is not, or that does not play the games.
     """
-    plays = [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
-    wanted = players_of(asked) if asked else plays
-    own = []
+    if not asked:
+        return [name for name, bot in BOTS.items() if why_not(bot(), *games) is None]
+    wanted, known, own = players_of(asked), known_bots(), []
     for name in wanted:
-        if name not in BOTS and not is_address(name):
-            raise ValueError(f"--eval-opponents: there is no bot {name!r}; {nearest(name, BOTS)} and {ADDRESS}")
+        if name not in known and not is_address(name):
+            raise ValueError(f"--eval-opponents: there is no bot {name!r}; {nearest(name, known)} and {ADDRESS}")
         if (reason := why_not(bot := bot_named(name), *games)) is not None:
             raise ValueError(f"--eval-opponents {name}: {reason}")
-        own += [] if name in BOTS else [bot.address]
-    return [*(name for name in plays if name in wanted), *dict.fromkeys(own)]
+        own += [] if name in known else [bot.address]
+    return [*(name for name in known if name in wanted), *dict.fromkeys(own)]
 
 
 def bots(games: Sequence[Game], asked: str = "") -> list[Player | HistoryPlayer]:
@@ -103,7 +110,8 @@ def bots(games: Sequence[Game], asked: str = "") -> list[Player | HistoryPlayer]
 
 def bot_named(name: str) -> Player | HistoryPlayer:
     """A known opponent by its name, or else a player of one's own by its address; raises as `own_player`."""
-    return BOTS[name]() if name in BOTS else own_player(name)
+    known = known_bots()
+    return known[name]() if name in known else own_player(name)
 
 
 def evaluate(
@@ -125,6 +133,7 @@ def evaluate(
         keep: is given the results so far after every pairing.
     """
     total, seatings = len(players) * len(opponents), len(seatings_of(games[0]))
+    get_ready((*players, *opponents), games, display)  # once, not in each of the processes
     results: Results = {}
     with display.task("evaluation", seatings * deals * total, "games") as task:
         for row, player in enumerate(players):
@@ -220,15 +229,16 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         choices=tuple(PLAYERS),
         metavar="WAY",
-        help=f"how the network plays; {ways} (default: alone, and rollouts in games of tricks, or search in others, in "
-        "matches, and where a flag of the search is given)",
+        help=f"how the network plays; {ways} (default: alone, and policy in games so small that training solves them, "
+        "rollouts in others of tricks, or search in all else, in matches, and where a flag of the search is given)",
     )
     parser.add_argument(
         "--opponents",
         nargs="+",
         metavar="NAME",
-        help=f"whom to play: {', '.join(BOTS)}; {OUTSIDERS}; {ISMCTS}, OpenSpiel's IS-MCTS, which needs pip install "
-        "'vecgame[peers]' and thinks about 0.1 s a decision on one core (default: all bots that play the game)",
+        help=f"whom to play: {', '.join(BOTS)}; {SolvedBot.name}, the solution of a game small enough; {OUTSIDERS}; "
+        f"{ISMCTS}, OpenSpiel's IS-MCTS, which needs pip install 'vecgame[peers]' and thinks about 0.1 s a decision on "
+        f"one core (default: {', '.join(BOTS)}, those of them that play the game)",
     )
     parser.add_argument(
         "--ismcts-simulations", type=int, metavar="N", help=f"its simulations a decision (default: {SIMULATIONS})"
@@ -269,10 +279,10 @@ def make_opponent(name: str, own: argparse.Namespace) -> Player | HistoryPlayer:
         return outsider(name, own.program_seconds)
     if name == ISMCTS:
         return ISMCTSPlayer(SIMULATIONS if own.ismcts_simulations is None else own.ismcts_simulations)
-    if name not in BOTS:
-        known = nearest(name, (*BOTS, ISMCTS))
-        raise ValueError(f"there is no opponent {name!r}; {known}, {PREFIX}COMMAND and {ADDRESS}")
-    return BOTS[name]()
+    if name not in (known := known_bots()):
+        near = nearest(name, (*known, ISMCTS))
+        raise ValueError(f"there is no opponent {name!r}; {near}, {PREFIX}COMMAND and {ADDRESS}")
+    return known[name]()
 
 
 def check_players(players: Sequence[Player | HistoryPlayer], games: Sequence[Game]) -> None:
@@ -386,7 +396,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finished.update(results)
         if own.json is not None:
             complete = sum(map(len, results.values())) == len(players) * len(opponents)
-            stored = {**told, "complete": complete, "results": results_json(results)}
+            notes = told_of(opponents, games)
+            about = {"opponents": notes} if notes else {}
+            stored = {**told, **about, "complete": complete, "results": results_json(results)}
             write_atomically(own.json, json_text(stored, indent=1).encode())
 
     def show() -> None:
@@ -395,6 +407,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         display.line(judged, whole=True)
         table = results_table(finished, terms(games[0], settings), seatings_of(games[0]), games[0].unit)
         display.console.print(table)
+        for notes in told_of(opponents, games).values():
+            display.line(gains_line(notes, games[0].unit))
 
     with showing(show, lambda: stopped(finished, own.json)), ending(opponents):
         check_players(opponents, games)

@@ -47,6 +47,7 @@ from veclab.agents.networks import Saved, read_saved, saved_networks, settings_f
 from veclab.arena.bots import HistoryPlayer, Player, RandomBot, RuleBot, any_told
 from veclab.arena.elo import Rating, rate
 from veclab.arena.evaluate import (
+    ASKED,
     BOTS,
     add_program_flags,
     bots,
@@ -60,6 +61,7 @@ from veclab.arena.forked import Report, most_processes
 from veclab.arena.matches import Seatings, even_seatings_of, play_deals, rivalries, strata_of, win_shares
 from veclab.arena.outsiders import OUTSIDERS, is_outsider, outsider
 from veclab.arena.programs import PREFIX, ending, is_program
+from veclab.arena.solved import get_ready
 from veclab.files import json_text
 from veclab.game_flags import RULES, identities
 from veclab.lock import alone_at
@@ -254,7 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "agents",
         nargs="+",
         metavar="AGENT",
-        help=f"runs' folders (newest: the newest in runs/); networks' files; {OUTSIDERS}",
+        help=f"runs' folders (newest: the newest in runs/); networks' files; {', '.join(ASKED)}, the solution of a "
+        f"game small enough; {OUTSIDERS}",
     )
     parser.add_argument(
         "--most", type=int, default=8, metavar="N", help="networks of one run, evenly spaced (default: 8)"
@@ -274,8 +277,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     check_flag_of(f"{PREFIX}COMMAND", "--program-seconds", own.program_seconds, any(map(is_program, own.agents)))
     if named := [name for name in own.agents if name in BOTS and not Path(name).exists()]:
         raise ValueError(f"{named[0]} is a bot, and all bots that play the game are in every ladder: leave it out")
-    paths = [run_or_network(name) for name in own.agents if not is_outsider(name)]
-    made = [outsider(name, own.program_seconds) for name in own.agents if is_outsider(name)]
+    asked = [name for name in dict.fromkeys(own.agents) if name in ASKED and not Path(name).exists()]
+    paths = [run_or_network(name) for name in own.agents if name not in asked and not is_outsider(name)]
+    made = [ASKED[name]() for name in asked]
+    made += [outsider(name, own.program_seconds) for name in own.agents if is_outsider(name)]
     outsiders = {player.name: player for player in made}
 
     def files() -> dict[str, Path]:
@@ -321,6 +326,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check_players(made, games)
             said = f"stopped; the same command goes on after the pairings that are finished, which are in {path}"
             with showing(show, lambda: said):
+                get_ready(made, games, display)
                 play_missing(ladder, players, settings, device, path, display)
         return 0
 

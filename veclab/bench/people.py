@@ -25,7 +25,7 @@ WORLDS = 30  # in which a network thinks, as in `vecgame play`
 class Way:
     """A way in which a network may think."""
 
-    player: Callable[[Network], RolloutPlayer | SearchPlayer]  # that thinks so
+    player: Callable[[Network], NetworkPlayer | RolloutPlayer | SearchPlayer]  # that thinks so
     as_played: bool  # whether `vecgame play` makes this player of a network, if it is not told how to think
     asked: str | None  # the way that its searches are to run, None where it does not search
 
@@ -69,6 +69,8 @@ def ways_of(game: Game, network: InferenceNet, config: SearchConfig, device: tor
     if usual == "rollouts":
         rolled = rollout_config([game], config.worlds)
         ways.insert(0, Way(lambda network: RolloutPlayer(network, rolled), True, None))
+    if usual == "policy":
+        ways.insert(0, Way(lambda network: NetworkPlayer(network, sample=True), True, None))
     return ways
 
 

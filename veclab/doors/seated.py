@@ -22,7 +22,7 @@ from vecgame.philox import whole
 from veclab.agents.checkpoint import load_network
 from veclab.agents.networks import label, newest_network, other_rules
 from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, any_told, name_of, why_not
-from veclab.arena.evaluate import BOTS
+from veclab.arena.evaluate import known_bots
 from veclab.arena.outsiders import ADDRESS, is_outsider, outsider
 from veclab.arena.programs import PREFIX
 from veclab.doors.shared import action_at
@@ -65,12 +65,12 @@ def _player(opponent: Opponent, game: Game, device: str | torch.device) -> Playe
 
 
 def _named(name: str | Path, game: Game, device: str | torch.device) -> Player | HistoryPlayer:
-    if name in BOTS:
-        return BOTS[name]()
+    if name in (bots := known_bots()):
+        return bots[name]()
     if isinstance(name, str) and is_outsider(name):
         return outsider(name)
     if not is_there(name):
-        known = nearest(str(name), BOTS)
+        known = nearest(str(name), bots)
         raise ValueError(
             f"there is no opponent {str(name)!r}; {known}, {PREFIX}COMMAND, {ADDRESS}, and networks by their file or "
             "run's folder"

@@ -78,7 +78,7 @@ class Solver:
         self.iterations += 1
         for seat, owned in enumerate(self._owned):
             reach, towards = self.reach(self.last, seat), self.towards(self.last, seat)
-            for number, after, values in self._backwards(self.last, seat):
+            for number, after, values in self.backwards(self.last, seat):
                 own, table = owned[number], self.last[number]
                 if not len(own.nodes):
                     continue
@@ -109,7 +109,7 @@ class Solver:
 
     def values(self, tables: Tables, seat: int) -> list[Tensor]:
         """What the nodes of each level are worth to a seat where all play the policy: [L] float64."""
-        return [values for _, _, values in self._backwards(tables, seat)][::-1]
+        return [values for _, _, values in self.backwards(tables, seat)][::-1]
 
     def reach(self, tables: Tables, seat: int) -> list[Tensor]:
         """For the nodes of each level the probability of the deal and of what all but the seat did: [L] float64."""
@@ -129,7 +129,7 @@ class Solver:
             rows.append(rows[-1].index_select(0, links.parent) * chance)
         return rows
 
-    def _backwards(self, tables: Tables, seat: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    def backwards(self, tables: Tables, seat: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """Of each level, from the last on: its number, what the actions of its nodes come to for a seat, [L, A]
         float64, and what the nodes are worth to it by the policy, [L] float64."""
         values = self.levels[-1].scores.new_empty(0)

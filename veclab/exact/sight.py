@@ -73,7 +73,12 @@ def digest(state: State, without: Collection[str] = ()) -> Tensor:
 
 def kinds(*rows: Tensor) -> Tensor:
     """Numbers lanes 0.. by what stands in some tensors [B, ..], alike for those in which all is: [B] int64."""
-    return number(_summed(_words(list(rows))).t())[0]
+    return number(numbers(*rows))[0]
+
+
+def numbers(*rows: Tensor) -> Tensor:
+    """Two numbers for what stands in some tensors [B, ..]: [B, 2] int64."""
+    return _summed(_words(list(rows))).t()
 
 
 def _look(game: Game, state: State, known: Tensor) -> Tensor:

@@ -10,9 +10,11 @@ from torch import Tensor
 
 from vecgame import Game, State, Stream
 from vecgame.cards import unpack
-from veclab.arena.bots import HistoryPlayer, NetworkPlayer, Player, RolloutPlayer, SearchPlayer
+from veclab.arena.bots import CANDIDATES, HistoryPlayer, NetworkPlayer, Player, RolloutPlayer, SearchPlayer
+from veclab.arena.solved import SolvedBot
+from veclab.exact.table import table_of
 from veclab.table.session import Match
-from vecmcts import SearchConfig, SearchResult, rollouts, search
+from vecmcts import RolloutConfig, SearchConfig, SearchResult, rollouts, search
 from vecmcts.evaluators import as_evaluator, play_out
 from vecmcts.selection import improved_policy
 
@@ -55,10 +57,13 @@ class Hint:
 
 
 def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
-    """The agent's own advice when it thinks with a network, else that of random playouts (flat Monte Carlo)."""
+    """The agent's own advice when it plays by a network or the game's solution, else that of random playouts (flat
+    Monte Carlo)."""
     game, state, seed = match.game, match.state, match.settings.seed
     actions = torch.tensor(match.legal)
     moves = len(actions) * (game.decisions - len(match.moves))  # of one world, at most
+    span = game.highest - game.lowest
+    decimals = 1 if span >= 10 else 2 if span > 1 else 3
     if isinstance(agent, SearchPlayer | RolloutPlayer):
         worlds, finish = NETWORK_EVALUATIONS // moves, network_finish(NetworkPlayer(agent.evaluator))
         how = "that it played out"
@@ -70,6 +75,18 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         found = _thought(agent, match)
         policy, priors = found.policy[0, actions], found.prior[0, actions].tolist()
         expected = tuple(game.score_of(found.value[0]).tolist())
+    elif isinstance(agent, SolvedBot) and game.chooses(state, game.legal_actions(state)):
+        table = table_of(game)
+        place, count = table.find(state), len(actions)
+        policy = table.policy[place, :count][0]
+        values, decimals = (table.worth[place, :count][0] - game.lowest) / span, 3
+        source, priors, expected = "the solution of the game, exactly", [None] * count, None
+    elif isinstance(agent, NetworkPlayer):
+        worlds = min(WORLDS, max(LEAST_WORLDS, NETWORK_EVALUATIONS // moves))
+        policy, values, expected = _by_policy(agent, match, worlds)
+        likely = "likely " * game.fixed_hands
+        source = f"the agents' network ({agent.name}; {game.unit}: {worlds} {likely}deals that it played out)"
+        priors = [None] * len(actions)
     else:
         worlds = min(WORLDS, max(LEAST_WORLDS, RANDOM_MOVES // moves))
         source = f"random playouts of {worlds} deals"
@@ -77,8 +94,6 @@ def give_hint(agent: Player | HistoryPlayer, match: Match) -> Hint:
         policy, priors, expected = _policy_of_values(values, worlds), [None] * len(actions), None
     names = (game.action_name(action, state) for action in match.legal)
     rows = zip(match.legal, names, policy.tolist(), game.score_of(values).tolist(), priors, strict=True)
-    span = game.highest - game.lowest
-    decimals = 1 if span >= 10 else 2 if span > 1 else 3
     advice = sorted(_together(Advice(*row) for row in rows), key=lambda one: (-one.probability, -one.points))
     return Hint(source, game.unit, decimals, tuple(advice), expected)
 
@@ -101,6 +116,23 @@ def _thought(agent: SearchPlayer | RolloutPlayer, match: Match) -> SearchResult:
     if isinstance(agent, RolloutPlayer):
         return rollouts(game, state, agent.evaluator, agent.config, seed, match.past)
     return search(game, state, agent.evaluator, agent.config, seed)
+
+
+def _by_policy(agent: NetworkPlayer, match: Match, worlds: int) -> tuple[Tensor, Tensor, tuple[float, ...]]:
+    """What a network does that thinks no further: the probabilities of the legal actions, [A]; their mean values to the
+    mover where all play on by its policy, [A], in deals that its policy makes likely, if hands are fixed, else in any;
+    and the points that it expects for each seat."""
+    game, state, seed, actions = match.game, match.state, match.settings.seed, torch.tensor(match.legal)
+    evaluator = as_evaluator(agent.network)
+    candidates = CANDIDATES * worlds * game.fixed_hands
+    every = {"actions": max(2, game.max_legal), "least_prior": 0.0}
+    config = RolloutConfig(worlds=worlds, candidates=candidates, **every)
+    found = rollouts(game, state, evaluator, config, seed, match.past if candidates else None)
+    _, judged = evaluator.evaluate(game, state, Stream(seed, state.index, game.turn(state)))
+    own = judged[0, int(game.mover(state))].float()  # what the only action is worth, which is not tried
+    values = found.q[0, actions].float()
+    values = torch.where(values.isnan(), own, values)
+    return found.prior[0, actions], values, tuple(game.score_of(judged[0].float()).tolist())
 
 
 def where_cards_lie(match: Match, worlds: int = WORLDS) -> Tensor:

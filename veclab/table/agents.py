@@ -16,6 +16,7 @@ from veclab.agents.networks import label, other_rules, trained_by
 from veclab.arena.bots import (
     FlatMonteCarlo,
     HistoryPlayer,
+    NetworkPlayer,
     Player,
     RandomBot,
     RolloutPlayer,
@@ -27,10 +28,12 @@ from veclab.arena.bots import (
 )
 from veclab.arena.matches import decided
 from veclab.arena.outsiders import ADDRESS, is_address, own_player
+from veclab.arena.solved import SolvedBot
 from veclab.game_flags import games_of
+from veclab.progress import Display
 from veclab.room import check_room, of_search
 from veclab.settings import Settings as TrainingSettings
-from veclab.table.session import ROLLOUTS, Match, Settings
+from veclab.table.session import POLICY, ROLLOUTS, Match, Settings
 from vecmcts import SearchConfig
 
 Agent = Player | HistoryPlayer
@@ -42,10 +45,19 @@ def _rule_bot(settings: Settings) -> Player:
     return RuleBot()
 
 
+def _solved_bot(settings: Settings) -> Player:
+    bot, courses = SolvedBot(), settings.course
+    if (reason := why_not(bot, *courses)) is not None:
+        raise ValueError(f"--agent {bot.name}: {reason}; take rules, flat, random or a network")
+    bot.get_ready(courses, Display())
+    return bot
+
+
 BOTS: dict[str, Callable[[Settings], Player]] = {
     "rules": _rule_bot,
     "random": lambda settings: RandomBot(),
     "flat": lambda settings: FlatMonteCarlo(settings.worlds),
+    SolvedBot.name: _solved_bot,
 }
 
 
@@ -69,6 +81,9 @@ def make_agent(settings: Settings) -> Agent:
             raise ValueError(reason)
         return agent
     path = network_at(Path(settings.agent))
+    if settings.thinking == POLICY:
+        network = InferenceNet(load_network(path, game=settings.game))
+        return NetworkPlayer(network, f"{label(path)}, its policy", sample=True)
     if settings.thinking == ROLLOUTS:
         rolled = rollout_config(settings.course, settings.worlds)
         network = InferenceNet(load_network(path, game=settings.game))

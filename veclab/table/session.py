@@ -20,10 +20,11 @@ from vecmcts import Past, SearchConfig
 
 PERSON = 0  # the seat of the person, if one plays
 MOST_GAMES = 100  # of a match
-SEARCH, ROLLOUTS = "search", "rollouts"
+SEARCH, ROLLOUTS, POLICY = "search", "rollouts", "policy"
 THINKING = {  # how a network thinks
     SEARCH: "by trees, --simulations in each of --worlds worlds",
     ROLLOUTS: "its best action unless playing on by its policy, in --worlds likely worlds, finds a better one",
+    POLICY: "not at all, its action is drawn from its policy",
 }
 
 # Number of a match's first game. No run learns from these deals and no evaluation uses them, and it is a multiple of
