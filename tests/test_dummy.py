@@ -7,7 +7,7 @@ import torch
 from rich.console import Console
 
 from tests.bridge import NAMES, Bridge
-from vecgame import Layout, TrickGame, TrickState, Whist, contract, pictures, text
+from vecgame import Layout, TrickGame, TrickState, Whist, contract, naming, pictures
 from vecgame.cards import bit
 from vecgame.lanes import place_of
 from veclab.arena.told import states_told
@@ -112,9 +112,9 @@ def test_the_table_says_whose_card_it_is() -> None:
     assert told[-2].startswith("You hold ") and told[-1].startswith("You may play North's  ")
     assert "(North holds " in told[-1]
     assert lines.prompt(seen, UNICODE).startswith("North's card")
-    card = text.card_name(GAME.layout, match.legal[0])
+    card = naming.card_name(GAME.layout, match.legal[0])
     assert parse(card, seen, UNICODE) == match.legal[0]
-    missing = text.card_name(GAME.layout, seen.hand(SOUTH)[0])
+    missing = naming.card_name(GAME.layout, seen.hand(SOUTH)[0])
     assert parse(missing, seen, UNICODE) == Mistake(f"North does not hold {missing}.")
     after = match.act(match.legal[0])
     for viewer, line in ((SOUTH, "You play North's"), (NORTH, "South plays your"), (WEST, "South plays North's")):
@@ -131,7 +131,7 @@ def test_a_screen_numbers_dummys_cards_and_lays_them_at_its_seat(in_lines: int) 
     for shown in (match, match.act(match.legal[0])):
         console.print(view.screen(look(shown, PERSON), UNICODE, 100, [], in_lines))
     first, second = console.export_text().split("Game 1 of 1")[1:]
-    seen, card = look(match, PERSON), text.card_name(GAME.layout, match.legal[0])
+    seen, card = look(match, PERSON), naming.card_name(GAME.layout, match.legal[0])
     number = seen.hand(NORTH).index(match.legal[0]) + 1
     assert f"{number}:{card}" in first and not any(f"{number}:" in line for line in second.splitlines())
     assert card in second.split("North:")[0]
@@ -145,7 +145,7 @@ def test_a_page_offers_dummys_cards() -> None:
     offered = {card["action"] for card in told["seats"][NORTH]["hand"]} - {None}
     assert offered == set(match.legal) and all("action" not in card for card in told["seats"][WEST]["hand"])
     after = seen_told(look(match.act(match.legal[0]), PERSON))
-    assert after["seats"][NORTH]["played"]["name"] == text.card_name(GAME.layout, match.legal[0])
+    assert after["seats"][NORTH]["played"]["name"] == naming.card_name(GAME.layout, match.legal[0])
     assert after["seats"][SOUTH]["played"] is None
     other = seen_told(look(match, EAST))
     assert all("action" not in card for card in other["seats"][NORTH]["hand"]) and other["prompt"] == ""

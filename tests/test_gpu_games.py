@@ -12,6 +12,7 @@ from torch import Tensor
 from tests.blob_games import GAME_SIZES, games_of
 from tests.emulated_gpu import sized
 from tests.helpers import assert_same_state, random_actions
+from tests.uno import Uno
 from vecgame import Blob, BlobMatch, Game, make_game
 from vecgame.contract import same
 from vecgame.games.blob_state import BlobState
@@ -29,6 +30,7 @@ GAMES = {
     "euchre": make_game("euchre"),
     **{f"hearts, passing {where}": make_game("hearts", passing=where) for where in ("left", "random")},
     "spades": make_game("spades"),
+    "uno, a deck of copies": Uno(cards=3, decisions=30),
 }
 LONG = ("hearts, passing left", "hearts, passing random", "spades")  # 52 decisions or more
 LONG += ("match of 3, rotating trump",)  # nearly as many

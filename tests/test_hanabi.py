@@ -13,7 +13,7 @@ from tests.hanabi import Hanabi
 from vecgame import contract, game_of, identity
 from vecgame.cards import lowest_card, popcount
 from vecgame.contract import random_action
-from vecgame.text import card_name
+from vecgame.naming import card_name
 from veclab.game_flags import DEFAULTS, canonical, flags_of, games_of
 from veclab.table import lines
 from veclab.table.glyphs import UNICODE

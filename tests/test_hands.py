@@ -11,7 +11,7 @@ import torch
 
 from tests.crazy_eights import CrazyEights, CrazyEightsState
 from tests.small_games import Draw
-from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, piles, text
+from vecgame import HandGame, HandState, Hidden, Layout, Stream, contract, naming, piles
 from vecgame.cards import bit, popcount, unpack
 from vecgame.contract import random_action
 from veclab.table import lines, rows
@@ -455,7 +455,7 @@ def test_the_table_holds_cards_that_all_know_in_the_hand_and_lists_choices_that_
         seen, other = look(match, PERSON), look(match, 1)
         assert len(seen.hand(1)) == 1 and seen.unseen(1) == 2 and len(other.hand(1)) == 3
         assert not any(fact.startswith("shown") for fact in seen.facts)
-        drawn = f"You get {text.card_name(kind().layout, *set(seen.hand(0)) - set(before.hand(0)))}."
+        drawn = f"You get {naming.card_name(kind().layout, *set(seen.hand(0)) - set(before.hand(0)))}."
         first = begin(Settings(kind(), games=1, agent="random", seed=1)).act(6)
         assert lines.narrate(before, first.last, look(first, PERSON), UNICODE) == ["You draw.", drawn]
         if kind is Only:

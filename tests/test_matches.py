@@ -24,7 +24,7 @@ from vecgame import (
     TrickState,
     WhistMatch,
     Wizard,
-    text,
+    seeing,
 )
 from vecgame import Whist as WhistGame
 from vecgame.cards import popcount
@@ -161,7 +161,7 @@ def test_a_match_is_told_in_the_words_of_its_game(
     match, game = match(**rules), game(**rules)
     state = match.deal(1, seed=3)
     state = replace(state, **{name: torch.full_like(getattr(state, name), value) for name, value in given.items()})
-    said, alone = (text.kinds(one, {}) for one in (state, of_game(game, state)))
+    said, alone = (seeing.kinds(one, {}) for one in (state, of_game(game, state)))
     assert said == {**alone, **{name: said[name] for name in said.keys() - alone.keys()}} and said["future"] == "number"
     lines = match.text(state).splitlines()
     for line in game.text(of_game(game, state)).splitlines()[5:]:
@@ -170,7 +170,7 @@ def test_a_match_is_told_in_the_words_of_its_game(
 
 def test_a_state_says_what_it_holds_beside_what_it_extends() -> None:
     changed = type("OwnState", (Skat.state_type,), {"holds": {"soloist": "number"}})
-    said = text.kinds(changed(**Skat().deal(1).tensors()), {})
+    said = seeing.kinds(changed(**Skat().deal(1).tensors()), {})
     assert said["soloist"] == "number" and "grand" in said["trump"]
 
 

@@ -12,8 +12,8 @@ from tests.game_picture import PATH, drawing
 from tests.micro_games import MicroGame
 from vecgame import GAMES, Blob, Game, Hearts, Spades, State, TrickGame, make_game
 from vecgame.contract import random_action
+from vecgame.naming import AS_TEXT, card_ids, card_name
 from vecgame.pictures import LARGE, picture
-from vecgame.text import AS_TEXT, card_ids, card_name
 
 SVG = "{http://www.w3.org/2000/svg}"
 

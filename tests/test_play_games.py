@@ -11,7 +11,7 @@ import torch
 from net import BlobNet
 from tests.every_game import EVERY, Named
 from tests.tables import CARD, Recorder, one_game, run
-from vecgame import identity, make_game, text
+from vecgame import identity, make_game, naming
 from veclab import play
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
@@ -79,8 +79,8 @@ def test_wrong_lines_change_nothing_and_get_one_line(named: Named) -> None:
                 answer = parse(line, seen, UNICODE)
                 assert isinstance(answer, Mistake) and answer.text.isprintable() and len(answer.text) < 160
             others = [card for card in range(match.game.layout.size) if card not in seen.one.playable()]
-            names = {typed(text.card_name(match.game.layout, card)): card for card in others}
-            legal = {typed(text.card_name(match.game.layout, card)).replace("'", "") for card in seen.one.playable()}
+            names = {typed(naming.card_name(match.game.layout, card)): card for card in others}
+            legal = {typed(naming.card_name(match.game.layout, card)).replace("'", "") for card in seen.one.playable()}
             for word in rng.sample(sorted(names), 5 if len(names) > 5 else len(names)):
                 if word.replace("'", "") not in legal:
                     assert isinstance(parse(word, seen, UNICODE), Mistake)
@@ -126,7 +126,7 @@ def test_no_card_is_named_that_the_person_does_not_see(named: Named) -> None:
         if match.mover != PERSON:
             visible = {card for name in seen.one.counts for card in seen.one.held(name)}
             visible |= {after.last.action} if after.last.plays else set()
-            names = {text.card_name(layout, card) for card in visible}
+            names = {naming.card_name(layout, card) for card in visible}
             told = lines.narrate(look(match, PERSON), said(match, after, PERSON), seen, UNICODE)
             assert set(CARD.findall(" ".join(told))) <= names
         match = after

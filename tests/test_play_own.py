@@ -14,7 +14,7 @@ from tests.every_game import EVERY, Named
 from tests.hanabi import Hanabi
 from tests.small_hands import Tray
 from tests.tables import Recorder, one_game
-from vecgame import HandGame, HandState, Hidden, Layout, contract, hidden, piles, text
+from vecgame import HandGame, HandState, Hidden, Layout, contract, hidden, naming, piles
 from vecgame.card_pictures import ink_of
 from vecgame.observation import blocks
 from veclab.arena.bots import RandomBot
@@ -203,7 +203,7 @@ def moves_told(match: Match, *actions: int, viewer: int | None = PERSON) -> list
 def test_moves_are_told_by_the_verbs_of_their_names() -> None:
     match = a_match(Stow())
     own, other = look(match, PERSON).hand(0)[0], look(match.act(10), 1).hand(1)[0]
-    lies, names = look(match, PERSON).one.held("tray")[0], [text.card_name(Tray.layout, card) for card in range(10)]
+    lies, names = look(match, PERSON).one.held("tray")[0], [naming.card_name(Tray.layout, card) for card in range(10)]
     assert moves_told(match, own, other, lies)[:3] == [
         f"You stow {names[own]}.",
         "North stows a card.",
@@ -249,11 +249,11 @@ def test_what_a_game_remarks_is_told_after_the_move_and_at_the_end() -> None:
     match = next(match for seed in range(20) if fives(match := a_match(Stow(), seed=seed)))
     best = fives(match)[0]
     told = moves_told(match, 10, 10, best, 10, 10)
-    assert told[2:4] == [f"You take {text.card_name(Tray.layout, best)}.", "A five for You."]
+    assert told[2:4] == [f"You take {naming.card_name(Tray.layout, best)}.", "A five for You."]
     for action in (10, 10, best, 10, 10):
         match = match.act(action)
     last = next(card for card in match.legal if card % 5 != 4)
-    assert moves_told(match, last)[:2] == [f"North takes {text.card_name(Tray.layout, last)}.", "That is all."]
+    assert moves_told(match, last)[:2] == [f"North takes {naming.card_name(Tray.layout, last)}.", "That is all."]
     contract.check(Tray())
 
 
@@ -423,7 +423,7 @@ def test_cards_on_the_table_are_told_to_the_page_as_cards() -> None:
     match = match.act(second := look(match, PERSON).pile("tray")[0])
     seen, told = look(match, PERSON), seen_told(look(match, PERSON))
     tray, row = told["piles"]
-    names = [text.card_name(Tray.layout, card) for card in (first, second, own)]
+    names = [naming.card_name(Tray.layout, card) for card in (first, second, own)]
     assert (tray["label"], tray["unseen"], row["label"]) == ("tray", 0, "row")
     assert [card["name"] for card in row["cards"]] == [names[1], names[0]]  # by their places
     beside = [[(p["label"], [c["name"] for c in p["cards"]], p["unseen"]) for p in s["piles"]] for s in told["seats"]]

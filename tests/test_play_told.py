@@ -11,7 +11,7 @@ import torch
 from tests.every_game import Named
 from tests.small_games import Draw, DrawState
 from tests.tables import Recorder, name, one_game, played, position
-from vecgame import Blob, Game, Spades, Whist, make_game, text
+from vecgame import Blob, Game, Spades, Whist, make_game, naming
 from vecgame.hidden import Hidden, nobody
 from veclab.arena.bots import RandomBot
 from veclab.table import lines, rows, view
@@ -66,7 +66,7 @@ def test_the_card_turned_up_is_shown_through_each_deal(game: Game) -> None:
     while not match.over:
         if not (match.state.trick >= 0).any() and len(match.tricks) == 0:
             (card,) = [card for card in range(match.game.layout.size) if int(match.state.seen) >> card & 1]
-            told = f"Turned up {text.card_name(match.game.layout, card)}."
+            told = f"Turned up {naming.card_name(match.game.layout, card)}."
             deals.add(look(match, None).deal)
         seen = look(match, PERSON)
         assert seen_told(seen)["facts"] == told
@@ -222,7 +222,7 @@ def test_cards_are_played_without_tricks_too_and_shown_where_the_game_says_that_
     after = match.act(match.legal[0])
     before, card, seen = look(match, PERSON), after.last.name, look(after, PERSON)
     (drawn,) = set(seen.hand(PERSON)) - set(before.hand(PERSON))
-    got = f"You get {text.card_name(match.game.layout, drawn)}."
+    got = f"You get {naming.card_name(match.game.layout, drawn)}."
     assert lines.narrate(before, after.last, seen, UNICODE) == [f"You play {card}.", got]
     assert any(fact.startswith("played ") for fact in look(after, PERSON).facts)
     plain = begin(Settings(Draw(), games=1, agent="random", seed=3)).act(match.legal[0])

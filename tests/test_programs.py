@@ -17,7 +17,7 @@ import torch
 
 from tests.every_game import Named
 from vecgame import Blob, Game, Hearts, Kuhn, make_game
-from vecgame.text import card_name
+from vecgame.naming import card_name
 from veclab.arena import programs
 from veclab.arena.bots import RandomBot
 from veclab.arena.matches import decisions, play_games, play_match

@@ -17,7 +17,7 @@ from tests.schnapsen import Schnapsen
 from vecgame import Blob, Euchre, Game, Kuhn, TrickGame, Whist, identity, make_game
 from vecgame.games.match import Standing
 from vecgame.pictures import drawable
-from vecgame.text import see
+from vecgame.seeing import see
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.report import played

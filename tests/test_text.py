@@ -32,8 +32,10 @@ from vecgame import (
 from vecgame.cards import STANDARD, Layout
 from vecgame.contract import random_action
 from vecgame.game import actions_of
+from vecgame.naming import card_name, cards_text, suit_name
 from vecgame.pictures import picture
-from vecgame.text import card_name, cards_text, see, suit_name, words
+from vecgame.seeing import see
+from vecgame.text import words
 from veclab.table import lines
 from veclab.table.session import Settings, begin
 from veclab.table.sight import look

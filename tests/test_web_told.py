@@ -18,7 +18,7 @@ from tests.every_game import EVERY, Named
 from tests.small_hands import Tray
 from tests.tables import CARD
 from tests.web import Served, a_match, actions, random_bots, waits_for_the_person
-from vecgame import make_game, text
+from vecgame import make_game, naming
 from veclab.arena.bots import RandomBot
 from veclab.table.session import PERSON, Match, Settings, begin, is_told
 from veclab.table.sight import look
@@ -94,7 +94,7 @@ def open_to(match: Match, seat: int) -> set[str]:
     """The cards that a seat has in its hand or has seen played, by name."""
     tricks = [trick for result in match.results for trick in result.tricks] + list(match.tricks)
     played = {move.name for trick in tricks for move in trick.plays}
-    return played | {text.card_name(match.game.layout, card) for card in look(match, seat).hand(seat)}
+    return played | {naming.card_name(match.game.layout, card) for card in look(match, seat).hand(seat)}
 
 
 def test_no_opponents_card_is_in_the_traffic(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,5 +229,5 @@ def test_where_cards_lie_is_told_of_those_whose_place_the_mover_does_not_know() 
     unknown, elsewhere = seen.hand(1)[0], seen.hand(2)[0]
     lies[unknown], lies[elsewhere] = 0, torch.tensor([0.0, 0.251, 0.0, 0.5])
     told = {row["card"]["name"]: (row["seat"], row["shares"]) for row in lies_told(seen, lies)}
-    names = {card: text.card_name(seen.one.layout, card) for card in (unknown, elsewhere)}
+    names = {card: naming.card_name(seen.one.layout, card) for card in (unknown, elsewhere)}
     assert told == {names[unknown]: (1, [0, 0, 0, 0]), names[elsewhere]: (2, [0, 0.251, 0, 0.5])}

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from html import escape
 
-from vecgame import text
+from vecgame import naming
 from vecgame.cards import SUIT_NAMES, Layout
-from vecgame.text import AS_TEXT
+from vecgame.naming import AS_TEXT
 
 SMALL, LARGE = (32, 44), (42, 60)  # cards above the table; below it and on it
 INK, FAINT, PAGE, FELT, PAPER, BACK = (
@@ -23,14 +23,14 @@ INK, FAINT, PAGE, FELT, PAPER, BACK = (
 RIM, EDGING, TURN = "#256549", "#8d949b", "#f0b429"  # of the table, of a card, of whose turn it is, in both
 CLASSES = {"ink": INK, "faint": FAINT, "page": PAGE, "felt": FELT, "paper": PAPER, "back": BACK}
 INKS = ("#1d2125", "#c4242b", "#17733a", "#1f5fbf", "#8a4b08", "#6f3fa8")  # of suits by number, the usual ones first
-SIGNS = frozenset(text.SYMBOLS[name] for name in SUIT_NAMES)
+SIGNS = frozenset(naming.SYMBOLS[name] for name in SUIT_NAMES)
 
 
 def face(
     layout: Layout, card: int, x: float, y: float, width: float, height: float, whole: bool = False, strip: bool = False
 ) -> str:
     """A card, known by its left edge, or with ``strip`` by its upper one; ``whole`` ones have a large sign as well."""
-    name, (rank, sign), ink = text.card_name(layout, card), corner(layout, card), INKS[ink_of(layout, card)]
+    name, (rank, sign), ink = naming.card_name(layout, card), corner(layout, card), INKS[ink_of(layout, card)]
     parts = [f'<rect class="vg-paper" width="{width}" height="{height}" rx="4" fill="{PAPER[0]}" stroke="{EDGING}"/>']
     short = len(sign) == 1
     mark = f'fill="{ink}" font-weight="600"'
@@ -64,9 +64,9 @@ def face(
 def corner(layout: Layout, card: int) -> tuple[str, str]:
     """What stands in a card's corner: its rank and its suit's sign, or its name and nothing."""
     if card >= layout.suits * layout.ranks:
-        return text.card_name(layout, card), ""
+        return naming.card_name(layout, card), ""
     suit, rank = divmod(card, layout.ranks)
-    return layout.rank_names[rank], text.suit_symbol(layout, suit)
+    return layout.rank_names[rank], naming.suit_symbol(layout, suit)
 
 
 def ink_of(layout: Layout, card: int) -> int:
@@ -75,7 +75,7 @@ def ink_of(layout: Layout, card: int) -> int:
     if not layout.suits:
         return list(dict.fromkeys(layout.extra_names)).index(layout.extra_names[card]) % len(INKS)
     suit = min(card // max(layout.ranks, 1), layout.suits)
-    usual = suit < layout.suits and text.usual_suits(layout)
+    usual = suit < layout.suits and naming.usual_suits(layout)
     return (SUIT_NAMES.index(layout.suit_names[suit]) if usual else suit) % len(INKS)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Protocol
 
 import torch
@@ -51,6 +52,16 @@ def check(copies: Sequence[int], deck: int, size: int) -> None:
         if bool(number) != bool(deck >> card & 1):
             has = "has" if deck >> card & 1 else "lacks"
             raise ValueError(f"the deck {has} id {card}, of which there are {number} copies")
+
+
+def of_deck(copies: Sequence[int], device: torch.device) -> Tensor:
+    """How many there are of each id in the deck: [size] int64, which stays on the device."""
+    return _of_deck(tuple(copies), device)
+
+
+@cache
+def _of_deck(copies: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor(copies, device=device)
 
 
 def ids_of(counts: Tensor) -> Tensor:
@@ -133,7 +144,7 @@ def unseen(
 ) -> Tensor:
     """The cards that ``seat`` [B] int64 does not see, but for those in fields that are ``given``: [B, size] int64."""
     size = len(game.copies)
-    left = torch.tensor(game.copies, device=state.device) - game.open_cards(state)
+    left = of_deck(game.copies, state.device) - game.open_cards(state)
     for name, told in fields.items():
         if told.is_place:
             left = left - of_all(getattr(state, name), told.holds, size, None if name in given else told.seen_by(seat))

@@ -58,7 +58,7 @@ def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
 
 def shuffled_copies(stream: Stream, of_each: Sequence[int]) -> Tensor:
     """The cards of a deck with so many of each id, [size], in random order: [B, N] int64 ids."""
-    counts = torch.tensor(of_each, device=stream.game.device).expand(len(stream.game), -1)
+    counts = copies.of_deck(of_each, stream.game.device).expand(len(stream.game), -1)
     return copies.in_order(stream.keys(Purpose.DEAL, sum(of_each)), counts)
 
 

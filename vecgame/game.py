@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vecgame import hidden, observation, text
+from vecgame import hidden, naming, observation, seeing, text
 from vecgame.cards import SEATS, STANDARD, Layout
 from vecgame.hidden import Hidden
 from vecgame.lanes import around, compacts, has_choice, steps_while
@@ -311,7 +311,7 @@ class Game(ABC):
             raise ValueError(f"action must be from 0 to {self.num_actions - 1}, got {action!r}")
         if self.action_names:
             return self.action_names[number]
-        return text.card_name(self.layout, number) if self.deck and number < self.layout.size else str(number)
+        return naming.card_name(self.layout, number) if self.deck and number < self.layout.size else str(number)
 
     def remark(self, before: State, action: int, after: State, names: Sequence[str]) -> str | None:
         """What a table says of a move beside its name, in sentences for all seats, such as that a hidden card was
@@ -327,11 +327,11 @@ class Game(ABC):
     def text(self, state: State, lane: int = 0, seat: int | None = None) -> str:
         """A game in words as ``seat`` sees it, or all of it for None: cards, trick, bids, whose turn it is, and the
         legal actions of who sees them. Raises IndexError on such a lane, ValueError on such a seat."""
-        return text.words(text.see(self, state, lane, seat))
+        return text.words(seeing.see(self, state, lane, seat))
 
     def view(self, state: State, lane: int = 0, seat: int | None = None) -> View:
         """`text`, and in a notebook the picture of it."""
-        return View(text.see(self, state, lane, seat))
+        return View(seeing.see(self, state, lane, seat))
 
 
 def _named(value: object) -> str:

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import copies, dealing, grouped, hidden, kinds, piles, text, worlds
+from vecgame import copies, dealing, grouped, hidden, kinds, naming, piles, seeing, worlds
 from vecgame.cards import Layout, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
@@ -85,7 +85,7 @@ class HandGame(Game):
         self._lay_out()
         copied = sum(1 << card for card, copies in enumerate(self.copies) if copies)
         self.deck = self.deck or copied or self.layout.bits
-        cards = [text.card_name(self.layout, card) for card in range(self.layout.size)] if self.plays_cards else []
+        cards = [naming.card_name(self.layout, card) for card in range(self.layout.size)] if self.plays_cards else []
         self.action_names, self.first_other = (*cards, *self.others), len(cards)
         self.num_actions = len(self.action_names)
         self._check()
@@ -131,7 +131,7 @@ class HandGame(Game):
         if sets := [field for field in sorted(self._fields()) if holds.get(field) == "sets"]:
             holds = f'holds = {{"{sets[0]}": "counts"}}'
             raise ValueError(f"{type(self).__name__} has copies, so that {sets[0]} is no bitboard: {name}.{holds}")
-        if known := sorted({"shown", *text.MARKS} & self._fields()):
+        if known := sorted({"shown", *seeing.MARKS} & self._fields()):
             raise ValueError(f"{name} has {known[0]}, which says nothing of hands that are counts")
         if type(self).keeps is not HandGame.keeps:
             raise ValueError(f"{type(self).__name__} says what a seat keeps, which is not asked where hands are counts")
@@ -265,7 +265,7 @@ class HandGame(Game):
         """A seat sees its own hand only, nobody the stock and what comes later."""
         hands = Hidden("own", "counts" if self.copies else "sets")
         known = {"hands": hands, "stock": Hidden("nobody", "cards"), "future": Hidden("nobody", "number")}
-        known |= dict.fromkeys(text.MARKS, Hidden("all", place=False))
+        known |= dict.fromkeys(seeing.MARKS, Hidden("all", place=False))
         return {name: told for name, told in known.items() if hasattr(state, name)}
 
     def keeps(self, cards: Tensor) -> Tensor:
@@ -304,8 +304,8 @@ class HandGame(Game):
         [B, size] int64, as there is no telling which of several is meant; there a mark is a field with ``place`` False.
         """
         told = self.hidden(state)
-        apart = {*told, *text.MARKS}  # marks, which are no place in a game with a `hidden` of its own either
-        held = {name: kind for name, kind in text.kinds(state, told).items() if name not in apart}
+        apart = {*told, *seeing.MARKS}  # marks, which are no place in a game with a `hidden` of its own either
+        held = {name: kind for name, kind in seeing.kinds(state, told).items() if name not in apart}
         if self.copies:
             size, none = self.layout.size, state.index.new_zeros(state.batch_size, self.layout.size)
             tallies = (copies.of_all(getattr(state, name), kind, size) for name, kind in held.items() if kind in COPIED)

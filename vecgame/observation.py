@@ -1,7 +1,7 @@
 """What a seat knows as numbers, made of what its game declares anyway: the default of `Game.observe`.
 
-Each field of a state is a block of columns, by what it holds (`text.kinds`): cards, seats, suits and names have one for
-each that there is, numbers some that tell small ones and large ones apart. Of what the viewer does not see, as
+Each field of a state is a block of columns, by what it holds (`seeing.kinds`): cards, seats, suits and names have one
+for each that there is, numbers some that tell small ones and large ones apart. Of what the viewer does not see, as
 `Game.hidden` says, only that is told which everybody knows: how many cards there are. Seats, and fields by seat, are
 counted from the viewer on, so that what is learned in one seat holds for all; as seats may differ, the viewer's own is
 told too. So two observations are equal if and only if the same is seen, but for numbers above 30,000 or so.
@@ -14,7 +14,7 @@ from collections.abc import Collection
 import torch
 from torch import Tensor
 
-from vecgame import text
+from vecgame import copies, seeing
 from vecgame.cards import Layout, popcount, unpack
 from vecgame.lanes import around
 from vecgame.state import State
@@ -57,7 +57,7 @@ def blocks_of(
 ) -> list[tuple[str, Tensor]]:
     """Those of the fields ``names`` of the state, with the suits turned so that ``first_suit`` [B] is the first."""
     hidden, told = game.hidden(state), []
-    for name, kind in text.kinds(state, hidden).items():
+    for name, kind in seeing.kinds(state, hidden).items():
         if name not in names:
             continue
         field = getattr(state, name)
@@ -121,7 +121,7 @@ def _columns(kind: str | tuple[str, ...], row: Tensor, parts: int, game) -> Tens
     if kind == "number":
         return numbers(row)
     if kind == "counts":
-        most = torch.tensor(game.copies, device=row.device).clamp(min=1)
+        most = copies.of_deck(game.copies, row.device).clamp(min=1)
         return (row.unflatten(1, (-1, size)) / most).flatten(1)
     if kind == "sets":
         return unpack(row.long(), torch.float32, size).flatten(1)

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from vecgame import text
+from vecgame import naming, seeing, text
 from vecgame.card_pictures import CLASSES, FELT, LARGE, PAGE, RIM, SMALL, TURN, back, face, written
-from vecgame.text import AS_TEXT, Seen
+from vecgame.naming import AS_TEXT
+from vecgame.seeing import Seen
 
 MOST_SEATS = 8
 MOST_PILES = 2  # on the table; others are told below it
@@ -54,7 +55,7 @@ def picture(game: Any, state: Any, lane: int = 0, seat: int | None = None, names
     Raises:
         ValueError: on a game without hands, a seat that is none, or another number of names. IndexError on such a lane.
     """
-    seen = text.see(game, state, lane, seat)
+    seen = seeing.see(game, state, lane, seat)
     if not drawable(seen):
         raise ValueError(f"{seen.title}: there are no hands of 2 to {MOST_SEATS} seats to draw")
     if names is not None and len(names) != seen.seats:
@@ -68,7 +69,7 @@ def state_picture(state: Any) -> str | None:
         return None
     first = f"{type(state).__name__}, game {int(state.index[0])}"
     more = f", the first of {state.batch_size:,}" if state.batch_size > 1 else ""
-    seen = text.see_all(state, 0, first + more)
+    seen = seeing.see_all(state, 0, first + more)
     return svg(seen) if drawable(seen) else None
 
 
@@ -142,7 +143,7 @@ def _table(seen: Seen, y: float, height: float) -> str:
     parts = [f'<rect class="vg-felt" {place} fill="{FELT[0]}" stroke="{RIM}" stroke-width="3"/>', *_piles(seen, middle)]
     trump = None if "trump" in seen.unnamed else seen.values.get("trump")
     if seen.kinds.get("trump") == "suits" and trump is not None and 0 <= trump < seen.layout.suits:
-        symbol = text.suit_symbol(seen.layout, trump)
+        symbol = naming.suit_symbol(seen.layout, trump)
         if len(symbol) == 1 and len(parts) == 1:
             place = f'x="{WIDTH / 2}" y="{middle + 14:.1f}" text-anchor="middle" font-size="64"'
             parts.append(f'<text {place} fill="#ffffff" fill-opacity="0.3">{symbol}{AS_TEXT}</text>')
@@ -173,7 +174,7 @@ def _facts(seen: Seen) -> list[str]:
         value = seen.values[name]
         scalar = name not in seen.counts and not isinstance(value, list) and value is not None
         if scalar and not (seen.kinds[name] == "seats" and value >= 0):  # which stands at its seat
-            told.append(f"{text.LABELS.get(name, name)} {seen.worded(name, value)}")
+            told.append(f"{seeing.LABELS.get(name, name)} {seen.worded(name, value)}")
     return told
 
 
@@ -190,7 +191,7 @@ def _footer(seen: Seen, names: Sequence[str] | None) -> list[str]:
     drawn = {"hands", "trick", "lacks", *_pile_fields(seen)}
     for name in seen.counts:
         if name not in drawn and (cards := text.field_words(seen, name, names)):
-            told.append(f"{text.LABELS.get(name, name)}: {cards}")
+            told.append(f"{seeing.LABELS.get(name, name)}: {cards}")
     return told
 
 
@@ -213,7 +214,7 @@ def _marks(seen: Seen, seat: int) -> list[str]:
     """What is to be said of a seat, the roles that it has first; whose turn it is an arrow tells, if that is known."""
     here = {name for name, kind in seen.kinds.items() if kind == "seats" and seen.values[name] == seat}
     told = {"to_move"} if seen.mover is not None or seen.scores is not None else set()
-    roles = [text.LABELS.get(name, name) for name in seen.kinds if name in here - told]
+    roles = [seeing.LABELS.get(name, name) for name in seen.kinds if name in here - told]
     unknown = seen.count("hands", seat) - len(seen.held("hands", seat))
     return [*roles, *seen.notes(seat), *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown else [])]
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vecgame import kinds, pictures, text
+from vecgame import kinds, pictures, seeing, text
 
 StateT = TypeVar("StateT", bound="State")
 Lanes = Tensor | slice | int | Sequence[int] | Sequence[bool] | np.ndarray
@@ -52,11 +52,11 @@ class State:
     imported. For safetensors: ``save_file(state.clone().tensors(), path)``, ``from_tensors(load_file(path))``.
     """
 
-    # What the fields of a class hold, beside those of the classes it extends, for text and networks: see `text.kinds`.
+    # What the fields of a class hold, beside those of the classes it extends, for text and networks: `seeing.kinds`.
     holds: ClassVar[Mapping[str, str | tuple[str, ...]]] = {}
     # The fields that a table keeps to itself, as what a game counts for its own use; by default the marks of what hands
     # may hold (`vecgame.HandState`). Seats may know them as they do others, and text, pictures and networks tell them.
-    untold: ClassVar[Sequence[str]] = text.MARKS
+    untold: ClassVar[Sequence[str]] = seeing.MARKS
 
     index: Tensor  # [B] int64, the game's number in its run: with the seed it fixes every random number of the game
 

@@ -12,8 +12,9 @@ from vecgame import copies, piles
 from vecgame.cards import unpack
 from vecgame.game import Game
 from vecgame.hidden import places
+from vecgame.naming import card_name
+from vecgame.seeing import ids_counted
 from vecgame.state import State
-from vecgame.text import card_name, ids_counted
 
 
 def lie(game: Game, state: State) -> Tensor:

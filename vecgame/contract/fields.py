@@ -8,7 +8,7 @@ from itertools import combinations, pairwise
 import torch
 from torch import Tensor
 
-from vecgame import text
+from vecgame import naming, seeing
 from vecgame.cards import lowest_card, popcount, union
 from vecgame.contract.rules import GAMES, positions
 from vecgame.game import Game
@@ -31,7 +31,7 @@ def open_cards_lie_once(game: Game) -> str | None:
     pairs = list(zip(boards, held, strict=True))
     names = [n for n in boards[0] if not any((board[n] & lies[:, None] != 0).any() for board, lies in pairs)]
     size = {name: sum(int(popcount(union(board[name])).sum()) for board in boards) for name in names}
-    kinds = text.kinds(states[0], game.hidden(states[0]))
+    kinds = seeing.kinds(states[0], game.hidden(states[0]))
     names.sort(key=lambda name: (kinds[name] == "sets", -size[name]))
     for name in list(names):  # histories before the places whose cards they repeat
         rest = [[board[other] for other in names if other != name] for board in boards]
@@ -51,7 +51,7 @@ def open_cards_lie_once(game: Game) -> str | None:
                 told = [
                     f"{field} of seat {of}" * (name == other) or field for field, of in ((name, seat), (other, another))
                 ]
-                shown = text.card_name(game.layout, int(card))
+                shown = naming.card_name(game.layout, int(card))
                 return f"cards: {shown} comes to lie in {told[0]} and in {told[1]} at once; of places it must leave one"
     return None
 
@@ -60,8 +60,8 @@ def _boards(game: Game, state: State) -> Mapping[str, Tensor]:
     """The cards in each field of `State.holds` that all see: [B, E] int64, one entry of those that hold ids."""
     hidden, boards = game.hidden(state), {}
     said = {name for cls in type(state).__mro__ for name in vars(cls).get("holds", {})}
-    for name, kind in text.kinds(state, hidden).items():
-        if name in said and kind in ("sets", "cards") and name not in hidden and name not in text.MARKS:
+    for name, kind in seeing.kinds(state, hidden).items():
+        if name in said and kind in ("sets", "cards") and name not in hidden and name not in seeing.MARKS:
             bits = bits_of(getattr(state, name).long(), kind)
             boards[name] = bits if kind == "sets" else union(bits)[:, None]
     return boards

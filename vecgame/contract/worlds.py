@@ -18,8 +18,8 @@ from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
 from vecgame.hands import HandGame
 from vecgame.hidden import Hidden, places, seen_places, unseen, with_places
+from vecgame.naming import card_name
 from vecgame.state import State, concatenate
-from vecgame.text import card_name
 
 WORLDS = 16  # of a position, to see what differs between them
 AGAIN = 4  # worlds of it by another seed

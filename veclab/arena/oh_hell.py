@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from vecgame import Blob, Game
 from vecgame.cards import DECK, NO_TRUMP, RANKS, SEATS, SUITS, TRUMP_NAMES
 from vecgame.games.blob_rules import BIDDER, OWN, TURN, TURNED, Rules
-from vecgame.text import points
+from vecgame.naming import points
 
 if TYPE_CHECKING:
     import pyspiel

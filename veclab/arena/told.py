@@ -11,7 +11,7 @@ from dataclasses import fields
 import torch
 from torch import Tensor
 
-from vecgame import Game, State, concatenate, text
+from vecgame import Game, State, concatenate, naming, seeing
 from vecgame.cards import Layout
 from veclab.arena.shown import shown_to
 from veclab.game_flags import identities
@@ -32,21 +32,21 @@ def game_told(game: Game) -> dict[str, Json]:
         "cooperative": game.cooperative,
         "suits": list(game.layout.suit_names[: game.layout.suits]) if game.deck else [],
         "cards": cards_told(game.layout) if game.deck else [],
-        "deck": [text.card_name(game.layout, card) for card in _deck(game)],
+        "deck": [naming.card_name(game.layout, card) for card in _deck(game)],
         "actions": [_stateless_name(game, action) for action in range(game.num_actions)],
     }
 
 
 def _deck(game: Game) -> list[int]:
     """The ids of all cards in play, those of which there are several as often."""
-    return text.ids_counted(game.copies) if game.copies else _cards(game.deck)
+    return seeing.ids_counted(game.copies) if game.copies else _cards(game.deck)
 
 
 def cards_told(layout: Layout) -> list[dict[str, Json]]:
     """The cards by id: name, suit and rank as numbers from 0, the lowest rank first; null for a card of no suit."""
     suited = layout.suits * layout.ranks
     places = [divmod(card, layout.ranks) if card < suited else (None, None) for card in range(layout.size)]
-    names = (text.card_name(layout, card) for card in range(layout.size))
+    names = (naming.card_name(layout, card) for card in range(layout.size))
     return [{"name": name, "suit": suit, "rank": rank} for name, (suit, rank) in zip(names, places, strict=True)]
 
 
@@ -67,7 +67,7 @@ def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]
     cards, ``{"hidden": true}`` of anything else.
     """
     hidden, named, columns = game.hidden(state), game.trump_named(state), {}
-    kinds = text.kinds(state, hidden)
+    kinds = seeing.kinds(state, hidden)
     for name, tensor in state.tensors().items():
         if name == "index":
             continue
@@ -75,7 +75,7 @@ def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]
             tensor = torch.where(named, tensor, -1)
         values = (tensor & game.layout.bits if kinds[name] == "sets" else tensor).tolist()
         declared, counted = hidden.get(name), kinds[name] == "counts"
-        values = text.entries_of(values) if counted else values
+        values = seeing.entries_of(values) if counted else values
         seen = None if declared is None else declared.seen_by(seat)
         sees = None if seen is None else (seen[..., 0] if counted else seen).tolist()
         worded = _Worded(game.layout, kinds[name], declared is None or declared.is_place)
@@ -89,7 +89,7 @@ class _Worded:
     def __init__(self, layout: Layout, kind: str | tuple[str, ...], counted: bool) -> None:
         self.layout, self.kind = layout, kind
         self.counted = counted  # how many cards an entry holds is known also where they are not
-        self.names = [text.card_name(layout, card) for card in range(layout.size)] if kind in text.CARDS else []
+        self.names = [naming.card_name(layout, card) for card in range(layout.size)] if kind in seeing.CARDS else []
 
     def __call__(self, value: Json, sees: Json) -> Json:
         if isinstance(value, list):
@@ -101,7 +101,7 @@ class _Worded:
         if self.kind == "sets":
             return [self.names[card] for card in _cards(value)]
         if self.kind == "counts":
-            return [self.names[card] for card in text.ids_counted(value)]
+            return [self.names[card] for card in seeing.ids_counted(value)]
         if self.kind == "cards":
             return self.names[value] if value >= 0 else None
         if self.kind == "seats":

@@ -38,7 +38,7 @@ import pyspiel
 import torch
 from torch import Tensor
 
-from vecgame import Game, State, default_rules, make_game, text
+from vecgame import Game, State, default_rules, make_game, naming, seeing
 from vecgame.hidden import places, with_places
 from veclab.doors import openspiel_blob  # noqa: F401 - which registers Blob's own
 from veclab.exact import deals
@@ -169,7 +169,7 @@ class Moment:
     def words(self, seat: int | None) -> dict[str, str]:
         """The fields as a seat sees them, all of them for None; not the game's number, which tells the deal."""
         if seat not in self._words:
-            kinds, found = text.kinds(self.state, self._hidden), {}
+            kinds, found = seeing.kinds(self.state, self._hidden), {}
             for name, tensor in self.state.tensors().items():
                 sees = self._hidden[name].sees[0, seat] if seat is not None and name in self._hidden else None
                 found[name] = _field_word(self.game.layout, kinds[name], tensor[0], sees)
@@ -202,7 +202,7 @@ class Moment:
 def _field_word(layout: Any, kind: Any, field: Tensor, sees: Tensor | None) -> str:
     """A field of one game in a word, with ? for entries that are not seen; None sees all."""
     if kind == "counts":
-        value, sees = text.entries_of(field.tolist()), None if sees is None else sees[..., 0]
+        value, sees = seeing.entries_of(field.tolist()), None if sees is None else sees[..., 0]
     else:
         value = field.tolist()
     return _word(layout, kind, value, True if sees is None else sees.tolist())
@@ -216,11 +216,11 @@ def _word(layout: Any, kind: Any, value: Any, sees: Any) -> str:
     if not sees:
         return "?"
     if kind == "sets":
-        return text.cards_text(layout, value & layout.bits) or "-"
+        return naming.cards_text(layout, value & layout.bits) or "-"
     if kind == "counts":
-        return text.listed_text(layout, text.ids_counted(value)) or "-"
+        return naming.listed_text(layout, seeing.ids_counted(value)) or "-"
     if kind == "cards":
-        return text.card_name(layout, value) if value >= 0 else "-"
+        return naming.card_name(layout, value) if value >= 0 else "-"
     return str(value)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vecgame import Game, State, make_game
 from vecgame.pictures import drawable, picture
-from vecgame.text import see
+from vecgame.seeing import see
 
 
 def game_named(game: Game | str, rules: Mapping[str, object] | None = None) -> Game:

@@ -9,10 +9,10 @@ from html import escape
 
 import torch
 
-from vecgame import Game, State, TrickGame, text
+from vecgame import Game, State, TrickGame, naming, seeing, text
 from vecgame.games.match import Standing
+from vecgame.naming import points
 from vecgame.pictures import drawable, svg
-from vecgame.text import points
 from veclab.report.markup import details
 from veclab.report.played import SHOWN_GAMES, Played, Thought
 
@@ -48,7 +48,7 @@ def sample(played: Sequence[Played], count: int = SHOWN_GAMES) -> list[tuple[str
 def _article(part: Played, lane: int, title: str) -> str:
     """A game: how it began, each deal of it, how it ended, and all that was thought."""
     game, thoughts = part.game, _thoughts_of(part, lane)
-    seen = text.see(game, part.start, lane)
+    seen = seeing.see(game, part.start, lane)
     title = ", ".join([title, *_facts(seen)])
     deals = [list(deal) for _, deal in itertools.groupby(thoughts, lambda thought: _number(thought[1].state, lane))]
     named = replace(seen, title=seen.title.partition(",")[0])  # its number among all deals says nothing here
@@ -73,7 +73,7 @@ def _number(state: State, lane: int) -> int:
     return int(state.number[lane]) if isinstance(state, Standing) else 0
 
 
-def _facts(seen: text.Seen) -> list[str]:
+def _facts(seen: seeing.Seen) -> list[str]:
     """Trump, dealer and the like, as far as they are there: no seat is -1."""
     told = {name for name in text.others(seen) if seen.kinds[name] in ("seats", "suits")} - {*seen.unnamed}
     told = {name for name in told if seen.kinds[name] == "suits" or seen.values[name] != -1}
@@ -96,8 +96,8 @@ class _Round:
 
 def _deal_html(part: Played, lane: int, title: str, deal: Sequence[tuple[int, Thought]], end: State | None) -> str:
     """The seats with their hands, and the actions round by round; ``end`` None where it is not known."""
-    game, start = part.game, text.see(part.game, deal[0][1].state, lane)
-    over = None if end is None else text.see(game, end, lane)
+    game, start = part.game, seeing.see(part.game, deal[0][1].state, lane)
+    over = None if end is None else seeing.see(game, end, lane)
     if "hands" in start.counts and start.per_seat("hands"):
         notes = (
             [""] * game.seats if over is None else [escape(", ".join(_notes(over, seat))) for seat in range(game.seats)]
@@ -112,7 +112,7 @@ def _deal_html(part: Played, lane: int, title: str, deal: Sequence[tuple[int, Th
     return seats + _plain_table(f"{title}: actions", header, rows)
 
 
-def _notes(over: text.Seen, seat: int) -> list[str]:
+def _notes(over: seeing.Seen, seat: int) -> list[str]:
     """What is to be said of a seat at the end, when suits that it has been out of are nothing more."""
     known = {"lacks": [0] * over.seats} if "lacks" in over.values else {}
     return replace(over, values={**over.values, **known}).notes(seat)
@@ -222,14 +222,14 @@ def _action(game: Game, state: State, action: int, card: bool) -> str:
     return _card(game.layout, action) if card else escape(game.action_name(action, state))
 
 
-def _hand(seen: text.Seen, seat: int) -> str:
+def _hand(seen: seeing.Seen, seat: int) -> str:
     return " ".join(_card(seen.layout, card) for card in seen.held("hands", seat))
 
 
 def _card(layout: text.Layout, card: int) -> str:
-    name, suit = text.card_name(layout, card), card // layout.ranks if layout.ranks else layout.suits
+    name, suit = naming.card_name(layout, card), card // layout.ranks if layout.ranks else layout.suits
     red = " red" if suit < layout.suits and layout.suit_names[suit] in RED else ""
-    sign = text.AS_TEXT if name[-1] in text.SYMBOLS.values() else ""
+    sign = naming.AS_TEXT if name[-1] in naming.SYMBOLS.values() else ""
     return f'<span class="card{red}">{escape(name)}{sign}</span>'
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from vecgame import text
+from vecgame import naming
 from veclab.table.glyphs import SUIT_LETTERS, Glyphs
 from veclab.table.sight import COUNTED, ENDS_IN_NUMBER, LISTED, Seen
 
@@ -147,18 +147,18 @@ def _mistake(line: str, seen: Seen) -> str:
             return f"There is no card number {int(word)}; ? for help."
         card = hand[int(word) - 1]
     else:
-        ids = {typed(text.card_name(layout, card)): card for card in range(layout.size)}
+        ids = {typed(naming.card_name(layout, card)): card for card in range(layout.size)}
         card = next((ids[way] for way in _ways(word) if way in ids), None)
     if card is None:
         card = next(iter(_in_short(word, seen).values()), None)
     if card is None:
-        such = typed(_name(seen, min(cards))) if text.usual_suits(layout) else _name(seen, min(cards))
+        such = typed(_name(seen, min(cards))) if naming.usual_suits(layout) else _name(seen, min(cards))
         return f"{shown(line)} is no card: type one such as {such}, or its number; ? for help."
     if not any(_name(seen, card) == _name(seen, held) for held in hand):
         who = "You do" if seen.acting == seen.viewer else f"{seen.names[seen.acting]} does"
         return f"{who} not hold {_name(seen, card)}."
     if seen.led is not None and all(seen.suits[legal] == seen.led for legal in cards):
-        return f"{_name(seen, card)} is not allowed: you must follow {text.suit_name(layout, seen.led)}."
+        return f"{_name(seen, card)} is not allowed: you must follow {naming.suit_name(layout, seen.led)}."
     return f"{_name(seen, card)} is not allowed: you may choose {allowed(seen)}."
 
 
@@ -169,7 +169,7 @@ def shown(word: str) -> str:
 
 
 def _name(seen: Seen, card: int) -> str:
-    return text.card_name(seen.one.layout, card)
+    return naming.card_name(seen.one.layout, card)
 
 
 def allowed(seen: Seen) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from vecgame import text
+from vecgame import naming, text
 from vecgame.cards import SUIT_NAMES, Layout
 
-SUIT_LETTERS = {symbol: name[0] for name, symbol in text.SYMBOLS.items()}
+SUIT_LETTERS = {symbol: name[0] for name, symbol in naming.SYMBOLS.items()}
 SUIT_STYLES = ("bold", "bold red", "bold green", "bold bright_blue")  # four colours tell apart what two would not
 NAMED = re.compile(rf"({'|'.join(SUIT_NAMES)}) [{''.join(SUIT_LETTERS)}]")
 
@@ -29,11 +29,11 @@ class Glyphs:
 
     def card(self, layout: Layout, card: int) -> str:
         """A card's short name, such as Q♠ or Qs."""
-        return self.say(text.card_name(layout, card))
+        return self.say(naming.card_name(layout, card))
 
     def suit(self, layout: Layout, suit: int) -> str:
         """A suit with its symbol, where that is not just its first letter."""
-        return self.say(text.suit_name(layout, suit))
+        return self.say(naming.suit_name(layout, suit))
 
 
 UNICODE = Glyphs(True, text.POINTER, "·", "█", (("╭", "─", "╮"), ("│", None, "│"), ("╰", "─", "╯")))
@@ -49,7 +49,7 @@ def suit_style(layout: Layout, suit: int) -> str:
     """The colour of a suit, of cards of no suit that of black ones."""
     if suit >= layout.suits:
         return SUIT_STYLES[0]
-    usual = text.usual_suits(layout)
+    usual = naming.usual_suits(layout)
     return SUIT_STYLES[(SUIT_NAMES.index(layout.suit_names[suit]) if usual else suit) % len(SUIT_STYLES)]
 
 

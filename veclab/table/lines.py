@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from vecgame import Layout, text
-from vecgame.text import points
+from vecgame import Layout, naming, seeing
+from vecgame.naming import points
 from veclab.table.advice import Hint
 from veclab.table.commands import allowed, counted_word, distinct, listed_choices, numbers, span, typed
 from veclab.table.glyphs import Glyphs
@@ -34,7 +34,7 @@ def help_lines(seen: Seen, lowest: float, highest: float, unit: str) -> tuple[st
 def _examples(seen: Seen) -> str:
     """Of some of the viewer's choices how they can be typed: the first, a ten, one that is no card, and the last."""
     numbers, cards = {action: number for number, action in listed_choices(seen).items()}, seen.one.playable()
-    tens = (action for action in cards if text.card_name(seen.one.layout, action).startswith("10"))
+    tens = (action for action in cards if naming.card_name(seen.one.layout, action).startswith("10"))
     others = (action for action in seen.legal if action not in cards)
     some = dict.fromkeys([*seen.legal[:1], *list(tens)[:1], *list(others)[:1], *seen.legal[-1:]])
     return ", ".join(dict.fromkeys(_ways_to_type(seen, action, numbers.get(action)) for action in some))
@@ -44,8 +44,8 @@ def _ways_to_type(seen: Seen, action: int, number: int | None) -> str:
     layout, name = seen.one.layout, seen.choices[action]
     ways = [name]
     if action in seen.one.playable():
-        card = text.card_name(layout, action)
-        suited = action < layout.suits * layout.ranks and text.usual_suits(layout)
+        card = naming.card_name(layout, action)
+        suited = action < layout.suits * layout.ranks and naming.usual_suits(layout)
         ways = [typed(card)] if suited else [card]
         ways += [f"t{ways[0][2:]}"] if suited and card.startswith("10") else []
     ways += [] if number is None else [str(number)]
@@ -91,9 +91,9 @@ def _move_line(before: Seen, move: Move) -> str:
 
 def _of_cards(layout: Layout, move: Move) -> bool:
     """Whether a choice is called by the cards that it plays: one by its number, or suited cards, such as a pair."""
-    if move.action < layout.size and move.name == text.card_name(layout, move.action):
+    if move.action < layout.size and move.name == naming.card_name(layout, move.action):
         return True
-    cards = "|".join(re.escape(text.card_name(layout, card)) for card in range(layout.suits * layout.ranks))
+    cards = "|".join(re.escape(naming.card_name(layout, card)) for card in range(layout.suits * layout.ranks))
     return re.fullmatch(f"(?:(?:{cards})(?: |$))+", move.name) is not None
 
 
@@ -122,7 +122,7 @@ def _got_lines(before: Seen, after: Seen) -> list[str]:
     got = {seat: [card for card in after.hand(seat) if card not in before.hand(seat)] for seat in seats}
     if after.viewer is not None:
         got = {seat: cards for seat, cards in got.items() if len(cards) == 1 or len(cards) < len(after.hand(seat))}
-    words = {seat: " ".join(text.card_name(after.one.layout, card) for card in cards) for seat, cards in got.items()}
+    words = {seat: " ".join(naming.card_name(after.one.layout, card) for card in cards) for seat, cards in got.items()}
     return [f"{verb(after.names[seat], 'get')} {cards}." for seat, cards in words.items() if cards]
 
 
@@ -130,7 +130,7 @@ def _shown_line(before: Seen, after: Seen) -> list[str]:
     """The hands that are laid open at the end of a game."""
     shown = next((result.shown for result in _ended(before, after)), ())
     names = {
-        seat: " ".join(text.card_name(before.one.layout, card) for card in cards) for seat, cards in enumerate(shown)
+        seat: " ".join(naming.card_name(before.one.layout, card) for card in cards) for seat, cards in enumerate(shown)
     }
     told = ", ".join(f"{verb(after.names[seat], 'show')} {cards}" for seat, cards in names.items() if cards)
     return [f"{told}."] if told else []
@@ -148,7 +148,7 @@ def trump_words(seen: Seen) -> str | None:
     if seen.one.kinds["trump"] != "suits":
         return f"trump {seen.one.worded('trump', seen.one.values['trump'])}"
     none = seen.trump == seen.one.layout.suits
-    return "no trump" if none else f"trump {text.suit_name(seen.one.layout, seen.trump)}"
+    return "no trump" if none else f"trump {naming.suit_name(seen.one.layout, seen.trump)}"
 
 
 def game_line(seen: Seen, glyphs: Glyphs) -> str:
@@ -271,7 +271,7 @@ def tally_line(seen: Seen) -> str:
 
 def heading(column: str) -> str:
     """What a column of numbers is called."""
-    return text.LABELS.get(column, column).replace("_", " ")
+    return seeing.LABELS.get(column, column).replace("_", " ")
 
 
 def cell(seen: Seen, column: str, seat: int) -> str:
@@ -315,7 +315,7 @@ def prompt(seen: Seen, glyphs: Glyphs) -> str:
     your = "Your" if cards is None or seen.acting == seen.viewer else whose(seen.names[seen.acting])
     if len(seen.legal) == 1:
         (action,), (name,) = seen.legal, seen.choices.values()
-        only = text.card_name(seen.one.layout, action) if cards is not None else name.removeprefix("bid ")
+        only = naming.card_name(seen.one.layout, action) if cards is not None else name.removeprefix("bid ")
         return glyphs.say(f"{your} {what} (Enter: {only}): ")
     return glyphs.say(f"Your bid ({allowed(seen)}): ") if what == "bid" else f"{your} {what}: "
 

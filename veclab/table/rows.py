@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vecgame.text import points
+from vecgame.naming import points
 from veclab.table.glyphs import Glyphs
 from veclab.table.lines import cell, heading, score_cells, verb
 from veclab.table.session import Result

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import torch
 
-from vecgame import Game, HandGame, State, TrickGame, text
+from vecgame import Game, HandGame, State, TrickGame, naming, seeing
 from vecgame.games.match import Standing
 from vecgame.philox import check_seed
 from veclab.arena.shown import alike as looking_alike
@@ -191,7 +191,7 @@ class Match:
     def _finish_game(self) -> Match:
         game, state = self.game, self.state
         one = not is_match(state)  # of several deals, these are of the last one
-        suits = text.kinds(state, game.hidden(state)).get("trump") == "suits"
+        suits = seeing.kinds(state, game.hidden(state)).get("trump") == "suits"
         result = Result(
             cards=cards_of(game, state),
             points=tuple(game.scores(state)[0].tolist()),
@@ -250,7 +250,7 @@ def _shown(game: Game, state: State) -> tuple[tuple[int, ...], ...]:
             field, open_to_all = getattr(state, name), sees.all(0).tolist()
             rows = field[0].tolist() if counted else hidden.bits(field)[0].tolist()
             for seat in (seat for seat in range(game.seats) if open_to_all[seat]):
-                held[seat] += text.ids_counted(rows[seat]) if counted else text.card_ids(game.layout, rows[seat])
+                held[seat] += seeing.ids_counted(rows[seat]) if counted else naming.card_ids(game.layout, rows[seat])
     return tuple(tuple(sorted(cards)) for cards in held)
 
 

@@ -1,6 +1,6 @@
 """What one seat sees of a match. Everything that is shown is made from this, so nothing hidden can be shown.
 
-The game itself is a `vecgame.text.Seen`, made by way of `Game.hidden`; beside it stand what the table has kept of the
+The game itself is a `vecgame.seeing.Seen`, made by way of `Game.hidden`; beside it stand what the table has kept of the
 game, its tricks and who is winning, and the points of the games before.
 """
 
@@ -14,9 +14,9 @@ from functools import cache
 
 import torch
 
-from vecgame import Game, State, TrickGame, text
+from vecgame import Game, State, TrickGame, naming, seeing, text
 from vecgame.games.exact_bids import ExactBids
-from vecgame.text import Seen as SeenGame
+from vecgame.seeing import Seen as SeenGame
 from veclab.arena.bots import RandomBot
 from veclab.table.session import Match, Move, Result, Trick, alike, cards_of, deal_of, is_giving, is_match, is_told
 
@@ -138,7 +138,7 @@ class Seen:
     def columns(self) -> tuple[str, ...]:
         """The fields that hold a number for each seat, bids first."""
         one = self.one
-        fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in text.CARDS]
+        fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in seeing.CARDS]
         fields = [name for name in fields if not any(isinstance(entry, list) for entry in one.values[name])]
         fields = [name for name in fields if name not in one.untold]
         return tuple(sorted(fields, key=lambda name: name != "bids"))
@@ -162,7 +162,7 @@ class Seen:
 
     def facts_beside(self, drawn: Collection[str]) -> tuple[str, ...]:
         """Likewise, without the fields that are ``drawn``."""
-        open_cards = " ".join(text.card_name(self.one.layout, card) for card in self.turned)
+        open_cards = " ".join(naming.card_name(self.one.layout, card) for card in self.turned)
         told = [f"turned up {open_cards}"] if open_cards else []
         for name in self._other_fields():
             if name not in drawn and (words := self._told(name)):
@@ -171,7 +171,7 @@ class Seen:
 
     def label(self, name: str) -> str:
         """What a field is called."""
-        return "on the table" if name == self.hands_in else text.LABELS.get(name, name).replace("_", " ")
+        return "on the table" if name == self.hands_in else seeing.LABELS.get(name, name).replace("_", " ")
 
     def _other_fields(self) -> list[str]:
         """The fields that are told beside the hands, the trick, and what is counted of seats."""
@@ -195,13 +195,13 @@ class Seen:
         value = self.one.values[name] if seat is None else self.one.values[name][seat]
         if self.one.kinds[name] != "cards":
             return self.one.held(name, seat)
-        return [card for card in text.flat(value) if card is not None and card >= 0]
+        return [card for card in seeing.flat(value) if card is not None and card >= 0]
 
     def _told(self, name: str) -> str:
         one, value = self.one, self.one.values[name]
         if name == self.hands_in:  # the hands are shown; what lies behind them is not
             rest = value[one.seats :] if isinstance(value, list) else []
-            return " ".join(text.card_name(one.layout, card) for card in rest if card is not None and card >= 0)
+            return " ".join(naming.card_name(one.layout, card) for card in rest if card is not None and card >= 0)
         if name in one.counts and one.per_seat(name):
             words = {seat: text.set_words(one, name, seat) for seat in range(one.seats) if one.held(name, seat)}
             return ", ".join(f"{self.names[seat]}: {told}" for seat, told in words.items() if told)
@@ -211,7 +211,7 @@ class Seen:
         if one.per_seat(name):  # each entry a list, as one number a seat is a column
             words = {seat: one.listed(name, entry, self.names) for seat, entry in enumerate(value)}
             return ", ".join(f"{self.names[s]}: {told}" for s, told in words.items() if told).replace(" (you)", "")
-        entries = list(text.flat(value))
+        entries = list(seeing.flat(value))
         told = [entry for entry in entries if entry is not None and entry is not False and not one.is_none(name, entry)]
         return " ".join(word for word in (one.worded(name, entry) for entry in told) if word != "none")
 
@@ -219,7 +219,7 @@ class Seen:
 def look(match: Match, viewer: int | None) -> Seen:
     """The match as seat ``viewer`` sees it; None sees every hand."""
     game, state = match.game, match.state
-    one = text.see(game, state, 0, viewer)
+    one = seeing.see(game, state, 0, viewer)
     complete = [trick for trick in match.tricks if trick.winner is not None]
     unfinished = next((trick for trick in match.tricks if trick.winner is None), None)
     suits, trump = _suits(game, state, one)
@@ -244,7 +244,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         winning=None if unfinished is None else _winning(match),
         led=None if unfinished is None else _led(match),
         turned=_turned(match, one),
-        marks=(*text.MARKS, *(name for name, hidden in game.hidden(state).items() if not hidden.place)),
+        marks=(*seeing.MARKS, *(name for name, hidden in game.hidden(state).items() if not hidden.place)),
         numbered=_numbered(game),
         verbs=tuple(game.verbs),
         results=match.results,
@@ -263,7 +263,7 @@ def said(match: Match, after: Match, viewer: int | None) -> Move:
     names = (game.action_name(action, match.state) for action in alike(match, move.action, viewer))
     word, *others = dict.fromkeys(name.partition(" ")[0] for name in names)
     layout = game.layout
-    if move.action < layout.size and move.name.endswith(card := text.card_name(layout, move.action)):
+    if move.action < layout.size and move.name.endswith(card := naming.card_name(layout, move.action)):
         return replace(move, name=f"{move.name.removesuffix(card) or 'play '}a card")
     return replace(move, name="choose" if others else word)
 

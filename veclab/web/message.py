@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from vecgame import text
+from vecgame import naming
 from vecgame.card_pictures import corner, ink_of
 from veclab.table import lines, rows
 from veclab.table.advice import Hint
@@ -53,7 +53,8 @@ def card_told(seen: Seen, card: int) -> dict[str, Json]:
     layout = seen.one.layout
     rank, sign = corner(layout, card)
     suit = layout.suit_names[card // layout.ranks] if sign else ""
-    return {"name": text.card_name(layout, card), "rank": rank, "sign": sign, "ink": ink_of(layout, card), "suit": suit}
+    name, ink = naming.card_name(layout, card), ink_of(layout, card)
+    return {"name": name, "rank": rank, "sign": sign, "ink": ink, "suit": suit}
 
 
 def _seat(seen: Seen, seat: int) -> dict[str, Json]:
