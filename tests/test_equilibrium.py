@@ -17,6 +17,8 @@ from veclab.bench.ablation import train
 from veclab.exact.solution import solve
 from veclab.progress import Display
 from veclab.training import equilibrium, judge
+from veclab.training.background import BackgroundEvaluation
+from veclab.training.curves import player_of
 from veclab.training.equilibrium import lessons_of, play
 from veclab.training.run import Run
 from vecmcts.evaluators import to_relative
@@ -177,6 +179,21 @@ def test_a_run_says_how_near_its_solution_comes(tmp_path, monkeypatch) -> None:
     )
     assert "equilibrium: 4 updates of 64 decisions of the solution, 0.00 chips a game against itself" in told
     assert "4 updates of an equilibrium" in told and "policy gradient" not in told and "nearly everywhere" not in told
+
+
+def test_its_networks_are_judged_by_their_policy(tmp_path) -> None:
+    """A search leads away from what they have learned, beside the run as at its end; a run that searches is another."""
+    settings = replace(SOLVED, eval_every=1, updates=10, eval_deals=4, eval_opponents="random")
+    run = Run.create(tmp_path / "run", settings, quiet())
+    found = run.train()
+    assert list(found) == ["before training, network's policy", "trained network alone", "trained, network's policy"]
+    assert changed(learner="both", game="kuhn", cards="1", update_rule="cfr").judged_by_search
+    networks = tuple(run.folder / f"network-{name}.safetensors" for name in ("update-000010", "000000"))
+    beside = BackgroundEvaluation(run.folder, (10, 0), networks, settings, CPU)
+    assert beside.process.wait(timeout=100) == 0, beside.log_path.read_text()
+    results = beside.results()
+    assert list(results) == ["network alone", "network's policy"] and len(results["network alone"]) == 2
+    assert all(player_of(name, 10)[0] in results for name in found)  # points of the same curves
 
 
 TINY_DECK = {"game": "blob", "rules": "players=2", "suits": 2, "ranks": 3}

@@ -362,6 +362,12 @@ class Settings:
         """How many cards a seat is dealt, in words; "" of a game that always deals as many."""
         return cards_dealt(self.game_flags())
 
+    @property
+    def judged_by_search(self) -> bool:
+        """Whether its networks are judged by how they play with its search: not where a solution is all that a run
+        learns, from which a search leads away, but by the policy that they draw their actions from."""
+        return self.update_rule != CFR or self.learner != "policy-gradient"
+
     def search(self, self_play: bool = False) -> SearchConfig:
         """The search of self-play (with noise at the root) or of a match (without)."""
         return SearchConfig(

@@ -11,7 +11,7 @@ import torch
 
 from veclab.files import open_own, read_json
 from veclab.presets import without_effect
-from veclab.setting_flags import as_flags
+from veclab.setting_flags import OF_THE_SEARCH, as_flags
 from veclab.settings import Settings, players_of
 from veclab.training.metrics import check_results
 
@@ -47,6 +47,9 @@ class BackgroundEvaluation:
         if settings.eval_opponents:
             command += ["--opponents", *players_of(settings.eval_opponents)]
         idle = without_effect(settings, PASSED_ON)  # which are refused as flags
+        if not settings.judged_by_search:
+            command += ["--players", "alone", "policy"]
+            idle = (*idle, *OF_THE_SEARCH)
         self.log_path = folder / "evaluation.log"
         self.log = open_own(self.log_path)
         self.process = subprocess.Popen(

@@ -10,8 +10,18 @@ from shlex import quote
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import METRICS, RESULTS
 from veclab.agents.networks import numbers_of_networks
-from veclab.arena.bots import NetworkPlayer, search_player
-from veclab.arena.evaluate import Results, bots, bots_of, evaluate, results_json, results_of, results_table, terms
+from veclab.arena.bots import NetworkPlayer
+from veclab.arena.evaluate import (
+    Results,
+    bots,
+    bots_of,
+    evaluate,
+    make_players,
+    results_json,
+    results_of,
+    results_table,
+    terms,
+)
 from veclab.arena.matches import seatings_of
 from veclab.arena.programs import ending
 from veclab.command_line import called
@@ -121,7 +131,8 @@ class Judge:
         first = load_network(run.network_path((0, 0)), run.device, run.games[0])
         nets = (first, run.learner.averaged())
         before, after = (inference_net(net, settings.precision, run.games) for net in nets)
-        beginner, trained = (search_player(net, settings.search()) for net in (before, after))
+        way = "search" if settings.judged_by_search else "policy"
+        beginner, trained = (make_players(net, [way], settings)[0] for net in (before, after))
         # The rest of a name is that of evaluations beside the run: points of one curve (`curves.player_of`).
         beginner.name, trained.name = f"before training, {beginner.name}", f"trained, {trained.name}"
         players = [beginner, NetworkPlayer(after, "trained network alone"), trained]
