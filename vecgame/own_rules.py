@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cache
 from typing import ClassVar
 
 import torch
@@ -25,9 +24,10 @@ from vecgame.lanes import around, entries, place_of, with_added, with_entries
 from vecgame.philox import Stream
 from vecgame.piles import only
 from vecgame.state import State
+from vecgame.trick_tables import stronger, tables
 
 NAMERS = ("maker", "declarer", "soloist")  # fields [B] of the seat that has named trump, -1 = nobody yet
-MOST_STRENGTH = MOST_SMALL = torch.iinfo(torch.int8).max
+MOST_SMALL = torch.iinfo(torch.int8).max
 
 
 @dataclass(frozen=True)
@@ -392,38 +392,3 @@ def partners(field: Tensor) -> Tensor:
 def side_of(seat: Tensor) -> Tensor:
     """Which of four seats are ``seat`` [B], or its partner: [B, 4] bool."""
     return (torch.arange(SEATS, device=seat.device) - seat[:, None]) % 2 == 0
-
-
-@dataclass(frozen=True)
-class Tables:
-    """`OwnRules.suits_of_cards` and `OwnRules.strengths` to look up, with a column before the cards for none (-1)."""
-
-    suits: Tensor  # [T * (size + 1)] int8, -1 for no card
-    members: Tensor  # [T * (led_suits + 1)] int64, the cards of each suit, and before them all cards for none
-    strengths: Tensor  # [T * led_suits * (size + 1)] int8, -1 for no card
-
-
-@cache
-def tables(game: OwnRules, device: torch.device) -> Tables:
-    """The tables of a game on a device. Raises ValueError on strengths that they cannot hold."""
-    suits, strengths, cards = game.suits_of_cards(), game.strengths(), torch.arange(game.layout.size)
-    if ((strengths < 0) | (strengths > MOST_STRENGTH)).any():
-        name, low, high = type(game).__name__, int(strengths.min()), int(strengths.max())
-        raise ValueError(f"{name} has strengths from {low} to {high}; they must be from 0 to {MOST_STRENGTH}")
-    members = torch.where(suits[:, None] == torch.arange(game.led_suits)[:, None], 1 << cards, 0).sum(-1)
-    no_card = -torch.ones_like(strengths[..., :1])
-    return Tables(
-        torch.cat([no_card[:, 0].to(suits.dtype), suits], -1).flatten().to(device, torch.int8),
-        torch.cat([torch.full_like(members[:, :1], -1), members], -1).flatten().to(device),
-        torch.cat([no_card, strengths], -1).flatten().to(device, torch.int8),
-    )
-
-
-@cache
-def stronger(game: OwnRules, device: torch.device) -> Tensor:
-    """The cards stronger than each card, in the places of `Tables.strengths`; all cards for none:
-    [T * led_suits * (size + 1)] int64."""
-    size = game.layout.size
-    strengths = tables(game, device).strengths.view(-1, size + 1)
-    above = strengths[:, None, 1:] > strengths[:, :, None]
-    return torch.where(above, 1 << torch.arange(size, device=device), 0).sum(-1).flatten()
