@@ -174,7 +174,7 @@ def test_the_contract_asks_it_of_a_game_that_checks_nothing() -> None:
 @pytest.mark.parametrize("kind", ["set", 3, (), ("a", 2)])
 def test_a_kind_that_there_is_not_is_refused_when_the_class_is_made(kind: object) -> None:
     with pytest.raises(
-        ValueError, match=r"says that pile holds .*; there are sets, cards, seats, suits, ranks, number, and a"
+        ValueError, match=r"says that pile holds .*; there are sets, cards, counts, seats, suits, ranks, number, and a"
     ):
         type("Wrong", (CrazyEightsState,), {"holds": {"pile": kind}})
 
