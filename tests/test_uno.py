@@ -16,6 +16,7 @@ from vecgame.contract.worlds import TOO_FEW
 from vecgame.copies import tallied
 from veclab.arena.told import game_told, states_told
 from veclab.cli import call
+from veclab.table.lines import _more
 from vecmcts import PlayoutEvaluator, SearchConfig, search
 
 
@@ -144,10 +145,10 @@ class Tells(SmallUno):
     ("kind", "message"),
     [
         (Forgets, "a world is drawn in which the past would be illegal or look otherwise"),
-        (Names, "copies: a field that only tells of cards elsewhere has place=False"),
+        (Names, "copies: one comes from nowhere, or a field that only tells of cards elsewhere lacks place=False"),
         (Loses, "copies: cards out of play lie in a field too"),
         (Peeks, "hands is left in place in every world"),
-        (Sorts, "worlds are not uniform"),
+        (Sorts, r"worlds are not uniform: .* of \d+ worlds, where \d+ are right: for seat \d after \d+ moves"),
         (Tells, "a world is drawn in which the past would be illegal or look otherwise"),
     ],
     ids=lambda kind: getattr(kind, "__name__", None),
@@ -170,6 +171,10 @@ def test_hands_are_told_card_by_card() -> None:
     row = next(line for line in game.text(state, lane, 0).splitlines() if "(you)" in line)
     assert row.split().count(twice) >= 2 or "wild wild" in row
     assert "cards" in game.text(state, lane, 0) and "wild" not in game.text(state, lane, 0).splitlines()[2]
+
+
+def test_a_card_drawn_is_told_though_one_like_it_is_held() -> None:
+    assert _more((3, 5, 5), (5, 3, 5, 5, 7)) == [5, 7] and _more((3, 5), (3,)) == []
 
 
 def test_it_is_searched() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 
 from vecgame import Layout, naming, seeing
 from vecgame.naming import points
@@ -119,11 +120,22 @@ def _got_lines(before: Seen, after: Seen) -> list[str]:
     if len(after.results) > len(before.results) or before.deal != after.deal:
         return []
     seats = [seat for seat in range(len(after.names)) if before.unseen(seat) == after.unseen(seat) == 0]
-    got = {seat: [card for card in after.hand(seat) if card not in before.hand(seat)] for seat in seats}
+    got = {seat: _more(before.hand(seat), after.hand(seat)) for seat in seats}
     if after.viewer is not None:
         got = {seat: cards for seat, cards in got.items() if len(cards) == 1 or len(cards) < len(after.hand(seat))}
     words = {seat: " ".join(naming.card_name(after.one.layout, card) for card in cards) for seat, cards in got.items()}
     return [f"{verb(after.names[seat], 'get')} {cards}." for seat, cards in words.items() if cards]
+
+
+def _more(before: Sequence[int], after: Sequence[int]) -> list[int]:
+    """The cards of a hand that it did not hold before, of some that look alike as many more as it has, in its order."""
+    left, more = Counter(before), []
+    for card in after:
+        if left[card]:
+            left[card] -= 1
+        else:
+            more.append(card)
+    return more
 
 
 def _shown_line(before: Seen, after: Seen) -> list[str]:
