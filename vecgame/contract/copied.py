@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from math import comb, prod
 
 import torch
 from torch import Tensor
 
-from vecgame import copies, piles
-from vecgame.cards import unpack
+from vecgame import copies
 from vecgame.game import Game
-from vecgame.hidden import places
+from vecgame.hidden import Hidden, places
 from vecgame.naming import card_name
-from vecgame.seeing import ids_counted
+from vecgame.seeing import kinds
 from vecgame.state import State
 
 
@@ -28,17 +30,26 @@ def lie(game: Game, state: State) -> Tensor:
 def copies_lie_somewhere(game: Game, state: State, where: str = "") -> None:
     """There are as many cards of each id in all places, open ones too, as in the deck; ``where`` begins the message."""
     fields, size = game.hidden(state), len(game.copies)
+    for name, kind in kinds(state, fields).items():
+        least = int(getattr(state, name).min()) if kind == "counts" and state.batch_size else 0
+        assert least >= 0, f"{where}{name} holds {least} cards of an id: more are taken from it than there are"
     held = copies.places(fields, state, size)
-    assert (held >= 0).all(), f"{where}a place holds less than no card of an id"
     found, there = held.sum(1, dtype=torch.int64) + game.open_cards(state), torch.tensor(game.copies)
     for lane, card in (found != there).nonzero()[:1].tolist():
         number, name = int(found[lane, card]), card_name(game.layout, card)
         hint = (
             "cards out of play lie in a field too, and holds says so"
             if number < game.copies[card]
-            else "a field that only tells of cards elsewhere has place=False in hidden"
+            else "one comes from nowhere, or a field that only tells of cards elsewhere lacks place=False in hidden"
         )
         raise AssertionError(f"{where}{name} is there {number} times, but has {game.copies[card]} copies: {hint}")
+
+
+def varies(told: Hidden, field: Tensor) -> Tensor:
+    """Which entries of a hidden field, as rows [B, E], hold a number that may be another: [B, E] bool."""
+    if told.holds != "number" or told.weights is None:
+        return torch.full_like(field, told.holds == "number", dtype=torch.bool)
+    return ((told.weights > 0).sum(-1) > 1).reshape(field.shape)
 
 
 def copies_moved(game: Game, before: State, drawn: State, again: State, count: int) -> dict[str, Tensor]:
@@ -54,7 +65,7 @@ def copies_moved(game: Game, before: State, drawn: State, again: State, count: i
             could = unseen & (old.sum(-1) > 0) & (rest - old > 0).logical_and(old == 0).any(-1)
         else:
             old, new, anew = (field.reshape(len(field), -1, 1).long() for field in (old, new, anew))
-            could = ~told.seen_by(mover).reshape(old.shape[:2]) & (told.holds == "number")
+            could = ~told.seen_by(mover).reshape(old.shape[:2]) & varies(told, old[..., 0])
         old, new, could = (field.unflatten(0, (-1, count)) for field in (old, new, could))
         anew = anew.unflatten(0, (-1, others))
         differs = (new != old).any(-1), (new != new[:, :1]).any(-1), (anew != new[:, :others]).any(-1)
@@ -62,44 +73,53 @@ def copies_moved(game: Game, before: State, drawn: State, again: State, count: i
     return found
 
 
-def copies_dealt(game: Game, first: State, viewer: Tensor, most: int) -> State | None:
-    """A state [1] with every other deal of what the viewer [1] does not see, each card by itself, so that some are the
-    same: [N]; None where there are more than ``most``."""
+def copies_dealt(game: Game, first: State, viewer: Tensor, most: int) -> tuple[State, Tensor] | None:
+    """A state [1] with every other deal of what the viewer [1] does not see: [N]; and in how many ways each comes
+    about, each card by itself: [N] float64. None where there are more than ``most``."""
     fields, size = game.hidden(first), len(game.copies)
     held, seen = copies.places(fields, first, size)[0], copies.seen_places(fields, viewer, size)[0]
-    cards = ids_counted(copies.unseen(game, first, fields, viewer)[0].tolist())
-    needs = tuple(torch.where(seen, 0, held.sum(-1)).tolist())
-    if prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs)) > most:
+    left = tuple(copies.unseen(game, first, fields, viewer)[0].tolist())
+    found = _fillings(left, tuple(torch.where(seen, 0, held.sum(-1)).tolist()), most)
+    if found is None:
         return None
-    filled = _fillings(len(cards), needs)
-    kinds = torch.nn.functional.one_hot(torch.tensor(cards, dtype=torch.int64), size)
-    dealt = (unpack(filled, torch.int64, max(len(cards), 1))[..., None] * kinds).sum(2)
-    return copies.with_places(fields, first.repeat(len(dealt)), torch.where(seen[:, None], held, dealt))
+    dealt, ways = found
+    return copies.with_places(fields, first.repeat(len(dealt)), torch.where(seen[:, None], held, dealt)), ways
 
 
-def several_alike(game: Game, state: State, action: Tensor) -> bool:
-    """Whether a card is played in some lane of which its seat holds another one that looks alike."""
-    if not game.copies or state.hands.shape[-1] != len(game.copies):
+def several_alike(game: Game, before: State, after: State, viewer: Tensor) -> bool:
+    """Whether in some lane some of several cards that look alike leave a place that the viewer [1] does not see."""
+    if not game.copies:
         return False
-    plays = action < game.first_other if game.plays_cards else torch.zeros_like(action, dtype=torch.bool)
-    mine = piles.entry(state.hands, game.mover(state))
-    return bool((plays & (mine.gather(1, action.clamp(max=len(game.copies) - 1)[:, None])[:, 0] > 1)).any())
+    fields, size = game.hidden(before), len(game.copies)
+    old, new = (copies.places(fields, state, size) for state in (before, after))
+    seen = copies.seen_places(fields, viewer.expand(len(old)), size)
+    return bool(((new < old) & (new > 0) & ~seen[..., None]).any())
 
 
 @lru_cache(maxsize=64)
-def _fillings(count: int, needs: tuple[int, ...]) -> Tensor:
-    """Every way to give places so many of ``count`` things each, all of them: [N, E] int64 bitboards of these."""
-    ways = [([], (1 << count) - 1)]
+def _fillings(left: tuple[int, ...], needs: tuple[int, ...], most: int) -> tuple[Tensor, Tensor] | None:
+    """All ways to give places so many cards each of those that are ``left`` of each id: [N, E, size] int64, and how
+    many each stands for, if all cards are different ones: [N] float64. None where there are more than ``most``."""
+    found = [((), left, 1)]
     for need in needs:
-        ways = [([*given, some], left & ~some) for given, left in ways for some in _subsets(left, need)]
-    return torch.tensor([given for given, _ in ways]).view(len(ways), len(needs))
+        longer = (
+            ((*given, some), tuple(map(operator.sub, rest, some)), ways * prod(map(comb, rest, some)))
+            for given, rest, ways in found
+            for some in _choices(rest, need)
+        )
+        found = list(islice(longer, most + 1))
+        if len(found) > most:
+            return None
+    rows = torch.tensor([given for given, _, _ in found], dtype=torch.int64)
+    return rows.view(len(found), len(needs), len(left)), torch.tensor([float(ways) for _, _, ways in found]).double()
 
 
-def _subsets(bits: int, need: int) -> list[int]:
-    """All sets of so many of the things in a bitboard."""
-    if need == 0:
-        return [0]
-    if bits.bit_count() < need:
-        return []
-    low = bits & -bits
-    return [low | some for some in _subsets(bits ^ low, need - 1)] + _subsets(bits ^ low, need)
+def _choices(left: tuple[int, ...], need: int) -> Iterator[tuple[int, ...]]:
+    """All ways to choose so many of the cards that are left of each id, as counts."""
+    if not left:
+        if need == 0:
+            yield ()
+        return
+    for number in range(max(0, need - sum(left[1:])), min(left[0], need) + 1):
+        for rest in _choices(left[1:], need - number):
+            yield (number, *rest)

@@ -13,6 +13,7 @@ from torch import Tensor
 from vecgame import lanes
 from vecgame.contract.copied import copies_lie_somewhere
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
+from vecgame.hands import HandGame
 from vecgame.hidden import places
 from vecgame.kinds import check_holds
 from vecgame.own_rules import OwnRules
@@ -96,7 +97,8 @@ def declarations(game: Game) -> None:
         raise AssertionError(str(error)) from error
     printed = getattr(type(state), "layout", None)  # a state prints without its game, by number where this is None
     assert printed in (None, game.layout), (
-        "the state's layout of cards is not the game's; None where the rules change it"
+        "the state's layout of cards is not the game's: where rules change it the state's class says layout = None, "
+        "and the game's class or set_up has the layout"
     )
     assert torch.equal(state.index, torch.arange(GAMES)), "index does not hold the games' numbers"
     for name, hidden in game.hidden(state).items():
@@ -159,7 +161,8 @@ def _turns(game: Game, turns: Tensor) -> None:
     ordered = turns.sort(0).values
     assert (ordered[1:] != ordered[:-1]).all(), "two decisions of a game have the same turn, and so random numbers"
     low = int((turns.clamp(min=0) & (1 << DECISION_BITS + WORLD_BITS) - 1).max())
-    fits = low <= MOST_TURN and (game.decisions <= MOST_TURN or int(turns.max()) > MOST_TURN)
+    usual = isinstance(game, HandGame) and type(game).turn is HandGame.turn  # by `turn_of`, however long games are
+    fits = low <= MOST_TURN and (game.decisions <= MOST_TURN or int(turns.max()) > MOST_TURN or usual)
     most = max(game.decisions, low)
     assert fits, f"{most} decisions are more than the {MOST_TURN} that random numbers have room for"
 

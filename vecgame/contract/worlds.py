@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import lowest_card, popcount, union, unpack
-from vecgame.contract.copied import copies_dealt, copies_moved, lie, several_alike
+from vecgame.contract.copied import copies_dealt, copies_moved, lie, several_alike, varies
 from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
 from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
@@ -23,6 +23,7 @@ from vecgame.state import State, concatenate
 
 WORLDS = 16  # of a position, to see what differs between them
 AGAIN = 4  # worlds of it by another seed
+TOLD = 6  # moves of a past in which worlds are wrong
 REMARKS = 16  # of moves that look alike to a seat, compared in each of some positions
 FEWEST = 8  # positions in which something could have differed, to say that it never does
 OFTEN = 0.4  # share of worlds: what happens in so many of each of `GAMES` games happens in one true deal at least
@@ -78,7 +79,8 @@ def worlds_keep_what_is_known(game: Game) -> None:
             counts = torch.equal(*map(hidden[name].count, (old, new)))
             assert counts, f"determinize changes how many cards are in {name}"
             if hidden[name].holds == "number":
-                pair = zip(largest.get(name, (0, 0)), (int(tensor.abs().max()) for tensor in (old, new)), strict=True)
+                found = (int(tensor.long().abs().max()) for tensor in (old, new))
+                pair = zip(largest.get(name, (0, 0)), found, strict=True)
                 largest[name] = tuple(map(max, pair))
         cards_lie_once(game, drawn, "in a world ")
         again = game.determinize(state, AGAIN, SEED + 1)
@@ -113,7 +115,7 @@ def _moved(game: Game, before: State, drawn: State, again: State) -> dict[str, T
     for name, old in truth.items():
         if name:
             field, bits = hidden[name], hidden[name].bits(old)
-            others = (bits != 0) & (unseen & ~bits != 0) | (field.holds == "number")
+            others = varies(field, old) if field.holds == "number" else (bits != 0) & (unseen & ~bits != 0)
             could = ~field.seen_by(mover).reshape(old.shape) & others
         else:
             could = (rest != 0) & (rest != unseen)
@@ -208,7 +210,7 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
         found = _consistent(game, past)
         if found is None:
             continue
-        deals, even = found
+        deals, chances, even = found
         draws = DRAWS if first else min(max(MOST_DRAWN // max(len(deals), 1), FEWEST_DRAWS), DRAWS)
         games = max(draws // TOGETHER * len(deals), 1)
         many = replace(now.repeat(games), index=torch.arange(games))  # other numbers, other worlds
@@ -218,10 +220,24 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
         which = which.split([len(part) for part in parts])
         ways, truth, counts = (part.bincount(minlength=len(rows)) for part in which)
         assert (ways[truth > 0] > 0).all(), "the true deal is not among those in which the past is legal"
-        assert (ways > 0).all(), "a world is drawn in which the past would be illegal or look otherwise"
+        if not (ways > 0).all():
+            wrong = drawn[int((ways[which[2]] == 0).nonzero()[0])]
+            raise AssertionError(
+                f"a world is drawn in which the past would be illegal or look otherwise: {_told_of(game, past, wrong)}"
+            )
         if len(rows) > 1 and even:
-            z = _standard_errors(counts, len(drawn) / len(deals) * ways)
-            assert z < Z_LIMIT, f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals"
+            weight = torch.zeros(len(rows), dtype=torch.float64).index_add(0, which[0], chances)
+            expected = len(drawn) / chances.sum() * weight
+            z = _standard_errors(counts, expected)
+            if z >= Z_LIMIT:
+                row = int(((counts - expected) ** 2 / expected).argmax())
+                share = f"{int(counts[row])} of {len(drawn)} worlds, where {float(expected[row]):.0f} are right"
+                lane = int((torch.cat([which[1], which[2]]) == row).nonzero()[:1].sum())
+                world = concatenate([now, drawn])[lane]
+                where = f"{share}: {_told_of(game, past, world)}" if counts[row] else f"{share}, {_moves(game, past)}"
+                raise AssertionError(
+                    f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals, most of all {where}"
+                )
             tested += 1
     return None if tested >= 3 else TOO_FEW
 
@@ -273,10 +289,10 @@ def _told(game: Game, state: State) -> list[int]:
     return popcount(unseen(game, state) & ~game.may_hold(state, game.mover(state))).sum(0).tolist()
 
 
-def _consistent(game: Game, past: Past) -> tuple[Tensor, bool] | None:
+def _consistent(game: Game, past: Past) -> tuple[Tensor, Tensor, bool] | None:
     """The cards in each place now, in every deal with which the past would have looked the same to the mover: [N, E]
-    int64, equal rows for different beginnings; and whether each row is as likely as the other. None where they cannot
-    be listed.
+    int64, equal rows for different beginnings; in how many ways each came about, [N] float64; and whether each way is
+    as likely as the other. None where they cannot be listed.
 
     Cards that came from one hidden place into another may have been any, so the past begins after that if the game says
     what is known then (`may_hold`), and else with the first decision. The cards played since are those they were. What
@@ -287,26 +303,40 @@ def _consistent(game: Game, past: Past) -> tuple[Tensor, bool] | None:
     now, seat = past[-1][0], int(game.mover(past[-1][0])[0])
     viewer = game.mover(now)
     if game.copies:
-        begin, fixed, again = 0, False, copies_dealt(game, past[0][0], viewer, MOST_BEGINNINGS)
+        begin, fixed, (again, ways) = 0, False, copies_dealt(game, past[0][0], viewer, MOST_BEGINNINGS) or (None, None)
     else:
         begin, fixed, again = _dealt(game, past)
+        ways = None if again is None else torch.ones(len(again), dtype=torch.float64)
     if again is None:
         return None
     even, secret = True, _are_secret(game, [state for state, _ in past[begin:]], now, seat)
     for (state, action), was_secret in zip(past[begin:-1], secret, strict=True):
         alike = looks_alike(game, again, state.repeat(again.batch_size), viewer.expand(again.batch_size))
-        again = again[alike & (game.mover(again) == game.mover(state))]
+        alike &= game.mover(again) == game.mover(state)
+        again, ways = again[alike], ways[alike]
         may = game.legal_mask(again)
         if int(game.mover(state)[0]) == seat or not was_secret:
             may = may & (torch.arange(game.num_actions) == action)
         lanes, actions = may.nonzero(as_tuple=True)
-        again = again[lanes]
-        even = even and (int(game.mover(state)[0]) == seat or not several_alike(game, again, actions))
+        again, ways = again[lanes], ways[lanes]
         if len(lanes) > MOST_BEGINNINGS or (not fixed and _draws_by_number(game, state, again, actions)):
             return None
-        again = game.step(again, actions)
-    again = again[looks_alike(game, again, now.repeat(again.batch_size), viewer.expand(again.batch_size))]
-    return lie(game, again), even
+        before, again = again, game.step(again, actions)
+        even = even and not several_alike(game, before, again, viewer)
+    alike = looks_alike(game, again, now.repeat(again.batch_size), viewer.expand(again.batch_size))
+    return lie(game, again[alike]), ways[alike], even
+
+
+def _told_of(game: Game, past: Past, world: State) -> str:
+    """A world [1] drawn for who is to move after a past, and that past, in a line."""
+    return f"{_moves(game, past)} {' '.join(game.text(world, 0).split())}"
+
+
+def _moves(game: Game, past: Past) -> str:
+    """For whom worlds are drawn after a past, and its last moves."""
+    names = [game.action_name(int(action), state) for state, action in past[:-1]][-TOLD:]
+    made = f"after {len(past) - 1} moves" + (f", the last of them {', '.join(names)}," if names else "")
+    return f"for seat {int(game.mover(past[-1][0])[0])} {made}"
 
 
 def _dealt(game: Game, past: Past) -> tuple[int, bool, State | None]:
