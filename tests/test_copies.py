@@ -184,6 +184,8 @@ def test_a_game_may_have_more_decisions_than_a_byte_counts() -> None:
 
     game = Long()
     assert contract.check(game) == ()
+    ends = type("Ends", (Long,), {"name": "ends", "over": lambda self, state: state.made >= 3})
+    assert contract.check(ends()) == ()  # whose games never are as long
     state = game.deal(2000, seed=1)
     drawn = []
     for made in range(300):
@@ -215,10 +217,95 @@ def test_what_makes_no_such_game_is_refused_in_one_line(change: dict[str, object
         kind()
 
 
+@dataclass(frozen=True)
+class KnownState(PairsState):
+    holds = {"hands": "counts", "shown": "counts", "played": "counts"}  # noqa: RUF012
+
+    shown: Tensor  # [B, 2, 3] int8
+    played: Tensor = starts(0, 3, dtype=torch.int8)  # [B, 3]
+
+
+class Known(Pairs):
+    """The first card of each hand lies open, and two cards are played by each."""
+
+    name, state_type, plays_cards, others, decisions = "known", KnownState, True, (), 4
+    max_forced_run = 4
+
+    def begin(self, stream, hands, stock):
+        first = copies.counts_of(1 << (hands > 0).long().argmax(-1), 3)
+        return self.start(stream, hands - first, shown=first, rest=copies.tallied(stock, 3))
+
+    def act(self, state, action, card):
+        return replace(state, played=state.played + copies.counts_of(card, 3), to_move=1 - state.to_move)
+
+    def points(self, state):
+        ahead = (state.made % 2).float()  # whatever a game is worth
+        return torch.stack([1 - ahead, ahead - 1], -1)
+
+
+def test_of_two_cards_that_look_alike_the_one_that_lies_open_is_played() -> None:
+    game = Known()
+    state = game.deal(300, seed=1)
+    twice = state[(state.shown + state.hands)[:, 0].amax(-1) == 2]
+    after = game.step(twice, twice.shown[:, 0].long().argmax(-1))
+    assert len(twice) > 30 and (after.shown[:, 0] == 0).all() and torch.equal(after.hands[:, 0], twice.hands[:, 0])
+    assert torch.equal(game.held(state), state.hands + state.shown)
+    assert (game.legal_mask(state)[:, :3] == (game.held(state)[:, 0] > 0)).all()
+
+
+class Named(Known):
+    """Its cards are played by moves with names of their own, which the game takes out of the hand itself."""
+
+    name, plays_cards, others = "named", False, ("play J", "play Q", "play K")
+
+    def legal_others(self, state):
+        return piles.entry(self.held(state), state.to_move) > 0
+
+    def act(self, state, action, card):
+        card = copies.counts_of(1 << action, 3)
+        own = piles.entry(state.shown, state.to_move)
+        from_shown = torch.minimum(own, card)
+        shown = piles.added(state.shown, state.to_move, -from_shown)
+        hands = piles.added(state.hands, state.to_move, from_shown - card)
+        return replace(state, shown=shown, hands=hands, played=state.played + card, to_move=1 - state.to_move)
+
+
+@pytest.mark.parametrize("kind", [Known, Named])
+def test_what_moves_are_called_makes_no_difference_to_the_contract(kind: type[Pairs]) -> None:
+    """Who plays one of two kings has chosen among them, by a card's number as by a name."""
+    assert contract.check(kind(), pasts=60) == ()
+
+
+class TwoCoins(Pairs):
+    """Beside the cards each seat has a coin that it alone sees, and that of seat 0 is known."""
+
+    name = "two-coins"
+
+    @dataclass(frozen=True)
+    class State(PairsState):
+        coin: Tensor = starts(False, "seats")
+
+    state_type = State
+
+    def begin(self, stream, hands, stock):
+        coin = (stream.uniform(vecgame.Purpose.OWN, 2) < 0.5) & torch.tensor([False, True])
+        return self.start(stream, hands, rest=copies.tallied(stock, 3), coin=coin)
+
+    def hidden(self, state):
+        weights = torch.tensor([[1, 0], [1, 1]]).expand(len(state), -1, -1)
+        return super().hidden(state) | {"coin": Hidden("own", "number", weights=weights)}
+
+
+def test_a_hidden_number_that_can_be_one_only_is_left_as_it_is() -> None:
+    assert contract.check(TwoCoins()) == ()
+
+
 def test_counts_are_added_and_not_joined() -> None:
     hands = Pairs().deal(3).hands
     with pytest.raises(TypeError, match="counts of them are added"):
         piles.joined(hands, torch.zeros(3, dtype=torch.int64), hands[:, 1])
+    with pytest.raises(TypeError, match=r"counts \[B, size\] are added, as draw\(.., ids=size\) gives"):
+        piles.added(hands, torch.zeros(3, dtype=torch.int64), torch.ones(3, dtype=torch.int64))
     more = piles.added(hands, torch.tensor([0, 1, 0]), hands[:, 1], where=torch.tensor([True, True, False]))
     assert (more.sum(-1) == torch.tensor([[4, 2], [2, 4], [2, 2]])).all() and more.dtype == torch.int8
     assert torch.equal(piles.entry(hands, torch.tensor([1, 0, 1])), hands[torch.arange(3), torch.tensor([1, 0, 1])])

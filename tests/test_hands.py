@@ -258,7 +258,7 @@ def test_states_print_without_their_game_by_number_or_by_the_layout_of_their_cla
     shown = repr(Named(**CrazyEights().deal(1).tensors())).splitlines()
     assert shown[2].startswith("  seat 0  ♠ ") and any(line.split() == ["suit", "spades", "♠"] for line in shown)
     contract.check(of_states(CrazyEights(players=2, cards=2, suits=2, ranks=4, decisions=9), None))
-    with pytest.raises(AssertionError, match="the state's layout of cards is not the game's; None where the rules"):
+    with pytest.raises(AssertionError, match="the state's layout of cards is not the game's: where rules change it"):
         contract.check(of_states(CrazyEights(players=2, cards=2, suits=2, ranks=4, decisions=9), Named.layout))
 
 

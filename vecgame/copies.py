@@ -75,7 +75,8 @@ def counts_of(bits: Tensor, size: int) -> Tensor:
 
 
 def tallied(ids: Tensor, size: int) -> Tensor:
-    """How many there are of each id: [B, N] ids, or -1 for none, -> [B, size] int8."""
+    """How many there are of each id: [B, N] ids, or [B] of one card each, -1 for none, -> [B, size] int8."""
+    ids = ids[:, None] if ids.ndim == 1 else ids
     places = torch.where(ids >= 0, ids, size).long()
     one = torch.ones((), dtype=torch.int8, device=ids.device).expand(places.shape)
     return one.new_zeros(len(ids), size + 1).scatter_add(1, places, one)[:, :size]

@@ -37,8 +37,8 @@ class HandState(State):
     holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``. A
     ``dealer``, [B] int64, is drawn where the game begins (`HandGame.start`).
 
-    In a game with `copies` hands are counts, and its state says so: ``holds = {"hands": "counts"}``. There ``shown``,
-    ``may`` and ``needs`` are not known.
+    In a game with `copies` hands are counts, and so is what is ``shown``, and its state says so: ``holds = {"hands":
+    "counts"}``. There ``may`` and ``needs`` are not known.
     """
 
     holds: ClassVar = {
@@ -128,11 +128,11 @@ class HandGame(Game):
                 raise ValueError(f"{name} says that {counted[0]} holds counts, but {type(self).__name__} has no copies")
             return
         copies.check(self.copies, self.deck, self.layout.size)
+        if known := sorted({*seeing.MARKS} & self._fields()):
+            raise ValueError(f"{name} has {known[0]}, which says nothing of hands that are counts, as copies make them")
         if sets := [field for field in sorted(self._fields()) if holds.get(field) == "sets"]:
             holds = f'holds = {{"{sets[0]}": "counts"}}'
             raise ValueError(f"{type(self).__name__} has copies, so that {sets[0]} is no bitboard: {name}.{holds}")
-        if known := sorted({"shown", *seeing.MARKS} & self._fields()):
-            raise ValueError(f"{name} has {known[0]}, which says nothing of hands that are counts")
         if type(self).keeps is not HandGame.keeps:
             raise ValueError(f"{type(self).__name__} says what a seat keeps, which is not asked where hands are counts")
 
@@ -173,7 +173,7 @@ class HandGame(Game):
         ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards and have no ``needs``; a ``dealer``,
         [B] int64, is drawn, by a rule of that name if there is one, and the seat after it is the first to move."""
         names, zeros = self._fields(), torch.zeros_like(hands)
-        known = {} if self.copies else {"shown": zeros, "may": zeros + self.deck, "needs": zeros}
+        known = {"shown": zeros} | ({} if self.copies else {"may": zeros + self.deck, "needs": zeros})
         if "future" in names - own.keys():
             known["future"] = dealing.future_of(stream)
         values = {name: value for name, value in known.items() if name in names}
@@ -205,7 +205,9 @@ class HandGame(Game):
 
     def held(self, state: HandState) -> Tensor:
         """All cards that each seat holds, those that are known too: [B, P] int64, or [B, P, size] int8 counts."""
-        return state.hands | state.shown if hasattr(state, "shown") else state.hands
+        if not hasattr(state, "shown"):
+            return state.hands
+        return state.hands + state.shown if self.copies else state.hands | state.shown
 
     def legal_cards(self, state: HandState) -> Tensor:
         """The cards that the mover may play: [B] int64, by default all that it holds; in a game with copies the ids."""
@@ -249,8 +251,13 @@ class HandGame(Game):
         if not self.plays_cards:
             return state
         if self.copies:
-            mine = piles.only(self.mover(state), copies.counts_of(card, self.layout.size), self.seats)
-            return replace(state, hands=state.hands - torch.minimum(state.hands, mine))
+            left = piles.only(self.mover(state), copies.counts_of(card, self.layout.size), self.seats)
+            fields = {}
+            for name in ("shown", "hands"):  # of two that look alike, the one that all know of
+                if hasattr(state, name):
+                    taken = torch.minimum(getattr(state, name), left)
+                    fields[name], left = getattr(state, name) - taken, left - taken
+            return replace(state, **fields)
         held = ("hands", "shown") if hasattr(state, "shown") else ("hands",)
         return replace(state, **{name: getattr(state, name) & ~card[:, None] for name in held})
 

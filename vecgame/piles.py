@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vecgame import copies, dealing, hidden
 from vecgame.cards import lowest_card, popcount
-from vecgame.lanes import around, pick, place_of, placed, working
+from vecgame.lanes import around, none, pick, place_of, placed, working
 from vecgame.philox import Purpose, Stream
 
 
@@ -22,7 +22,8 @@ def entry(field: Tensor, seat: Tensor) -> Tensor:
 
 def only(seat: Tensor, value: Tensor | bool, seats: int) -> Tensor:
     """A field with ``value`` [B, ...], or True for all, for the seats ``seat`` [B], and 0 or False for the others:
-    [B, P, ...], of that dtype. A seat that is none, such as -1, has no place in it."""
+    [B, P, ...], of that dtype. A seat that is none, such as -1, has no place in it, nor in what is `added` or
+    `changed`."""
     here = torch.arange(seats, device=seat.device) == seat[:, None]
     if isinstance(value, bool):
         return here & value
@@ -34,6 +35,10 @@ def added(field: Tensor, seat: Tensor, number: Tensor | int, where: Tensor | Non
     """A field [B, P] of numbers with a ``number`` more, [B] or one for all, for the seats ``seat`` [B] int64, in the
     games ``where`` [B] bool says so, or in all: in the field's dtype, whatever that of the number is, bool too. Of
     counts, [B, P, size] and [B, size], cards that come to those that there are, or with a minus leave them."""
+    if isinstance(number, Tensor) and number.ndim == 1 and field.dtype == torch.int8 and field.ndim > 2:
+        raise TypeError(
+            "to counts [B, P, size] counts [B, size] are added, as draw(.., ids=size) gives; got one number"
+        )
     return field + torch.where(_here(field, seat, where), _by_game(number, field), 0)
 
 
@@ -124,6 +129,9 @@ def draw(
         counts = torch.as_tensor(counts, device=stock.device).expand(len(stock))[:, None].long()
         drawn, left = draw(stock, counts, ids=ids)
         return drawn[:, 0], left
+    if none(counts > 0):
+        shape = (len(stock), counts.shape[1]) if ids is None else (len(stock), counts.shape[1], ids)
+        return torch.zeros(shape, dtype=torch.int64 if ids is None else torch.int8, device=stock.device), stock
     seats, place = counts.shape[1], torch.arange(stock.shape[1], device=stock.device)
     ends = (counts if order is None else counts.gather(1, order)).cumsum(-1)
     if ids is None:
