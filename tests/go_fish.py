@@ -41,7 +41,7 @@ class GoFish(vecgame.HandGame):
 
     def set_up(self):
         self.highest, left = float(self.layout.ranks), range(1, self.seats)
-        self.others = tuple(f"ask +{seat} for {rank}" for seat in left for rank in self.layout.rank_names)
+        self.others = tuple(f"ask @{seat} for {rank}" for seat in left for rank in self.layout.rank_names)
 
     def begin(self, stream, hands, stock):
         return self.laid(super().begin(stream, hands, stock))

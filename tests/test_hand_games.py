@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from vecgame import HandGame, contract
 from vecgame.cards import popcount
 from vecgame.contract import random_action
 from veclab.cli import call
+from veclab.table.session import Settings, begin
+from veclab.table.sight import look, said
 from vecmcts import PlayoutEvaluator, SearchConfig, search
 
 GAMES = ((Cribbage, ScalarCribbage), (GoFish, ScalarGoFish), (Scopa, ScalarScopa))
@@ -114,6 +117,21 @@ def test_worlds_of_go_fish_keep_to_all_that_is_known() -> None:
         needed += int(needs.sum())
         state = game.step(state, random_action(game, state))
     assert needed > 0
+
+
+def test_whom_a_move_is_aimed_at_is_told_by_name() -> None:
+    game = GoFish()
+    match = begin(Settings(game=game, seed=3))
+    action = game.action_names.index("ask @2 for 7")
+    assert game.action_name(action) == "ask +2 for 7"
+    assert [game.action_name(action, replace(match.state, to_move=torch.tensor([seat]))) for seat in range(3)] == [
+        f"ask seat {(seat + 2) % 3} for 7" for seat in range(3)
+    ]
+    action = next(a for a in match.legal if game.action_names[a].startswith("ask @1"))
+    rank, after = game.action_names[action].rpartition(" ")[2], match.act(action)
+    told = {seat: said(match, after, seat).name for seat in (0, 1, None)}
+    assert told == {0: f"ask West for {rank}", 1: f"ask you for {rank}", None: f"ask West for {rank}"}
+    assert look(match, 0).choices[action] == f"ask West for {rank}"
 
 
 @pytest.mark.parametrize("game", [Cribbage(), GoFish(), Scopa()], ids=repr)

@@ -61,8 +61,9 @@ class HandGame(Game):
     look alike, and hands are counts of them (`vecgame.copies`).
 
     Actions are the cards by their ids, unless ``plays_cards`` is False, and then the ``others`` by their places, of
-    which the first is number ``first_other``. Rules named ``players``, ``cards`` (dealt to a seat), ``suits``,
-    ``ranks`` and ``decisions`` are taken for what they say; what has no rule is a class attribute, or set in `set_up`.
+    which the first is number ``first_other``; "@1" in their names is the seat after who does it. Rules named
+    ``players``, ``cards`` (dealt to a seat), ``suits``, ``ranks`` and ``decisions`` are taken for what they say; what
+    has no rule is a class attribute, or set in `set_up`.
     A rule named ``dealer``, if its default is a seat, "random" or "rotate" (`vecgame.dealing.dealers`), must be one.
     The ``layout`` is that of its state's class, unless the game has one of its own.
     """
@@ -260,6 +261,13 @@ class HandGame(Game):
             return replace(state, **fields)
         held = ("hands", "shown") if hasattr(state, "shown") else ("hands",)
         return replace(state, **{name: getattr(state, name) & ~card[:, None] for name in held})
+
+    def action_name(self, action: int, state: HandState | None = None, lane: int = 0) -> str:
+        """As of any `Game`; of one of the ``others`` with "@1" in its name, the seat that this is in this state."""
+        name = super().action_name(action, state, lane)
+        if "@" not in name:
+            return name
+        return naming.aimed(name, None if state is None else int(self.mover(state)[lane]), self.seats)
 
     @abstractmethod
     def points(self, state: HandState) -> Tensor:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Iterable, Sequence
 
 from vecgame.cards import SUIT_NAMES, Layout
 
 SYMBOLS = dict(zip(SUIT_NAMES, "♠♥♣♦", strict=True))
+SEAT_AFTER = re.compile(r"@([0-7])\b")  # in the name of an action: the seat so many after who does it
+SEAT = re.compile(r"\bseat ([0-7])\b")
 AS_TEXT = "\ufe0e"  # after a suit's sign: to be shown as text, not as an emoji
 
 
@@ -78,3 +81,21 @@ def listed_text(layout: Layout, held: Sequence[int]) -> str:
 def points(value: float) -> str:
     """Points without needless decimals, as fine as those of Skat, a 240th; never -0."""
     return f"{round(value, 4) + 0.0:.15g}"
+
+
+def aimed(name: str, mover: int | None, seats: int) -> str:
+    """The name of an action that says by "@1" whom it is aimed at, the seat after the mover: "ask seat 2 for 7";
+    without a mover "ask +1 for 7"."""
+    if mover is None:
+        return SEAT_AFTER.sub(r"+\1", name)
+    return SEAT_AFTER.sub(lambda match: f"seat {(mover + int(match[1])) % seats}", name)
+
+
+def with_names(told: str, names: Sequence[str]) -> str:
+    """What is told of seats by their numbers with what these are called, "You" as it stands within a sentence."""
+
+    def called(match: re.Match[str]) -> str:
+        name = names[int(match[1])] if int(match[1]) < len(names) else match[0]
+        return "you" if name == "You" else name
+
+    return SEAT.sub(called, told)

@@ -9,7 +9,7 @@ from veclab.table.advice import give_hint
 from veclab.table.agents import Agent, choose
 from veclab.table.commands import REQUESTS, Mistake, Request, parse
 from veclab.table.session import Match, undo
-from veclab.table.sight import Seen, look, said
+from veclab.table.sight import Seen, look, named, said
 from veclab.table.ui import Interface
 
 
@@ -119,7 +119,7 @@ class Sitting:
         if isinstance(answer, Mistake):
             return [answer.text]
         if answer is Request.HINT:
-            return lines.hint_lines(give_hint(self.agent, match), self.interface.glyphs)
+            return lines.hint_lines(named(give_hint(self.agent, match), match, self.person), self.interface.glyphs)
         if answer is Request.QUIT:
             return ["Nothing keeps this match (--save FILE would): q again leaves it."]
         if answer is Request.UNDO:

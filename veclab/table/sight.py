@@ -18,6 +18,7 @@ from vecgame import Game, State, TrickGame, naming, seeing, text
 from vecgame.games.exact_bids import ExactBids
 from vecgame.seeing import Seen as SeenGame
 from veclab.arena.bots import RandomBot
+from veclab.table.advice import Hint
 from veclab.table.session import Match, Move, Result, Trick, alike, cards_of, deal_of, is_giving, is_match, is_told
 
 # Clockwise, as the turn goes, by the number of seats.
@@ -219,13 +220,14 @@ class Seen:
 def look(match: Match, viewer: int | None) -> Seen:
     """The match as seat ``viewer`` sees it; None sees every hand."""
     game, state = match.game, match.state
-    one = seeing.see(game, state, 0, viewer)
+    one, names = seeing.see(game, state, 0, viewer), _names(game, viewer)
+    one = replace(one, choices=[naming.with_names(choice, names) for choice in one.choices])
     complete = [trick for trick in match.tricks if trick.winner is not None]
     unfinished = next((trick for trick in match.tricks if trick.winner is None), None)
     suits, trump = _suits(game, state, one)
     return Seen(
         one=one,
-        names=_names(game, viewer),
+        names=names,
         number=len(match.results) + (not match.over),
         games=len(match.settings.course),
         unit=game.unit,
@@ -257,7 +259,8 @@ def said(match: Match, after: Match, viewer: int | None) -> Move:
     the game says of it."""
     move, game, seats = after.last, match.game, _names(match.game, viewer)
     end = game.step(match.state, torch.tensor([move.action]))  # of the same game, which another may have followed
-    move = replace(move, more=game.remark(match.state, move.action, end, seats) or "")
+    more = game.remark(match.state, move.action, end, seats) or ""
+    move = replace(move, name=naming.with_names(move.name, seats), more=more)
     if viewer is None or is_told(match, move.action, viewer):
         return move
     names = (game.action_name(action, match.state) for action in alike(match, move.action, viewer))
@@ -266,6 +269,13 @@ def said(match: Match, after: Match, viewer: int | None) -> Move:
     if move.action < layout.size and move.name.endswith(card := naming.card_name(layout, move.action)):
         return replace(move, name=f"{move.name.removesuffix(card) or 'play '}a card")
     return replace(move, name="choose" if others else word)
+
+
+def named(hint: Hint, match: Match, viewer: int | None) -> Hint:
+    """A hint with the seats' names where it tells of them by their numbers."""
+    names = _names(match.game, viewer)
+    advice = tuple(replace(one, name=naming.with_names(one.name, names)) for one in hint.advice)
+    return replace(hint, advice=advice)
 
 
 def _names(game: Game, viewer: int | None) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from veclab.table.advice import Hint, give_hint, where_cards_lie
 from veclab.table.agents import Agent, choose
 from veclab.table.saving import load_match, save_match
 from veclab.table.session import Match, begin, undo, walk
-from veclab.table.sight import Seen, look
+from veclab.table.sight import Seen, look, named
 from veclab.web.files import held_alone, is_same, matches_in, new_file
 from veclab.web.message import Json, card_told, hint_told, lies_told, move_told, seen_told
 
@@ -352,7 +352,7 @@ class Table:
 
     def _answer(self, asked: Sitting) -> None:
         """Gives a hint, unless something else is shown by then."""
-        hint = give_hint(asked.agent, asked.shown)
+        hint = named(give_hint(asked.agent, asked.shown), asked.shown, self.person)
         lies = where_cards_lie(asked.shown) if self.person is None else None
         with self._news:
             if self._sitting.shown is asked.shown and self._sitting.asked:
