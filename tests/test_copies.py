@@ -276,6 +276,67 @@ def test_what_moves_are_called_makes_no_difference_to_the_contract(kind: type[Pa
     assert contract.check(kind(), pasts=60) == ()
 
 
+class Lays(Known):
+    """Pairs may be laid down at once, or nothing done."""
+
+    name, decisions, others = "lays", 6, ("lay J J", "lay Q Q", "lay K K", "pass")
+    takes = {f"lay {rank} {rank}": (number, number) for number, rank in enumerate(RANKS)}  # noqa: RUF012
+    max_forced_run = 6
+
+    def act(self, state, action, card):
+        return replace(state, played=state.played + self.taken_by(action), to_move=1 - state.to_move)
+
+
+class LaysById(PairsById):
+    """The same with an id for each card."""
+
+    name, plays_cards, decisions, others = "lays-by-id", True, 6, ("lay J J", "lay Q Q", "lay K K", "pass")
+    takes = {f"lay {rank} {rank}": (number, number + 3) for number, rank in enumerate(RANKS)}  # noqa: RUF012
+    max_forced_run, lowest, highest = 6, -6.0, 6.0
+
+    @dataclass(frozen=True)
+    class State(PairsStateById):
+        holds = {"played": "sets"}  # noqa: RUF012
+
+        played: Tensor = starts(0)  # [B]
+
+    state_type = State
+
+    def act(self, state, action, card):
+        return replace(state, played=state.played | card, to_move=1 - state.to_move)
+
+    def points(self, state):
+        left = popcount(state.hands).float()
+        return left - left.flip(-1)
+
+
+@pytest.mark.parametrize("game", [Lays(), LaysById()], ids=repr)
+def test_moves_may_take_several_cards_out_of_a_hand(game: Pairs) -> None:
+    assert contract.check(game, pasts=20) == ()
+    state = game.deal(200, seed=2)
+    held = game.held(state)[:, 0]
+    held = held if game.copies else game.layout.counts(held)
+    mask = game.legal_mask(state)
+    assert torch.equal(mask[:, game.first_other : game.first_other + 3], held == 2) and mask[:, -1].all()
+    pairs = (held == 2).any(-1).nonzero()[:, 0]
+    after = game.step(state[pairs], game.first_other + (held[pairs] == 2).long().argmax(-1))
+    assert len(pairs) > 20 and (game.held(after)[:, 0] == 0).all() and after.played.any()
+    assert torch.equal(game.step(state, torch.full((200,), game.num_actions - 1)).hands, state.hands)
+
+
+@pytest.mark.parametrize(
+    ("takes", "message"),
+    [
+        ({"lay": (0, 0)}, "takes of Changed names 'lay', which is none of its others"),
+        ({"pass": (0, 0, 0)}, "'pass' takes 3 of id 0, of which there are 2"),
+        ({"pass": (7,)}, "'pass' takes 1 of id 7, which is no card"),
+    ],
+)
+def test_moves_that_take_what_there_is_not_are_refused(takes: dict[str, tuple[int, ...]], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        type("Changed", (Lays,), {"takes": takes})()
+
+
 class TwoCoins(Pairs):
     """Beside the cards each seat has a coin that it alone sees, and that of seat 0 is known."""
 

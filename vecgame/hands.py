@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import ClassVar
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vecgame import copies, dealing, grouped, hidden, kinds, naming, piles, seeing, worlds
-from vecgame.cards import Layout, bit, popcount, union, unpack
+from vecgame.cards import Layout, Table, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.philox import MOST_DECISIONS, Stream, check_count, check_seed, turn_of, whole
@@ -73,6 +74,7 @@ class HandGame(Game):
     of_seats = "hands"
     plays_cards: ClassVar[bool] = True  # a card of the mover's is an action
     others: Sequence[str] = ()  # what else may be done, by name
+    takes: Mapping[str, Sequence[int]] = {}  # the ids of the cards that some of them take out of the mover's hand
     groups: Sequence[int] = ()  # sets of cards, no two with one in common, of which more is known; else the ranks
     first_other: int
 
@@ -90,6 +92,7 @@ class HandGame(Game):
         self.action_names, self.first_other = (*cards, *self.others), len(cards)
         self.num_actions = len(self.action_names)
         self._check()
+        self._taken = self._takings() if self.takes else None
         self.max_legal = getattr(self, "max_legal", self.num_actions)
         self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
 
@@ -136,6 +139,23 @@ class HandGame(Game):
             raise ValueError(f"{type(self).__name__} has copies, so that {sets[0]} is no bitboard: {name}.{holds}")
         if type(self).keeps is not HandGame.keeps:
             raise ValueError(f"{type(self).__name__} says what a seat keeps, which is not asked where hands are counts")
+
+    def _takings(self) -> Table:
+        """What each of the ``others`` takes out of the mover's hand: [others] int64 bitboards, or [others, size] int8.
+        Raises ValueError where `takes` names none of them, or cards that nobody can hold."""
+        for name, cards in self.takes.items():
+            number = Counter(cards)
+            if name not in self.others:
+                raise ValueError(f"takes of {type(self).__name__} names {name!r}, which is none of its others")
+            for card in number:
+                most = (self.copies or (1,) * self.layout.size)[card] if card in range(self.layout.size) else 0
+                if number[card] > most:
+                    there = f"of which there are {most}" if card in range(self.layout.size) else "which is no card"
+                    raise ValueError(f"{name!r} takes {number[card]} of id {card}, {there}")
+        rows = [Counter(self.takes.get(name, ())) for name in self.others]
+        if not self.copies:
+            return Table([sum(1 << card for card in row) for row in rows])
+        return Table(torch.tensor([[row[card] for card in range(self.layout.size)] for row in rows], dtype=torch.int8))
 
     def set_up(self) -> None:
         """Sets what the rules change of the class attributes: ``layout``, ``copies`` and ``deck``, ``others``,
@@ -224,9 +244,26 @@ class HandGame(Game):
         """Legal actions: [B, num_actions] bool; the first one where the game is over."""
         masks = [unpack(self.legal_cards(state), size=self.layout.size)] if self.plays_cards else []
         others = self.legal_others(state)
-        masks += [others] if isinstance(others, Tensor) else [mask[:, None] for mask in others]
+        others = others if isinstance(others, Tensor) else torch.stack([*others], -1) if others else None
+        masks += [] if others is None else [others if self._taken is None else others & self._holds(state)]
         first = torch.arange(self.num_actions, device=state.device) == 0
         return torch.where(self.is_terminal(state)[:, None], first, torch.cat(masks, -1))
+
+    def _holds(self, state: HandState) -> Tensor:
+        """Whether the mover holds what each of the ``others`` takes: [B, others] bool."""
+        mine, taken = piles.entry(self.held(state), self.mover(state))[:, None], self._taken.on(state.device)
+        return (mine >= taken).all(-1) if self.copies else mine & taken == taken
+
+    def taken_by(self, action: Tensor) -> Tensor:
+        """The cards that actions [B] int64 take out of the mover's hand, the card that is played or what `takes` says
+        of one of the ``others``: [B] int64 bitboards, or [B, size] int8 counts in a game with copies."""
+        card = torch.where(action < self.first_other, bit(action.clamp(0, self.layout.size - 1)), 0)
+        cards = copies.counts_of(card, self.layout.size) if self.copies else card
+        if self._taken is None:
+            return cards
+        other = action >= self.first_other
+        taken = self._taken[(action - self.first_other).clamp(min=0)]
+        return torch.where(other[:, None] if self.copies else other, taken, cards)
 
     @abstractmethod
     def act(self, state: HandState, action: Tensor, card: Tensor) -> HandState:
@@ -236,23 +273,24 @@ class HandGame(Game):
         Args:
             state: with the card that is played no longer among those that its seat holds.
             action: [B] int64.
-            card: [B] int64, the card that is played, as a bitboard of one; 0 where another thing is done. In a game
-                with copies its id is in it, and of those in the hand there is one less.
+            card: [B] int64, the card that is played, as a bitboard of one, or those that one of the ``others``
+                `takes`; 0 where none is. In a game with copies the ids are in it, see `taken_by`.
         """
 
     def step(self, state: HandState, action: Tensor) -> HandState:
         """As of any `Game`, by `act`."""
         going = ~self.is_terminal(state)
-        card = torch.where(action < self.first_other, bit(action.clamp(0, self.layout.size - 1)), 0)
-        after = self.act(self._played(state, card), action, card).where(going, state)
+        cards = self.taken_by(action)
+        card = copies.ids_of(cards) if self.copies else cards
+        after = self.act(self._without(state, cards), action, card).where(going, state)
         return replace(after, made=state.made + going)
 
-    def _played(self, state: HandState, card: Tensor) -> HandState:
-        """The state without the card [B] int64 that the mover plays, as far as it holds it."""
-        if not self.plays_cards:
+    def _without(self, state: HandState, cards: Tensor) -> HandState:
+        """The state without the cards that the mover plays, [B] int64 or [B, size] int8, as far as it holds them."""
+        if not self.plays_cards and self._taken is None:
             return state
         if self.copies:
-            left = piles.only(self.mover(state), copies.counts_of(card, self.layout.size), self.seats)
+            left = piles.only(self.mover(state), cards, self.seats)
             fields = {}
             for name in ("shown", "hands"):  # of two that look alike, the one that all know of
                 if hasattr(state, name):
@@ -260,7 +298,7 @@ class HandGame(Game):
                     fields[name], left = getattr(state, name) - taken, left - taken
             return replace(state, **fields)
         held = ("hands", "shown") if hasattr(state, "shown") else ("hands",)
-        return replace(state, **{name: getattr(state, name) & ~card[:, None] for name in held})
+        return replace(state, **{name: getattr(state, name) & ~cards[:, None] for name in held})
 
     def action_name(self, action: int, state: HandState | None = None, lane: int = 0) -> str:
         """As of any `Game`; of one of the ``others`` with "@1" in its name, the seat that this is in this state."""
