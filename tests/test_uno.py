@@ -194,7 +194,7 @@ def test_it_is_trained_and_played_at_the_table(tmp_path: Path, capsys: pytest.Ca
     address, run = Path(__file__).parent / "uno.py:Uno", tmp_path / "run"
     call(["train", *f"--preset quick --game {address} --run {run} --network small".split(), *small.split()])
     assert (run / "results.json").is_file()
-    table = f"--game {address} --rules decisions=60 --agent {run} --watch --games 1 --worlds 1 --simulations 4"
+    table = f"--game {address} --rules decisions=60 --agent {run} --watch --games 1 --seed 5 --worlds 1 --simulations 4"
     capsys.readouterr()
     call(["play", *table.split()])
     out = capsys.readouterr().out

@@ -23,7 +23,7 @@ def looks_alike(game: Game, a: State, b: State, viewer: Tensor) -> Tensor:
     alike = torch.ones(a.batch_size, dtype=torch.bool, device=viewer.device)
     fields, others = game.hidden(a), game.hidden(b)
     for name, field in a.tensors().items():
-        rows, more = (tensor.reshape(len(alike), field[:1].numel()) for tensor in (field, getattr(b, name)))
+        rows, more = (tensor.unsqueeze(-1).flatten(1) for tensor in (field, getattr(b, name)))
         equal = rows == more
         if name in fields:
             seen, there = (hidden[name].seen_by(viewer).reshape(rows.shape) for hidden in (fields, others))
