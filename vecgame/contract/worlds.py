@@ -228,7 +228,7 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
         if len(rows) > 1 and even:
             weight = torch.zeros(len(rows), dtype=torch.float64).index_add(0, which[0], chances)
             expected = len(drawn) / chances.sum() * weight
-            z = _standard_errors(counts, expected)
+            z = _standard_errors(*_pooled(counts, expected))
             if z >= Z_LIMIT:
                 row = int(((counts - expected) ** 2 / expected).argmax())
                 share = f"{int(counts[row])} of {len(drawn)} worlds, where {float(expected[row]):.0f} are right"
@@ -250,10 +250,18 @@ def _numbered(rows: Tensor) -> Tensor:
     return ((mixed ^ mixed >> 29) * words).sum(-1)
 
 
+def _pooled(counts: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts and what is expected, with deals of which less than `FEWEST_DRAWS` are expected counted as one, as of few
+    Pearson's statistic is not what it is taken for. With copies deals differ in how likely they are."""
+    few = expected < FEWEST_DRAWS
+    pair = (torch.cat([tensor[~few].double(), tensor[few].sum()[None].double()]) for tensor in (counts, expected))
+    return tuple(pair) if few.any() else (counts, expected)
+
+
 def _standard_errors(counts: Tensor, expected: Tensor) -> float:
     """Pearson's statistic as a standard normal one, by the cube root of Wilson and Hilferty, "The distribution of
     chi-square" (1931)."""
-    freedom = len(counts) - 1
+    freedom = max(len(counts) - 1, 1)
     spread = 2 / (9 * freedom)
     return ((float(((counts - expected) ** 2 / expected).sum()) / freedom) ** (1 / 3) - 1 + spread) / spread**0.5
 
