@@ -11,6 +11,7 @@ from copy import copy
 
 from vecgame.contract.fields import open_cards_lie_once
 from vecgame.contract.methods import methods_give_what_is_asked
+from vecgame.contract.moves import moves_are_told_apart
 from vecgame.contract.pasts import worlds_fit_the_past
 from vecgame.contract.rules import (
     deals_do_not_depend_on_the_cut,
@@ -55,6 +56,7 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
     open_cards_lie_once,
     ends,
     sizes_hold,
+    moves_are_told_apart,
     suits_led_are_told_apart,
     trumps_are_told_apart,
     teaches_what_is_so,
