@@ -101,10 +101,14 @@ class Everything:
 
 
 SMALL_GAMES = [Kuhn(), Kuhn(players=3), Blob(cards=2, players=2, suits=2, ranks=2)]
+BY_SHARE = [
+    pytest.param(game, share, marks=[pytest.mark.slow] * (share == 1 and game.name == "blob"), id=f"{game!r}-{share}")
+    for game in SMALL_GAMES
+    for share in (1.0, 0.4)
+]
 
 
-@pytest.mark.parametrize("share", [1.0, 0.4])
-@pytest.mark.parametrize("game", SMALL_GAMES, ids=repr)
+@pytest.mark.parametrize(("game", "share"), BY_SHARE)
 def test_advantages_are_those_of_all_that_can_happen(game: Game, share: float, monkeypatch) -> None:
     """On the average: each decision with a choice is judged as often as chance, the others and what branches let games
     come to it, and its actions' advantages and the seats' values are the exact ones. Means of 20,000 games within six

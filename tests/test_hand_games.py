@@ -134,7 +134,7 @@ def test_whom_a_move_is_aimed_at_is_told_by_name() -> None:
     assert look(match, 0).choices[action] == f"ask West for {rank}"
 
 
-@pytest.mark.parametrize("game", [Cribbage(), GoFish(), Scopa()], ids=repr)
+@pytest.mark.parametrize("game", [Cribbage(), GoFish(), pytest.param(Scopa(), marks=pytest.mark.slow)], ids=repr)
 def test_they_are_searched(game: HandGame) -> None:
     state = game.deal(8, seed=1)
     for _ in range(3):

@@ -40,7 +40,10 @@ def bluff(folder: Path) -> Game:
     return make_game(f"{folder}/bluff.py:Bluff")
 
 
-@pytest.fixture(params=["kuhn", "leduc", "two", "three", "forgets", "match", "bluff"])
+FORGETFUL = pytest.param("forgets", marks=pytest.mark.slow)
+
+
+@pytest.fixture(params=["kuhn", "leduc", "two", "three", FORGETFUL, "match", "bluff"])
 def game(request, tmp_path, monkeypatch) -> Game:
     if request.param == "bluff":
         monkeypatch.setattr(solution, "ENOUGH", 5e-3)  # which takes seconds
