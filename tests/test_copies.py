@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import vecgame
+from tests.hanabi import Hanabi
 from vecgame import Hidden, Layout, Stream, contract, copies, piles, starts
 from vecgame.cards import popcount
 from vecgame.contract.rules import every_decision
@@ -325,12 +326,18 @@ def test_moves_may_take_several_cards_out_of_a_hand(game: Pairs) -> None:
     assert torch.equal(game.step(state, torch.full((200,), game.num_actions - 1)).hands, state.hands)
 
 
+def test_what_moves_take_is_refused_where_hands_are_places() -> None:
+    game = type("Changed", (Hanabi,), {"takes": {"hint spades": (0,)}})()
+    with pytest.raises(ValueError, match="Changed says what its others take, but its hands are places of cards"):
+        game.legal_mask(game.deal(2))
+
+
 @pytest.mark.parametrize(
     ("takes", "message"),
     [
         ({"lay": (0, 0)}, "takes of Changed names 'lay', which is none of its others"),
         ({"pass": (0, 0, 0)}, "'pass' takes 3 of id 0, of which there are 2"),
-        ({"pass": (7,)}, "'pass' takes 1 of id 7, which is no card"),
+        ({"pass": (7,)}, "'pass' takes id 7, which is no card"),
     ],
 )
 def test_moves_that_take_what_there_is_not_are_refused(takes: dict[str, tuple[int, ...]], message: str) -> None:

@@ -93,8 +93,7 @@ def in_order(keys: Tensor, counts: Tensor) -> Tensor:
         [B, C] int64 ids, then -1.
     """
     ends = counts.long().cumsum(-1)
-    place = torch.arange(keys.shape[1], device=keys.device).expand(keys.shape).contiguous()
-    ids = torch.searchsorted(ends, place, right=True)  # counts.shape[-1] beyond the last card
+    ids = torch.searchsorted(ends, _places(keys), right=True)  # counts.shape[-1] beyond the last card
     beyond = ids == counts.shape[-1]
     order = torch.where(beyond, torch.iinfo(torch.int64).max, keys).argsort(dim=-1, stable=True)
     return torch.where(beyond, -1, ids).gather(1, order)
@@ -112,15 +111,16 @@ def cut(cards: Tensor, ends: Tensor, size: int) -> Tensor:
         [B, E, size] int8 counts.
     """
     parts = ends.shape[1]
-    part = torch.searchsorted(ends, _places(cards).contiguous(), right=True)  # E beyond the last
+    part = torch.searchsorted(ends, _places(cards), right=True)  # E beyond the last
     kind = torch.where(cards >= 0, cards, size).long()
     one = torch.ones((), dtype=torch.int8, device=cards.device).expand(cards.shape)
     counted = one.new_zeros(len(cards), (parts + 1) * (size + 1)).scatter_add(1, part * (size + 1) + kind, one)
     return counted.view(len(cards), parts + 1, size + 1)[:, :parts, :size]
 
 
-def _places(cards: Tensor) -> Tensor:
-    return torch.arange(cards.shape[1], device=cards.device).expand(cards.shape)
+def _places(row: Tensor) -> Tensor:
+    """The numbers 0 .. N - 1 for each row of [B, N], in memory as `torch.searchsorted` wants them."""
+    return torch.arange(row.shape[1], device=row.device).expand(row.shape).contiguous()
 
 
 def held(field: Tensor, holds: str, size: int) -> Tensor:

@@ -8,7 +8,6 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vecgame import copies
 from vecgame.cards import DECK, SEATS, STANDARD, TRUMP_NAMES, Layout, bit, unpack
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game, resolve_device
 from vecgame.philox import Purpose, Stream, check_seed, whole
@@ -54,12 +53,6 @@ def shuffled(stream: Stream, deck: int | Tensor, size: int = DECK) -> Tensor:
     inside = unpack(deck, size=size)
     keys = torch.where(inside, keys, torch.iinfo(torch.int64).max)
     return keys.argsort(dim=-1, stable=True)
-
-
-def shuffled_copies(stream: Stream, of_each: Sequence[int]) -> Tensor:
-    """The cards of a deck with so many of each id, [size], in random order: [B, N] int64 ids."""
-    counts = copies.of_deck(of_each, stream.game.device).expand(len(stream.game), -1)
-    return copies.in_order(stream.keys(Purpose.DEAL, sum(of_each)), counts)
 
 
 def check_sizes(game: Game) -> None:

@@ -92,7 +92,10 @@ class HandGame(Game):
         self.action_names, self.first_other = (*cards, *self.others), len(cards)
         self.num_actions = len(self.action_names)
         self._check()
-        self._taken = self._takings() if self.takes else None
+        taken = self._takings()
+        self._ids = Table([sum(1 << card for card in cards) for cards in taken])  # [actions] int64
+        size = self.layout.size if self.copies else 0
+        self._counts = Table(torch.tensor([[cards[c] for c in range(size)] for cards in taken], dtype=torch.int8))
         self.max_legal = getattr(self, "max_legal", self.num_actions)
         self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
 
@@ -140,22 +143,20 @@ class HandGame(Game):
         if type(self).keeps is not HandGame.keeps:
             raise ValueError(f"{type(self).__name__} says what a seat keeps, which is not asked where hands are counts")
 
-    def _takings(self) -> Table:
-        """What each of the ``others`` takes out of the mover's hand: [others] int64 bitboards, or [others, size] int8.
-        Raises ValueError where `takes` names none of them, or cards that nobody can hold."""
+    def _takings(self) -> list[Counter[int]]:
+        """The cards that each action takes out of the mover's hand, by id. Raises ValueError where `takes` names none
+        of the ``others``, or cards that nobody can hold."""
+        most = self.copies or (1,) * self.layout.size
         for name, cards in self.takes.items():
-            number = Counter(cards)
             if name not in self.others:
                 raise ValueError(f"takes of {type(self).__name__} names {name!r}, which is none of its others")
-            for card in number:
-                most = (self.copies or (1,) * self.layout.size)[card] if card in range(self.layout.size) else 0
-                if number[card] > most:
-                    there = f"of which there are {most}" if card in range(self.layout.size) else "which is no card"
-                    raise ValueError(f"{name!r} takes {number[card]} of id {card}, {there}")
-        rows = [Counter(self.takes.get(name, ())) for name in self.others]
-        if not self.copies:
-            return Table([sum(1 << card for card in row) for row in rows])
-        return Table(torch.tensor([[row[card] for card in range(self.layout.size)] for row in rows], dtype=torch.int8))
+            for card, number in Counter(cards).items():
+                if card not in range(self.layout.size):
+                    raise ValueError(f"{name!r} takes id {card}, which is no card")
+                if number > most[card]:
+                    raise ValueError(f"{name!r} takes {number} of id {card}, of which there are {most[card]}")
+        cards = [Counter([card]) for card in range(self.first_other)]
+        return cards + [Counter(self.takes.get(name, ())) for name in self.others]
 
     def set_up(self) -> None:
         """Sets what the rules change of the class attributes: ``layout``, ``copies`` and ``deck``, ``others``,
@@ -167,7 +168,8 @@ class HandGame(Game):
         """`cards` cards of the shuffled deck to each seat, one seat after the other; the rest is the stock."""
         stream, dealt = dealing.numbers(batch_size, seed, device, first_index), self.seats * self.cards
         if self.copies:
-            deck = dealing.shuffled_copies(stream, self.copies)
+            every = copies.of_deck(self.copies, stream.game.device).expand(len(stream.game), -1)
+            deck = piles.stock_of(stream, every, self.deck_size)
             ends = self.cards * torch.arange(1, self.seats + 1, device=deck.device)
             hands = copies.cut(deck, ends.expand(len(deck), -1).contiguous(), self.layout.size)
         else:
@@ -245,25 +247,23 @@ class HandGame(Game):
         masks = [unpack(self.legal_cards(state), size=self.layout.size)] if self.plays_cards else []
         others = self.legal_others(state)
         others = others if isinstance(others, Tensor) else torch.stack([*others], -1) if others else None
-        masks += [] if others is None else [others if self._taken is None else others & self._holds(state)]
+        masks += [] if others is None else [others & self._holds(state) if self.takes else others]
         first = torch.arange(self.num_actions, device=state.device) == 0
         return torch.where(self.is_terminal(state)[:, None], first, torch.cat(masks, -1))
 
     def _holds(self, state: HandState) -> Tensor:
-        """Whether the mover holds what each of the ``others`` takes: [B, others] bool."""
-        mine, taken = piles.entry(self.held(state), self.mover(state))[:, None], self._taken.on(state.device)
+        """Whether the mover holds what each of the ``others`` takes: [B, others] bool. Raises ValueError where hands
+        are places of cards, [B, P, H], from which the game itself takes them."""
+        mine = piles.entry(self.held(state), self.mover(state))[:, None]
+        if mine.ndim != 2 + bool(self.copies):
+            raise ValueError(f"{type(self).__name__} says what its others take, but its hands are places of cards")
+        taken = (self._counts if self.copies else self._ids).on(state.device)[self.first_other :]
         return (mine >= taken).all(-1) if self.copies else mine & taken == taken
 
     def taken_by(self, action: Tensor) -> Tensor:
         """The cards that actions [B] int64 take out of the mover's hand, the card that is played or what `takes` says
         of one of the ``others``: [B] int64 bitboards, or [B, size] int8 counts in a game with copies."""
-        card = torch.where(action < self.first_other, bit(action.clamp(0, self.layout.size - 1)), 0)
-        cards = copies.counts_of(card, self.layout.size) if self.copies else card
-        if self._taken is None:
-            return cards
-        other = action >= self.first_other
-        taken = self._taken[(action - self.first_other).clamp(min=0)]
-        return torch.where(other[:, None] if self.copies else other, taken, cards)
+        return (self._counts if self.copies else self._ids)[action.clamp(0, self.num_actions - 1)]
 
     @abstractmethod
     def act(self, state: HandState, action: Tensor, card: Tensor) -> HandState:
@@ -280,14 +280,13 @@ class HandGame(Game):
     def step(self, state: HandState, action: Tensor) -> HandState:
         """As of any `Game`, by `act`."""
         going = ~self.is_terminal(state)
-        cards = self.taken_by(action)
-        card = copies.ids_of(cards) if self.copies else cards
-        after = self.act(self._without(state, cards), action, card).where(going, state)
+        card = self._ids[action.clamp(0, self.num_actions - 1)]
+        after = self.act(self._without(state, self.taken_by(action)), action, card).where(going, state)
         return replace(after, made=state.made + going)
 
     def _without(self, state: HandState, cards: Tensor) -> HandState:
         """The state without the cards that the mover plays, [B] int64 or [B, size] int8, as far as it holds them."""
-        if not self.plays_cards and self._taken is None:
+        if not self.plays_cards and not self.takes:
             return state
         if self.copies:
             left = piles.only(self.mover(state), cards, self.seats)
