@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vecgame.cards import BY_NUMBER, Layout
 from vecgame.kinds import said
@@ -242,18 +243,14 @@ def see_all(state: Any, lane: int, title: str) -> Seen:
 
 def _seen(one: Any, hidden: Mapping[str, Any], seat: int | None, layout: Layout, **other: Any) -> Seen:
     what, values, counts = kinds(one, hidden), {}, {}
+    veiled = () if seat is None else hidden
     for name, tensor in one.tensors().items():
         if what[name] == "sets":
             tensor = tensor & layout.bits
-        value, counted = tensor[0].tolist(), what[name] == "counts"
-        if counted:
-            value = entries_of(value)
+        value, sees = listed(what[name], tensor[0], hidden[name].sees[0, seat] if name in veiled else None)
         if what[name] in CARDS:
             counts[name] = _mapped(value, lambda entry, kind=what[name]: len(cards_in(kind, entry)))
-        if name in hidden and seat is not None:
-            sees = hidden[name].sees[0, seat]
-            value = _veiled(value, (sees[..., 0] if counted else sees).tolist())
-        values[name] = value
+        values[name] = _veiled(value, sees) if name in veiled else value
     untold = tuple(type(one).untold)
     if missing := [name for name in untold if name not in values and name not in MARKS]:
         raise ValueError(f"untold of {type(one).__name__} names {missing[0]!r}, which is none of {', '.join(values)}")
@@ -265,6 +262,14 @@ def _scores(game: Any, one: Any) -> list[float] | None:
         return (game.scores(one)[0] + 0.0).tolist()  # no -0
     except NotImplementedError:  # a game that is only searched
         return None
+
+
+def listed(kind: str | tuple[str, ...], field: Tensor, sees: Tensor | None = None) -> tuple[Value, Value]:
+    """A field as `Tensor.tolist` gives it, and which of its entries are seen, if ``sees`` says it, else True; the
+    counts of an entry are one value."""
+    value, counted = field.tolist(), kind == "counts"
+    seen = True if sees is None else (sees[..., 0] if counted else sees).tolist()
+    return entries_of(value) if counted else value, seen
 
 
 def entries_of(counts: list) -> Value:

@@ -63,8 +63,7 @@ def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]
 
     A set of cards, or counts of them, is a list of names, a card is its name, null for none; a seat is its number, a
     suit and a rank its name, null for none and for a trump that is not named yet; what the seat does not see is
-    ``{"hidden": N}`` of N
-    cards, ``{"hidden": true}`` of anything else.
+    ``{"hidden": N}`` of N cards, ``{"hidden": true}`` of anything else.
     """
     hidden, named, columns = game.hidden(state), game.trump_named(state), {}
     kinds = seeing.kinds(state, hidden)
@@ -73,13 +72,10 @@ def states_told(game: Game, state: State, seat: Tensor) -> list[dict[str, Json]]
             continue
         if name == "trump" and named is not None:
             tensor = torch.where(named, tensor, -1)
-        values = (tensor & game.layout.bits if kinds[name] == "sets" else tensor).tolist()
-        declared, counted = hidden.get(name), kinds[name] == "counts"
-        values = seeing.entries_of(values) if counted else values
-        seen = None if declared is None else declared.seen_by(seat)
-        sees = None if seen is None else (seen[..., 0] if counted else seen).tolist()
+        declared, field = hidden.get(name), tensor & game.layout.bits if kinds[name] == "sets" else tensor
+        values, sees = seeing.listed(kinds[name], field, None if declared is None else declared.seen_by(seat))
         worded = _Worded(game.layout, kinds[name], declared is None or declared.is_place)
-        columns[name] = [worded(value, True if sees is None else sees[lane]) for lane, value in enumerate(values)]
+        columns[name] = [worded(value, sees is True or sees[lane]) for lane, value in enumerate(values)]
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 

@@ -172,7 +172,7 @@ class Moment:
             kinds, found = seeing.kinds(self.state, self._hidden), {}
             for name, tensor in self.state.tensors().items():
                 sees = self._hidden[name].sees[0, seat] if seat is not None and name in self._hidden else None
-                found[name] = _field_word(self.game.layout, kinds[name], tensor[0], sees)
+                found[name] = _word(self.game.layout, kinds[name], *seeing.listed(kinds[name], tensor[0], sees))
             del found["index"]
             self._words[seat] = found
         return self._words[seat]
@@ -197,15 +197,6 @@ class Moment:
         news = [f"{name}={word}" for name, word in after.items() if word != before[name]]
         own = seat in (None, self.past.mover)
         return " ".join([*([f"seat {self.past.mover} {self.past.names[self.action]}"] if own else []), *news])
-
-
-def _field_word(layout: Any, kind: Any, field: Tensor, sees: Tensor | None) -> str:
-    """A field of one game in a word, with ? for entries that are not seen; None sees all."""
-    if kind == "counts":
-        value, sees = seeing.entries_of(field.tolist()), None if sees is None else sees[..., 0]
-    else:
-        value = field.tolist()
-    return _word(layout, kind, value, True if sees is None else sees.tolist())
 
 
 def _word(layout: Any, kind: Any, value: Any, sees: Any) -> str:
