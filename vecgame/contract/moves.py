@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 import torch
-from torch import Tensor
 
-from vecgame.contract.rules import GAMES, some_positions
+from vecgame.contract.rules import GAMES, numbered, some_positions
 from vecgame.game import Game
-from vecgame.state import State
 
 FEWEST = 8  # positions in which both of two actions are legal, to say that they always lead to the same
 POSITIONS = 12  # of each game
@@ -23,10 +21,13 @@ def moves_are_told_apart(game: Game) -> str | None:
     states = [state[~game.is_terminal(state)] for state in some_positions(game, GAMES, most=POSITIONS)]
     for state in states:
         lanes, actions = game.legal_mask(state).nonzero(as_tuple=True)
-        rows = torch.stack([lanes, *_numbers(game.step(state.take(lanes), actions))], -1)
-        _, which, counts = rows.unique(dim=0, return_inverse=True, return_counts=True)
-        for number in (counts > 1).nonzero()[:, 0].tolist():
-            same = actions[which == number].tolist()
+        led = game.step(state.take(lanes), actions)
+        fields = (tensor for name, tensor in led.tensors().items() if name != "index")
+        wide = (field.double().view(torch.int64) if field.is_floating_point() else field.long() for field in fields)
+        number = numbered(torch.cat([lanes[:, None], *(field.unsqueeze(-1).flatten(1) for field in wide)], -1))
+        _, which, counts = number.unique(return_inverse=True, return_counts=True)
+        for group in (counts > 1).nonzero()[:, 0].tolist():
+            same = actions[which == group].tolist()
             alike.update((a, b) for place, a in enumerate(same) for b in same[place + 1 :])
     for state in states:
         mask = game.legal_mask(state)
@@ -39,13 +40,3 @@ def moves_are_told_apart(game: Game) -> str | None:
                 "was: what is said needs a field"
             )
     return None
-
-
-def _numbers(state: State) -> list[Tensor]:
-    """Two numbers for each lane, the same for lanes that are alike but for the games' numbers: [B] int64 each."""
-    tensors = [tensor for name, tensor in state.tensors().items() if name != "index"]
-    wide = [tensor.double().view(torch.int64) if tensor.is_floating_point() else tensor.long() for tensor in tensors]
-    rows = torch.cat([tensor.unsqueeze(-1).flatten(1) for tensor in wide], -1)
-    words = torch.randint(1 << 62, (2, rows.shape[1]), generator=torch.Generator().manual_seed(0)) * 2 + 1
-    mixed = rows[None] * words[:, None]
-    return list(((mixed ^ mixed >> 29) * words[:, None]).sum(-1))

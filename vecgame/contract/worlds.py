@@ -13,7 +13,16 @@ from torch import Tensor
 
 from vecgame.cards import lowest_card, popcount, union, unpack
 from vecgame.contract.copied import copies_dealt, copies_moved, lie, several_alike, varies
-from vecgame.contract.rules import GAMES, SEED, cards_lie_once, positions, random_action, same, some_positions
+from vecgame.contract.rules import (
+    GAMES,
+    SEED,
+    cards_lie_once,
+    numbered,
+    positions,
+    random_action,
+    same,
+    some_positions,
+)
 from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
 from vecgame.hands import HandGame
@@ -216,7 +225,7 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
         many = replace(now.repeat(games), index=torch.arange(games))  # other numbers, other worlds
         drawn = game.determinize(many, TOGETHER, SEED)
         parts = deals, lie(game, now), lie(game, drawn)
-        rows, which = _numbered(torch.cat(parts)).unique(return_inverse=True)
+        rows, which = numbered(torch.cat(parts)).unique(return_inverse=True)
         which = which.split([len(part) for part in parts])
         ways, truth, counts = (part.bincount(minlength=len(rows)) for part in which)
         assert (ways[truth > 0] > 0).all(), "the true deal is not among those in which the past is legal"
@@ -231,23 +240,14 @@ def worlds_are_uniform(game: Game, pasts: int = PASTS) -> str | None:
             z = _standard_errors(*_pooled(counts, expected))
             if z >= Z_LIMIT:
                 row = int(((counts - expected) ** 2 / expected).argmax())
-                share = f"{int(counts[row])} of {len(drawn)} worlds, where {float(expected[row]):.0f} are right"
-                lane = int((torch.cat([which[1], which[2]]) == row).nonzero()[:1].sum())
-                world = concatenate([now, drawn])[lane]
-                where = f"{share}: {_told_of(game, past, world)}" if counts[row] else f"{share}, {_moves(game, past)}"
+                where = f"{int(counts[row])} of {len(drawn)} worlds, where {float(expected[row]):.0f} are right"
+                some = (which[2] == row).nonzero()[:1, 0]
+                where += f": {_told_of(game, past, drawn[some])}" if len(some) else f", {_moves(game, past)}"
                 raise AssertionError(
                     f"worlds are not uniform: {z:.1f} standard errors over {len(rows)} deals, most of all {where}"
                 )
             tested += 1
     return None if tested >= 3 else TOO_FEW
-
-
-def _numbered(rows: Tensor) -> Tensor:
-    """A number for each row [N, E] int64, the same for equal ones: [N] int64. Two that differ share one with a
-    probability of 2**-63 or so; `Tensor.unique` of rows takes several times as long as that of numbers."""
-    words = torch.randint(1 << 62, (rows.shape[1],), generator=torch.Generator().manual_seed(SEED)) * 2 + 1
-    mixed = rows * words
-    return ((mixed ^ mixed >> 29) * words).sum(-1)
 
 
 def _pooled(counts: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
@@ -310,13 +310,10 @@ def _consistent(game: Game, past: Past) -> tuple[Tensor, Tensor, bool] | None:
     """
     now, seat = past[-1][0], int(game.mover(past[-1][0])[0])
     viewer = game.mover(now)
-    if game.copies:
-        begin, fixed, (again, ways) = 0, False, copies_dealt(game, past[0][0], viewer, MOST_BEGINNINGS) or (None, None)
-    else:
-        begin, fixed, again = _dealt(game, past)
-        ways = None if again is None else torch.ones(len(again), dtype=torch.float64)
-    if again is None:
+    dealt = _copies_dealt(game, past) if game.copies else _dealt(game, past)
+    if dealt is None:
         return None
+    begin, fixed, again, ways = dealt
     even, secret = True, _are_secret(game, [state for state, _ in past[begin:]], now, seat)
     for (state, action), was_secret in zip(past[begin:-1], secret, strict=True):
         alike = looks_alike(game, again, state.repeat(again.batch_size), viewer.expand(again.batch_size))
@@ -347,9 +344,19 @@ def _moves(game: Game, past: Past) -> str:
     return f"for seat {int(game.mover(past[-1][0])[0])} {made}"
 
 
-def _dealt(game: Game, past: Past) -> tuple[int, bool, State | None]:
-    """The number of the decision from which on the past is played again, whether all is known that left its place since
-    and there is nothing that came, and all deals before it: [N]; None where these are too many."""
+Dealt = tuple[int, bool, State, Tensor]
+"""The number of the decision from which on a past is played again, whether all is known that left its place since and
+there is nothing that came, all deals before it, [N], and in how many ways each comes about, [N] float64."""
+
+
+def _copies_dealt(game: Game, past: Past) -> Dealt | None:
+    """In a game with copies, from the first decision on; None where these are too many."""
+    found = copies_dealt(game, past[0][0], game.mover(past[-1][0]), MOST_BEGINNINGS)
+    return None if found is None else (0, False, *found)
+
+
+def _dealt(game: Game, past: Past) -> Dealt | None:
+    """In any other game; None where these are too many."""
     now = past[-1][0]
     fixed_since = _fixed_since(game, past)
     says = hasattr(game, "may_hold")
@@ -368,10 +375,11 @@ def _dealt(game: Game, past: Past) -> tuple[int, bool, State | None]:
     cards = tuple(card for card in range(unseen.bit_length()) if unseen >> card & 1)
     ways = prod(comb(len(cards) - sum(needs[:place]), need) for place, need in enumerate(needs))
     if ways > (MOST_DEALS if fixed else MOST_BEGINNINGS):
-        return begin, fixed, None
+        return None
     filled = _filled(cards, tuple(needs))
     again = with_places(hidden, first.repeat(len(filled)), known | filled)
-    return begin, fixed, again[_agrees(game, first, again, viewer)] if says else again
+    again = again[_agrees(game, first, again, viewer)] if says else again
+    return begin, fixed, again, torch.ones(len(again), dtype=torch.float64)
 
 
 def _draws_by_number(game: Game, state: State, lanes: State, action: Tensor) -> bool:
