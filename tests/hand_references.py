@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
+from vecgame import HandGame
 from vecgame.state import State
 
 
@@ -21,6 +22,35 @@ class Scalar:
         """Begins where a state of one game does."""
         self.hands = [cards_of(hand) for hand in state.hands[0]]
         self.turn = int(state.to_move[0])
+
+
+def played_beside(
+    game: HandGame,
+    state: State,
+    others: Sequence[Scalar],
+    choose: Callable[[list[int]], int],
+    look: Callable[[int, State], None] = lambda made, state: None,
+) -> State:
+    """Plays games to their end beside scalar ones, which have to have the same mover, legal actions and end.
+
+    Args:
+        choose: an action of the legal ones.
+        look: is given how many decisions there have been, and the state after the last.
+    """
+    for made in range(game.decisions):
+        mask, over, mover = game.legal_mask(state), game.is_terminal(state), game.mover(state).tolist()
+        assert over.tolist() == [other.over() for other in others]
+        actions = []
+        for lane, other in enumerate(others):
+            legal = mask[lane].nonzero()[:, 0].tolist()
+            if not over[lane]:
+                assert mover[lane] == other.turn and legal == sorted(other.legal()), game.text(state, lane)
+            actions.append(choose(legal))
+            if not over[lane]:
+                other.play(actions[-1])
+        state = game.step(state, actions)
+        look(made, state)
+    return state
 
 
 class ScalarCribbage(Scalar):

@@ -11,8 +11,9 @@ import torch
 
 from tests.cribbage import Cribbage
 from tests.go_fish import GoFish
-from tests.hand_references import ScalarCribbage, ScalarGoFish, ScalarScopa
+from tests.hand_references import ScalarCribbage, ScalarGoFish, ScalarScopa, played_beside
 from tests.scopa import Scopa
+from tests.uno import Uno
 from vecgame import HandGame, contract
 from vecgame.cards import popcount
 from vecgame.contract import random_action
@@ -29,18 +30,7 @@ def test_games_are_as_in_plain_python(kind: type[HandGame], reference: type, cou
     game, rng = kind(), random.Random(5)
     state = game.deal(count, seed=11)
     others = [reference(one) for one in state]
-    for _ in range(game.decisions):
-        mask, over, mover = game.legal_mask(state), game.is_terminal(state), game.mover(state).tolist()
-        assert over.tolist() == [other.over() for other in others]
-        actions = []
-        for lane, other in enumerate(others):
-            legal = mask[lane].nonzero()[:, 0].tolist()
-            if not over[lane]:
-                assert mover[lane] == other.turn and legal == sorted(other.legal()), game.text(state, lane)
-            actions.append(rng.choice(legal))
-            if not over[lane]:
-                other.play(actions[-1])
-        state = game.step(state, actions)
+    state = played_beside(game, state, others, rng.choice)
     assert game.is_terminal(state).all()
     assert game.scores(state).tolist() == [other.scores() for other in others]
 
@@ -134,7 +124,10 @@ def test_whom_a_move_is_aimed_at_is_told_by_name() -> None:
     assert look(match, 0).choices[action] == f"ask West for {rank}"
 
 
-@pytest.mark.parametrize("game", [Cribbage(), GoFish(), pytest.param(Scopa(), marks=pytest.mark.slow)], ids=repr)
+SEARCHED = [Cribbage(), GoFish(), Uno(decisions=30), pytest.param(Scopa(), marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("game", SEARCHED, ids=repr)
 def test_they_are_searched(game: HandGame) -> None:
     state = game.deal(8, seed=1)
     for _ in range(3):

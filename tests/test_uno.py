@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.uno import LAYOUT, TWO, WILD, Uno
+from tests.hand_references import played_beside
+from tests.uno import LAYOUT, TWO, WILD, Uno, UnoState
 from tests.uno_reference import ScalarUno
 from vecgame import contract
 from vecgame.contract.worlds import TOO_FEW
@@ -17,7 +18,6 @@ from vecgame.copies import tallied
 from veclab.arena.told import game_told, states_told
 from veclab.cli import call
 from veclab.table.lines import _more
-from vecmcts import PlayoutEvaluator, SearchConfig, search
 
 
 class SmallUno(Uno):
@@ -35,23 +35,17 @@ def test_it_is_as_in_plain_python(players: int, cards: int, most: int, count: in
     game, rng = Uno(players=players, cards=cards, decisions=most), random.Random(5)
     state = game.deal(count, seed=11)
     others = [ScalarUno(one) for one in state]
-    for made in range(most):
-        mask, over, mover = game.legal_mask(state), game.is_terminal(state), game.mover(state).tolist()
-        assert over.tolist() == [other.over() for other in others]
-        actions = []
-        for lane, other in enumerate(others):
-            legal = mask[lane].nonzero()[:, 0].tolist()
-            if not over[lane]:
-                assert mover[lane] == other.turn and legal == sorted(other.legal()), game.text(state, lane)
-            plays = [card for card in legal if card < game.first_other]  # drawing as often, few games end
-            actions.append(rng.choice(plays if plays and rng.random() < 0.9 else legal))
-            if not over[lane]:
-                other.play(actions[-1])
-        state = game.step(state, actions)
-        if made % 20 == 0:
-            for lane in (~game.is_terminal(state)).nonzero()[:, 0].tolist():
-                held = [[hand[card] for card in range(54)] for hand in others[lane].hands]
-                assert state.hands[lane].tolist() == held
+
+    def choose(legal: list[int]) -> int:
+        plays = [card for card in legal if card < game.first_other]  # drawing as often, few games end
+        return rng.choice(plays if plays and rng.random() < 0.9 else legal)
+
+    def look(made: int, state: UnoState) -> None:
+        for lane in (~game.is_terminal(state)).nonzero()[:, 0].tolist() if made % 20 == 0 else ():
+            held = [[hand[card] for card in range(54)] for hand in others[lane].hands]
+            assert state.hands[lane].tolist() == held
+
+    state = played_beside(game, state, others, choose, look)
     finished = [other.over() for other in others]
     assert sum(finished) > count // 4
     scores = [other.scores() if over else [0.0] * players for other, over in zip(others, finished, strict=True)]
@@ -177,16 +171,6 @@ def test_hands_are_told_card_by_card() -> None:
 
 def test_a_card_drawn_is_told_though_one_like_it_is_held() -> None:
     assert _more((3, 5, 5), (5, 3, 5, 5, 7)) == [5, 7] and _more((3, 5), (3,)) == []
-
-
-def test_it_is_searched() -> None:
-    game = Uno(decisions=30)
-    state = game.deal(6, seed=1)
-    for _ in range(3):
-        policy = search(game, state, PlayoutEvaluator(), SearchConfig(worlds=2, simulations=8), seed=0).policy
-        legal = game.legal_mask(state)
-        assert torch.allclose(policy.sum(-1), torch.ones(6)) and (policy[~legal] == 0).all()
-        state = game.step(state, policy.argmax(-1))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections import Counter
 
 import torch
 
+from tests.hand_references import Scalar
 from tests.uno import UnoState
 from vecgame import Stream, piles
 
@@ -13,7 +14,7 @@ COLOURS, RANKS = 4, 13
 WILD, FOUR, DRAW, KEEP, FIRST_NAME = 52, 53, 54, 55, 56
 
 
-class ScalarUno:
+class ScalarUno(Scalar):
     """One game: `turn`, `legal`, `play`, `over` and `scores`."""
 
     def __init__(self, state: UnoState) -> None:
