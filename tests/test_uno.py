@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from tests.hand_references import played_beside
-from tests.uno import LAYOUT, TWO, WILD, Uno, UnoState
+from tests.uno import FOUR, LAYOUT, TWO, WILD, Uno, UnoState
 from tests.uno_reference import ScalarUno
-from vecgame import contract
+from vecgame import contract, piles
 from vecgame.contract.worlds import TOO_FEW
-from vecgame.copies import tallied
+from vecgame.copies import ids_of, tallied
 from veclab.arena.told import game_told, states_told
 from veclab.cli import call
 from veclab.table.lines import _more
@@ -27,6 +27,56 @@ class SmallUno(Uno):
     copies = tuple({1: 2, 2: 1, TWO: 1, 14: 1, 15: 2, WILD: 1, WILD + 1: 1}.get(card, 0) for card in range(54))
 
 
+@dataclass(frozen=True)
+class StrictState(UnoState):
+    may: torch.Tensor  # [B, P] ids
+
+
+class Strict:
+    """The wild card that makes the next one draw four is for who has no card of the colour, as all then know."""
+
+    state_type = StrictState
+
+    def legal_cards(self, state):
+        wanted = self.layout.suit_bits(state.colour.clamp(min=0))
+        has = piles.entry(ids_of(state.hands), state.to_move) & wanted != 0
+        return super().legal_cards(state) & ~torch.where(has, 1 << FOUR, 0)
+
+    def act(self, state, action, card):
+        after, mover = super().act(state, action, card), state.to_move % self.seats
+        left = piles.entry(state.may, mover) & ~self.layout.suit_bits(state.colour.clamp(min=0))
+        may = piles.changed(state.may, mover, left, where=action == FOUR)
+        drew = after.hands.sum(-1) > state.hands.sum(-1)  # any card, that nobody else sees
+        return replace(after, may=torch.where(drew, self.deck, may))
+
+
+class StrictUno(Strict, Uno):
+    name = "strict-uno"
+
+
+class SmallStrict(Strict, Uno):
+    """With twelve cards, of which five are in the stock to begin with."""
+
+    name = "small-strict-uno"
+    copies = tuple({1: 3, 14: 6, FOUR: 3}.get(card, 0) for card in range(54))
+
+
+class Unsaid(SmallStrict):
+    """Does not say what a hand lacks."""
+
+    def act(self, state, action, card):
+        return replace(super().act(state, action, card), may=state.may)
+
+
+class Wrong(SmallStrict):
+    """Says that it lacks another colour."""
+
+    def act(self, state, action, card):
+        after = super().act(state, action, card)
+        return replace(after, may=torch.where(action[:, None] == FOUR, state.may & ~RED, after.may))
+
+
+RED = LAYOUT.suit_bits(torch.zeros((), dtype=torch.int64))
 SMALL = {"players": 2, "cards": 2, "decisions": 6}  # the stock lasts so long: what is shuffled again all have seen
 
 
@@ -84,6 +134,26 @@ def test_it_keeps_the_contract() -> None:
 
 def test_worlds_of_a_small_form_are_uniform() -> None:
     assert contract.check(SmallUno(**SMALL)) == ()
+
+
+FEW_DECISIONS = {
+    "players": 3,
+    "cards": 2,
+    "decisions": 3,
+}  # then nobody draws and moves again, or needs the stock twice
+
+
+@pytest.mark.slow
+def test_worlds_know_what_a_hand_lacks() -> None:
+    assert contract.check(StrictUno(decisions=40)) == (TOO_FEW,)
+    assert contract.check(SmallStrict(**FEW_DECISIONS), pasts=30) == ()
+    with pytest.raises(AssertionError, match="a world is drawn in which the past would be illegal"):
+        contract.check(Unsaid(**FEW_DECISIONS), pasts=30)
+
+
+def test_a_field_that_rules_out_what_a_seat_holds_is_found() -> None:
+    with pytest.raises(AssertionError, match="a seat holds cards that the state's field may rules out"):
+        contract.check(Wrong(**FEW_DECISIONS))
 
 
 class Forgets(SmallUno):

@@ -16,7 +16,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vecgame import copies, dealing, grouped, hidden, kinds, naming, piles, seeing, worlds
+from vecgame import copies, counted, dealing, grouped, hidden, kinds, naming, piles, seeing, worlds
 from vecgame.cards import Layout, Table, bit, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
@@ -39,7 +39,7 @@ class HandState(State):
     ``dealer``, [B] int64, is drawn where the game begins (`HandGame.start`).
 
     In a game with `copies` hands are counts, and so is what is ``shown``, and its state says so: ``holds = {"hands":
-    "counts"}``. There ``may`` and ``needs`` are not known.
+    "counts"}``. There ``may``, [B, P] int64, are ids, and ``needs`` are not known.
     """
 
     holds: ClassVar = {
@@ -135,9 +135,9 @@ class HandGame(Game):
                 raise ValueError(f"{name} says that {counted[0]} holds counts, but {type(self).__name__} has no copies")
             return
         copies.check(self.copies, self.deck, self.layout.size)
-        if known := sorted({*seeing.MARKS} & self._fields()):
-            raise ValueError(f"{name} has {known[0]}, which says nothing of hands that are counts, as copies make them")
-        if sets := [field for field in sorted(self._fields()) if holds.get(field) == "sets"]:
+        if "needs" in self._fields():
+            raise ValueError(f"{name} has needs, which say nothing of hands that are counts, as copies make them")
+        if sets := [field for field in sorted(self._fields() - {"may"}) if holds.get(field) == "sets"]:
             holds = f'holds = {{"{sets[0]}": "counts"}}'
             raise ValueError(f"{type(self).__name__} has copies, so that {sets[0]} is no bitboard: {name}.{holds}")
         if type(self).keeps is not HandGame.keeps:
@@ -196,7 +196,8 @@ class HandGame(Game):
         ``future`` is drawn, nothing is ``shown``, and hands ``may`` hold all cards and have no ``needs``; a ``dealer``,
         [B] int64, is drawn, by a rule of that name if there is one, and the seat after it is the first to move."""
         names, zeros = self._fields(), torch.zeros_like(hands)
-        known = {"shown": zeros} | ({} if self.copies else {"may": zeros + self.deck, "needs": zeros})
+        deck = torch.full_like(hands[..., 0] if self.copies else hands, self.deck, dtype=torch.int64)
+        known = {"shown": zeros, "may": deck} | ({} if self.copies else {"needs": zeros})
         if "future" in names - own.keys():
             known["future"] = dealing.future_of(stream)
         values = {name: value for name, value in known.items() if name in names}
@@ -334,6 +335,8 @@ class HandGame(Game):
             return super().determinize(state, count, seed)
         self.check_state(state)
         count, seed = check_count(count), check_seed(seed)
+        if self.copies:
+            return self._worlds_of_copies(state, count, seed)
         drawn = ~self.hidden(state)["hands"].seen_by(self.mover(state)) & (state.hands != 0)
         none, any_card = torch.zeros_like(state.hands), torch.full_like(state.hands, self.deck)
         needs, may = torch.where(drawn, popcount(state.hands), 0), getattr(state, "may", any_card)
@@ -349,6 +352,17 @@ class HandGame(Game):
         lanes, hands = state.repeat(count), hands.permute(2, 1, 0).reshape(-1, *drawn.shape[1:])
         hands = torch.where(drawn.repeat_interleave(count, 0), hands, lanes.hands)
         return hidden.dealt_anew(self, replace(lanes, hands=hands), count, seed, given=("hands",))
+
+    def _worlds_of_copies(self, state: HandState, count: int, seed: int) -> HandState:
+        """As `determinize`, of a game with copies whose state says what hands ``may`` hold."""
+        told, mover, lanes = self.hidden(state), self.mover(state), state.repeat(count)
+        seen = told["hands"].seen_by(mover)[..., 0]
+        needs = torch.where(seen, 0, state.hands.sum(-1, dtype=torch.int64)).flatten(1)
+        unseen, place = copies.unseen(self, state, told, mover), {"index": state.index, "turn": self.turn(state)}
+        hands = counted.draw_hands(unseen, needs, state.may.flatten(1), **place, count=count, seed=seed)
+        hands = hands.flatten(0, 1).view(lanes.hands.shape)
+        lanes = replace(lanes, hands=torch.where(seen.repeat_interleave(count, 0)[..., None], lanes.hands, hands))
+        return hidden.dealt_anew(self, lanes, count, seed, given=("hands",))
 
     def open_cards(self, state: HandState) -> Tensor:
         """The cards in the fields that `hidden` does not name, but for those in a hidden place too, of which such a

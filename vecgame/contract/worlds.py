@@ -24,6 +24,7 @@ from vecgame.contract.rules import (
     some_positions,
 )
 from vecgame.contract.views import looks_alike, viewed_by
+from vecgame.copies import ids_of
 from vecgame.game import Game
 from vecgame.hands import HandGame
 from vecgame.hidden import Hidden, places, seen_places, unseen, with_places
@@ -59,7 +60,8 @@ def hands_are_as_said(game: Game) -> None:
         agrees = _agrees(game, state, state, game.mover(state)).all()
         assert agrees, "a seat holds cards that may_hold or shows rule out"
     for state in some_positions(game, GAMES) if isinstance(game, HandGame) else ():
-        agrees = not hasattr(state, "may") or (state.hands & ~state.may == 0).all()
+        held = ids_of(state.hands) if game.copies else state.hands
+        agrees = not hasattr(state, "may") or (held & ~state.may == 0).all()
         assert agrees, "a seat holds cards that the state's field may rules out"
 
 
@@ -292,6 +294,8 @@ def _pasts(game: Game, each: int) -> Iterator[tuple[Past, bool]]:
 
 def _told(game: Game, state: State) -> list[int]:
     """How many places of cards have been ruled out for the mover of each lane, as far as the game says it."""
+    if isinstance(game, HandGame) and hasattr(state, "may"):
+        return popcount(game.deck & ~state.may).flatten(1).sum(-1).tolist()
     if not hasattr(game, "may_hold"):
         return [0] * state.batch_size
     return popcount(unseen(game, state) & ~game.may_hold(state, game.mover(state))).sum(0).tolist()
