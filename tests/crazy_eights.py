@@ -39,6 +39,7 @@ class CrazyEightsState(vecgame.HandState):
     suit: torch.Tensor  # [B] int8, the suit to match; -1: the mover is to name it
     drawn: torch.Tensor = starts(False)  # [B], the mover has drawn a card
     future: torch.Tensor  # [B] int64, by which the pile is shuffled again
+    shuffled: torch.Tensor  # [B] int64, what was the last time
 
 
 class CrazyEights(vecgame.HandGame):
@@ -82,6 +83,7 @@ class CrazyEights(vecgame.HandGame):
         drawn, stock = piles.draw(stock, draws)
         hands = piles.joined(state.hands, state.to_move, drawn)
         lies = {"stock": stock, "pile": state.pile & ~under | card, "hands": hands, "drawn": draws}
+        lies["shuffled"] = torch.where(under != 0, under, state.shuffled)
         named = torch.where(plays, self.layout.suit_of(action), action - self.size)
         eight = plays & (action % self.layout.ranks == 0) & (lies["hands"] != 0).all(-1)
         suit = torch.where(eight, -1, torch.where(action < self.draw, named, state.suit)).to(torch.int8)

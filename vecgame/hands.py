@@ -35,15 +35,16 @@ class HandState(State):
     ``future``, [B] int64, by which cards are shuffled again (`vecgame.piles.stock_of`), are hidden; ``shown``, [B, P]
     int64, are cards that all know a seat to hold, beside those in ``hands``. What all know of the cards in ``hands`` is
     in ``may``, those that each entry of it may hold, as where a hint rules some out, and in ``needs``, of which it
-    holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``. A
-    ``dealer``, [B] int64, is drawn where the game begins (`HandGame.start`).
+    holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``.
+    ``shuffled``, [B] int64, are cards that lay open when they were shuffled into the stock, below what was left of it,
+    the last time: who draws and who plays since shows how many of them are where, and worlds keep to it. A ``dealer``, [B] int64, is drawn where the game begins (`HandGame.start`).
 
     In a game with `copies` hands are counts, and so is what is ``shown``, and its state says so: ``holds = {"hands":
     "counts"}``. There ``may``, [B, P] int64, are ids, and ``needs`` are not known.
     """
 
     holds: ClassVar = {
-        **dict.fromkeys(("hands", "shown", "may", "needs"), "sets"),
+        **dict.fromkeys(("hands", "shown", *seeing.MARKS), "sets"),
         "stock": "cards",
         "to_move": "seats",
         "dealer": "seats",
@@ -116,6 +117,7 @@ class HandGame(Game):
     def _check(self) -> None:
         """Raises ValueError on numbers that make no game, and on a state that says what it holds of no field."""
         self._check_copies()
+        self._check_shuffled()
         dealing.check_sizes(self)
         dealing.check_dealer_of(self)
         kinds.check_holds(self.state_type, self.bare_states)
@@ -142,6 +144,13 @@ class HandGame(Game):
             raise ValueError(f"{type(self).__name__} has copies, so that {sets[0]} is no bitboard: {name}.{holds}")
         if type(self).keeps is not HandGame.keeps:
             raise ValueError(f"{type(self).__name__} says what a seat keeps, which is not asked where hands are counts")
+
+    def _check_shuffled(self) -> None:
+        """Raises ValueError where the state says what was shuffled, and more that worlds are drawn by."""
+        said = [name for name in ("may", "needs") if name in self._fields()]
+        said += ["copies"] * bool(self.copies) + ["keeps"] * (type(self).keeps is not HandGame.keeps)
+        if seeing.SHUFFLED in self._fields() and said:
+            raise ValueError(f"{type(self).__name__} has shuffled and {said[0]}, of which worlds are drawn by one only")
 
     def _takings(self) -> list[Counter[int]]:
         """The cards that each action takes out of the mover's hand, by id. Raises ValueError where `takes` names none
@@ -197,7 +206,8 @@ class HandGame(Game):
         [B] int64, is drawn, by a rule of that name if there is one, and the seat after it is the first to move."""
         names, zeros = self._fields(), torch.zeros_like(hands)
         deck = torch.full_like(hands[..., 0] if self.copies else hands, self.deck, dtype=torch.int64)
-        known = {"shown": zeros, "may": deck} | ({} if self.copies else {"needs": zeros})
+        known = {"shown": zeros, "may": deck, "shuffled": torch.zeros_like(stream.game)}
+        known |= {} if self.copies else {"needs": zeros}
         if "future" in names - own.keys():
             known["future"] = dealing.future_of(stream)
         values = {name: value for name, value in known.items() if name in names}

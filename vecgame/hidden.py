@@ -17,6 +17,7 @@ from torch import Tensor
 from vecgame import copies
 from vecgame.cards import Layout, bit, lowest_card, nth_card, pack, popcount, unpack
 from vecgame.philox import Purpose, Stream, check_count
+from vecgame.seeing import SHUFFLED
 from vecgame.state import State, StateT
 
 Who = Literal["own", "others", "all", "nobody"]
@@ -157,7 +158,8 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
     """``count`` worlds of every game, each hidden card in any hidden place with the same probability.
 
     Entries that the mover sees stay; the others get as many cards as they had of those that the mover does not see, and
-    hidden numbers are drawn. Draws depend on the seed, the game's number, the decision and the world's number only.
+    hidden numbers are drawn. Where the state says which cards were ``shuffled`` into a stock (`vecgame.HandState`), as
+    many of these lie in each entry as did, and as many others. Draws depend on the seed, the game's number, the decision and the world's number only.
 
     Args:
         game: it declares what is hidden.
@@ -182,7 +184,10 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
     elif any(field.is_place and name not in given for name, field in hidden.items()):
         bits, stays = places(hidden, lanes), seen_places(hidden, lanes, mover, given)
         pool = _elsewhere(game, lanes, bits, stays)
-        filled = _filled(stream, pool, torch.where(stays, 0, popcount(bits)), game.layout.size)
+        filled = torch.zeros_like(bits)
+        for lot in _lots(lanes):
+            needs = torch.where(stays, 0, popcount(bits & lot[:, None]))
+            filled = filled | _filled(stream, pool & lot, needs, game.layout.size)
         lanes = with_places(hidden, lanes, torch.where(stays, bits, filled))
     drawn, offset = {}, max(NUMBERS_FROM, sum(game.copies) // 2 + 1)  # two words for each card
     for name, field in hidden.items():
@@ -234,6 +239,13 @@ def unseen(game: Declares, state: State) -> Tensor:
 def _elsewhere(game: Declares, state: State, bits: Tensor, seen: Tensor) -> Tensor:
     """The cards in none of the places [B, E] int64 that are ``seen`` [B, E] bool, nor open: [B] int64."""
     return game.deck & ~(torch.where(seen, bits, 0).sum(-1) | game.open_cards(state))
+
+
+def _lots(lanes: State) -> list[Tensor]:
+    """The sets of cards [L] int64 of which all know how many lie in each place: one of all cards, but where some have
+    been ``shuffled`` before all eyes."""
+    shuffled = getattr(lanes, SHUFFLED, None)
+    return [torch.full_like(lanes.index, -1)] if shuffled is None else [shuffled, ~shuffled]
 
 
 def _filled(stream: Stream, pool: Tensor, needs: Tensor, size: int) -> Tensor:

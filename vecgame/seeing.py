@@ -31,7 +31,8 @@ TRICK_KINDS = {
 }
 LABELS = {"bids": "bid", "made": "decisions made", "to_move": "to move"}
 MAY = "may"  # the field of marks of what hands may hold (`vecgame.hands`), of which all cards rule nothing out
-MARKS = (MAY, "needs")  # fields of marks of what is known of hands
+SHUFFLED = "shuffled"  # the field of cards that all know to have been shuffled into the stock
+MARKS = (MAY, "needs", SHUFFLED)  # fields of marks of what is known of hidden cards
 
 Value = Any
 """A field of one lane as `Tensor.tolist` gives it, with None for every entry that is hidden. An entry of counts is a
