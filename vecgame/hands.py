@@ -37,7 +37,8 @@ class HandState(State):
     in ``may``, those that each entry of it may hold, as where a hint rules some out, and in ``needs``, of which it
     holds one at least in each of the game's `groups` that they are of, both int64 and of the shape of ``hands``.
     ``shuffled``, [B] int64, are cards that lay open when they were shuffled into the stock, below what was left of it,
-    the last time: who draws and who plays since shows how many of them are where, and worlds keep to it. A ``dealer``, [B] int64, is drawn where the game begins (`HandGame.start`).
+    the last time: who draws and who plays since shows how many of them are where, and worlds keep to it. A ``dealer``,
+    [B] int64, is drawn where the game begins (`HandGame.start`).
 
     In a game with `copies` hands are counts, and so is what is ``shown``, and its state says so: ``holds = {"hands":
     "counts"}``. There ``may``, [B, P] int64, are ids, and ``needs`` are not known.

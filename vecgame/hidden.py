@@ -159,7 +159,8 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
 
     Entries that the mover sees stay; the others get as many cards as they had of those that the mover does not see, and
     hidden numbers are drawn. Where the state says which cards were ``shuffled`` into a stock (`vecgame.HandState`), as
-    many of these lie in each entry as did, and as many others. Draws depend on the seed, the game's number, the decision and the world's number only.
+    many of these lie in each entry as did, and as many others. Draws depend on the seed, the game's number, the
+    decision and the world's number only.
 
     Args:
         game: it declares what is hidden.

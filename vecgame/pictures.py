@@ -215,7 +215,8 @@ def _marks(seen: Seen, seat: int) -> list[str]:
     here = {name for name, kind in seen.kinds.items() if kind == "seats" and seen.values[name] == seat}
     told = {"to_move"} if seen.mover is not None or seen.scores is not None else set()
     roles = [seeing.LABELS.get(name, name) for name in seen.kinds if name in here - told]
-    unknown = seen.count("hands", seat) - len(seen.held("hands", seat))
+    held, count = seen.hand(seat)
+    unknown = count - len(held)
     return [*roles, *seen.notes(seat), *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown else [])]
 
 
@@ -236,7 +237,7 @@ def _side_height(seen: Seen, seat: int) -> float:
 
 
 def _column_height(seen: Seen, seat: int) -> float:
-    held, count = len(seen.held("hands", seat)), seen.count("hands", seat)
+    held, count = seen.hand(seat)
     return (26 if count else 0) + (16 if held else 5) * max(count - 1, 0) + 4
 
 
@@ -248,8 +249,8 @@ def _side_seat(seen: Seen, seat: int, names: Sequence[str] | None, x: float, y: 
     lines = _wrapped(_marks(seen, seat), 21)
     parts += [written(line, edge, y + 14 + LINE * (n + 1), "faint", anchor=anchor) for n, line in enumerate(lines)]
     top = y + LINE * (1 + len(lines)) + 8
-    held, legal = seen.held("hands", seat), _legal_cards(seen, seat)
-    for number in range(seen.count("hands", seat)):
+    (held, count), legal = seen.hand(seat), _legal_cards(seen, seat)
+    for number in range(count):
         if number < len(held):
             out = 10 if held[number] in legal else 0
             left = edge + out if onwards else edge - 52 - out
@@ -270,7 +271,7 @@ def _row_seat(
     parts = [_name(seen, seat, names, x, y + 12, "middle")]
     parts.append(written("  ·  ".join(_marks(seen, seat)), x, y + 14 + LINE, "faint", anchor="middle"))
     top = y + 2 * LINE + 14
-    held, legal, count = seen.held("hands", seat), _legal_cards(seen, seat), seen.count("hands", seat)
+    (held, count), legal = seen.hand(seat), _legal_cards(seen, seat)
     widest = (width + 4 if count * (width + 4) <= room else (room - width) / max(count - 1, 1)) if held else 9
     pitch = min(widest, (room - width) / max(count - 1, 1))
     left = x - (pitch * (count - 1) + width) / 2
@@ -288,7 +289,7 @@ def _row_seat(
 def _legal_cards(seen: Seen, seat: int) -> set[int]:
     """The cards of a seat that it may play, where not all are."""
     legal = set(seen.playable()) if seat == seen.acting else set()
-    return legal if len(legal) < seen.count("hands", seat) else set()
+    return legal if len(legal) < seen.hand(seat)[1] else set()
 
 
 # -- piles ------------------------------------------------------------------------------------------------------------
@@ -296,9 +297,7 @@ def _legal_cards(seen: Seen, seat: int) -> set[int]:
 
 def _pile_fields(seen: Seen) -> list[str]:
     """The fields of cards that are no seat's and not drawn yet, such as a stock or the card turned up."""
-    shown = {card for seat in range(seen.seats) for card in seen.held("hands", seat)} | {
-        card for _, card in seen.plays()
-    }
+    shown = {card for seat in range(seen.seats) for card in seen.hand(seat)[0]} | {card for _, card in seen.plays()}
     fields = [name for name in seen.counts if name not in ("seen", "trick") and not seen.per_seat(name)]
     return [name for name in fields if seen.count(name) and not shown & set(seen.held(name))][:MOST_PILES]
 

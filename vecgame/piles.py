@@ -91,6 +91,12 @@ def stock_of(stream: Stream, cards: Tensor, size: int) -> Tensor:
     return torch.where(torch.arange(size, device=cards.device) < popcount(cards)[:, None], order, -1).to(torch.int8)
 
 
+def last(stock: Tensor) -> Tensor:
+    """The card at the bottom of a stock [B, N], as one that is turned up there: [B] ids, -1 where there is none."""
+    cards = (stock >= 0).sum(-1, keepdim=True)
+    return stock.gather(1, (cards - 1).clamp(min=0))[:, 0]
+
+
 def refilled(stock: Tensor, cards: Tensor, stream: Stream) -> Tensor:
     """A stock with more cards in random order below its own, as far as there is room.
 

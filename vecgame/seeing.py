@@ -85,6 +85,21 @@ class Seen:
         """How many cards a field holds, or one entry of it."""
         return sum(flat(self.counts[name] if entry is None else self.counts[name][entry]))
 
+    def hand(self, seat: int, name: str = "hands") -> tuple[list[int], int]:
+        """The cards of a seat's hand that are seen, and how many it has in all. What is ``shown`` lies beside the
+        ``hands`` of a `vecgame.HandGame`, and is some of those of a trick game."""
+        held, count = self.held(name, seat), self.count(name, seat)
+        if not self.shows_hands(name):
+            return held, count
+        known, beside = self.held("shown", seat), "trick" not in self.values
+        held += known if beside else [card for card in known if card not in held]
+        count += len(known) if beside else 0
+        return held if self.has_places(name, seat) else in_order(self.layout, held), count
+
+    def shows_hands(self, name: str = "hands") -> bool:
+        """Whether some cards of that field of hands are told in another, ``shown``."""
+        return name == "hands" and "shown" in self.counts and self.per_seat("shown")
+
     def plays(self) -> list[tuple[int, int]]:
         """The trick on the table: (seat, card) in the order of play."""
         trick = self.values.get("trick") or []

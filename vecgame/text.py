@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -14,6 +15,7 @@ from vecgame.seeing import LABELS, MAY, Seen, cards_in, flat, see_all
 
 SHOWN_GAMES = 3  # of a batch
 SHOWN_NUMBERS = 24  # of a field that is no card
+MOST_UNSEEN = 8  # places one after the other that are told each by itself, as many as there can be seats
 POINTER = "▸"
 
 
@@ -39,7 +41,7 @@ def _seat_rows(seen: Seen, names: Sequence[str] | None) -> list[str]:
     rows = [
         (
             f"{POINTER if seat == seen.mover else ' '} {seen.seat_name(seat, names)}",
-            set_words(seen, "hands", seat) or "no cards",
+            hand_words(seen, seat) or "no cards",
             "  ".join(seen.notes(seat, names)),
         )
         for seat in range(seen.seats)
@@ -60,7 +62,17 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
         return place_words(seen, name, entry)
     if name == MAY and _rule_nothing_out(seen, held):
         return ""
-    unknown = seen.count(name, entry) - len(held)
+    return _counted_words(seen, held, seen.count(name, entry))
+
+
+def hand_words(seen: Seen, seat: int) -> str:
+    """As `set_words` of a seat's hand, with the cards that are known to be in it."""
+    held, count = seen.hand(seat)
+    return place_words(seen, "hands", seat) if seen.has_places("hands", seat) else _counted_words(seen, held, count)
+
+
+def _counted_words(seen: Seen, held: Sequence[int], count: int) -> str:
+    unknown = count - len(held)
     parts = [listed_text(seen.layout, held)] if held else []
     return " + ".join([*parts, *([f"{unknown} card{'s' * (unknown > 1)}"] if unknown > 0 else [])])
 
@@ -91,11 +103,15 @@ def _bits(cards: Iterable[int]) -> int:
 
 def row_words(seen: Seen, name: str) -> str:
     """The cards of a field of several places: ids in the order of the places, "?" where one is not seen, as a place may
-    tell whose a card is; as `set_words` does where none is seen, and in a field of sets."""
+    tell whose a card is, or how many of a stock; as `set_words` does where none is seen, and in a field of sets."""
     places = list(zip(flat(seen.values[name]), flat(seen.counts[name]), strict=True))
     if seen.kinds[name] != "cards" or all(card is None for card, _ in places):
         return set_words(seen, name)
-    return " ".join("?" if card is None else card_name(seen.layout, card) for card, count in places if count)
+    told = ["?" if card is None else card_name(seen.layout, card) for card, count in places if count]
+    runs = [(card, len(list(run))) for card, run in itertools.groupby(told)]
+    return " ".join(
+        f"({run} cards)" if card == "?" and run > MOST_UNSEEN else " ".join([card] * run) for card, run in runs
+    )
 
 
 def others(seen: Seen) -> list[str]:
@@ -115,7 +131,11 @@ def field_words(seen: Seen, name: str, names: Sequence[str] | None) -> str:
     value = seen.values[name]
     if name in seen.counts:
         if not seen.per_seat(name):
-            return row_words(seen, name) if isinstance(value, list) else set_words(seen, name)
+            if isinstance(value, list):
+                return row_words(seen, name)
+            held = seen.held(name)
+            one = seen.kinds[name] == "cards" and held
+            return card_name(seen.layout, held[0]) if one else set_words(seen, name)
         parts = [(seen.seat_name(seat, names), set_words(seen, name, seat)) for seat in range(seen.seats)]
         return ", ".join(f"{seat}: {cards}" for seat, cards in parts if cards)
     if seen.kinds[name] == "seats" and not isinstance(value, list) and value is not None and value >= 0:

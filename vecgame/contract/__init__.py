@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from copy import copy
 
-from vecgame.contract.fields import open_cards_lie_once
+from vecgame.contract.fields import fields_hold_something, open_cards_lie_once
 from vecgame.contract.methods import methods_give_what_is_asked
 from vecgame.contract.moves import moves_are_told_apart
 from vecgame.contract.pasts import worlds_fit_the_past
@@ -54,6 +54,7 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
     every_decision,
     lowest_and_highest_end,
     open_cards_lie_once,
+    fields_hold_something,
     ends,
     sizes_hold,
     moves_are_told_apart,

@@ -12,8 +12,11 @@ from vecgame import naming, seeing
 from vecgame.cards import lowest_card, popcount, union
 from vecgame.contract.rules import GAMES, positions
 from vecgame.game import Game
+from vecgame.hands import HandGame
 from vecgame.hidden import bits_of, places
 from vecgame.state import State
+
+NONE_IS_BELOW = ("cards", "seats", "suits", "ranks")  # what fields hold of which -1 is none
 
 
 def open_cards_lie_once(game: Game) -> str | None:
@@ -54,6 +57,22 @@ def open_cards_lie_once(game: Game) -> str | None:
                 shown = naming.card_name(game.layout, int(card))
                 return f"cards: {shown} comes to lie in {told[0]} and in {told[1]} at once; of places it must leave one"
     return None
+
+
+def fields_hold_something(game: Game) -> str | None:
+    """Fields of a `HandGame` that hold cards, seats, suits or ranks do so at some decision; a note where one never
+    does, as the last of a stock's places, which are as many as the deck has cards."""
+    if not isinstance(game, HandGame):
+        return None
+    empty: set[str] | None = None
+    for state in positions(game, GAMES):
+        kinds = seeing.kinds(state, game.hidden(state))
+        named = [name for name, kind in kinds.items() if kind in NONE_IS_BELOW]
+        below = {name for name in named if bool((getattr(state, name) < 0).all())}
+        empty = below if empty is None else empty & below
+        if not empty:
+            return None
+    return f"fields: {sorted(empty)[0]} is -1, which is none, at every decision of {GAMES} games: is it ever set?"
 
 
 def _boards(game: Game, state: State) -> Mapping[str, Tensor]:

@@ -223,7 +223,7 @@ def _action(game: Game, state: State, action: int, card: bool) -> str:
 
 
 def _hand(seen: seeing.Seen, seat: int) -> str:
-    return " ".join(_card(seen.layout, card) for card in seen.held("hands", seat))
+    return " ".join(_card(seen.layout, card) for card in seen.hand(seat)[0])
 
 
 def _card(layout: text.Layout, card: int) -> str:

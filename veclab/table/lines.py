@@ -12,7 +12,7 @@ from veclab.table.advice import Hint
 from veclab.table.commands import allowed, counted_word, distinct, listed_choices, numbers, span, typed
 from veclab.table.glyphs import Glyphs
 from veclab.table.session import Move, Result
-from veclab.table.sight import Seen
+from veclab.table.sight import HELD, Seen
 
 # Names of choices that begin with one of these, or one of `Game.verbs`, are said by it; others are said to be said:
 # "West says nil".
@@ -275,7 +275,7 @@ def tally_line(seen: Seen) -> str:
             who = ", ".join(seen.names[seat] for seat, told in enumerate(cells) if told)
             parts.append(f"{heading(column).capitalize()}: {who}")
         elif any(cells) and set(cells) != {"0"}:
-            none = "no" if any(isinstance(value, bool) for value in seen.one.values[column]) else "0"
+            none = "no" if any(isinstance(value, bool) for value in seen.one.values.get(column, ())) else "0"
             counted = ", ".join(f"{name} {cells[seat] or none}" for seat, name in enumerate(seen.names))
             parts.append(f"{heading(column).capitalize()}: {counted}")
     return f"{'. '.join(parts)}." if parts else ""
@@ -288,6 +288,8 @@ def heading(column: str) -> str:
 
 def cell(seen: Seen, column: str, seat: int) -> str:
     """A number of a seat, or whether something is so of it; "" where there is none yet, or it is not."""
+    if column == HELD and column not in seen.one.values:
+        return str(seen.holds(seat))
     value = seen.one.values[column][seat]
     if isinstance(value, bool):
         return YES * value

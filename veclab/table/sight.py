@@ -34,6 +34,7 @@ SEAT_NAMES = {
 TOLD = {"trump", "dealer"}  # fields that the line above the table tells, trump in trick games only
 OPENINGS = 64  # that are played to see whether bids say who leads
 # Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
+HELD = "cards"  # a column: how many a seat holds
 UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
 # What numbers alone mean throughout a game: those that names end in, such as bids, or places in a list of choices.
 COUNTED, LISTED = "counted", "listed"
@@ -121,28 +122,33 @@ class Seen:
         first, each suit from its highest down."""
         if self.hands_in is None:
             return ()
-        held = [card for name in self._held_in() for card in self.one.held(name, seat)]
+        held, _ = self.one.hand(seat, self.hands_in)
         if self.one.has_places(self.hands_in, seat):
             return tuple(held)
         return tuple(sorted(held, key=lambda card: (self.suits[card] != self.trump, self.suits[card], -card)))
 
     def unseen(self, seat: int) -> int:
         """How many cards a seat holds beside those."""
-        return sum(self.one.count(name, seat) for name in self._held_in()) - len(self.hand(seat))
-
-    def _held_in(self) -> list[str]:
-        """The fields of the cards that seats hold: that of `vecgame.HandState` for those that all know, too."""
-        known = self.hands_in == "hands" and "shown" in self.one.counts and self.one.per_seat("shown")
-        return [] if self.hands_in is None else [self.hands_in, *["shown"] * known]
+        return self.holds(seat) - len(self.hand(seat))
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The fields that hold a number for each seat, bids first."""
+        """The fields that hold a number for each seat, bids first, and `HELD` where it tells anything."""
         one = self.one
         fields = [name for name in one.kinds if one.per_seat(name) and one.kinds[name] not in seeing.CARDS]
         fields = [name for name in fields if not any(isinstance(entry, list) for entry in one.values[name])]
         fields = [name for name in fields if name not in one.untold]
-        return tuple(sorted(fields, key=lambda name: name != "bids"))
+        return (*sorted(fields, key=lambda name: name != "bids"), *[HELD] * self._sizes_tell())
+
+    def holds(self, seat: int) -> int:
+        """How many cards a seat holds."""
+        return 0 if self.hands_in is None else self.one.hand(seat, self.hands_in)[1]
+
+    def _sizes_tell(self) -> bool:
+        """Whether not all seats hold as many cards as they were dealt, in a game without tricks, where that goes on by
+        itself."""
+        own = self.hands_in == "hands" and not {HELD, "trick"} & self.one.values.keys()
+        return own and any(self.holds(seat) != self.cards for seat in range(len(self.names)))
 
     @property
     def bids(self) -> tuple[int | None, ...] | None:
@@ -179,7 +185,8 @@ class Seen:
         unnamed = {name for name, kind in self.one.kinds.items() if kind == "number"}
         tricks = "trick" in self.one.values
         untold = {*TOLD, *UNTOLD, "done"} if tricks else {"dealer", *UNTOLD & unnamed}
-        untold |= {"index", "lacks", "trick", "hands", "to_move", *self.one.untold, *self.columns, *self._held_in()[1:]}
+        untold |= {"index", "lacks", "trick", "hands", "to_move", *self.one.untold, *self.columns}
+        untold |= {"shown"} if self.hands_in is not None and self.one.shows_hands(self.hands_in) else set()
         return [name for name in self.one.values if name not in untold]
 
     @property
