@@ -118,6 +118,9 @@ def check_arrangements(melding: Melding, rng: random.Random) -> None:
         assert all(number == 0 or number >= 3 for number in layout.counts(sets).tolist())
         assert scalar.least(frozenset(c for c in range(layout.size) if int(runs) >> c & 1)) == 0 or not int(runs)
     assert torch.equal(melding.deadwood(bits.view(2, 1, 2)), least.view(2, 1, 2))
+    cards = [rng.choices(range(-1, layout.size), k=3) for _ in hands]
+    gone = [[scalar.least(hand - {card}) for card in row] for hand, row in zip(hands, cards, strict=True)]
+    assert melding.without(bits, torch.tensor(cards)).tolist() == gone
 
 
 def check_layoffs(melding: Melding, rng: random.Random) -> None:

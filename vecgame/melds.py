@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from vecgame.cards import Layout, Table
+from vecgame.cards import Layout, Table, bit
 from vecgame.naming import card_name
 
 LEAST = 3  # cards of a meld
@@ -79,19 +79,43 @@ class Melding:
             hands: [...] int64.
             onto: melds on which cards may be laid off too, [...].
         """
-        least = self._costs(*_together(hands, onto))[0].amin(0) + self._extra(hands)
-        return least if least.is_floating_point() else least.long()
+        ways = self._ways(self._suit_costs(*_together(hands, onto))[0])
+        return self._in_all(reduce(torch.add, ways).amin(0), hands)
+
+    def without(self, hands: Tensor, cards: Tensor) -> Tensor:
+        """What the `deadwood` is without a card, for each of some that might be discarded: [..., N], in less than half
+        of the time in which as many hands are arranged.
+
+        Args:
+            hands: [...] int64.
+            cards: [..., N] integer ids; -1, or of a card that is not held, for the hand as it is.
+        """
+        costs, taken, some = self._suit_costs(hands, None)
+        ways, ranks, card = self._ways(costs), self.layout.ranks, cards.movedim(-1, 0).long()
+        suit = (card // ranks).clamp(0, self.layout.suits - 1)
+        gone = torch.where((card >= 0) & (card < self.layout.suits * ranks), bit(card % ranks), 0)
+        held, taken, some = self._by_suit(hands).gather(0, suit), taken[:, None], some[:, None]  # [2 ** slots, N, ...]
+        here = self._left(held & ~gone & ~taken, suit << ranks, None)[0]
+        here = torch.where((some & ~held) | (taken & gone & held) == 0, here, self._never)
+        least = []  # of each suit, by what is taken in it, what all others leave over
+        for number, alike in enumerate(self._alike.on(hands.device)):
+            rest = reduce(torch.add, ways[:number] + ways[number + 1 :], torch.zeros_like(ways[0]))
+            least.append(rest.index_select(0, alike.flatten()).unflatten(0, alike.shape).amin(1))
+        others = torch.stack(least, 1).gather(1, suit.expand(len(taken), *suit.shape))
+        left = hands[..., None] & ~torch.where(cards >= 0, bit(cards.clamp(min=0)), 0)
+        return self._in_all((here + others).amin(0).movedim(0, -1), left)
 
     def arranged(self, hands: Tensor, onto: Melds | None = None) -> Melds:
         """The melds of a best arrangement, [...], the same one on any device; with ``onto`` all that lie there then,
         those before among them. Left over are the cards ``hands & ~melds.cards``."""
         hands, onto = _together(hands, onto)
-        costs, taken = self._costs(hands, onto)
+        costs, taken, _ = self._suit_costs(hands, onto)
+        costs = reduce(torch.add, self._ways(costs))
         ways = torch.arange(len(costs), device=hands.device).view(-1, *[1] * hands.ndim)
         first = torch.where(costs == costs.amin(0), ways, len(ways)).amin(0)
         held = self._by_suit(hands)
-        sets = taken.gather(0, self._index.on(hands.device)[:, first] % len(taken)) & held
-        rest, left = held & ~sets, self._left((held & ~sets)[:, None], onto)[1][:, 0]
+        sets = taken.gather(0, self._index.on(hands.device)[:, first]) & held
+        rest, left = held & ~sets, self._left((held & ~sets)[:, None], self._places(held), onto)[1][:, 0]
         if onto is None:
             return Melds(self._bits(sets), self._bits(rest & ~left))
         sets, left = self._bits(sets), self._bits(left)
@@ -146,13 +170,21 @@ class Melding:
 
     @cached_property
     def _index(self) -> Table:
-        """For each suit and way, the place in [suits * 2 ** slots], of which bit k says whether the rank of slot k is
-        taken in this suit: [suits, ways] int64."""
-        slots, ways = len(self._slots), list(itertools.product(*self._slots))
-        bits = [
-            [sum((chosen >> suit & 1) << k for k, chosen in enumerate(way)) for way in ways] for suit in self._suits
+        """For each suit and way, whether the rank of slot k is taken in this suit as bit k: [suits, ways] int64."""
+        ways = list(itertools.product(*self._slots))
+        return Table(
+            [[sum((cards >> suit & 1) << k for k, cards in enumerate(way)) for way in ways] for suit in self._suits]
+        )
+
+    @cached_property
+    def _alike(self) -> Table:
+        """The ways in which the same is taken in a suit, some of them twice: [suits, 2 ** slots, N] int64."""
+        rows = [
+            [[way for way, bits in enumerate(row) if bits == each] for each in range(1 << len(self._slots))]
+            for row in self._index.numbers.tolist()
         ]
-        return Table(torch.tensor(bits) + torch.arange(len(bits))[:, None] * 2**slots)
+        most = max(len(ways) for row in rows for ways in row)
+        return Table([[[*ways, *ways[:1] * (most - len(ways))] for ways in row] for row in rows])
 
     def _ranks(self, held: Tensor) -> list[Tensor]:
         """The ranks of which hands [suits, ...] have three or more, the fullest first: a bit [...] for each slot."""
@@ -170,20 +202,30 @@ class Melding:
             more = [some & ~ranks[-1] for some in more]
         return ranks
 
-    def _costs(self, hands: Tensor, onto: Melds | None) -> tuple[Tensor, Tensor]:
-        """What the cards are worth that each way to take sets leaves over, [ways, ...]; and which ranks are taken in a
-        suit, by the slots that are taken in it, [2 ** slots, ...] int64.
+    def _suit_costs(self, hands: Tensor, onto: Melds | None) -> tuple[Tensor, Tensor, Tensor]:
+        """What the cards of each suit are worth that are left over, by the slots whose ranks are taken in it, [suits,
+        2 ** slots, ...], with `_never` where these are not there; all these ranks, [2 ** slots, ...] int64, and those
+        of slots of which there may be other choices than all or nothing.
 
-        The games come last: a row of them is copied at once.
+        The hands come last: rows of them are copied at once.
         """
         held = self._by_suit(hands)
-        taken = whole = torch.zeros_like(hands)[None]  # of these all that are taken must be there
+        taken = some = torch.zeros_like(hands)[None]
         for rank, slot in zip(self._ranks(held), self._slots, strict=True):
             taken = torch.cat([taken, taken | rank])
-            whole = torch.cat([whole, whole | rank * (len(slot) > 2)])
-        costs = self._left(held[:, None] & ~taken, onto)[0]
-        costs = torch.where(whole & ~held[:, None] == 0, costs, self._never).flatten(0, 1)
-        return reduce(torch.add, (costs.index_select(0, ways) for ways in self._index.on(hands.device))), taken
+            some = torch.cat([some, some | rank * (len(slot) > 2)])
+        costs = self._left(held[:, None] & ~taken, self._places(held), onto)[0]
+        return torch.where(some & ~held[:, None] == 0, costs, self._never), taken, some
+
+    def _ways(self, costs: Tensor) -> list[Tensor]:
+        """Of each suit what each way leaves over, by its costs [suits, 2 ** slots, ...]: [ways, ...] each."""
+        return [suit.index_select(0, ways) for suit, ways in zip(costs, self._index.on(costs.device), strict=True)]
+
+    def _in_all(self, costs: Tensor, hands: Tensor) -> Tensor:
+        """With what cards of no suit are worth, in the type in which it is told: [...]."""
+        suited, size = self.layout.suits * self.layout.ranks, self.layout.size
+        costs = sum(((hands >> card & 1) * self.worth[card] for card in range(suited, size)), costs)
+        return costs if costs.is_floating_point() else costs.long()
 
     # --- suits by themselves ---
 
@@ -195,21 +237,22 @@ class Melding:
         """The inverse of `_by_suit`."""
         return reduce(torch.bitwise_or, (ranks[suit] << self.layout.ranks * suit for suit in self._suits))
 
-    def _left(self, rest: Tensor, onto: Melds | None) -> tuple[Tensor, Tensor]:
-        """The least that the cards left over in each suit are worth, where those in no set are melded in runs, and
-        these cards: for ranks [suits, N, ...] int64, both of that shape."""
-        device, places = rest.device, torch.arange(len(rest), device=rest.device) << self.layout.ranks
-        places, least, cards = places.view(-1, *[1] * (rest.ndim - 1)), None, None
+    def _places(self, suits: Tensor) -> Tensor:
+        """Where in `_worths` the sets of each suit begin: for [suits, ...] as [suits, 1, ...] int64."""
+        first = torch.arange(len(suits), device=suits.device) << self.layout.ranks
+        return first.view(-1, *[1] * suits.ndim)
+
+    def _left(self, rest: Tensor, places: Tensor, onto: Melds | None) -> tuple[Tensor, Tensor]:
+        """The least that the cards left over in a suit are worth, where those in no set are melded in runs, and these
+        cards: for ranks [suits, N, ...] int64, both of that shape. Without ``onto`` any that ``places`` fit."""
+        device, least, cards = rest.device, None, None
         if onto is not None:  # of a stretch that the runs are in, the rest is laid off on them
             runs, free = self._by_suit(onto.runs)[:, None], self._by_suit(self._fourths(onto.sets))[:, None]
-            rest = rest | runs
         for table in self._lefts:
-            left = table.on(device).take(rest)
-            if onto is None:
-                cost = self._worths.on(device).take(left + places)
-            else:  # with an ace at either end, a line may be none in which they are runs
-                cost = self._worths.on(device).take((left & ~free) + places)
-                cost = torch.where(left & runs == 0, cost, self._never)
+            left = table.on(device).take(rest if onto is None else rest | runs)
+            cost = self._worths.on(device).take((left if onto is None else left & ~free) + places)
+            if onto is not None and len(self._lefts) > 1:  # they need not lie in this line
+                cost = torch.where(table.on(device).take(runs) == 0, cost, self._never)
             cards = left if least is None else torch.where(cost < least, left, cards)
             least = cost if least is None else torch.minimum(least, cost)
         return least, cards
@@ -245,11 +288,6 @@ class Melding:
     @cached_property
     def _never(self) -> float:
         return float("inf") if self._worths.numbers.is_floating_point() else NEVER
-
-    def _extra(self, hands: Tensor) -> Tensor | int:
-        """What the cards of no suit are worth: [...], or 0 where there are none."""
-        first = self.layout.suits * self.layout.ranks
-        return sum((hands >> card & 1) * self.worth[card] for card in range(first, self.layout.size))
 
     # --- what can be laid off ---
 
