@@ -1,7 +1,6 @@
-"""Gin Rummy for two, one deal: draw a card, discard one, and knock when ten points or less are in no set or run. Both
-hands are melded as well as can be, and of the other's what fits is laid off on the melds of who knocks, unless that has
-nothing left. Nobody wins when two cards are left to draw, or when both in turn put back the card they have just taken.
-"""
+"""Gin Rummy for two, one deal: draw, discard, and knock when ten points or less are in no meld. Nobody decides how: the
+knocker melds so that the least is left over, and then, unless that is nothing, the other lays off and melds likewise.
+Nobody wins when two cards are left to draw, or when both in turn have put back the card that they had just taken."""
 
 from dataclasses import dataclass, replace
 
@@ -38,7 +37,7 @@ class GinState(vecgame.HandState):
     pile: torch.Tensor  # [B] bitboard
     top: torch.Tensor  # [B] int8, the newest of the pile, -1: somebody has it
     phase: torch.Tensor = starts(OFFER, dtype=torch.int8)  # [B]
-    taken: torch.Tensor = starts(-1, dtype=torch.int8)  # [B], the card that the mover has just taken
+    taken: torch.Tensor = starts(-1, dtype=torch.int8)  # [B], what the mover has just taken from the pile
     back: torch.Tensor = starts(False)  # [B], the top was put back by who had just taken it
 
 
@@ -59,8 +58,8 @@ class Gin(vecgame.HandGame):
 
     def knocks(self, state):
         """The cards after which the mover may knock, of those that it holds, at the wall with the top."""
-        mine, top = piles.entry(self.held(state), state.to_move), bit(state.top.clamp(min=0))
-        mine = torch.where(state.phase == WALL, mine | top, mine)
+        mine = piles.entry(self.held(state), state.to_move)
+        mine = mine | torch.where(state.phase == WALL, bit(state.top.clamp(min=0)), 0)
         cards = list_cards(mine, self.cards + 1)
         low = (cards >= 0) & (self.melding.without(mine, cards) <= self.rules.knock)
         return torch.where(low, bit(cards.clamp(min=0)), 0).sum(-1)
@@ -81,8 +80,8 @@ class Gin(vecgame.HandGame):
         got, stock = piles.draw(state.stock, action == DRAW)
         known = torch.where((action == TAKE) | (action == KNOCK) & (phase == WALL), bit(state.top.clamp(min=0)), 0)
         turn = torch.where(state.back & back, DRAWN, torch.where(stock[:, 2] < 0, WALL, TURN))
-        turn = torch.where(phase == KNOCKS, OVER, torch.where(discards, turn, DISCARD))
-        turn = torch.where(action == PASS, phase + 1, torch.where(action == KNOCK, KNOCKS, turn))
+        other = torch.where(action == PASS, phase + 1, torch.where(action == KNOCK, KNOCKS, DISCARD))
+        turn = torch.where(discards, torch.where(phase == KNOCKS, OVER, turn), other)
         return replace(
             state, stock=stock, pile=state.pile & ~known | card, phase=turn.to(torch.int8),
             hands=piles.joined(state.hands, mover, got), shown=piles.joined(state.shown, mover, known),
@@ -92,8 +91,9 @@ class Gin(vecgame.HandGame):
 
     def points(self, state):
         mine, other = (piles.entry(self.held(state), seat) for seat in (state.to_move, 1 - state.to_move))
-        melds, left = self.melding.arranged(mine), self.melding.deadwood(mine)
-        lead = torch.where(left == 0, self.melding.deadwood(other), self.melding.deadwood(other, melds)) - left
+        melds = self.melding.arranged(mine)
+        left = self.layout.total(mine & ~melds.cards, WORTH)
+        lead = self.melding.deadwood(other, melds.where(left > 0)) - left
         lead = lead + self.rules.gin * (left == 0) - self.rules.undercut * (lead < 0)
         lead = piles.only(state.to_move, lead * (state.phase == OVER).float(), 2)
         return lead - lead.flip(-1)

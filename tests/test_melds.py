@@ -6,6 +6,7 @@ import itertools
 import pickle
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -13,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers import bits_of
-from vecgame import Layout
-from vecgame.cards import Table
+from vecgame import HandGame, HandState, Layout, contract, piles, starts
+from vecgame.cards import Table, bit, unpack
+from vecgame.contract import random_action
 from vecgame.melds import Melding, Melds
+from vecgame.naming import card_name
 
 GIN = Layout(rank_names=("A", *map(str, range(2, 11)), "J", "Q", "K"))
 WORTH = [min(rank + 1, 10) for rank in range(13)] * 4
@@ -239,3 +242,84 @@ def test_equal_meldings_are_one_and_survive_pickling() -> None:
     assert Melding(GIN, [n / 2 for n in WORTH]).deadwood(hand).dtype == torch.float32
     none = melding.arranged(hand[:0])
     assert none.sets.shape == none.runs.shape == (0,) and melding.deadwood(hand[:0]).shape == (0,)
+
+
+# --- a game whose seats lay melds on the table ---
+
+
+@dataclass(frozen=True)
+class RummyState(HandState):
+    layout, holds = GIN, {"pile": "sets", "top": "cards", "sets": "sets", "runs": "sets"}
+
+    stock: torch.Tensor
+    shown: torch.Tensor
+    pile: torch.Tensor
+    top: torch.Tensor
+    drawn: torch.Tensor = starts(False)
+    sets: torch.Tensor = starts(0)
+    runs: torch.Tensor = starts(0)
+
+
+class Rummy(HandGame):
+    """Draw, lay melds and cards that fit on them, discard; who is out first gets what the other holds."""
+
+    name, state_type, seats, cards, decisions = "rummy", RummyState, 2, 4, 14
+    lowest, sum_of_scores = -30.0, 0.0
+    deck = bits_of([13 * suit + rank for suit in range(4) for rank in (0, 1, 2)])
+
+    def set_up(self):
+        self.melding, self.highest = Melding(GIN, WORTH), 30.0
+        melds = {f"lay {name}": cards for name, cards in self.melding.named().items() if max(c % 13 for c in cards) < 3}
+        self.takes = melds | {f"add {card_name(GIN, card)}": (card,) for card in range(52)}
+        self.others, self.first_added = ("draw", "take", *self.takes), 52 + 2 + len(melds)
+
+    def begin(self, stream, hands, stock):
+        return self.start(stream, hands, stock=piles.draw(stock, 1)[1], pile=bit(stock[:, 0]), top=stock[:, 0])
+
+    def legal_cards(self, state):
+        return super().legal_cards(state) * state.drawn
+
+    def legal_others(self, state):
+        draws, fits = ~state.drawn & (state.stock[:, 0] >= 0), self.melding.fits(Melds(state.sets, state.runs))
+        lays = state.drawn[:, None].expand(-1, self.first_added - 54)
+        added = unpack(fits) & state.drawn[:, None]
+        return torch.cat([draws[:, None], (~state.drawn & (state.top >= 0))[:, None], lays, added], -1)
+
+    def over(self, state):
+        return (self.held(state) == 0).any(-1) | (state.stock[:, 0] < 0) & (state.top < 0) & ~state.drawn
+
+    def act(self, state, action, card):
+        mover, discards, adds = state.to_move, action < 52, action >= self.first_added
+        got, stock = piles.draw(state.stock, action == 52)
+        known = torch.where(action == 53, bit(state.top.clamp(min=0)), 0)
+        onto = self.melding.laid_down(card * ~(discards | adds), Melds(state.sets, state.runs))
+        onto = self.melding.laid_off(card * adds, onto)
+        return replace(
+            state, stock=stock, hands=piles.joined(state.hands, mover, got), sets=onto.sets, runs=onto.runs,
+            shown=piles.joined(state.shown, mover, known), pile=state.pile & ~known | card * discards,
+            top=torch.where(discards, action, torch.where(known != 0, -1, state.top)).to(torch.int8),
+            drawn=torch.where(discards, False, state.drawn | (action < 54)),
+            to_move=torch.where(discards, 1 - mover, mover))  # fmt: skip
+
+    def points(self, state):
+        worth = GIN.total(self.held(state), WORTH).float() * (self.held(state) == 0).any(-1, keepdim=True)
+        return worth.flip(-1) - worth
+
+
+def test_a_game_of_melds_on_the_table_is_made_of_these() -> None:
+    game = Rummy()
+    state, scalar, met = game.deal(200, seed=1), Scalar(game.melding), set()
+    for _ in range(game.decisions):
+        state = game.step(state, random_action(game, state))
+        for sets, runs in zip(state.sets.tolist(), state.runs.tolist(), strict=True):
+            rows = [frozenset(c for c in range(52) if sets >> c & 1 and c % 13 == rank) for rank in range(13)]
+            rows += [frozenset(c for c in range(52) if runs >> c & 1 and c // 13 == suit) for suit in range(4)]
+            met |= {len(row) for row in rows}
+            assert all(not row or row in scalar.sets | scalar.runs for row in rows) and sets & runs == 0
+    assert met == {0, 3, 4} and game.scores(state).any()
+
+
+@pytest.mark.slow
+def test_that_game_keeps_the_contract() -> None:
+    told = contract.check(Rummy(), pasts=6)
+    assert len(told) == 1 and "games are ended by decisions=14" in told[0]  # those played at random

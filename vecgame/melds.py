@@ -39,6 +39,10 @@ class Melds(NamedTuple):
         """All of them: [...] int64."""
         return self.sets | self.runs
 
+    def where(self, mask: Tensor) -> Melds:
+        """These where a mask [...] says so, elsewhere none."""
+        return Melds(torch.where(mask, self.sets, 0), torch.where(mask, self.runs, 0))
+
 
 @dataclass(frozen=True)
 class Melding:
@@ -132,6 +136,11 @@ class Melding:
         every = torch.full_like(onto.runs, self.layout.bits)
         return (self._reached(every, onto, 1) | self._fourths(onto.sets)) & ~onto.cards
 
+    def laid_down(self, cards: Tensor, onto: Melds) -> Melds:
+        """The melds and another, [...]: a set if its cards are of one rank, else a run; the same ones where none is."""
+        ranks = self.layout.same_rank(cards & -cards)
+        return Melds(onto.sets | cards * (cards & ~ranks == 0), onto.runs | cards * (cards & ~ranks != 0))
+
     def laid_off(self, cards: Tensor, onto: Melds) -> Melds:
         """The melds with some of their `layoffs`, [...]: on runs as far as these reach, the others on sets."""
         cards, onto = _together(cards, onto)
@@ -177,6 +186,12 @@ class Melding:
         )
 
     @cached_property
+    def _some(self) -> Table:
+        """Of each set of slots those with more choices than all or nothing: [2 ** slots] int64."""
+        choices = sum(1 << k for k, slot in enumerate(self._slots) if len(slot) > 2)
+        return Table(torch.arange(1 << len(self._slots)) & choices)
+
+    @cached_property
     def _alike(self) -> Table:
         """The ways in which the same is taken in a suit, some of them twice: [suits, 2 ** slots, N] int64."""
         rows = [
@@ -189,8 +204,8 @@ class Melding:
     def _ranks(self, held: Tensor) -> list[Tensor]:
         """The ranks of which hands [suits, ...] have three or more, the fullest first: a bit [...] for each slot."""
         more = [torch.zeros_like(held[0]) for _ in range(len(held) + 1)]  # ranks with so many, or more
-        for suit in held:
-            for number in range(len(held), 1, -1):
+        for place, suit in enumerate(held):
+            for number in range(place + 1, 1, -1):
                 more[number] = more[number] | more[number - 1] & suit
             more[1] = more[1] | suit
         more, ranks = more[LEAST:], []
@@ -210,10 +225,10 @@ class Melding:
         The hands come last: rows of them are copied at once.
         """
         held = self._by_suit(hands)
-        taken = some = torch.zeros_like(hands)[None]
-        for rank, slot in zip(self._ranks(held), self._slots, strict=True):
+        taken = torch.zeros_like(hands)[None]
+        for rank in self._ranks(held):
             taken = torch.cat([taken, taken | rank])
-            some = torch.cat([some, some | rank * (len(slot) > 2)])
+        some = taken.index_select(0, self._some.on(hands.device))
         costs = self._left(held[:, None] & ~taken, self._places(held), onto)[0]
         return torch.where(some & ~held[:, None] == 0, costs, self._never), taken, some
 
