@@ -29,7 +29,7 @@ class GinRules(vecgame.DealerRules):
 
 @dataclass(frozen=True)
 class GinState(vecgame.HandState):
-    layout, holds = LAYOUT, {"pile": "sets", "top": "cards", "taken": "cards", "phase": PHASES}
+    layout, holds, untold = LAYOUT, {"pile": "sets", "top": "cards", "taken": "cards", "phase": PHASES}, ("taken",)
 
     dealer: torch.Tensor  # [B]
     stock: torch.Tensor  # [B, 52] int8
@@ -95,5 +95,5 @@ class Gin(vecgame.HandGame):
         left = self.layout.total(mine & ~melds.cards, WORTH)
         lead = self.melding.deadwood(other, melds.where(left > 0)) - left
         lead = lead + self.rules.gin * (left == 0) - self.rules.undercut * (lead < 0)
-        lead = piles.only(state.to_move, lead * (state.phase == OVER).float(), 2)
+        lead = piles.only(state.to_move, torch.where(state.phase == OVER, lead, 0).float(), 2)
         return lead - lead.flip(-1)

@@ -226,6 +226,7 @@ def test_what_makes_no_melds_is_refused_in_a_line() -> None:
             "layout": Layout(3, 21, rank_names=tuple(map(str, range(21)))),
             "worth": [1] * 63,
         },
+        "melds are of 1 to 8 suits, got 9": {"layout": Layout(9, 4, suit_names=tuple("abcdefghi")), "worth": [1] * 36},
     }
     for message, wrong in refused.items():
         with pytest.raises(ValueError, match=message):

@@ -22,7 +22,7 @@ from vecgame.cards import Layout, Table, bit
 from vecgame.naming import card_name
 
 LEAST = 3  # cards of a meld
-MOST_RANKS = 16  # tables have an entry for each set of them
+MOST_RANKS, MOST_SUITS = 16, 8  # tables have an entry for each set of them
 MOST_WAYS = 4096  # to take sets out of a hand
 NEVER = 1 << 26  # what a way costs that there is not, where worths are integers: 31 of these are an int32
 
@@ -61,14 +61,15 @@ class Melding:
     corner: Literal["closed", "ace", "open"] = "closed"
 
     def __post_init__(self) -> None:
-        worth = self.worth.numbers.tolist() if isinstance(self.worth, Table) else self.worth
+        layout, worth = self.layout, self.worth.numbers.tolist() if isinstance(self.worth, Table) else self.worth
         object.__setattr__(self, "worth", tuple(worth))
-        if len(self.worth) != self.layout.size:
-            raise ValueError(f"worth has a number for each of {self.layout.size} cards, got {len(self.worth)}")
+        if len(self.worth) != layout.size:
+            raise ValueError(f"worth has a number for each of {layout.size} cards, got {len(self.worth)}")
         if not (all(number >= 0 for number in self.worth) and sum(self.worth) < NEVER):
             raise ValueError(f"cards are worth 0 or more, and less than {NEVER:,} in all, got {self.worth}")
-        if not 1 <= self.layout.ranks <= MOST_RANKS:
-            raise ValueError(f"melds are of 1 to {MOST_RANKS} ranks, got {self.layout.ranks}")
+        for what, count, most in (("ranks", layout.ranks, MOST_RANKS), ("suits", layout.suits, MOST_SUITS)):
+            if not 1 <= count <= most:
+                raise ValueError(f"melds are of 1 to {most} {what}, got {count}")
         if self.corner not in ("closed", "ace", "open"):
             raise ValueError(f"corner must be closed, ace or open, got {self.corner!r}")
         if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 0:
