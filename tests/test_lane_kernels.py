@@ -116,7 +116,7 @@ def test_what_cannot_be_followed(function, message: str) -> None:
         of(function, NUMBERS)
 
 
-# Whose new leaves are made by tensors, and whether the lines that say so are of moves: the next game is dealt by sorting
+# Whose new leaves are made by tensors, and whether lines that say so are of moves: the next game is dealt by sorting
 # 52 numbers; hands are melded by tables, and in more operations than a kernel has.
 MATCHES = ("blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match")
 WITHOUT = {**{name: [True] for name in MATCHES}, "gin.py:Gin": [True, False, False]}
