@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.gin import DRAW, DRAWN, KNOCK, OVER, PASS, TAKE, Gin, GinState
+from tests.gin import DRAW, DRAWN, KNOCK, LAYOUT, OVER, PASS, TAKE, Gin, GinState
 from tests.hand_references import cards_of
 from tests.helpers import bits_of
 from vecgame import contract
@@ -167,6 +167,30 @@ def test_it_is_as_openspiels(count: int) -> None:
     assert 0 in worth and max(worth) > 40 and (state.phase == OVER).sum() > count // 3
     undercut = [one for one, seat in zip(points, mover, strict=True) if one[seat] < 0]
     assert undercut and all(abs(one[0]) > 25 for one in undercut)
+
+
+def ids(names: str) -> list[int]:
+    """Cards: "5♠ J♥"."""
+    cards = [f"{rank}{suit}" for suit in "♠♥♣♦" for rank in LAYOUT.rank_names]
+    return [cards.index(name) for name in names.split()]
+
+
+@pytest.mark.parametrize(
+    ("mine", "other", "lead"),
+    [
+        ("A♠ 2♠ 3♠ 5♥ 5♣ 5♦ 7♠ 8♠ 9♠ 10♠", "K♠ K♥ Q♦ J♦ 9♥ 8♥ 6♣ 4♣ 4♠ J♠", 81 + 25),  # gin, nothing is laid off
+        ("A♠ 2♠ 3♠ 5♥ 5♣ 5♦ 7♠ 8♠ 9♠ 2♦", "K♠ K♥ Q♦ J♦ 9♥ 8♥ 6♣ 10♠ J♠ 5♠", 63 - 2),  # four and five, ten and jack are
+        ("A♠ 2♠ 3♠ 5♥ 5♣ 5♦ 7♠ 8♠ 9♠ 3♥", "K♠ K♥ K♦ 6♦ 7♦ 8♦ J♠ Q♥ 10♠ 5♠", 10 - 3),
+        ("A♠ 2♠ 3♠ 5♥ 5♣ 5♦ 7♠ 8♠ 9♠ 3♥", "K♠ K♥ K♦ 6♦ 7♦ 8♦ J♠ 3♦ 10♠ 5♠", 0),  # as much is no less
+        ("A♠ 2♠ 3♠ 5♥ 5♣ 5♦ 7♠ 8♠ 9♠ 3♥", "K♠ K♥ K♦ 6♦ 7♦ 8♦ J♠ 2♦ 10♠ 5♠", -1 - 25),
+    ],
+)
+def test_known_ends(mine: str, other: str, lead: float) -> None:
+    game = Gin()
+    hands = torch.tensor([[bits_of(ids(other)), bits_of(ids(mine))]])
+    state = replace(game.deal(1), hands=hands, to_move=torch.tensor([1]), phase=torch.tensor([OVER], dtype=torch.int8))
+    assert game.scores(state).tolist() == [[-lead, lead]]
+    assert game.scores(replace(state, phase=state.phase - 1)).tolist() == [[0, 0]]
 
 
 class SmallGin(Gin):

@@ -188,6 +188,9 @@ def test_what_lies_round_the_corner(corner: str, left: list[int]) -> None:
     turned = (hands >> 1) & ~GIN.rank_bits(12) | (hands & GIN.rank_bits(0)) << 12
     closed = [0, 0, 13]  # the ace is the highest
     assert last.deadwood(turned).tolist() == (closed if corner == "closed" else left)
+    onto = Melds(torch.tensor(0), torch.tensor(bits_of(ids("A♠ 2♠ 3♠"))))  # whose ace stays where it is
+    left = {"closed": 20, "ace": 20, "open": 0}[corner]
+    assert melding.deadwood(torch.tensor(bits_of(ids("Q♠ K♠"))), onto) == left
     assert len(melding.named(3)) == 65 + 4 * {"closed": 11, "ace": 12, "open": 13}[corner]
 
 
