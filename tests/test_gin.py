@@ -148,6 +148,10 @@ def test_it_is_as_openspiels(count: int) -> None:
             assert not other.table.is_terminal() and mover[lane] == other.turn
             assert legal == sorted(other.legal()), game.text(state, lane)
             assert [bits_of(other.hand(seat)) for seat in range(2)] == held[lane]
+            top, upcard = int(state.top[lane]), other.table.upcard()
+            assert top == (top if upcard is None else upcard) and not (
+                top >= 0 and (held[lane][0] | held[lane][1]) >> top & 1
+            )
             if KNOCK in legal and THEIRS[KNOCK] not in other.table.legal_actions():
                 legal.remove(KNOCK)
             actions.append(MANNERS[lane % 4].choose(rng, legal, int(state.taken[lane]), best[lane]))
