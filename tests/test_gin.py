@@ -234,4 +234,4 @@ def test_it_is_trained_and_played_at_the_table(tmp_path: Path, capsys: pytest.Ca
     capsys.readouterr()
     call(["play", *table.split()])
     out = capsys.readouterr().out
-    assert "discards" in out and " takes" in out and "The match is over" in out
+    assert " discards " in out and " gets " in out and "The match is over" in out
