@@ -15,7 +15,8 @@ from veclab.game_flags import read_rules
 
 DOCS = Path(__file__).parents[1] / "docs"
 TUTORIALS = {"polignac.py:Polignac": "new-game.md", "bluff.py:Bluff": "new-game-without-tricks.md"}
-FILES = {"uno.py:Uno": Path(__file__).parent / "uno.py"}  # of a deck in which cards look alike
+HERE = Path(__file__).parent
+FILES = {"uno.py:Uno": HERE / "uno.py", "gin.py:Gin": HERE / "gin.py"}  # cards that look alike; melds
 
 
 @dataclass(frozen=True)
@@ -89,5 +90,5 @@ OTHERS = (
     Named("kuhn", "players=3"),
     Named("leduc"),
 )
-OWN = (*map(Named, TUTORIALS), Named("uno.py:Uno", "cards=3,decisions=40"))
+OWN = (*map(Named, TUTORIALS), Named("uno.py:Uno", "cards=3,decisions=40"), Named("gin.py:Gin", "decisions=40"))
 EVERY = (*BLOB, *MATCHES, *OTHERS, *OWN)

@@ -116,8 +116,10 @@ def test_what_cannot_be_followed(function, message: str) -> None:
         of(function, NUMBERS)
 
 
-# Whose new leaves are made by tensors: the next game is dealt by sorting 52 numbers.
-WITHOUT = {"blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match"}
+# Whose new leaves are made by tensors, and whether lines that say so are of moves: the next game is dealt by sorting
+# 52 numbers; hands are melded by tables, and in more operations than a kernel has.
+MATCHES = ("blob-match", "hearts-match", "spades-match", "whist-match", "euchre-match")
+WITHOUT = {**{name: [True] for name in MATCHES}, "gin.py:Gin": [True, False, False]}
 
 
 def planted(game: Game, games: int) -> tuple[Tree, Tree, Tensor]:
@@ -144,7 +146,7 @@ def assert_equal_trees(mine: Tree, theirs: Tree) -> None:
 @pytest.mark.parametrize("named", EVERY, ids=str)
 def test_every_game_has_the_same_leaves(named: Named, tmp_path: Path, caplog) -> None:
     assert_same_leaves(named.make(tmp_path), 40)
-    assert [" moves" in line for line in told(caplog)] == [True] * (named.game in WITHOUT)
+    assert [" moves" in line for line in told(caplog)] == WITHOUT.get(named.game, [])
 
 
 @pytest.mark.parametrize("players", [2])
