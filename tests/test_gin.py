@@ -204,6 +204,7 @@ class SmallGin(Gin):
     deck = bits_of([13 * suit + rank for suit in range(4) for rank in (0, 1, 2)])
 
 
+@pytest.mark.slow
 def test_a_small_form_keeps_the_contract_with_exact_worlds() -> None:
     assert contract.check(SmallGin(cards=3, decisions=6, knock=2)) == ()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -14,6 +15,7 @@ from tests.every_game import EVERY, Named
 from tests.hanabi import Hanabi
 from tests.small_hands import Tray
 from tests.tables import Recorder, one_game
+from tests.uno import Uno
 from vecgame import HandGame, HandState, Hidden, Layout, contract, hidden, naming, piles
 from vecgame.card_pictures import ink_of
 from vecgame.observation import blocks
@@ -28,6 +30,7 @@ from veclab.table.session import PERSON, Match, Settings, begin, is_told
 from veclab.table.sight import look
 from veclab.table.ui import PlainLines
 from veclab.web.message import hint_told, move_told, seen_told
+from veclab.web.sitting import Table
 
 pytestmark = pytest.mark.usefixtures("in_a_folder_of_ones_own")
 
@@ -387,13 +390,35 @@ def test_a_number_alone_means_the_same_at_every_decision() -> None:
     assert lines.choices_line(seen, UNICODE) == "You may choose  rise" and isinstance(
         parse("1", seen, UNICODE), Mistake
     )
-    assert "its name: rise." in sat(match, "?")
+    assert "You say rise.\nThere was no other choice.\n" in sat(match)
     assert lines.choices_line(later, UNICODE) == "You may choose  rise  bid 1-2" and parse("1", later, UNICODE) == 1
     assert [choice["number"] for choice in seen_told(later)["choices"]] == [None, 1, 2]
     match = a_match(Several())
     for one, told in ((match, "1:play 1"), (match.act(1).act(1), "1:play 1  2:throw 2")):
         assert lines.choices_line(look(one, PERSON), UNICODE) == f"You may choose  {told}"
         assert parse("1", look(one, PERSON), UNICODE) == 1
+
+
+def test_nobody_is_asked_for_what_is_no_card_and_leaves_no_choice() -> None:
+    """Of Uno to draw, where nothing fits: done at the terminal and on a page, and taken back with what led to it."""
+    match = begin(Settings(game=Uno(decisions=80), games=1, seed=2, agent="random"))
+    told = sat(match, *["1"] * 30)
+    assert told.count("You draw.\nThere was no other choice.") > 1
+    assert told.count("You keep.") == told.count("You keep.\nThere was no other choice.") < told.count("You draw.")
+    assert "(Enter: draw)" not in told and "(Enter: keep)" not in told
+    with closing(Table(match, lambda match: (RandomBot(), "random"), PERSON, delay=0)) as table:
+        said, asked = [], 0
+        for _ in range(200):
+            now, shown = table._sitting.match, table.told()  # in this order: its own turn lasts
+            said += shown["log"]
+            if now.over:
+                break
+            if now.mover == PERSON and now.only is None:
+                assert len(now.legal) > 1 or now.legal[0] < now.game.first_other
+                table.act(shown["turn"], now.legal[0])
+                asked += 1
+            table.told(shown["version"])
+        assert now.over and asked > 2 and "There was no other choice." in said
 
 
 @pytest.mark.parametrize("named", EVERY, ids=str)

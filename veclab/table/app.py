@@ -39,7 +39,11 @@ class Sitting:
         if match.results and not match.history and not match.over:  # of games that were over as they were dealt
             self.interface.tell(*lines.result_lines(self._look(match), 0))
         while not match.over:
-            after = self._decide(match) if match.mover == self.person else match.act(choose(self.agent, match))
+            own = match.mover == self.person
+            if own and match.only is None:
+                after = self._decide(match)
+            else:
+                after = match.act(match.only if own else choose(self.agent, match))
             if after is not None and len(after.history) > len(match.history):
                 after = self._show(match, after)
             if after is None:

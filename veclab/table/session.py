@@ -142,6 +142,14 @@ class Match:
         return () if self.over else tuple(self.game.legal_mask(self.state)[0].nonzero()[:, 0].tolist())
 
     @property
+    def only(self) -> int | None:
+        """What the mover does where a game without tricks leaves it no choice and it is no card, such as to pass or to
+        draw: nobody is asked for that. None elsewhere."""
+        game, legal = self.game, self.legal
+        forced = len(legal) == 1 and isinstance(game, HandGame) and legal[0] >= game.first_other
+        return legal[0] if forced else None
+
+    @property
     def past(self) -> Past:
         """How the game that is played came to where it is: what a seat has not seen of it, players leave out."""
         past = Past.none(self.game, 1)

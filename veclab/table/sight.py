@@ -33,9 +33,10 @@ SEAT_NAMES = {
 }
 TOLD = {"trump", "dealer"}  # fields that the line above the table tells, trump in trick games only
 OPENINGS = 64  # that are played to see whether bids say who leads
-# Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
 HELD = "cards"  # a column: how many a seat holds
+# Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
 UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
+NO_CHOICE = "There was no other choice."
 # What numbers alone mean throughout a game: those that names end in, such as bids, or places in a list of choices.
 COUNTED, LISTED = "counted", "listed"
 ENDS_IN_NUMBER = re.compile(r"(|.*\s)(\d+)")
@@ -267,6 +268,8 @@ def said(match: Match, after: Match, viewer: int | None) -> Move:
     move, game, seats = after.last, match.game, _names(match.game, viewer)
     end = game.step(match.state, torch.tensor([move.action]))  # of the same game, which another may have followed
     more = game.remark(match.state, move.action, end, seats) or ""
+    if match.only is not None and move.seat == viewer:
+        more = f"{NO_CHOICE} {more}".strip()
     move = replace(move, name=naming.with_names(move.name, seats), more=more)
     if viewer is None or is_told(match, move.action, viewer):
         return move

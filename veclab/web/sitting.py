@@ -331,7 +331,9 @@ class Table:
                 if sitting.asked:
                     self._answer(sitting)
                 else:
-                    self._play(sitting, choose(sitting.agent, sitting.match), begun + self.delay)
+                    match = sitting.match
+                    action = choose(sitting.agent, match) if match.mover != self.person else match.only
+                    self._play(sitting, action, begun + self.delay)
             except Exception as error:  # a page must not wait for ever; the terminal gets the rest
                 traceback.print_exc(file=sys.stderr)
                 with self._news:
@@ -348,7 +350,7 @@ class Table:
     def _agents_turn(self) -> bool:
         sitting, match = self._sitting, self._sitting.match
         waits = sitting.paused or sitting.resting or match.over
-        return not waits and match.mover != self.person
+        return not waits and (match.mover != self.person or match.only is not None)
 
     def _answer(self, asked: Sitting) -> None:
         """Gives a hint, unless something else is shown by then."""
