@@ -1,7 +1,7 @@
 """The games that every tool is tried with: each kind of them at a size at which a whole game takes moments.
 
 A game is named as on a command line, by its name or address and its rules: tools and tests take the same.
-Those of the tutorials are taken from their pages, as the files of a user's own; so is one of this folder's.
+Those of the tutorials are taken from their pages, as the files of a user's own; so are some of this folder's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ from veclab.game_flags import read_rules
 DOCS = Path(__file__).parents[1] / "docs"
 TUTORIALS = {"polignac.py:Polignac": "new-game.md", "bluff.py:Bluff": "new-game-without-tricks.md"}
 HERE = Path(__file__).parent
-FILES = {"uno.py:Uno": HERE / "uno.py", "gin.py:Gin": HERE / "gin.py"}  # cards that look alike; melds
+FILES = {
+    "uno.py:Uno": HERE / "uno.py",  # of a deck in which cards look alike
+    "gin.py:Gin": HERE / "gin.py",  # of melds
+    "durak.py:Durak": HERE / "durak.py",  # in which all see the last card of the stock
+}
 
 
 @dataclass(frozen=True)
@@ -90,5 +94,10 @@ OTHERS = (
     Named("kuhn", "players=3"),
     Named("leduc"),
 )
-OWN = (*map(Named, TUTORIALS), Named("uno.py:Uno", "cards=3,decisions=40"), Named("gin.py:Gin", "decisions=40"))
+OWN = (
+    *map(Named, TUTORIALS),
+    Named("uno.py:Uno", "cards=3,decisions=40"),
+    Named("gin.py:Gin", "decisions=40"),
+    Named("durak.py:Durak", "cards=3,ranks=5,decisions=60"),
+)
 EVERY = (*BLOB, *MATCHES, *OTHERS, *OWN)

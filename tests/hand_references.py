@@ -40,6 +40,8 @@ def played_beside(
     for made in range(game.decisions):
         mask, over, mover = game.legal_mask(state), game.is_terminal(state), game.mover(state).tolist()
         assert over.tolist() == [other.over() for other in others]
+        if over.all():
+            break
         actions = []
         for lane, other in enumerate(others):
             legal = mask[lane].nonzero()[:, 0].tolist()

@@ -12,11 +12,13 @@ import torch
 
 from tests.crazy_eights import CrazyEights, CrazyEightsState
 from tests.cribbage import Cribbage
+from tests.gin import Gin, GinState
 from tests.go_fish import GoFish
 from tests.schnapsen import Schnapsen
 from tests.uno import Uno
-from vecgame import Game, HandGame, Hearts, contract, pictures, piles, text
+from vecgame import Game, HandGame, Hearts, pictures, piles, text
 from vecgame.cards import popcount
+from vecgame.contract.fields import fields_hold_something
 from veclab.table.glyphs import UNICODE
 from veclab.table.lines import tally_line
 from veclab.table.rows import score_rows
@@ -103,6 +105,26 @@ def test_the_last_card_of_a_stock() -> None:
 
 
 @dataclass(frozen=True)
+class ToldState(GinState):
+    untold: ClassVar = ()
+
+
+class Told(Gin):
+    state_type = ToldState
+
+
+def test_a_field_that_names_a_card_in_a_hand_is_no_pile() -> None:
+    """What has been taken from the pile lies in the hand, where it is chosen."""
+    game = Told()
+    take = game.first_other + game.others.index("take")
+    match = next(one for one in played(game, seed=2) if one.mover == 0 and take in one.legal)
+    top = int(match.state.top)
+    taken = look(match.act(take), 0)
+    assert top in taken.hand(0) and "taken" in taken.one.values and "taken" not in taken.piles
+    assert "top" in look(match, 0).piles and "pile" in look(match, 0).piles
+
+
+@dataclass(frozen=True)
 class TurnedState(CrazyEightsState):
     holds: ClassVar = {"turned": "cards"}
 
@@ -123,4 +145,4 @@ class Unturned(CrazyEights):
 
 def test_a_field_that_never_holds_a_card_is_noted() -> None:
     game = Unturned(players=2, cards=2, suits=2, ranks=4, decisions=14)
-    assert contract.check(game) == (TOLD,)
+    assert fields_hold_something(game) == TOLD

@@ -22,7 +22,7 @@ from open_spiel.python.algorithms.get_all_states import get_all_states
 
 from veclab.doors.openspiel_game import DIGITS, DRAWN, NAME, Moment, every_deal
 
-QUICK = (Named("blob", "cards=2,trump=bidder"), Named("wizard", "players=3,cards=2"), *EVERY[-5:])
+QUICK = (Named("blob", "cards=2,trump=bidder"), Named("wizard", "players=3,cards=2"), *EVERY[-7:])
 SOME = [Named("kuhn"), Named("leduc"), Named("whist", "cards=3,trump=random"), QUICK[0]]
 each = pytest.mark.parametrize(
     "named",

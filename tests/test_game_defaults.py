@@ -14,7 +14,19 @@ from vecgame import DealerRules, HandGame, HandState, Layout, TrickGame, TrickSt
 from vecgame.cards import deck_bits
 from vecgame.contract import random_action
 
-GAMES = ("belote", "bridge", "crazy_eights", "cribbage", "gin", "go_fish", "hanabi", "schnapsen", "scopa", "uno")
+GAMES = (
+    "belote",
+    "bridge",
+    "crazy_eights",
+    "cribbage",
+    "durak",
+    "gin",
+    "go_fish",
+    "hanabi",
+    "schnapsen",
+    "scopa",
+    "uno",
+)
 
 
 @pytest.mark.parametrize("name", GAMES)

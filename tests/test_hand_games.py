@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tests.cribbage import Cribbage
+from tests.durak import Durak
 from tests.go_fish import GoFish
 from tests.hand_references import ScalarCribbage, ScalarGoFish, ScalarScopa, played_beside
 from tests.scopa import Scopa
@@ -124,7 +125,7 @@ def test_whom_a_move_is_aimed_at_is_told_by_name() -> None:
     assert look(match, 0).choices[action] == f"ask West for {rank}"
 
 
-SEARCHED = [Cribbage(), GoFish(), Uno(decisions=30), pytest.param(Scopa(), marks=pytest.mark.slow)]
+SEARCHED = [Cribbage(), Durak(decisions=30), GoFish(), Uno(decisions=30), pytest.param(Scopa(), marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("game", SEARCHED, ids=repr)

@@ -192,11 +192,14 @@ class Seen:
 
     @property
     def piles(self) -> tuple[str, ...]:
-        """In a game without tricks the fields of cards that are no hands, of which the viewer sees some: where they are
-        not the seats', all."""
+        """In a game without tricks the fields of cards that lie in no hand, of which the viewer sees some: where they
+        are not the seats', all."""
         one = self.one
         fields = [] if "trick" in one.values else [name for name in self._other_fields() if name in one.counts]
         fields = [name for name in fields if name not in (self.hands_in, *self.marks) and one.held(name)]
+        alike = "counts" in one.kinds.values()  # where it may be another that looks like the one in a hand
+        held = set() if alike or one.seats is None else {card for seat in range(one.seats) for card in self.hand(seat)}
+        fields = [name for name in fields if not held & set(one.held(name))]  # what names those in a hand is no place
         return tuple(name for name in fields if one.per_seat(name) or one.count(name) == len(self.pile(name)))
 
     def pile(self, name: str, seat: int | None = None) -> list[int]:
