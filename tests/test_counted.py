@@ -96,3 +96,6 @@ def test_what_cannot_be_dealt_is_refused() -> None:
         draw_hands(torch.tensor([[2, 1]]), torch.tensor([[2, 2]]), torch.tensor([[3, 3]]), count=2, **told)
     with pytest.raises(ValueError, match="count must be at least 1"):
         draw_hands(torch.tensor([[2, 1]]), torch.tensor([[2]]), torch.tensor([[3]]), count=0, **told)
+    several = {"index": torch.arange(1), "turn": torch.zeros(1, dtype=torch.int64), "seed": 1, "count": 1}
+    with pytest.raises(ValueError, match="hands of 14 x 14 x 14 x 14 x 14 x 14 x 14 cards may each not hold all"):
+        draw_hands(torch.tensor([[50, 60]]), torch.tensor([[14] * 7]), torch.tensor([[1] * 3 + [2] * 4]), **several)

@@ -20,6 +20,7 @@ from vecgame.worlds import games_at_once
 
 # Where in a world's stream the keys of cards begin that go anywhere: two words for each card of the largest deck.
 FREE, OTHERS = 1 << 13, 1 << 14
+MOST_ENTRIES = 1 << 28  # of a game's tables, float64: 2 GiB
 
 
 def draw_hands(
@@ -43,7 +44,8 @@ def draw_hands(
         [B, W, E, size] int8 counts.
 
     Raises:
-        ValueError: on a count below 1, or where hands need more cards than they may hold.
+        ValueError: on a count below 1, where hands need more cards than they may hold, or where so many of so many
+            cards are bound that the tables would not fit into memory.
     """
     count, size = check_count(count), unseen.shape[1]
     if needs.numel() == 0:
@@ -107,6 +109,11 @@ def _one_by_one(
     if not hands:
         return got[..., :size]
     entries = table_size(listed, sides)
+    if entries > MOST_ENTRIES:
+        held = " x ".join(str(side - 1) for side in sides[:hands])
+        raise ValueError(
+            f"hands of {held} cards may each not hold all: too many, to count in how many ways they are dealt"
+        )
     chunk = min(games_at_once(cards.device, 8 * entries), games)
     workspace = torch.empty(chunk * entries, dtype=torch.float64, device=cards.device)
     place = torch.arange(listed, device=cards.device).expand(games, -1).contiguous()

@@ -48,8 +48,8 @@ TOGETHER = 3  # are of one game
 Z_LIMIT = 5.0  # standard errors: a right game fails with probability below 1e-5
 FAR_ABOVE = 256  # times the largest hidden number that was dealt: of so many bits no world's numbers are
 TOO_FEW = (
-    "worlds: not enough positions to compare their distribution; there may be in a small form of the game, with fewer "
-    "cards by its rules or, in a subclass, in its deck"
+    "worlds: not enough positions to compare their distribution; there may be with more pasts, or in a small form of "
+    "the game, with fewer cards by its rules or, in a subclass, in its deck"
 )
 NUMBERS_ONLY = "worlds: how often hidden numbers come is not compared, nor whether the past could have been with them"
 
