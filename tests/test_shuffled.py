@@ -14,6 +14,7 @@ from tests.crazy_eights import CrazyEights, CrazyEightsState
 from vecgame import piles
 from vecgame.cards import popcount
 from vecgame.contract import random_action
+from vecgame.contract.shuffles import shuffled_are_counted
 from vecgame.state import concatenate
 
 
@@ -65,6 +66,24 @@ def ways_of(game: CrazyEights, state: CrazyEightsState) -> Tensor:
                 left -= (hand & lot).bit_count()
         ways.append(number)
     return torch.tensor(ways)
+
+
+class Slips(CrazyEights):
+    """An eight is slipped to the next seat, and nobody else sees which."""
+
+    def act(self, state, action, card):
+        slips, after = (card != 0) & (action % self.layout.ranks == 0), (state.to_move + 1) % self.seats
+        hands = piles.joined(state.hands, after, card)
+        slipped = replace(state, hands=hands, to_move=after, drawn=torch.zeros_like(state.drawn))
+        return slipped.where(slips, super().act(state, action, card))
+
+
+def test_the_contract_finds_cards_that_nobody_can_count() -> None:
+    assert shuffled_are_counted(CrazyEights()) is None
+    with pytest.raises(
+        AssertionError, match=r"seat \d cannot know how many of the cards in shuffled lie where, as after '8.'"
+    ):
+        shuffled_are_counted(Slips())
 
 
 def test_it_is_told_apart_from_what_else_worlds_are_drawn_by() -> None:

@@ -26,6 +26,7 @@ from vecgame.contract.rules import (
     random_action,
     same,
 )
+from vecgame.contract.shuffles import shuffled_are_counted
 from vecgame.contract.sizes import Met, met, sizes_hold
 from vecgame.contract.told import (
     columns_are_named,
@@ -66,6 +67,7 @@ CHECKS: tuple[Callable[..., str | None], ...] = (
     masks_do_as_lists,
     worlds_keep_what_is_known,
     hidden_cards_are_hidden,
+    shuffled_are_counted,
     worlds_fit_the_past,
     worlds_are_uniform,
 )
