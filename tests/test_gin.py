@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +15,6 @@ from tests.helpers import bits_of
 from vecgame import contract
 from vecgame.cards import bit, list_cards
 from vecgame.contract.worlds import TOO_FEW
-from veclab.cli import call
-from vecmcts import PlayoutEvaluator, SearchConfig, search
 
 pyspiel = pytest.importorskip("pyspiel")
 UTILS, PHASE = pyspiel.gin_rummy.GinRummyUtils(13, 4, 10), pyspiel.gin_rummy.Phase
@@ -212,27 +209,3 @@ def test_a_small_form_keeps_the_contract_with_exact_worlds() -> None:
 @pytest.mark.slow
 def test_it_keeps_the_contract() -> None:
     assert contract.check(Gin(decisions=60)) == (TOO_FEW,)
-
-
-def test_it_is_searched() -> None:
-    game = Gin(decisions=12)
-    state = game.deal(4, seed=1)
-    for _ in range(2):
-        policy = search(game, state, PlayoutEvaluator(), SearchConfig(worlds=2, simulations=4), seed=0).policy
-        legal = game.legal_mask(state)
-        assert torch.allclose(policy.sum(-1), torch.ones(4)) and (policy[~legal] == 0).all()
-        state = game.step(state, policy.argmax(-1))
-
-
-@pytest.mark.slow
-def test_it_is_trained_and_played_at_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = "--updates 2 --update-games 16 --iterations 1 --games-per-iter 2 --eval-deals 2 --eval-opponents random "
-    small += "--worlds 1 --simulations 4 --rules decisions=60"
-    address, run = Path(__file__).parent / "gin.py:Gin", tmp_path / "run"
-    call(["train", *f"--preset quick --game {address} --run {run} --network small".split(), *small.split()])
-    assert (run / "results.json").is_file()
-    table = f"--game {address} --rules decisions=60 --agent {run} --watch --games 1 --seed 5 --worlds 1 --simulations 4"
-    capsys.readouterr()
-    call(["play", *table.split()])
-    out = capsys.readouterr().out
-    assert " discards " in out and " gets " in out and "The match is over" in out

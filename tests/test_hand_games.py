@@ -11,6 +11,7 @@ import torch
 
 from tests.cribbage import Cribbage
 from tests.durak import Durak
+from tests.gin import Gin
 from tests.go_fish import GoFish
 from tests.hand_references import ScalarCribbage, ScalarGoFish, ScalarScopa, played_beside
 from tests.scopa import Scopa
@@ -125,7 +126,8 @@ def test_whom_a_move_is_aimed_at_is_told_by_name() -> None:
     assert look(match, 0).choices[action] == f"ask West for {rank}"
 
 
-SEARCHED = [Cribbage(), Durak(decisions=30), GoFish(), Uno(decisions=30), pytest.param(Scopa(), marks=pytest.mark.slow)]
+SEARCHED = [Cribbage(), Durak(decisions=30), Gin(decisions=12), GoFish(), Uno(decisions=30)]
+SEARCHED += [pytest.param(Scopa(), marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("game", SEARCHED, ids=repr)
@@ -138,11 +140,27 @@ def test_they_are_searched(game: HandGame) -> None:
         state = game.step(state, policy.argmax(-1))
 
 
+TOLD = [
+    ("cribbage.py:Cribbage", "", {" plays "}),
+    ("durak.py:Durak", "--rules decisions=60", {" plays ", " passes"}),
+    ("gin.py:Gin", "--rules decisions=60", {" discards "}),
+    ("go_fish.py:GoFish", "", {" asks "}),
+    ("scopa.py:Scopa", "", {" plays "}),
+    ("uno.py:Uno", "--rules decisions=60", {" plays ", " gets "}),
+]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("address", ["cribbage.py:Cribbage", "go_fish.py:GoFish", "scopa.py:Scopa"])
-def test_they_are_trained(address: str, tmp_path: Path) -> None:
-    small = "--updates 1 --update-games 8 --iterations 1 --games-per-iter 2 --eval-deals 2 --eval-opponents random "
-    small += "--worlds 1 --simulations 4"
-    run = f"--preset quick --game {Path(__file__).parent / address} --run {tmp_path / 'run'} --network small"
-    call(["train", *run.split(), *small.split()])
-    assert (tmp_path / "run" / "results.json").is_file()
+@pytest.mark.parametrize(("address", "rules", "words"), TOLD)
+def test_they_are_trained_and_watched_at_the_table(
+    address: str, rules: str, words: set[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = "--updates 1 --update-games 8 --iterations 1 --games-per-iter 2 --eval-deals 2 --eval-opponents random"
+    think, game = "--worlds 1 --simulations 4", f"--game {Path(__file__).parent / address} {rules}"
+    run = tmp_path / "run"
+    call(["train", *f"--preset quick {game} --run {run} --network small {small} {think}".split()])
+    assert (run / "results.json").is_file()
+    capsys.readouterr()
+    call(["play", *f"{game} --agent {run} --watch --games 1 --seed 5 {think}".split()])
+    out = capsys.readouterr().out
+    assert "The match is over" in out and all(word in out for word in words)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +15,6 @@ from vecgame import contract, piles
 from vecgame.contract.worlds import TOO_FEW
 from vecgame.copies import ids_of, tallied
 from veclab.arena.told import game_told, states_told
-from veclab.cli import call
 from veclab.table.lines import _more
 
 
@@ -241,17 +239,3 @@ def test_hands_are_told_card_by_card() -> None:
 
 def test_a_card_drawn_is_told_though_one_like_it_is_held() -> None:
     assert _more((3, 5, 5), (5, 3, 5, 5, 7)) == [5, 7] and _more((3, 5), (3,)) == []
-
-
-@pytest.mark.slow
-def test_it_is_trained_and_played_at_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    small = "--updates 2 --update-games 16 --iterations 1 --games-per-iter 2 --eval-deals 2 --eval-opponents random "
-    small += "--worlds 1 --simulations 4 --rules decisions=60"
-    address, run = Path(__file__).parent / "uno.py:Uno", tmp_path / "run"
-    call(["train", *f"--preset quick --game {address} --run {run} --network small".split(), *small.split()])
-    assert (run / "results.json").is_file()
-    table = f"--game {address} --rules decisions=60 --agent {run} --watch --games 1 --seed 5 --worlds 1 --simulations 4"
-    capsys.readouterr()
-    call(["play", *table.split()])
-    out = capsys.readouterr().out
-    assert "plays" in out and " gets " in out and "The match is over" in out

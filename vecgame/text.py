@@ -68,7 +68,9 @@ def set_words(seen: Seen, name: str, entry: int | None = None) -> str:
 def hand_words(seen: Seen, seat: int) -> str:
     """As `set_words` of a seat's hand, with the cards that are known to be in it."""
     held, count = seen.hand(seat)
-    return place_words(seen, "hands", seat) if seen.has_places("hands", seat) else _counted_words(seen, held, count)
+    if held and seen.has_places("hands", seat):
+        return place_words(seen, "hands", seat)
+    return _counted_words(seen, held, count)
 
 
 def _counted_words(seen: Seen, held: Sequence[int], count: int) -> str:
