@@ -15,6 +15,7 @@ from vecgame import piles
 from vecgame.cards import popcount
 from vecgame.contract import random_action
 from vecgame.contract.shuffles import shuffled_are_counted
+from vecgame.games.kuhn import Kuhn, KuhnState
 from vecgame.state import concatenate
 
 
@@ -108,3 +109,24 @@ def test_networks_see_what_was_shuffled() -> None:
     state = replace(game.deal(1), shuffled=torch.tensor([7]))
     assert game.columns()[-1] == (game.layout.size, "shuffled: cards, if seen")
     assert game.observe(state)[0, -game.layout.size :].tolist() == [1.0] * 3 + [0.0] * (game.layout.size - 3)
+
+
+@dataclass(frozen=True)
+class MarkedState(KuhnState):
+    shuffled: Tensor  # [B] bool
+
+
+class Marked(Kuhn):
+    """No game of hands: a field of that name is what the game takes it for."""
+
+    state_type = MarkedState
+
+    def deal(self, *numbers, **more):
+        state = super().deal(*numbers, **more)
+        return MarkedState(**state.tensors(), shuffled=torch.ones_like(state.index, dtype=torch.bool))
+
+
+def test_the_name_says_nothing_in_other_games() -> None:
+    game, other = Marked(), Kuhn()
+    worlds = game.determinize(game.deal(50, seed=1), 4, seed=2)
+    assert torch.equal(worlds.cards, other.determinize(other.deal(50, seed=1), 4, seed=2).cards)

@@ -217,6 +217,11 @@ class Game(ABC):
         """Cards that all see or that are out of play, in no hidden place: [B] int64."""
         return torch.zeros_like(state.index)
 
+    def lot(self, state: State) -> Tensor | None:
+        """Cards of which all know how many lie in each hidden place, as of open ones that were shuffled: [B] int64;
+        worlds leave as many there. None where nothing of the kind is known."""
+        return None
+
     def determinize(self, state: State, count: int = 3, seed: int = 0) -> State:
         """``count`` worlds a game, consistent with what its mover knows, adjacent: B * count lanes. Here each hidden
         card may be in any hidden place; a game in which more is known overrides it."""

@@ -332,6 +332,10 @@ class HandGame(Game):
         known |= dict.fromkeys(seeing.MARKS, Hidden("all", place=False))
         return {name: told for name, told in known.items() if hasattr(state, name)}
 
+    def lot(self, state: HandState) -> Tensor | None:
+        """As of any `Game`: what was ``shuffled``, where the state says so."""
+        return getattr(state, seeing.SHUFFLED, None)
+
     def keeps(self, cards: Tensor) -> Tensor:
         """Whether a seat may hold just these cards of one of the `groups`, shown ones among them: [...] int64 -> [...]
         bool. By default any; in a game in which four of a rank are laid down at once not all four. It is asked of

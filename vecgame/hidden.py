@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from typing import Literal, Protocol
 
 import torch
@@ -17,7 +18,6 @@ from torch import Tensor
 from vecgame import copies
 from vecgame.cards import Layout, bit, lowest_card, nth_card, pack, popcount, unpack
 from vecgame.philox import Purpose, Stream, check_count
-from vecgame.seeing import SHUFFLED
 from vecgame.state import State, StateT
 
 Who = Literal["own", "others", "all", "nobody"]
@@ -153,14 +153,15 @@ class Declares(Protocol):
 
     def open_cards(self, state: State) -> Tensor: ...
 
+    def lot(self, state: State) -> Tensor | None: ...
+
 
 def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Collection[str] = ()) -> StateT:
     """``count`` worlds of every game, each hidden card in any hidden place with the same probability.
 
     Entries that the mover sees stay; the others get as many cards as they had of those that the mover does not see, and
-    hidden numbers are drawn. Where the state says which cards were ``shuffled`` into a stock (`vecgame.HandState`), as
-    many of these lie in each entry as did, and as many others. Draws depend on the seed, the game's number, the
-    decision and the world's number only.
+    hidden numbers are drawn. Where the game knows of a `lot`, as many cards of it lie in each entry as did, and as many
+    others. Draws depend on the seed, the game's number, the decision and the world's number only.
 
     Args:
         game: it declares what is hidden.
@@ -185,10 +186,11 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
     elif any(field.is_place and name not in given for name, field in hidden.items()):
         bits, stays = places(hidden, lanes), seen_places(hidden, lanes, mover, given)
         pool = _elsewhere(game, lanes, bits, stays)
-        filled = torch.zeros_like(bits)
-        for lot in _lots(lanes):
-            needs = torch.where(stays, 0, popcount(bits & lot[:, None]))
-            filled = filled | _filled(stream, pool & lot, needs, game.layout.size)
+        dealt = (
+            _filled(stream, cards, torch.where(stays, 0, popcount(lie)), game.layout.size)
+            for cards, lie in _lots(game.lot(lanes), pool, bits)
+        )
+        filled = reduce(torch.bitwise_or, dealt)
         lanes = with_places(hidden, lanes, torch.where(stays, bits, filled))
     drawn, offset = {}, max(NUMBERS_FROM, sum(game.copies) // 2 + 1)  # two words for each card
     for name, field in hidden.items():
@@ -242,11 +244,10 @@ def _elsewhere(game: Declares, state: State, bits: Tensor, seen: Tensor) -> Tens
     return game.deck & ~(torch.where(seen, bits, 0).sum(-1) | game.open_cards(state))
 
 
-def _lots(lanes: State) -> list[Tensor]:
-    """The sets of cards [L] int64 of which all know how many lie in each place: one of all cards, but where some have
-    been ``shuffled`` before all eyes."""
-    shuffled = getattr(lanes, SHUFFLED, None)
-    return [torch.full_like(lanes.index, -1)] if shuffled is None else [shuffled, ~shuffled]
+def _lots(lot: Tensor | None, pool: Tensor, bits: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The cards to be dealt [L] int64, and those that lie in each place [L, E] int64, of each set of which all know how
+    many lie where: all in one, or a ``lot`` [L] int64 and the others."""
+    return [(pool, bits)] if lot is None else [(pool & some, bits & some[:, None]) for some in (lot, ~lot)]
 
 
 def _filled(stream: Stream, pool: Tensor, needs: Tensor, size: int) -> Tensor:

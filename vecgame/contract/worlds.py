@@ -293,7 +293,8 @@ def _pasts(game: Game, each: int) -> Iterator[tuple[Past, bool]]:
 
 
 def _told(game: Game, state: State) -> list[int]:
-    """How many places of cards have been ruled out for the mover of each lane, as far as the game says it."""
+    """How many cards have been ruled out of hands, by what all know or for the mover of each lane, as far as the game
+    says it."""
     if isinstance(game, HandGame) and hasattr(state, "may"):
         return popcount(game.deck & ~state.may).flatten(1).sum(-1).tolist()
     if not hasattr(game, "may_hold"):
