@@ -3,8 +3,8 @@
     python -m tests.kernel_builds [--capabilities 89 90] [--cards 5 13] [--float8]
 
 prints a line of JSON for each kernel, as a search of Blob by a network would have it built (sm_89: RTX 4060; sm_90:
-H200), with bytes of shared memory. Needs the package triton, which brings NVIDIA's assembler. It has Triton believe in
-a GPU, so it is for a process of its own.
+H200), with bytes of shared memory and its size, by Triton's operations and by NVIDIA's instructions. Needs the package
+triton, which brings NVIDIA's assembler. It has Triton believe in a GPU, so it is for a process of its own.
 """
 
 from __future__ import annotations
@@ -90,7 +90,18 @@ def builds(game: Game, config: NetConfig, shape: Shape, float8: bool) -> Iterato
     for name, kernel, seconds in found:
         registers, spilled = used(kernel.asm["cubin"])
         row = {"registers": registers, "spilled": spilled, "shared": kernel.metadata.shared}
-        yield {"kernel": name, "seconds": round(seconds, 2), **row}
+        size = {"operations": operations(kernel.asm["ttir"]), "instructions": instructions(kernel.asm["ptx"])}
+        yield {"kernel": name, "seconds": round(seconds, 2), **size, **row}
+
+
+def operations(ttir: str) -> int:
+    """Of a kernel in Triton's own language."""
+    return sum(" = " in line and not line.startswith("#") for line in ttir.splitlines())
+
+
+def instructions(ptx: str) -> int:
+    """Of a kernel as NVIDIA's assembler gets it."""
+    return sum(line.startswith("\t") and line.endswith(";") and line[1] != "." for line in ptx.splitlines())
 
 
 def build_worlds(game: Tensor, count: int = 3) -> None:
