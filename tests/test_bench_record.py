@@ -16,6 +16,7 @@ import torch
 from net import BlobNet, InferenceNet, NetConfig
 from tests.small_benches import small
 from vecgame import Blob, __version__, lanes
+from veclab import precision
 from veclab.bench import command as bench
 from veclab.bench import measure, parts, peers, selfplay
 from veclab.bench.fallback import Fallbacks
@@ -187,6 +188,45 @@ def test_what_is_not_compared_is_said(flags: list[str], line: str, tmp_path, cap
     if "13" in flags:  # of another game peers is refused in any case
         assert bench.main([*small("peers"), "--cards", "1", *flags]) == 2
         assert capsys.readouterr().err == f"error: {line}\n"
+
+
+@pytest.mark.parametrize("native", [torch.float32, torch.bfloat16])
+def test_arithmetic_without_instructions_is_not_measured(native: torch.dtype, tmp_path, monkeypatch, capsys) -> None:
+    """Minutes would go into products that nobody computes so."""
+    monkeypatch.setattr(precision, "default_inference_dtype", lambda device: native)
+    asked: list[str] = []
+
+    def measured(*arguments: object) -> parts.Rate:
+        asked.append(arguments[3])
+        return parts.Rate.of(arguments[3], 2, 2, Timing(1.0, 1.0, 1.0, 1))
+
+    monkeypatch.setattr(parts, "network", measured)
+    path = tmp_path / "figures.json"
+    assert bench.main([*small("net"), "--cards", "1", "--batches", "2", "--json", str(path)]) == 0
+    line = "cpu has no instructions for bfloat16: not measured"
+    emulated = native == torch.float32
+    assert json.loads(path.read_text())["not_compared"] == [line] * emulated
+    assert (line in capsys.readouterr().out) == emulated
+    assert ("bfloat16" in asked) != emulated and "float32" in asked
+
+
+def test_a_peak_is_that_of_the_largest_product_which_takes_no_longer_than_it_may(monkeypatch) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    def multiplied(work, device: torch.device, **_: int) -> Timing:
+        asked.append(tuple(work().shape))
+        seconds = asked[-1][0] ** 3 / 1e8
+        return Timing(seconds, seconds, seconds, 1)
+
+    monkeypatch.setattr(parts, "timed", multiplied)
+    assert parts.matmul_peak(torch.float32, CPU) == pytest.approx(1e8)
+    assert asked == [(256, 256)]  # 0.17 s; the next larger one would take 1.3
+    monkeypatch.setattr(parts, "LONGEST_PRODUCT", 1.5)
+    assert parts.matmul_peak(torch.float32, CPU) == pytest.approx(1e8)
+    assert asked[1:] == [(256, 256), (512, 512)]
+    monkeypatch.setattr(parts, "LONGEST_PRODUCT", 1e9)
+    parts.matmul_peak(torch.float32, CPU)
+    assert asked[-1] == (2048, 2048)
 
 
 def test_jax_without_the_device_is_left_out(tmp_path, monkeypatch, capsys) -> None:

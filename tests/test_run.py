@@ -19,19 +19,24 @@ from rich.console import Console
 
 from net import InferenceNet
 from tests.runs import TINY, changed, flags_of, interrupt_at, metrics_of, quiet, same
+from veclab import precision
 from veclab.agents.checkpoint import load_network
 from veclab.agents.folder import CHECKPOINT, METRICS, NEWEST, RESULTS, read_config
+from veclab.agents.networks import network_config
 from veclab.arena.evaluate import main as evaluate_main
 from veclab.arena.evaluate import make_players
 from veclab.files import DIGEST, sealed
 from veclab.going_on import for_resume
 from veclab.progress import Display, duration
 from veclab.training import command as train
+from veclab.training import heading as heading_module
 from veclab.training import judge as judge_module
 from veclab.training import policy_gradient, state
 from veclab.training import run as run_module
 from veclab.training.curves import player_of
+from veclab.training.heading import heading
 from veclab.training.judge import Judge
+from veclab.training.learner import Learner
 from veclab.training.run import Run
 from veclab.training.schedule import Schedule
 
@@ -329,6 +334,24 @@ def test_a_run_goes_on_where_its_precision_cannot_be_computed(tmp_path, monkeypa
         assert ("from here on the network plays by --precision auto; before, by float8\n" in told) is said
         run.save()
         assert run._player() is not None
+
+
+@pytest.mark.parametrize(
+    ("native", "told"),
+    [
+        (torch.bfloat16, "played in bfloat16 and learned"),
+        (
+            torch.float32,
+            "and, searched, in bfloat16 (for which cpu has no instructions: auto is float32) and",
+        ),
+    ],
+)
+def test_a_run_tells_of_arithmetic_that_its_processor_is_slow_at(native: torch.dtype, told: str, monkeypatch) -> None:
+    for module in (heading_module, precision):
+        monkeypatch.setattr(module, "default_inference_dtype", lambda device: native)
+    settings = replace(TINY, precision="bfloat16", updates=1, iterations=1)
+    learner = Learner(settings, network_config(settings.network, settings.games()[0]), torch.device("cpu"))
+    assert told in heading(Path("run"), settings, learner)
 
 
 def test_an_initial_network_of_other_sizes_gets_one_line(finished: Path, tmp_path, capsys) -> None:

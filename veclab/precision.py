@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from net import BlobNet, Float8Net, InferenceNet, Int8Net, float8_products, int8_available
+from net import BlobNet, Float8Net, InferenceNet, Int8Net, default_inference_dtype, float8_products, int8_available
 from vecgame import Game, Purpose, Stream
 from veclab.shares import even_shares
 from vecmcts import random_action
@@ -58,6 +58,12 @@ def check_precision(precision: str, device: torch.device) -> None:
         raise ValueError(
             f"precision float8 needs an NVIDIA GPU from Ada or Hopper on, not {device}; auto is the best here {goes_on}"
         )
+
+
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether the device has no instructions for such products, which may take a hundred times as long for it:
+    bfloat16 on many processors."""
+    return precision == "bfloat16" and default_inference_dtype(device) != torch.bfloat16
 
 
 def check_ways(compile: bool, graphs: bool, device: torch.device) -> None:

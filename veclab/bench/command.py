@@ -52,7 +52,7 @@ from veclab.cores import cores
 from veclab.game_flags import identities
 from veclab.machine import command_of, environment
 from veclab.plotting import load_matplotlib
-from veclab.precision import inference_net
+from veclab.precision import inference_net, is_emulated
 from veclab.progress import display_of
 from veclab.settings import Settings
 from veclab.training import policy_gradient
@@ -144,6 +144,9 @@ class Bench(Running):
         config = network_config(self.options.network, self.game)
         repeats, fused = self.options.repeats, self.options.compile
         cuda = self.device.type == "cuda"
+        slow = [name for name in available(self.device) if is_emulated(name, self.device)]
+        for name in slow:
+            self.record.compare_without(f"{self.device} has no instructions for {name}: not measured")
         measures = [
             (
                 f"batch {size:,}",
@@ -151,6 +154,7 @@ class Bench(Running):
             )
             for size in self.sizes([1, 32, 256, 2048, 8192], [131_072, 32_768, 4096, 256, 1])
             for name in available(self.device)
+            if name not in slow
             for micro in dict.fromkeys([None, size, min(size, MICRO_BATCH)] if cuda else [None])
         ]
         self.rates(f"network {self.options.network}, folded, for {self.terms}", "evaluations/s", measures)

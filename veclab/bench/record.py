@@ -80,7 +80,7 @@ class Record:
         self.write()
 
     def compare_without(self, line: str) -> None:
-        """Other software that there is no comparison with here, and why."""
+        """What there is no comparison with here, other software or an arithmetic, and why."""
         self.not_compared.append(line)
         self.console.print(line)
         self.write()

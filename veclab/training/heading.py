@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from net import default_inference_dtype, parameter_count
+from veclab.precision import is_emulated
 from veclab.settings import CFR, Settings
 from veclab.training.learner import Learner
 
@@ -17,6 +18,8 @@ def heading(folder: Path, settings: Settings, learner: Learner) -> str:
     device, parameters = learner.device, parameter_count(learner.net)
     usual = _name_of(default_inference_dtype(device))
     searched = usual if settings.precision == "auto" else settings.precision
+    if is_emulated(searched, device):
+        searched += f" (for which {device} has no instructions: auto is {usual})"
     learners = " and ".join(
         f"{count:,} {step}{'s' * (count != 1)} of {kind}"
         for count, step, kind in (
