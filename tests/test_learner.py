@@ -1,6 +1,7 @@
 """The loss, the optimiser's step and the order of examples."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from vecgame import Blob
 from vecgame.cards import pack_mask
 from veclab.settings import Settings
 from veclab.training import policy_gradient
-from veclab.training.learner import Learner, Losses, Outputs, learn
+from veclab.training.learner import SHALLOW, WARM_UP, Learner, Losses, Outputs, learn
 from veclab.training.replay import Examples, ReplayBuffer
 from veclab.training.schedule import FINAL_SHARE, Schedule
 from veclab.training.steps import MAX_SKIPPED, NotFiniteError, StepCount
@@ -188,6 +189,40 @@ def test_the_rate_falls_as_a_cosine() -> None:
     assert rates == pytest.approx([2e-3, 2e-3 * (1 + FINAL_SHARE) / 2, 2e-3 * FINAL_SHARE])
 
 
+def test_the_first_steps_of_a_deep_network_take_a_part_of_the_rate(monkeypatch) -> None:
+    """Those of a learner, not of a stretch of learning; one that is restored knows how many it has made."""
+    rates, real, batch = [], torch.optim.AdamW.step, make_examples(16)
+
+    def noted(optimizer: torch.optim.AdamW) -> None:
+        rates.append(optimizer.param_groups[0]["lr"])
+        real(optimizer)
+
+    def make(layers: int = SHALLOW + 1) -> Learner:
+        return make_learner(replace(SMALL, layers=layers), learning_rate=2e-3)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", noted)
+    learner = make()
+    for _ in range(20):
+        step(learner, learner.losses(batch).policy)
+    saved, learner = learner.state_dict(), make()
+    learner.load_state_dict(saved)
+    for _ in range(WARM_UP):
+        learner.set_rate(0.5)
+        step(learner, learner.losses(batch).policy)
+    learner.set_rate(1.0)
+    step(learner, learner.losses(batch).policy)
+    rising = [(taken + 1) / WARM_UP for taken in range(WARM_UP)]
+    expected = rising[:20] + [0.5 * share for share in rising[20:]] + [0.5] * 20 + [1.0]
+    assert rates == pytest.approx([2e-3 * share for share in expected])
+    new = make()
+    step(new, new.losses(batch).policy)
+    new.load_state_dict(learner.state_dict())
+    step(new, new.losses(batch).policy)
+    shallow = make(SHALLOW)
+    step(shallow, shallow.losses(batch).policy)
+    assert rates[-3:] == pytest.approx([2e-3 / WARM_UP, 2e-3, 2e-3])
+
+
 def test_a_restored_learner_goes_on_bit_for_bit() -> None:
     first, second = make_learner(), make_learner()
     buffer = ReplayBuffer(64, CPU)
@@ -202,12 +237,15 @@ def test_a_restored_learner_goes_on_bit_for_bit() -> None:
 
 
 @pytest.mark.slow
-def test_the_documents_network_learns() -> None:
-    """At the default rate. With PyTorch's own initial weights its six post-norm layers collapse: the output becomes the
-    same for every observation, and the loss stays at the targets' variance."""
-    learner = Learner(Settings(), NetConfig(), CPU)
-    random = torch.Generator().manual_seed(0)
-    for _ in range(50):
+@pytest.mark.parametrize("seed", range(3))
+def test_the_documents_network_learns(seed: int) -> None:
+    """At the default rate, in float32, where rounding does not help. With PyTorch's own initial weights, or the whole
+    rate from the first step on, its six post-norm layers collapse: the output becomes the same for every observation,
+    and the loss stays at the targets' variance."""
+    learner = Learner(Settings(seed=seed), NetConfig(), CPU)
+    learner.amp = torch.float32
+    random = torch.Generator().manual_seed(seed)
+    for _ in range(75):
         batch = make_examples(512, seed=int(torch.randint(1 << 30, (), generator=random)))
         observation = (batch.observation > 0.5).half()
         value = observation[:, :8].float().view(-1, 4, 2).mean(-1)
@@ -215,7 +253,7 @@ def test_the_documents_network_learns() -> None:
         losses = learner.losses(batch)
         step(learner, losses.policy + losses.value)
     variance = float(value.var(0).sum())
-    assert float(losses_of(learner, batch).value) < 0.8 * variance
+    assert float(losses_of(learner, batch).value) < 0.7 * variance
     assert float(learner.net(observation.float())[1].detach().std(0).mean()) > 0.1
 
 

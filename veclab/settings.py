@@ -203,7 +203,8 @@ class Settings:
     batch_size: int = _flag(2048, "examples in a learning step", least=1)
     learning_rate: float = _flag(
         1e-3,
-        "AdamW's learning rate at the start of each learner; falls to a tenth over its steps as a cosine",
+        "AdamW's learning rate, which the large network's first 50 steps rise to; falls over each learner's steps to a "
+        "tenth as a cosine",
         above=0,
     )
     weight_decay: float = _flag(1e-4, "AdamW's weight decay", least=0)

@@ -25,6 +25,12 @@ from vecmcts import graphs
 # operation split: batches of 256 14,000 and 25,000, of 2,048 58,000 and 63,000.
 ROWS_PER_THREAD = 256
 
+# Steps over which the learning rate of a deep network rises to that of the schedule, for AdamW's first ones have hardly
+# seen how large the gradients are: without them the document's post-norm layers collapse (docs/learning.md, "The first
+# steps"), as such layers do elsewhere (Xiong et al. 2020, arXiv:2002.04745). 30 were enough in each of nine runs.
+WARM_UP = 50
+SHALLOW = 3  # layers, of which no run has collapsed: it learns sooner at the whole rate
+
 
 @dataclass(frozen=True)
 class Losses:
@@ -80,10 +86,11 @@ class Learner:
         self.parameters = list(self.net.parameters())
         on_gpu = device.type == "cuda"
         self.recorded = on_gpu and settings.graphs and group.size == 1  # whether steps are
-        rate = settings.learning_rate
+        self.rate = settings.learning_rate  # after the first steps
+        self.warm_up = WARM_UP if net_config.layers > SHALLOW else 1  # steps, of which the last takes the whole rate
         self.optimizer = torch.optim.AdamW(
             self.parameters,
-            lr=torch.tensor(rate, device=device) if on_gpu else rate,
+            lr=torch.tensor(self.rate, device=device) if on_gpu else self.rate,
             weight_decay=settings.weight_decay,
             fused=True,  # the fused form can leave a step out without the host's asking, see `step_on`
             capturable=on_gpu,
@@ -120,8 +127,14 @@ class Learner:
             self.magnet.begin_with(self.net)
 
     def set_rate(self, share: float) -> None:
-        """Sets the learning rate to a share of ``settings.learning_rate`` (`veclab.training.schedule`)."""
-        rate = self.settings.learning_rate * share
+        """Sets the learning rate to a share of ``settings.learning_rate`` (`veclab.training.schedule`); the first
+        `WARM_UP` steps of a deep network take a part of that, step by step more."""
+        self.rate = self.settings.learning_rate * share
+        self._tell_rate()
+
+    def _tell_rate(self) -> None:
+        """Has the optimiser make its next step at the rate of that step."""
+        rate = self.rate * min(1.0, (self.steps + 1) / self.warm_up)
         for group in self.optimizer.param_groups:
             if isinstance(group["lr"], Tensor):
                 group["lr"].fill_(rate)
@@ -181,6 +194,8 @@ class Learner:
 
     def _begin_step(self) -> None:
         """Tells a step which one it is; one that is recorded has no other way to know."""
+        if self.steps < self.warm_up:
+            self._tell_rate()
         if self.average:
             # The first steps average over fewer weights, as the initial ones are worth nothing.
             newest = 1 - min(self.settings.average_decay, (2 + self.steps) / (11 + self.steps))
@@ -279,6 +294,7 @@ class Learner:
                 slots.setdefault(int(index), {})[slot] = tensor
         self._load_slots(slots)
         self.steps = int(tensors.get("steps", 0))
+        self._tell_rate()
         for name, tensor in self.average.items():
             tensor.copy_(tensors[f"average.{name}"])
 
