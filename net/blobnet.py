@@ -171,6 +171,18 @@ class BlobNet(nn.Module):
         """Whether it has values for who sees the other hands; a search takes these."""
         return self.config.critic > 0
 
+    def encode(self, obs: Tensor) -> Tensor:
+        """What the encoder makes of B positions, all that the heads see of them: [B, dim] of [B, observation].
+
+        Raises ValueError when the positions are of another game, with as many features as this network does not take.
+        """
+        if obs.shape[1] != self.config.observation:
+            raise ValueError(wrong_width(self.config.observation, obs.shape[1]))
+        x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
     def forward(
         self, obs: Tensor, legal_mask: Tensor | None = None, hidden: Tensor | None = None, tricks: bool = False
     ) -> tuple[Tensor, ...]:
@@ -189,13 +201,9 @@ class BlobNet(nn.Module):
             ``tricks`` also logits of the number of tricks that each relative seat will have won at the end:
             [B, seats, tricks]. With ``hidden``, last, the critic's values [B, values]. All in the compute dtype.
 
-        Raises ValueError when the positions are of another game, with as many features as this network does not take.
+        Raises ValueError as `encode`.
         """
-        if obs.shape[1] != self.config.observation:
-            raise ValueError(wrong_width(self.config.observation, obs.shape[1]))
-        x = self.embed_norm(self.embed(obs.to(self.embed.weight.dtype))) + self.position
-        for layer in self.layers:
-            x = layer(x)
+        x = self.encode(obs)
         logits = self.policy_out(F.relu(self.policy_hidden(x)))
         values = self.value_out(F.relu(self.value_hidden(x)))
         outputs = [logits, values]

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from torch import Tensor
+
 from net import InferenceNet
 from vecgame import identity
 from veclab.agents.folder import UPDATE
@@ -26,12 +28,12 @@ from veclab.training.learner import learn
 from veclab.training.mixing import shared_out
 from veclab.training.replay import Examples
 from veclab.training.selfplay import SelfPlay, self_play
+from veclab.training.signs import Signs, spread_of
 from veclab.training.steps import NotFiniteError
 from veclab.training.stopping import Interrupted, StoppableRun
 
 T = TypeVar("T")
 
-SETTLED = 0.002  # nats of a decision, below which a policy draws next to nothing
 RULES = {PPO: policy_gradient, NEURD: all_actions, CFR: equilibrium}
 UPDATES_INDEX = 1 << 40  # number of the first game of policy gradient; searched self-play counts from 0
 
@@ -46,7 +48,7 @@ class Run(StoppableRun):
         super().__init__(folder, settings, display, group)
         self.player: InferenceNet | None = None  # of self-play
         self.judge = Judge(self, lambda: self.check())
-        self.settled = False  # whether it has been said that the policy is
+        self.signs = Signs(display)
 
     def train(self, judge: bool = True) -> Results | None:
         """Runs to the last iteration and the final evaluation; None when the user stopped it before.
@@ -146,7 +148,10 @@ class Run(StoppableRun):
                 task.update(imitation.done - first)
                 self.save_if_due()
         with self._changing():
+            seen = imitation.buffer
             self._end_imitation()
+        if seen is not None:  # by the leader, in a run that has not just been gone on with at the end of it
+            self._spread(seen.examples.observation[: len(seen)])
         self.save_network()
         self.save()
         self._share_out()
@@ -173,7 +178,7 @@ class Run(StoppableRun):
             while self.updates < total:
                 numbers = self._update(network)
                 if not solves:  # where one action may well be the best nearly everywhere
-                    self._tell_if_settled(numbers["entropy"])
+                    self.signs.look_at_entropy(numbers["entropy"], self._learned)
                 task.update(self.updates - first, games=(self.updates - first) * games)
                 self.save_if_due()
                 self.judge.after_step()
@@ -203,18 +208,6 @@ class Run(StoppableRun):
                     f"{game!r} solved by {lessons.iterations:,} iterations of CFR+: a best response gains "
                     f"{lessons.gain:.4f} {game.unit} of who plays it by what a network sees"
                 )
-
-    def _tell_if_settled(self, entropy: float) -> None:
-        """Says once when hardly anything is drawn any more: what everybody has settled on may be a poor game that
-        nobody leaves alone, such as that all pass, and looks like any other run by its figures."""
-        if self.settled or entropy >= SETTLED:
-            return
-        self.settled = True
-        self.display.line(
-            f"after {self.updates:,} updates the policy takes one action nearly everywhere (entropy {entropy:.4f}) "
-            "and learns of no other any more; where that is a poor one, as when all always pass, begin anew with "
-            "larger --update-games or --entropy"
-        )
 
     def _update(self, network: InferenceNet) -> dict[str, float]:
         """One update: games of ``network``, which gets the learner's weights first, shared out among the processes,
@@ -252,8 +245,21 @@ class Run(StoppableRun):
                     self.learner, played, settings.entropy * share, self._seed(0), self._check_together
                 )
             self.updates += 1
+            numbers["spread"] = self._spread(played.observation)
             self.record(UPDATE, seconds=time.monotonic() - begun, **numbers)
         return numbers
+
+    def _spread(self, observations: Tensor) -> float | None:
+        """By how much the network tells positions [E, features] apart; says so where it has stopped to."""
+        spread = spread_of(self.learner.net, observations)
+        self.signs.look_at_spread(spread, self.settings.learning_rate, self._learned)
+        return spread
+
+    @property
+    def _learned(self) -> str:
+        """What the network has learned from so far, in words."""
+        counts = ((self.imitated, "imitated game"), (self.updates, "update"), (self.iteration, "iteration"))
+        return " and ".join(f"{count:,} {unit}{'s' * (count != 1)}" for count, unit in counts if count)
 
     def _iterate(self) -> None:
         """Self-play, then learning."""
@@ -264,6 +270,7 @@ class Run(StoppableRun):
             entry = self.pending | self._learn(self.pending["examples"])
             self.iteration += 1
             self.pending = None
+            entry["spread"] = self._spread(self.buffer.examples.observation[: len(self.buffer)])
             self.record("iteration", **entry)
         self.save_if_due()
         self.display.line(

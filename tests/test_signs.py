@@ -1,0 +1,81 @@
+"""What a run says when its network comes to nothing without any figure's being NaN."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from net import BlobNet, NetConfig
+from tests.runs import changed, metrics_of, quiet
+from vecgame import Blob
+from veclab.precision import positions
+from veclab.training.run import Run
+from veclab.training.signs import COLLAPSED, SETTLED, Signs, spread_of
+
+SMALL = NetConfig(dim=32, layers=2, heads=2, ffn=64, policy_hidden=32, value_hidden=16)
+
+
+def said_by(signs: Signs) -> str:
+    return " ".join(signs.display.console.file.getvalue().split())
+
+
+def blind(net: BlobNet) -> BlobNet:
+    """The network with nothing of a position in it."""
+    with torch.no_grad():
+        net.embed.weight.zero_()
+    return net
+
+
+def test_spread_tells_a_network_that_sees_from_one_that_does_not() -> None:
+    observations = positions([Blob(cards=2)], 300)
+    net = BlobNet(SMALL)
+    some = observations[::5]  # 60 of 300, as 64 would be more than every fifth
+    assert spread_of(net, observations) == pytest.approx(float(net.encode(some).detach().std(0).mean()))
+    assert spread_of(net, observations) > 0.2 and spread_of(net, observations.half()) > 0.2
+    assert spread_of(net, observations[:1]) is None and spread_of(net, observations[:1].expand(9, -1)) is None
+    assert spread_of(blind(net), observations) < 1e-4
+
+
+def test_each_sign_is_said_once() -> None:
+    signs = Signs(quiet())
+    signs.look_at_entropy(SETTLED, "1 update")
+    signs.look_at_spread(COLLAPSED, 1e-3, "1 update")
+    signs.look_at_spread(None, 1e-3, "1 update")
+    assert said_by(signs) == ""
+    for number in (2, 3):
+        signs.look_at_entropy(0.0012, f"{number} updates")
+        signs.look_at_spread(0.003, 1e-3, f"{number} updates")
+    said = said_by(signs)
+    assert said.startswith("after 2 updates the policy takes one action nearly everywhere (entropy 0.0012)")
+    assert (
+        "after 2 updates the network answers nearly the same in all positions (its encoder's outputs differ by 0.0030,"
+        in said
+    )
+    assert said.endswith("begin anew with a smaller --learning-rate than 0.001") and "3 updates" not in said
+
+
+@pytest.mark.parametrize(
+    ("learned", "of", "said"),
+    [
+        ({"learner": "policy-gradient", "updates": 1}, "update", "after 1 update the network"),
+        ({"learner": "search", "iterations": 1}, "iteration", "after 1 iteration the network"),
+        (
+            {"learner": "policy-gradient", "updates": 1, "imitated_games": 20},
+            "update",
+            "after 20 imitated games the network",
+        ),
+    ],
+)
+def test_a_run_says_when_its_network_has_collapsed(learned: dict, of: str, said: str, tmp_path: Path) -> None:
+    """And its metrics have by how much the network tells positions apart."""
+    for sees in (True, False):
+        run = Run.create(tmp_path / str(sees), changed(**learned, learning_rate=1e-9), quiet())
+        if not sees:
+            blind(run.learner.net)
+            if run.imitation is not None:
+                blind(run.imitation.student.net)
+        run.train(judge=False)
+        text = " ".join(run.display.console.file.getvalue().split())
+        assert text.count(said) == (not sees) and text.count("answers nearly the same") == (not sees)
+        (entry,) = [entry for entry in metrics_of(run.folder) if entry["kind"] == of]
+        assert (entry["spread"] > COLLAPSED) == sees
