@@ -7,7 +7,8 @@ import torch
 
 from net import BlobNet, NetConfig
 from tests.runs import changed, metrics_of, quiet
-from vecgame import Blob
+from tests.test_exploit import beginner, exploiter
+from vecgame import Blob, Kuhn
 from veclab.precision import positions
 from veclab.training.run import Run
 from veclab.training.signs import COLLAPSED, SETTLED, Signs, spread_of
@@ -79,3 +80,17 @@ def test_a_run_says_when_its_network_has_collapsed(learned: dict, of: str, said:
         assert text.count(said) == (not sees) and text.count("answers nearly the same") == (not sees)
         (entry,) = [entry for entry in metrics_of(run.folder) if entry["kind"] == of]
         assert (entry["spread"] > COLLAPSED) == sees
+
+
+def test_an_exploiter_says_so_too() -> None:
+    """Whose curve would else be that of one for which there is nothing to be found."""
+    game, display = Kuhn(), quiet()
+    terms = {"minutes": None, "update_games": 16, "every": 1, "curve_deals": 2, "critic_updates": 0}
+    for sees in (True, False):
+        learner = exploiter(game, beginner(game), updates=2, learning_rate=1e-9, **terms)
+        if not sees:
+            blind(learner.learner.net)
+        list(learner.learn(display))
+        said = " ".join(display.console.file.getvalue().split())
+        assert said.count("after 1 update the network answers nearly the same") == (not sees)
+    assert said.count("nearly the same") == 1 and "than 1e-09" in said

@@ -19,7 +19,7 @@ from vecgame import Blob
 from veclab.bench.parts import random_examples
 from veclab.settings import Settings
 from veclab.training import policy_gradient
-from veclab.training.learner import Learner, learn
+from veclab.training.learner import WARM_UP, Learner, learn
 from veclab.training.replay import ReplayBuffer
 
 BATCH = 4  # of a step
@@ -27,9 +27,16 @@ BEFORE = 2  # steps that make what is made once, the graph among it
 CUDA = torch.device("cuda", 0)
 
 
+def begun(settings: Settings, network: str) -> Learner:
+    """A learner past its first steps, which are told their rate by a kernel more."""
+    learner = Learner(settings, PRESETS[network], CUDA)
+    learner.steps = WARM_UP
+    return learner
+
+
 def of_search(gpu: EmulatedGpu, network: str, graphs: bool) -> int:
     """Of a step of learning from searched examples."""
-    learner = Learner(Settings(batch_size=BATCH, epochs=1, graphs=graphs), PRESETS[network], CUDA)
+    learner = begun(Settings(batch_size=BATCH, epochs=1, graphs=graphs), network)
     count = (BEFORE + 2) * BATCH
     buffer = ReplayBuffer(count, CUDA)
     buffer.add(random_examples(learner.net.config, count, CUDA))
@@ -39,7 +46,7 @@ def of_search(gpu: EmulatedGpu, network: str, graphs: bool) -> int:
 def of_update(gpu: EmulatedGpu, network: str, graphs: bool) -> int:
     """Of a step of policy gradient."""
     settings = Settings(update_batch=BATCH, update_epochs=BEFORE + 2, graphs=graphs)
-    learner = Learner(settings, PRESETS[network], CUDA)
+    learner = begun(settings, network)
     rollout = policy_gradient.play(Blob(cards=1), InferenceNet(learner.net), BATCH, 1, 0, CUDA)
     return _last(gpu, lambda report: policy_gradient.update(learner, rollout, 0.01, 1, report))
 
