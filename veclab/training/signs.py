@@ -9,8 +9,9 @@ from net import BlobNet
 from veclab.progress import Display
 
 SETTLED = 0.002  # nats of a decision, below which a policy draws next to nothing
-# Of the encoder's output: 0.5 in new networks, 0.4 to 1.2 in agents, 0.003 and 0.006 in two that had collapsed.
-COLLAPSED = 0.05
+# Of the encoder's output: 0.5 in new networks, 0.4 to 1.2 in agents, 0.07 at least after a few updates of a few games
+# with one or two cards; 0.003 and 0.006 in two networks that had collapsed.
+COLLAPSED = 0.02
 POSITIONS = 64  # that are looked at
 
 
