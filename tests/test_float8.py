@@ -205,7 +205,7 @@ def test_a_run_and_the_benchmarks_pass_compile_on(fused: bool, tmp_path, monkeyp
     flags = ["--device=cpu", "--quick", "--network=small", "--repeats=1", "--cards=1", "--simulations=1", "--batches=2"]
     for what in ("net", "self-play"):
         assert bench.main([what, *flags, *["--compile"] * fused]) == 0
-    assert len(asked) >= 4 and set(asked) == {fused}
+    assert len(asked) >= 3 and set(asked) == {fused}  # the run, the network's arithmetics, self-play
 
 
 def test_a_compiled_network_that_has_no_memory_says_so_and_stays_compiled(monkeypatch) -> None:
