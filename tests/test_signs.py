@@ -34,6 +34,7 @@ def test_spread_tells_a_network_that_sees_from_one_that_does_not() -> None:
     assert spread_of(net, observations) == pytest.approx(float(net.encode(some).detach().std(0).mean()))
     assert spread_of(net, observations) > 0.2 and spread_of(net, observations.half()) > 0.2
     assert spread_of(net, observations[:1]) is None and spread_of(net, observations[:1].expand(9, -1)) is None
+    assert spread_of(net, observations[:0]) is None
     assert spread_of(blind(net), observations) < 1e-4
 
 
@@ -94,3 +95,21 @@ def test_an_exploiter_says_so_too() -> None:
         said = " ".join(display.console.file.getvalue().split())
         assert said.count("after 1 update the network answers nearly the same") == (not sees)
     assert said.count("nearly the same") == 1 and "than 1e-09" in said
+
+
+@pytest.mark.parametrize("learner", ["policy-gradient", "search"])
+def test_what_was_learned_is_saved_though_nobody_reads_the_sign(learner: str, tmp_path: Path, monkeypatch) -> None:
+    """As where the output's reader has gone: by then the step has been made and written down."""
+    settings = changed(learner=learner, learning_rate=1e-9)
+    run = Run.create(tmp_path / "run", settings, quiet())
+    blind(run.learner.net)
+
+    def unread(text: str, **_: bool) -> None:
+        if "nearly the same" in text:
+            raise BrokenPipeError
+
+    monkeypatch.setattr(run.display, "line", unread)
+    with pytest.raises(BrokenPipeError):
+        run.train(judge=False)
+    made = (1, 0) if learner == "policy-gradient" else (0, 1)
+    assert run.progress == Run.resume(run.folder, settings, quiet()).progress == made

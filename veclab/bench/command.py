@@ -144,17 +144,19 @@ class Bench(Running):
         config = network_config(self.options.network, self.game)
         repeats, fused = self.options.repeats, self.options.compile
         cuda = self.device.type == "cuda"
-        slow = [name for name in available(self.device) if is_emulated(name, self.device)]
-        for name in slow:
-            self.record.compare_without(f"{self.device} has no instructions for {name}: not measured")
+        precisions = []
+        for name in available(self.device):
+            if is_emulated(name, self.device):
+                self.record.compare_without(f"{self.device} has no instructions for {name}: not measured")
+            else:
+                precisions.append(name)
         measures = [
             (
                 f"batch {size:,}",
                 lambda n=size, p=name, m=micro: parts.network(self.game, config, n, p, self.device, repeats, fused, m),
             )
             for size in self.sizes([1, 32, 256, 2048, 8192], [131_072, 32_768, 4096, 256, 1])
-            for name in available(self.device)
-            if name not in slow
+            for name in precisions
             for micro in dict.fromkeys([None, size, min(size, MICRO_BATCH)] if cuda else [None])
         ]
         self.rates(f"network {self.options.network}, folded, for {self.terms}", "evaluations/s", measures)

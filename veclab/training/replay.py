@@ -118,6 +118,11 @@ class ReplayBuffer:
         """Forgets what was added."""
         self.added = 0
 
+    @property
+    def observations(self) -> Tensor:
+        """Those of the filled part of the ring: [len(self), F] float16."""
+        return self.examples.observation[: len(self)]
+
     def state_dict(self) -> dict[str, Tensor]:
         """The filled part of the ring, and how much was ever added."""
         filled = {name: tensor[: len(self)] for name, tensor in self.examples.tensors().items()}

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from torch import Tensor
-
 from net import InferenceNet
 from vecgame import identity
 from veclab.agents.folder import UPDATE
@@ -148,10 +146,9 @@ class Run(StoppableRun):
                 task.update(imitation.done - first)
                 self.save_if_due()
         with self._changing():
-            seen = imitation.buffer
             self._end_imitation()
-        if seen is not None:  # by the leader, in a run that has not just been gone on with at the end of it
-            self._spread(seen.examples.observation[: len(seen)])
+        if imitation.buffer is not None:  # it is the leader's, of which the last games are left
+            self._tell_if_collapsed(spread_of(self.learner.net, imitation.buffer.observations))
         self.save_network()
         self.save()
         self._share_out()
@@ -177,6 +174,7 @@ class Run(StoppableRun):
             first = self.updates
             while self.updates < total:
                 numbers = self._update(network)
+                self._tell_if_collapsed(numbers["spread"])
                 if not solves:  # where one action may well be the best nearly everywhere
                     self.signs.look_at_entropy(numbers["entropy"], self._learned)
                 task.update(self.updates - first, games=(self.updates - first) * games)
@@ -244,16 +242,13 @@ class Run(StoppableRun):
                 numbers = rule.update(
                     self.learner, played, settings.entropy * share, self._seed(0), self._check_together
                 )
+                numbers["spread"] = spread_of(self.learner.net, played.observation)
             self.updates += 1
-            numbers["spread"] = self._spread(played.observation)
             self.record(UPDATE, seconds=time.monotonic() - begun, **numbers)
         return numbers
 
-    def _spread(self, observations: Tensor) -> float | None:
-        """By how much the network tells positions [E, features] apart; says so where it has stopped to."""
-        spread = spread_of(self.learner.net, observations)
+    def _tell_if_collapsed(self, spread: float | None) -> None:
         self.signs.look_at_spread(spread, self.settings.learning_rate, self._learned)
-        return spread
 
     @property
     def _learned(self) -> str:
@@ -270,8 +265,8 @@ class Run(StoppableRun):
             entry = self.pending | self._learn(self.pending["examples"])
             self.iteration += 1
             self.pending = None
-            entry["spread"] = self._spread(self.buffer.examples.observation[: len(self.buffer)])
             self.record("iteration", **entry)
+        self._tell_if_collapsed(entry["spread"])
         self.save_if_due()
         self.display.line(
             f"iteration {self.iteration} of {self.settings.iterations}: "
@@ -405,5 +400,6 @@ class Run(StoppableRun):
                 task.update(done, examples=done)
 
             numbers = learn(self.learner, self.buffer, new_examples, self._seed(1), report)
+            numbers["spread"] = spread_of(self.learner.net, self.buffer.observations)
         seconds = time.monotonic() - begun
         return {**numbers, "learn_seconds": seconds, "examples_per_second": numbers["examples_learned"] / seconds}

@@ -61,12 +61,12 @@ class Signs:
 @torch.no_grad()
 def spread_of(net: BlobNet, observations: Tensor) -> float | None:
     """By how much a network's encoder tells positions apart: the standard deviation of its output over some of them,
-    mean of its columns; None where they look the same themselves.
+    mean of its columns; None where there are none or they look the same themselves.
 
     Args:
-        observations: [E, observation], E > 0, of which some are taken.
+        observations: [E, observation], of which some are taken.
     """
-    some = observations[:: -(-len(observations) // POSITIONS)].float()
-    if bool((some == some[0]).all()):
+    some = observations[:: max(1, -(-len(observations) // POSITIONS))].float()
+    if bool((some == some[:1]).all()):
         return None
     return float(net.encode(some).std(0).mean())
