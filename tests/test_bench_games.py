@@ -54,8 +54,7 @@ def test_self_play_of_every_game(named: Named, own_games, tmp_path, capsys) -> N
     row, learner = measured("self-play", named, tmp_path / "a.json", "--batches", "2")["figures"]
     assert row["games_per_minute"] > 0 and learner["per_second"] > 0
     assert all(row["shares"][phase] > 0 for phase in ("select", "step", "observe", "worlds", "network"))
-    criteria = "criteria" in capsys.readouterr().out  # which are the document's, for its own game
-    assert criteria == (identity(named.make()) == {"game": "blob", "rules": {"cards": 2}})
+    assert "criteria" not in capsys.readouterr().out  # the document's are for its own game, search and network
     rows = measured("sweep", named, tmp_path / "b.json", "--set", "games=1,2")["figures"]
     assert [row["settings"] for row in rows] == [{"games": 1}, {"games": 2}]
     assert all(row["game"] == identity(named.make()) for row in rows)
