@@ -71,8 +71,9 @@ def draw_hands(
     fields = [field[:, :hands] for field in (counts, may, torch.where(counts > 0, needs, 0), shown)]
     single = [1 << card for card in range(layout.size) if not any(group >> card & 1 for group in groups)]
     anywhere = functools.reduce(torch.bitwise_or, fields[2].unbind(-1), unseen)
-    groups = [group for group in (*groups, *single) if (anywhere & group != 0).any()]
-    largest = [int(popcount(unseen & group).amax()) for group in groups]
+    # Each is dealt by a number of its own, whichever of them the other games of the batch have cards of.
+    numbered = {place: group for place, group in enumerate((*groups, *single)) if (anywhere & group != 0).any()}
+    largest = [int(popcount(unseen & group).amax()) for group in numbered.values()]
     ways = (hands + 1) ** max(largest)
     if ways > MOST_WAYS:
         raise ValueError(f"{max(largest)} unseen cards of a group can lie in {ways} ways; there may be {MOST_WAYS}")
@@ -83,7 +84,7 @@ def draw_hands(
     for start in range(0, len(index), chunk):
         part = slice(start, start + chunk)
         stream = Stream.of_worlds(seed, index[part], turn[part], count)
-        drawn.append(_draw(unseen[part], *(field[part] for field in fields), groups, keeps, sizes, stream, count))
+        drawn.append(_draw(unseen[part], *(field[part] for field in fields), numbered, keeps, sizes, stream, count))
     dealt = torch.cat(drawn)  # [B, W, K]
     place = order[:, None].expand(-1, count, -1)[..., :hands]
     return dealt.new_zeros(len(order), count, order.shape[1]).scatter(-1, place, dealt).permute(2, 1, 0)
@@ -95,27 +96,28 @@ def _draw(
     may: Tensor,
     needs: Tensor,
     shown: Tensor,
-    groups: list[int],
+    groups: dict[int, int],
     keeps: Callable[[Tensor], Tensor],
     sizes: list[int],
     stream: Stream,
     count: int,
 ) -> Tensor:
-    """`draw_hands` for the games of a chunk and its K hands: [B, W, K] int64."""
+    """`draw_hands` for the games of a chunk and its K hands, group by group with the random number of that place:
+    [B, W, K] int64."""
     steps = torch.tensor([torch.Size(sizes[place + 1 :]).numel() for place in range(len(sizes))], device=unseen.device)
     after = torch.zeros(len(unseen), *sizes, dtype=torch.float64, device=unseen.device)
     after.flatten(1)[:, 0] = 1.0  # where there are no more cards, hands that get none can be dealt in one way
     listed = []
-    for group in reversed(groups):
+    for group in reversed(groups.values()):
         parts, numbers, fits = _parts(unseen & group, counts, may, needs & group, shown & group, keeps)
         listed.append((after, parts, numbers, fits))
         after = _before(after, numbers, fits)
     if (after.flatten(1).gather(1, (counts * steps).sum(-1, keepdim=True)) == 0).any():
         raise ValueError("no cards are left that hidden hands could hold by what is known of them")
-    uniform = stream.uniform(Purpose.WORLD, len(groups)).view(len(unseen), count, len(groups), 1)
+    uniform = stream.uniform(Purpose.WORLD, max(groups, default=0) + 1).view(len(unseen), count, -1, 1)
     left = counts[:, None].expand(-1, count, -1)  # [B, W, K]
     hands = torch.zeros_like(left)
-    for place, (table, parts, numbers, fits) in enumerate(reversed(listed)):
+    for place, (table, parts, numbers, fits) in zip(groups, reversed(listed), strict=True):
         enough = (left[:, :, None] >= numbers).all(-1) & fits[:, None]  # [B, W, A]
         entry = (left * steps).sum(-1, keepdim=True) - (numbers * steps).sum(-1)
         ways = table.flatten(1).gather(1, torch.where(enough, entry, 0).flatten(1)).view(entry.shape)
