@@ -13,6 +13,7 @@ from vecgame.contract.fields import fields_hold_something, open_cards_lie_once
 from vecgame.contract.methods import methods_give_what_is_asked
 from vecgame.contract.moves import moves_are_told_apart
 from vecgame.contract.pasts import worlds_fit_the_past
+from vecgame.contract.played import keeping_positions, mixed_positions, positions, random_action, same
 from vecgame.contract.rules import (
     deals_do_not_depend_on_the_cut,
     declarations,
@@ -21,10 +22,6 @@ from vecgame.contract.rules import (
     lanes_do_not_meet,
     lowest_and_highest_end,
     masks_do_as_lists,
-    mixed_positions,
-    positions,
-    random_action,
-    same,
 )
 from vecgame.contract.shuffles import shuffled_are_counted
 from vecgame.contract.sizes import Met, met, sizes_hold
@@ -44,7 +41,19 @@ from vecgame.contract.worlds import (
 from vecgame.game import Game
 from vecgame.state import State
 
-__all__ = ["CHECKS", "PASTS", "Met", "check", "met", "mixed_positions", "notes", "positions", "random_action", "same"]
+__all__ = [
+    "CHECKS",
+    "PASTS",
+    "Met",
+    "check",
+    "keeping_positions",
+    "met",
+    "mixed_positions",
+    "notes",
+    "positions",
+    "random_action",
+    "same",
+]
 
 # What is looked at first is not broken when the next is, so that the message names the rule and not a neighbour.
 CHECKS: tuple[Callable[..., str | None], ...] = (
@@ -98,7 +107,7 @@ def notes(game: Game, pasts: int = PASTS, seed: int = 0) -> Iterator[str | None]
     if not __debug__:
         raise RuntimeError("contract.check needs Python's assertions, which -O and PYTHONOPTIMIZE leave out")
     given = {worlds_are_uniform: {"pasts": pasts}}
-    game = _of_other_games(game, seed) if seed else game
+    game = keeping_positions(_of_other_games(game, seed) if seed else game)
     for one in CHECKS:
         yield one(game, **given.get(one, {}))
 

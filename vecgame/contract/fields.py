@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vecgame import naming, seeing
 from vecgame.cards import lowest_card, popcount, union
-from vecgame.contract.rules import GAMES, positions
+from vecgame.contract.played import GAMES, positions
 from vecgame.game import Game
 from vecgame.hands import HandGame
 from vecgame.hidden import bits_of, places

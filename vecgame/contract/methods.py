@@ -8,7 +8,8 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from vecgame.contract.rules import GAMES, changed, check_tensor, positions, something_is_legal
+from vecgame.contract.played import GAMES, positions
+from vecgame.contract.rules import changed, check_tensor, something_is_legal
 from vecgame.game import Game
 from vecgame.hands import HandGame, HandState
 from vecgame.state import State

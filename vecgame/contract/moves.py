@@ -6,7 +6,7 @@ from collections import Counter
 
 import torch
 
-from vecgame.contract.rules import GAMES, numbered, some_positions
+from vecgame.contract.played import GAMES, numbered, some_positions
 from vecgame.game import Game
 
 FEWEST = 8  # positions in which both of two actions are legal, to say that they always lead to the same

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import list_cards, popcount, union
-from vecgame.contract.rules import GAMES, SEED, positions, random_action
+from vecgame.contract.played import GAMES, SEED, positions, random_action
 from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
 from vecgame.hidden import places, seen_places, with_places

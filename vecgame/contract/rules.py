@@ -4,74 +4,37 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import partial
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from vecgame import lanes
 from vecgame.contract.copied import copies_lie_somewhere
+from vecgame.contract.played import (
+    GAMES,
+    SEED,
+    all_over,
+    in_each,
+    mixed_positions,
+    positions,
+    random_action,
+    same,
+)
 from vecgame.game import FEWEST_SEATS, MOST_SEATS, Game
 from vecgame.hands import HandGame
 from vecgame.hidden import places
 from vecgame.kinds import check_holds
 from vecgame.own_rules import OwnRules
-from vecgame.philox import DECISION_BITS, WORLD_BITS, Purpose, Stream, check_seed
+from vecgame.philox import DECISION_BITS, WORLD_BITS
 from vecgame.state import State, concatenate
 
-SEED = 11
 MOST_TURN = (1 << DECISION_BITS) - 1
-GAMES = 24  # that are played to look at every decision
 ENDS = 400  # that are played to look at scores
 TOLERANCE = 1e-6  # of a value: float32
 ANOTHER = 840  # added to a game's number: of the same seat whatever rotates with it, as 1 .. 8 divide it
-
-
-def random_action(game: Game, state: State, seed: int = SEED) -> Tensor:
-    """A uniformly random legal action, by the game's own numbers: [B] int64."""
-    actions = game.legal_actions(state)
-    count = (actions >= 0).sum(-1)
-    uniform = Stream(check_seed(seed), state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
-    return actions.gather(1, (uniform * count).long()[:, None])[:, 0]
-
-
-def positions(game: Game, games: int, seed: int = SEED) -> Iterator[State]:
-    """Every state of some games played at random, the first and the last included."""
-    state = game.deal(games, seed)
-    yield state
-    for _ in range(game.decisions):
-        state = game.step(state, random_action(game, state))
-        yield state
-
-
-def some_positions(game: Game, games: int, most: int = 12) -> Iterator[State]:
-    """Of all those at most so many, evenly spread from the first on, in each of which some game goes on."""
-    apart = -(-game.decisions // most)
-    for number, state in enumerate(positions(game, games)):
-        going = ~game.is_terminal(state)
-        if number % apart == 0 and going.any():
-            yield state[going]
-
-
-def numbered(rows: Tensor) -> Tensor:
-    """A number for each row [N, E] int64, the same for equal ones: [N] int64. Two that differ share one with a
-    probability of 2**-63 or so; `Tensor.unique` of rows takes several times as long as that of numbers."""
-    words = torch.randint(1 << 62, (rows.shape[1],), generator=torch.Generator().manual_seed(SEED)) * 2 + 1
-    mixed = rows * words
-    return ((mixed ^ mixed >> 29) * words).sum(-1)
-
-
-def mixed_positions(game: Game, games: int) -> State:
-    """Games at decisions of their own, from the first to the end."""
-    states = list(positions(game, games))
-    return concatenate([states[lane * len(states) // games][lane : lane + 1] for lane in range(games)])
-
-
-def same(a: State, b: State) -> bool:
-    """Whether two states are equal in every field, dtype and bit."""
-    pairs = zip(a.tensors().values(), b.tensors().values(), strict=True)
-    return all(x.dtype == y.dtype and torch.equal(x, y) for x, y in pairs)
 
 
 def declarations(game: Game) -> None:
@@ -136,32 +99,38 @@ def deals_do_not_depend_on_the_cut(game: Game) -> None:
 
 def every_decision(game: Game) -> None:
     """Shapes, dtypes and ranges of everything that a game tells, and where its cards are, at every decision."""
-    before, kept, turns = None, None, []
-    for number, state in enumerate(positions(game, GAMES)):
-        assert kept is None or same(before, kept), "step changes the state that it is given: that must stay as it is"
-        over = game.is_terminal(state)
-        check_tensor("is_terminal", over, torch.bool, GAMES)
-        assert number < game.decisions or over.all(), f"a game goes on after decisions={game.decisions} moves"
-        mover, turn = game.mover(state), game.turn(state)
-        check_tensor("mover", mover, torch.int64, GAMES)
-        check_tensor("turn", turn, torch.int64, GAMES)
-        assert ((mover >= 0) & (mover < game.seats)).all(), f"mover is none of the {game.seats} seats"
-        assert (turn >= 0).all(), "turn is below 0"
-        turns.append(torch.where(over, -1 - number, turn))
-        cards_lie_once(game, state)
-        if before is not None:
-            _step_keeps(game, before, state)
-        _legal(game, state, number)
-        seats = (None, mover, *(torch.full((GAMES,), k) for k in range(game.seats)))
-        default, asked, *_ = views = [game.observe(state, seat) for seat in seats]
-        for seen in views:
-            check_tensor("observe", seen, torch.float32, GAMES, game.features)
-            small = seen.isfinite().all() and seen.abs().max() <= game.feature_limit
-            assert small, "a feature is not a number of about -1 to 1"
-        assert torch.equal(default, asked), "observe without a seat does not tell what it tells the mover"
-        _scores(game, state)
-        before, kept = state, state.clone()
+    states = list(positions(game, GAMES))
+    for before, state in pairwise(states):
+        for name, field in before.tensors().items():
+            now = getattr(state, name)
+            assert (field.dtype, field.shape) == (now.dtype, now.shape), f"a step {changed(name, field, now)}"
+    in_each(partial(_tells, game), states)
+    in_each(partial(_step_keeps, game), states[:-1], states[1:])
+    turns = [torch.where(game.is_terminal(state), -1 - n, game.turn(state)) for n, state in enumerate(states)]
     _turns(game, torch.stack(turns))
+
+
+def _tells(game: Game, first: int, state: State) -> None:
+    """What a game tells of states in a row, before the first of which so many decisions have been made."""
+    lanes, over = len(state), game.is_terminal(state)
+    check_tensor("is_terminal", over, torch.bool, lanes)
+    number = first + torch.arange(lanes) // GAMES  # of decisions made, [B]
+    assert over[number >= game.decisions].all(), f"a game goes on after decisions={game.decisions} moves"
+    mover, turn = game.mover(state), game.turn(state)
+    check_tensor("mover", mover, torch.int64, lanes)
+    check_tensor("turn", turn, torch.int64, lanes)
+    assert ((mover >= 0) & (mover < game.seats)).all(), f"mover is none of the {game.seats} seats"
+    assert (turn >= 0).all(), "turn is below 0"
+    cards_lie_once(game, state)
+    _legal(game, state, number)
+    seats = (None, mover, *(torch.full((lanes,), k) for k in range(game.seats)))
+    default, asked, *_ = views = [game.observe(state, seat) for seat in seats]
+    for seen in views:
+        check_tensor("observe", seen, torch.float32, lanes, game.features)
+        small = seen.isfinite().all() and seen.abs().max() <= game.feature_limit
+        assert small, "a feature is not a number of about -1 to 1"
+    assert torch.equal(default, asked), "observe without a seat does not tell what it tells the mover"
+    _scores(game, state)
 
 
 def _turns(game: Game, turns: Tensor) -> None:
@@ -192,12 +161,9 @@ def cards_lie_once(game: Game, state: State, where: str = "") -> None:
         taken += [(name, bits)] * place
 
 
-def _step_keeps(game: Game, before: State, state: State) -> None:
-    """A step keeps the layout of the state; cards that leave their places lie open, and come into none if hands are
-    fixed. Not when cards are dealt anew, which takes back what lay open."""
-    for name, field in before.tensors().items():
-        now = getattr(state, name)
-        assert (field.dtype, field.shape) == (now.dtype, now.shape), f"a step {changed(name, field, now)}"
+def _step_keeps(game: Game, _first: int, before: State, state: State) -> None:
+    """Cards that leave their places by a step lie open, and come into none if hands are fixed. Not when cards are dealt
+    anew, which takes back what lay open. What a step does is the same in a game of another number."""
     if not game.copies:
         _cards_leave_for_the_open(game, before, state)
     action = random_action(game, before)
@@ -224,23 +190,25 @@ def changed(name: str, old: Tensor, new: Tensor) -> str:
     return f"changes the shape or dtype of {name}: from {was} to {now}"
 
 
-def something_is_legal(game: Game, state: State, mask: Tensor, number: int) -> None:
+def something_is_legal(game: Game, state: State, mask: Tensor, number: int | Tensor) -> None:
+    """``number`` decisions have been made, in all games or [B]."""
     for lane in (~mask.any(-1)).nonzero()[:1, 0].tolist():
-        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {number} moves, and nothing is legal")
+        made = int(torch.as_tensor(number).expand(len(mask))[lane])
+        raise AssertionError(f"seat {game.mover(state)[lane]} is to move after {made} moves, and nothing is legal")
 
 
-def _legal(game: Game, state: State, number: int) -> None:
-    mask, actions = game.legal_mask(state), game.legal_actions(state)
-    check_tensor("legal_mask", mask, torch.bool, GAMES, game.num_actions)
-    check_tensor("legal_actions", actions, torch.int64, GAMES, game.max_legal)
+def _legal(game: Game, state: State, number: Tensor) -> None:
+    mask, actions, games = game.legal_mask(state), game.legal_actions(state), len(state)
+    check_tensor("legal_mask", mask, torch.bool, games, game.num_actions)
+    check_tensor("legal_actions", actions, torch.int64, games, game.max_legal)
     something_is_legal(game, state, mask, number)
     assert (mask.sum(-1) <= game.max_legal).all(), f"more than max_legal={game.max_legal} actions are legal"
     ordered = torch.where(actions >= 0, actions, game.num_actions)
-    listed = torch.zeros(GAMES, game.num_actions + 1, dtype=torch.bool).scatter_(1, ordered, True)
+    listed = torch.zeros(games, game.num_actions + 1, dtype=torch.bool).scatter_(1, ordered, True)
     counts = (actions >= 0).sum(-1) == mask.sum(-1)
     assert counts.all() and torch.equal(listed[:, :-1], mask), "legal_actions and legal_mask differ"
     assert torch.equal(ordered, ordered.sort(-1).values), "legal_actions do not ascend, or -1 is not last"
-    columns = game.policy_columns(state, torch.arange(game.num_actions).expand(GAMES, -1))
+    columns = game.policy_columns(state, torch.arange(game.num_actions).expand(games, -1))
     assert ((columns >= 0) & (columns < game.num_actions)).all(), "a policy column is outside of the policy"
     assert torch.equal(game.policy_mask(state).gather(1, columns), mask), "policy_mask is not legal_mask, moved"
     taken = torch.where(actions >= 0, game.policy_columns(state, actions), -1 - torch.arange(game.max_legal))
@@ -277,6 +245,8 @@ def lowest_and_highest_end(game: Game) -> None:
     with scores on their scale. A round of passes, or of ever higher bids, random play hardly ever meets."""
     state, way = game.deal(GAMES, SEED), torch.arange(GAMES) % 4
     for number in range(game.decisions):
+        if all_over(game, state):
+            break
         mask = game.legal_mask(state)
         something_is_legal(game, state, mask, number)
         lowest = mask.to(torch.int8).argmax(-1)
@@ -298,14 +268,17 @@ def ends(game: Game) -> None:
         "in each game all seats have the same score: say cooperative = True, or matches compare who has the same anyway"
     )
     assert same(game.step(end, game.legal_actions(end)[:, 0]), end), "a step changes a finished game"
-    for state in positions(game, 40):
-        forced, slow = game.play_forced(state), state
-        for _ in range(game.decisions):
-            alone = (game.legal_mask(slow).sum(-1) == 1) & ~game.is_terminal(slow)
-            if not alone.any():
-                break
-            slow = game.step(slow, game.legal_actions(slow)[:, 0]).where(alone, slow)
-        assert same(forced, slow), "play_forced differs from forced moves one by one; is max_forced_run too small?"
+    in_each(partial(_forced_moves_are_played, game), list(positions(game, 40)))
+
+
+def _forced_moves_are_played(game: Game, _first: int, state: State) -> None:
+    forced, slow = game.play_forced(state), state
+    for _ in range(game.decisions):
+        alone = (game.legal_mask(slow).sum(-1) == 1) & ~game.is_terminal(slow)
+        if not alone.any():
+            break
+        slow = game.step(slow, game.legal_actions(slow)[:, 0]).where(alone, slow)
+    assert same(forced, slow), "play_forced differs from forced moves one by one; is max_forced_run too small?"
 
 
 def lanes_do_not_meet(game: Game) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from vecgame.cards import popcount
-from vecgame.contract.rules import GAMES, SEED, random_action, some_positions
+from vecgame.contract.played import GAMES, SEED, random_action, some_positions
 from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.game import Game
 from vecgame.hidden import places

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vecgame.contract.rules import SEED, random_action
+from vecgame.contract.played import SEED, random_action
 from vecgame.game import Game
 from vecgame.hands import MOST_DECISIONS, HandGame
 from vecgame.state import State

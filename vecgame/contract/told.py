@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vecgame.cards import popcount
-from vecgame.contract.rules import GAMES, check_tensor, mixed_positions, some_positions
+from vecgame.contract.played import GAMES, mixed_positions, some_positions
+from vecgame.contract.rules import check_tensor
 from vecgame.game import Game
 from vecgame.own_rules import OwnRules
 from vecgame.state import State

@@ -13,16 +13,8 @@ from torch import Tensor
 
 from vecgame.cards import lowest_card, popcount, union, unpack
 from vecgame.contract.copied import copies_dealt, copies_moved, lie, several_alike, varies
-from vecgame.contract.rules import (
-    GAMES,
-    SEED,
-    cards_lie_once,
-    numbered,
-    positions,
-    random_action,
-    same,
-    some_positions,
-)
+from vecgame.contract.played import GAMES, SEED, numbered, positions, random_action, same, some_positions
+from vecgame.contract.rules import cards_lie_once
 from vecgame.contract.views import looks_alike, viewed_by
 from vecgame.copies import ids_of
 from vecgame.game import Game
