@@ -54,6 +54,8 @@ def test_seats_of_fields() -> None:
     assert piles.only(seat, torch.tensor([3, 4]), 3).tolist() == [[0, 0, 3], [4, 0, 0]]
     marked = piles.only(seat, torch.tensor([True, False]), 3)
     assert marked.dtype == torch.bool and marked.tolist() == [[False, False, True], [False] * 3]
+    number = piles.only(seat, 5, 3)
+    assert number.dtype == torch.int64 and number.tolist() == [[0, 0, 5], [5, 0, 0]]
     nobody = piles.only(torch.tensor([-1, 1]), True, 3)
     assert nobody.dtype == torch.bool and nobody.tolist() == [[False] * 3, [False, True, False]]
 

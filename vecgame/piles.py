@@ -20,13 +20,13 @@ def entry(field: Tensor, seat: Tensor) -> Tensor:
     return field.flatten(0, 1).index_select(0, place_of(seat, field.shape[1]))
 
 
-def only(seat: Tensor, value: Tensor | bool, seats: int) -> Tensor:
-    """A field with ``value`` [B, ...], or True for all, for the seats ``seat`` [B], and 0 or False for the others:
-    [B, P, ...], of that dtype. A seat that is none, such as -1, has no place in it, nor in what is `added` or
-    `changed`."""
+def only(seat: Tensor, value: Tensor | int, seats: int) -> Tensor:
+    """A field with ``value`` [B, ...], or one number or True for all, for the seats ``seat`` [B], and 0 or False for
+    the others: [B, P, ...], of that dtype, of a number int64. A seat that is none, such as -1, has no place in it, nor
+    in what is `added` or `changed`."""
     here = torch.arange(seats, device=seat.device) == seat[:, None]
-    if isinstance(value, bool):
-        return here & value
+    if not isinstance(value, Tensor):
+        return here & value if isinstance(value, bool) else here * value
     value = value[:, None]
     return torch.where(here.view(*here.shape, *[1] * (value.ndim - 2)), value, torch.zeros_like(value))
 
