@@ -87,10 +87,12 @@ def in_each(look: Callable[..., None], *states: Sequence[State]) -> None:
         parts = [row[first : first + few] for row in states]
         try:
             look(first, *map(concatenate, parts))
-        except AssertionError:
-            for number, one in enumerate(zip(*parts, strict=True)):
-                look(first + number, *one)
-            raise
+            continue
+        except AssertionError as error:
+            wrong = error
+        for number, one in enumerate(zip(*parts, strict=True)):
+            look(first + number, *one)
+        raise wrong
 
 
 def numbered(rows: Tensor) -> Tensor:
