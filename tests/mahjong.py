@@ -25,7 +25,7 @@ class MahjongRules:
 
 @dataclass(frozen=True)
 class MahjongState(vecgame.HandState):
-    layout, holds = LAYOUT, HOLDS | {"offered": "cards"}
+    layout, holds, untold = LAYOUT, HOLDS | {"offered": "cards"}, ("asked", "drawn")
     stock: torch.Tensor
     melds: torch.Tensor = starts(0, "seats", "layout.size", dtype=torch.int8)  # [B, P, 34] counts that lie open
     discards: torch.Tensor = starts(0, "layout.size", dtype=torch.int8)  # [B, 34] counts
@@ -40,7 +40,7 @@ class MahjongState(vecgame.HandState):
 class Mahjong(vecgame.HandGame):
     name, rules_type, state_type = "mahjong", MahjongRules, MahjongState
     copies, decisions, max_legal, max_forced_run = (4,) * 34, 500, 15, 8
-    others = verbs = ("win", "pass", "pong", "chow low", "chow middle", "chow high", "draw")
+    others, verbs = ("win", "pass", "pong", "chow low", "chow middle", "chow high", "draw"), ("win", "pong", "chow")
 
     def set_up(self):
         if self.cards % 3 != 1:
