@@ -280,10 +280,10 @@ def test_numbers_may_be_numpys() -> None:
 @pytest.mark.parametrize("kind", [np.int32, np.uint8])
 def test_seeds_may_be_small_numbers_of_numpys(game: Game, kind: type) -> None:
     seed, state = kind(5), game.deal(4, seed=kind(1))
+    assert torch.equal(*(FlatMonteCarlo(2).act(game, state, number) for number in (seed, 5)))
     for _ in range(min(5, game.decisions)):  # in Hearts a seat has passed its cards, and another has not seen them
         assert game.determinize(state, 3, seed) == game.determinize(state, 3, 5)
-        for player in (RandomBot(), FlatMonteCarlo(2)):
-            assert torch.equal(player.act(game, state, seed), player.act(game, state, 5))
+        assert torch.equal(*(RandomBot().act(game, state, number) for number in (seed, 5)))
         action = random_action(game, state, seed)
         assert torch.equal(action, random_action(game, state, 5))
         state = game.step(state, action)

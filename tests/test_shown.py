@@ -27,7 +27,7 @@ class Covered(Tray):
         return super().hidden(state) | {"tray": Hidden("nobody")}
 
 
-GAMES = (Tray(cards=1), Tray(), CrazyEights(), GoFish(), Cribbage(), Hanabi())
+GAMES = (Tray(cards=1), Tray(), CrazyEights(decisions=40), GoFish(ranks=5), Cribbage(), Hanabi())
 
 
 def test_who_has_one_card_left_might_have_had_another() -> None:
