@@ -13,12 +13,12 @@ from tests.small_games import Count, CountState, Draw, DrawState, FiveSuits, Fiv
 from tests.test_hands import Pick, PickState
 from vecgame import Blob, Spades, Stream, Whist, contract
 from vecgame.cards import bit, popcount, unpack
-from vecgame.contract import worlds
+from vecgame.contract import uniform
 from vecgame.dealing import future_of, numbers
 from vecgame.hidden import Hidden, dealt_anew, nobody, own, places
 from vecgame.philox import Purpose
 
-NOTE = worlds.TOO_FEW
+NOTE = uniform.TOO_FEW
 
 
 RIGHT = {
@@ -176,7 +176,7 @@ class LongDiceAsBits(DiceAsBits):
 
 def test_numbers_without_cards_are_a_note() -> None:
     """How often each comes in worlds is not compared."""
-    assert contract.check(Dice()) == (worlds.NUMBERS_ONLY,)
+    assert contract.check(Dice()) == (uniform.NUMBERS_ONLY,)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tests.test_contract_faults import (
     Lucky,
 )
 from vecgame import Blob, HandGame, HandState, Hidden, Stream, hidden, piles
-from vecgame.contract import worlds
+from vecgame.contract import uniform
 from vecgame.contract.pasts import NOT_ASKED, worlds_fit_the_past
 from vecgame.dealing import future_of
 from vecgame.philox import Purpose
@@ -139,7 +139,7 @@ def test_right_worlds_pass(right) -> None:
 def test_a_game_of_hands_without_cards_is_told_of_its_numbers() -> None:
     """Whose deck is the usual one, of which it deals none: fewer cards would help nobody."""
     bare = type("Bare", (Loses,), {"cards": 0})()
-    assert worlds.worlds_are_uniform(bare) == worlds.NUMBERS_ONLY
+    assert uniform.worlds_are_uniform(bare) == uniform.NUMBERS_ONLY
 
 
 def test_what_cannot_be_asked_is_a_note() -> None:

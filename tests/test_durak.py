@@ -15,7 +15,7 @@ from tests.hand_references import cards_of, played_beside
 from vecgame import contract, piles, starts
 from vecgame.cards import bit, lowest_card, popcount, unpack
 from vecgame.contract import random_action
-from vecgame.contract.worlds import TOO_FEW
+from vecgame.contract.uniform import TOO_FEW
 
 
 @dataclass(frozen=True)

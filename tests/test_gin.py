@@ -14,7 +14,7 @@ from tests.hand_references import cards_of
 from tests.helpers import bits_of
 from vecgame import contract
 from vecgame.cards import bit, list_cards
-from vecgame.contract.worlds import TOO_FEW
+from vecgame.contract.uniform import TOO_FEW
 
 pyspiel = pytest.importorskip("pyspiel")
 UTILS, PHASE = pyspiel.gin_rummy.GinRummyUtils(13, 4, 10), pyspiel.gin_rummy.Phase

@@ -12,7 +12,7 @@ from tests.mahjong import WIN, Mahjong
 from tests.mahjong_reference import DRAW, PASS, ScalarMahjong
 from tests.mahjong_reference import WIN as WINS
 from vecgame import contract
-from vecgame.contract.worlds import TOO_FEW
+from vecgame.contract.uniform import TOO_FEW
 from vecgame.state import concatenate
 from veclab.cli import call
 from vecmcts import PlayoutEvaluator, SearchConfig, search

@@ -12,7 +12,7 @@ from tests.hand_references import played_beside
 from tests.uno import FOUR, LAYOUT, TWO, WILD, Uno, UnoState
 from tests.uno_reference import ScalarUno
 from vecgame import contract, piles
-from vecgame.contract.worlds import TOO_FEW
+from vecgame.contract.uniform import TOO_FEW
 from vecgame.copies import ids_of, tallied
 from veclab.arena.told import game_told, states_told
 from veclab.table.lines import _more

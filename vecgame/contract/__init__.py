@@ -31,13 +31,8 @@ from vecgame.contract.told import (
     teaches_what_is_so,
     trumps_are_told_apart,
 )
-from vecgame.contract.worlds import (
-    PASTS,
-    hands_are_as_said,
-    hidden_cards_are_hidden,
-    worlds_are_uniform,
-    worlds_keep_what_is_known,
-)
+from vecgame.contract.uniform import PASTS, worlds_are_uniform
+from vecgame.contract.worlds import hands_are_as_said, hidden_cards_are_hidden, worlds_keep_what_is_known
 from vecgame.game import Game
 from vecgame.state import State
 
