@@ -81,7 +81,7 @@ class Mahjong(vecgame.HandGame):
         wanted, answers = torch.where(pong, mover, state.wanted), pong | (other == PASS)
         asked = answers & (state.asked == self.seats - 2)  # all of them
         taken = chows | asked & (wanted >= 0)
-        got, stock = piles.draw(state.stock, draws.long(), ids=34)
+        got, stock = piles.draw(state.stock, draws, ids=34)
         after = torch.where(discards | answers, (mover + 1) % self.seats, mover)
         after = torch.where(asked, torch.where(wanted >= 0, wanted, (state.by + 1) % self.seats), after)
         melds = piles.added(piles.added(state.melds, mover, takes), after, tile, where=taken)

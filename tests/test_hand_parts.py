@@ -180,6 +180,15 @@ def test_cards_are_drawn_for_no_seat() -> None:
     assert drawn.tolist() == [0b1011, 0] and (left[0] == -1).all()
 
 
+@pytest.mark.parametrize("ids", [None, 9])
+def test_a_card_or_none_is_drawn_as_one_or_no_cards_are(ids: int | None) -> None:
+    stock = torch.tensor([[3, 1, 0, -1], [2, 5, 5, 6], [-1] * 4, [8, -1, -1, -1]], dtype=torch.int8)
+    for draws in itertools.product((False, True), repeat=4):
+        one = piles.draw(stock, torch.tensor(draws), ids=ids)
+        for a, b in zip(one, piles.draw(stock, torch.tensor(draws).long(), ids=ids), strict=True):
+            assert a.dtype == b.dtype and torch.equal(a, b)
+
+
 def test_entries_of_seats_are_added_to_joined_and_changed() -> None:
     seat, where = torch.tensor([2, 0, -1]), torch.tensor([True, False, True])
     field = torch.tensor([[1, 2, 3], [4, 5, 6], [7, 8, 9]], dtype=torch.int8)

@@ -56,6 +56,15 @@ def test_each_sign_is_said_once() -> None:
     assert said.endswith("begin anew with a smaller --learning-rate than 0.001") and "3 updates" not in said
 
 
+def test_a_network_that_recovers_is_told_of_too() -> None:
+    signs = Signs(quiet())
+    for number, spread in enumerate((0.003, None, 0.05, 0.18, 0.2, 0.01, 0.01), start=1):
+        signs.look_at_spread(spread, 2e-3, f"{number} updates")
+    said = said_by(signs)
+    assert [number for number in range(1, 8) if f"after {number} updates" in said] == [1, 4, 6]
+    assert "after 4 updates the network tells positions apart again (by 0.18)" in said
+
+
 @pytest.mark.parametrize(
     ("learned", "of", "said"),
     [

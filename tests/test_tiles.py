@@ -95,6 +95,18 @@ def test_a_hand_with_open_melds_needs_fewer() -> None:
     assert MAHJONG.lacking(hands[None, :], torch.tensor([[2, 2, 1]])).tolist() == [[3, 2, 3]]
 
 
+def test_what_a_hand_waits_for_may_be_asked_with_a_tile_more_than_there_are() -> None:
+    hand = torch.tensor(hand_of("1112345678999b"), dtype=torch.int8)
+    assert (MAHJONG.lacking(hand + torch.eye(34, dtype=torch.int8)) == 0).nonzero()[:, 0].tolist() == list(range(9))
+    hand = torch.tensor(hand_of("1111b 234567b EEE"))
+    assert (MAHJONG.lacking(hand + torch.eye(34, dtype=torch.int64)) == 0).nonzero()[:, 0].tolist() == [
+        3,
+        6,
+    ]  # no fifth 1
+    many = torch.tensor(hand_of("WWWWWWW PPPPPPPP 9d"))
+    assert MAHJONG.lacking(many) == MAHJONG.lacking(torch.tensor(hand_of("WWWW PPPP 9d")))
+
+
 def test_seven_pairs_are_of_different_tiles() -> None:
     melding = TileMelding(MAHJONG.layout, MAHJONG.copies, melds=0, pairs=7)
     pairs = torch.tensor([hand_of("1122334455667b"), hand_of("1111b 223344556b"), hand_of("EESSWWNNRRGGPP")])

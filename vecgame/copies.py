@@ -10,6 +10,7 @@ of a kind of which one is not. Who plays a kind of which a seat holds two has pl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -23,6 +24,7 @@ from vecgame.philox import Purpose, Stream
 from vecgame.state import State, StateT
 
 MOST_COPIES = 127  # of one id: int8
+KINDS = ("counts", "cards")  # what fields hold of cards
 
 
 class Told(Protocol):
@@ -80,6 +82,14 @@ def tallied(ids: Tensor, size: int) -> Tensor:
     places = torch.where(ids >= 0, ids, size).long()
     one = torch.ones((), dtype=torch.int8, device=ids.device).expand(places.shape)
     return one.new_zeros(len(ids), size + 1).scatter_add(1, places, one)[:, :size]
+
+
+def few_of(cards: Sequence[Counter[int]]) -> Tensor:
+    """Of N hands of few cards, such as actions take, the ids that each has and how many of each, then 0 of id 0: [2, N,
+    most] int64. Whether a hand holds so many is a question of these ids alone."""
+    most = max(map(len, cards), default=0)
+    rows = [[*hand.items(), *[(0, 0)] * (most - len(hand))] for hand in cards]
+    return torch.tensor(rows, dtype=torch.int64).view(len(rows), most, 2).permute(2, 0, 1)
 
 
 def in_order(keys: Tensor, counts: Tensor) -> Tensor:

@@ -23,8 +23,6 @@ from vecgame.hidden import Hidden
 from vecgame.philox import MOST_DECISIONS, Stream, check_count, check_seed, turn_of, whole
 from vecgame.state import State, first_values, starts
 
-COPIED = ("counts", "cards")  # what fields hold in a game with copies
-
 
 @dataclass(frozen=True)
 class HandState(State):
@@ -98,6 +96,7 @@ class HandGame(Game):
         self._ids = Table([sum(1 << card for card in cards) for cards in taken])  # [actions] int64
         size = self.layout.size if self.copies else 0
         self._counts = Table(torch.tensor([[cards[c] for c in range(size)] for cards in taken], dtype=torch.int8))
+        self._few = Table(copies.few_of(taken[self.first_other :]))
         self.max_legal = getattr(self, "max_legal", self.num_actions)
         self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
 
@@ -269,8 +268,11 @@ class HandGame(Game):
         mine = piles.entry(self.held(state), self.mover(state))[:, None]
         if mine.ndim != 2 + bool(self.copies):
             raise ValueError(f"{type(self).__name__} says what its others take, but its hands are places of cards")
-        taken = (self._counts if self.copies else self._ids).on(state.device)[self.first_other :]
-        return (mine >= taken).all(-1) if self.copies else mine & taken == taken
+        if self.copies:
+            ids, numbers = self._few.on(state.device).unbind()  # [others, most]
+            return (mine[:, 0].index_select(1, ids.flatten()).unflatten(1, ids.shape) >= numbers).all(-1)
+        taken = self._ids.on(state.device)[self.first_other :]
+        return mine & taken == taken
 
     def taken_by(self, action: Tensor) -> Tensor:
         """The cards that actions [B] int64 take out of the mover's hand, the card that is played or what `takes` says
@@ -389,8 +391,8 @@ class HandGame(Game):
         held = {name: kind for name, kind in seeing.kinds(state, told).items() if name not in apart}
         if self.copies:
             size, none = self.layout.size, state.index.new_zeros(state.batch_size, self.layout.size)
-            tallies = (copies.of_all(getattr(state, name), kind, size) for name, kind in held.items() if kind in COPIED)
-            return sum(tallies, none)
+            lying = (copies.of_all(getattr(state, at), kind, size) for at, kind in held.items() if kind in copies.KINDS)
+            return sum(lying, none)
         bits = [hidden.bits_of(getattr(state, name), kind) for name, kind in held.items() if kind in ("sets", "cards")]
         named = union(torch.cat([state.index.new_zeros(state.batch_size, 1), *bits], -1))
         # No sum of the places: where some of them are dealt anew, a card may lie in two until the others are too.

@@ -123,7 +123,8 @@ def draw(
     Args:
         stock: [B, N] int8.
         counts: [B, P] int64, how many each seat draws, 0 or more; or how many are drawn for no seat but the table, or
-            one that is told by `joined`: [B] int64 or bool, or one number for all games.
+            one that is told by `joined`: [B] int64, or one number for all games, or [B] bool, one card or none, which
+            takes less time.
         order: [B, P] int64, the seats in the order in which they draw, each once; by default 0, 1, ..
         ids: in a game with copies how many ids its layout has.
 
@@ -131,6 +132,8 @@ def draw(
         What each seat has drawn, [B, P] int64 bitboards, or [B] if it is for no seat, and the stock that is left,
         [B, N] int8. With ``ids`` counts, [B, P, ids] or [B, ids] int8, in place of the bitboards.
     """
+    if isinstance(counts, Tensor) and counts.dtype == torch.bool and counts.ndim == 1 and not none(counts):
+        return _draw_one(stock, counts, ids)
     if not isinstance(counts, Tensor) or counts.ndim == 1:
         counts = torch.as_tensor(counts, device=stock.device).expand(len(stock))[:, None].long()
         drawn, left = draw(stock, counts, ids=ids)
@@ -152,3 +155,11 @@ def draw(
         order = order.view(*order.shape, *[1] * (drawn.ndim - 2)).expand(drawn.shape)
         drawn = torch.zeros_like(drawn).scatter(1, order, drawn)
     return drawn, left
+
+
+def _draw_one(stock: Tensor, draws: Tensor, ids: int | None) -> tuple[Tensor, Tensor]:
+    """`draw` of one card, where ``draws`` [B] bool says so."""
+    card = torch.where(draws, stock[:, 0], -1)
+    drawn = hidden.bits_of(card, "cards")[:, 0] if ids is None else copies.tallied(card, ids)
+    later = torch.cat([stock[:, 1:], torch.full_like(stock[:, :1], -1)], -1)
+    return drawn, torch.where(draws[:, None], later, stock)

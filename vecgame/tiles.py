@@ -60,15 +60,16 @@ class TileMelding:
         in Mahjong one more than its *shanten*.
 
         Args:
-            hands: [..., size] integer counts, none above ``copies``; of any number of cards, of which some may be in no
-                meld and no pair.
+            hands: [..., size] counts, integers of any type, 0 or more; of any number of cards, of which some may be in
+                no meld and no pair. More of an id than its ``copies`` are as good as these.
             melds: [...] integers, the melds that each hand needs, where some of its others lie open: 0 to
                 ``self.melds``, by default so many.
 
         Returns:
             [...] int64; `NEVER` where the whole deck has not so many melds and pairs.
         """
-        device, counts = hands.device, hands.reshape(-1, self.layout.size).long()
+        device, most = hands.device, copies.of_deck(self.copies, hands.device)
+        counts = torch.minimum(hands.reshape(-1, self.layout.size).long(), most)
         least = None
         for ids, strides, table in self._tables:
             row = (counts[:, ids[0] : ids[-1] + 1] * strides.on(device)).sum(-1)

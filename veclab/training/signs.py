@@ -1,4 +1,4 @@
-"""Signs that learning comes to nothing, though no figure is NaN and nothing stops: each is said once."""
+"""Signs that learning comes to nothing, though no figure is NaN and nothing stops: each is said once, until it goes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ SETTLED = 0.002  # nats of a decision, below which a policy draws next to nothin
 # Of the encoder's output: 0.5 in new networks, 0.4 to 1.2 in agents, 0.07 at least after a few updates of a few games
 # with one or two cards; 0.003 and 0.006 in two networks that had collapsed.
 COLLAPSED = 0.02
+RECOVERED = 0.1  # what one that was below that has come to where it learns after all
 POSITIONS = 64  # that are looked at
 
 
@@ -40,21 +41,24 @@ class Signs:
         )
 
     def look_at_spread(self, spread: float | None, rate: float, after: str) -> None:
-        """Says when the network answers the same whatever it sees, as deep ones may come to by steps that are too
-        large, and do not recover from.
+        """Says when the network answers the same whatever it sees, as deep ones may come to by steps that are too large
+        and do not recover from; and when it has recovered, as shallow ones may that a first update threw there.
 
         Args:
             spread: `spread_of` the network.
             rate: the run's learning rate.
             after: as above.
         """
+        if self.collapsed and spread is not None and spread >= RECOVERED:
+            self.collapsed = False
+            self.display.line(f"after {after} the network tells positions apart again (by {spread:.2f})")
         if self.collapsed or spread is None or spread >= COLLAPSED:
             return
         self.collapsed = True
         self.display.line(
             f"after {after} the network answers nearly the same in all positions (its encoder's outputs differ by "
-            f"{spread:.4f}, those of networks that learn by 0.3 and more), and hardly recovers: begin anew with a "
-            f"smaller --learning-rate than {rate:g}"
+            f"{spread:.4f}, those of networks that learn by 0.3 and more) and seldom recovers: if this goes on, begin "
+            f"anew with a smaller --learning-rate than {rate:g}"
         )
 
 
