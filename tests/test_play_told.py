@@ -11,7 +11,7 @@ import torch
 from tests.every_game import Named
 from tests.small_games import Draw, DrawState
 from tests.tables import Recorder, name, one_game, played, position
-from vecgame import Blob, Game, Spades, Whist, make_game, naming
+from vecgame import Blob, Game, HandGame, HandState, Spades, Whist, make_game, naming, piles, starts
 from vecgame.hidden import Hidden, nobody
 from veclab.arena.bots import RandomBot
 from veclab.table import lines, rows, view
@@ -19,7 +19,7 @@ from veclab.table.advice import give_hint
 from veclab.table.commands import Mistake, parse
 from veclab.table.glyphs import UNICODE
 from veclab.table.session import PERSON, Settings, begin, public
-from veclab.table.sight import SEAT_NAMES, look, said
+from veclab.table.sight import LISTED, SEAT_NAMES, look, said
 from veclab.table.ui import PlainLines
 from veclab.web.message import hint_told, seen_told
 
@@ -246,6 +246,46 @@ def test_choices_are_counted_by_their_own_numbers_only_if_those_tell_them_apart(
     assert lines.choices_line(seen, UNICODE) == told
     action = parse("1", seen, UNICODE)
     assert isinstance(action, Mistake) if typed_as_1 is None else seen.choices[action] == typed_as_1
+
+
+def test_a_prompt_for_bids_says_where_a_number_is_a_place_in_the_list() -> None:
+    """As in a game that has "play 3" beside "bid 3", where a number alone means the same at every decision."""
+    one = look(begin(Settings(Draw(), games=1, agent="random", seed=3)), PERSON)
+    bids = replace(one, one=replace(one.one, legal=(20, 21, 22), choices=("pass", "bid 1", "bid 3")))
+    assert lines.prompt(bids, UNICODE) == "Your bid (pass, 1-3, not 2): " and parse("3", bids, UNICODE) == 22
+    placed = replace(bids, numbered=LISTED)
+    assert lines.prompt(placed, UNICODE) == "Your bid (1:pass, 2:bid 1, 3:bid 3): "
+    assert parse("2", placed, UNICODE) == parse("bid 1", placed, UNICODE) == 21
+
+
+@dataclass(frozen=True)
+class SaidState(HandState):
+    holds: ClassVar = {"said": ("ace", "king")}
+
+    said: torch.Tensor = starts(-1, "seats", dtype=torch.int8)
+
+
+class Said(HandGame):
+    """Seats say a rank in turn."""
+
+    name, state_type, plays_cards, others = "said", SaidState, False, ("ace", "king")
+    seats, cards, decisions, lowest, highest = 3, 1, 6, 0.0, 1.0
+
+    def act(self, state, action, card):
+        return replace(state, said=piles.changed(state.said, state.to_move, action), to_move=(state.to_move + 1) % 3)
+
+    def points(self, state):
+        return (state.said == 1).float()
+
+
+def test_of_what_seats_have_said_those_are_told_that_have() -> None:
+    match = begin(Settings(Said(), games=1, agent="random", seed=3))
+    told = []
+    for action in (0, 1, 0):
+        match = match.act(action)
+        told.append(lines.tally_line(look(match, None)))
+    assert [line.count(",") for line in told] == [0, 1, 2] and all("0" not in line for line in told)
+    assert told[0].startswith("Said: ") and told[0].endswith(" ace.") and told[2].count("ace") == 2
 
 
 def test_one_of_what_a_game_counts() -> None:

@@ -87,13 +87,15 @@ def copies_dealt(game: Game, first: State, viewer: Tensor, most: int) -> tuple[S
 
 
 def several_alike(game: Game, before: State, after: State, viewer: Tensor) -> bool:
-    """Whether in some lane some of several cards that look alike leave a place that the viewer [1] does not see."""
+    """Whether in some lane one of several cards that look alike leaves the places that who moves sees and the viewer
+    [1] does not: its hand, and what it has drawn beside it."""
     if not game.copies:
         return False
     fields, size = game.hidden(before), len(game.copies)
-    old, new = (copies.places(fields, state, size) for state in (before, after))
-    seen = copies.seen_places(fields, viewer.expand(len(old)), size)
-    return bool(((new < old) & (new > 0) & ~seen[..., None]).any())
+    seat, mover = viewer.expand(before.batch_size), game.mover(before)
+    own = copies.seen_places(fields, mover, size) & ~copies.seen_places(fields, seat, size)
+    old, new = (torch.where(own[..., None], copies.places(fields, state, size), 0).sum(1) for state in (before, after))
+    return bool(((new < old) & (new > 0)).any())
 
 
 @lru_cache(maxsize=64)

@@ -276,8 +276,9 @@ def tally_line(seen: Seen) -> str:
             parts.append(f"{heading(column).capitalize()}: {who}")
         elif any(cells) and set(cells) != {"0"}:
             none = "no" if any(isinstance(value, bool) for value in seen.one.values.get(column, ())) else "0"
-            counted = ", ".join(f"{name} {cells[seat] or none}" for seat, name in enumerate(seen.names))
-            parts.append(f"{heading(column).capitalize()}: {counted}")
+            none = none if seen.one.kinds.get(column, "number") == "number" else ""  # of names there may be none yet
+            told = [(name, cells[seat] or none) for seat, name in enumerate(seen.names)]
+            parts.append(f"{heading(column).capitalize()}: {', '.join(' '.join(pair) for pair in told if pair[1])}")
     return f"{'. '.join(parts)}." if parts else ""
 
 
@@ -331,7 +332,11 @@ def prompt(seen: Seen, glyphs: Glyphs) -> str:
         (action,), (name,) = seen.legal, seen.choices.values()
         only = naming.card_name(seen.one.layout, action) if cards is not None else name.removeprefix("bid ")
         return glyphs.say(f"{your} {what} (Enter: {only}): ")
-    return glyphs.say(f"Your bid ({allowed(seen)}): ") if what == "bid" else f"{your} {what}: "
+    if what != "bid":
+        return f"{your} {what}: "
+    places = {} if numbers(seen) else listed_choices(seen)  # by which numbers go where they are not the bids themselves
+    listed = ", ".join(f"{number}:{seen.choices[action]}" for number, action in places.items())
+    return glyphs.say(f"Your bid ({listed or allowed(seen)}): ")
 
 
 def rest_prompt(seen: Seen) -> str:
