@@ -345,6 +345,14 @@ def test_moves_that_take_what_there_is_not_are_refused(takes: dict[str, tuple[in
         type("Changed", (Lays,), {"takes": takes})()
 
 
+def test_what_a_smaller_form_lacks_cards_for_is_never_legal() -> None:
+    game = type("Fewer", (Lays,), {"name": "fewer", "copies": (2, 1, 2)})()
+    mask = torch.cat([game.legal_mask(state) for state in contract.positions(game, 200)])
+    legal = dict(zip(game.action_names, mask.any(0).tolist(), strict=True))
+    lays = [name for name in game.takes if 2 in Counter(game.takes[name]).values()]
+    assert [legal[name] for name in lays] == [True, False, True]
+
+
 class TwoCoins(Pairs):
     """Beside the cards each seat has a coin that it alone sees, and that of seat 0 is known."""
 

@@ -154,8 +154,9 @@ class HandGame(Game):
 
     def _takings(self) -> list[Counter[int]]:
         """The cards that each action takes out of the mover's hand, by id. Raises ValueError where `takes` names none
-        of the ``others``, or cards that nobody can hold."""
-        most = self.copies or (1,) * self.layout.size
+        of the ``others``, or cards that nobody can hold in the game that says so; in a smaller form they may lack."""
+        says = next(one for one in (self, *type(self).__mro__) if "takes" in vars(one))
+        most = (says.copies or self.copies) if self.copies else (1,) * self.layout.size
         for name, cards in self.takes.items():
             if name not in self.others:
                 raise ValueError(f"takes of {type(self).__name__} names {name!r}, which is none of its others")
