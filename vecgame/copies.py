@@ -19,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vecgame.cards import pack, unpack
+from vecgame.cards import Table, pack, unpack
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State, StateT
 
@@ -84,12 +84,12 @@ def tallied(ids: Tensor, size: int) -> Tensor:
     return one.new_zeros(len(ids), size + 1).scatter_add(1, places, one)[:, :size]
 
 
-def few_of(cards: Sequence[Counter[int]]) -> Tensor:
-    """Of N hands of few cards, such as actions take, the ids that each has and how many of each, then 0 of id 0: [2, N,
-    most] int64. Whether a hand holds so many is a question of these ids alone."""
-    most = max(map(len, cards), default=0)
-    rows = [[*hand.items(), *[(0, 0)] * (most - len(hand))] for hand in cards]
-    return torch.tensor(rows, dtype=torch.int64).view(len(rows), most, 2).permute(2, 0, 1)
+def by_number(cards: Sequence[Counter[int]]) -> dict[int, Table]:
+    """Of N hands, such as actions take, the ids of which there are so many, as bitboards [N] int64, for 1 and each
+    other number that there is: whether a hand holds another is then asked of these ids only."""
+    numbers = sorted({1, *(number for hand in cards for number in hand.values())})
+    sets = [[sum(1 << card for card, count in hand.items() if count == number) for hand in cards] for number in numbers]
+    return dict(zip(numbers, map(Table, sets), strict=True))
 
 
 def in_order(keys: Tensor, counts: Tensor) -> Tensor:

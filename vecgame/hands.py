@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vecgame import copies, counted, dealing, grouped, hidden, kinds, naming, piles, seeing, worlds
-from vecgame.cards import Layout, Table, bit, popcount, union, unpack
+from vecgame.cards import Layout, Table, bit, pack, popcount, union, unpack
 from vecgame.game import Game
 from vecgame.hidden import Hidden
 from vecgame.philox import MOST_DECISIONS, Stream, check_count, check_seed, turn_of, whole
@@ -94,9 +94,9 @@ class HandGame(Game):
         self._check()
         taken = self._takings()
         self._ids = Table([sum(1 << card for card in cards) for cards in taken])  # [actions] int64
-        size = self.layout.size if self.copies else 0
-        self._counts = Table(torch.tensor([[cards[c] for c in range(size)] for cards in taken], dtype=torch.int8))
-        self._few = Table(copies.few_of(taken[self.first_other :]))
+        ids = range(len(self.copies))
+        self._counts = Table(torch.tensor([[cards[card] for card in ids] for cards in taken], dtype=torch.int8))
+        self._numbers = copies.by_number(taken[self.first_other :])
         self.max_legal = getattr(self, "max_legal", self.num_actions)
         self.max_forced_run = getattr(self, "max_forced_run", self.decisions)
 
@@ -270,8 +270,8 @@ class HandGame(Game):
         if mine.ndim != 2 + bool(self.copies):
             raise ValueError(f"{type(self).__name__} says what its others take, but its hands are places of cards")
         if self.copies:
-            ids, numbers = self._few.on(state.device).unbind()  # [others, most]
-            return (mine[:, 0].index_select(1, ids.flatten()).unflatten(1, ids.shape) >= numbers).all(-1)
+            asked = ((pack(mine >= number), ids.on(state.device)) for number, ids in self._numbers.items())
+            return functools.reduce(torch.logical_and, (held & ids == ids for held, ids in asked))
         taken = self._ids.on(state.device)[self.first_other :]
         return mine & taken == taken
 
