@@ -102,7 +102,7 @@ class Everything:
 
 SMALL_GAMES = [Kuhn(), Kuhn(players=3), Blob(cards=2, players=2, suits=2, ranks=2)]
 BY_SHARE = [
-    pytest.param(game, share, marks=[pytest.mark.slow] * (share == 1 and game.name == "blob"), id=f"{game!r}-{share}")
+    pytest.param(game, share, marks=[pytest.mark.slow] * (game.name == "blob"), id=f"{game!r}-{share}")
     for game in SMALL_GAMES
     for share in (1.0, 0.4)
 ]
@@ -208,6 +208,7 @@ def test_a_critic_and_a_tricks_head_are_told_what_they_learn() -> None:
     assert (told.tricks.sum(-1) == 2).all()
 
 
+@pytest.mark.slow
 def test_tricks_are_those_of_an_end_that_the_policy_draws() -> None:
     """The first to bid wins on the average as many as in games that the policy plays, within five standard errors."""
     game, games = Blob(cards=3, players=2, suits=2, ranks=4), 12_000

@@ -154,5 +154,6 @@ def test_points(won, taken, belote, maker, scores) -> None:
     assert GAME.points(state).tolist() == [[scores, -scores, scores, -scores]]
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract() -> None:
     assert contract.check(GAME) == ()

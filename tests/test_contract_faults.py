@@ -628,6 +628,7 @@ class ThinksSoAtTimes(ThinksInLowCards):
         return uneven.where(self.held(even, self.mover(even)) == 1 << self.num_actions - 1, even)
 
 
+@pytest.mark.slow
 def test_what_happens_now_and_then_is_met_in_more_games() -> None:
     game = ThinksSoAtTimes(out=1)
     assert contract.check(game) == ()

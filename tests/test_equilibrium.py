@@ -181,6 +181,7 @@ def test_a_run_says_how_near_its_solution_comes(tmp_path, monkeypatch) -> None:
     assert "4 updates of an equilibrium" in told and "policy gradient" not in told and "nearly everywhere" not in told
 
 
+@pytest.mark.slow
 def test_its_networks_are_judged_by_their_policy(tmp_path) -> None:
     """A search leads away from what they have learned, beside the run as at its end; a run that searches is another."""
     settings = replace(SOLVED, eval_every=1, updates=10, eval_deals=4, eval_opponents="random")
@@ -202,7 +203,7 @@ TINY_DECK = {"game": "blob", "rules": "players=2", "suits": 2, "ranks": 3}
 @pytest.mark.parametrize(
     ("changes", "most"),
     [
-        pytest.param({"game": "kuhn"}, 0.03, id="kuhn"),
+        pytest.param({"game": "kuhn"}, 0.03, id="kuhn", marks=pytest.mark.slow),
         pytest.param({**TINY_DECK, "cards": "1-2"}, 0.08, id="two hands", marks=pytest.mark.slow),
         pytest.param({**TINY_DECK, "cards": "1", "leaf_values": "world"}, 0.08, id="critic", marks=pytest.mark.slow),
     ],

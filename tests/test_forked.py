@@ -254,7 +254,7 @@ class OneByOne(FlatMonteCarlo):
 
 
 @pytest.mark.parametrize("cards", [(3,), (1, 2, 3), (4, 1)], ids=["one rule", "three", "unsorted"])
-@pytest.mark.parametrize("processes", [2, 3])
+@pytest.mark.parametrize("processes", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_a_match_is_the_same_in_any_number_of_processes(cards, processes, monkeypatch) -> None:
     games = [Blob(cards=number) for number in cards]
     forks, work = [], forked.in_processes

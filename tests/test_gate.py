@@ -59,7 +59,7 @@ def passes(differences, monkeypatch) -> Callable[[float, float, int], float]:
     return share
 
 
-@pytest.mark.parametrize("error", [0.05, 0.2])
+@pytest.mark.parametrize("error", [0.05, pytest.param(0.2, marks=pytest.mark.slow)])
 def test_equal_players_pass_no_more_often_than_stated(passes, error: float) -> None:
     """1,000 matches: at most the stated rate, and not far below it, so that the test is not blunt. (The original let
     11.8% of equal players pass.)"""

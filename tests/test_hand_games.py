@@ -126,8 +126,8 @@ def test_whom_a_move_is_aimed_at_is_told_by_name() -> None:
     assert look(match, 0).choices[action] == f"ask West for {rank}"
 
 
-SEARCHED = [Cribbage(), Durak(decisions=30), Gin(decisions=12), GoFish(), Uno(decisions=30)]
-SEARCHED += [pytest.param(Scopa(), marks=pytest.mark.slow)]
+SEARCHED = [Cribbage(), Durak(decisions=30), Gin(decisions=12), Uno(decisions=30)]
+SEARCHED += [pytest.param(game, marks=pytest.mark.slow) for game in (GoFish(), Scopa())]
 
 
 @pytest.mark.parametrize("game", SEARCHED, ids=repr)

@@ -190,6 +190,7 @@ def test_a_signal_stops_it_and_the_same_command_goes_on(
     assert "goes on after 8 of 20 games" in said and "begins by what 20 games of rule-based players taught it" in said
 
 
+@pytest.mark.slow
 def test_killed_it_goes_on_bit_for_bit(tmp_path) -> None:
     """Real processes, SIGKILL within a step of its second round, and once it is over, before that is saved."""
     whole, cut = (flags_at(tmp_path / name) for name in "wc")

@@ -60,6 +60,7 @@ def test_as_four_play_it_it_keeps_the_contract() -> None:
     assert contract.check(Mahjong()) == (TOO_FEW,)
 
 
+@pytest.mark.slow
 def test_a_search_takes_what_wins() -> None:
     """Of hands that can be completed at once, by a drawn tile or by a discard."""
     game = SmallMahjong(players=2, cards=4)

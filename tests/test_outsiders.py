@@ -315,6 +315,7 @@ def test_an_environment_takes_it_and_another_process_finds_it(folder: Path) -> N
         GameVectorEnv(4, game, opponents="highest")
 
 
+@pytest.mark.slow
 def test_evaluations_of_a_run_play_it_from_any_folder(folder: Path, monkeypatch, capsys) -> None:
     """Beside the run, in a process of its own, and at its end, whose results are those of another file no more once it
     is changed."""

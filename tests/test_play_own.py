@@ -366,6 +366,18 @@ def test_short_names_of_several_cards_are_refused_and_lines_quoted_as_typed(line
     assert isinstance(mistake, Mistake) and mistake.text.startswith(said)
 
 
+def test_what_is_a_choice_at_other_times_is_told_from_what_is_none() -> None:
+    class Passing(Coins):
+        others = ("pass",)
+
+        def legal_others(self, state):
+            return [state.made > 0]
+
+    match = a_match(Passing())
+    assert parse("pass", look(match, PERSON), UNICODE).text.startswith("'pass' is not allowed now: you may choose 2 of")
+    assert "is no card" in parse("pas", look(match, PERSON), UNICODE).text
+
+
 def test_suits_that_have_colours_of_their_own_beside_a_usual_one() -> None:
     assert [ink_of(Coins.layout, 3 * suit) for suit in range(4)] == [0, 1, 2, 3]
     assert len({suit_style(Coins.layout, suit) for suit in range(4)}) == 4
@@ -390,7 +402,7 @@ def test_a_number_alone_means_the_same_at_every_decision() -> None:
     assert lines.choices_line(seen, UNICODE) == "You may choose  rise" and isinstance(
         parse("1", seen, UNICODE), Mistake
     )
-    assert "You say rise.\nThere was no other choice.\n" in sat(match)
+    assert "You say rise. There was no other choice.\n" in sat(match)
     assert lines.choices_line(later, UNICODE) == "You may choose  rise  bid 1-2" and parse("1", later, UNICODE) == 1
     assert [choice["number"] for choice in seen_told(later)["choices"]] == [None, 1, 2]
     match = a_match(Several())
@@ -403,8 +415,8 @@ def test_nobody_is_asked_for_what_is_no_card_and_leaves_no_choice() -> None:
     """Of Uno to draw, where nothing fits: done at the terminal and on a page, and taken back with what led to it."""
     match = begin(Settings(game=Uno(decisions=80), games=1, seed=2, agent="random"))
     told = sat(match, *["1"] * 30)
-    assert told.count("You draw.\nThere was no other choice.") > 1
-    assert told.count("You keep.") == told.count("You keep.\nThere was no other choice.") < told.count("You draw.")
+    assert told.count("You draw. There was no other choice.") > 1
+    assert told.count("You keep.") == told.count("You keep. There was no other choice.") < told.count("You draw.")
     assert "(Enter: draw)" not in told and "(Enter: keep)" not in told
     with closing(Table(match, lambda match: (RandomBot(), "random"), PERSON, delay=0)) as table:
         said, asked = [], 0
@@ -418,7 +430,7 @@ def test_nobody_is_asked_for_what_is_no_card_and_leaves_no_choice() -> None:
                 table.act(shown["turn"], now.legal[0])
                 asked += 1
             table.told(shown["version"])
-        assert now.over and asked > 2 and "There was no other choice." in said
+        assert now.over and asked > 2 and any("There was no other choice." in line for line in said)
 
 
 @pytest.mark.parametrize("named", EVERY, ids=str)

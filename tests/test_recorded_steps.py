@@ -110,6 +110,7 @@ def test_recorded_steps_of_policy_gradient_are_the_same(gpu: EmulatedGpu | None)
     assert len(graphs.GRAPHS.kept) == 1  # those of rollouts with less room are gone
 
 
+@pytest.mark.slow
 def test_recorded_steps_of_imitation_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds of games leave more and fewer examples, for which there is one buffer."""
     monkeypatch.setattr(imitation, "AT_ONCE", 2)

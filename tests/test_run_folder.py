@@ -62,6 +62,7 @@ def test_a_system_that_cannot_lock_is_refused_in_one_line(tmp_path, monkeypatch,
     assert capsys.readouterr().err == f"error: {WINDOWS}\n" and not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_over_or_has_failed_lets_its_folder_go(tmp_path, undisturbed: Path) -> None:
     for settings in (changed(**{**vars(SMALLEST), "values": 1}), SMALLEST):
         with pytest.raises(ValueError, match="already holds a run"):

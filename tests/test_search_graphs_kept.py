@@ -105,6 +105,7 @@ def test_a_network_that_goes_as_soon_as_another_is_recorded_spoils_nothing(monke
 
 
 @pytest.mark.gpu
+@pytest.mark.slow
 def test_a_graph_that_goes_leaves_the_others_what_they_work_in(monkeypatch: pytest.MonkeyPatch) -> None:
     """The end of one spoils all of its stream, so they end together: with the last, or where too many wait for that."""
     monkeypatch.setattr(graphs, "MOST_RETIRED", 2)

@@ -387,7 +387,11 @@ def test_what_two_processes_play_has_the_means_of_each(game: Game) -> None:
     assert torch.equal(twice.column, torch.cat([rollout.column, rollout.column]))
 
 
-@pytest.mark.parametrize("game", [Kuhn(), Leduc(), Skat(), Euchre(stick_the_dealer=False)], ids=lambda game: game.name)
+@pytest.mark.parametrize(
+    "game",
+    [Kuhn(), Leduc(), pytest.param(Skat(), marks=pytest.mark.slow), Euchre(stick_the_dealer=False)],
+    ids=lambda game: game.name,
+)
 def test_nothing_is_learned_from_games_that_are_over(game: Game, monkeypatch) -> None:
     """Some end before others, and their masks still have several actions: these are no decisions."""
     over, observe = [], type(game).observe

@@ -354,7 +354,12 @@ def test_games_that_are_solved_in_a_minute_are() -> None:
             "--magnet 0.1 would change nothing without --update-rule",
         ),
         ({"cards": "5", "update_rule": "cfr"}, r"too large to enumerate: .* deals, where 3,000,000 are the most"),
-        ({"cards": "3", "suits": 2, "ranks": 6, "update_rule": "cfr"}, "too large to enumerate"),
+        pytest.param(
+            {"cards": "3", "suits": 2, "ranks": 6, "update_rule": "cfr"},
+            "too large",
+            marks=pytest.mark.slow,
+            id="nodes",
+        ),
         ({"game": "hearts", "update_rule": "cfr"}, "too large to enumerate"),
         ({"cards": "1", "suits": 2, "ranks": 4, "update_rule": "cfr", "tricks_weight": 0.1}, "--tricks-weight is for"),
     ],

@@ -123,10 +123,10 @@ class Forgetful(Doubles, Whist):
 
 GAMES = (
     Doubled(cards=3, trump="random"),
-    DoubledSpades(cards=3),
-    DoubledMatch(cards=3, trump="random", games=2, target=4),
+    pytest.param(DoubledSpades(cards=3), marks=pytest.mark.slow),
+    pytest.param(DoubledMatch(cards=3, trump="random", games=2, target=4), marks=pytest.mark.slow),
     Schnapsen(cards=2, suits=2, needed=30),
-    Schnapsen(),
+    pytest.param(Schnapsen(), marks=pytest.mark.slow),
 )
 
 

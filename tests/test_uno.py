@@ -126,6 +126,7 @@ def test_the_deck_is_the_known_one() -> None:
     assert game.highest == 4 * (2 * 45 + 6 * 20) + 8 * 50
 
 
+@pytest.mark.slow
 def test_it_keeps_the_contract() -> None:
     assert contract.check(Uno(decisions=40)) == (TOO_FEW,)
 
@@ -213,7 +214,9 @@ class Tells(SmallUno):
         (Loses, "copies: cards out of play lie in a field too"),
         (Peeks, "hands is left in place in every world"),
         (Sorts, r"worlds are not uniform: .* of \d+ worlds, where \d+ are right: for seat \d after \d+ moves"),
-        (Tells, "a world is drawn in which the past would be illegal or look otherwise"),
+        pytest.param(
+            Tells, "a world is drawn in which the past would be illegal or look otherwise", marks=pytest.mark.slow
+        ),
     ],
     ids=lambda kind: getattr(kind, "__name__", None),
 )

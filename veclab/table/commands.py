@@ -151,6 +151,8 @@ def _mistake(line: str, seen: Seen) -> str:
         card = next((ids[way] for way in _ways(word) if way in ids), None)
     if card is None:
         card = next(iter(_in_short(word, seen).values()), None)
+    if card is None and word in map(typed, seen.every):
+        return f"{shown(line)} is not allowed now: you may choose {allowed(seen)}."
     if card is None:
         such = typed(_name(seen, min(cards))) if naming.usual_suits(layout) else _name(seen, min(cards))
         return f"{shown(line)} is no card: type one such as {such}, or its number; ? for help."

@@ -74,7 +74,8 @@ def listed(names: list[str]) -> str:
 
 def narrate(before: Seen, move: Move, after: Seen, glyphs: Glyphs) -> list[str]:
     """What one move did at the table, up to the end of its game and the cards that are shown then."""
-    told = (_move_line(before, move), move.more, *_trick_line(before, move, after), *_got_lines(before, after))
+    choice = " There was no other choice." if move.forced else ""
+    told = (_move_line(before, move) + choice, move.more, *_trick_line(before, move, after), *_got_lines(before, after))
     told = (*told, *_shown_line(before, after))
     return [glyphs.say(line) for line in told if line]
 

@@ -76,6 +76,7 @@ class Move:
     leads: bool = False  # the first one
     winner: int | None = None  # of the trick, if it is complete by this card
     more: str = ""  # what the game says of it beside that, see `Game.remark`
+    forced: bool = False  # made for the person, who had no other choice, see `Match.only`
     acting: int | None = None  # the seat that another decides for, None where it does so itself
 
     @property

@@ -36,7 +36,6 @@ OPENINGS = 64  # that are played to see whether bids say who leads
 HELD = "cards"  # a column: how many a seat holds
 # Those that tell nothing of use at a table. Where there are no tricks a name says less: what `holds` names is told.
 UNTOLD = {"made", "leader", "seen", "played", "number", "future", "place"}
-NO_CHOICE = "There was no other choice."
 # What numbers alone mean throughout a game: those that names end in, such as bids, or places in a list of choices.
 COUNTED, LISTED = "counted", "listed"
 ENDS_IN_NUMBER = re.compile(r"(|.*\s)(\d+)")
@@ -69,6 +68,7 @@ class Seen:
     marks: tuple[str, ...]  # the fields of marks on cards that lie elsewhere
     numbered: str | None  # `COUNTED` or `LISTED`; None: as each decision has it
     verbs: tuple[str, ...]  # of the game's own, by which what is done may begin
+    every: tuple[str, ...]  # what each action is called, be it allowed now or not, in a game that says so once for all
     results: tuple[Result, ...]  # of the finished games
     totals: tuple[float, ...]
 
@@ -260,6 +260,7 @@ def look(match: Match, viewer: int | None) -> Seen:
         marks=(*seeing.MARKS, *(name for name, hidden in game.hidden(state).items() if not hidden.place)),
         numbered=_numbered(game),
         verbs=tuple(game.verbs),
+        every=tuple(game.action_names),
         results=match.results,
         totals=match.totals,
     )
@@ -271,9 +272,8 @@ def said(match: Match, after: Match, viewer: int | None) -> Move:
     move, game, seats = after.last, match.game, _names(match.game, viewer)
     end = game.step(match.state, torch.tensor([move.action]))  # of the same game, which another may have followed
     more = game.remark(match.state, move.action, end, seats) or ""
-    if match.only is not None and move.seat == viewer:
-        more = f"{NO_CHOICE} {more}".strip()
-    move = replace(move, name=naming.with_names(move.name, seats), more=more)
+    forced = match.only is not None and move.seat == viewer
+    move = replace(move, name=naming.with_names(move.name, seats), more=more, forced=forced)
     if viewer is None or is_told(match, move.action, viewer):
         return move
     names = (game.action_name(action, match.state) for action in alike(match, move.action, viewer))
