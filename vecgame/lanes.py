@@ -17,6 +17,7 @@ from torch import Tensor
 from vecgame.state import State, StateT
 
 COMPACT = {"cpu": True, "cuda": False}
+LOOK = 64  # decisions between two looks at whether all games are over, where the host has to wait for the answer
 FEW = 64  # lanes, of which a list costs more than their work: an operation on one of them takes as long to issue
 Loop = Callable[..., State]  # called like `steps_while`
 _carrying_all: ContextVar[bool] = ContextVar("carrying_all", default=False)
@@ -76,6 +77,22 @@ def none(mask: Tensor) -> bool:
     return compacts(mask.device) and not bool(mask.any())
 
 
+def ended(over: Callable[[], Tensor], number: int, device: torch.device) -> bool:
+    """Whether all games are over after so many decisions, and a loop over as many as there may be need not go on, for a
+    bound on a game's length may lie far above how long it takes; False where that is not worth a look. On a GPU the
+    host has to wait for the answer, and asks after every `LOOK` decisions only, and never while a graph is recorded.
+    Likewise of forced moves, of which there may be many in a row.
+
+    Args:
+        over: gives [B] bool, whether each game is over.
+    """
+    if not compacts(device):
+        recording = device.type == "cuda" and torch.cuda.is_available() and torch.cuda.is_current_stream_capturing()
+        if number == 0 or number % LOOK or recording:
+            return False
+    return bool(over().all())
+
+
 def pick(tensor: Tensor, lanes: Tensor | None) -> Tensor:
     """The lanes [K] int64 of a tensor [B, ...], or all of it for None."""
     return tensor if lanes is None else tensor.index_select(0, lanes)
@@ -102,10 +119,12 @@ def steps_while(
     if (loop := _loop.get()) is not None:
         return loop(state, most, forced, step)
     part, place = state, None  # the lanes that may be forced still, and where they are (None: all of them)
-    for _ in range(most):
+    for number in range(most):
         mask, told = forced(part)
         lanes = worth_listing(mask)
         if lanes is not None and len(lanes) == 0:
+            break
+        if not compacts(mask.device) and ended(mask.logical_not, number, mask.device):
             break
         before = part.take(lanes)
         part = step(before, pick(told, lanes))

@@ -14,6 +14,7 @@ from vecmcts import random_action
 
 PRECISIONS = ("auto", "float32", "bfloat16", "float8", "int8")
 CALIBRATION_POSITIONS = 1024
+MOST_PLAYED = 1 << 16  # games for these
 
 
 def inference_net(net: BlobNet, precision: str, games: Sequence[Game], compile: bool = False) -> InferenceNet:
@@ -82,11 +83,23 @@ def positions(games: Sequence[Game], count: int) -> Tensor:
     """Positions of random play, from all decisions of all the games alike: [count, F] float32, the same every time."""
     parts = []
     for game, share in zip(games, even_shares(count, len(games)), strict=True):
-        state = game.deal(-(-max(share, 1) // game.decisions))
-        seen = []
-        for _ in range(game.decisions):
-            seen.append(game.observe(state))
-            uniform = Stream(0, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
-            state = game.step(state, random_action(game, state, uniform))
-        parts.append(torch.stack(seen, 1).flatten(0, 1)[:share])
+        first, number = 0, -(-max(share, 1) // game.decisions)
+        found = [_seen_at_random(game, first, number)]
+        while sum(map(len, found)) < share and first < MOST_PLAYED:  # where games end before they have to, more of them
+            first, number = first + number, 2 * number
+            found.append(_seen_at_random(game, first, number))
+        parts.append(torch.cat(found)[:share])
     return torch.cat(parts)
+
+
+def _seen_at_random(game: Game, first: int, count: int) -> Tensor:
+    """All positions of so many games of random play, one game after the other: [N, F] float32."""
+    state, seen, going = game.deal(count, first_index=first), [], []
+    for _ in range(game.decisions):
+        going.append(~game.is_terminal(state))
+        if not going[-1].any():
+            break
+        seen.append(game.observe(state))
+        uniform = Stream(0, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
+        state = game.step(state, random_action(game, state, uniform))
+    return torch.stack(seen, 1)[torch.stack(going[: len(seen)], 1)]

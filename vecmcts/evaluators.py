@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import copy
+from functools import partial
 from typing import Protocol, Self
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from vecgame.cards import unpack
 from vecgame.game import Game
-from vecgame.lanes import compacts
+from vecgame.lanes import compacts, ended
 from vecgame.philox import Purpose, Stream
 from vecgame.state import State
 
@@ -212,6 +213,8 @@ def play_out(game: Game, state: State, stream: Stream) -> Tensor:
     values = game.values(state)
     lanes = torch.arange(state.batch_size, device=state.device)
     for decision in range(game.decisions):
+        if not compacts(state.device) and ended(partial(game.is_terminal, state), decision, state.device):
+            break
         uniform = stream.at(stream.offset + decision).uniform(Purpose.PLAYOUT, 1)[:, 0]
         state = game.step(state, random_action(game, state, uniform))
         if compacts(state.device):  # drop the finished games

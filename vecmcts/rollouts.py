@@ -20,13 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from einops import rearrange, reduce, repeat
 from torch import Tensor
 
 from vecgame.game import Game
-from vecgame.lanes import pick, working
+from vecgame.lanes import compacts, ended, pick, working
 from vecgame.philox import Purpose, Stream, check_seed
 from vecgame.state import State
 from vecmcts.config import RolloutConfig, check_config
@@ -246,6 +247,8 @@ def play_on(game: Game, state: State, live: Tensor, evaluator: Evaluator, stream
     for decision in range(game.decisions):
         going = ~game.is_terminal(state)
         lanes = working(going)
+        if not compacts(state.device) and ended(partial(game.is_terminal, state), decision, state.device):
+            break
         if lanes is not None:
             if len(lanes) == 0:
                 break

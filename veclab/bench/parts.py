@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import torch
 
 from net import BlobNet, InferenceNet, NetConfig, default_inference_dtype
 from vecgame import Game, Purpose, Stream
 from vecgame.cards import pack_mask
+from vecgame.lanes import ended
 from veclab.bench.measure import Timing, arithmetic, name_of, timed
 from veclab.bench.selfplay import Play
 from veclab.precision import inference_net
@@ -65,7 +67,9 @@ class Rate:
 def play_at_random(game: Game, games: int, seed: int, device: torch.device) -> None:
     """Deals and plays games to the end by uniformly random legal actions."""
     state = game.deal(games, seed, device)
-    for _ in range(game.decisions):
+    for number in range(game.decisions):
+        if ended(partial(game.is_terminal, state), number, device):
+            break
         stream = Stream(seed, state.index, game.turn(state))
         state = game.step(state, random_action(game, state, stream.uniform(Purpose.ACTION, 1)[:, 0]))
     game.scores(state)

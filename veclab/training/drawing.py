@@ -187,6 +187,11 @@ def play_all(chunks: list[Chunk], games: int, device: torch.device) -> dict[str,
 
 def _by_decision(chunks: Sequence[Chunk]) -> dict[str, Tensor]:
     """The rows of several chunks."""
-    cut = [{name: tensor.split(chunk.counts) for name, tensor in chunk.rows.items()} for chunk in chunks]
-    decisions = range(len(chunks[0].counts))
+    most = max(len(chunk.counts) for chunk in chunks)  # decisions of the longest game
+    counts = [chunk.counts + [0] * (most - len(chunk.counts)) for chunk in chunks]
+    cut = [
+        {name: tensor.split(each) for name, tensor in chunk.rows.items()}
+        for chunk, each in zip(chunks, counts, strict=True)
+    ]
+    decisions = range(most)
     return {name: torch.cat([parts[name][place] for place in decisions for parts in cut]) for name in cut[0]}

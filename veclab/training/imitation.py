@@ -228,6 +228,8 @@ def played(
     state, stored = game.deal(count, seed, device, first_index), []
     for _ in range(game.decisions):
         check()
+        if game.is_terminal(state).all():
+            break
         actions = game.legal_actions(state)
         action = actions[:, 0]
         lanes = game.chooses(state, actions).nonzero()[:, 0]

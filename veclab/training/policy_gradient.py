@@ -19,7 +19,7 @@ from net import InferenceNet
 from net.threads import side_by_side
 from vecgame import Game, State, SuitSymmetry
 from vecgame.cards import pack_mask, unpack_mask
-from vecgame.lanes import compacts
+from vecgame.lanes import compacts, ended
 from vecgame.memory import free_memory
 from veclab.room import FLOAT
 from veclab.training.advantage import advantages
@@ -35,6 +35,7 @@ MOST_AT_ONCE = 131_072  # games that a GPU plays at a time
 Loss = Callable[[Learner, dict[str, Tensor], Tensor, Tensor, int], tuple[Tensor, Tensor]]
 """The learner, what is read of all decisions, the entropy's weight [], which decisions [K] int64, of how many a batch
 is -> their part of the batch's mean loss [], and of the means of `figures_of` [F]."""
+WORTH_LEAVING = 0.75  # share of games that go on, up to which a copy of them costs less than the others' steps
 MANY = 8  # minibatches, of which one less is little
 GRAIN = 64  # other sizes of minibatches than that asked for are multiples of it, if they are large
 
@@ -163,24 +164,34 @@ class _Chunk(Chunk):
         """Plays the games on, those that have a choice listed at each decision: (the games at their end, [E] int64 the
         lanes of all decisions with a choice, and what is stored of them)."""
         game, stored = self.terms.game, []
+        part, place = state, None  # the games that go on, some that are over among them, and where they are (None: all)
         for _ in range(game.decisions):
-            actions = game.legal_actions(state)
+            going = (~game.is_terminal(part)).nonzero()[:, 0]
+            if len(going) == 0 and stored:
+                break
+            if 0 < len(going) <= WORTH_LEAVING * part.batch_size:
+                state = part if place is None else state.put(place, part)
+                part, place = part.take(going), going if place is None else place[going]
+            actions = game.legal_actions(part)
             action = actions[:, 0]
-            lanes = game.chooses(state, actions).nonzero()[:, 0]
+            lanes = game.chooses(part, actions).nonzero()[:, 0]
             self.counts.append(len(lanes))
             WAYS["eager"] += 1
             if len(lanes) or not stored:  # those of no games still have names and types
-                rows = self.terms.choose(state.take(lanes), actions[lanes])
+                rows = self.terms.choose(part.take(lanes), actions[lanes])
                 action = action.index_copy(0, lanes, rows.pop("action"))
-                stored.append({"lane": lanes, **rows})
-            state = game.step(state, action)
+                stored.append({"lane": lanes if place is None else place[lanes], **rows})
+            part = game.step(part, action)
         joined = {name: torch.cat([rows[name] for rows in stored]) for name in stored[0]}
-        return state, joined.pop("lane"), joined
+        return part if place is None else state.put(place, part), joined.pop("lane"), joined
 
     def _with_all(self, state: State) -> tuple[State, Tensor, dict[str, Tensor]]:
-        """As `_by_lists`, all games carried along: the host waits for the device at their end only."""
-        decisions = []
-        for _ in range(self.terms.game.decisions):
+        """As `_by_lists`, all games carried along: the host waits for the device at their end only, and in long games
+        to see whether they are at it."""
+        game, decisions = self.terms.game, []
+        for number in range(game.decisions):
+            if ended(partial(game.is_terminal, state), number, state.device):
+                break
             decisions.append(self.terms.recorded(self.terms.decide, state))
             state = decisions[-1].after
         choice = torch.stack([decision.choice for decision in decisions])

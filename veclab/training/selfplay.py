@@ -257,11 +257,15 @@ class _Chunk:
         for decision in range(self.game.decisions):
             if self.stopped:
                 return
+            over = self.game.is_terminal(state)
+            if over.all():  # a search has the host wait anyway
+                break
             action = self._decide(state, past, decision)
             past = None if past is None else past.then(state, action)
             state = self.game.step(state, action)
-            self.played = self.count * (decision + 1) / self.game.decisions
+            self.played = max(self.count * (decision + 1) / self.game.decisions, float(over.sum()))
             tell()
+        self.played = self.count
         self._finish(state)
 
     def _decide(self, state: State, past: Past | None, decision: int) -> Tensor:
