@@ -383,6 +383,16 @@ class StepsInPlace(Kuhn):
         return state
 
 
+class MarksAnotherColumn(Kuhn):
+    """Lets the policy take a column that is no action's, by which nothing could be played."""
+
+    def policy_columns(self, state, action):
+        return torch.zeros_like(action.long())
+
+    def policy_mask(self, state):
+        return torch.ones_like(self.legal_mask(state))
+
+
 class ForcesInPlace(Count):
     def play_forced(self, state):
         state.made.copy_(super().play_forced(state).made)
@@ -702,6 +712,7 @@ class NeverFollows(Whist):
         (PaysTooMuch(), "values are not the scores on the scale from lowest to highest"),
         (PaysNothing(), "scores has a number that is not finite"),
         (TakesTwoSuitsForOne(), "observe does not tell suit 4 led from suit 0 led"),
+        (MarksAnotherColumn(), "policy_mask has a column that is no legal action's"),
         (StepsInPlace(), "step changes the state that it is given"),
         (ForcesInPlace(), "play_forced changes the state that it is given"),
         (DrawsInPlace(), "determinize changes the state that it is given"),

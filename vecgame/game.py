@@ -261,6 +261,13 @@ class Game(ABC):
         """Legal actions at the columns of a network's policy: [B, num_actions] bool."""
         return self.legal_mask(state)
 
+    def mask_at(self, actions: Tensor, columns: Tensor) -> Tensor:
+        """The `policy_mask` of `legal_actions` [B, max_legal] and their `policy_columns` [B, max_legal], for which the
+        rules are not asked again: [B, num_actions] bool."""
+        legal = torch.where(actions >= 0, columns, columns[:, :1])  # the first is legal in any case
+        none = torch.zeros(len(actions), self.num_actions, dtype=torch.bool, device=actions.device)
+        return none.scatter(1, legal, True)
+
     def suit_symmetry(self) -> SuitSymmetry | None:
         """Which columns follow their suit, where the suits beside trump differ in their names only; else None."""
         return None

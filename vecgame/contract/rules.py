@@ -210,7 +210,10 @@ def _legal(game: Game, state: State, number: Tensor) -> None:
     assert torch.equal(ordered, ordered.sort(-1).values), "legal_actions do not ascend, or -1 is not last"
     columns = game.policy_columns(state, torch.arange(game.num_actions).expand(games, -1))
     assert ((columns >= 0) & (columns < game.num_actions)).all(), "a policy column is outside of the policy"
-    assert torch.equal(game.policy_mask(state).gather(1, columns), mask), "policy_mask is not legal_mask, moved"
+    allowed = game.policy_mask(state)
+    assert torch.equal(allowed.gather(1, columns), mask), "policy_mask is not legal_mask, moved"
+    own = game.mask_at(actions, game.policy_columns(state, actions))
+    assert torch.equal(allowed, own), "policy_mask has a column that is no legal action's"
     taken = torch.where(actions >= 0, game.policy_columns(state, actions), -1 - torch.arange(game.max_legal))
     ordered = taken.sort(-1).values
     assert (ordered[:, 1:] != ordered[:, :-1]).all(), "two legal actions share a policy column"

@@ -148,9 +148,9 @@ class NetworkPlayer:
         self.name = name or ("network's policy" if sample else "network alone")
 
     def act(self, game: Game, state: State, seed: int) -> Tensor:
-        answer = self.network(game.observe(state), game.policy_mask(state))
-        logits, _ = check_answer(answer, self.network, game, state, one_value=True)
         actions = game.legal_actions(state)
+        mask = game.mask_at(actions, game.policy_columns(state, actions))
+        logits, _ = check_answer(self.network(game.observe(state), mask), self.network, game, state, one_value=True)
         slots = game.slot_logits(state, actions, logits)
         if self.sample:
             # The Gumbel-max trick (Gumbel 1954): the largest of logits plus Gumbel noise is a draw from their softmax.

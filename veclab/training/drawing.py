@@ -84,8 +84,8 @@ def as_seen(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """The fields of `View` that say how the network sees L decisions with the ``actions`` [L, max_legal]: observation,
     mask, columns and hidden, all with the suits in an order of the ``stream`` where there is a symmetry."""
-    observation, mask = game.observe(state), game.policy_mask(state)
-    columns = game.policy_columns(state, actions)
+    observation, columns = game.observe(state), game.policy_columns(state, actions)
+    mask = game.mask_at(actions, columns)
     hidden = game.others_hands(state) if with_hidden else None
     if symmetry is not None:
         orders = symmetry.orders(stream, observation)

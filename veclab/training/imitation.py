@@ -201,11 +201,12 @@ def by_network(network: InferenceNet) -> Teacher:
     """A network as a `Teacher`, whose actions are drawn from its policy."""
 
     def teach(game: Game, state: State, seed: int) -> tuple[Tensor, Tensor]:
-        mask, actions = game.policy_mask(state), game.legal_actions(state)
+        actions = game.legal_actions(state)
+        columns = game.policy_columns(state, actions)
+        mask = game.mask_at(actions, columns)
         logits, _ = network(game.observe(state), mask)
         policy = logits.float().masked_fill(~mask, -torch.inf).softmax(-1)
         uniform = Stream(seed, state.index, game.turn(state)).uniform(Purpose.ACTION, 1)[:, 0]
-        columns = game.policy_columns(state, actions)
         slot = ((columns == sample(policy, uniform)[:, None]) & (actions >= 0)).to(torch.int8).argmax(-1)
         return actions.gather(1, slot[:, None])[:, 0], policy
 
