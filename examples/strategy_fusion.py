@@ -87,7 +87,7 @@ class CoinGame(Game):
 
 def wrong(result: SearchResult) -> Interval:
     """Share of searches of the coin game that play on, in percent."""
-    return Interval.of(100.0 * (result.visits.argmax(-1) == 1).double())
+    return Interval.of(100.0 * (result.visits.argmax(-1) == 1).double(), span=100.0)
 
 
 def measure(

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import torch
 
-from vecgame import HandGame, HandState, Hidden, Layout, hidden, piles
-from vecgame.cards import popcount
+from vecgame import DealerRules, HandGame, HandState, Hidden, Layout, hidden, piles, starts
+from vecgame.cards import lowest_card, popcount
 
 
 @dataclass(frozen=True)
@@ -79,3 +79,42 @@ class Tray(HandGame):
 
     def points(self, state):
         return popcount(state.aside | state.out).float()
+
+
+@dataclass(frozen=True)
+class RaiseRules(DealerRules):
+    """What may be changed."""
+
+    players: int = 3
+    ranks: int = 3
+    suits: int = 2
+
+
+@dataclass(frozen=True)
+class RaiseState(HandState):
+    """What each has done."""
+
+    holds: ClassVar = {"bets": ("fold", "bet")}
+
+    dealer: torch.Tensor  # [B] int64
+    bets: torch.Tensor = starts(-1, "seats", dtype=torch.int8)  # [B, P]
+
+
+class Raise(HandGame):
+    """A card each; the seat after the dealer is the first to bet on its own or not. A network sees which seat it is."""
+
+    name, rules_type, state_type = "raise", RaiseRules, RaiseState
+    plays_cards, others, max_forced_run = False, ("fold", "bet"), 0
+
+    def set_up(self):
+        self.decisions, self.lowest, self.highest = self.seats, -4.0, 4.0 * (self.seats - 1)
+
+    def act(self, state, action, card):
+        bets = piles.changed(state.bets, state.to_move, action)
+        return replace(state, bets=bets, to_move=(state.to_move + 1) % self.seats)
+
+    def points(self, state):
+        bet = state.bets == 1
+        paid, rank = 1 + 3 * bet, torch.where(bet, lowest_card(state.hands) % self.layout.ranks, -1)
+        best = (rank == rank.amax(-1, keepdim=True)).float()
+        return best * paid.sum(-1, keepdim=True) / best.sum(-1, keepdim=True) - paid

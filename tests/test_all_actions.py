@@ -1,7 +1,9 @@
 """All legal actions judged: what is kept of games against all that can happen in them, the loss by hand, and runs."""
 
+import itertools
 import logging
 import math
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -232,6 +234,22 @@ def test_what_two_processes_judge_is_one() -> None:
     assert torch.equal(both.advantage, torch.cat([judged.advantage] * 2)) and len(both.legal) == 2 * len(judged.legal)
 
 
+def test_every_seat_is_judged_after_every_dealer(monkeypatch) -> None:
+    """A dealer that goes round with the games' numbers is not always the seat that is judged."""
+    game = Blob(cards=3, suits=3, ranks=4, players=3, dealer="rotate")
+    judged, branch = [], all_actions._Terms.branch
+
+    def watched(self, state: State, judging: Tensor):
+        if not judged:
+            judged.extend(zip(((judging - state.dealer) % 3).tolist(), state.dealer.tolist(), strict=True))
+        return branch(self, state, judging)
+
+    monkeypatch.setattr(all_actions._Terms, "branch", watched)
+    play(game, uneven(game), 27, 1, 5, CPU)
+    assert Counter(judged) == dict.fromkeys(itertools.product(range(3), range(3)), 3)
+    assert all_actions.judged_seat(torch.arange(12), 4).tolist() == [0, 1, 2, 3, 1, 2, 3, 0, 2, 3, 0, 1]
+
+
 # -- what is learned --------------------------------------------------------------------------------------------------
 
 
@@ -407,14 +425,14 @@ def test_a_gpus_games_wait_for_the_number_of_branches_alone(gpu: EmulatedGpu | N
 def test_recorded_steps_are_the_same() -> None:
     """Over two updates of as many games."""
     game, found, ways = Blob(cards=1), [], []
-    judged = [play(game, RowByRow(), 32, 1, 32 * number, CUDA) for number in range(2)]
+    judged = [play(game, RowByRow(), 64, 1, 64 * number, CUDA) for number in range(2)]
     both = [make_gpu_learner(recorded, update_share=1.0) for recorded in (True, False)]
     for learner in both:
         updates = lambda learner=learner: [  # noqa: E731
             found.append(all_actions.update(learner, some, 0.1, seed)) for seed, some in enumerate(judged)
         ]
         ways.append(ways_of(updates))
-    assert ways == [{"eager": 1, "graph": 15}, {"eager": 16}] and found[:2] == found[2:]
+    assert ways == [{"eager": 1, "graph": 27}, {"eager": 28}] and found[:2] == found[2:]
     here, there = (learner.state_dict() for learner in both)
     assert [name for name in here if not torch.equal(here[name].cpu(), there[name].cpu())] == []
 

@@ -13,13 +13,13 @@ from veclab.arena import gate, matches
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
 from veclab.arena.evaluate import evaluate
 from veclab.arena.matches import (
-    FEWEST_EQUAL,
     Interval,
     MatchResult,
     one_against_all,
     play_deals,
     play_match,
     side_points,
+    span_of,
     strata_of,
     t_95,
 )
@@ -208,14 +208,19 @@ def test_intervals_of_few_samples_miss_as_seldom_as_those_of_many(deals: int) ->
     assert 130 < outside < 270  # 5 standard deviations
 
 
-def test_a_few_equal_samples_have_no_interval() -> None:
-    """How much others would differ is not known; two deals alike are no significant lead."""
-    few, many = (torch.full((count,), 0.1, dtype=torch.float64) for count in (FEWEST_EQUAL - 1, FEWEST_EQUAL))
-    assert Interval.of(few) == Interval(pytest.approx(0.1), math.inf)
-    assert Interval.of(many) == Interval(pytest.approx(0.1), 0)
+def test_equal_samples_have_the_interval_of_others_that_were_missed() -> None:
+    """How much these would differ is known by the points of a game only; two deals alike are no significant lead."""
+    few, many = (torch.full((count,), 1.0, dtype=torch.float64) for count in (2, 60))
+    assert Interval.of(few) == Interval.of(many) == Interval(1.0, math.inf)
+    assert Interval.of(many, span=20.0) == Interval(1.0, pytest.approx(20 * (1 - 0.05 ** (1 / 60))))
+    assert Interval.of(many, [30, 30], 20.0) == Interval.of(many, span=20.0)
     for lead, significant in ((few, False), (many, True)):
         level = Interval(0, 0)
-        assert MatchResult(level, level, Interval.of(lead), 8).significant == significant
+        assert MatchResult(level, level, Interval.of(lead, span=20.0), 8).significant == significant
+    match = play_match(
+        [Whist(cards=1, trump="random")], RandomBot(), RandomBot(), 2, seed=1
+    )  # of one card each nobody has a choice
+    assert match.lead == Interval(0, pytest.approx(2 * span_of([Whist(cards=1, trump="random")]) * (1 - 0.05**0.5)))
     assert math.isinf(Interval.of(torch.tensor([1.0, 1.0, 2.0, 2.0]), [2, 2]).half)
 
 

@@ -13,6 +13,7 @@ from tests.card_tables import TableGame
 from tests.helpers import chi_square_p
 from tests.small_games import Draw, FiveSuits, FiveSuitsState, Small
 from tests.small_games import Kuhn as SmallKuhn
+from tests.small_hands import Raise
 from vecgame import Blob, BlobMatch, Briscola, Game, Hidden, Kuhn, Leduc, Purpose, State, Stream, dealing, hidden
 from vecgame.cards import Layout
 from vecgame.dealing import future_of
@@ -86,6 +87,16 @@ def test_a_game_deals_what_is_listed_as_often_as_it_is_listed(name: str) -> None
     if len(listed) > 1:
         expected = [often * count / total for count in listed.values()]
         assert chi_square_p([dealt[row] for row in listed], expected) > ERROR_RATE
+
+
+def test_all_dealers_are_listed_where_a_network_sees_which_seat_it_is() -> None:
+    """It need not play as well after every dealer, so that the last seat's deals tell nothing of the others'."""
+    game = Raise()
+    deals = every_deal(game)
+    assert with_last_dealer(game) == game and Counter(deals.dealer.tolist()) == dict.fromkeys(range(3), 6 * 5 * 4)
+    assert (every_deal(Raise(dealer=1)).dealer == 1).all() and with_last_dealer(Blob(cards=1)) == Blob(
+        cards=1, dealer=3
+    )
 
 
 def test_each_is_listed_once_and_the_dealer_is_the_last_seat() -> None:

@@ -13,7 +13,7 @@ from veclab.agents.checkpoint import load_network
 from veclab.arena import gate as module
 from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.gate import CHUNK, DEAL_BITS, GATE_INDEX, MIN_ROUNDS, Gate, Verdict, judge
-from veclab.arena.matches import TWO_AGAINST_TWO, Interval, play_deals, side_points
+from veclab.arena.matches import TWO_AGAINST_TWO, Interval, play_deals, side_points, span_of
 from veclab.settings import Settings
 from veclab.training.run import Run
 
@@ -96,8 +96,9 @@ def test_a_sample_is_the_mean_over_a_deal_of_each_rule(monkeypatch) -> None:
         return ahead_by(torch.cat([ahead, -ahead]), seatings)
 
     monkeypatch.setattr(module, "play_deals", mixed)
-    verdict = judge([Blob(cards=1), Blob(cards=2)], RandomBot(), RandomBot(), 0.05, 80, seed=1, first_index=0)
-    assert verdict == Verdict(False, 80, Interval(0.0, 0.0))
+    games = [Blob(cards=1), Blob(cards=2)]
+    verdict = judge(games, RandomBot(), RandomBot(), 0.05, 80, seed=1, first_index=0)
+    assert verdict == Verdict(False, 80, Interval.of(torch.zeros(40), span=2 * span_of(games)))
 
 
 def test_a_match_ends_as_soon_as_it_is_decided() -> None:
@@ -111,7 +112,7 @@ def test_a_match_ends_as_soon_as_it_is_decided() -> None:
 
 def test_an_agent_does_not_replace_itself() -> None:
     same = judge([GAME], RuleBot(), RuleBot(), 0.4, 30, seed=1, first_index=0)
-    assert not same.passed and same.lead == Interval(0, 0)
+    assert not same.passed and same.lead == Interval.of(torch.zeros(30), span=2 * span_of([GAME]))
 
 
 def test_fresh_deals() -> None:

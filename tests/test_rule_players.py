@@ -67,6 +67,11 @@ def choice(game: Game, state: State) -> int:
 
 
 @every
+def test_it_has_nothing_to_do_in_no_games(game: Game) -> None:
+    assert BOT.act(game, game.deal(3)[:0], 0).shape == (0,)
+
+
+@every
 def test_it_knows_what_its_seat_sees_and_no_more(game: Game) -> None:
     """Whatever lies where the mover does not look, the action is the same; and the same in every batch."""
     state, random = game.deal(12, seed=9), RandomBot()

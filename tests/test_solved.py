@@ -9,6 +9,7 @@ import torch
 
 from net import BlobNet
 from tests.every_game import write_tutorials
+from tests.small_hands import Raise
 from tests.tables import run_without_agents as run
 from vecgame import Blob, Game, Kuhn, Leduc, identity, make_game
 from veclab.agents.checkpoint import save_network
@@ -99,6 +100,19 @@ def test_every_decision_after_every_dealer_is_known() -> None:
         slot = torch.multinomial((actions >= 0).double(), 1, generator=generator)
         state = THREE.step(state, actions.gather(1, slot)[:, 0])
     assert decisions > 2000
+
+
+def test_where_a_network_sees_which_seat_it_is_the_solution_is_of_every_dealer() -> None:
+    game = Raise()
+
+    def policy(_: Game, state: object) -> torch.Tensor:
+        return SolvedBot().chances(game, state)
+
+    gains = torch.stack([best_response(Raise(dealer=seat), policy).gain for seat in range(3)])
+    assert float(gains.mean()) == pytest.approx(table_of(game).gain, abs=1e-6)
+    assert float(gains.max()) < 0.01 * (game.highest - game.lowest)
+    for seat, gain in enumerate(gains):  # of seats after the dealer, who play alike whoever deals
+        assert torch.allclose(gain.roll(-seat), gains[0], atol=0.01 * (game.highest - game.lowest))
 
 
 def test_what_is_drawn_depends_on_each_game_alone() -> None:

@@ -45,7 +45,8 @@ class Hidden:
     holds: Literal["sets", "cards", "counts", "number"] = "sets"
     place: bool = True  # a card in it lies nowhere else; False for marks on cards that have their place elsewhere
     of: str = ""  # of marks: the field, of the same shape, in whose entry the marked cards lie; worlds mark any of them
-    weights: Tensor | None = None  # of a number: [B, ..., K], how likely it is to be 0 .. K - 1, by what all know
+    # Of a number: [B, ..., K], or what broadcasting makes that, how likely it is to be 0 .. K - 1, by what all know.
+    weights: Tensor | None = None
 
     @property
     def is_place(self) -> bool:
@@ -84,10 +85,26 @@ def nobody(field: Tensor, seats: int) -> Tensor:
 
 
 def in_full(fields: Mapping[str, Hidden], state: State, seats: int) -> dict[str, Hidden]:
-    """The fields with ``sees`` as tensors [B, P, ...], where words or fewer axes stood for these. Raises ValueError on
-    another word, and on "own" for a field that has no entry for each seat."""
-    full = {name: _seen(told.sees, name, state, seats) for name, told in fields.items()}
-    return {name: told if full[name] is told.sees else replace(told, sees=full[name]) for name, told in fields.items()}
+    """The fields with ``sees`` as tensors [B, P, ...], where words or fewer axes stood for these, and ``weights`` as
+    tensors [B, ..., K]. Raises ValueError on another word, on "own" for a field that has no entry for each seat, and on
+    weights that are no such tensor."""
+    full = {}
+    for name, told in fields.items():
+        sees, weights = _seen(told.sees, name, state, seats), _weighed(told.weights, name, state)
+        same = sees is told.sees and weights is told.weights
+        full[name] = told if same else replace(told, sees=sees, weights=weights)
+    return full
+
+
+def _weighed(weights: Tensor | None, name: str, state: State) -> Tensor | None:
+    field = getattr(state, name, None)
+    if weights is None or field is None or weights.shape[:-1] == field.shape:
+        return weights
+    shape = (*field.shape, weights.shape[-1] if weights.ndim else 0)
+    try:
+        return weights.expand(shape)
+    except RuntimeError:
+        raise ValueError(f"weights of {name} are {list(weights.shape)}, where they are {list(shape)}") from None
 
 
 def _seen(sees: Tensor | Who, name: str, state: State, seats: int) -> Tensor:
@@ -196,11 +213,11 @@ def dealt_anew(game: Declares, state: StateT, count: int, seed: int, given: Coll
     for name, field in hidden.items():
         if field.holds == "number" and name not in given:
             drawn[name] = _number(stream.at(offset), field, getattr(lanes, name))
-            offset += NUMBERS_FROM
+            offset += max(NUMBERS_FROM, -(-drawn[name][0].numel() // 2))  # of four words, two of them for each number
     for name, field in hidden.items():
         if field.of and name not in given:
             drawn[name] = _marked(stream.at(offset), field, getattr(lanes, name), getattr(lanes, field.of), game.layout)
-            offset += NUMBERS_FROM * game.layout.size
+            offset += max(NUMBERS_FROM, -(-drawn[name][0].numel() // 2)) * game.layout.size
     kept = {name: hidden[name].seen_by(mover) for name in drawn}
     return replace(lanes, **{name: torch.where(kept[name], getattr(lanes, name), new) for name, new in drawn.items()})
 

@@ -19,7 +19,7 @@ from vecgame.state import State
 Network = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(observation [B, F], legal mask [B, num_actions] or None) -> (logits [B, num_actions], values [B, seats or 1])."""
 
-PLAYOUT_BLOCKS = 256  # random blocks set aside for each playout: one a decision
+PLAYOUT_BLOCKS = 256  # random blocks set aside for each playout, one a decision; more in games that have more
 SIMULATION_BITS = 16  # room for that many blocks below the simulation's number in a stream
 
 
@@ -145,9 +145,11 @@ class PlayoutEvaluator:
         self.playouts = playouts
 
     def evaluate(self, game: Game, state: State, stream: Stream) -> tuple[Tensor, Tensor]:
-        total = sum(
-            play_out(game, state, stream.at(stream.offset + PLAYOUT_BLOCKS * number)) for number in range(self.playouts)
-        )
+        apart = max(PLAYOUT_BLOCKS, game.decisions)
+        if apart * self.playouts > 1 << SIMULATION_BITS:
+            most = (1 << SIMULATION_BITS) // apart
+            raise ValueError(f"playouts must be from 1 to {most} in a game of up to {game.decisions:,} decisions")
+        total = sum(play_out(game, state, stream.at(stream.offset + apart * k)) for k in range(self.playouts))
         return total.new_zeros(state.batch_size, game.num_actions), total / self.playouts
 
 

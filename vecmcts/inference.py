@@ -26,6 +26,7 @@ from vecgame.philox import Purpose, Stream
 from vecgame.state import State, concatenate
 from vecmcts.config import RolloutConfig, SearchConfig
 from vecmcts.evaluators import CriticEvaluator, Evaluator, policy_of
+from vecmcts.tree import action_type
 
 LANES = {"cpu": 1 << 14, "cuda": 1 << 18}  # candidates weighed at a time, about
 
@@ -36,12 +37,12 @@ class Past:
 
     # T times B lanes: the game before each of its decisions so far; anything in a game that has made fewer than T
     states: tuple[State, ...]
-    actions: Tensor  # [B, decisions] int16, the actions taken, -1 beyond them
+    actions: Tensor  # [B, decisions] `action_type`, the actions taken, -1 beyond them
 
     @classmethod
     def none(cls, game: Game, games: int, device: str | torch.device = "cpu") -> Past:
         """That of games that have just been dealt."""
-        return cls((), torch.full((games, game.decisions), -1, dtype=torch.int16, device=device))
+        return cls((), torch.full((games, game.decisions), -1, dtype=action_type(game), device=device))
 
     def then(self, state: State, action: Tensor) -> Past:
         """The past once ``action`` [B] was taken in ``state``, B lanes."""

@@ -21,7 +21,8 @@ Rows = Tensor | slice
 
 def action_type(game: Game) -> torch.dtype:
     """The smallest type that has all of a game's actions, and -1."""
-    return torch.int8 if game.num_actions <= 128 else torch.int16
+    kinds = (torch.int8, torch.int16, torch.int32)
+    return next(kind for kind in kinds if game.num_actions - 1 <= torch.iinfo(kind).max)
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Tree:
     """
 
     state: State  # [N * T] lanes, the game at each node
-    actions: Tensor  # [N * T, A] int8, int16 of games with more than 128 actions: the legal ones, -1 beyond them
+    actions: Tensor  # [N * T, A] `action_type`: the legal ones, -1 beyond them
     prior: Tensor  # [N * T, A] float, the policy over the slots, -inf beyond the legal actions
     visits: Tensor  # [N * T, A] float, number of descents through each slot
     value_sum: Tensor  # [N * T, A] float, sum over those descents of the leaf's value to the node's mover

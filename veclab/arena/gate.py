@@ -36,7 +36,7 @@ from torch import Tensor
 from net import BlobNet
 from vecgame import Game
 from veclab.arena.bots import Player, search_player
-from veclab.arena.matches import Interval, even_seatings_of, play_deals, side_points
+from veclab.arena.matches import Interval, even_seatings_of, play_deals, side_points, span_of
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import Settings
@@ -96,7 +96,7 @@ def judge(
         mine, theirs = side_points(points, seatings).view(len(games), count, 2).unbind(-1)
         differences = torch.cat([differences, (mine - theirs).mean(0)])
         passed = crossing(differences, error, rounds)
-    return Verdict(passed, len(differences) * len(games), Interval.of(differences))
+    return Verdict(passed, len(differences) * len(games), Interval.of(differences, span=2 * span_of(games)))
 
 
 class Gate:

@@ -23,7 +23,6 @@ from vecmcts import Past
 PIECES = 4  # for each process, so that one that another program holds up leaves some to the others
 FIRST_INDEX = 1 << 48  # of a match's deals: no run deals these to learn from
 LISTED = 12  # legal actions in a message, at most
-FEWEST_EQUAL = 30  # samples whose lack of any spread is believed: a tenth of all may be others, at 95% (0.9 ** 30 = 4%)
 T_95 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)  # two-sided, 1 to 9 degrees of freedom
 
 Seatings = tuple[tuple[int, ...], ...]
@@ -48,13 +47,15 @@ class Interval:
     half: float
 
     @classmethod
-    def of(cls, samples: Tensor, strata: Sequence[int] | None = None) -> Interval:
+    def of(cls, samples: Tensor, strata: Sequence[int] | None = None, span: float = math.inf) -> Interval:
         """Of independent samples [N], by Student's t.
 
-        It is infinite of one sample, and of fewer than `FEWEST_EQUAL` that are all equal: how much others would differ
-        from them is not known.
+        It is infinite of one sample. Of several that are all equal it is what others could move the mean by: a share p
+        of them is missed by N samples with probability (1 - p)**N, so with 95% there are no more than
+        1 - 0.05**(1 / N) of them (Clopper and Pearson, Biometrika 26, 1934), and each is within ``span``.
 
         Args:
+            span: how far apart samples can be.
             strata: how many samples, in their order, are of each of several kinds that have fixed shares of them
                 (`strata_of`). How the kinds differ on average is then no error of the mean, and the degrees of freedom
                 are Satterthwaite's ("An Approximate Distribution of Estimates of Variance Components", Biometrics 2,
@@ -65,7 +66,7 @@ class Interval:
         if min(map(len, parts)) < 2:
             return cls(mean, math.inf)
         if all(torch.allclose(part, part[:1], rtol=1e-9, atol=1e-12) for part in parts):  # but for rounding
-            return cls(mean, math.inf if count < FEWEST_EQUAL else 0.0)
+            return cls(mean, span * (1 - 0.05 ** (1 / count)))
         freedoms = [len(part) - 1 for part in parts]
         adds = [len(part) * float(part.var()) / count**2 for part in parts]  # to the variance of the mean
         freedom = sum(adds) ** 2 / sum(add**2 / own for add, own in zip(adds, freedoms, strict=True))
@@ -79,6 +80,11 @@ def t_95(freedom: int) -> float:
     """Student's t, two-sided 95%: the table, and beyond it the first terms of its expansion about the normal
     distribution, which are right to 0.003."""
     return T_95[freedom - 1] if freedom <= len(T_95) else 1.960 + 2.372 / freedom + 2.823 / freedom**2
+
+
+def span_of(games: Sequence[Game]) -> float:
+    """How far apart the points of a game can be."""
+    return max(game.highest for game in games) - min(game.lowest for game in games)
 
 
 def strata_of(deals: int, rules: int) -> list[int]:
@@ -136,8 +142,9 @@ def play_match(
     seatings = seatings_of(games[0])
     points = play_deals(games, (player, opponent), seatings, deals, seed, device, report, processes=processes)
     mine, theirs = side_points(points, seatings).unbind(-1)
-    intervals = (Interval.of(samples, strata_of(deals, len(games))) for samples in (mine, theirs, mine - theirs))
-    return MatchResult(*intervals, games=len(mine) * len(seatings))
+    strata, span = strata_of(deals, len(games)), span_of(games)
+    pairs = ((mine, span), (theirs, span), (mine - theirs, 2 * span))
+    return MatchResult(*(Interval.of(each, strata, far) for each, far in pairs), games=len(mine) * len(seatings))
 
 
 def sides_of(game: Game) -> Seatings:

@@ -112,8 +112,8 @@ class Deals:
 def every_deal(game: Game, device: str | torch.device = "cpu", most: int = MOST_DEALS) -> State:
     """Every deal of a game, each as likely as the others; one may be there several times: D lanes.
 
-    A dealer that is "random" or goes round is the last seat: players look at seats relative to their own, so another
-    one would only rename the seats.
+    Where seats are looked at from one's own on, a dealer that is "random" or goes round is the last seat, for another
+    one would only rename the seats (`with_last_dealer`).
 
     Raises:
         ValueError: in one line, when there are more than ``most``, or the game draws what cannot be listed.
@@ -171,9 +171,12 @@ def _first_game(game: Game, device: str | torch.device) -> Begin:
 
 
 def with_last_dealer(game: Game) -> Game:
-    """The game with the last seat as its dealer, if its rule `dealer` names no seat."""
-    rules = getattr(game, "rules", None)
-    if getattr(rules, "dealer", None) in dealing.DEALER_CHOICES:
+    """The game with the last seat as its dealer, if its rule `dealer` names no seat, and an observation is one of the
+    library's that is counted from its viewer on. By default it tells which seat that is, and one of a game's own may:
+    a network then does not have to play as well after every dealer, and all are listed."""
+    rules, of = getattr(game, "rules", None), type(game).observe
+    relative = of is not Game.observe and of.__module__.startswith(f"{Game.__module__.partition('.')[0]}.")
+    if relative and getattr(rules, "dealer", None) in dealing.DEALER_CHOICES:
         return type(game)(replace(rules, dealer=game.seats - 1))
     return game
 

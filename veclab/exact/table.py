@@ -1,8 +1,8 @@
 """A solved game as a table: what to do, and what it is worth, by what a network sees.
 
-A decision is found by its observation, by which actions are legal, and by its number in the game. An observation is
-counted from its viewer on, so that where `veclab.exact.deals.every_deal` has the last seat deal, in the place of one
-that is drawn, decisions after another's deal are found too: it would only have other names for the seats.
+A decision is found by its observation, by which actions are legal, and by its number in the game. Where
+`veclab.exact.deals.every_deal` has the last seat deal, in the place of one that is drawn, an observation is counted
+from its viewer on, so that decisions after another's deal are found too: it would only have other names for the seats.
 """
 
 from __future__ import annotations

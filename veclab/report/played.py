@@ -176,7 +176,7 @@ def bids_met(played: Sequence[Played]) -> list[tuple[str, float, float]]:
     """For each card count: its name, the share of bids met, and half of the 95% interval over games; nothing in a game
     without bids."""
     met = [(str(p.game.cards), p.game.bids_met(p.end)) for p in sorted(played, key=lambda part: part.game.cards)]
-    shares = [(name, Interval.of(bids.double().mean(-1))) for name, bids in met if bids is not None]
+    shares = [(name, Interval.of(bids.double().mean(-1), span=1)) for name, bids in met if bids is not None]
     return [(name, share.mean, share.half) for name, share in shares]
 
 

@@ -200,6 +200,16 @@ def judged_rows(view: View, legal: Tensor, place: Tensor) -> tuple[dict[str, Ten
     return rows, torch.where(legal, log_policy.gather(1, columns).exp(), 0.0)
 
 
+def judged_seat(index: Tensor, seats: int) -> Tensor:
+    """Which seat's decisions are judged in each game, by its number [B] int64: [B] int64.
+
+    So many games that follow one another have each seat once, whose deal is one if deals are `listed`. The next as many
+    begin with the next seat, for what goes round with the games' numbers, such as the dealer, would else always be the
+    same for it.
+    """
+    return (index + index // seats) % seats
+
+
 class _Chunk(Chunk):
     """Games that are played together, and what they leave of the decisions that are judged."""
 
@@ -207,7 +217,7 @@ class _Chunk(Chunk):
         """Deals the games, plays all their branches to the end and goes back over them."""
         terms, game = self.terms, self.terms.game
         state = terms.deal(self.count, self.first_index, together=game.seats)  # each seat is judged in each deal
-        judging, decisions = state.index % game.seats, []
+        judging, decisions = judged_seat(state.index, game.seats), []
         for _ in range(game.decisions):
             state, judging, decision = terms.branch(state, judging)
             decisions.append(decision)

@@ -43,7 +43,7 @@ class RuleBot:
         rules = _rules_of(game)
         if rules is None:
             raise ValueError(self.refuses(game))
-        return rules(game, state)
+        return rules(game, state) if len(state) else game.mover(state).long()
 
     def digest(self, game: Game) -> str:
         """SHA-256 of the files that it plays a game by: the game's own, and those that games share."""
