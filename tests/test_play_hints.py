@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from net import BlobNet, InferenceNet
+from tests.small_hands import Tray
 from tests.tables import CARD, SMALL, answers, of_blob, played, position
 from tests.tables import run_without_agents as run
 from vecgame import Blob, identity, make_game
@@ -17,10 +18,10 @@ from veclab.agents.networks import network_config
 from veclab.arena.bots import (
     NetworkPlayer,
     RandomBot,
-    RolloutPlayer,
     RuleBot,
     SearchPlayer,
     rollout_config,
+    rollout_player,
     usual_thinking,
 )
 from veclab.table import lines
@@ -79,7 +80,7 @@ def test_an_agent_that_plays_on_by_its_policy_is_told_how_the_game_came_there() 
     assert match.past.actions.equal(past.actions) and state.hands.equal(match.state.hands)
     config = rollout_config([match.game], worlds=4)
     assert (config.worlds, config.candidates) == (4, 16)
-    agent = RolloutPlayer(InferenceNet(BlobNet(SMALL)), config)
+    agent = rollout_player(InferenceNet(BlobNet(SMALL)), config)
     assert choose(agent, match) == int(agent.act_after(match.game, match.state, past, match.settings.seed))
     hint = give_hint(agent, match)
     assert hint.advice[0].action == choose(agent, match) and sorted(one.action for one in hint.advice) == list(
@@ -114,6 +115,7 @@ def test_how_a_network_thinks(tmp_path, monkeypatch, capsys) -> None:
     usual = {name: usual_thinking([make_game(name)]) for name in ("blob", "blob-match", "hearts", "kuhn", "skat")}
     thought = {"blob": "rollouts", "blob-match": "search", "hearts": "rollouts", "kuhn": "policy", "skat": "rollouts"}
     assert usual == thought
+    assert usual_thinking([Tray()]) == "rollouts" and usual_thinking([Tray(decisions=129)]) == "search"
     tiny = Blob(players=2, cards=1, suits=2, ranks=3)
     assert usual_thinking([tiny]) == "policy" and usual_thinking([tiny, Blob(cards=5)]) == "rollouts"
 

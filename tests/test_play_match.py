@@ -19,7 +19,7 @@ from vecgame.cards import STANDARD
 from vecgame.games.blob import schedule
 from veclab import play
 from veclab.agents import SHIPPED
-from veclab.arena.bots import FlatMonteCarlo, RandomBot, RolloutPlayer, RuleBot, SearchPlayer, rollout_config
+from veclab.arena.bots import FlatMonteCarlo, RandomBot, RuleBot, SearchPlayer, rollout_config, rollout_player
 from veclab.table import view
 from veclab.table.advice import give_hint
 from veclab.table.agents import choose
@@ -166,7 +166,7 @@ def test_agents_and_hints_do_not_see_hidden_cards() -> None:
         RuleBot(),
         FlatMonteCarlo(worlds=4),
         SearchPlayer(network, SearchConfig(worlds=3, simulations=4)),
-        RolloutPlayer(network, rollout_config([Blob(cards=3)], worlds=4)),
+        rollout_player(network, rollout_config([Blob(cards=3)], worlds=4)),
         SearchPlayer(PlayoutEvaluator(), SearchConfig(worlds=3, simulations=3)),
     ]
     match, compared = begin(of_blob(cards=3, games=1, seed=2)), 0

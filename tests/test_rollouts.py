@@ -20,7 +20,7 @@ from vecgame.games.whist import Whist
 from veclab.agents.checkpoint import save_network
 from veclab.agents.networks import network_config
 from veclab.arena import bots, evaluate
-from veclab.arena.bots import NetworkPlayer, RolloutPlayer
+from veclab.arena.bots import NetworkPlayer, rollout_player
 from veclab.arena.matches import play_match
 from veclab.reference import rules as reference
 from vecmcts import NetworkEvaluator, PlayoutEvaluator, RolloutConfig, rollouts
@@ -273,7 +273,7 @@ def test_it_betters_a_poor_policy() -> None:
     game = Blob(cards=2)
     network = network_of(game)
     for candidates in (0, 64):
-        player = RolloutPlayer(network, RolloutConfig(worlds=16, candidates=candidates, least_prior=0.0, actions=9))
+        player = rollout_player(network, RolloutConfig(worlds=16, candidates=candidates, least_prior=0.0, actions=9))
         result = play_match([game], player, NetworkPlayer(network), 40, seed=1)
         assert result.lead.mean - result.lead.half > 0.5
 
@@ -285,12 +285,12 @@ def test_every_game(named, tmp_path) -> None:
     one line."""
     game = named.make(tmp_path)
     network = network_of(game)
-    player = RolloutPlayer(network, RolloutConfig(worlds=2, candidates=4 if game.fixed_hands else 0, least_prior=0.0))
+    player = rollout_player(network, RolloutConfig(worlds=2, candidates=4 if game.fixed_hands else 0, least_prior=0.0))
     for decisions in (0, game.decisions // 2):
         state, past = played(game, 2, decisions, seed=1)
         action = player.act_after(game, state, past, seed=1)
         assert game.legal_mask(state).gather(1, action[:, None]).all()
-    refusal = RolloutPlayer(network).refuses(game)
+    refusal = rollout_player(network).refuses(game)
     assert refusal is None if game.fixed_hands else "use candidates=0" in refusal
 
 
@@ -305,7 +305,7 @@ def test_its_worlds_are_of_the_seed_and_the_past_of_the_games_that_choose(monkey
     game = Blob(cards=2, hook=True)
     state, past = played(game, 9, 3, seed=1)  # the dealer's bids, of which the hook leaves some a choice of two
     choosing = (game.legal_actions(state)[:, 1] >= 0).nonzero()[:, 0].tolist()
-    RolloutPlayer(network_of(game), RolloutConfig(worlds=2, candidates=4)).act_after(game, state, past, seed=5)
+    rollout_player(network_of(game), RolloutConfig(worlds=2, candidates=4)).act_after(game, state, past, seed=5)
     assert asked == [(state.index[choosing].tolist(), 5, len(choosing), 3)]
 
 

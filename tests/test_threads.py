@@ -15,7 +15,7 @@ from net.threads import ALONE, current, side_by_side
 from tests.test_learner import make_examples, make_learner
 from vecgame import Blob
 from veclab.arena import bots
-from veclab.arena.bots import FlatMonteCarlo, IsmctsPlayer, RolloutPlayer, SearchPlayer
+from veclab.arena.bots import FlatMonteCarlo, IsmctsPlayer, SearchPlayer, rollout_player
 from veclab.arena.matches import play_games
 from veclab.training import learner as learner_module
 from veclab.training import policy_gradient
@@ -136,7 +136,7 @@ def test_minibatches_have_the_size_that_is_asked_for_or_one_near_it(decisions: i
 @pytest.mark.parametrize(
     "player",
     [
-        lambda network: RolloutPlayer(network, RolloutConfig(worlds=4, candidates=8)),
+        lambda network: rollout_player(network, RolloutConfig(worlds=4, candidates=8)),
         lambda network: SearchPlayer(network, SearchConfig(worlds=2, simulations=4)),
         lambda network: IsmctsPlayer(network, IsmctsConfig(simulations=4)),
     ],

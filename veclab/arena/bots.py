@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from net.threads import side_by_side
-from vecgame import Game, Purpose, State, Stream, TrickGame, counts, hidden, worlds
+from vecgame import Game, Purpose, State, Stream, counts, hidden, worlds
 from vecgame.games.match import Match
 from vecgame.lanes import has_choice
 from vecgame.philox import check_seed
@@ -217,6 +217,7 @@ class IsmctsPlayer:
         return action.index_copy(0, lanes, visits.argmax(-1))
 
 
+LONGEST_ROLLED = 128  # decisions of a game in which rollouts are the default
 CANDIDATES = RolloutConfig.candidates // RolloutConfig.worlds  # for each world of rollouts
 MOST_ROLLED = ((1 << 15) - 1) // CANDIDATES
 
@@ -236,13 +237,14 @@ def rollout_config(games: Sequence[Game], worlds: int = RolloutConfig.worlds) ->
 
 def usual_thinking(games: Sequence[Game]) -> str:
     """How a network thinks unless it is told, "policy", "rollouts" or "search": not beyond its policy in games that are
-    solved by default, where it has learned an equilibrium and a search leads away from it; by rollouts in games of
-    tricks, in all of which that were tried they have been shown to pay (docs/learning.md); by trees in others, and in
-    matches, whose next deals no world can be drawn of."""
+    solved by default, where it has learned an equilibrium and a search leads away from it; by rollouts in others, in
+    all of which that were tried they have been shown to pay (docs/learning.md); by trees in matches, whose next deals
+    no world can be drawn of, and in games that may have more than `LONGEST_ROLLED` decisions, of which playing all on
+    takes seconds."""
     if all(map(is_small, sorted(games, key=lambda game: -game.decisions))):  # the largest first, which says no at once
         return "policy"
-    by_rollouts = all(isinstance(game, TrickGame) and not isinstance(game, Match) for game in games)
-    return "rollouts" if by_rollouts else "search"
+    by_trees = (isinstance(game, Match) or game.decisions > LONGEST_ROLLED for game in games)
+    return "search" if any(by_trees) else "rollouts"
 
 
 def rollouts_name(config: RolloutConfig) -> str:
@@ -270,17 +272,37 @@ class RolloutPlayer:
             return f"{self.name}: in this {game.name} cards change hands; use candidates=0"
         return None
 
-    def act_after(self, game: Game, state: State, past: Past, seed: int) -> Tensor:
-        """As `Player.act`, see `HistoryPlayer`."""
+    def act(self, game: Game, state: State, seed: int) -> Tensor:
+        return self._act(game, state, None, seed)
+
+    def _act(self, game: Game, state: State, past: Past | None, seed: int) -> Tensor:
         actions = game.legal_actions(state)
         action = actions[:, 0]
         lanes = has_choice(actions).nonzero()[:, 0]
         if len(lanes) == 0:
             return action
-        choosing = state.take(lanes)
+        choosing, past = state.take(lanes), None if past is None else past.take(lanes)
         with _threads(choosing):
-            found = rollouts(game, choosing, self.evaluator, self.config, seed, past.take(lanes), self.draw)
+            found = rollouts(game, choosing, self.evaluator, self.config, seed, past, self.draw)
         return action.index_copy(0, lanes, found.policy.argmax(-1))
+
+
+class InferringRolloutPlayer(RolloutPlayer):
+    """Plays on in worlds that make likely what was bid and played (``config.candidates``)."""
+
+    def act_after(self, game: Game, state: State, past: Past, seed: int) -> Tensor:
+        """As `RolloutPlayer.act`, see `HistoryPlayer`."""
+        return self._act(game, state, past, seed)
+
+
+def rollout_player(
+    evaluator: Evaluator | Network,
+    config: RolloutConfig = RolloutConfig(),
+    name: str = "",
+    draw: DrawWorlds | None = None,
+) -> RolloutPlayer:
+    """A `RolloutPlayer`, which is told the past, whose states take memory, if the config asks for it."""
+    return (InferringRolloutPlayer if config.candidates else RolloutPlayer)(evaluator, config, name, draw)
 
 
 def _split(state: State, chunk: int) -> list[State]:

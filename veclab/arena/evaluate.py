@@ -32,15 +32,16 @@ from veclab.agents.checkpoint import write_atomically
 from veclab.agents.networks import newest_network, read_saved, settings_for, settled
 from veclab.arena import oh_hell
 from veclab.arena.bots import (
+    LONGEST_ROLLED,
     FlatMonteCarlo,
     HistoryPlayer,
     NetworkPlayer,
     Player,
     RandomBot,
-    RolloutPlayer,
     RuleBot,
     any_told,
     rollout_config,
+    rollout_player,
     search_player,
     usual_thinking,
     why_not,
@@ -230,7 +231,8 @@ def add_player_flags(parser: argparse.ArgumentParser) -> None:
         choices=tuple(PLAYERS),
         metavar="WAY",
         help=f"how the network plays; {ways} (default: alone, and policy in games so small that training solves them, "
-        "rollouts in others of tricks, or search in all else, in matches, and where a flag of the search is given)",
+        "rollouts in others, or search in matches, in games of more than "
+        f"{LONGEST_ROLLED} decisions, and where a flag of the search is given)",
     )
     parser.add_argument(
         "--opponents",
@@ -312,14 +314,15 @@ def make_players(
         "alone": lambda: NetworkPlayer(network),
         "policy": lambda: NetworkPlayer(network, sample=True),
         "search": lambda: search_player(network, settings.search()),
-        "rollouts": lambda: RolloutPlayer(network, rollout_config(settings.games(), worlds)),
+        "rollouts": lambda: rollout_player(network, rollout_config(settings.games(), worlds)),
     }
     return [make[way]() for way in ways]
 
 
 def are_told(own: argparse.Namespace, settings: Settings, opponents: Sequence[Player | HistoryPlayer]) -> bool:
     """Whether one of the players is told how games came to where they are (`HistoryPlayer`)."""
-    return "rollouts" in own.players or settings.candidates > 0 or any_told(opponents)
+    inferring = "rollouts" in own.players and rollout_config(settings.games()).candidates > 0
+    return inferring or settings.candidates > 0 or any_told(opponents)
 
 
 @ends_in_one_line(needs_less="a smaller --eval-deals")

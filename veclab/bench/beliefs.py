@@ -37,7 +37,7 @@ from vecgame.philox import check_seed
 from vecgame.worlds import opponents, unknown
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
-from veclab.arena.bots import NetworkPlayer, RolloutPlayer
+from veclab.arena.bots import NetworkPlayer, RolloutPlayer, rollout_player
 from veclab.arena.matches import self_played
 from veclab.bench.compared import interval_of_groups
 from veclab.bench.searches import Way, measure, rows_of
@@ -218,8 +218,8 @@ def ways_to_play(belief: BeliefNet) -> dict[str, Callable[[Network], RolloutPlay
     """Rollouts in worlds by likelihood and by the network."""
     config, draw = RolloutConfig(), ByBelief(belief)
     return {
-        f"{config.worlds} of {config.candidates} by likelihood": lambda net: RolloutPlayer(net, config),
-        f"{config.worlds} of {BY_BELIEF} by the learned network": lambda net: RolloutPlayer(
+        f"{config.worlds} of {config.candidates} by likelihood": lambda net: rollout_player(net, config),
+        f"{config.worlds} of {BY_BELIEF} by the learned network": lambda net: rollout_player(
             net, replace(config, candidates=0), draw=draw
         ),
     }

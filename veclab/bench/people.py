@@ -12,7 +12,7 @@ import torch
 from net import InferenceNet
 from vecgame import Game, State
 from veclab.arena import matches
-from veclab.arena.bots import NetworkPlayer, RolloutPlayer, SearchPlayer, rollout_config, usual_thinking
+from veclab.arena.bots import NetworkPlayer, RolloutPlayer, SearchPlayer, rollout_config, rollout_player, usual_thinking
 from veclab.bench.measure import arithmetic, counted_ways, synchronize
 from veclab.bench.selfplay import CountingNetwork, Play
 from vecmcts import Past, SearchConfig
@@ -68,7 +68,7 @@ def ways_of(game: Game, network: InferenceNet, config: SearchConfig, device: tor
     ways = [Way(lambda network: SearchPlayer(network, config), usual == "search" and plain, searching)]
     if usual == "rollouts":
         rolled = rollout_config([game], config.worlds)
-        ways.insert(0, Way(lambda network: RolloutPlayer(network, rolled), True, None))
+        ways.insert(0, Way(lambda network: rollout_player(network, rolled), True, None))
     if usual == "policy":
         ways.insert(0, Way(lambda network: NetworkPlayer(network, sample=True), True, None))
     return ways
@@ -85,7 +85,7 @@ def waiting(game: Game, network: InferenceNet, way: Way, games: int, most: int, 
 
     def decide(decision: Decision) -> tuple[float, float]:
         """Milliseconds, and those of the processor."""
-        past = decision.past.take(decision.lane) if isinstance(player, RolloutPlayer) else None
+        past = decision.past.take(decision.lane) if hasattr(player, "act_after") else None
         synchronize(device)
         begun, cpu = time.perf_counter(), time.process_time()
         if past is None:

@@ -15,6 +15,7 @@ from veclab.command_line import Parser, begin, check_least, check_place, ends_in
 if __name__ == "__main__":  # before PyTorch is loaded, which takes seconds
     begin()
 
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -31,8 +32,8 @@ from vecgame import Game, identity
 from vecgame.philox import check_seed
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
-from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, RolloutPlayer, search_player, why_not
-from veclab.arena.matches import Interval, opposed, play_deals, seatings_of, side_points, strata_of
+from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, rollout_player, search_player, why_not
+from veclab.arena.matches import Interval, opposed, play_deals, seatings_of, side_points, span_of, strata_of
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
 from veclab.game_flags import RULES
@@ -73,12 +74,13 @@ class Way:
     milliseconds: float  # of processor time, a game
     evaluations: float  # a game
     strata: Sequence[int] | None = None  # of the deals, see `strata_of`; None: all are by the same rules
+    span: float = math.inf  # how far apart leads can be
 
 
 def player_of(network: Network, config: Config) -> Player | HistoryPlayer:
     """The player that searches so."""
     if isinstance(config, RolloutConfig):
-        return RolloutPlayer(network, config)
+        return rollout_player(network, config)
     return IsmctsPlayer(network, config) if isinstance(config, IsmctsConfig) else search_player(network, config)
 
 
@@ -94,7 +96,7 @@ def measure(
     """Plays the deals in each way, by the player made of a network; ``keep`` is given the ways that are finished
     after each."""
     ways, seatings = [], seatings_of(games[0])
-    count, strata = len(seatings) * deals, strata_of(deals, len(games))
+    count, strata, span = len(seatings) * deals, strata_of(deals, len(games)), 2 * span_of(games)
     with display.task("searches", count * len(makers), "games") as task:
         for number, (name, make) in enumerate(makers.items()):
             counted = CountingNetwork(network)
@@ -107,8 +109,8 @@ def measure(
             points = play_deals(games, players, seatings, deals, seed, "cpu", report)
             mine, theirs = side_points(points, seatings).unbind(-1)
             seconds = time.process_time() - begun
-            ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count, strata))
-            lead = Interval.of(ways[-1].lead, strata)
+            ways.append(Way(name, mine - theirs, 1000 * seconds / count, sum(counted.batches) / count, strata, span))
+            lead = Interval.of(ways[-1].lead, strata, span)
             display.news(f"{name}: lead {lead.mean:+.2f} ± {lead.half:.2f}, {ways[-1].milliseconds:.0f} ms a game")
             keep(ways)
     return ways
@@ -118,7 +120,8 @@ def rows_of(ways: Sequence[Way]) -> list[dict[str, object]]:
     """Plain numbers; the gain is over the first way."""
     rows = []
     for way in ways:
-        lead, gain = (Interval.of(samples, way.strata) for samples in (way.lead, way.lead - ways[0].lead))
+        lead = Interval.of(way.lead, way.strata, way.span)
+        gain = Interval.of(way.lead - ways[0].lead, way.strata, 2 * way.span) if way is not ways[0] else Interval(0, 0)
         rows.append(
             {
                 "name": way.name,

@@ -19,10 +19,10 @@ from veclab.arena.bots import (
     NetworkPlayer,
     Player,
     RandomBot,
-    RolloutPlayer,
     RuleBot,
     SearchPlayer,
     rollout_config,
+    rollout_player,
     rollouts_name,
     why_not,
 )
@@ -87,7 +87,7 @@ def make_agent(settings: Settings) -> Agent:
     if settings.thinking == ROLLOUTS:
         rolled = rollout_config(settings.course, settings.worlds)
         network = InferenceNet(load_network(path, game=settings.game))
-        return RolloutPlayer(network, rolled, f"{label(path)}, {rollouts_name(rolled)}")
+        return rollout_player(network, rolled, f"{label(path)}, {rollouts_name(rolled)}")
     config = SearchConfig(worlds=settings.worlds, simulations=settings.simulations)
     check_room(torch.device("cpu"), of_search(1, settings.game, config))
     name = f"{label(path)}, search {config.worlds}x{config.simulations}"
