@@ -31,7 +31,8 @@ from torch import Tensor
 from vecgame import Blob, Game, Purpose, State, Stream
 from veclab.arena.bots import FlatMonteCarlo, IsmctsPlayer, RuleBot, SearchPlayer
 from veclab.arena.cheating import CheatingSearch
-from veclab.arena.matches import Interval, play_match, seatings_of
+from veclab.arena.intervals import Interval
+from veclab.arena.matches import play_match, seatings_of
 from veclab.game_flags import DEFAULTS, canonical, games_of
 from veclab.progress import Display
 from vecmcts import IsmctsConfig, PlayoutEvaluator, SearchConfig, SearchResult, ismcts, search

@@ -18,7 +18,7 @@ from net import PRESETS, BlobNet, InferenceNet
 from vecgame import Blob
 from veclab.agents.checkpoint import save_network
 from veclab.arena.bots import NetworkPlayer, RandomBot, RolloutPlayer
-from veclab.arena.matches import Interval
+from veclab.arena.intervals import Interval
 from veclab.bench import ablation, searches
 from veclab.bench.ablation import BASELINE, Trained, gain, report
 from veclab.bench.compared import t_95

@@ -12,17 +12,8 @@ from vecgame.dealing import ALL_NUMBERS
 from veclab.arena import gate, matches
 from veclab.arena.bots import FlatMonteCarlo, NetworkPlayer, RandomBot, RuleBot, SearchPlayer
 from veclab.arena.evaluate import evaluate
-from veclab.arena.matches import (
-    Interval,
-    MatchResult,
-    one_against_all,
-    play_deals,
-    play_match,
-    side_points,
-    span_of,
-    strata_of,
-    t_95,
-)
+from veclab.arena.intervals import Interval, span_of, strata_of, t_95
+from veclab.arena.matches import MatchResult, one_against_all, play_deals, play_match, side_points
 from veclab.bench import beliefs
 from veclab.exploit import exploiter
 from veclab.settings import MOST_GAMES

@@ -12,16 +12,8 @@ from tests.hint import PAYS, Hint, Table, best
 from vecgame import contract
 from veclab.arena.bots import FlatMonteCarlo, RandomBot
 from veclab.arena.gate import judge
-from veclab.arena.matches import (
-    Interval,
-    even_seatings_of,
-    play_deals,
-    play_match,
-    seatings_of,
-    side_points,
-    span_of,
-    win_shares,
-)
+from veclab.arena.intervals import Interval, span_of
+from veclab.arena.matches import even_seatings_of, play_deals, play_match, seatings_of, side_points, win_shares
 from veclab.arena.told import game_told
 from veclab.cli import call
 from veclab.exploit.gain import gains

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from veclab.arena.evaluate import results_json, results_of, results_table
-from veclab.arena.matches import Interval, MatchResult, together
+from veclab.arena.intervals import Interval
+from veclab.arena.matches import MatchResult, together
 from veclab.files import json_text
 from veclab.progress import Display, Output, fitting, print_table
 

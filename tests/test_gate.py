@@ -13,7 +13,8 @@ from veclab.agents.checkpoint import load_network
 from veclab.arena import gate as module
 from veclab.arena.bots import RandomBot, RuleBot
 from veclab.arena.gate import CHUNK, DEAL_BITS, GATE_INDEX, MIN_ROUNDS, Gate, Verdict, judge
-from veclab.arena.matches import TWO_AGAINST_TWO, Interval, play_deals, side_points, span_of
+from veclab.arena.intervals import Interval, span_of
+from veclab.arena.matches import TWO_AGAINST_TWO, play_deals, side_points
 from veclab.settings import Settings
 from veclab.training.run import Run
 

@@ -11,7 +11,7 @@ from net import InferenceNet
 from tests.helpers import to_reference
 from tests.report_pages import heights, newest_network, paths, pixels, quiet
 from vecgame import Blob
-from veclab.arena.matches import t_95
+from veclab.arena.intervals import t_95
 from veclab.report.charts import calibration_chart
 from veclab.report.drawing import BOTTOM, LEFT, RIGHT, TOP
 from veclab.report.played import bids_met, calibration, calibration_error, play, play_all, played_charts

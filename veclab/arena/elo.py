@@ -104,7 +104,7 @@ def rate(
         pairings: (a, b) -> [D] float64 in 0..1, the share of each deal that a won from b.
         anchor: the agent whose rating is 0, without an interval.
         strata: how many of the deals, in their order, are by each of several rules, two of each or more, whose shares
-            are fixed (`veclab.arena.matches.strata_of`): each is resampled for itself. None: all are by one.
+            are fixed (`veclab.arena.intervals.strata_of`): each is resampled for itself. None: all are by one.
         seed: of the resamples.
     """
     keys = list(pairings)

@@ -47,17 +47,9 @@ from veclab.arena.bots import (
     why_not,
 )
 from veclab.arena.forked import most_processes
+from veclab.arena.intervals import Interval
 from veclab.arena.ismcts import SIMULATIONS, ISMCTSPlayer
-from veclab.arena.matches import (
-    ONE_AGAINST_THREE,
-    Interval,
-    MatchResult,
-    Seatings,
-    opposed,
-    play_match,
-    rivalries,
-    seatings_of,
-)
+from veclab.arena.matches import ONE_AGAINST_THREE, MatchResult, Seatings, opposed, play_match, rivalries, seatings_of
 from veclab.arena.outsiders import ADDRESS, OUTSIDERS, is_address, is_outsider, outsider, own_player
 from veclab.arena.programs import PREFIX, SECONDS, ending, is_program
 from veclab.arena.solved import SolvedBot, gains_line, get_ready, told_of

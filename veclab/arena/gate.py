@@ -36,7 +36,8 @@ from torch import Tensor
 from net import BlobNet
 from vecgame import Game
 from veclab.arena.bots import Player, search_player
-from veclab.arena.matches import Interval, even_seatings_of, play_deals, side_points, span_of
+from veclab.arena.intervals import Interval, span_of
+from veclab.arena.matches import even_seatings_of, play_deals, side_points
 from veclab.precision import inference_net
 from veclab.progress import Display
 from veclab.settings import Settings

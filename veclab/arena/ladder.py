@@ -58,7 +58,8 @@ from veclab.arena.evaluate import (
     make_players,
 )
 from veclab.arena.forked import Report, most_processes
-from veclab.arena.matches import Seatings, even_seatings_of, play_deals, rivalries, strata_of, win_shares
+from veclab.arena.intervals import strata_of
+from veclab.arena.matches import Seatings, even_seatings_of, play_deals, rivalries, win_shares
 from veclab.arena.outsiders import OUTSIDERS, is_outsider, outsider
 from veclab.arena.programs import PREFIX, ending, is_program
 from veclab.arena.solved import get_ready

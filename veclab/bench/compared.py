@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from veclab.arena.matches import Interval, t_95
+from veclab.arena.intervals import Interval, t_95
 from veclab.progress import silent
 from veclab.settings import Settings
 from veclab.training.run import Run

@@ -33,7 +33,8 @@ from vecgame.philox import check_seed
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
 from veclab.arena.bots import HistoryPlayer, IsmctsPlayer, NetworkPlayer, Player, rollout_player, search_player, why_not
-from veclab.arena.matches import Interval, opposed, play_deals, seatings_of, side_points, span_of, strata_of
+from veclab.arena.intervals import Interval, span_of, strata_of
+from veclab.arena.matches import opposed, play_deals, seatings_of, side_points
 from veclab.bench.selfplay import CountingNetwork
 from veclab.files import json_text
 from veclab.game_flags import RULES

@@ -30,7 +30,8 @@ from vecgame import Game, State, identity
 from vecgame.cards import unpack
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.networks import settings_for
-from veclab.arena.matches import FIRST_INDEX, Interval
+from veclab.arena.intervals import Interval
+from veclab.arena.matches import FIRST_INDEX
 from veclab.files import json_text
 from veclab.game_flags import RULES
 from veclab.machine import command_of, environment

@@ -27,7 +27,7 @@ from vecgame import Game
 from veclab.agents.checkpoint import load_network, write_atomically
 from veclab.agents.folder import CONFIG, METRICS, RESULTS, UPDATE, read_config
 from veclab.agents.networks import label, newest_network, settings_for
-from veclab.arena.matches import Interval
+from veclab.arena.intervals import Interval
 from veclab.game_flags import DEFAULTS, RULES, identities
 from veclab.going_on import for_resume
 from veclab.plotting import load_matplotlib

@@ -15,7 +15,8 @@ from vecgame import Game, State
 from vecgame.games.match import Standing
 from vecgame.lanes import has_choice
 from vecgame.state import concatenate
-from veclab.arena.matches import FIRST_INDEX, Interval
+from veclab.arena.intervals import Interval
+from veclab.arena.matches import FIRST_INDEX
 from veclab.progress import Display
 from veclab.report.charts import bar_chart, calibration_chart
 from veclab.report.markup import grid, number_text
